@@ -1,0 +1,53 @@
+# `make` lists what there is. Everything is set up inside this checkout, in .venv.
+
+# The first Python that Airflow runs on: 3.11 to 3.13.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+UV := $(BIN)/uv
+PROFILES ?= 100000
+PORT ?= 8100
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo sim lock dist clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found."; exit 1; }
+	@echo "Setting up .venv (once) with $$($(PYTHON) --version) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/airflow >/dev/null 2>&1 || true
+	@touch $@
+
+setup: .venv/.ready  ## make the environment in .venv
+
+check: setup  ## ruff, mypy --strict, import-linter, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house
+
+test: setup  ## the tests
+	$(BIN)/python -m pytest tests
+
+demo: setup  ## the main job, end to end: PROFILES=100000 by default
+	@$(BIN)/python scripts/demo.py --profiles $(PROFILES)
+
+sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
+	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
+
+lock: setup  ## compile requirements/*.txt from requirements/*.in
+	cd requirements && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o dev.txt dev.in
+	cd requirements && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o uv.txt uv.in
+
+dist: setup  ## wheel and sdist in dist/
+	$(BIN)/python -m build --no-isolation
+
+clean:  ## remove what make made
+	rm -rf .venv .demo dist build .mypy_cache .ruff_cache .pytest_cache
