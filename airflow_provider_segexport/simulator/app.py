@@ -1,0 +1,115 @@
+"""The web side: requests below a vendor's prefix become calls, with latency and faults."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+
+from .clock import http_date
+from .control import control_routes
+from .wire import Call, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from .faults import Fault
+    from .requestlog import Entry
+    from .simulation import Simulation
+
+    Hangup = Callable[[tuple[str, int]], None]
+
+
+def build_app(simulation: Simulation, hang_up: Hangup) -> ASGIApp:
+    """Join control API and vendors; `hang_up(peer)` cuts the connection of a client."""
+    vendors = VendorApp(simulation, hang_up)
+    return Starlette(routes=[*control_routes(simulation), Mount("", vendors)])
+
+
+class VendorApp:
+    """ASGI application for everything that is not the control API."""
+
+    def __init__(self, simulation: Simulation, hang_up: Hangup) -> None:
+        self._simulation = simulation
+        self._hang_up = hang_up
+        self._in_flight: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or leave it unanswered where a fault says so."""
+        request = Request(scope, receive)
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        vendor, _, path = raw.decode("ascii", "replace").lstrip("/").partition("/")
+        if not self._simulation.has(vendor):
+            text = f"nothing at /{vendor}/{path}: GET /_sim lists the vendors"
+            await JSONResponse({"error": text}, 404)(scope, receive, send)
+            return
+        self._in_flight[vendor] = self._in_flight.get(vendor, 0) + 1
+        try:
+            call = await self._call(request, vendor, "/" + path)
+            reply = await self._reply(call)
+            if reply is None:
+                await self._cut(scope, receive)
+            else:
+                headers = {"date": http_date(call.now), **reply.headers}
+                await Response(reply.body, reply.status, headers)(scope, receive, send)
+        except ClientDisconnect:
+            return  # the client died while it was sending; nothing arrived whole
+        finally:
+            self._in_flight[vendor] -= 1
+
+    async def _call(self, request: Request, vendor: str, path: str) -> Call:
+        body = await request.body()
+        return Call(
+            vendor=vendor,
+            method=request.method,
+            path=path,
+            query=dict(request.query_params),
+            headers=dict(request.headers),
+            body=body,
+            now=self._simulation.clock.now(),
+            in_flight=self._in_flight[vendor],
+        )
+
+    async def _reply(self, call: Call) -> Reply | None:
+        """Return the reply, or None for a dropped connection."""
+        entry, fault = self._simulation.arrive(call)
+        if fault and fault.when == "before":
+            await asyncio.sleep(fault.delay)
+            if fault.drop:
+                return self._note(entry, None)
+            if fault.answers or fault.garble:
+                reply = self._simulation.refuse(call) if fault.refuse else Reply()
+                return self._note(entry, fault.spoil(reply))
+        reply = self._simulation.answer(call)
+        if self._simulation.latency:
+            await asyncio.sleep(self._simulation.latency)
+        if fault and fault.when == "after":
+            return await self._after(call, entry, fault, reply)
+        return self._note(entry, reply)
+
+    async def _after(self, call: Call, entry: Entry, fault: Fault, reply: Reply) -> Reply | None:
+        await asyncio.sleep(fault.delay)
+        if fault.drop:
+            return self._note(entry, None)
+        if fault.refuse:
+            reply = self._simulation.refuse(call)
+        return self._note(entry, fault.spoil(reply))
+
+    @staticmethod
+    def _note(entry: Entry, reply: Reply | None) -> Reply | None:
+        """Write the outcome into the request log before the client can see it."""
+        entry.outcome = "answered" if reply else "dropped"
+        if reply:
+            entry.status, entry.reply_bytes = reply.status, len(reply.body)
+        return reply
+
+    async def _cut(self, scope: Scope, receive: Receive) -> None:
+        self._hang_up(tuple(scope["client"]))
+        while (await receive())["type"] != "http.disconnect":
+            pass

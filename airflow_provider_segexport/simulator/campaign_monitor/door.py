@@ -1,0 +1,63 @@
+"""Who may come in: API key, OAuth token and scope, and the limits that were configured."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.quota import FixedWindow
+
+from .errors import refused
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.simulator.wire import Call
+
+    from .oauth import Tokens
+    from .state import Account
+
+
+class Door:
+    """Checks calls of one account."""
+
+    def __init__(self, account: Account, tokens: Tokens) -> None:
+        self._account = account
+        self._tokens = tokens
+        self.renew()
+
+    def renew(self) -> None:
+        """Start a new quota window, as the settings now say."""
+        limit = self._account.settings.calls_per_minute
+        self._window = FixedWindow(limit) if limit else None
+
+    def check_credentials(self, call: Call, scope: str) -> None:
+        """Refuse wrong credentials and a token without the scope."""
+        kind, _, value = call.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            self._tokens.check(value, call.now)
+            if scope and scope not in self._account.settings.scopes:
+                raise refused(60, 401)
+            return
+        try:
+            key = base64.b64decode(value, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            key = ""
+        if key not in (self._account.api_key, self._account.client.api_key):
+            raise refused(100, 401)  # the password is ignored: authentication page, read 2026-08
+
+    def check_limits(self, call: Call, headers: dict[str, str]) -> None:
+        """Refuse what exceeds the configured limits.
+
+        The vendor publishes none for these calls. Header names, and Reset as seconds to wait,
+        are those of its transactional API (rate-limits page, read 2026-08).
+        """
+        most = self._account.settings.max_concurrent
+        if most is not None and call.in_flight > most:
+            raise refused(429, 429)
+        if self._window:
+            verdict = self._window.take(call.now)
+            headers["X-RateLimit-Limit"] = str(verdict.limit)
+            headers["X-RateLimit-Remaining"] = str(verdict.remaining)
+            headers["X-RateLimit-Reset"] = str(int(verdict.reset - call.now) + 1)
+            if not verdict.allowed:
+                raise refused(429, 429)

@@ -1,0 +1,141 @@
+"""Reading people back: pages of a list's states and of the suppression list."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_segexport.simulator.people import unpack
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from .errors import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .state import Account, MailingList, Subscriber
+
+Json = dict[str, object]
+Entry = TypeVar("Entry")
+
+_PAGE_SIZES = range(10, 1001)  # out of range: 400/801; conventions page, read 2026-08
+_ORDER_FIELDS = ("email", "name", "date")
+
+
+class Reader:
+    """Pages of one account; the last sorted listing is kept, since pages follow each other."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._kept: tuple[object, Sequence[Subscriber]] = (None, ())
+
+    def members(self, call: Call, source: MailingList, state: str) -> Reply:
+        """Answer GET /lists/{listid}/{state}.json."""
+        since = self._since(call.query.get("date", ""))
+        field, direction = _order(call)
+        people = self._sorted(source, state, since, field, direction)
+        tracking = call.query.get("includetrackingpreference", "").lower() == "true"
+        return _page(call, people, lambda person: self.row(source, person, tracking=tracking))
+
+    def suppressed(self, call: Call) -> Reply:
+        """Answer GET /clients/{clientid}/suppressionlist.json."""
+        field, direction = _order(call)
+        entries = list(self._account.client.suppressed.values())
+        entries.sort(key=lambda e: e[2] if field == "date" else e[0], reverse=direction == "desc")
+        return _page(
+            call,
+            entries,
+            lambda entry: {
+                "SuppressionReason": entry[1],
+                "EmailAddress": entry[0],
+                "Date": self._account.date(entry[2]),
+                "State": "Suppressed",
+            },
+        )
+
+    def row(self, source: MailingList, person: Subscriber, *, tracking: bool) -> Json:
+        """Show a person; rows carry a field's name, not its key (fixtures, read 2026-08)."""
+        shown: Json = {
+            "EmailAddress": person.email,
+            "Name": person.name,
+            "Date": self._account.date(person.changed),
+            "ListJoinedDate": self._account.date(person.joined),
+            "State": person.state,
+            "CustomFields": list(_pairs(source, person)),
+            "ReadsEmailWith": "",
+        }
+        if tracking:
+            shown["ConsentToTrack"] = person.consent
+        return shown
+
+    def _since(self, text: str) -> float:
+        if not text:
+            return -math.inf
+        try:
+            local = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            raise refused(5) from None
+        return local.timestamp() - self._account.settings.utc_offset_minutes * 60
+
+    def _sorted(
+        self, source: MailingList, state: str, since: float, field: str, direction: str
+    ) -> Sequence[Subscriber]:
+        wanted = (source.id, source.version, state, since, field, direction)
+        if self._kept[0] != wanted:
+            found = [
+                person
+                for person in source.subscribers.values()
+                if person.state == state and person.changed >= since
+            ]
+            found.sort(key=_KEYS[field], reverse=direction == "desc")
+            self._kept = (wanted, found)
+        return self._kept[1]
+
+
+_KEYS: dict[str, Callable[[Subscriber], str | float]] = {
+    "email": lambda person: person.email.lower(),
+    "name": lambda person: person.name,
+    "date": lambda person: person.changed,
+}
+
+
+def _pairs(source: MailingList, person: Subscriber) -> Iterable[Json]:
+    for bare, value in unpack(person.fields).items():
+        if bare in source.fields:
+            for text in value if isinstance(value, tuple) else (value,):
+                yield {"Key": source.fields[bare].name, "Value": text}
+
+
+def _order(call: Call) -> tuple[str, str]:
+    field = call.query.get("orderfield", "email").lower()
+    direction = call.query.get("orderdirection", "asc").lower()
+    if field not in _ORDER_FIELDS:
+        raise refused(802)
+    if direction not in ("asc", "desc"):
+        raise refused(803)
+    return field, direction
+
+
+def _page(call: Call, entries: Sequence[Entry], show: Callable[[Entry], Json]) -> Reply:
+    page, size = call.query.get("page", "1"), call.query.get("pagesize", "1000")
+    if not page.isdigit() or int(page) < 1:
+        raise refused(800)
+    if not size.isdigit() or int(size) not in _PAGE_SIZES:
+        raise refused(801)
+    number, length = int(page), int(size)
+    rows = [show(entry) for entry in entries[(number - 1) * length : number * length]]
+    field, direction = _order(call)
+    call.count("rows", len(rows))
+    return Reply.json(
+        {
+            "Results": rows,
+            "ResultsOrderedBy": field,
+            "OrderDirection": direction,
+            "PageNumber": number,
+            "PageSize": length,
+            "RecordsOnThisPage": len(rows),
+            "TotalNumberOfRecords": len(entries),
+            "NumberOfPages": max(1, math.ceil(len(entries) / length)),
+        }
+    )

@@ -1,0 +1,168 @@
+"""What a Campaign Monitor account holds: a client, its lists, their subscribers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History, Ids
+
+STATES = ("Active", "Unconfirmed", "Unsubscribed", "Bounced", "Deleted")
+SCOPES = ["ImportSubscribers", "ManageLists", "ViewSubscribersInReports"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; the README says which defaults are assumptions."""
+
+    max_concurrent: int | None = None
+    calls_per_minute: int | None = None
+    duplicates: Literal["first", "last"] = "last"
+    import_requires_consent: bool = False
+    import_sends_confirmation: bool = False
+    unknown_list_status: int = 401
+    token_seconds: float = 1_209_600  # 14 days: fixtures of createsend-python, read 2026-08
+    token_error_status: int = 200
+    rotate_refresh_token: bool = True
+    scopes: list[str] = field(default_factory=lambda: list(SCOPES))
+    utc_offset_minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A custom field of one list."""
+
+    name: str
+    kind: str
+    options: tuple[str, ...] = ()
+    visible: bool = True
+
+    @property
+    def bare(self) -> str:
+        """The key without brackets: the name without spaces."""
+        return self.name.replace(" ", "")
+
+
+class Subscriber:
+    """A person in one list; the vendor gives no other id than the address."""
+
+    __slots__ = ("changed", "consent", "email", "fields", "history", "joined", "name", "state")
+
+    def __init__(self, email: str, state: str, now: float, history: History) -> None:
+        self.email = email
+        self.name = ""
+        self.state = state
+        self.joined = self.changed = now
+        self.consent = "Unchanged"
+        self.fields: Fields = NO_FIELDS
+        self.history = history
+
+
+class MailingList:
+    """A list with its fields and people; `version` changes with every change of membership."""
+
+    def __init__(self, list_id: str, title: str, *, confirmed_opt_in: bool = False) -> None:
+        self.id = list_id
+        self.title = title
+        self.confirmed_opt_in = confirmed_opt_in
+        self.unsubscribe_setting = "AllClientLists"
+        self.unsubscribe_page = ""
+        self.confirmation_page = ""
+        self.fields: dict[str, CustomField] = {}
+        self.accepted_keys: dict[str, CustomField] = {}
+        self.subscribers: dict[str, Subscriber] = {}
+        self.counts: Counter[str] = Counter()
+        self.mails: Counter[str] = Counter()
+        self.version = 0
+
+    def add_field(self, new: CustomField) -> None:
+        """Define a custom field; values may name it with or without brackets."""
+        self.fields[new.bare] = new
+        self.accepted_keys[new.bare] = self.accepted_keys[f"[{new.bare}]"] = new
+
+    def drop_field(self, bare: str) -> None:
+        """Remove a custom field with all its values in sight."""
+        for key in (bare, f"[{bare}]"):
+            self.accepted_keys.pop(key, None)
+        self.fields.pop(bare, None)
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Take a new person into the list."""
+        self.subscribers[subscriber.email.lower()] = subscriber
+        self.counts[subscriber.state] += 1
+        self.version += 1
+
+    def move(self, subscriber: Subscriber, state: str, now: float, event: str) -> None:
+        """Change a person's state."""
+        self.counts[subscriber.state] -= 1
+        self.counts[state] += 1
+        subscriber.state, subscriber.changed = state, now
+        subscriber.history += ((now, event),)
+        self.version += 1
+
+    def mail(self, subscriber: Subscriber, kind: str, now: float) -> None:
+        """Note a mail that the real vendor would send now."""
+        self.mails[kind] += 1
+        subscriber.history += ((now, f"mail: {kind}"),)
+
+
+@dataclass(slots=True)
+class Client:
+    """The one client of the account, with the suppression list that its lists share."""
+
+    id: str
+    name: str
+    api_key: str
+    lists: dict[str, MailingList] = field(default_factory=dict)
+    suppressed: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    version: int = 0
+
+    def suppress(self, email: str, reason: str, now: float) -> None:
+        """Put an address on the suppression list; the first reason stays."""
+        self.suppressed.setdefault(email.lower(), (email, reason, now))
+        self.version += 1
+
+    def unsuppress(self, email: str) -> bool:
+        """Take an address off the suppression list; False when it was not there."""
+        self.version += 1
+        return self.suppressed.pop(email.lower(), None) is not None
+
+
+class Account:
+    """An account as it is after sign-up and some clicks: one client, four empty lists."""
+
+    def __init__(self, seed: int, settings: Settings, now: float) -> None:
+        self.settings = settings
+        self.ids = Ids(seed, "campaign_monitor")
+        self.api_key = self.ids.hex(32)
+        self.client = Client(self.ids.hex(32), "Example Shop", self.ids.hex(32))
+        self.opened = now
+        for title, opt_in in (
+            ("Customers", False),
+            ("Newsletter", False),
+            ("Lapsed", False),
+            ("Newsletter, double opt-in", True),
+        ):
+            made = MailingList(self.ids.hex(32), title, confirmed_opt_in=opt_in)
+            for custom in DEFAULT_FIELDS:
+                made.add_field(custom)
+            self.client.lists[made.id] = made
+
+    def date(self, moment: float) -> str:
+        """Write a moment in the account's time zone, without an offset, as the vendor does."""
+        local = datetime.fromtimestamp(moment + self.settings.utc_offset_minutes * 60, UTC)
+        return local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+DEFAULT_FIELDS = (
+    CustomField("Gender", "Text"),
+    CustomField("Postcode", "Text"),
+    CustomField("City", "Text"),
+    CustomField("Country", "Text"),
+    CustomField("Birthdate", "Date"),
+    CustomField("Loyalty Tier", "Text"),
+    CustomField("Orders", "Number"),
+    CustomField("Interests", "MultiSelectMany", ("Garden", "Kitchen", "Travel")),
+)

@@ -1,0 +1,168 @@
+"""Campaign Monitor: the account behind its paths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.routes import Route
+from airflow_provider_segexport.simulator.settings import changed
+from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from . import inspection, lists, subscribers
+from .door import Door
+from .errors import error, refused
+from .oauth import Tokens
+from .reads import Reader
+from .state import STATES, Account, MailingList, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_segexport.simulator.vendor import World
+
+    Handler = Callable[[Call], Reply]
+    ListRule = Callable[[Account, MailingList, Call], Reply]
+    ClientRule = Callable[[Account, Call], Reply]
+
+API = "/api/v3.3"
+_PEOPLE, _LISTS = "ImportSubscribers", "ManageLists"  # OAuth scopes; scopes page, read 2026-08
+_OPEN = "open"  # a route without credentials
+
+
+class CampaignMonitor(Vendor):
+    """One account with one client."""
+
+    name = "campaign_monitor"
+
+    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
+        now = world.clock.now()
+        self.account = Account(world.seed, changed(Settings(), settings), now)
+        self.tokens = Tokens(self.account, now)
+        self.door = Door(self.account, self.tokens)
+        self.reader = Reader(self.account)
+        super().__init__(world)
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Change settings by name; a new quota starts a new window."""
+        self.account.settings = changed(self.account.settings, settings)
+        self.door.renew()
+
+    def routes(self) -> Sequence[Route]:
+        """List the paths; the tag is the OAuth scope."""
+        one, people = f"{API}/lists/{{listid}}", f"{API}/subscribers/{{listid}}"
+        states = "|".join(STATES).lower()
+        return (
+            Route("POST", "/oauth/token", self.tokens.answer, _OPEN),
+            Route("GET", f"{API}/systemdate.json", self._system_date),
+            Route("GET", f"{API}/clients.json", self._clients),
+            *self._client_routes(f"{API}/clients/{{clientid}}"),
+            Route("POST", f"{API}/lists/{{clientid}}.json", self._of_client(lists.create), _LISTS),
+            Route("GET", f"{one}.json", self._of_list(lists.details)),
+            Route("DELETE", f"{one}.json", self._of_list(lists.delete), _LISTS),
+            Route("GET", f"{one}/stats.json", self._of_list(lists.stats), _LISTS),
+            Route("GET", f"{one}/customfields.json", self._of_list(lists.custom_fields), _LISTS),
+            Route("POST", f"{one}/customfields.json", self._of_list(lists.create_field), _LISTS),
+            Route(
+                "DELETE",
+                f"{one}/customfields/{{key}}.json",
+                self._of_list(lists.delete_field),
+                _LISTS,
+            ),
+            Route("GET", f"{one}/{{state:{states}}}.json", self._of_list(self._page), _LISTS),
+            Route("POST", f"{people}/import.json", self._of_list(subscribers.load), _PEOPLE),
+            Route(
+                "POST",
+                f"{people}/unsubscribe.json",
+                self._of_list(subscribers.unsubscribe),
+                _PEOPLE,
+            ),
+            Route("POST", f"{people}.json", self._of_list(subscribers.add), _PEOPLE),
+            Route("PUT", f"{people}.json", self._of_list(subscribers.update), _PEOPLE),
+            Route("DELETE", f"{people}.json", self._of_list(subscribers.delete), _PEOPLE),
+            Route("GET", f"{people}.json", self._of_list(self._person), _LISTS),
+        )
+
+    def _client_routes(self, one: str) -> Sequence[Route]:
+        return (
+            Route("GET", f"{one}.json", self._of_client(lists.client)),
+            Route("GET", f"{one}/lists.json", self._of_client(lists.names), _LISTS),
+            Route("GET", f"{one}/listsforemail.json", self._of_client(lists.holding), _LISTS),
+            Route("GET", f"{one}/suppressionlist.json", self._of_client(self._suppressed), _LISTS),
+            Route("POST", f"{one}/suppress.json", self._of_client(subscribers.suppress), _PEOPLE),
+            Route("PUT", f"{one}/unsuppress.json", self._of_client(subscribers.unsuppress), _PEOPLE),
+        )
+
+    def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
+        """Check key or token and its scope, then the configured limits."""
+        if route.tag != _OPEN:
+            self.door.check_credentials(call, route.tag)
+            self.door.check_limits(call, headers)
+
+    def not_found(self, _call: Call) -> Reply:
+        """Answer a path that the vendor does not have."""
+        return error(404, 404)
+
+    def refuse(self, _call: Call) -> Reply:
+        """Answer 400/400, as for a row that cannot be deserialised."""
+        return error(400)
+
+    def describe(self) -> Json:
+        """Tell a stranger what to fill into a connection form."""
+        return inspection.describe(self.account, self.tokens, self.base_url)
+
+    def audience(self, audience_id: str) -> Audience:
+        """Return a list, or the suppression list."""
+        return inspection.audience(self.account, audience_id)
+
+    def people(self, people: Sequence[Json], audience_id: str | None) -> int:
+        """Seed people with one of the vendor's states, or `suppressed`."""
+        return inspection.seed(self.account, people, audience_id, self.world.clock.now())
+
+    def actions(self) -> dict[str, Callable[[Json], object]]:
+        """List the control actions."""
+        return {
+            "expire_tokens": lambda _: self.tokens.expire(self.world.clock.now()),
+            "revoke_tokens": lambda _: self.tokens.revoke(),
+        }
+
+    def _of_list(self, rule: ListRule) -> Handler:
+        """Wrap a rule about one list: the id is looked up first."""
+
+        def handler(call: Call) -> Reply:
+            held = self.account.client.lists.get(call.params["listid"])
+            if held is None:
+                raise refused(101, self.account.settings.unknown_list_status)
+            return rule(self.account, held, call)
+
+        return handler
+
+    def _of_client(self, rule: ClientRule) -> Handler:
+        """Wrap a rule about the client: the id is compared first."""
+
+        def handler(call: Call) -> Reply:
+            if call.params["clientid"] != self.account.client.id:
+                raise refused(102, 401)
+            return rule(self.account, call)
+
+        return handler
+
+    def _system_date(self, call: Call) -> Reply:
+        return Reply.json({"SystemDate": self.account.date(call.now)})
+
+    def _clients(self, _call: Call) -> Reply:
+        client = self.account.client
+        return Reply.json([{"ClientID": client.id, "Name": client.name}])
+
+    def _suppressed(self, _account: Account, call: Call) -> Reply:
+        return self.reader.suppressed(call)
+
+    def _page(self, _account: Account, held: MailingList, call: Call) -> Reply:
+        return self.reader.members(call, held, call.params["state"].capitalize())
+
+    def _person(self, _account: Account, held: MailingList, call: Call) -> Reply:
+        person = held.subscribers.get(call.query.get("email", "").lower())
+        if person is None:
+            raise refused(203)
+        tracking = call.query.get("includetrackingpreference", "").lower() == "true"
+        return Reply.json(self.reader.row(held, person, tracking=tracking))

@@ -1,0 +1,63 @@
+"""What all vendors' contacts have in common: a compact record, a history, an address rule."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Fields = tuple[object, ...]
+History = tuple[tuple[float, str], ...]
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# No vendor publishes its address syntax. Assumed: ASCII, a dot in the domain, no spaces.
+_EMAIL = re.compile(
+    rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*"
+    rf"@(?:{_LABEL}\.)+{_LABEL}"
+)
+_EMAIL_LENGTH = 254
+
+_shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def is_email(text: str) -> bool:
+    """Tell whether the vendors take `text` as an address."""
+    return len(text) <= _EMAIL_LENGTH and _EMAIL.fullmatch(text) is not None
+
+
+def pack(fields: Mapping[str, object]) -> Fields:
+    """Keep fields as one tuple whose head, the names, is shared by all contacts alike."""
+    names = tuple(fields)
+    return (_shapes.setdefault(names, names), *fields.values())
+
+
+def unpack(packed: Fields) -> dict[str, object]:
+    """Return the fields that `pack` took."""
+    names = packed[0]
+    return dict(zip(names, packed[1:], strict=True)) if isinstance(names, tuple) else {}
+
+
+NO_FIELDS = pack({})
+
+
+class Ids:
+    """Identifiers that follow from the seed: the same run gives the same ids."""
+
+    def __init__(self, seed: int, vendor: str) -> None:
+        self._random = Random(f"{seed}:{vendor}")  # noqa: S311 - repeatable, not secret
+
+    def hex(self, digits: int = 32) -> str:
+        """Return lower-case hexadecimal digits."""
+        return f"{self._random.getrandbits(digits * 4):0{digits}x}"
+
+    def guid(self) -> str:
+        """Return an id in the form of a UUID."""
+        h = self.hex()
+        return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+    def number(self, low: int, high: int) -> int:
+        """Return a whole number from `low` to `high`."""
+        return self._random.randint(low, high)

@@ -1,0 +1,16 @@
+"""The vendors, one row each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .campaign_monitor import CampaignMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .vendor import Vendor, World
+
+VENDORS: dict[str, Callable[[World, Mapping[str, object]], Vendor]] = {
+    CampaignMonitor.name: CampaignMonitor,
+}

@@ -1,0 +1,118 @@
+"""All that arrived, in order, with credentials masked and bodies within a budget."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .wire import Call
+
+BODY_BYTES = 64_000_000
+_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+_SECRET_FIELDS = frozenset({"refresh_token", "client_secret", "access_token", "code", "password"})
+_MASK = "***"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request and how it was answered; `status` is None while it is under way."""
+
+    number: int
+    time: float
+    vendor: str
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    size: int
+    body: bytes | None
+    notes: list[str]
+    facts: dict[str, int]
+    status: int | None = None
+    outcome: str = "under way"
+    reply_bytes: int = 0
+    fault: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """Show the entry; a body comes as parsed JSON, a form, or text."""
+        return {
+            "number": self.number,
+            "time": self.time,
+            "vendor": self.vendor,
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "headers": self.headers,
+            "bytes": self.size,
+            "body": self._body(),
+            "body_kept": self.body is not None,
+            "status": self.status,
+            "outcome": self.outcome,
+            "reply_bytes": self.reply_bytes,
+            "fault": self.fault,
+            "facts": self.facts,
+            "notes": self.notes,
+        }
+
+    def _body(self) -> object:
+        if not self.body:
+            return None
+        text = self.body.decode("utf-8", "replace")
+        if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            form = dict(parse_qsl(text, keep_blank_values=True))
+            return {k: _MASK if k in _SECRET_FIELDS else v for k, v in form.items()}
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+
+class RequestLog:
+    """Entries since the last reset; sizes and figures always, bodies while the budget lasts."""
+
+    def __init__(self, body_bytes: int = BODY_BYTES) -> None:
+        self.budget = body_bytes
+        self._entries: list[Entry] = []
+
+    def add(self, call: Call) -> Entry:
+        """Note an arrival."""
+        size = len(call.body)
+        keep = size <= self.budget
+        self.budget -= size if keep else 0
+        entry = Entry(
+            number=len(self._entries) + 1,
+            time=call.now,
+            vendor=call.vendor,
+            method=call.method,
+            path=call.path,
+            query=call.query,
+            headers={k: _masked(k, v) for k, v in call.headers.items()},
+            size=size,
+            body=call.body if keep else None,
+            notes=call.notes,
+            facts=call.facts,
+        )
+        self._entries.append(entry)
+        return entry
+
+    def since(self, after: int = 0, vendor: str | None = None) -> Iterator[Entry]:
+        """Yield the entries numbered above `after`, oldest first."""
+        for entry in self._entries[max(after, 0) :]:
+            if vendor in (None, entry.vendor):
+                yield entry
+
+    def __len__(self) -> int:
+        """Count the requests that arrived."""
+        return len(self._entries)
+
+
+def _masked(name: str, value: str) -> str:
+    if name not in _SECRET_HEADERS:
+        return value
+    scheme, _, rest = value.partition(" ")
+    return f"{scheme} {_MASK}" if rest else _MASK

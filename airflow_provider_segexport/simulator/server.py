@@ -1,0 +1,136 @@
+"""The simulator on a loopback socket, in a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from .app import build_app
+from .simulation import Simulation
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from .clock import Clock
+
+HOST = "127.0.0.1"  # never another interface: credentials and people here are make-believe
+_START_SECONDS = 10.0
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
+
+
+class _Connections:
+    """Open connections by the client's address, so that a fault can cut one."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """Return uvicorn's protocol class with an eye on its connections."""
+        opened = self._open
+
+        class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+            def connection_made(self, transport: asyncio.Transport) -> None:
+                super().connection_made(transport)
+                self.peer = tuple(transport.get_extra_info("peername")[:2])
+                opened[self.peer] = transport
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                opened.pop(self.peer, None)
+                super().connection_lost(exc)
+
+        return Watched
+
+    def hang_up(self, peer: tuple[str, int]) -> None:
+        """Cut a client's connection without another byte."""
+        transport = self._open.get(peer)
+        if transport is not None:
+            transport.abort()
+
+
+class Simulator(Simulation):
+    """The vendors on `url` for the length of a `with` block."""
+
+    def __init__(  # noqa: PLR0913 - independent options, all by keyword
+        self,
+        *,
+        port: int = 0,
+        seed: int = 0,
+        latency: float = 0.0,
+        clock: Clock | None = None,
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+        log_body_bytes: int | None = None,
+    ) -> None:
+        """Prepare; `latency` is in real seconds a call, whatever the clock does."""
+        kept = {} if log_body_bytes is None else {"log_body_bytes": log_body_bytes}
+        super().__init__(seed=seed, latency=latency, clock=clock, settings=settings, **kept)
+        self._port = port
+        self._thread: Thread | None = None
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The base address, without a slash at its end."""
+        return self.world.address
+
+    def start(self) -> None:
+        """Bind the port and serve; returns when the server answers."""
+        listener = socket.create_server((HOST, self._port))
+        self.world.address = f"http://{HOST}:{listener.getsockname()[1]}"
+        connections = _Connections()
+        config = uvicorn.Config(
+            build_app(self, connections.hang_up),
+            http=connections.protocol(),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )
+        ready = Event()
+        self._server = _Server(config, ready)
+        self._thread = Thread(target=self._server.run, args=([listener],), name="simulator", daemon=True)
+        self._thread.start()
+        if not ready.wait(_START_SECONDS):
+            raise RuntimeError(f"the simulator did not start within {_START_SECONDS:g} s")
+
+    def stop(self) -> None:
+        """Close the port; running requests get a second to end."""
+        if self._server and self._thread:
+            self._server.should_exit = True
+            self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()

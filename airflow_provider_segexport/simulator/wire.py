@@ -1,0 +1,90 @@
+"""What arrives and what goes back, without a web framework: `Call` -> `Reply`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote, unquote
+
+
+class BodyError(Exception):
+    """The body is not what the vendor's route reads."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to one vendor; `path` is raw and without the vendor's prefix."""
+
+    vendor: str
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    now: float
+    in_flight: int = 1
+    params: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, int] = field(default_factory=dict)
+
+    def json(self) -> object:
+        """Parse the body; `BodyError` when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError as exc:
+            raise BodyError(str(exc)) from exc
+
+    def json_object(self) -> dict[str, object]:
+        """Parse the body; `BodyError` when it is not a JSON object."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise BodyError(f"expected an object, got {type(value).__name__}")
+        return value
+
+    def form(self) -> dict[str, str]:
+        """Parse a form body; undecodable bytes are replaced."""
+        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    def note(self, text: str) -> None:
+        """Say something about this request in the request log."""
+        self.notes.append(text)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to a figure of this request in the request log."""
+        self.facts[what] = self.facts.get(what, 0) + number
+
+    def mentions(self, text: str) -> bool:
+        """Tell whether body, path or query hold `text`, also when it is escaped there."""
+        in_body = text.encode() in self.body or json.dumps(text)[1:-1].encode() in self.body
+        if in_body or quote(text, safe="").encode() in self.body:
+            return True
+        return text in unquote(self.path) or any(text in value for value in self.query.values())
+
+
+@dataclass(slots=True)
+class Reply:
+    """One answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, value: object, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+        """Write `value` as compact JSON."""
+        body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        kind = {"content-type": "application/json; charset=utf-8"}
+        return cls(status, body, kind | (headers or {}))
+
+    @classmethod
+    def text(cls, text: str, status: int = 200, kind: str = "text/plain") -> Reply:
+        """Write plain text or a page."""
+        return cls(status, text.encode(), {"content-type": f"{kind}; charset=utf-8"})
+
+
+class RefusedError(Exception):
+    """A rule of the vendor ends the call with this reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
