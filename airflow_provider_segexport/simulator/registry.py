@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .campaign_monitor import CampaignMonitor
+from .dotdigital import Dotdigital
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,4 +14,5 @@ if TYPE_CHECKING:
 
 VENDORS: dict[str, Callable[[World, Mapping[str, object]], Vendor]] = {
     CampaignMonitor.name: CampaignMonitor,
+    Dotdigital.name: Dotdigital,
 }

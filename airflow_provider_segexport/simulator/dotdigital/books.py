@@ -1,0 +1,146 @@
+"""The v2 routes about address books: the lists and who is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
+
+from .errors import v2_refused
+from .reads import Json, v2_cut, v2_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .state import Account, AddressBook
+
+_RESERVED = ("test", "all contacts")  # error registry, read 2026-08
+_INVALID = "Error: ERROR_PARAMETER_INVALID"
+
+
+def v2_body(call: Call) -> Json:
+    """Read an object from the body, or refuse it as v2 does."""
+    try:
+        return call.json_object()
+    except BodyError:
+        raise v2_refused(_INVALID) from None
+
+
+class BookDesk:
+    """The routes of one account below /v2/address-books."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def book(self, call: Call) -> AddressBook:
+        """Return the address book that the path names."""
+        book_id = call.params["book"]
+        found = self._account.books.get(int(book_id)) if book_id.isdigit() else None
+        if found is None:
+            # The code is in the vendor's Magento client, the 404 is assumed; read 2026-08.
+            raise v2_refused("Error: ERROR_ADDRESSBOOK_NOT_FOUND", 404)
+        return found
+
+    def list(self, call: Call) -> Reply:
+        """Answer GET /v2/address-books, /public and /private."""
+        visibility = call.params.get("visibility")
+        books = self._account.books.values()
+        wanted = (b for b in books if visibility in (None, b.visibility.lower()))
+        return v2_cut((book.as_json() for book in wanted), call)
+
+    def show(self, call: Call) -> Reply:
+        """Answer GET /v2/address-books/{id}."""
+        return Reply.json(self.book(call).as_json())
+
+    def create(self, call: Call) -> Reply:
+        """Answer POST /v2/address-books."""
+        name, visibility = self._named(call)
+        return Reply.json(self._account.open_book(name, visibility).as_json())
+
+    def change(self, call: Call) -> Reply:
+        """Answer PUT /v2/address-books/{id}."""
+        book = self.book(call)
+        book.name, book.visibility = self._named(call, book)
+        return Reply.json(book.as_json())
+
+    def _named(self, call: Call, itself: AddressBook | None = None) -> tuple[str, str]:
+        body = v2_body(call)
+        name, visibility = str(body.get("name") or "").strip(), str(body.get("visibility", "Private"))
+        if not name or len(name) > 128 or visibility not in ("Private", "Public"):  # noqa: PLR2004 - spec
+            raise v2_refused(_INVALID)
+        if name.lower() in _RESERVED:
+            raise v2_refused("Error: ERROR_ADDRESSBOOK_NOTWRITABLE")
+        books = self._account.books.values()
+        if any(b.name.lower() == name.lower() and b is not itself for b in books):
+            raise v2_refused("Error: ERROR_ADDRESSBOOK_DUPLICATE")
+        return name, visibility
+
+    def delete(self, call: Call) -> Reply:
+        """Answer DELETE /v2/address-books/{id}: the list goes, its contacts stay."""
+        book = self.book(call)
+        for contact in list(book.roll.by_id.values()):
+            self._account.take_off(contact, book, call.now)
+        del self._account.books[book.id]
+        call.count("lists_deleted")
+        return Reply(204)
+
+    def members(self, call: Call) -> Reply:
+        """Answer GET /v2/address-books/{id}/contacts."""
+        full = call.query.get("withFullData", "").lower() == "true"
+        return v2_cut((v2_row(c, full=full) for c in self.book(call).roll.after(0)), call)
+
+    def remove_one(self, call: Call) -> Reply:
+        """Answer DELETE /v2/address-books/{id}/contacts/{contactId}."""
+        book = self.book(call)
+        contact_id = call.params["contact"]
+        contact = book.roll.by_id.get(int(contact_id)) if contact_id.isdigit() else None
+        if contact is None:
+            raise v2_refused("Error: ERROR_CONTACT_NOT_FOUND", 404)
+        self._account.take_off(contact, book, call.now)
+        call.count("removed")
+        return Reply(204)
+
+    def remove_many(self, call: Call) -> Reply:
+        """Answer POST /v2/address-books/{id}/contacts/delete: a bare array of contact ids."""
+        book = self.book(call)
+        try:
+            ids = call.json()
+        except BodyError:
+            ids = None
+        if not isinstance(ids, list) or not all(type(contact_id) is int for contact_id in ids):
+            raise v2_refused(_INVALID)
+        most = self._account.settings.max_delete_ids
+        if not ids or (most is not None and len(ids) > most):
+            raise v2_refused(_INVALID)
+        return self._remove(call, book, ids)
+
+    def remove_all(self, call: Call) -> Reply:
+        """Answer POST /v2/address-books/{id}/contacts/delete-all."""
+        book = self.book(call)
+        return self._remove(call, book, list(book.roll.by_id))
+
+    def _remove(self, call: Call, book: AddressBook, ids: Sequence[int]) -> Reply:
+        settings = self._account.settings
+        facts, notes = call.facts, call.notes
+        call.count("rows", len(ids))
+
+        def work(moment: float) -> str:
+            found = [book.roll.by_id[number] for number in dict.fromkeys(ids) if number in book.roll.by_id]
+            for contact in found:
+                self._account.take_off(contact, book, moment)
+            facts["removed"] = len(found)
+            if len(found) < len(ids):
+                notes.append(f"{len(ids) - len(found)} ids were not in the list")
+            return "Completed"
+
+        job_id = self._account.ids.guid()
+        seconds = settings.job_seconds + settings.job_seconds_per_row * len(ids)
+        job = self._account.list_removals.add(job_id, call.now, seconds, work)
+        return Reply.json({"id": job.id, "status": job.state}, 202)
+
+    def removal(self, call: Call) -> Reply:
+        """Answer GET /v2/contacts/deletion/{id}."""
+        job = self._account.list_removals.look(call.params["id"], call.now)
+        if job is None:
+            raise v2_refused("Error: ERROR_JOB_NOT_FOUND", 404)
+        return Reply.json({"id": job.id, "status": job.state})

@@ -1,0 +1,176 @@
+"""The v3 routes about single contacts, and the deletion of contacts from the account."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import NO_FIELDS
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from .checking import Row, body_of, check_contact, object_of
+from .errors import bad_request, contact_not_found, v3_refused
+from .reads import Json, contact_of
+from .upserting import RowError, Upsert
+
+if TYPE_CHECKING:
+    from .state import Account, Contact
+
+_MOST_DELETED = 5000  # maxItems, contacts spec 3.4.3
+# The single PATCH hyphenates what the import writes in camel case; same spec.
+_OPTIONS = {
+    "overwrite": "overwrite",
+    "overwrite-if-not-empty": "overwriteIfNotEmpty",
+    "overwrite-if-empty": "overwriteIfEmpty",
+}
+_EVERYTHING = "lists|channelProperties|consentRecords"
+
+
+class ContactDesk:
+    """The routes of one account below /contacts/v3 that name contacts."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._deleted: dict[str, Json] = {}
+
+    def show(self, call: Call) -> Reply:
+        """Answer GET /contacts/v3/{identifier}/{value}."""
+        return Reply.json(self._full(self._named(call)))
+
+    def create(self, call: Call) -> Reply:
+        """Answer POST /contacts/v3."""
+        row = object_of(call)
+        check_contact(row, "contact")
+        name, value = _first_identifier(row)
+        if self._find(name, value):
+            text = f"The id value '{value}' for the identifier '{name}' already exists."
+            raise v3_refused("idAlreadyExists", f"{text} All identifiers must be unique!", 409)
+        contact, _ = self._upsert(call, row | {"matchIdentifier": name}, "overwrite")
+        return Reply.json(self._full(contact), 201)
+
+    def patch(self, call: Call) -> Reply:
+        """Answer PATCH /contacts/v3/{identifier}/{value}: update, or create."""
+        option = _OPTIONS.get(call.query.get("merge-option", "overwrite"))
+        if option is None:
+            raise bad_request("The merge-option is invalid", "merge-option")
+        row = object_of(call)
+        check_contact(row, "contact", identified=False)
+        contact, new = self._upsert(call, self._addressed(call, row), option)
+        return Reply.json(self._full(contact), 201 if new else 200)
+
+    def replace(self, call: Call) -> Reply:
+        """Answer PUT /contacts/v3/{identifier}/{value}: what is not sent is lost."""
+        contact = self._named(call)
+        row = object_of(call)
+        check_contact(row, "contact")
+        call.count("replaced")
+        contact.fields = NO_FIELDS
+        for list_id in contact.lists:
+            self._account.take_off(contact, self._account.books[list_id], call.now)
+        contact, _ = self._upsert(call, self._addressed(call, row), "overwrite")
+        return Reply.json(self._full(contact))
+
+    def delete(self, call: Call) -> Reply:
+        """Answer DELETE /contacts/v3/{identifier}/{value}: gone from the account."""
+        contact = self._named(call)
+        self._account.erase(contact, call.now)
+        call.count("account_deleted")
+        return Reply.json({"contactId": contact.id})
+
+    def delete_many(self, call: Call) -> Reply:
+        """Answer POST /contacts/v3/delete: gone from the account, as a job."""
+        body = body_of(call)
+        if not isinstance(body, list) or not body:
+            text = "You must specifiy 1 or more contacts to be deleted!"
+            raise v3_refused("noContactsSpecified", text)
+        if len(body) > _MOST_DELETED or not all(isinstance(item, dict) and item for item in body):
+            raise bad_request(f"At most {_MOST_DELETED} contact identifiers", "body")
+        call.count("rows", len(body))
+        job_id = self._account.ids.guid()
+        seconds = self._account.settings.job_seconds
+        facts = call.facts
+
+        def work(moment: float) -> str:
+            result = self._deleted[job_id] = self._erase(body, moment)
+            facts["account_deleted"] = len(result)
+            return "Finished"
+
+        self._account.deletions.add(job_id, call.now, seconds, work)
+        return Reply.json({"deleteId": job_id}, 202)
+
+    def _erase(self, items: list[Row], moment: float) -> Json:
+        deleted, failures = [], []
+        for item in items:
+            name, value = next(iter(item.items()))
+            contact = self._find(name, str(value))
+            if contact is None:
+                reason = {"failureCode": "contactNotFound", "description": "Not found"}
+                failures.append({"identifier": item, "failures": [reason]})
+            else:
+                self._account.erase(contact, moment)
+                deleted.append(item)
+        summary = {
+            "requestedContacts": len(items),
+            "deletedContacts": len(deleted),
+            "unknownContacts": len(failures),
+            "invalidEntries": 0,
+        }
+        return {"summary": summary, "deleted": deleted, "failures": failures}
+
+    def deletion(self, call: Call) -> Reply:
+        """Answer GET /contacts/v3/delete/{deleteId}."""
+        job = self._account.deletions.look(call.params["id"], call.now)
+        if job is None:
+            text = f"The delete request '{call.params['id']}' could not be found!"
+            raise v3_refused("deleteNotFound", text, 404)
+        return Reply.json({"deleteId": job.id, "status": job.state, **self._deleted.get(job.id, {})})
+
+    def _upsert(self, call: Call, row: Row, option: str, *, only_new: bool = False) -> tuple[Contact, bool]:
+        upsert = Upsert(self._account, option, call.now)
+        try:
+            _, contact = upsert.match(row)
+            contact, new = upsert.apply(row, contact)
+        except RowError as refused:
+            if refused.code == "duplicateIdentifier":
+                raise v3_refused("idAlreadyExists", refused.description, 409) from None
+            code = "invalidId" if refused.code.startswith("invalid") else "badRequest"
+            raise v3_refused(code, refused.description) from None
+        call.facts |= Counter(call.facts) + upsert.facts
+        call.notes += [f"unknown data field {name!r}" for name in upsert.unknown_fields]
+        return contact, new
+
+    def _addressed(self, call: Call, row: Row) -> Row:
+        """Let the path say who is meant."""
+        name, value = call.params["identifier"], call.params["value"]
+        given = row.get("identifiers")
+        identifiers: Row = {name: int(value) if name == "contactId" and value.isdigit() else value}
+        contact = self._find(name, value)
+        if contact is not None:
+            name, identifiers = "contactId", {"contactId": contact.id}
+        merged = identifiers | (given if isinstance(given, dict) else {})
+        return row | {"matchIdentifier": name, "identifiers": merged}
+
+    def _named(self, call: Call) -> Contact:
+        name, value = call.params["identifier"], call.params["value"]
+        contact = self._find(name, value)
+        if contact is None:
+            raise contact_not_found(name, value)
+        return contact
+
+    def _find(self, name: str, value: str) -> Contact | None:
+        if name == "email":
+            return self._account.by_email.get(value.lower())
+        if name == "contactId":
+            return self._account.contacts.by_id.get(int(value)) if value.isdigit() else None
+        return self._account.by_identifier.get((name, value))
+
+    def _full(self, contact: Contact) -> Json:
+        return contact_of(self._account, contact, _EVERYTHING, "[[ALL]]")
+
+
+def _first_identifier(row: Row) -> tuple[str, str]:
+    identifiers = row["identifiers"]
+    if not isinstance(identifiers, dict) or not identifiers:
+        raise bad_request("The Identifiers field is required", "identifiers")
+    name = "email" if "email" in identifiers else next(iter(identifiers))
+    return str(name), str(identifiers[name])

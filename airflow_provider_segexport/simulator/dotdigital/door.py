@@ -1,0 +1,73 @@
+"""Who may come in: API user, region, and the two schemes of call limits."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.quota import FixedWindow, RollingWindow
+
+from .errors import v2_refused, v3_refused
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.simulator.wire import Call
+
+    from .state import Account
+
+_HOUR = 3600.0
+
+
+class Door:
+    """Checks calls of one account; limits count per account, over all its API users."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self.renew()
+
+    def renew(self) -> None:
+        """Start new quota windows, as the settings now say."""
+        settings = self._account.settings
+        self._tiers = {
+            "low": FixedWindow(settings.low_per_minute),
+            "medium": FixedWindow(settings.medium_per_minute),
+            "high": FixedWindow(settings.high_per_minute),
+        }
+        self.hour = RollingWindow(settings.flat_per_hour, _HOUR)
+
+    def check_credentials(self, call: Call) -> None:
+        """Refuse a wrong API user."""
+        scheme, _, value = call.headers.get("authorization", "").partition(" ")
+        try:
+            given = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            given = ""
+        if scheme.lower() != "basic" or given != f"{self._account.user}:{self._account.password}":
+            # The v2 wording is in the vendor's Magento client, read 2026-08; v3's is not specified.
+            raise v2_refused("Authorization has been denied for this request.", 401)
+
+    def check_region(self) -> None:
+        """Refuse everything but account-info where the account lives in another region."""
+        if self._account.settings.wrong_region:  # api-end-points page, read 2026-08
+            raise v2_refused("Forbidden: Access is denied", 403)
+
+    def check_limits(self, call: Call, tier: str, headers: dict[str, str]) -> None:
+        """Count the call; tiered answers 429, flat answers 400."""
+        scheme = self._account.settings.rate_scheme
+        in_hour = self.hour.take(call.now)
+        if scheme == "flat" and not in_hour.allowed:
+            text = "Your account has generated excess API activity and is being temporarily capped."
+            raise v2_refused(f"{text} Please contact support. ERROR_APIUSAGE_EXCEEDED")
+        if scheme != "tiered" or tier not in self._tiers:
+            return
+        verdict = self._tiers[tier].take(call.now)
+        # Reset is a UTC epoch, not seconds to wait; call-rate-limits page, read 2026-08.
+        headers["X-RateLimit-Limit"] = str(verdict.limit)
+        headers["X-RateLimit-Remaining"] = str(verdict.remaining)
+        headers["X-RateLimit-Reset"] = str(int(verdict.reset))
+        headers["X-RateLimit-Scope"] = f"{tier}CallRate"
+        if verdict.allowed:
+            return
+        if call.path.startswith("/contacts/v3"):
+            raise v3_refused("tooManyRequests", "The call rate limit has been exceeded", 429)
+        raise v2_refused("The call rate limit has been exceeded", 429)

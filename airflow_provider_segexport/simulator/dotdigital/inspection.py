@@ -1,0 +1,142 @@
+"""What the control API sees of an account, and how it puts people in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import is_email, pack, unpack
+from airflow_provider_segexport.simulator.settings import ControlError
+from airflow_provider_segexport.simulator.vendor import Audience, Json
+
+from .state import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .state import Account, AddressBook, Contact
+
+ALL, DELETED, GLOBAL = "all-contacts", "deleted", "global-suppression"
+_PLAIN_WORDS = {"active": "subscribed", "bounced": "hardBounced", "unconfirmed": "pendingOptIn"}
+
+
+def describe(account: Account, base_url: str) -> Json:
+    """Tell a stranger what to fill into a connection form."""
+    return {
+        "base_url": base_url,
+        "credentials": {"username": account.user, "password": account.password},
+        "account": {"id": account.id},
+        "audiences": [
+            {"id": book.id, "name": book.name, "members": len(book.roll.by_id)}
+            for book in account.books.values()
+        ],
+        "custom_fields": {field.name: field.kind for field in account.fields.values()},
+        "views": [ALL, DELETED, GLOBAL],
+        "settings": asdict(account.settings),
+    }
+
+
+def audience(account: Account, audience_id: str) -> Audience:
+    """Show a list, all contacts, the deleted ones, or who is globally suppressed."""
+    mails = dict(account.mails)
+    if audience_id == GLOBAL:
+        emails = sorted(account.globally_suppressed)
+        status = "globallySuppressed"
+        return Audience(
+            GLOBAL,
+            "Global suppression",
+            {status: len(emails)},
+            mails,
+            lambda: ({"email": email, "status": status} for email in emails),
+        )
+    if audience_id in (ALL, DELETED):
+        held = account.contacts.by_id.values() if audience_id == ALL else account.deleted
+        return _audience(audience_id, audience_id, held, mails, lambda _: {})
+    book = _book(account, audience_id)
+    return _audience(
+        str(book.id),
+        book.name,
+        book.roll.by_id.values(),
+        mails,
+        lambda contact: {"in_list": "suppressed" if contact.id in book.suppressed else "subscribed"},
+    )
+
+
+def _audience(
+    audience_id: str,
+    name: str,
+    held: Iterable[Contact],
+    mails: dict[str, int],
+    more: Callable[[Contact], Json],
+) -> Audience:
+    counts = dict(Counter(contact.status for contact in held))
+
+    def people() -> Iterator[Json]:
+        for contact in held:
+            yield {
+                "id": contact.id,
+                "email": contact.email,
+                "identifiers": unpack(contact.identifiers),
+                "status": contact.status,
+                "opt_in": contact.opt_in,
+                "fields": unpack(contact.fields),
+                "lists": contact.lists,
+                "created": contact.created,
+                "updated": contact.updated,
+                "history": contact.history,
+                **more(contact),
+            }
+
+    return Audience(audience_id, name, counts, mails, people)
+
+
+def _book(account: Account, audience_id: str) -> AddressBook:
+    found = account.books.get(int(audience_id)) if audience_id.isdigit() else None
+    if found is None:
+        names = ", ".join(f"{book.id} ({book.name})" for book in account.books.values())
+        raise ControlError(f"no list {audience_id!r}; there are: {names}, {ALL}, {DELETED}, {GLOBAL}")
+    return found
+
+
+def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
+    """Put people into the account and, with an audience, onto that list."""
+    book = None if audience_id is None else _book(account, audience_id)
+    for row in people:
+        email = row.get("email")
+        if not isinstance(email, str) or not is_email(email):
+            raise ControlError(f"not an address: {email!r}")
+        given = str(row.get("status", "subscribed"))
+        status = _PLAIN_WORDS.get(given, given)
+        if status == "globallySuppressed":
+            account.globally_suppressed.add(email.lower())
+        elif status in STATUSES or status in ("deleted", "unsubscribedFromList"):
+            _put(account, book, row, status, now)
+        else:
+            known = ", ".join([*_PLAIN_WORDS, *STATUSES, "deleted", "globallySuppressed"])
+            raise ControlError(f"no status {given!r}; there are: {known}, unsubscribedFromList")
+    return len(people)
+
+
+def _put(account: Account, book: AddressBook | None, row: Json, status: str, now: float) -> None:
+    email = str(row["email"])
+    contact = account.by_email.get(email.lower()) or account.enrol(email, now, ())
+    fields = row.get("fields")
+    if isinstance(fields, dict):
+        unknown = fields.keys() - account.fields.keys()
+        if unknown:
+            raise ControlError(f"no data field {', '.join(sorted(unknown))}")
+        contact.fields = pack(fields)
+    if status in STATUSES:
+        contact.enter(status, now, f"seeded as {status}")
+    if book and status == "deleted":
+        # removed from this list before, still a contact of the account
+        account.put_on(contact, book)
+        account.take_off(contact, book, now)
+    elif status == "deleted":
+        account.erase(contact, now)
+    elif book:
+        account.put_on(contact, book)
+        if status == "unsubscribedFromList":
+            book.suppressed[contact.id] = now
+            contact.history += ((now, f"seeded as unsubscribed from list {book.id}"),)

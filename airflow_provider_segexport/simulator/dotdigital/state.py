@@ -1,0 +1,245 @@
+"""What a dotdigital account holds: contacts, address books, data fields, suppressions, jobs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_segexport.simulator.jobs import Jobs
+from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History, Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = ("String", "Numeric", "Date", "Boolean")  # data-fields spec 2.0.1
+# The email channel's statuses, contacts spec 3.4.3, and the contact's own status they amount to.
+# Only the first six names stand in both lists; the mapping of the rest is assumed.
+STATUSES = {
+    "subscribed": "subscribed",
+    "unsubscribed": "unsubscribed",
+    "pendingOptIn": "pendingOptIn",
+    "suppressed": "suppressed",
+    "binned": "binned",
+    "noSubscription": "noSubscription",
+    "softBounced": "subscribed",
+    "hardBounced": "suppressed",
+    "ispComplained": "suppressed",
+    "directComplaint": "suppressed",
+    "domainSuppressed": "suppressed",
+}
+OPTED_OUT = frozenset(STATUSES) - {"subscribed", "softBounced", "pendingOptIn", "noSubscription"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; the README says which defaults are assumptions."""
+
+    rate_scheme: Literal["tiered", "flat", "off"] = "tiered"
+    low_per_minute: int = 150  # the number in the vendor's sample headers; 35 on "Basic"
+    medium_per_minute: int = 300
+    high_per_minute: int = 600
+    flat_per_hour: int = 2000
+    max_active_imports: int = 25
+    max_import_bytes: int = 50_000_000
+    job_seconds: float = 1.0
+    job_seconds_per_row: float = 0.00005
+    job_states: list[str] = field(default_factory=list)
+    unknown_field: Literal["ignore", "fail_record", "fail_request"] = "ignore"
+    bad_value: Literal["ignore", "fail_record"] = "fail_record"
+    text_length: int = 255
+    duplicates: Literal["first", "none"] = "first"
+    failure_codes: Literal["spec", "table"] = "spec"
+    contact_limit: int | None = None
+    max_delete_ids: int | None = None
+    enforce_double_opt_in: bool = False
+    readd_list_unsubscribed: bool = False
+    custom_identifiers: list[str] = field(default_factory=lambda: ["customerId"])
+    api_endpoint: str | None = None
+    wrong_region: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataField:
+    """A data field of the account."""
+
+    name: str
+    kind: str
+    visibility: str = "Public"
+    default: object = None
+
+
+class Contact:
+    """A person in the account."""
+
+    __slots__ = (
+        "created",
+        "email",
+        "email_type",
+        "fields",
+        "history",
+        "id",
+        "identifiers",
+        "lists",
+        "opt_in",
+        "since",
+        "status",
+        "updated",
+    )
+
+    def __init__(self, contact_id: int, email: str, now: float, history: History) -> None:
+        self.id = contact_id
+        self.email = email
+        self.identifiers: Fields = NO_FIELDS  # those other than email and contactId
+        self.status = "subscribed"
+        self.since = now  # when the status began
+        self.opt_in = "Unknown"
+        self.email_type = "Html"
+        self.fields: Fields = NO_FIELDS
+        self.lists: tuple[int, ...] = ()
+        self.created = self.updated = now
+        self.history = history
+
+    def enter(self, status: str, now: float, event: str) -> None:
+        """Change the status of the email channel."""
+        self.status, self.since, self.updated = status, now, now
+        self.history += ((now, event),)
+
+
+class Roll:
+    """Contacts by id, readable in ascending order from any id on."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Contact] = {}
+        self._ids: list[int] | None = None
+
+    def add(self, contact: Contact) -> None:
+        """Enrol a contact; again makes no difference."""
+        if contact.id not in self.by_id:
+            self.by_id[contact.id] = contact
+            self._ids = None
+
+    def remove(self, contact_id: int) -> bool:
+        """Strike a contact off; False when it was not there."""
+        self._ids = None
+        return self.by_id.pop(contact_id, None) is not None
+
+    def after(self, contact_id: int) -> Iterator[Contact]:
+        """Yield the contacts with a higher id."""
+        if self._ids is None:
+            self._ids = sorted(self.by_id)
+        for at in range(bisect_right(self._ids, contact_id), len(self._ids)):
+            yield self.by_id[self._ids[at]]
+
+
+class AddressBook:
+    """A list; who unsubscribed from it alone stays in it, suppressed."""
+
+    def __init__(self, book_id: int, name: str, visibility: str = "Private") -> None:
+        self.id = book_id
+        self.name = name
+        self.visibility = visibility
+        self.roll = Roll()
+        self.suppressed: dict[int, float] = {}
+
+    def as_json(self) -> dict[str, object]:
+        """Show the list with the count of people who may be mailed through it."""
+        count = len(self.roll.by_id) - len(self.suppressed)
+        return {"id": self.id, "name": self.name, "visibility": self.visibility, "contacts": count}
+
+
+class Account:
+    """An account as it is after sign-up and some clicks."""
+
+    def __init__(self, seed: int, settings: Settings) -> None:
+        self.settings = settings
+        self.ids = Ids(seed, "dotdigital")
+        self.id = self.ids.number(10_000, 99_999)
+        self.user = f"apiuser-{self.ids.hex(12)}@apiconnector.com"
+        self.password = self.ids.hex(24)
+        self._next_contact = self.ids.number(30_000_000, 40_000_000)
+        self._next_book = self.ids.number(300_000, 400_000)
+        self.contacts = Roll()
+        self.by_email: dict[str, Contact] = {}
+        self.by_identifier: dict[tuple[str, str], Contact] = {}
+        self.deleted: list[Contact] = []
+        self.globally_suppressed: set[str] = set()
+        self.suppressed_domains: set[str] = set()
+        self.fields = {made.name: made for made in DEFAULT_FIELDS}
+        self.books: dict[int, AddressBook] = {}
+        for name in ("Customers", "Newsletter", "Lapsed"):
+            self.open_book(name)
+        self.mails: Counter[str] = Counter()
+        self.imports = Jobs(running="NotFinished", done="Finished")
+        self.list_removals = Jobs(running="Started", done="Completed")
+        self.deletions = Jobs(running="NotFinished", done="Finished")
+        self._list_sets: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def settle(self, now: float) -> None:
+        """Do the work that has come due."""
+        for jobs in (self.imports, self.list_removals, self.deletions):
+            jobs.settle(now)
+
+    def open_book(self, name: str, visibility: str = "Private") -> AddressBook:
+        """Create an address book."""
+        self._next_book += 1
+        made = self.books[self._next_book] = AddressBook(self._next_book, name, visibility)
+        return made
+
+    def enrol(self, email: str, now: float, history: History) -> Contact:
+        """Create a contact."""
+        self._next_contact += 1
+        contact = Contact(self._next_contact, email, now, history)
+        self.contacts.add(contact)
+        if email:
+            self.by_email[email.lower()] = contact
+        return contact
+
+    def put_on(self, contact: Contact, book: AddressBook) -> None:
+        """Add a contact to a list."""
+        book.roll.add(contact)
+        if book.id not in contact.lists:
+            lists = (*contact.lists, book.id)
+            contact.lists = self._list_sets.setdefault(lists, lists)
+
+    def take_off(self, contact: Contact, book: AddressBook, now: float) -> bool:
+        """Remove a contact from one list; account, status and other lists stay."""
+        if not book.roll.remove(contact.id):
+            return False
+        book.suppressed.pop(contact.id, None)
+        lists = tuple(held for held in contact.lists if held != book.id)
+        contact.lists = self._list_sets.setdefault(lists, lists)
+        contact.history += ((now, f"removed from list {book.id}"),)
+        return True
+
+    def erase(self, contact: Contact, now: float) -> None:
+        """Delete a contact from the account."""
+        for list_id in contact.lists:
+            self.books[list_id].roll.remove(contact.id)
+            self.books[list_id].suppressed.pop(contact.id, None)
+        contact.enter("deleted", now, "deleted from the account")
+        self.contacts.remove(contact.id)
+        self.by_email.pop(contact.email.lower(), None)
+        for key in [key for key, held in self.by_identifier.items() if held is contact]:
+            del self.by_identifier[key]
+        self.deleted.append(contact)
+
+    def mail(self, contact: Contact, kind: str, now: float) -> None:
+        """Note a mail that the real vendor would send now."""
+        self.mails[kind] += 1
+        contact.history += ((now, f"mail: {kind}"),)
+
+
+DEFAULT_FIELDS = (
+    DataField("FIRSTNAME", "String"),
+    DataField("LASTNAME", "String"),
+    DataField("FULLNAME", "String"),
+    DataField("GENDER", "String"),
+    DataField("POSTCODE", "String"),
+    DataField("LASTSUBSCRIBED", "Date", "Private"),
+    DataField("BIRTHDAY", "Date", "Private"),
+    DataField("LOYALTY_TIER", "String", "Private"),
+    DataField("ORDERS", "Numeric", "Private"),
+    DataField("VIP", "Boolean", "Private"),
+)

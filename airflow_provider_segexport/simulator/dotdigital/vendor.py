@@ -1,0 +1,180 @@
+"""dotdigital: the account behind its v2 and v3 paths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.routes import Route
+from airflow_provider_segexport.simulator.settings import ControlError, changed
+from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from . import inspection, reads
+from .books import BookDesk
+from .contacts import ContactDesk
+from .datafields import FieldDesk
+from .door import Door
+from .errors import v2_error, v3_error
+from .importing import ImportDesk
+from .optouts import OptOutDesk
+from .state import Account, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_segexport.simulator.vendor import World
+
+# Tiers as transcribed from the call-rate-limits page, read 2026-08: bulk is low, single writes are
+# medium, single reads are high, polling is unlimited. The tier of each path is assumed from that.
+_LOW, _MEDIUM, _HIGH, _UNLIMITED = "low", "medium", "high", "unlimited"
+_ANYWHERE = "/v2/account-info"  # answered by any region; api-conventions page, read 2026-08
+
+
+class Dotdigital(Vendor):
+    """One account with one API user."""
+
+    name = "dotdigital"
+
+    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
+        self.account = Account(world.seed, changed(Settings(), settings))
+        self.door = Door(self.account)
+        self.imports = ImportDesk(self.account)
+        self.contacts = ContactDesk(self.account)
+        self.books = BookDesk(self.account)
+        self.opt_outs = OptOutDesk(self.account, self.books)
+        self.fields = FieldDesk(self.account)
+        super().__init__(world)
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Change settings by name; quota windows start anew."""
+        self.account.settings = changed(self.account.settings, settings)
+        self.door.renew()
+
+    def settle(self) -> None:
+        """Do the jobs that have come due."""
+        self.account.settle(self.world.clock.now())
+
+    def routes(self) -> Sequence[Route]:
+        """List the paths; the tag is the tier of the call limit."""
+        return (*self._v3_routes(), *self._book_routes(), *self._v2_routes())
+
+    def _v3_routes(self) -> Sequence[Route]:
+        one = "/contacts/v3/{identifier}/{value}"
+        return (
+            Route("PUT", "/contacts/v3/import", self.imports.accept, _LOW),
+            Route("GET", "/contacts/v3/import/{id}", self.imports.status, _UNLIMITED),
+            Route("POST", "/contacts/v3/delete", self.contacts.delete_many, _LOW),
+            Route("GET", "/contacts/v3/delete/{id}", self.contacts.deletion, _UNLIMITED),
+            Route("GET", "/contacts/v3", self._page, _LOW),
+            Route("POST", "/contacts/v3", self.contacts.create, _MEDIUM),
+            Route("GET", one, self.contacts.show, _HIGH),
+            Route("PATCH", one, self.contacts.patch, _MEDIUM),
+            Route("PUT", one, self.contacts.replace, _MEDIUM),
+            Route("DELETE", one, self.contacts.delete, _MEDIUM),
+        )
+
+    def _book_routes(self) -> Sequence[Route]:
+        books, one = "/v2/address-books", "/v2/address-books/{book}"
+        again = "{how:resubscribe|resubscribe-with-no-challenge}"
+        since = f"{one}/contacts/unsubscribed-since/{{date}}"
+        return (
+            Route("GET", books, self.books.list, _HIGH),
+            Route("POST", books, self.books.create, _MEDIUM),
+            Route("GET", f"{books}/{{visibility:public|private}}", self.books.list, _HIGH),
+            Route("GET", one, self.books.show, _HIGH),
+            Route("PUT", one, self.books.change, _MEDIUM),
+            Route("DELETE", one, self.books.delete, _MEDIUM),
+            Route("GET", f"{one}/contacts", self.books.members, _LOW),
+            Route("POST", f"{one}/contacts/delete", self.books.remove_many, _LOW),
+            Route("POST", f"{one}/contacts/delete-all", self.books.remove_all, _LOW),
+            Route("POST", f"{one}/contacts/unsubscribe", self.opt_outs.unsubscribe_from_list, _MEDIUM),
+            Route("POST", f"{one}/contacts/{again}", self.opt_outs.resubscribe, _MEDIUM),
+            Route("GET", since, self.opt_outs.list_unsubscribed_since, _LOW),
+            Route("DELETE", f"{one}/contacts/{{contact}}", self.books.remove_one, _MEDIUM),
+        )
+
+    def _v2_routes(self) -> Sequence[Route]:
+        again = "{how:resubscribe|resubscribe-with-no-challenge}"
+        unsubscribed = "/v2/contacts/unsubscribed-since/{date}"
+        return (
+            Route("GET", _ANYWHERE, self._account_info, _HIGH),
+            Route("GET", "/v2/server-time", self._server_time, _HIGH),
+            Route("GET", "/v2/data-fields", self.fields.list, _HIGH),
+            Route("GET", "/v2/data-fields/", self.fields.list, _HIGH),
+            Route("POST", "/v2/data-fields", self.fields.create, _MEDIUM),
+            Route("DELETE", "/v2/data-fields/{name}", self.fields.delete, _MEDIUM),
+            Route("GET", "/v2/contacts/deletion/{id}", self.books.removal, _UNLIMITED),
+            Route("GET", "/v2/contacts/suppressed-since/{date}", self.opt_outs.suppressed_since, _LOW),
+            Route("GET", unsubscribed, self.opt_outs.unsubscribed_since, _LOW),
+            Route("POST", "/v2/contacts/unsubscribe", self.opt_outs.unsubscribe, _MEDIUM),
+            Route("POST", f"/v2/contacts/{again}", self.opt_outs.resubscribe, _MEDIUM),
+            Route("DELETE", "/v2/contacts/{contact}", self.opt_outs.delete, _MEDIUM),
+        )
+
+    def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
+        """Check API user, region and call limits."""
+        self.door.check_credentials(call)
+        if route.template != _ANYWHERE:
+            self.door.check_region()
+        self.door.check_limits(call, route.tag, headers)
+
+    def not_found(self, call: Call) -> Reply:
+        """Answer a path that the vendor does not have."""
+        if call.path.startswith("/contacts/v3"):
+            return v3_error("notFound", "The resource could not be found", 404)
+        return v2_error("No HTTP resource was found that matches the request.", 404)
+
+    def refuse(self, call: Call) -> Reply:
+        """Answer 400, as for one contact without identifiers."""
+        if call.path.startswith("/contacts/v3"):
+            return v3_error("badRequest", "The Identifiers field is required")
+        return v2_error("Error: ERROR_PARAMETER_INVALID")
+
+    def describe(self) -> Json:
+        """Tell a stranger what to fill into a connection form."""
+        return inspection.describe(self.account, self.base_url)
+
+    def audience(self, audience_id: str) -> Audience:
+        """Return a list or one of the account-wide views."""
+        return inspection.audience(self.account, audience_id)
+
+    def people(self, people: Sequence[Json], audience_id: str | None) -> int:
+        """Seed people, in one of the vendor's statuses or in plain words."""
+        return inspection.seed(self.account, people, audience_id, self.world.clock.now())
+
+    def actions(self) -> dict[str, Callable[[Json], object]]:
+        """List the control actions."""
+        return {"script_jobs": self._script_jobs, "suppress_domain": self._suppress_domain}
+
+    def _script_jobs(self, details: Json) -> object:
+        """Give the next imports one list of states each; every poll moves one on."""
+        scripts = details.get("scripts")
+        if not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
+            raise ControlError('script_jobs takes {"scripts": [["NotFinished", "Finished"], ..]}')
+        self.account.imports.script(scripts)
+        return len(scripts)
+
+    def _suppress_domain(self, details: Json) -> object:
+        self.account.suppressed_domains.add(str(details.get("domain", "")).lower())
+        return sorted(self.account.suppressed_domains)
+
+    def _page(self, call: Call) -> Reply:
+        return reads.page(self.account, self.base_url, call)
+
+    def _server_time(self, call: Call) -> Reply:
+        return Reply.text(iso(call.now).replace("T", " ").replace("Z", "+00:00"))
+
+    def _account_info(self, call: Call) -> Reply:
+        used = self.door.hour.used(call.now)
+        endpoint = self.account.settings.api_endpoint or self.base_url + "/"
+        properties = (
+            ("Name", "String", "Example Shop"),
+            ("MainEmail", "String", "owner@example.com"),
+            ("ApiCallsInLastHour", "Int", str(used)),
+            ("ApiCallsRemaining", "Int", str(self.door.hour.limit - used)),
+            ("ApiEndpoint", "String", endpoint),
+            ("TimeZoneIana", "String", "Europe/London"),
+        )
+        shown = [{"name": name, "type": kind, "value": value} for name, kind, value in properties]
+        return Reply.json({"id": self.account.id, "properties": shown})
