@@ -1,0 +1,112 @@
+"""Exceptions, named by what the caller does next.
+
+SegexportError
+├── TryAgain                 the same request may succeed later; `after` seconds, where the vendor says so
+│   ├── QuotaSpent           the account's quota is used up
+│   ├── SlotsFull            the vendor takes no further job until one of those running ends
+│   └── VendorUnavailable    down, timed out, or answered something no API answers
+├── BatchRefused             this batch will never be taken as it is: halve it until the bad rows stand alone
+└── StopExport               nothing more may be sent before a person acts
+    ├── BadSegment           the segment's files, columns or size
+    ├── BadMatching          data matching or custom fields
+    ├── BadConnection        what the Airflow connection says cannot be used (base URL, TLS, missing credential)
+    ├── NotAllowed           no consent to the data privacy terms, or this DAG may not use the connection
+    ├── SwitchedOff          an administrator has switched exports off: the task is skipped
+    ├── CredentialsRefused   the vendor does not know the credentials
+    ├── PermissionMissing    the credentials are good and lack a right
+    ├── AudienceUnknown      no such audience in this account
+    └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
+
+Messages are read by people and land in logs: they hold no email, no secret and no piece of a body.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+class SegexportError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class TryAgain(SegexportError):
+    """The same request may succeed later.
+
+    Attributes:
+        after: seconds to wait, as told by the vendor; None where it told nothing.
+    """
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class QuotaSpent(TryAgain):
+    """The account's quota is used up until the vendor's window moves on."""
+
+
+class SlotsFull(TryAgain):
+    """The vendor takes no further job until one of those running ends."""
+
+
+class VendorUnavailable(TryAgain):
+    """The vendor is down, timed out, or something between answered in its place."""
+
+
+class BatchRefused(SegexportError):
+    """The vendor refused a batch as a whole, for what stands in it.
+
+    Attributes:
+        code: the vendor's own code.
+        words: the vendor's own words, without any address of a person.
+    """
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(f"The vendor refused the whole batch: {code} {words}")
+        self.code = code
+        self.words = words
+
+
+class StopExport(SegexportError):
+    """Nothing more may be sent before a person acts; the message says what to do."""
+
+
+class BadSegment(StopExport):
+    """The segment cannot be read, is empty, or is larger than allowed."""
+
+
+class BadMatching(StopExport):
+    """Data matching or custom fields name what is not there."""
+
+
+class BadConnection(StopExport):
+    """The Airflow connection holds something that cannot be used."""
+
+
+class NotAllowed(StopExport):
+    """Consent is missing, or this DAG may not use the connection."""
+
+
+class SwitchedOff(StopExport):
+    """An administrator has switched the connection's exports off."""
+
+
+class CredentialsRefused(StopExport):
+    """The vendor does not accept the credentials."""
+
+
+class PermissionMissing(StopExport):
+    """The credentials are good, and lack a right that the export needs."""
+
+
+class AudienceUnknown(StopExport):
+    """The account has no such audience."""
+
+
+class ReplyNotUnderstood(StopExport):
+    """The vendor answered something that its contract does not hold."""
+
+
+def without_addresses(text: str, limit: int = 300) -> str:
+    """A vendor's words, fit for a log: anything that could be a person's address is masked, and they are short."""
+    return re.sub(r"[^\s\"'<>,;:()]+@[^\s\"'<>,;:()]+", "***", text)[:limit]

@@ -1,0 +1,245 @@
+"""The conductor: knows the order of the stages, and where a run that was interrupted goes on.
+
+All that a run knows lies in its run folder, so there is one way in: `Export.run`. It plans what is not planned, sends
+what is not sent, waits for the jobs that run, and reports. A first try, a retry, a return from deferral and another
+machine all call it alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_segexport import contract
+from airflow_provider_segexport.contract import Access, Vendor, drive
+from airflow_provider_segexport.errors import BadMatching, BadSegment, SegexportError
+from airflow_provider_segexport.model import Target, VendorField
+from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.places import Place, Resolve, local
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.segment import Planned, SegmentFiles
+from airflow_provider_segexport.stages import clean, commit, encode, match, plan, read, report, send, settle
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["full", "changes"]
+MOST_PROFILES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a colleague configured.
+
+    Attributes:
+        segment: a path, a folder, a glob, or several of them: several are united.
+        audience: the vendor's id of the audience.
+        matching: column by neutral field.
+        custom_fields: column by the vendor's name of the field.
+        create_fields: make custom fields that the audience lacks.
+        mode: `full` sends every profile, `changes` those that are new or changed since the ledger.
+        as_of: the time that the segment describes, ISO 8601 with a zone.
+        run: who runs this, in words that go into the ledger.
+        max_profiles: more rows than this are refused.
+    """
+
+    segment: str | tuple[str, ...]
+    audience: str
+    matching: Mapping[str, str]
+    as_of: str
+    run: str
+    custom_fields: Mapping[str, str] = field(default_factory=dict)
+    create_fields: bool = False
+    mode: Mode = "full"
+    max_profiles: int = MOST_PROFILES
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The run is not finished: jobs are at the vendor. Come back when `enough` of the tickets have ended."""
+
+    tickets: tuple[str, ...]
+    enough: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an export touches.
+
+    Attributes:
+        send: calls the vendor.
+        folder: the run's own.
+        root: where ledgers stand.
+        resolve: makes a place of a text.
+        pause: told the number of jobs; True when it is time to poll, False to leave with `Waiting`.
+    """
+
+    send: Sender
+    folder: RunFolder
+    root: Place
+    pause: Callable[[int], bool]
+    resolve: Resolve = local
+    clock: Callable[[], float] = time.time
+
+
+class Export:
+    """One export of one segment to one audience."""
+
+    def __init__(self, vendor: Vendor, access: Access, order: Order, world: World) -> None:
+        self._vendor = vendor
+        self._access = access
+        self._order = order
+        self._world = world
+        self._started = world.clock()
+
+    def run(self) -> dict[str, Any] | Waiting:
+        """Do what is left to do; the report, or what is waited for.
+
+        Raises:
+            StopExport: a person must act; what was done is in the report.
+            TryAgain: the vendor cannot be reached; another try goes on where this one stopped.
+        """
+        folder = self._world.folder
+        planned, facts = folder.plan() or self._plan()
+        target = _target(facts["target"])
+        books = settle.Bookkeeper(folder)
+        flight = send.Flight(settle.remaining(folder, planned.batches))
+        calls = send.Calls(
+            upsert=lambda batch: drive(self._vendor.upsert(target, batch), self._world.send),
+            poll=lambda tickets: drive(self._vendor.poll(target, tickets), self._world.send),
+            collect=lambda batch, ticket: drive(self._vendor.collect(target, batch, ticket), self._world.send),
+            sending=books.sending,
+            answered=books.answered,
+        )
+        try:
+            tickets = send.send(flight, calls, self._vendor.limits, pause=self._world.pause, stop=books.why_stop)
+        except send.Stopped as stopped:
+            self._report(planned, facts, target, error=stopped.error)
+            raise stopped.error from stopped
+        if tickets:
+            more = bool(flight.waiting) or not flight.exhausted
+            return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets))
+        return self._report(planned, facts, target)
+
+    def _plan(self) -> tuple[Planned, dict[str, Any]]:
+        """Check everything that can be checked, then freeze what is to be done."""
+        order, vendor = self._order, self._vendor
+        wanted = match.names(vendor, order.matching, order.custom_fields)
+        files = read.inspect(read.find(order.segment, self._world.resolve), wanted)
+        self._size(files)
+        matched = match.types(vendor, order.matching, order.custom_fields, files)
+        target = self._check(matched, files)
+        matching = match.settle_on(vendor, order.matching, order.custom_fields, matched, files, target)
+        ledger = Ledger.of(self._world.root, vendor.name, target)
+        version = ledger.version() if order.mode == "changes" else 0
+        with engine() as sql, read.readable(files):
+            warnings = clean.clean(sql, files, matching)
+            if version:
+                commit.load(sql, ledger, version)
+            item = encode.expression(vendor.item(matched, target))
+            upserts = plan.upserts(item, against_ledger=bool(version))
+            planned = plan.freeze(sql, upserts, vendor.limits, files, self._world.folder.place, warnings)
+        self._worth_sending(planned)
+        facts = {
+            "vendor": vendor.name,
+            "target": asdict(target),
+            "files": [(file.name, file.first_row) for file in files.files],
+            "mode": order.mode,
+            "as_of": order.as_of,
+            "started_at": self._started,
+        }
+        self._world.folder.freeze(planned, facts)
+        log.info(
+            "Planned: %d profiles, %d to send in %d calls, %d unchanged, set aside %s.",
+            planned.profiles,
+            planned.upserts,
+            len(planned.batches),
+            planned.unchanged,
+            dict(planned.aside) or "none",
+        )
+        return planned, facts
+
+    def _size(self, files: SegmentFiles) -> None:
+        if files.rows == 0:
+            raise BadSegment("The segment has no rows. An empty segment is more often a mistake upstream than the truth.")
+        if files.rows > self._order.max_profiles:
+            raise BadSegment(
+                f"The segment has {files.rows:,} profiles, and this export takes {self._order.max_profiles:,} at most. "
+                "Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
+            )
+
+    def _check(self, matched: contract.Matched, files: SegmentFiles) -> Target:
+        """Credentials, audience and custom fields, as the vendor tells them; makes fields where that is asked for."""
+        target = drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+        lacking = match.missing(self._vendor, matched, target, files, self._order.matching)
+        if not lacking:
+            return target
+        if not self._order.create_fields:
+            raise BadMatching(
+                f"{self._vendor.title} has no field {', '.join(map(repr, lacking))} for {self._vendor.audience_word} "
+                f"{target.audience_name!r}. Create it there, match it to another, or set `create_fields=True`."
+            )
+        for name, kind in lacking.items():
+            drive(self._vendor.create_field(target, name, kind), self._world.send)
+        return drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+
+    def _worth_sending(self, planned: Planned) -> None:
+        rejected = sum(planned.aside.get("rejected", {}).values())
+        if rejected == planned.profiles:
+            raise BadSegment(
+                f"Not one of {planned.profiles:,} profiles can be sent: {dict(planned.aside['rejected'])}. "
+                f"Is {self._order.matching['email']!r} the column with the emails?"
+            )
+
+    def _report(
+        self, planned: Planned, facts: Mapping[str, Any], target: Target, *, error: SegexportError | None = None
+    ) -> dict[str, Any]:
+        """Add up, write the ledger and the report."""
+        folder, traffic = self._world.folder, self._world.send.traffic
+        with engine() as sql:
+            reasons = report.write_rejects(sql, folder, facts["files"])
+            accepted, _ = settle.tally(folder.journal.states())
+            counts = report.count(planned, accepted, reasons)
+            version = self._commit(sql, planned, facts, target)
+        before = (folder.summary() or {}).get("traffic", {})
+        ended = self._world.clock()
+        summary = report.summarize(
+            counts,
+            reasons,
+            {
+                "vendor": facts["vendor"],
+                "audience": target.audience,
+                "audience_name": target.audience_name,
+                "account": target.account_name,
+                "mode": facts["mode"],
+                "as_of": facts["as_of"],
+                "run": self._order.run,
+                "finished": error is None,
+                "error": str(error) if error else None,
+                "started_at": facts["started_at"],
+                "ended_at": ended,
+                "seconds": round(ended - facts["started_at"], 3),
+                "traffic": {key: round(value + before.get(key, 0), 3) for key, value in asdict(traffic).items()},
+                "batches": len(planned.batches),
+                "warnings": planned.warnings,
+                "ledger_version": version,
+                "report": str(folder.place),
+                "versions": report.versions(),
+            },
+        )
+        folder.write_summary(summary)
+        return summary
+
+    def _commit(self, sql: Engine, planned: Planned, facts: Mapping[str, Any], target: Target) -> int:
+        ledger = Ledger.of(self._world.root, self._vendor.name, target)
+        return commit.commit(sql, ledger, self._world.folder, planned.batches, facts["as_of"], self._order.run)
+
+
+def _target(facts: Mapping[str, Any]) -> Target:
+    """The target as the plan keeps it."""
+    fields = {name: VendorField(**found) for name, found in facts["fields"].items()}
+    return Target(**{**facts, "fields": fields, "notes": tuple(facts["notes"])})

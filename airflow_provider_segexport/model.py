@@ -1,0 +1,211 @@
+"""The frozen values that travel between stages, ports and vendors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeVar
+
+from airflow_provider_segexport.errors import ReplyNotUnderstood, VendorUnavailable
+
+T = TypeVar("T")
+
+
+class Outcome(StrEnum):
+    """Where a row of the segment ends: in exactly one of these."""
+
+    DELIVERED = "delivered"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    WITHHELD = "withheld"
+    NOT_ATTEMPTED = "not_attempted"
+
+
+class Reason(StrEnum):
+    """Why a row was not delivered. One list for all vendors; the vendor's own code and words stand beside it."""
+
+    NO_EMAIL = "no_email"
+    BAD_EMAIL = "bad_email"
+    NON_ASCII_EMAIL = "non_ascii_email"
+    VALUE_TOO_LONG = "value_too_long"
+    ROW_TOO_LARGE = "row_too_large"
+    INVALID_VALUE = "invalid_value"
+    REFUSED_BY_VENDOR = "refused_by_vendor"
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+    BOUNCED = "bounced"
+    DELETED = "deleted"
+    UNCONFIRMED = "unconfirmed"
+    CONTACT_LIMIT = "contact_limit"
+    JOB_FAILED = "job_failed"
+    NO_VERDICT = "no_verdict"
+    DUPLICATE = "duplicate"
+    STOPPED = "stopped"
+
+
+class JobState(StrEnum):
+    """What a vendor says of an import job, in our words: a closed set that may cross the triggerer."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a vendor wants sent. `url` is absolute; `body` is what goes over the wire, to the byte."""
+
+    method: str
+    url: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    signed: bool = True
+    """Carries the account's credentials. A token request does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+    def json(self) -> Any:
+        """The body as JSON. An HTML page or half a body is a vendor (or a proxy) out of order: try again."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            kind = self.headers.get("content-type", "no content type")
+            raise VendorUnavailable(
+                f"{self.url} answered {self.status} with {len(self.body)} bytes that are not JSON ({kind}). "
+                "A proxy, a maintenance page or a wrong base URL answers so."
+            ) from None
+
+    def mapping(self) -> dict[str, Any]:
+        """The body as a JSON object."""
+        found = self.json()
+        if not isinstance(found, dict):
+            raise ReplyNotUnderstood(f"{self.url} answered {self.status} with JSON that is no object.")
+        return found
+
+
+Operation = Generator[Request, Response, T]
+"""One thing a vendor does, in one or several calls: yields requests, is sent responses, returns its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` in any `seconds`."""
+
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VendorField:
+    """A custom field as the vendor holds it; `type` in our words."""
+
+    key: str
+    type: Literal["text", "number", "boolean", "date"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Account and audience as the vendor describes them after `check`.
+
+    Attributes:
+        api: base URL for every later call; a vendor with regions tells its own.
+        account: the vendor's id of the account, stable over connections.
+        audience: the vendor's id of the audience; empty when only the account was asked for.
+        fields: custom fields there are, by the name an export uses, in lower case.
+        facts: what else the vendor said and a later operation needs.
+    """
+
+    api: str
+    account: str
+    account_name: str
+    audience: str = ""
+    audience_name: str = ""
+    members: int | None = None
+    fields: Mapping[str, VendorField] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes out in one call: parallel sequences, one entry a profile. Named by its content."""
+
+    name: str
+    rows: Sequence[int]
+    emails: Sequence[str]
+    items: Sequence[str]
+    generation: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, indexes: Sequence[int], *, generation: int | None = None) -> Batch:
+        """The batch of these entries; sent again, it is another batch by its generation."""
+        items = [self.items[i] for i in indexes]
+        generation = self.generation if generation is None else generation
+        return Batch(
+            name=batch_name(items, generation),
+            rows=[self.rows[i] for i in indexes],
+            emails=[self.emails[i] for i in indexes],
+            items=items,
+            generation=generation,
+        )
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches, for a vendor that refuses the whole for one row."""
+        middle = len(self) // 2
+        return self.part(range(middle)), self.part(range(middle, len(self)))
+
+
+def batch_name(items: Sequence[str], generation: int = 0) -> str:
+    """The same rows with the same content have the same name, on every machine and in every try."""
+    digest = hashlib.blake2b("\n".join(items).encode(), digest_size=12).hexdigest()
+    return digest if generation == 0 else f"{digest}-{generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The vendor's id of an import job that is not finished."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row that the vendor did not take; `index` counts in the batch."""
+
+    index: int
+    reason: Reason
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The verdict on a batch: every entry is refused, to be sent again, or accepted.
+
+    Attributes:
+        again: entries that the vendor asks to send once more.
+        contact_ids: the vendor's id of a contact by its index in the batch, where the reply tells it.
+        stop: why no further batch may be sent; empty as a rule.
+    """
+
+    refused: tuple[Refusal, ...] = ()
+    again: tuple[int, ...] = ()
+    contact_ids: Mapping[int, str] = field(default_factory=dict)
+    stop: str = ""
+
+
+Reply = Settled | Ticket

@@ -1,0 +1,1 @@
+"""What touches the world: HTTP, folders, the ledger, the columnar engine."""

@@ -1,0 +1,108 @@
+"""The columnar engine: one DuckDB of bounded memory that spills into a folder of its own."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_segexport.ports.places import Place
+
+MEMORY = "250MB"
+BATCH_ROWS = 32_768
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Engine:
+    """Runs SQL; results leave as Arrow record batches."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._registered: set[str] = set()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement for its effect."""
+        self._connection.execute(sql, list(values))
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """A small result."""
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return found
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        """A result of one row."""
+        return self.rows(sql)[0]
+
+    def stream(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """A result of any size, a record batch at a time. Other statements may run meanwhile."""
+        with self._connection.cursor() as cursor:
+            yield from cursor.sql(sql).to_arrow_reader(rows)
+
+    def table(self, name: str, content: pa.Table) -> None:
+        """A table from an Arrow table."""
+        self._connection.register("incoming", content)
+        self.run(f"create or replace table {quoted(name)} as select * from incoming")
+        self._connection.unregister("incoming")
+
+    def stage(self, name: str, batches: pa.RecordBatchReader) -> None:
+        """A table from a stream of record batches."""
+        self._connection.register("incoming", batches)
+        self.run(f"create or replace table {quoted(name)} as select * from incoming")
+        self._connection.unregister("incoming")
+
+    def address(self, place: Place) -> str:
+        """The name by which SQL reaches a place."""
+        if isinstance(place, pathlib.Path):
+            return str(place)
+        storage: Any = place
+        protocol = storage.fs.protocol
+        known = protocol if isinstance(protocol, str) else protocol[0]
+        if known not in self._registered:
+            self._connection.register_filesystem(storage.fs)
+            self._registered.add(known)
+        return str(storage.fs.unstrip_protocol(storage.path))
+
+    def scan(self, places: Sequence[Place], options: str = "") -> str:
+        """An SQL table function that reads Parquet files."""
+        names = ", ".join(literal(self.address(place)) for place in places)
+        return f"read_parquet([{names}]{options})"
+
+
+@contextmanager
+def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
+    """An engine for one run. What it spills is removed with it: it holds personal data.
+
+    One thread: with 32k-row batches and the insertion order kept, a result is the same on every machine, and the
+    vendors' limits, not the CPU, set the pace of an export.
+    """
+    spill = tempfile.mkdtemp(prefix="segexport-")
+    connection = duckdb.connect(
+        config={
+            "memory_limit": memory,
+            "threads": threads,
+            "temp_directory": spill,
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    try:
+        yield Engine(connection)
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)

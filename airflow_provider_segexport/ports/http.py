@@ -1,0 +1,215 @@
+"""Sends requests over one kept-alive session a thread: `Request -> Response`.
+
+The one border where exceptions of the HTTP library become ours, and the one place where a call is tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+from requests import exceptions as foreign
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from airflow_provider_segexport.contract import Vendor
+from airflow_provider_segexport.errors import (
+    BadConnection,
+    QuotaSpent,
+    SegexportError,
+    SlotsFull,
+    TryAgain,
+    VendorUnavailable,
+)
+from airflow_provider_segexport.model import Request, Response
+
+CONNECT_TIMEOUT_S = 10.0
+REDIRECTS = range(300, 400)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a run has sent: calls (tries included), bytes of bodies, tries after a first, seconds spent waiting."""
+
+    calls: int = 0
+    bytes_sent: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the worker itself waits for a vendor.
+
+    Attributes:
+        attempts: tries of one call.
+        longest_s: a wait that the vendor asks for and that is longer than this is the caller's to decide.
+    """
+
+    attempts: int = 6
+    longest_s: float = 60.0
+
+
+def translate(error: foreign.RequestException, url: str) -> SegexportError:
+    """What a failure of the HTTP library means to the caller. `url` is shown without its query."""
+    where = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+    match error:
+        case foreign.SSLError():
+            return BadConnection(
+                f"TLS with {urlsplit(url).netloc} failed: its certificate is not trusted here, or the address is not "
+                "the vendor's. Check the base URL; a company's own authority goes into REQUESTS_CA_BUNDLE."
+            )
+        case foreign.ProxyError():
+            return VendorUnavailable(f"The proxy on the way to {where} refused or failed.")
+        case foreign.Timeout():
+            return VendorUnavailable(f"{where} did not answer in time.")
+        case (
+            foreign.InvalidURL()
+            | foreign.MissingSchema()
+            | foreign.InvalidSchema()
+            | foreign.InvalidProxyURL()
+            | foreign.InvalidHeader()
+            | foreign.URLRequired()
+            | foreign.UnrewindableBodyError()
+            | foreign.InvalidJSONError()
+        ):
+            return BadConnection(
+                f"{where!r} is no address that can be called ({type(error).__name__}). Check the base URL and the "
+                "credentials of the Airflow connection for stray characters."
+            )
+        case _:
+            return VendorUnavailable(f"The call to {where} broke off ({type(error).__name__}).")
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An auth that adds nothing, where the session would add the account's."""
+    return request
+
+
+class Sender:
+    """Sends one request; tries again what may be tried again, with jitter, or as long as the vendor asks for.
+
+    Safe to use from several threads.
+
+    Args:
+        session: makes a configured session; called once a thread.
+        vendor: reads which replies ask to come back.
+        renew: called with a 401; True when the session signs with something new now.
+        pace: called before every try, for quotas.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one thing the world gives
+        self,
+        session: Callable[[], requests.Session],
+        vendor: Vendor,
+        *,
+        patience: Patience | None = None,
+        renew: Callable[[Response], bool] | None = None,
+        pace: Callable[[Request], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._make_session = session
+        self._vendor = vendor
+        self._patience = patience or Patience()
+        self._renew = renew
+        self._pace = pace
+        self._sleep = sleep
+        self._clock = clock
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._jitter = wait_random_exponential(multiplier=1, max=self._patience.longest_s)
+        self.traffic = Traffic()
+
+    def __call__(self, request: Request) -> Response:
+        """Send, and try again while that may help; raises what the last try met."""
+        retrying = Retrying(
+            stop=stop_after_attempt(self._patience.attempts),
+            retry=retry_if_exception(self._worth_waiting),
+            wait=self._wait,
+            sleep=self._pause,
+            reraise=True,
+        )
+        return retrying(self._try, request)
+
+    def close(self) -> None:
+        """Close the sessions of all threads."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def _worth_waiting(self, error: BaseException) -> bool:
+        if not isinstance(error, TryAgain) or isinstance(error, SlotsFull):
+            return False
+        return error.after is None or error.after <= self._patience.longest_s
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        after = error.after if isinstance(error, TryAgain) else None
+        return float(self._jitter(state)) if after is None else after
+
+    def _pause(self, seconds: float) -> None:
+        with self._lock:
+            self.traffic.retries += 1
+            self.traffic.waited_s += seconds
+        self._sleep(seconds)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._make_session()
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _try(self, request: Request) -> Response:
+        response = self._exchange(request)
+        if response.status == requests.codes.unauthorized and request.signed and self._renew and self._renew(response):
+            response = self._exchange(request)
+        later = self._vendor.refusal(response, self._clock())
+        if later is not None:
+            raise later
+        if response.status in REDIRECTS:
+            raise BadConnection(
+                f"{response.url} answers with a redirect, and credentials do not follow redirects. "
+                "Put the address it leads to into the base URL of the connection."
+            )
+        return response
+
+    def _exchange(self, request: Request) -> Response:
+        if self._pace is not None:
+            self._pace(request)
+        session = self._session()
+        with self._lock:
+            self.traffic.calls += 1
+            self.traffic.bytes_sent += len(request.body or b"")
+        try:
+            answer = session.request(
+                request.method,
+                request.url,
+                params=dict(request.query) or None,
+                headers=dict(request.headers),
+                data=request.body,
+                auth=None if request.signed else _unsigned,
+                timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),
+                allow_redirects=False,
+                verify=session.verify,  # said per call: the environment's bundle would win over the session's
+            )
+        except foreign.RequestException as error:
+            raise translate(error, request.url) from error
+        except UnicodeError as error:  # a host name that no DNS could hold
+            raise BadConnection("The base URL holds characters that no address can hold.") from error
+        url = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(request.url))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status_code, headers, answer.content, url)
+
+
+def spent(error: TryAgain) -> bool:
+    """Whether the caller should give its place back and come later, and not fail."""
+    return isinstance(error, QuotaSpent) and error.after is not None

@@ -1,0 +1,134 @@
+"""Where one task instance keeps its plan, journal, verdicts and report; it survives retries.
+
+    <root>/runs/<dag>/<task>/<run>/<map index>/<nn>/
+        upserts.arrow  aside.parquet  plan.json     the frozen plan
+        journal.jsonl                               what happened to each batch
+        settled/<batch>.parquet                     verdicts by row, where there are any
+        rejects.parquet  summary.json               the report
+
+A folder with a finished summary is never written again: a task that is cleared after success starts in the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_provider_segexport.model import Batch, Settled
+from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.ports.places import Place, names, read, write
+from airflow_provider_segexport.ports.tables import ArrowReader, write_parquet
+from airflow_provider_segexport.segment import Planned
+
+SETTLED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("email", pa.string()),
+        ("reason", pa.string()),
+        ("code", pa.string()),
+        ("words", pa.string()),
+        ("contact_id", pa.string()),
+    ]
+)
+
+
+def safe(name: str) -> str:
+    """A text as one folder name: a run id holds colons and plus signs, a list name may hold anything."""
+    kept = re.sub(r"[^A-Za-z0-9_.@=-]+", "_", name).strip(".")
+    return kept[:150] or "_"
+
+
+class RunFolder:
+    """One generation of one task instance's run."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.journal = Journal(place)
+
+    @classmethod
+    def open(cls, home: Place) -> RunFolder:
+        """The generation that is not finished, or the next one."""
+        generations = [int(name) for name in names(home) if name.isdecimal()]
+        newest = max(generations, default=0)
+        if newest and not cls(home / f"{newest:02d}").finished():
+            return cls(home / f"{newest:02d}")
+        return cls(home / f"{newest + 1:02d}")
+
+    def finished(self) -> bool:
+        """Whether the run in it came to its end."""
+        summary = self.summary()
+        return summary is not None and bool(summary.get("finished"))
+
+    def summary(self) -> dict[str, Any] | None:
+        """The report, if one is written."""
+        return self._json("summary.json")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Replace the report."""
+        write(self.place / "summary.json", json.dumps(summary, indent=2).encode())
+
+    def plan(self) -> tuple[Planned, dict[str, Any]] | None:
+        """The frozen plan and the facts it was made of, if there is one."""
+        found = self._json("plan.json")
+        if found is None:
+            return None
+        planned = found.pop("planned")
+        planned["batches"] = tuple(planned["batches"])
+        return Planned(**planned), found
+
+    def freeze(self, planned: Planned, facts: dict[str, Any]) -> None:
+        """From here on this plan is what the run does."""
+        write(self.place / "plan.json", json.dumps({**facts, "planned": asdict(planned)}).encode())
+
+    def upserts(self) -> ArrowReader:
+        """The planned rows; a record batch is a batch."""
+        return ArrowReader(self.place / "upserts.arrow")
+
+    def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
+        """One planned batch with its content."""
+        found = rows.batch(number)
+        columns = [found.column(column).to_pylist() for column in ("row", "email", "item")]
+        return Batch(name, columns[0], columns[1], columns[2])
+
+    def write_part(self, batch: Batch, settled: Settled) -> bool:
+        """Keep the verdicts of a batch that speak of single rows; False when there are none."""
+        refused = [(r.index, str(r.reason), r.code, r.words, None) for r in settled.refused]
+        named = [(index, None, None, None, contact) for index, contact in settled.contact_ids.items()]
+        lines: Sequence[tuple[Any, ...]] = refused + named
+        if not lines:
+            return False
+        indexes = [line[0] for line in lines]
+        table = pa.table(
+            {
+                "row": pa.array([batch.rows[i] for i in indexes], pa.int64()),
+                "email": pa.array([batch.emails[i] for i in indexes], pa.string()),
+                **{
+                    column: pa.array([line[position] for line in lines], pa.string())
+                    for position, column in enumerate(("reason", "code", "words", "contact_id"), start=1)
+                },
+            },
+            schema=SETTLED,
+        )
+        write_parquet(self._settled / f"{batch.name}.parquet", table.to_batches(), SETTLED)
+        return True
+
+    def parts(self) -> list[Place]:
+        """The verdict files that count: those whose batch the journal calls settled."""
+        settled = {name for name, entry in self.journal.states().items() if entry.part}
+        return [self._settled / f"{name}.parquet" for name in sorted(settled)]
+
+    @property
+    def _settled(self) -> Place:
+        return self.place / "settled"
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        place = self.place / name
+        if not place.exists():
+            return None
+        found: dict[str, Any] = json.loads(read(place))
+        return found

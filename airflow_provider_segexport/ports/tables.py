@@ -1,0 +1,94 @@
+"""Arrow and Parquet files in a run folder, written whole or not at all where the disk is local."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import IO, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.ports.places import Place
+
+
+class Whole:
+    """A file that appears under its name when it is closed without an error, and not before."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._half: pathlib.Path | None = None
+        if isinstance(place, pathlib.Path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._half = place.with_name(f".{place.name}.{os.getpid()}.half")
+        self.file: IO[Any] = (self._half or place).open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.file.close()
+        if self._half is None:
+            return
+        if error is None:
+            self._half.replace(pathlib.Path(str(self._place)))
+        else:
+            self._half.unlink(missing_ok=True)
+
+
+class ArrowFile(Whole):
+    """An Arrow IPC file whose record batches can be read one by one by number."""
+
+    def __init__(self, place: Place, schema: pa.Schema) -> None:
+        super().__init__(place)
+        self._writer = pa.ipc.new_file(self.file, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        self._schema = schema
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append one record batch."""
+        self._writer.write_batch(batch.cast(self._schema))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._writer.close()
+        super().__exit__(kind, error, trace)
+
+
+class ArrowReader:
+    """Random access to an Arrow IPC file's record batches."""
+
+    def __init__(self, place: Place) -> None:
+        self._file = pa.OSFile(str(place)) if isinstance(place, pathlib.Path) else place.open("rb")
+        self._reader = pa.ipc.open_file(self._file)
+
+    def __len__(self) -> int:
+        return int(self._reader.num_record_batches)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return self._reader.schema
+
+    def batch(self, number: int) -> pa.RecordBatch:
+        """One record batch by its number from 0."""
+        return self._reader.get_batch(number)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for number in range(len(self)):
+            yield self.batch(number)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Write a stream as one Parquet file, and tell its rows."""
+    rows = 0
+    with Whole(place) as out, pq.ParquetWriter(out.file, schema, compression="zstd") as writer:
+        for batch in batches:
+            if batch.num_rows:
+                writer.write_batch(batch.cast(schema))
+                rows += batch.num_rows
+    return rows

@@ -1,0 +1,90 @@
+"""The frozen values between the stages that speak of files and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_provider_segexport.contract import ColumnType, FieldType, Matched
+from airflow_provider_segexport.ports.places import Place
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0."""
+
+    place: Place
+    name: str
+    rows: int
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFiles:
+    """The files of a segment in reading order, and their columns.
+
+    Attributes:
+        columns: type by column; None for a type that no field takes, such as a list or a struct.
+        type_words: the file's own words for the type.
+    """
+
+    files: tuple[SegmentFile, ...]
+    columns: Mapping[str, ColumnType | None]
+    type_words: Mapping[str, str]
+
+    @property
+    def rows(self) -> int:
+        """Rows over all files."""
+        return sum(file.rows for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One column that travels.
+
+    Attributes:
+        name: in the plan: the neutral field, or `custom_` and a number.
+        column: in the files.
+        label: the vendor's key, as reports show it.
+        wants: what the vendor's field holds.
+        omit_misfit: a value that does not fit is left out of its row and counted, instead of rejecting the row.
+    """
+
+    name: str
+    column: str
+    type: ColumnType
+    label: str
+    wants: FieldType = "text"
+    max_chars: int | None = None
+    omit_misfit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Data matching, held against files and vendor."""
+
+    email: str
+    carried: tuple[Carried, ...]
+    matched: Matched
+    date_format: str = "%Y-%m-%d"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a plan holds, as `plan.json` keeps it.
+
+    Attributes:
+        profiles: rows of the segment.
+        upserts: rows to be sent.
+        batches: names of the batches, in the order of the record batches of `upserts.arrow`.
+        aside: rows that are not sent, by outcome and reason.
+        warnings: values changed or left out, by field and why.
+    """
+
+    profiles: int
+    upserts: int
+    unchanged: int
+    batches: tuple[str, ...]
+    bytes: int
+    aside: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    warnings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

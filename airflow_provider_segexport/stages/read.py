@@ -1,0 +1,132 @@
+"""Finds a segment's files and proves that they can be read: `paths -> SegmentFiles`. No row is read yet."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.contract import ColumnType
+from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.ports.places import Place, Resolve
+from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
+
+WILDCARDS = frozenset("*?[")
+
+
+def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, str]]:
+    """The Parquet files that a path, a folder, a glob or a list of them names, each once, in a stable order."""
+    texts = [segment] if isinstance(segment, str) else list(segment)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise BadSegment("No segment is named: give a path, a list of paths, a folder or a glob.")
+    found: dict[str, Place] = {}
+    for text in texts:
+        places = list(_files(text.strip(), resolve))
+        if not places:
+            raise BadSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
+        found.update({str(place): place for place in places})
+    return [(place, name) for name, place in found.items()]
+
+
+def _files(text: str, resolve: Resolve) -> Iterator[Place]:
+    if WILDCARDS & set(text):
+        parts = text.split("/")
+        fixed = next(i for i, part in enumerate(parts) if WILDCARDS & set(part))
+        base = resolve("/".join(parts[:fixed]) or ("/" if text.startswith("/") else "."))
+        matches = sorted(base.glob("/".join(parts[fixed:])), key=str)
+        for match in matches:
+            yield from _under(match) if match.is_dir() else [match]
+        return
+    place = resolve(text)
+    if not place.exists():
+        raise BadSegment(f"{text} does not exist. Did the task that writes the segment run?")
+    yield from _under(place) if place.is_dir() else [place]
+
+
+def _under(folder: Place) -> Iterator[Place]:
+    """Parquet files below a folder. Names that begin with `_` or `.` are markers and halves, as Spark writes them."""
+    for place in sorted(folder.iterdir(), key=str):
+        name = posixpath.basename(str(place).rstrip("/"))
+        if name.startswith(("_", ".")):
+            continue
+        if place.is_dir():
+            yield from _under(place)
+        elif name.endswith((".parquet", ".pq")):
+            yield place
+
+
+def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> SegmentFiles:
+    """Read every file's footer. The wanted columns must be in all of them, with one type."""
+    files: list[SegmentFile] = []
+    columns: dict[str, ColumnType | None] = {}
+    words: dict[str, str] = {}
+    first_row = 0
+    for place, name in places:
+        rows, schema = _footer(place, name)
+        here = {field.name: column_type(field.type) for field in schema}
+        missing = [column for column in wanted if column not in here]
+        if missing:
+            raise BadSegment(
+                f"{name} has no column {', '.join(map(repr, missing))}, which data matching names. "
+                f"It has: {', '.join(here) or 'none'}."
+            )
+        for column in wanted:
+            if files and here[column] != columns[column]:
+                raise BadSegment(
+                    f"Column {column!r} is {schema.field(column).type} in {name} and {words[column]} in "
+                    f"{files[0].name}. Files of one segment need one type for each matched column."
+                )
+        if not files:
+            columns = here
+            words = {field.name: str(field.type) for field in schema}
+        files.append(SegmentFile(place, name, rows, first_row))
+        first_row += rows
+    return SegmentFiles(tuple(files), columns, words)
+
+
+def _footer(place: Place, name: str) -> tuple[int, pa.Schema]:
+    try:
+        with place.open("rb") as file:
+            parquet = pq.ParquetFile(file, pre_buffer=False)
+            return parquet.metadata.num_rows, parquet.schema_arrow
+    except pa.ArrowException as error:
+        raise BadSegment(
+            f"{name} is not a readable Parquet file ({type(error).__name__}): it is cut short, still being written, "
+            "or something else. Write it again."
+        ) from error
+    except OSError as error:
+        raise BadSegment(f"{name} cannot be opened: {error.strerror or type(error).__name__}.") from error
+
+
+def column_type(kind: pa.DataType) -> ColumnType | None:
+    """The type in data matching's words; None where no field takes it."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    checks: list[tuple[ColumnType, bool]] = [
+        ("text", pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)),
+        ("integer", pa.types.is_integer(kind)),
+        ("decimal", pa.types.is_floating(kind) or pa.types.is_decimal(kind)),
+        ("boolean", pa.types.is_boolean(kind)),
+        ("date", pa.types.is_date(kind)),
+        ("timestamp", pa.types.is_timestamp(kind)),
+    ]
+    return next((name for name, holds in checks if holds), None)
+
+
+@contextmanager
+def readable(files: SegmentFiles) -> Iterator[None]:
+    """What the engine says of broken pages and bad bytes inside a file, in words for the reader of the log."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise TryAgain("The worker's disk or memory is full: the segment could not be sorted out.") from error
+    except duckdb.Error as error:
+        names = ", ".join(file.name for file in files.files[:3])
+        raise BadSegment(
+            f"The rows of {names} cannot be read ({type(error).__name__}): a page is damaged, or text is not UTF-8. "
+            "Write the segment again."
+        ) from error

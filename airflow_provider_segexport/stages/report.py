@@ -1,0 +1,99 @@
+"""Adds up and writes the report: `plan, journal, verdicts -> summary.json, rejects.parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.model import Outcome
+from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.tables import write_parquet
+from airflow_provider_segexport.segment import Planned
+
+REJECTS = pa.schema(
+    [
+        ("file", pa.string()),
+        ("file_row", pa.int64()),
+        ("row", pa.int64()),
+        ("email", pa.string()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("field", pa.string()),
+        ("vendor_code", pa.string()),
+        ("vendor_words", pa.string()),
+    ]
+)
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where the profiles ended. They add up, in every report."""
+
+    profiles: int
+    delivered: int
+    unchanged: int
+    rejected: int
+    withheld: int
+    not_attempted: int
+
+    def add_up(self) -> bool:
+        """The law of conservation."""
+        parts = asdict(self)
+        return parts.pop("profiles") == sum(parts.values()) and all(count >= 0 for count in parts.values())
+
+
+def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, int]]) -> dict[str, dict[str, int]]:
+    """Every row that was not delivered and has a verdict, by file and row; returns counts by outcome and reason.
+
+    Args:
+        engine: where the rows are joined.
+        folder: the run.
+        files: name and first row of each file of the segment.
+    """
+    engine.run(f"create or replace table set_aside as select * from {engine.scan([folder.place / 'aside.parquet'])}")
+    parts = folder.parts()
+    sources = "select row, email, outcome, reason, field, '' as code, '' as words from set_aside"
+    if parts:
+        sources += f""" union all
+            select row, email, '{Outcome.REJECTED}', reason, '', code, words from {engine.scan(parts)}
+            where reason is not null"""
+    engine.table(
+        "segment_files",
+        pa.table({"file": [name for name, _ in files], "first_row": pa.array([row for _, row in files], pa.int64())}),
+    )
+    engine.run(f"create or replace table rejects as {sources}")
+    rows = """select f.file, r.row - f.first_row as file_row, r.row, r.email, r.outcome, r.reason, r.field,
+            r.code as vendor_code, r.words as vendor_words
+        from rejects r asof join segment_files f on r.row >= f.first_row order by r.row"""
+    write_parquet(folder.place / "rejects.parquet", engine.stream(rows), REJECTS)
+    reasons: dict[str, dict[str, int]] = {}
+    for outcome, reason, count in engine.rows("select outcome, reason, count(*) from rejects group by all order by all"):
+        reasons.setdefault(outcome, {})[reason] = count
+    return reasons
+
+
+def count(planned: Planned, accepted: int, reasons: Mapping[str, Mapping[str, int]]) -> Counts:
+    """Counts of a run as far as it came; what has no verdict was not attempted."""
+    rejected = sum(reasons.get(Outcome.REJECTED, {}).values())
+    withheld = sum(reasons.get(Outcome.WITHHELD, {}).values())
+    rest = planned.profiles - accepted - planned.unchanged - rejected - withheld
+    counts = Counts(planned.profiles, accepted, planned.unchanged, rejected, withheld, rest)
+    if not counts.add_up():
+        raise SegexportError(f"The counts of this run do not add up: {counts}. Please report it with the run folder.")
+    return counts
+
+
+def summarize(counts: Counts, reasons: Mapping[str, Mapping[str, int]], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as one JSON object; `facts` are the run's own: who, what, when, how much."""
+    return {**facts, "counts": asdict(counts), "reasons": {outcome: dict(found) for outcome, found in reasons.items()}}
+
+
+def versions() -> dict[str, str]:
+    """The versions of what did the work, for whoever compares two reports."""
+    names = ("airflow-provider-segexport", "duckdb", "pyarrow", "requests")
+    return {name: metadata.version(name) for name in names}

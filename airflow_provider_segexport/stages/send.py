@@ -1,0 +1,188 @@
+"""Sends batches with bounded calls and jobs in flight: `batches -> replies`. Knows nothing of what a reply means.
+
+The loop that decides runs in one thread; only the calls run in others. Whatever ends the loop, all calls that are in
+flight are waited for and told, so that no verdict is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
+from airflow_provider_segexport.model import Batch, JobState, Reply, Ticket
+
+Answer = Reply | BatchRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the loop calls.
+
+    Attributes:
+        upsert: one batch out, a reply back; runs in several threads.
+        poll: states of tickets.
+        collect: the verdict of a finished job.
+        sending: told before batches go out, in the deciding thread.
+        answered: told of each answer; returns batches that are to go out instead (halves, rows to send again).
+    """
+
+    upsert: Callable[[Batch], Reply]
+    poll: Callable[[list[str]], Mapping[str, JobState]]
+    collect: Callable[[Batch, str], Reply]
+    sending: Callable[[list[Batch]], None]
+    answered: Callable[[Batch, Answer], list[Batch]]
+
+
+@dataclass(slots=True)
+class Flight:
+    """What is in flight, and what waits."""
+
+    batches: Iterator[Batch | tuple[Batch, str]]
+    waiting: deque[Batch] = field(default_factory=deque)
+    running: dict[Future[Reply], Batch] = field(default_factory=dict)
+    tickets: dict[str, Batch] = field(default_factory=dict)
+    exhausted: bool = False
+    slots_full: bool = False
+
+    def next(self) -> Batch | None:
+        """The next batch to go out. A batch whose job runs already is adopted on the way."""
+        if self.waiting:
+            return self.waiting.popleft()
+        while not self.exhausted:
+            found = next(self.batches, None)
+            if found is None:
+                self.exhausted = True
+            elif isinstance(found, tuple):
+                self.tickets[found[1]] = found[0]
+                return None
+            else:
+                return found
+        return None
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to send and nothing is in flight."""
+        return self.exhausted and not (self.waiting or self.running or self.tickets)
+
+
+class Stopped(Exception):  # noqa: N818 - not an error of its own: it carries one
+    """The loop ended before everything had a verdict; `error` says why."""
+
+    def __init__(self, error: SegexportError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def send(
+    flight: Flight,
+    calls: Calls,
+    limits: Limits,
+    *,
+    pause: Callable[[int], bool],
+    stop: Callable[[], SegexportError | None],
+) -> list[str]:
+    """Run until all is settled, or until `pause` says to leave: then the tickets still in flight are returned.
+
+    Args:
+        flight: what is to be sent; what is left in it afterwards was not attempted.
+        calls: the vendor's operations and the bookkeeping.
+        limits: calls and jobs in flight.
+        pause: called with the number of jobs when there is nothing to do but wait; returns True when it is time to
+            poll, or False to leave.
+        stop: an error that ends the sending, found by the bookkeeping.
+    """
+    with ThreadPoolExecutor(limits.connections, thread_name_prefix="segexport") as pool:
+        try:
+            while not flight.done:
+                _launch(flight, calls, limits, pool)
+                if flight.running:
+                    _gather(flight, calls)
+                elif flight.tickets:
+                    if not pause(len(flight.tickets)):
+                        return list(flight.tickets)
+                    _land(flight, calls)
+                error = stop()
+                if error is not None:
+                    raise error  # noqa: TRY301 - leaves by the same door as a call's own error
+        except SegexportError as error:
+            _finish(flight, calls)
+            raise Stopped(error) from error
+        except BaseException:
+            for future in flight.running:
+                future.cancel()
+            raise
+    return []
+
+
+def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
+    """Fill what is free: connections, and job slots where the vendor has jobs."""
+    leaving: list[Batch] = []
+    while not flight.slots_full and len(flight.running) + len(leaving) < limits.connections:
+        if limits.jobs and len(flight.tickets) + len(flight.running) + len(leaving) >= limits.jobs:
+            break
+        known = len(flight.tickets)
+        batch = flight.next()
+        if batch is not None:
+            leaving.append(batch)
+        elif len(flight.tickets) == known:
+            break
+    calls.sending(leaving)
+    for batch in leaving:
+        flight.running[pool.submit(calls.upsert, batch)] = batch
+
+
+def _gather(flight: Flight, calls: Calls) -> None:
+    """Take the answers that are there. An error is raised after all of them are told."""
+    done, _ = wait(flight.running, return_when=FIRST_COMPLETED)
+    failure: SegexportError | None = None
+    for future in done:
+        batch = flight.running.pop(future)
+        try:
+            reply: Answer = future.result()
+        except BatchRefused as refused:
+            reply = refused
+        except SlotsFull as full:
+            flight.waiting.appendleft(batch)
+            flight.slots_full = True
+            if not flight.tickets and not flight.running:
+                failure = full  # none of them is ours: nothing here will free a slot
+            continue
+        except SegexportError as error:
+            flight.waiting.appendleft(batch)
+            failure = failure or error
+            continue
+        _tell(flight, calls, batch, reply)
+    if failure is not None:
+        raise failure
+
+
+def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
+    flight.waiting.extend(calls.answered(batch, reply))
+    if isinstance(reply, Ticket):
+        flight.tickets[reply.id] = batch
+
+
+def _land(flight: Flight, calls: Calls) -> None:
+    """Poll the jobs and settle those that ended."""
+    states = calls.poll(list(flight.tickets))
+    ended = [ticket for ticket, state in states.items() if state is not JobState.RUNNING]
+    for ticket in ended:
+        _tell(flight, calls, flight.tickets[ticket], calls.collect(flight.tickets[ticket], ticket))
+        del flight.tickets[ticket]
+    flight.slots_full = flight.slots_full and not ended
+
+
+def _finish(flight: Flight, calls: Calls) -> None:
+    """Wait for the calls in flight, and tell what they brought; a second error says nothing new."""
+    for future, batch in list(flight.running.items()):
+        try:
+            _tell(flight, calls, batch, future.result())
+        except BatchRefused as refused:
+            _tell(flight, calls, batch, refused)
+        except SegexportError:
+            flight.waiting.appendleft(batch)
+    flight.running.clear()

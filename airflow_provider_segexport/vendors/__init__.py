@@ -1,0 +1,14 @@
+"""The vendors, one row each."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import Vendor
+from airflow_provider_segexport.vendors import campaign_monitor, dotdigital
+
+VENDORS: dict[str, Vendor] = {
+    vendor.name: vendor
+    for vendor in (
+        campaign_monitor.VENDOR,
+        dotdigital.VENDOR,
+    )
+}

@@ -1,0 +1,54 @@
+"""Reading replies: what every vendor's operations share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
+from airflow_provider_segexport.model import Batch, Request, Response
+
+JSON = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
+BUSY = 429
+SERVER_ERROR = 500
+NEVER_AGAIN = 501
+
+
+def get(url: str, **query: str) -> Request:
+    """A read."""
+    return Request("GET", url, query=query, headers={"accept": "application/json"})
+
+
+def send_json(method: str, url: str, value: Any) -> Request:
+    """A call with a small JSON body."""
+    return Request(method, url, headers=JSON, body=json.dumps(value, separators=(",", ":")).encode())
+
+
+def send_items(method: str, url: str, head: str, items: Sequence[str], tail: str) -> Request:
+    """A call whose body is the batch's ready-made items between a head and a tail."""
+    return Request(method, url, headers=JSON, body=f"{head}{','.join(items)}{tail}".encode())
+
+
+def number(headers: Mapping[str, str], name: str) -> float | None:
+    """A header that holds a number; None when it is absent or holds something else."""
+    try:
+        return float(headers[name])
+    except (KeyError, ValueError):
+        return None
+
+
+def busy_or_down(response: Response, after: float | None) -> TryAgain | None:
+    """The replies by which any HTTP API asks to come back: 408, 429 and 5xx but 501."""
+    if after is None:
+        after = number(response.headers, "retry-after")
+    if response.status == BUSY:
+        return QuotaSpent(f"{response.url} answered 429: too many calls.", after=after)
+    if response.status == 408 or (response.status >= SERVER_ERROR and response.status != NEVER_AGAIN):  # noqa: PLR2004 - HTTP's own numbers
+        return VendorUnavailable(f"{response.url} answered {response.status}.", after=after)
+    return None
+
+
+def index_by_email(batch: Batch) -> dict[str, int]:
+    """Where each address stands in the batch. Vendors echo addresses in their own case."""
+    return {email.lower(): index for index, email in enumerate(batch.emails)}
