@@ -1,0 +1,197 @@
+"""A world's people -> columns: who they are for life, and what they are as of an event.
+
+Nothing here is dirty yet: these are the people as they are, not as a source writes them down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from unification.locales import locales, per_locale, pool
+from unification.world import EPOCH, Histories
+
+if TYPE_CHECKING:
+    from unification.draws import Draws, Ints, Shares
+
+GENDERS = ("female", "male", "other")
+GENDER_SHARES = [0.5, 0.485, 0.015]
+DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "post.example.net")
+DOMAIN_SHARES = [0.5, 0.2, 0.15, 0.1, 0.05]
+IDN_DOMAINS = ("münchen.example.com", "bücher.example.org", "почта.example.net", "例え.example.com")
+IDN_SHARE = 0.008
+NON_ASCII_LOCAL_SHARE = 0.012  # drawn from all; two of three have a name that is not ASCII
+SAME_PHONE_SHARE = 0.01  # of households whose two members give one number
+YOUNGEST_DAYS, AGE_SPAN_DAYS = 18 * 365, 70 * 365
+NUMBER_SPACE = 10**8
+SECONDS_A_DAY = 86_400
+WANTED_NEWSLETTER_SHARE = 0.75
+NEVER_ORDERED_SHARE = 0.08
+FIRST_ORDERS = 3
+CHEAPEST_BASKET, DEAREST_BASKET = 15.0, 180.0
+
+
+def text(values: Any) -> Any:
+    """Numbers as text."""
+    return pc.cast(pa.array(values), pa.string())
+
+
+def joined_text(*parts: Any, by: str = "") -> Any:
+    """Parts one after the other; a missing part makes the whole missing."""
+    return pc.binary_join_element_wise(*parts, by)
+
+
+def at(day: Ints, seconds: Ints | int = 0) -> Any:
+    """Days since the epoch, and seconds into the day, as a timestamp in UTC."""
+    whole = np.datetime64(EPOCH, "s") + day * SECONDS_A_DAY + seconds
+    return pa.array(whole.astype("datetime64[us]"))
+
+
+@dataclass(frozen=True)
+class People:
+    """Some of a world's people, each as of one event of their lives."""
+
+    histories: Histories
+    event: Ints
+
+    @property
+    def ids(self) -> Ints:
+        """Who."""
+        return self.histories.ids
+
+    @property
+    def draws(self) -> Draws:
+        """The world's chance."""
+        return self.histories.world.draws
+
+    @cached_property
+    def locale(self) -> Ints:
+        """Where they live; the two members of a household (neighbouring ids) live in one country."""
+        weights = [locale["weight"] for locale in locales()]
+        return self.histories.world.draws_by_share(self.ids // 2, "locale", weights)
+
+    @cached_property
+    def gender(self) -> Ints:
+        """A position in GENDERS."""
+        return self.histories.world.draws_by_share(self.ids, "gender", GENDER_SHARES)
+
+    def genders(self) -> Any:
+        """The gender in words."""
+        return pa.array(GENDERS).take(pa.array(self.gender))
+
+    def first_names(self, part: str = "") -> Any:
+        """Given names in their own script, or in ASCII."""
+        bits = self.draws.bits(self.ids, "first name")
+        female, male = pool("female", part), pool("male", part)
+        return pc.if_else(
+            pa.array(self.gender == 1),
+            male.values.take(pa.array(male.pick(self.locale, bits))),
+            female.values.take(pa.array(female.pick(self.locale, bits))),
+        )
+
+    def last_names(self, part: str = "", *, at_birth: bool = False) -> Any:
+        """Surnames in their own script, or in ASCII; a rename draws another."""
+        renames = 0 if at_birth else self.histories.count("R", self.event)
+        names = pool("surnames", part)
+        bits = self.draws.bits(self.ids, "last name", renames)
+        return names.values.take(pa.array(names.pick(self.locale, bits)))
+
+    def emails(self) -> Any:
+        """One address for life, different for everyone, under domains reserved for examples."""
+        draws, ids = self.draws, self.ids
+        plain = joined_text(self.first_names("ascii"), ".", self.last_names("ascii", at_birth=True))
+        own_script = pc.replace_substring_regex(pc.utf8_lower(self.first_names()), r"[\s'.]", "")
+        keeps_script = pa.array(draws.share(ids, "non-ASCII local part") < NON_ASCII_LOCAL_SHARE)
+        local = joined_text(pc.if_else(keeps_script, own_script, plain), text(ids))
+        world = self.histories.world
+        plain_domain = pa.array(DOMAINS).take(pa.array(world.draws_by_share(ids, "domain", DOMAIN_SHARES)))
+        idn = pa.array(IDN_DOMAINS).take(pa.array(draws.below(ids, "IDN", len(IDN_DOMAINS))))
+        has_idn = pa.array(draws.share(ids, "has IDN") < IDN_SHARE)
+        return joined_text(local, "@", pc.if_else(has_idn, idn, plain_domain))
+
+    def birthdates(self) -> Any:
+        """Grown-ups of all ages."""
+        days = -YOUNGEST_DAYS - self.draws.below(self.ids, "birthdate", AGE_SPAN_DAYS)
+        return pa.array((np.datetime64(EPOCH, "D") + days).astype("datetime64[D]"))
+
+    def phones(self) -> Any:
+        """E.164; few households share one number."""
+        changes = self.histories.count("P", self.event)
+        shared = self.draws.share(self.ids // 2, "one phone") < SAME_PHONE_SHARE
+        owner = np.where(shared, self.ids // 2 * 2, self.ids)
+        number = (owner * 7_654_321 + np.where(shared, 0, changes) * 22_801_763) % NUMBER_SPACE
+        digits = pc.utf8_lpad(text(number), 8, "0")
+        return joined_text("+", per_locale("mobile").take(pa.array(self.locale)), digits)
+
+    def addresses(self) -> dict[str, Any]:
+        """Street, city, state and postcode; a move draws all of them anew, in the same country."""
+        moves = self.histories.count("M", self.event)
+        streets, cities = pool("streets"), pool("cities", "city")
+        street = streets.values.take(
+            pa.array(streets.pick(self.locale, self.draws.bits(self.ids, "street", moves)))
+        )
+        number = text(1 + self.draws.below(self.ids, "house number", 199, moves))
+        first = per_locale("number_first").take(pa.array(self.locale))
+        city = pa.array(cities.pick(self.locale, self.draws.bits(self.ids, "city", moves)))
+        return {
+            "address": pc.if_else(first, joined_text(number, " ", street), joined_text(street, " ", number)),
+            "city": cities.values.take(city),
+            "state": pool("cities", "state").values.take(city),
+            "postcode": self._postcodes(city, moves),
+        }
+
+    def countries(self, field: str = "country") -> Any:
+        """The country's code, or another of its fields."""
+        return per_locale(field).take(pa.array(self.locale))
+
+    def wants_newsletter(self) -> Any:
+        """Consent as last declared: what it was at first, turned over by each change of mind."""
+        first = self.draws.share(self.ids, "newsletter") < WANTED_NEWSLETTER_SHARE
+        return pa.array(first ^ (self.histories.count("C", self.event) % 2 == 1))
+
+    def purchases(self) -> dict[str, Any]:
+        """Orders, what they came to, and when the last one was: of the one shop there is."""
+        histories, draws = self.histories, self.draws
+        joined = histories.world.joined(self.ids)
+        last = np.minimum(histories.happened(histories.ordering_until()), self.event)
+        since = histories.count("O", last) - histories.count("O", histories.happened(joined))
+        ordered = draws.share(self.ids, "never ordered") >= NEVER_ORDERED_SHARE
+        first = 1 + draws.below(self.ids, "first orders", FIRST_ORDERS)
+        orders = np.where(ordered, first + np.maximum(since, 0), 0)
+        spent = np.round(orders * self._basket(), 2)
+        last_order = at(histories.day_of(histories.last("O", last)), self.seconds("order time"))
+        return {
+            "orders": pa.array(orders),
+            "revenue": pa.array(spent),
+            "last_order_at": pc.if_else(pa.array(ordered), last_order, None),
+        }
+
+    def seconds(self, purpose: str) -> Ints:
+        """A time of day, in seconds."""
+        return self.draws.below(self.ids, purpose, SECONDS_A_DAY)
+
+    def _basket(self) -> Shares:
+        """What one order comes to; most are small."""
+        share = self.draws.share(self.ids, "basket")
+        return CHEAPEST_BASKET + (DEAREST_BASKET - CHEAPEST_BASKET) * share**3
+
+    def _postcodes(self, city: Any, moves: Ints) -> Any:
+        """The city's prefix, as many digits as the country has, and its ending."""
+        widths = np.array(per_locale("digits"))[self.locale]
+        number = self.draws.below(self.ids, "postcode", 10**widths, moves)
+        padded = pc.utf8_slice_codeunits(text(number + 10**5), 1)
+        digits = pc.if_else(pa.array(widths == 0), "", padded)
+        for width in np.unique(widths[widths > 0]):
+            rows = pa.array(widths == width)
+            cut = pc.utf8_slice_codeunits(padded.filter(rows), int(-width), None)
+            digits = pc.replace_with_mask(digits, rows, cut)
+        endings = pool("endings")
+        ending = endings.values.take(
+            pa.array(endings.pick(self.locale, self.draws.bits(self.ids, "ending", moves)))
+        )
+        return joined_text(pool("cities", "postcode").values.take(city), digits, ending)

@@ -1,0 +1,191 @@
+"""A raw extract -> rows of one shape: rule 1 of ``unify``, one function a field.
+
+Every function takes a column as a source wrote it and returns it in the profile's spelling, or missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from unification.locales import locales
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# In order of precedence: the first wins where two rows are equally fresh.
+PRECEDENCE = ("crm", "shop", "newsletter")
+
+# What each source calls a field of the profile.
+COLUMNS: dict[str, dict[str, str]] = {
+    "crm": {
+        "record": "crm_id",
+        "email": "email",
+        "first_name": "given_name",
+        "last_name": "family_name",
+        "gender": "sex",
+        "birthdate": "date_of_birth",
+        "phone": "phone",
+        "address": "street",
+        "city": "town",
+        "state": "region",
+        "postcode": "zip",
+        "country": "country",
+        "consent": "newsletter_opt_in",
+        "updated_at": "modified_at",
+    },
+    "shop": {
+        "record": "customer_no",
+        "email": "email",
+        "first_name": "first_name",
+        "last_name": "last_name",
+        "gender": "salutation",
+        "phone": "phone",
+        "address": "address",
+        "city": "city",
+        "state": "state",
+        "postcode": "postcode",
+        "country": "country_name",
+        "consent": "marketing",
+        "orders": "orders",
+        "revenue": "revenue",
+        "last_order_at": "last_order_at",
+        "updated_at": "updated_at",
+    },
+    "newsletter": {
+        "record": "subscriber_id",
+        "email": "email",
+        "whole_name": "name",
+        "birthdate": "born",
+        "country": "country",
+        "consent": "status",
+        "updated_at": "updated_at",
+    },
+}
+
+EMPTY = ("", "-", "n/a", "null", "none", "unknown")
+GENDER_WORDS = {
+    "f": "female",
+    "m": "male",
+    "x": "other",
+    "ms": "female",
+    "mrs": "female",
+    "mr": "male",
+    "mx": "other",
+    "female": "female",
+    "male": "male",
+    "other": "other",
+}
+CONSENT_WORDS = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
+EARLIEST_BIRTHDATE = pd.Timestamp("1905-01-01")
+SHORTEST_PHONE = 7
+# Classes are spelt out: pandas hands \s, \d and \w to Python's re, row by row.
+ADDRESS_PATTERN = r"[^@,; \t\r\n]+@[^@,; \t\r\n]+\.[^@,; \t\r\n]+"
+E164_PATTERN = r"\+[1-9][0-9]{7,14}"
+
+
+def read_extract(path: str) -> pd.DataFrame:
+    """The extract as a frame, with dates as numbers rather than one Python object each."""
+    frame: pd.DataFrame = pq.read_table(path).to_pandas(date_as_object=False)
+    return frame
+
+
+def shape(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All rows of all sources, in the order of precedence, with the profile's columns and spellings."""
+    parts = [_shape(extracts[source], source) for source in PRECEDENCE]
+    return pd.concat(parts, ignore_index=True)
+
+
+def text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Text without space around it; missing where there is none, or a word that stands for none."""
+    trimmed = column.astype("str").str.strip()
+    return trimmed.mask(trimmed.str.lower().isin(EMPTY))
+
+
+def names(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A name; an initial with its dot is none."""
+    name = text(column)
+    return name.mask((name.str.len() == len("A.")) & name.str.endswith("."))
+
+
+def addresses(column: pd.Series[Any]) -> pd.Series[Any]:
+    """An email address, trimmed and in lower case; missing where it does not look like one."""
+    address = text(column).str.lower()
+    return address.where(address.str.fullmatch(ADDRESS_PATTERN, na=False))
+
+
+def genders(column: pd.Series[Any]) -> pd.Series[Any]:
+    """female, male or other, whatever the source's word for it."""
+    return text(column).str.lower().map(GENDER_WORDS).astype("str")
+
+
+def countries(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The ISO code; a name or code that is not known stays as written."""
+    written = text(column)
+    codes = {locale[name].lower(): locale["country"] for locale in locales() for name in ("country", "name")}
+    return written.str.lower().map(codes).astype("str").fillna(written)
+
+
+def consents(column: pd.Series[Any]) -> pd.Series[Any]:
+    """1 for yes, 0 for no, missing where the source does not say."""
+    return column.map(CONSENT_WORDS).astype("float32")
+
+
+def birthdates(column: pd.Series[Any], not_after: pd.Series[Any]) -> pd.Series[Any]:
+    """A date on which a living person can have been born."""
+    if column.dtype.kind != "M":
+        column = pd.to_datetime(text(column), format="%d.%m.%Y", errors="coerce")
+    days = column.astype("datetime64[s]")
+    return days.where((days >= EARLIEST_BIRTHDATE) & (days <= not_after))
+
+
+def phones(column: pd.Series[Any], country: pd.Series[Any]) -> pd.Series[Any]:
+    """E.164; as written where the country code is wanting; missing where no number could be that short."""
+    written = text(column)
+    number = written.str.replace(r"[^0-9+]", "", regex=True).str.replace(r"^00", "+", regex=True)
+    written = written.mask(number.str.len() < SHORTEST_PHONE)
+    dial = country.map({locale["country"]: locale["dial"] for locale in locales()}).astype("str")
+    at_home = number.str.startswith("0", na=False)
+    number = number.mask(at_home, "+" + dial + number.str.slice(1))
+    return number.where(is_e164(number), written)
+
+
+def is_e164(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Which of the numbers can be called from anywhere."""
+    return column.str.fullmatch(E164_PATTERN, na=False).astype(bool)
+
+
+def _shape(extract: pd.DataFrame, source: str) -> pd.DataFrame:
+    """One source's rows; a field the source does not have is missing throughout."""
+    given = COLUMNS[source]
+
+    def column(field: str, dtype: Any = "str") -> pd.Series[Any]:
+        absent = pd.Series(np.nan, index=extract.index)
+        return extract[given[field]] if field in given else absent.astype(dtype)
+
+    def spelt(spell: Callable[[pd.Series[Any]], pd.Series[Any]], *fields: str) -> dict[str, pd.Series[Any]]:
+        return {field: spell(column(field)) for field in fields}
+
+    country = countries(column("country"))
+    updated = column("updated_at").astype("datetime64[us]")
+    columns = {
+        "record": column("record"),
+        "rank": np.int8(PRECEDENCE.index(source)),
+        "address_key": addresses(column("email")),
+        "email": column("email").mask(text(column("email")).isna()),
+        **spelt(names, "first_name", "last_name", "whole_name"),
+        "gender": genders(column("gender")),
+        "birthdate": birthdates(column("birthdate"), updated),
+        "phone": phones(column("phone"), country),
+        **spelt(text, "address", "city", "state", "postcode"),
+        "country": country,
+        "consent": consents(column("consent")),
+        "orders": column("orders", "float64").fillna(0).astype("int64"),
+        "revenue": column("revenue", "float64").fillna(0.0),
+        "last_order_at": column("last_order_at", "datetime64[us]").astype("datetime64[us]"),
+        "updated_at": updated,
+    }
+    return pd.DataFrame(columns, index=extract.index)
