@@ -165,7 +165,9 @@ class Export:
 
     def _size(self, files: SegmentFiles) -> None:
         if files.rows == 0:
-            raise BadSegment("The segment has no rows. An empty segment is more often a mistake upstream than the truth.")
+            raise BadSegment(
+                "The segment has no rows. An empty segment is more often a mistake upstream than the truth."
+            )
         if files.rows > self._order.max_profiles:
             raise BadSegment(
                 f"The segment has {files.rows:,} profiles, and this export takes {self._order.max_profiles:,} at most. "
@@ -196,7 +198,12 @@ class Export:
             )
 
     def _report(
-        self, planned: Planned, facts: Mapping[str, Any], target: Target, *, error: SegexportError | None = None
+        self,
+        planned: Planned,
+        facts: Mapping[str, Any],
+        target: Target,
+        *,
+        error: SegexportError | None = None,
     ) -> dict[str, Any]:
         """Add up, write the ledger and the report."""
         folder, traffic = self._world.folder, self._world.send.traffic

@@ -81,7 +81,9 @@ class Ledger:
             else:
                 write_parquet(new, pq.ParquetFile(half.open("rb")).iter_batches(), SCHEMA)
         except FileExistsError:
-            raise TryAgain("Another run has written this audience's ledger meanwhile; its facts are read again.") from None
+            raise TryAgain(
+                "Another run has written this audience's ledger meanwhile; its facts are read again."
+            ) from None
         finally:
             half.unlink(missing_ok=True)
         for old in range(base + 1 - KEPT, 0, -1):

@@ -28,7 +28,9 @@ class Whole:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.file.close()
         if self._half is None:
             return
@@ -50,7 +52,9 @@ class ArrowFile(Whole):
         """Append one record batch."""
         self._writer.write_batch(batch.cast(self._schema))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._writer.close()
         super().__exit__(kind, error, trace)
 

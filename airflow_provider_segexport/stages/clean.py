@@ -82,7 +82,8 @@ def _set_aside_by_address(engine: Engine) -> None:
     """No address, a bad one, or one that an earlier row has: the first row of a duplicate wins."""
     engine.run("create or replace table aside (row bigint, outcome varchar, reason varchar, field varchar)")
     engine.run(
-        "insert into aside select row, ?, ?, 'email' from keys where email is null", [Outcome.REJECTED, Reason.NO_EMAIL]
+        "insert into aside select row, ?, ?, 'email' from keys where email is null",
+        [Outcome.REJECTED, Reason.NO_EMAIL],
     )
     engine.run(
         "insert into aside select k.row, ?, v.reason, 'email' from keys k join verdict v using (email) "

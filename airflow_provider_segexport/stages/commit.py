@@ -64,7 +64,9 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
         select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row
         where t.reason is null"""
     )
-    new = f"select email, hash, contact_id, {literal(as_of)}::timestamptz as as_of, {literal(run)} as run from delivered"
+    new = (
+        f"select email, hash, contact_id, {literal(as_of)}::timestamptz as as_of, {literal(run)} as run from delivered"
+    )
     for _ in range(TRIES):
         base = ledger.version()
         sql = new
@@ -88,5 +90,3 @@ def _with(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.
 def load(engine: Engine, ledger: Ledger, version: int) -> None:
     """The ledger as the table `ledger(email, hash)`."""
     engine.run(f"create or replace table ledger as select email, hash from {engine.scan([ledger.file(version)])}")
-
-

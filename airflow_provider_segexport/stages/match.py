@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from airflow_provider_segexport.contract import FIELDS, ColumnType, CustomField, FieldRule, FieldType, Matched, Vendor
+from airflow_provider_segexport.contract import (
+    FIELDS,
+    ColumnType,
+    CustomField,
+    FieldRule,
+    FieldType,
+    Matched,
+    Vendor,
+)
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.segment import Carried, Matching, SegmentFiles
@@ -55,7 +63,9 @@ def names(vendor: Vendor, matching: Mapping[str, str], custom: Mapping[str, str]
             raise BadMatching(f"Two fields are matched to {name!r} at {vendor.title}. Keep one of them.")
         seen.add(name.lower())
         if not re.fullmatch(vendor.custom_name, name):
-            raise BadMatching(f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}.")
+            raise BadMatching(
+                f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
+            )
     columns = [*matching.values(), *custom.values()]
     for column in columns:
         if not isinstance(column, str) or not column:
@@ -83,7 +93,9 @@ def types(vendor: Vendor, matching: Mapping[str, str], custom: Mapping[str, str]
     return Matched(tuple(matching), tuple(customs))
 
 
-def missing(vendor: Vendor, matched: Matched, target: Target, files: SegmentFiles, matching: Mapping[str, str]) -> dict[str, FieldType]:
+def missing(
+    vendor: Vendor, matched: Matched, target: Target, files: SegmentFiles, matching: Mapping[str, str]
+) -> dict[str, FieldType]:
     """Custom fields that this export needs and the audience lacks, with the type to make them of."""
     needed: dict[str, FieldType] = {}
     for neutral in matched.fields:

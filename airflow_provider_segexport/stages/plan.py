@@ -54,9 +54,7 @@ def freeze(  # noqa: PLR0913 - what a plan is made of
             out.write(batch)
     if too_large:
         engine.table("too_large", pa.table({"row": pa.array(too_large, pa.int64())}))
-        engine.run(
-            "insert into aside select row, ?, ?, '' from too_large", [Outcome.REJECTED, Reason.ROW_TOO_LARGE]
-        )
+        engine.run("insert into aside select row, ?, ?, '' from too_large", [Outcome.REJECTED, Reason.ROW_TOO_LARGE])
     write_parquet(place / "aside.parquet", engine.stream(ASIDE_ROWS), ASIDE)
     aside: dict[str, dict[str, int]] = {}
     for outcome, reason, count in engine.rows("select outcome, reason, count(*) from aside group by all order by all"):

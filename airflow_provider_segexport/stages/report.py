@@ -30,6 +30,7 @@ REJECTS = pa.schema(
     ]
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Where the profiles ended. They add up, in every report."""
@@ -64,7 +65,12 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
             where reason is not null"""
     engine.table(
         "segment_files",
-        pa.table({"file": [name for name, _ in files], "first_row": pa.array([row for _, row in files], pa.int64())}),
+        pa.table(
+            {
+                "file": [name for name, _ in files],
+                "first_row": pa.array([row for _, row in files], pa.int64()),
+            }
+        ),
     )
     engine.run(f"create or replace table rejects as {sources}")
     rows = """select f.file, r.row - f.first_row as file_row, r.row, r.email, r.outcome, r.reason, r.field,
@@ -72,7 +78,9 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
         from rejects r asof join segment_files f on r.row >= f.first_row order by r.row"""
     write_parquet(folder.place / "rejects.parquet", engine.stream(rows), REJECTS)
     reasons: dict[str, dict[str, int]] = {}
-    for outcome, reason, count in engine.rows("select outcome, reason, count(*) from rejects group by all order by all"):
+    for outcome, reason, count in engine.rows(
+        "select outcome, reason, count(*) from rejects group by all order by all"
+    ):
         reasons.setdefault(outcome, {})[reason] = count
     return reasons
 
@@ -90,7 +98,11 @@ def count(planned: Planned, accepted: int, reasons: Mapping[str, Mapping[str, in
 
 def summarize(counts: Counts, reasons: Mapping[str, Mapping[str, int]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The report as one JSON object; `facts` are the run's own: who, what, when, how much."""
-    return {**facts, "counts": asdict(counts), "reasons": {outcome: dict(found) for outcome, found in reasons.items()}}
+    return {
+        **facts,
+        "counts": asdict(counts),
+        "reasons": {outcome: dict(found) for outcome, found in reasons.items()},
+    }
 
 
 def versions() -> dict[str, str]:

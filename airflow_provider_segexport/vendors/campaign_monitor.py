@@ -33,7 +33,14 @@ from airflow_provider_segexport.model import (
     VendorField,
 )
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
-from airflow_provider_segexport.vendors.replies import busy_or_down, get, index_by_email, number, send_items, send_json
+from airflow_provider_segexport.vendors.replies import (
+    busy_or_down,
+    get,
+    index_by_email,
+    number,
+    send_items,
+    send_json,
+)
 
 API = "https://api.createsend.com"
 VERSION = "/api/v3.3"

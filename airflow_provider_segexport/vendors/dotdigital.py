@@ -37,7 +37,15 @@ from airflow_provider_segexport.model import (
     VendorField,
 )
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, get, index_by_email, number, send_items, send_json
+from airflow_provider_segexport.vendors.replies import (
+    BUSY,
+    busy_or_down,
+    get,
+    index_by_email,
+    number,
+    send_items,
+    send_json,
+)
 
 API = "https://r1-api.dotdigital.com"
 
@@ -219,7 +227,9 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
         case "failed":
             return Settled(again=tuple(range(len(batch))))
         case "exceedsallowedcontactlimit":
-            stop = "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
+            stop = (
+                "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
+            )
             return whole(batch, Reason.CONTACT_LIMIT, str(found["status"]), stop)
         case _:
             stop = "dotdigital's data watchdog refused an import as a whole. Ask dotdigital's support before running again."
@@ -275,7 +285,9 @@ def refusal(response: Response, now: float) -> TryAgain | None:
 def audience_link(target: Target) -> str:
     """The address book's page, in the region's web application."""
     region_name = re.match(r"https://(r[0-9]+)-", target.api)
-    return f"https://{region_name[1] if region_name else 'r1'}-app.dotdigital.com/contacts/addressbooks/{target.audience}"
+    return (
+        f"https://{region_name[1] if region_name else 'r1'}-app.dotdigital.com/contacts/addressbooks/{target.audience}"
+    )
 
 
 RULES = (
