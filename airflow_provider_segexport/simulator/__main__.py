@@ -23,9 +23,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="all ids follow from it (default 0)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MS", help="added to a call")
     parser.add_argument("--clock-speed", type=float, default=1.0, metavar="X", help="default 1")
-    parser.add_argument(
-        "--log-body-bytes", type=int, default=None, metavar="N", help="bodies kept in the log"
-    )
+    parser.add_argument("--log-body-bytes", type=int, default=None, metavar="N", help="bodies kept in the log")
     return parser.parse_args(arguments)
 
 

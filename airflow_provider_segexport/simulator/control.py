@@ -43,9 +43,7 @@ class Call:
         rows = self._body.get(name) if isinstance(self._body, dict) else self._body
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
-        raise ControlError(
-            f"the body is neither a list of objects nor an object with such a list in {name!r}"
-        )
+        raise ControlError(f"the body is neither a list of objects nor an object with such a list in {name!r}")
 
     def number(self, name: str, default: int | None) -> int | None:
         """Return a whole number from the query."""

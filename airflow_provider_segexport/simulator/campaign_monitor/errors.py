@@ -36,8 +36,7 @@ MESSAGES = {
     256: "Custom field options are required",
     259: "Invalid custom field type",
     400: (
-        "Failed to deserialize your request. Please check the documentation and try again. "
-        "Fields in error: subscriber"
+        "Failed to deserialize your request. Please check the documentation and try again. Fields in error: subscriber"
     ),
     404: "The resource was not found. Please check the documentation and try again",
     429: "Rate limit exceeded",

@@ -58,12 +58,12 @@ def _readable(row: Row) -> bool:
         return True
     if not isinstance(pairs, list):
         return False
-    return all(
-        isinstance(pair, dict)
-        and isinstance(pair.get("Key"), str)
-        and not isinstance(pair.get("Value"), (dict, list))
-        for pair in pairs
-    )
+    for pair in pairs:
+        if not isinstance(pair, dict) or not isinstance(pair.get("Key"), str):
+            return False
+        if isinstance(pair.get("Value"), (dict, list)):
+            return False
+    return True
 
 
 class Importer:
@@ -165,12 +165,15 @@ class Importer:
                 self.unknown_keys[str(key)] += 1  # silently dropped: createsend-php#59
                 continue
             given = pair.get("Value")
+            clear = pair.get("Clear") is True
+            if field.kind == "Text" and isinstance(given, str) and not clear:
+                if given:
+                    values[field.bare] = given[:VALUE_LENGTH]
+                continue
             text = given if isinstance(given, str) else _text(given)
-            if pair.get("Clear") is True or text == _CLEARED_DATE:
+            if clear or text == _CLEARED_DATE:
                 values.pop(field.bare, None)
                 chosen.pop(field.bare, None)
-            elif field.kind == "Text" and text:
-                values[field.bare] = text[:VALUE_LENGTH]
             elif field.kind == "MultiSelectMany" and text in field.options:
                 chosen[field.bare] = (*chosen.get(field.bare, ()), text)
             elif text:

@@ -12,7 +12,7 @@ from airflow_provider_segexport.simulator.wire import Call, Reply
 from .errors import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from .state import Account, MailingList, Subscriber
 
@@ -62,7 +62,7 @@ class Reader:
             "Date": self._account.date(person.changed),
             "ListJoinedDate": self._account.date(person.joined),
             "State": person.state,
-            "CustomFields": list(_pairs(source, person)),
+            "CustomFields": _pairs(source, person),
             "ReadsEmailWith": "",
         }
         if tracking:
@@ -84,9 +84,7 @@ class Reader:
         wanted = (source.id, source.version, state, since, field, direction)
         if self._kept[0] != wanted:
             found = [
-                person
-                for person in source.subscribers.values()
-                if person.state == state and person.changed >= since
+                person for person in source.subscribers.values() if person.state == state and person.changed >= since
             ]
             found.sort(key=_KEYS[field], reverse=direction == "desc")
             self._kept = (wanted, found)
@@ -100,11 +98,15 @@ _KEYS: dict[str, Callable[[Subscriber], str | float]] = {
 }
 
 
-def _pairs(source: MailingList, person: Subscriber) -> Iterable[Json]:
+def _pairs(source: MailingList, person: Subscriber) -> list[Json]:
+    pairs: list[Json] = []
     for bare, value in unpack(person.fields).items():
-        if bare in source.fields:
-            for text in value if isinstance(value, tuple) else (value,):
-                yield {"Key": source.fields[bare].name, "Value": text}
+        field = source.fields.get(bare)
+        if field and isinstance(value, tuple):
+            pairs += [{"Key": field.name, "Value": text} for text in value]
+        elif field:
+            pairs.append({"Key": field.name, "Value": value})
+    return pairs
 
 
 def _order(call: Call) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History, Ids
@@ -38,11 +39,11 @@ class CustomField:
     kind: str
     options: tuple[str, ...] = ()
     visible: bool = True
+    bare: str = field(init=False, default="")  # the key without brackets: the name without spaces
 
-    @property
-    def bare(self) -> str:
-        """The key without brackets: the name without spaces."""
-        return self.name.replace(" ", "")
+    def __post_init__(self) -> None:
+        """Derive the key."""
+        object.__setattr__(self, "bare", self.name.replace(" ", ""))
 
 
 class Subscriber:
@@ -152,8 +153,12 @@ class Account:
 
     def date(self, moment: float) -> str:
         """Write a moment in the account's time zone, without an offset, as the vendor does."""
-        local = datetime.fromtimestamp(moment + self.settings.utc_offset_minutes * 60, UTC)
-        return local.strftime("%Y-%m-%d %H:%M:%S")
+        return _written(moment + self.settings.utc_offset_minutes * 60)
+
+
+@lru_cache(maxsize=4096)  # people of one import share their moment
+def _written(local: float) -> str:
+    return datetime.fromtimestamp(local, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 DEFAULT_FIELDS = (

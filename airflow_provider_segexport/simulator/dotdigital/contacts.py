@@ -125,7 +125,7 @@ class ContactDesk:
             raise v3_refused("deleteNotFound", text, 404)
         return Reply.json({"deleteId": job.id, "status": job.state, **self._deleted.get(job.id, {})})
 
-    def _upsert(self, call: Call, row: Row, option: str, *, only_new: bool = False) -> tuple[Contact, bool]:
+    def _upsert(self, call: Call, row: Row, option: str) -> tuple[Contact, bool]:
         upsert = Upsert(self._account, option, call.now)
         try:
             _, contact = upsert.match(row)

@@ -15,9 +15,7 @@ def v2_error(text: str, status: int = 400) -> Reply:
     return Reply.json({"message": text}, status)
 
 
-def v3_error(
-    code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()
-) -> Reply:
+def v3_error(code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()) -> Reply:
     """Write a v3 error; `details` are pairs of item and description."""
     body: dict[str, object] = {"errorCode": f"contacts:{code}", "description": description}
     if details:
@@ -30,9 +28,7 @@ def v2_refused(text: str, status: int = 400) -> RefusedError:
     return RefusedError(v2_error(text, status))
 
 
-def v3_refused(
-    code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()
-) -> RefusedError:
+def v3_refused(code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()) -> RefusedError:
     """Return the exception that ends a call with a v3 error."""
     return RefusedError(v3_error(code, description, status, details))
 

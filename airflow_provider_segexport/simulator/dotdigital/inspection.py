@@ -28,8 +28,7 @@ def describe(account: Account, base_url: str) -> Json:
         "credentials": {"username": account.user, "password": account.password},
         "account": {"id": account.id},
         "audiences": [
-            {"id": book.id, "name": book.name, "members": len(book.roll.by_id)}
-            for book in account.books.values()
+            {"id": book.id, "name": book.name, "members": len(book.roll.by_id)} for book in account.books.values()
         ],
         "custom_fields": {field.name: field.kind for field in account.fields.values()},
         "views": [ALL, DELETED, GLOBAL],
@@ -131,12 +130,12 @@ def _put(account: Account, book: AddressBook | None, row: Json, status: str, now
         contact.enter(status, now, f"seeded as {status}")
     if book and status == "deleted":
         # removed from this list before, still a contact of the account
-        account.put_on(contact, book)
+        account.put_on(contact, book, now)
         account.take_off(contact, book, now)
     elif status == "deleted":
         account.erase(contact, now)
     elif book:
-        account.put_on(contact, book)
+        account.put_on(contact, book, now)
         if status == "unsubscribedFromList":
             book.suppressed[contact.id] = now
             contact.history += ((now, f"seeded as unsubscribed from list {book.id}"),)

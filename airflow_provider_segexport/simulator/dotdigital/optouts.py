@@ -82,7 +82,7 @@ class OptOutDesk:
         if "book" in call.params:
             book = self._books.book(call)
             book.suppressed.pop(contact.id, None)
-            self._account.put_on(contact, book)
+            self._account.put_on(contact, book, call.now)
         contact.enter("subscribed", call.now, f"resubscribed through the API, was {contact.status}")
         return Reply.json({"contact": v2_row(contact), "status": "ContactAdded"})
 

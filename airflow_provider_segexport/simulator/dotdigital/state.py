@@ -175,6 +175,7 @@ class Account:
         self.list_removals = Jobs(running="Started", done="Completed")
         self.deletions = Jobs(running="NotFinished", done="Finished")
         self._list_sets: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._histories: dict[History, History] = {}  # one a batch, not one a contact
 
     def settle(self, now: float) -> None:
         """Do the work that has come due."""
@@ -196,12 +197,15 @@ class Account:
             self.by_email[email.lower()] = contact
         return contact
 
-    def put_on(self, contact: Contact, book: AddressBook) -> None:
-        """Add a contact to a list."""
+    def put_on(self, contact: Contact, book: AddressBook, now: float) -> None:
+        """Add a contact to a list; again makes no difference."""
+        if book.id in contact.lists:
+            return
         book.roll.add(contact)
-        if book.id not in contact.lists:
-            lists = (*contact.lists, book.id)
-            contact.lists = self._list_sets.setdefault(lists, lists)
+        lists = (*contact.lists, book.id)
+        contact.lists = self._list_sets.setdefault(lists, lists)
+        history = (*contact.history, (now, f"added to list {book.id}"))
+        contact.history = self._histories.setdefault(history, history)
 
     def take_off(self, contact: Contact, book: AddressBook, now: float) -> bool:
         """Remove a contact from one list; account, status and other lists stay."""

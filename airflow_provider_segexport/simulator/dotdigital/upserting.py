@@ -87,7 +87,7 @@ class Upsert:
             self._channel(contact, email_channel(row), new=new)
         for book in books:
             if contact.id not in book.suppressed or self._account.settings.readd_list_unsubscribed:
-                self._account.put_on(contact, book)
+                self._account.put_on(contact, book, self._now)
                 book.suppressed.pop(contact.id, None)
         return contact, new
 
