@@ -1,0 +1,142 @@
+"""dotdigital, lists by API v2 and contacts by v3: `batch -> import job -> report`.
+
+An audience is an address book. Facts from developer.dotdigital.com and the published specs, read 2026-08.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from airflow_provider_segexport.contract import Access, FieldRule, FieldType, Limits, Matched, Vendor
+from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
+from airflow_provider_segexport.model import Operation, Target, VendorField
+from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
+from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refusal, refuse
+from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
+from airflow_provider_segexport.vendors.replies import get, send_json
+
+API = "https://r1-api.dotdigital.com"
+
+# Where the vendor's own Magento module lets `ApiEndpoint` lead, so that credentials reach no foreign host
+# (dotmailer-magento2-extension, Model/Apiconnector/Test.php).
+ENDPOINT = re.compile(r"https://((r[0-9]+-)?api[^/]*\.(dotmailer|dotdigital)\.com|(r[0-9]+\.)?apiconnector\.com)/?")
+
+TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean": "boolean", "Date": "date"}
+
+
+def check(access: Access, audience: str | None) -> Operation[Target]:
+    """Prove the API user, find the account's region, then the address book and the data fields."""
+    info = read((yield get(f"{access.api}/v2/account-info")))
+    told = {one["name"]: str(one["value"]) for one in info["properties"]}
+    api = region(access, told.get("ApiEndpoint", ""))
+    account, name = str(info["id"]), told.get("Name", "")
+    if audience is None:
+        return Target(api=api, account=account, account_name=name)
+    if not re.fullmatch(r"[0-9]{1,10}", audience):
+        raise AudienceUnknown("A dotdigital address book id is a number; it stands in the address of the book's page.")
+    book = read((yield get(f"{api}/v2/address-books/{audience}")))
+    fields = read((yield get(f"{api}/v2/data-fields")))
+    return Target(
+        api=api,
+        account=account,
+        account_name=name,
+        audience=str(book["id"]),
+        audience_name=book["name"],
+        members=book.get("contacts"),
+        fields={str(one["name"]).lower(): VendorField(str(one["name"]), TYPES[one["type"]]) for one in fields},
+    )
+
+
+def region(access: Access, endpoint: str) -> str:
+    """The base URL of the account's region, if it is one that credentials may be sent to."""
+    told = endpoint.rstrip("/")
+    same_host = urlsplit(told)[:2] == urlsplit(access.api)[:2]
+    if ENDPOINT.fullmatch(told) or (same_host and not access.api_is_default):
+        return told
+    raise BadConnection(
+        "dotdigital told an API endpoint that is no address of dotdigital's; nothing is sent there. "
+        "Leave the base URL of the connection empty, or check who answers at it."
+    )
+
+
+def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+    """Make a data field; one that is there by now is fine."""
+    theirs = next(name for name, ours in TYPES.items() if ours == kind)
+    response = yield send_json(
+        "POST", f"{target.api}/v2/data-fields", {"name": name, "type": theirs, "visibility": "Private"}
+    )
+    if response.status in {200, 201} or code_and_words(response)[0] == "ERROR_NON_UNIQUE_DATAFIELD":
+        return
+    refuse(response)
+
+
+def item(matched: Matched, target: Target) -> Object:
+    """One contact. No `channelProperties.email.status`: absent means unchanged for those who are there."""
+    columns = [(rule.key, rule.field) for rule in RULES if rule.field in matched.fields and rule.field != "email"]
+    columns += [(custom.name, custom.column) for custom in matched.custom]
+    data: dict[str, Node] = {}
+    for name, column in columns:
+        found = target.fields[name.lower()]
+        match found.type:
+            case "number":
+                data[found.key] = Column(column, "number")
+            case "boolean":
+                data[found.key] = Column(column, "boolean")
+            case _:
+                data[found.key] = Column(column)
+    return Object(
+        {
+            "matchIdentifier": Const("email"),
+            "identifiers": Object({"email": Column("email")}),
+            "dataFields": Object(data),
+            "lists": Array((Const(int(target.audience)),)),
+        }
+    )
+
+
+def audience_link(target: Target) -> str:
+    """The address book's page, in the region's web application."""
+    region_name = re.match(r"https://(r[0-9]+)-", target.api)
+    return (
+        f"https://{region_name[1] if region_name else 'r1'}-app.dotdigital.com/contacts/addressbooks/{target.audience}"
+    )
+
+
+RULES = (
+    FieldRule("email", "email"),
+    FieldRule("first_name", "FIRSTNAME", custom=True),
+    FieldRule("last_name", "LASTNAME", custom=True),
+    FieldRule("full_name", "FULLNAME", custom=True),
+    FieldRule("gender", "GENDER", custom=True),
+    FieldRule("postcode", "POSTCODE", custom=True),
+    FieldRule("address", "ADDRESS", custom=True),
+    FieldRule("city", "CITY", custom=True),
+    FieldRule("state", "STATE", custom=True),
+    FieldRule("country", "COUNTRY", custom=True),
+    FieldRule("phone", "PHONE", custom=True),
+    FieldRule("birthdate", "BIRTHDATE", custom=True),
+)
+
+VENDOR = Vendor(
+    name="dotdigital",
+    title="dotdigital",
+    audience_word="address book",
+    api=API,
+    # 50 MB of JSON and 25 active imports an account, shared with every other integration: stay below both. A report
+    # lists every contact of its job, so 5,000 keeps a poll near 1 MB. 121 s is the vendor's own advice for a timeout.
+    limits=Limits(batch_rows=5000, batch_bytes=45_000_000, connections=4, jobs=20, timeout_s=121),
+    fields=RULES,
+    # An old help article gives 255 characters for a text field (support.dotmailer.com 212211908).
+    max_custom_chars=255,
+    custom_name=r"[A-Za-z0-9_-]{1,20}",
+    custom_name_hint="1 to 20 of letters, digits, _ and -",
+    check=check,
+    create_field=create_field,
+    item=item,
+    upsert=upsert,
+    poll=poll,
+    collect=collect,
+    audience_link=audience_link,
+    refusal=refusal,
+)

@@ -1,0 +1,68 @@
+"""dotdigital's import jobs: `batch -> ticket -> state -> verdicts`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
+from airflow_provider_segexport.model import Batch, JobState, Operation, Reason, Reply, Settled, Target, Ticket
+from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refuse, verdicts, whole
+from airflow_provider_segexport.vendors.replies import get, send_items
+
+STATES = {
+    "notfinished": JobState.RUNNING,
+    "finished": JobState.FINISHED,
+    "rejectedbywatchdog": JobState.FAILED,
+    "failed": JobState.FAILED,
+    "exceedsallowedcontactlimit": JobState.FAILED,
+}
+
+
+def upsert(target: Target, batch: Batch) -> Operation[Reply]:
+    """Hand in an import job."""
+    url = f"{target.api}/contacts/v3/import"
+    response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch.items, "]}")
+    if response.status in {200, 201, 202}:
+        return Ticket(str(response.mapping()["importId"]))
+    if response.status == 400:  # noqa: PLR2004
+        raise BatchRefused(*code_and_words(response))
+    refuse(response)
+
+
+def report(target: Target, ticket: str) -> Operation[dict[str, Any]]:
+    """The import's report, which holds every contact of the job."""
+    response = yield get(f"{target.api}/contacts/v3/import/{ticket}")
+    if response.status == 404:  # noqa: PLR2004 - contacts:importNotFound: how long reports are kept is not published
+        return {"importId": ticket, "status": "Failed"}
+    found: dict[str, Any] = read(response)
+    return found
+
+
+def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+    """One call a job: v3 has no list of imports."""
+    states = {}
+    for ticket in tickets:
+        status = str((yield from report(target, ticket))["status"])
+        if status.lower() not in STATES:
+            raise ReplyNotUnderstood(f"dotdigital's import {ticket} has the state {status!r}, which is not documented.")
+        states[ticket] = STATES[status.lower()]
+    return states
+
+
+def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+    """Read a finished job's report into verdicts by row."""
+    found = yield from report(target, ticket)
+    match str(found["status"]).lower():
+        case "finished":
+            return verdicts(found, batch)
+        case "failed":
+            return Settled(again=tuple(range(len(batch))))
+        case "exceedsallowedcontactlimit":
+            stop = (
+                "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
+            )
+            return whole(batch, Reason.CONTACT_LIMIT, str(found["status"]), stop)
+        case _:
+            stop = "dotdigital's data watchdog refused an import as a whole. Ask its support before running again."
+            return whole(batch, Reason.JOB_FAILED, str(found["status"]), stop)
