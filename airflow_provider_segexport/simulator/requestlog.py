@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 64_000_000
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
-_SECRET_FIELDS = frozenset({"refresh_token", "client_secret", "access_token", "code", "password"})
+_SECRET_FIELDS = frozenset(
+    {"refresh_token", "client_secret", "access_token", "code", "password", "device_code", "code_verifier"}
+)
 _MASK = "***"
 
 
