@@ -116,6 +116,50 @@ class Matched:
 
 
 @dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of the connection form beyond Airflow's standard ones. A secret's `name` is one that Airflow masks."""
+
+    name: str
+    label: str
+    help: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The connection form: which standard fields show, under which label, and what else is asked for."""
+
+    secret_label: str
+    login_label: str | None = None
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+    audience_help: str = ""
+    fields: tuple[FormField, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An OAuth2 access token; `expires_at` in epoch seconds. `refresh` is what the vendor wants to see next time."""
+
+    access: str
+    refresh: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """How a vendor renews access tokens.
+
+    Attributes:
+        refresh: the call that turns a refresh token into a new pair; arguments are the access, the refresh token and
+            the time now.
+        stale: whether a 401 says that the access token is old, and not that the credentials are bad.
+    """
+
+    refresh: Callable[[Access, str, float], Operation[Token]]
+    stale: Callable[[Response], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Vendor:
     """One vendor. `name` is its connection type, its module and its prefix in the simulator.
 
@@ -140,6 +184,8 @@ class Vendor:
     collect: Callable[[Target, Batch, str], Operation[Settled]]
     audience_link: Callable[[Target], str]
     refusal: Callable[[Response, float], TryAgain | None]
+    form: Form
+    oauth: OAuth | None = None
     date_format: str = "%Y-%m-%d"
     """How a date field's value is written, in `strftime` words."""
 

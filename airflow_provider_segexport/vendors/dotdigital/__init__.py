@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from airflow_provider_segexport.contract import Access, FieldRule, FieldType, Limits, Matched, Vendor
+from airflow_provider_segexport.contract import Access, FieldRule, FieldType, Form, Limits, Matched, Vendor
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
@@ -138,5 +138,11 @@ VENDOR = Vendor(
     poll=poll,
     collect=collect,
     audience_link=audience_link,
+    form=Form(
+        login_label="API user",
+        secret_label="Password",
+        placeholders={"host": f"empty: {API}, then the account's region", "login": "apiuser-xxxx@apiconnector.com"},
+        audience_help="Address book id: the number in the address of the book's page.",
+    ),
     refusal=refusal,
 )

@@ -1,0 +1,115 @@
+"""Keeps an OAuth2 sign-in: a refresh token in, a valid access token out, renewed by one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import requests
+from requests.auth import AuthBase
+
+from airflow_provider_segexport.contract import Token
+from airflow_provider_segexport.model import Response
+
+EARLY_S = 120.0
+"""An access token that ends within this time is renewed before it is used."""
+
+
+class TokenStore(Protocol):
+    """Where a renewed sign-in lies, so that the next task on another machine finds it."""
+
+    def load(self) -> tuple[Token, str] | None:
+        """The stored sign-in and the mark of the refresh token it began with."""
+
+    def save(self, token: Token, mark: str) -> None:
+        """Keep a sign-in; on return every machine sees it."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Only one holder at a time, over all machines."""
+
+
+def mark_of(refresh: str) -> str:
+    """Tells apart sign-ins without holding them: an administrator's new refresh token makes the stored one void."""
+    return hashlib.sha256(refresh.encode()).hexdigest()[:16]
+
+
+class Bearer(AuthBase):
+    """Signs requests with the access token.
+
+    A vendor may let a refresh token be used once only. So the new pair is stored before it is used, and who waited for
+    the lock first looks whether another has renewed meanwhile.
+
+    Args:
+        first: the refresh token of the Airflow connection.
+        store: where the sign-in is kept.
+        refresh: calls the vendor.
+        stale: whether a 401 is mended by renewing.
+        told: called with every secret that appears, to have it masked.
+        clock: epoch seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one thing the world gives
+        self,
+        first: str,
+        store: TokenStore,
+        refresh: Callable[[str], Token],
+        *,
+        stale: Callable[[Response], bool],
+        told: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._first = first
+        self._store = store
+        self._refresh = refresh
+        self._stale = stale
+        self._told = told
+        self._clock = clock
+        self._token: Token | None = None
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign one request."""
+        request.headers["Authorization"] = f"Bearer {self.access()}"
+        return request
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def access(self) -> str:
+        """A valid access token, renewed first where it is about to end."""
+        token = self._token or self._load()
+        if token is None or token.expires_at <= self._clock() + EARLY_S:
+            token = self._renew(token)
+        self._token = token
+        return token.access
+
+    def renew(self, response: Response) -> bool:
+        """After a 401: True when there is a new access token to try with."""
+        if not self._stale(response):
+            return False
+        self._token = self._renew(self._token)
+        return True
+
+    def _load(self) -> Token | None:
+        found = self._store.load()
+        if found is None or found[1] != mark_of(self._first):
+            return None
+        self._told(found[0].access)
+        self._told(found[0].refresh)
+        return found[0]
+
+    def _renew(self, old: Token | None) -> Token:
+        with self._store.lock():
+            stored = self._load()
+            if stored is not None and (old is None or stored.access != old.access):
+                if stored.expires_at > self._clock() + EARLY_S:
+                    return stored  # another has renewed it meanwhile
+            new = self._refresh(stored.refresh if stored else self._first)
+            self._told(new.access)
+            self._told(new.refresh)
+            self._store.save(new, mark_of(self._first))
+        return new

@@ -1,0 +1,56 @@
+"""Campaign Monitor, API v3.3: `batch -> verdict`, at once.
+
+An audience is a list. Facts from campaignmonitor.com/api and the official clients, read 2026-08.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import Form, FormField, Limits, OAuth, Vendor
+from airflow_provider_segexport.vendors.campaign_monitor.account import (
+    API,
+    audience_link,
+    check,
+    create_field,
+    refresh,
+    stale,
+)
+from airflow_provider_segexport.vendors.campaign_monitor.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
+from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
+
+VENDOR = Vendor(
+    name="campaign_monitor",
+    title="Campaign Monitor",
+    audience_word="list",
+    api=API,
+    # 1000 rows a call (code 209 above). No rate is published for imports; four calls at a time is modest, and the
+    # clients wait up to 120 s for an import.
+    limits=Limits(batch_rows=1000, batch_bytes=4_000_000, connections=4, jobs=0, timeout_s=120),
+    fields=RULES,
+    max_custom_chars=VALUE,
+    custom_name=r"[^\[\]\"<>]{1,100}",
+    custom_name_hint="1 to 100 characters without brackets and quotes",
+    check=check,
+    create_field=create_field,
+    item=item,
+    upsert=upsert,
+    poll=poll,
+    collect=collect,
+    audience_link=audience_link,
+    form=Form(
+        secret_label="API key",
+        placeholders={"host": API, "password": "from Account settings > API keys"},
+        audience_help="List id: 32 characters, 0-9 and a-f, from the list's settings (API list id).",
+        fields=(
+            FormField(
+                "refresh_token",
+                "OAuth refresh token",
+                "Instead of an API key: the refresh token of a sign-in with the scopes ImportSubscribers, ManageLists.",
+                secret=True,
+            ),
+        ),
+    ),
+    oauth=OAuth(refresh=refresh, stale=stale),
+    refusal=refusal,
+    date_format="%Y/%m/%d",  # dd/mm is read either way round
+)

@@ -1,0 +1,118 @@
+"""Campaign Monitor: sign-in, list and custom fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow_provider_segexport.contract import (
+    Access,
+    FieldType,
+    Token,
+)
+from airflow_provider_segexport.errors import (
+    AudienceUnknown,
+    CredentialsRefused,
+    without_addresses,
+)
+from airflow_provider_segexport.model import (
+    Operation,
+    Request,
+    Response,
+    Target,
+    VendorField,
+)
+from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
+from airflow_provider_segexport.vendors.replies import (
+    get,
+    send_json,
+)
+
+API = "https://api.createsend.com"
+
+VERSION = "/api/v3.3"
+
+LIST_ID = re.compile(r"[0-9a-f]{32}")
+
+TYPES: dict[str, FieldType] = {"Number": "number", "Date": "date"}
+
+
+def check(access: Access, audience: str | None) -> Operation[Target]:
+    """Prove the credentials, and the list where one is named, and read its custom fields."""
+    api = access.api + VERSION
+    clients = yield get(f"{api}/clients.json")
+    # A client-level key may not list clients: what it may do, the list below proves.
+    one_client = clients.status in {401, 403} and code_and_words(clients)[0] in {60, 403}
+    names = [] if one_client else [str(client["Name"]) for client in read(clients)]
+    account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
+    # List ids are unique over all accounts, and a list does not tell its client.
+    target = Target(api=api, account="all", account_name=account_name or "one client")
+    if audience is None:
+        return target
+    if not LIST_ID.fullmatch(audience):
+        raise AudienceUnknown(
+            "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
+            "is another one: take the API list id from the list's settings."
+        )
+    found = read((yield get(f"{api}/lists/{audience}.json")))
+    stats = read((yield get(f"{api}/lists/{audience}/stats.json")))
+    fields = read((yield get(f"{api}/lists/{audience}/customfields.json")))
+    notes = ("The list asks new subscribers to confirm.",) if found.get("ConfirmedOptIn") else ()
+    return Target(
+        api=api,
+        account=target.account,
+        account_name=target.account_name,
+        audience=found["ListID"],
+        audience_name=found["Title"],
+        members=stats.get("TotalActiveSubscribers"),
+        fields=known_fields(fields),
+        notes=notes,
+    )
+
+
+def known_fields(fields: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
+    """Custom fields by name and by key. Import takes the key without its brackets (createsend-php#59)."""
+    known: dict[str, VendorField] = {}
+    for one in fields:
+        key = str(one["Key"]).strip("[]")
+        for name in (str(one["FieldName"]), key):
+            known[name.lower()] = VendorField(key, TYPES.get(one["DataType"], "text"))
+    return known
+
+
+def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+    """Make a custom field that subscribers do not see in their preference centre."""
+    types: dict[FieldType, str] = {"text": "Text", "number": "Number", "boolean": "Text", "date": "Date"}
+    response = yield send_json(
+        "POST",
+        f"{target.api}/lists/{target.audience}/customfields.json",
+        {"FieldName": name, "DataType": types[kind], "Options": [], "VisibleInPreferenceCenter": False},
+    )
+    read(response, 200, 201)
+
+
+def refresh(access: Access, token: str, now: float) -> Operation[Token]:
+    """Renew a sign-in. The vendor takes no client id here, and may answer an error with status 200."""
+    form = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    response = yield Request("POST", f"{access.api}/oauth/token", headers=headers, body=form, signed=False)
+    told = response.mapping()
+    if "access_token" not in told:
+        why = without_addresses(str(told.get("error", response.status)))
+        raise CredentialsRefused(
+            f"Campaign Monitor does not renew the sign-in: {why}. "
+            "Sign in again and put the new refresh token into the Airflow connection."
+        )
+    return Token(told["access_token"], told.get("refresh_token") or token, now + float(told["expires_in"]))
+
+
+def stale(response: Response) -> bool:
+    """Code 121 is an expired token; 120 and 122 are a bad and a revoked one, which no refresh mends."""
+    return code_and_words(response)[0] == EXPIRED_TOKEN
+
+
+def audience_link(target: Target) -> str:
+    """The API's list id is not the web page's: the page with all lists is as near as a link comes."""
+    return f"https://app.createsend.com/subscribers/?list={target.audience}"

@@ -1,0 +1,112 @@
+"""Campaign Monitor: subscribers in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.contract import (
+    Matched,
+)
+from airflow_provider_segexport.errors import (
+    BatchRefused,
+    ReplyNotUnderstood,
+)
+from airflow_provider_segexport.model import (
+    Batch,
+    JobState,
+    Operation,
+    Reason,
+    Refusal,
+    Reply,
+    Settled,
+    Target,
+)
+from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
+from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, refuse
+from airflow_provider_segexport.vendors.replies import (
+    index_by_email,
+    send_items,
+)
+
+# `Resubscribe` stays false: true would bring back people who unsubscribed. Both autoresponder flags are false by
+# default at the vendor; they are said so that a change of its default sets off no mail.
+TAIL = (
+    '],"Resubscribe":false,"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
+)
+
+PARTIAL_SUCCESS = 210
+
+WHOLE_BATCH = {209, 212, 400}  # too many rows, none, or one malformed item that fails all of them
+
+REASONS = {
+    1: Reason.BAD_EMAIL,
+    204: Reason.SUPPRESSED,
+    205: Reason.DELETED,
+    206: Reason.UNSUBSCRIBED,
+    207: Reason.BOUNCED,
+    208: Reason.UNCONFIRMED,
+    220: Reason.INVALID_VALUE,
+    221: Reason.BAD_EMAIL,
+}
+
+
+def item(matched: Matched, target: Target) -> Object:
+    """One subscriber. The only name field is `Name`; everything else is a custom field of the list."""
+    members: dict[str, Node] = {"EmailAddress": Column("email")}
+    names = tuple(f for f in ("full_name", "first_name", "last_name") if f in matched.fields)
+    if names:
+        members["Name"] = Joined(names)
+    pairs = [(rule.key, rule.field) for rule in RULES if rule.custom and rule.field in matched.fields]
+    pairs += [(custom.name, custom.column) for custom in matched.custom]
+    if pairs:
+        members["CustomFields"] = Array(
+            tuple(
+                Object({"Key": Const(target.fields[name.lower()].key), "Value": Column(column)})
+                for name, column in pairs
+            )
+        )
+    # Mandatory for single adds since v3.2 (codes 214, 215); sent always, so that nobody's choice is changed.
+    members["ConsentToTrack"] = Const("Unchanged")
+    return Object(members)
+
+
+def upsert(target: Target, batch: Batch) -> Operation[Reply]:
+    """Import up to 1000 subscribers. 400 with code 210 is a partial success: the other rows are in."""
+    url = f"{target.api}/subscribers/{target.audience}/import.json"
+    response = yield send_items("POST", url, '{"Subscribers":[', batch.items, TAIL)
+    if response.status in {200, 201}:
+        return verdicts(response.mapping(), batch)
+    if response.status == 400:  # noqa: PLR2004
+        code, words = code_and_words(response)
+        if code == PARTIAL_SUCCESS:
+            return verdicts(response.mapping().get("ResultData") or {}, batch)
+        if code in WHOLE_BATCH:
+            raise BatchRefused(str(code), words)
+    refuse(response)
+
+
+def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
+    """`FailureDetails` names those who were not taken; all others were."""
+    index = index_by_email(batch)
+    refused = []
+    for failure in result["FailureDetails"]:
+        at = index.get(str(failure["EmailAddress"]).strip().lower())
+        if at is None:
+            raise ReplyNotUnderstood("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
+        code = int(failure["Code"])
+        refused.append(Refusal(at, REASONS.get(code, Reason.REFUSED_BY_VENDOR), str(code), str(failure["Message"])))
+    return Settled(refused=tuple(refused))
+
+
+def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+    """There are no jobs here."""
+    raise ReplyNotUnderstood(f"Campaign Monitor has no jobs, and {len(tickets)} were asked for at {target.api}.")
+    yield  # a generator, as every operation is
+
+
+def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+    """There are no jobs here."""
+    raise ReplyNotUnderstood(f"Campaign Monitor has no job {ticket} for batch {batch.name} at {target.api}.")
+    yield  # a generator, as every operation is

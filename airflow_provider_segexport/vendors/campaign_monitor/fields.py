@@ -1,0 +1,23 @@
+"""Campaign Monitor: where the neutral fields go."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import FieldRule
+
+# A custom field's value holds 250 characters (campaignmonitor.com/api/subscribers).
+VALUE = 250
+
+RULES = (
+    FieldRule("email", "EmailAddress"),
+    FieldRule("full_name", "Name"),
+    FieldRule("first_name", "Name", joined=True),
+    FieldRule("last_name", "Name", joined=True),
+    FieldRule("gender", "Gender", custom=True, max_chars=VALUE),
+    FieldRule("postcode", "Postcode", custom=True, max_chars=VALUE),
+    FieldRule("address", "Address", custom=True, max_chars=VALUE),
+    FieldRule("city", "City", custom=True, max_chars=VALUE),
+    FieldRule("state", "State", custom=True, max_chars=VALUE),
+    FieldRule("country", "Country", custom=True, max_chars=VALUE),
+    FieldRule("phone", "Phone", custom=True, max_chars=VALUE),
+    FieldRule("birthdate", "Birthdate", custom=True, max_chars=VALUE),
+)

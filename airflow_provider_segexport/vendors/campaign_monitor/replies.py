@@ -1,0 +1,64 @@
+"""Campaign Monitor: what replies mean."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from airflow_provider_segexport.errors import (
+    AudienceUnknown,
+    BadConnection,
+    CredentialsRefused,
+    PermissionMissing,
+    ReplyNotUnderstood,
+    TryAgain,
+    without_addresses,
+)
+from airflow_provider_segexport.model import (
+    Response,
+)
+from airflow_provider_segexport.vendors.replies import (
+    busy_or_down,
+    number,
+)
+
+EXPIRED_TOKEN = 121
+
+
+def code_and_words(response: Response) -> tuple[int, str]:
+    """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
+    body = response.mapping()
+    return int(body.get("Code", 0)), without_addresses(str(body.get("Message", "")))
+
+
+def refuse(response: Response) -> NoReturn:
+    """Raise what an unexpected reply means. A 401 is told apart by its code: it also answers for a wrong list id."""
+    code, words = code_and_words(response)
+    said = f"Campaign Monitor answered {response.status}, code {code}: {words}"
+    match code:
+        case 101:
+            raise AudienceUnknown(f"{said}. This account has no list of that id; take it from the list's API settings.")
+        case 102:
+            raise BadConnection(f"{said}. The client id is not one of this account.")
+        case 60 | 403:
+            raise PermissionMissing(
+                f"{said}. The sign-in needs the rights to import subscribers and manage lists "
+                "(scopes ImportSubscribers, ManageLists)."
+            )
+        case 100 | 120 | 121 | 122:
+            raise CredentialsRefused(f"{said}. Renew the API key or the sign-in in the Airflow connection.")
+        case _ if response.status in {401, 403}:
+            raise CredentialsRefused(f"{said}. Check the API key in the Airflow connection.")
+        case _:
+            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+
+
+def read(response: Response, *expected: int) -> Any:
+    """The JSON of an expected reply; anything else raises what it means."""
+    if response.status not in (expected or (200,)):
+        refuse(response)
+    return response.json()
+
+
+def refusal(response: Response, now: float) -> TryAgain | None:  # noqa: ARG001 - the contract's signature
+    """`X-RateLimit-Reset` is a delay in seconds here (an epoch time at dotdigital)."""
+    return busy_or_down(response, number(response.headers, "x-ratelimit-reset"))
