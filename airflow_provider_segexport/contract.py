@@ -129,7 +129,7 @@ class FormField:
 class Form:
     """The connection form: which standard fields show, under which label, and what else is asked for."""
 
-    secret_label: str
+    key_label: str
     login_label: str | None = None
     placeholders: Mapping[str, str] = field(default_factory=dict)
     audience_help: str = ""

@@ -1,15 +1,96 @@
-"""Provider metadata for Airflow's providers manager."""
+"""Provider metadata for Airflow's providers manager: connection types with their forms, configuration, operators."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_segexport.connection import CONSENT
+from airflow_provider_segexport.contract import Vendor
+from airflow_provider_segexport.hooks import HOOKS
+from airflow_provider_segexport.vendors import VENDORS
+
+PACKAGE = "airflow-provider-segexport"
+
 
 def provider_info(version: str) -> dict[str, Any]:
     """The metadata; `version` is the distribution's."""
     return {
-        "package-name": "airflow-provider-segexport",
+        "package-name": PACKAGE,
         "name": "Segment Export",
-        "description": "",
+        "description": "Keeps email-marketing audiences (Campaign Monitor, dotdigital) in step with customer segments.",
         "versions": [version],
+        "connection-types": [connection_type(vendor) for vendor in VENDORS.values()],
+        "operators": [
+            {
+                "integration-name": "Segment Export",
+                "python-modules": ["airflow_provider_segexport.operators.segment_export"],
+            }
+        ],
+        "config": {
+            "segexport": {
+                "description": "Segment exports to email-marketing vendors.",
+                "options": {
+                    "root": {
+                        "description": "Folder of ledgers and run folders, shared by all workers: a local path or an "
+                        "address that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@bucket/segexport",
+                        "default": "",
+                    }
+                },
+            }
+        },
     }
+
+
+def connection_type(vendor: Vendor) -> dict[str, Any]:
+    """The form of one vendor's connection.
+
+    The port stays visible: the Test button of Airflow 3.3.2 fails for a stored connection without one
+    (apache/airflow#73298).
+    """
+    form = vendor.form
+    relabeling = {"host": "Base URL", "port": "Port (443)", "password": form.key_label}
+    hidden = ["schema", "extra"]
+    if form.login_label:
+        relabeling["login"] = form.login_label
+    else:
+        hidden.append("login")
+    return {
+        "connection-type": vendor.name,
+        "hook-class-name": HOOKS[vendor.name],
+        "hook-name": vendor.title,
+        "ui-field-behaviour": {
+            "hidden-fields": hidden,
+            "relabeling": relabeling,
+            "placeholders": {"host": f"empty: {vendor.api}", "port": "443", **form.placeholders},
+        },
+        "conn-fields": {
+            "audience": text(f"Default {vendor.audience_word}", form.audience_help),
+            "privacy_consent": switch("Consent to data privacy terms", CONSENT, default=False),
+            "consented_by": text("Consented by", "Who stands for the exports through this connection."),
+            "allowed_dags": text(
+                "Allowed DAGs", "DAG ids or patterns, comma-separated, such as segment_*. Empty: none. *: all."
+            ),
+            "export_enabled": switch(
+                "Exports enabled",
+                "Off stops every export through this connection at once: tasks are skipped.",
+                default=True,
+            ),
+            **{one.name: text(one.label, one.help) | ({"schema": SECRET} if one.secret else {}) for one in form.fields},
+        },
+    }
+
+
+SECRET = {"type": ["string", "null"], "format": "password"}
+
+
+def text(label: str, words: str) -> dict[str, Any]:
+    """An optional text."""
+    return {"label": label, "description": words, "schema": {"type": ["string", "null"]}}
+
+
+def switch(label: str, words: str, *, default: bool) -> dict[str, Any]:
+    """A switch."""
+    return {"label": label, "description": words, "schema": {"type": ["boolean", "null"], "default": default}}

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_segexport.model import Batch, Settled
-from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.ports.journal import Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, write
 from airflow_provider_segexport.ports.tables import ArrowReader, write_parquet
 from airflow_provider_segexport.segment import Planned
@@ -116,6 +116,14 @@ class RunFolder:
         )
         write_parquet(self._settled / f"{batch.name}.parquet", table.to_batches(), SETTLED)
         return True
+
+    def note_kill(self) -> tuple[int, int]:
+        """Write down what is in flight: calls without an answer and jobs without an end; returns how many of each."""
+        states = self.journal.states()
+        calls = [name for name, entry in states.items() if entry.state is State.SENDING]
+        jobs = {name: entry.ticket for name, entry in states.items() if entry.state is State.SUBMITTED}
+        write(self.place / "killed.json", json.dumps({"calls": calls, "jobs": jobs}, indent=2).encode())
+        return len(calls), len(jobs)
 
     def parts(self) -> list[Place]:
         """The verdict files that count: those whose batch the journal calls settled."""

@@ -140,7 +140,7 @@ VENDOR = Vendor(
     audience_link=audience_link,
     form=Form(
         login_label="API user",
-        secret_label="Password",
+        key_label="Password",
         placeholders={"host": f"empty: {API}, then the account's region", "login": "apiuser-xxxx@apiconnector.com"},
         audience_help="Address book id: the number in the address of the book's page.",
     ),

@@ -1,0 +1,32 @@
+"""Campaign Monitor's hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from requests.auth import HTTPBasicAuth
+
+from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.vendors import campaign_monitor
+
+
+class CampaignMonitorHook(SegmentExportHook):
+    """Calls Campaign Monitor (https://www.campaignmonitor.com/api/), with an API key or an OAuth2 sign-in."""
+
+    vendor = campaign_monitor.VENDOR
+    conn_type = "campaign_monitor"
+    conn_name_attr = "conn_id"
+    default_conn_name = "campaign_monitor_default"
+    hook_name = "Campaign Monitor"
+
+    def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
+        """The key is the user name of Basic authentication; the vendor ignores the password."""
+        if connection.password:
+            self.mask_basic(connection.password, "x")
+            return HTTPBasicAuth(connection.password, "x")
+        if extra.get("refresh_token"):
+            return self.bearer(str(extra["refresh_token"]))
+        raise BadConnection(
+            f"Connection {self.conn_id!r} holds neither an API key (Password) nor an OAuth refresh token."
+        )

@@ -1,0 +1,35 @@
+"""Where state lies, and how a text becomes a place that Airflow can open."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.ports.places import as_place, local
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.ports.places import Place
+
+SECTION = "segexport"
+
+
+def resolve(text: str) -> Place:
+    """A local path, or anything that Airflow's ObjectStoragePath opens: `s3://connection@bucket/key`."""
+    if "://" not in text or text.startswith("file://"):
+        return local(text)
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - brings fsspec, which a local path needs not
+
+    return as_place(ObjectStoragePath(text))
+
+
+def state_root() -> Place:
+    """The root of ledgers and run folders: `[segexport] root`, by default a folder in AIRFLOW_HOME."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration when it is asked for
+
+    return resolve(conf.get(SECTION, "root", fallback="") or str(default_root()))
+
+
+def default_root() -> pathlib.Path:
+    """`$AIRFLOW_HOME/segexport`."""
+    return pathlib.Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "segexport"

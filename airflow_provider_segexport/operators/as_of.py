@@ -1,0 +1,49 @@
+"""Which time a run's segment describes: `context -> datetime`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_segexport.errors import BadSegment
+
+
+def as_of(context: Mapping[str, Any], given: datetime | str | None) -> datetime:
+    """What the task was given; else the partition's date, the data interval's end, the logical date, the run's time.
+
+    A run that an asset or a hand has started has no logical date and no data interval in Airflow 3.
+    """
+    if isinstance(given, str) and given.strip():
+        return parse(given.strip())
+    if isinstance(given, datetime):
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
+    run = context.get("dag_run")
+    candidates = (
+        context.get("partition_date"),
+        _key_date(context.get("partition_key")),
+        context.get("data_interval_end"),
+        context.get("logical_date"),
+        getattr(run, "run_after", None),
+    )
+    for found in candidates:
+        if isinstance(found, datetime):
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return datetime.now(UTC)
+
+
+def _key_date(key: Any) -> datetime | None:
+    """A partition key that is a date, as a daily partition's is."""
+    try:
+        return parse(key) if isinstance(key, str) else None
+    except BadSegment:
+        return None
+
+
+def parse(text: str) -> datetime:
+    """ISO 8601; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSegment(f"`as_of` is {text!r}, and should be a time such as 2026-01-31T02:00:00+00:00.") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

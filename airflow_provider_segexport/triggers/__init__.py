@@ -1,0 +1,1 @@
+"""Airflow triggers: they wait, and carry ids and states only."""

@@ -1,0 +1,97 @@
+"""Waits for import jobs at a vendor: `tickets -> enough of them have ended`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import SegexportError, TryAgain
+from airflow_provider_segexport.hooks import hook_class
+from airflow_provider_segexport.model import JobState, Target
+
+ENDED = "ended"
+LOOK = "look"
+EVENTS = frozenset({ENDED, LOOK})
+"""All that crosses to the worker: jobs have ended, or it should look itself (and meet the error there)."""
+
+SHORTEST_S = 5.0
+"""Airflow 3.3.2 may fail a task whose trigger fires at once (apache/airflow#67287)."""
+
+MOST_FAILURES = 10
+
+
+class ImportJobsTrigger(BaseTrigger):
+    """Polls jobs without holding a worker's slot. Carries ids only, and no row.
+
+    Args:
+        vendor: connection type.
+        conn_id: Airflow connection.
+        api: base URL of the account's region.
+        audience: the vendor's id.
+        tickets: job ids.
+        enough: how many must have ended.
+        poll_interval: seconds between two looks.
+    """
+
+    def __init__(  # noqa: PLR0913 - what Airflow stores is flat
+        self,
+        *,
+        vendor: str,
+        conn_id: str,
+        api: str,
+        audience: str,
+        tickets: Sequence[str],
+        enough: int,
+        poll_interval: float,
+    ) -> None:
+        super().__init__()
+        self.vendor = vendor
+        self.conn_id = conn_id
+        self.api = api
+        self.audience = audience
+        self.tickets = list(tickets)
+        self.enough = enough
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What Airflow stores of it."""
+        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sleep, look, until enough jobs have ended. Calls run in a thread: the loop is shared with all triggers."""
+        failures = 0
+        while True:
+            await asyncio.sleep(max(SHORTEST_S, self.poll_interval))
+            try:
+                ended = await asyncio.to_thread(self._ended)
+            except TryAgain as error:
+                failures += 1
+                self.log.warning("The jobs' states could not be read (%d of %d): %s", failures, MOST_FAILURES, error)
+                if failures < MOST_FAILURES:
+                    continue
+                ended = -1
+            except SegexportError as error:
+                self.log.warning("The jobs' states could not be read: %s", error)
+                ended = -1
+            if ended < 0:
+                yield TriggerEvent({"status": LOOK})
+                return
+            if ended >= self.enough:
+                yield TriggerEvent({"status": ENDED})
+                return
+            self.log.info("%d of %d jobs have ended; %d are enough to go on.", ended, len(self.tickets), self.enough)
+
+    def _ended(self) -> int:
+        hook = hook_class(self.vendor)(self.conn_id)
+        target = Target(api=self.api, account="", account_name="", audience=self.audience)
+        sender = hook.sender()
+        try:
+            states = drive(hook.vendor.poll(target, self.tickets), sender)
+        finally:
+            sender.close()
+        return sum(state is not JobState.RUNNING for state in states.values())
