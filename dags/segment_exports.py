@@ -1,0 +1,130 @@
+"""Exports the refreshed segments: each chosen segment through each chosen connection, one mapped task a pair.
+
+Runs by itself for each day whose segments are all refreshed by ``unification_refresh``, and by hand with a form.
+Which audience a segment goes to stands in the Airflow Variable ``segexport_audiences``, as JSON:
+``{"<connection id>": {"<segment>": "<the vendor's id of the list or address book>"}}``; a pair that is not in it
+goes to the connection's default audience.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    Asset,
+    AssetAll,
+    IdentityMapper,
+    Param,
+    PartitionedAssetTimetable,
+    Variable,
+    dag,
+    get_current_context,
+    task,
+)
+from unification.assets import SEGMENT_ASSETS
+
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+
+CONNECTIONS = ["campaign_monitor_default", "dotdigital_default"]
+
+EXPORTED = Asset(name="segments_exported", uri="segexport://exported", group="segment")
+
+# Which column of a profile feeds which field. Gender and postcode are custom fields at Campaign Monitor.
+MATCHING = {
+    "email": "email",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "gender": "gender",
+    "postcode": "postcode",
+}
+CUSTOM_FIELDS = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
+
+
+@task
+def choose() -> list[dict[str, Any]]:
+    """Pair segments with connections: the day's segments from the upstream events, or by hand the newest."""
+    from unification.choice import pairs, segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
+
+    context = get_current_context()
+    params = context["params"]
+    events = {
+        asset.name: [dict(event.extra or {}) for event in found]
+        for asset, found in (context.get("triggering_asset_events") or {}).items()
+    }
+    paths = segment_paths(params["segments"], events, context.get("partition_key") or params["day"])
+    audiences = Variable.get("segexport_audiences", default={}, deserialize_json=True)
+    return pairs(paths, params["connections"], audiences, params["mode"])
+
+
+@dag(
+    dag_id="segment_exports",
+    dag_display_name="Segment exports",
+    schedule=PartitionedAssetTimetable(
+        assets=AssetAll(*SEGMENT_ASSETS.values()), default_partition_mapper=IdentityMapper()
+    ),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    # A day's exports end before the next day's begin: two runs would write the same audiences.
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["segexport", "example"],
+    params={
+        "segments": Param(
+            list(SEGMENT_ASSETS),
+            type="array",
+            items={"type": "string", "enum": list(SEGMENT_ASSETS)},
+            examples=list(SEGMENT_ASSETS),
+            minItems=1,
+            uniqueItems=True,
+            title="Segments",
+            description="Which segments go out.",
+            section="What",
+        ),
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="Empty means the newest that there is.",
+            section="What",
+        ),
+        "connections": Param(
+            CONNECTIONS,
+            type="array",
+            items={"type": "string"},
+            examples=CONNECTIONS,
+            minItems=1,
+            uniqueItems=True,
+            title="Connections",
+            description="Through which Airflow connections; each stands for one vendor's account.",
+            section="Where to",
+        ),
+        "mode": Param(
+            "changes",
+            type="string",
+            enum=["changes", "full"],
+            values_display={"changes": "Only what is new or changed", "full": "Every profile"},
+            title="Mode",
+            description="What the last exports have put there is known from the ledger.",
+            section="How",
+        ),
+    },
+)
+def segment_exports() -> None:
+    """One task chooses; one task a pair exports."""
+    SegmentExportOperator.partial(
+        task_id="export",
+        matching=MATCHING,
+        custom_fields=CUSTOM_FIELDS,
+        create_fields=True,
+        map_index_template="{{ task.conn_id }} {{ task.segment.split('/')[-2] }}",
+        # A deferred task may be failed once by Airflow 3.3 when its trigger fires early; a retry goes on.
+        retries=3,
+        retry_delay=timedelta(seconds=30),
+        retry_exponential_backoff=True,
+        outlets=[EXPORTED],
+    ).expand_kwargs(choose())  # type: ignore[arg-type] - a task's result to come
+
+
+segment_exports()
