@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from pathlib import Path
-
-import jsonschema
 import pytest
 import requests
-import yaml
+from simulator.specifications import SPECS, check_exchange
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
-
-SPECS = Path(__file__).parents[2].parent / "shared" / "specs"
-DOTDIGITAL_SPECS = (
-    "dotdigital-contacts-v3.json",
-    "dotdigital-accounts-v2.yaml",
-    "dotdigital-address-books-v2.yaml",
-    "dotdigital-data-fields-v2.yaml",
-)
 
 
 @pytest.fixture(scope="session")
@@ -119,50 +106,3 @@ def cm(sim):
 def dd(sim):
     check = check_exchange if SPECS.is_dir() else None
     return Dotdigital(sim.describe()["vendors"]["dotdigital"], sim.clock, check)
-
-
-@functools.cache
-def operations():
-    """All documented dotdigital operations: (method, path segments) -> (operation, components)."""
-    found = []
-    for name in DOTDIGITAL_SPECS:
-        document = yaml.safe_load((SPECS / name).read_text())  # JSON is YAML
-        for path, operation in document["paths"].items():
-            for method in operation.keys() & {"get", "put", "post", "delete", "patch"}:
-                found.append((method.upper(), path, operation[method], document))
-    found.sort(key=lambda item: item[1].count("{"))
-    return found
-
-
-def operation_of(method, path):
-    for known, template, operation, document in operations():
-        parts, wanted = path.split("/"), template.split("/")
-        fits = len(parts) == len(wanted) and all(
-            want.startswith("{") or want == part for part, want in zip(parts, wanted, strict=True)
-        )
-        if known == method and fits:
-            return operation, document
-    return None, None
-
-
-def check_exchange(method, path, body, reply):
-    """Hold a request that was accepted, and every reply, to the published specification."""
-    operation, document = operation_of(method, path)
-    if operation is None:
-        return
-    if reply.ok and body is not None:
-        validate(body, operation["requestBody"]["content"]["application/json"]["schema"], document)
-    documented = operation["responses"].get(str(reply.status_code))
-    if path.startswith("/contacts/v3") and reply.status_code != 429:
-        assert documented, f"{method} {path} answers {reply.status_code}, which the spec does not know"
-    content = (documented or {}).get("content", {}).get("application/json")
-    if content and reply.content:
-        validate(reply.json(), content["schema"], document)
-
-
-def validate(value, schema, document):
-    # The list removal's body is a bare array, which the spec wraps for its documentation site.
-    schema = schema.get("properties", {}).get("RAW_BODY", schema)
-    # An identifier by email fits two branches of the spec's oneOf: any of them will do.
-    text = json.dumps(schema | {"components": document.get("components", {})}).replace("oneOf", "anyOf")
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)

@@ -16,7 +16,7 @@ def statuses(client, number, path=PING):
 
 
 def test_fault_strikes_the_nth_request_and_count_after_it(sim, cm):
-    """nth and count choose the requests; the others are answered as always."""
+    """The script chooses requests by nth and count; the others are answered as always."""
     sim.faults([{"nth": 2, "count": 2, "status": 503}])
     assert statuses(cm, 5) == [200, 503, 503, 200, 200]
 

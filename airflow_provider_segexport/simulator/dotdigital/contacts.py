@@ -91,31 +91,26 @@ class ContactDesk:
         facts = call.facts
 
         def work(moment: float) -> str:
-            result = self._deleted[job_id] = self._erase(body, moment)
-            facts["account_deleted"] = len(result)
+            deleted, unknown = self._erase(body, moment)
+            self._deleted[job_id] = _deletion_report(deleted, unknown)
+            facts["account_deleted"] = len(deleted)
             return "Finished"
 
         self._account.deletions.add(job_id, call.now, seconds, work)
         return Reply.json({"deleteId": job_id}, 202)
 
-    def _erase(self, items: list[Row], moment: float) -> Json:
-        deleted, failures = [], []
+    def _erase(self, items: list[Row], moment: float) -> tuple[list[Row], list[Row]]:
+        deleted: list[Row] = []
+        unknown: list[Row] = []
         for item in items:
             name, value = next(iter(item.items()))
             contact = self._find(name, str(value))
             if contact is None:
-                reason = {"failureCode": "contactNotFound", "description": "Not found"}
-                failures.append({"identifier": item, "failures": [reason]})
+                unknown.append(item)
             else:
                 self._account.erase(contact, moment)
                 deleted.append(item)
-        summary = {
-            "requestedContacts": len(items),
-            "deletedContacts": len(deleted),
-            "unknownContacts": len(failures),
-            "invalidEntries": 0,
-        }
-        return {"summary": summary, "deleted": deleted, "failures": failures}
+        return deleted, unknown
 
     def deletion(self, call: Call) -> Reply:
         """Answer GET /contacts/v3/delete/{deleteId}."""
@@ -174,3 +169,17 @@ def _first_identifier(row: Row) -> tuple[str, str]:
         raise bad_request("The Identifiers field is required", "identifiers")
     name = "email" if "email" in identifiers else next(iter(identifiers))
     return str(name), str(identifiers[name])
+
+
+def _deletion_report(deleted: list[Row], unknown: list[Row]) -> Json:
+    reason = {"failureCode": "contactNotFound", "description": "The contact could not be found"}
+    return {
+        "summary": {
+            "requestedContacts": len(deleted) + len(unknown),
+            "deletedContacts": len(deleted),
+            "unknownContacts": len(unknown),
+            "invalidEntries": 0,
+        },
+        "deleted": deleted,
+        "failures": [{"identifier": item, "failures": [reason]} for item in unknown],
+    }

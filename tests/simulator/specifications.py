@@ -1,0 +1,71 @@
+"""The vendors' published OpenAPI files, and the check that holds an exchange to them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+SPECS = Path(__file__).parents[2].parent / "shared" / "specs"
+DOTDIGITAL_SPECS = (
+    "dotdigital-contacts-v3.json",
+    "dotdigital-accounts-v2.yaml",
+    "dotdigital-address-books-v2.yaml",
+    "dotdigital-data-fields-v2.yaml",
+)
+
+
+@functools.cache
+def operations():
+    """All documented dotdigital operations: (method, path segments) -> (operation, components)."""
+    found = []
+    for name in DOTDIGITAL_SPECS:
+        document = yaml.safe_load((SPECS / name).read_text())  # JSON is YAML
+        for path, operation in document["paths"].items():
+            methods = operation.keys() & {"get", "put", "post", "delete", "patch"}
+            found.extend((method.upper(), path, operation[method], document) for method in methods)
+    found.sort(key=lambda item: item[1].count("{"))
+    return found
+
+
+def operation_of(method, path):
+    for known, template, operation, document in operations():
+        parts, wanted = path.split("/"), template.split("/")
+        fits = len(parts) == len(wanted) and all(
+            want.startswith("{") or want == part for part, want in zip(parts, wanted, strict=True)
+        )
+        if known == method and fits:
+            return operation, document
+    return None, None
+
+
+def check_exchange(method, path, body, reply):
+    """Hold a request that was accepted, and every reply, to the published specification."""
+    operation, document = operation_of(method, path)
+    if operation is None:
+        return
+    if reply.ok and body is not None:
+        validate(body, operation["requestBody"]["content"]["application/json"]["schema"], document)
+    documented = operation["responses"].get(str(reply.status_code))
+    if path.startswith("/contacts/v3") and reply.status_code != 429:
+        assert documented, f"{method} {path} answers {reply.status_code}, which the spec does not know"
+    content = (documented or {}).get("content", {}).get("application/json")
+    if content and reply.content:
+        validate(reply.json(), content["schema"], document)
+
+
+def validate(value, schema, document):
+    # The list removal's body is a bare array, which the spec wraps for its documentation site.
+    schema = schema.get("properties", {}).get("RAW_BODY", schema)
+    components = document.get("components", {})
+    # An identifier by email fits two branches of the spec's oneOf: any of them will do.
+    text = json.dumps(schema | {"components": components}).replace("oneOf", "anyOf")
+    repaired = json.loads(text)
+    if "identifiers" in repaired["components"].get("schemas", {}):
+        # Identifiers other than the named two are strings, says one part; contactId is an integer,
+        # says another, and so do the examples.
+        repaired["components"]["schemas"]["identifiers"]["properties"]["contactId"] = {}
+    jsonschema.Draft202012Validator(repaired).validate(value)

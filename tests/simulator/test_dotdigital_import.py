@@ -1,0 +1,421 @@
+"""dotdigital: imports, what becomes of each contact, and single contacts."""
+
+from __future__ import annotations
+
+import pytest
+
+FAR = "00000000-0000-4000-8000-000000000000"
+
+
+def member(sim, email, audience="all-contacts"):
+    people = sim.members("dotdigital", audience)["members"]
+    return next(person for person in people if person["email"] == email)
+
+
+def codes(report):
+    return {item["identifiers"]["email"]: item["failures"][0]["failureCode"] for item in report["failures"]}
+
+
+def test_import_is_a_job(sim, dd):
+    """Accepted with 202, then NotFinished without a report, then Finished with one."""
+    accepted = dd.start("ada@example.com", "bob@example.com")
+    assert accepted.status_code == 202
+    import_id = accepted.json()["importId"]
+    assert dd.status(import_id) == {"importId": import_id, "status": "NotFinished"}
+    assert sim.members("dotdigital", str(dd.book))["counts"] == {}
+    sim.clock.advance(2)
+    report = dd.status(import_id)
+    assert (report["status"], report["summary"]["newContacts"]) == ("Finished", 2)
+    assert [item["identifiers"] for item in report["created"]] == [
+        {"email": "ada@example.com"},
+        {"email": "bob@example.com"},
+    ]
+    assert sim.members("dotdigital", str(dd.book))["counts"] == {"subscribed": 2}
+
+
+def test_job_takes_seconds_per_row(sim, dd):
+    """Processing time grows with the rows, on the simulator's clock."""
+    sim.configure({"dotdigital": {"job_seconds": 10, "job_seconds_per_row": 5}})
+    import_id = dd.start("ada@example.com", "bob@example.com").json()["importId"]
+    sim.clock.advance(19.9)
+    assert dd.status(import_id)["status"] == "NotFinished"
+    sim.clock.advance(0.1)
+    assert dd.status(import_id)["status"] == "Finished"
+    assert member(sim, "ada@example.com")["created"] == sim.clock.now()
+
+
+def test_contact_ids_are_reported_and_kept(dd):
+    """Created and updated contacts come with their id, the same each time."""
+    created = dd.load("ada@example.com")["created"]
+    again = dd.load("ADA@example.com")
+    assert again["updated"] == created
+    assert again["summary"]["updatedContacts"] == 1
+
+
+def test_scripted_states(sim, dd):
+    """A scripted job moves one state at each poll, whatever the clock says."""
+    sim.act("dotdigital", "script_jobs", {"scripts": [["NotFinished", "NotFinished", "Finished"]]})
+    import_id = dd.start("ada@example.com").json()["importId"]
+    sim.clock.advance(3600)
+    seen = [dd.status(import_id)["status"] for _ in range(4)]
+    assert seen == ["NotFinished", "NotFinished", "Finished", "Finished"]
+    assert dd.load("bob@example.com")["status"] == "Finished"
+
+
+def test_script_that_ends_while_running(sim, dd):
+    """A script without a final state lets the job finish after its last word."""
+    sim.configure({"dotdigital": {"job_states": ["NotFinished"]}})
+    import_id = dd.start("ada@example.com").json()["importId"]
+    assert [dd.status(import_id)["status"] for _ in range(2)] == ["NotFinished", "Finished"]
+
+
+@pytest.mark.parametrize("state", ["RejectedByWatchdog", "Failed", "ExceedsAllowedContactLimit"])
+def test_bad_ends_import_nobody(sim, dd, state):
+    """Each bad final state comes without a report and without effect."""
+    sim.configure({"dotdigital": {"job_states": [state]}})
+    report = dd.load("ada@example.com")
+    assert (report["status"], report.keys()) == (state, {"importId", "status"})
+    assert sim.members("dotdigital", "all-contacts")["counts"] == {}
+
+
+def test_contact_limit(sim, dd):
+    """An import that would exceed the contract ends in ExceedsAllowedContactLimit."""
+    sim.configure({"dotdigital": {"contact_limit": 2}})
+    assert dd.load("a@example.com", "b@example.com")["status"] == "Finished"
+    assert dd.load("a@example.com", "nobody")["status"] == "Finished"
+    assert dd.load("a@example.com", "c@example.com")["status"] == "ExceedsAllowedContactLimit"
+
+
+def test_failures_are_named_by_row(sim, dd):
+    """Bad rows are reported one by one, the others are imported."""
+    sim.seed("dotdigital", [{"email": "gs@example.com", "status": "globallySuppressed"}])
+    sim.act("dotdigital", "suppress_domain", {"domain": "blocked.example"})
+    report = dd.load(
+        "ada@example.com",
+        "ADA@example.com",
+        "bob@emailsim@io.com",
+        "gs@example.com",
+        "x@blocked.example",
+        dd.contact("list@example.com", lists=[1]),
+    )
+    assert codes(report) == {
+        "ADA@example.com": "duplicateIdentifier",
+        "bob@emailsim@io.com": "invalidEmail",
+        "gs@example.com": "globallySuppressed",
+        "x@blocked.example": "suppressedByDomain",
+        "list@example.com": "invalidAddressBookIds",
+    }
+    assert report["summary"] == {
+        "newContacts": 1,
+        "updatedContacts": 0,
+        "globallySuppressed": 1,
+        "invalidEntries": 3,
+        "duplicateIdentifiers": 1,
+    }
+    facts = sim.requests(vendor="dotdigital")[0]["facts"]
+    assert facts == {"rows": 6, "created": 1, "failures": 5}
+
+
+def test_failure_codes_as_the_vendors_table_has_them(sim, dd):
+    """The documentation's table and its examples differ; both can be had."""
+    sim.configure({"dotdigital": {"failure_codes": "table"}})
+    report = dd.load("ada@example.com", "ada@example.com", "nobody")
+    assert [item["failures"][0]["failureCode"] for item in report["failures"]] == ["Duplicate", "InvalidEmail"]
+
+
+def test_duplicates_may_all_fail(sim, dd):
+    """Whether the first copy is kept is undocumented; it can be set that none is."""
+    sim.configure({"dotdigital": {"duplicates": "none"}})
+    report = dd.load("ada@example.com", "bob@example.com", "Ada@example.com")
+    assert report["summary"]["duplicateIdentifiers"] == 2
+    assert [item["identifiers"]["email"] for item in report["created"]] == ["bob@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"matchIdentifier": "email"}, "The Identifiers field is required"),
+        ({"identifiers": {"email": "a@example.com"}}, "The MatchIdentifier field is required"),
+        ("a@example.com", "A contact must be an object"),
+        ({"matchIdentifier": "email", "identifiers": {}, "dataFields": []}, "DataFields"),
+        ({"matchIdentifier": "email", "identifiers": {}, "lists": []}, "1 to 100 list ids"),
+        ({"matchIdentifier": "email", "identifiers": {}, "lists": list(range(101))}, "1 to 100 list ids"),
+        ({"matchIdentifier": "email", "identifiers": {}, "lists": ["1"]}, "must be an integer"),
+        ({"matchIdentifier": "email", "identifiers": {}, "channelProperties": 1}, "object of objects"),
+        (
+            {"matchIdentifier": "email", "identifiers": {}, "channelProperties": {"email": {"status": "yes"}}},
+            "invalid for 'status'",
+        ),
+    ],
+)
+def test_one_row_against_the_schema_fails_the_whole_call(sim, dd, row, words):
+    """The call answers 400 contacts:badRequest, and nobody is imported."""
+    body = {"contacts": [dd.contact("ada@example.com"), row]}
+    reply = dd("PUT", "/contacts/v3/import", body)
+    assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badRequest")
+    assert words in reply.json()["description"]
+    assert reply.json()["details"][0]["item"] == "contacts[1]"
+    sim.clock.advance(10)
+    assert sim.members("dotdigital", "all-contacts")["counts"] == {}
+
+
+@pytest.mark.parametrize("body", [{}, {"contacts": []}, {"contacts": [1], "mergeOption": "append"}])
+def test_body_without_contacts(dd, body):
+    """No contacts, or an unknown merge option, is 400 contacts:badRequest."""
+    reply = dd("PUT", "/contacts/v3/import", body)
+    assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badRequest")
+
+
+def test_body_that_is_no_json(dd):
+    """What cannot be parsed is 400 contacts:badJson."""
+    for data in ("{", "[]"):
+        reply = dd("PUT", "/contacts/v3/import", data=data)
+        assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badJson")
+
+
+def test_body_beyond_the_cap(sim, dd):
+    """Above the byte limit the request is refused whole."""
+    sim.configure({"dotdigital": {"max_import_bytes": 500}})
+    assert dd.start("ada@example.com").status_code == 202
+    assert dd("PUT", "/contacts/v3/import", {"contacts": ["x" * 500]}, check=False).status_code == 413
+
+
+def test_polls_of_unknown_imports(dd):
+    """A strange id is 400, an unknown one 404."""
+    strange = dd("GET", "/contacts/v3/import/123646")
+    assert (strange.status_code, strange.json()["errorCode"]) == (400, "contacts:invalidId")
+    unknown = dd("GET", f"/contacts/v3/import/{FAR}")
+    assert (unknown.status_code, unknown.json()["errorCode"]) == (404, "contacts:importNotFound")
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("overwrite", {"FIRSTNAME": "New", "LASTNAME": "", "POSTCODE": "N5"}),
+        ("overwriteIfNotEmpty", {"FIRSTNAME": "New", "LASTNAME": "Old", "GENDER": "F", "POSTCODE": "N5"}),
+        ("overwriteIfEmpty", {"FIRSTNAME": "Old", "LASTNAME": "Old", "GENDER": "F", "POSTCODE": "N5"}),
+    ],
+)
+def test_merge_options(sim, dd, option, expected):
+    """Null clears on overwrite only, empty values overwrite on overwrite only, absent ones stay."""
+    dd.load(dd.contact("ada@example.com", dataFields={"FIRSTNAME": "Old", "LASTNAME": "Old", "GENDER": "F"}))
+    new = {"FIRSTNAME": "New", "LASTNAME": "", "GENDER": None, "POSTCODE": "N5"}
+    dd.load(dd.contact("ada@example.com", dataFields=new), mergeOption=option)
+    assert member(sim, "ada@example.com")["fields"] == expected
+
+
+@pytest.mark.parametrize("status", ["unsubscribed", "suppressed", "hardBounced", "pendingOptIn"])
+def test_no_status_leaves_the_status_alone_but_updates_fields(sim, dd, status):
+    """Opted-out people stay so; their data fields are updated and lists added."""
+    sim.seed("dotdigital", [{"email": "gone@example.com", "status": status}])
+    report = dd.load(dd.contact("gone@example.com", dataFields={"FIRSTNAME": "Ada"}))
+    assert report["summary"]["updatedContacts"] == 1
+    person = member(sim, "gone@example.com", str(dd.book))
+    assert (person["status"], person["fields"]) == (status, {"FIRSTNAME": "Ada"})
+
+
+def test_status_subscribed_resubscribes_and_is_seen(sim, dd):
+    """A client that sends a status does damage, and history and log show it."""
+    sim.seed("dotdigital", [{"email": "gone@example.com", "status": "unsubscribed"}])
+    dd.load(dd.contact("gone@example.com", channelProperties={"email": {"status": "subscribed"}}))
+    person = member(sim, "gone@example.com")
+    assert person["status"] == "subscribed"
+    assert "resubscribed, was unsubscribed" in [event for _, event in person["history"]]
+    assert sim.requests()[0]["facts"]["resubscribed"] == 1
+
+
+def test_resubscription_with_a_challenge_sends_a_mail(sim, dd):
+    """The person stays out until the mail is answered."""
+    sim.seed("dotdigital", [{"email": "gone@example.com", "status": "unsubscribed"}])
+    email = {"status": "subscribed", "resubscribeOptions": {"resubscribeWithNoChallenge": False}}
+    body = {"contacts": [dd.contact("gone@example.com", channelProperties={"email": email})]}
+    dd("PUT", "/contacts/v3/import", body, check=False)  # the spec forbids what its prose describes
+    sim.clock.advance(10)
+    assert sim.members("dotdigital", "all-contacts")["mails"] == {"resubscription challenge": 1}
+    assert member(sim, "gone@example.com")["status"] == "unsubscribed"
+
+
+def test_status_unsubscribed_is_seen(sim, dd):
+    """Unsubscribing through an import shows in the log."""
+    dd.load(dd.contact("ada@example.com", channelProperties={"email": {"status": "unsubscribed"}}))
+    assert member(sim, "ada@example.com")["status"] == "unsubscribed"
+    assert sim.requests()[0]["facts"]["unsubscribed"] == 1
+
+
+def test_double_opt_in_sends_a_confirmation(sim, dd):
+    """By the contact's opt-in type or by the account's setting, new people wait and get a mail."""
+    dd.load(dd.contact("ada@example.com", channelProperties={"email": {"optInType": "verifiedDouble"}}))
+    sim.configure({"dotdigital": {"enforce_double_opt_in": True}})
+    dd.load("bob@example.com")
+    shown = sim.members("dotdigital", str(dd.book))
+    assert (shown["counts"], shown["mails"]) == ({"pendingOptIn": 2}, {"confirmation": 2})
+
+
+def test_lists_are_only_ever_added(sim, dd):
+    """Naming one list does not take anybody from another."""
+    dd.load("ada@example.com")
+    dd.load(dd.contact("ada@example.com", lists=[dd.other_book]))
+    dd.load({"matchIdentifier": "email", "identifiers": {"email": "ada@example.com"}})
+    assert member(sim, "ada@example.com")["lists"] == (dd.book, dd.other_book)
+    events = [event for _, event in member(sim, "ada@example.com")["history"]]
+    assert f"added to list {dd.other_book}" in events
+
+
+def test_unsubscribed_from_one_list_stays_so(sim, dd):
+    """By assumption an import does not bring such a person back; it can be set to."""
+    people = [{"email": "ada@example.com", "status": "unsubscribedFromList"}]
+    sim.seed("dotdigital", people, str(dd.book))
+    dd.load("ada@example.com")
+    assert member(sim, "ada@example.com", str(dd.book))["in_list"] == "suppressed"
+    sim.configure({"dotdigital": {"readd_list_unsubscribed": True}})
+    dd.load("ada@example.com")
+    assert member(sim, "ada@example.com", str(dd.book))["in_list"] == "subscribed"
+
+
+@pytest.mark.parametrize(("setting", "failures"), [("ignore", 0), ("fail_record", 1)])
+def test_unknown_data_fields(sim, dd, setting, failures):
+    """Undocumented at the vendor: ignored by default, or failing the contact."""
+    sim.configure({"dotdigital": {"unknown_field": setting}})
+    report = dd.load(dd.contact("ada@example.com", dataFields={"SHOE": 42}), "bob@example.com")
+    assert len(report["failures"]) == failures
+    assert sim.requests()[0]["notes"] == ["unknown data field 'SHOE' in 1 contacts"]
+
+
+def test_unknown_data_fields_may_fail_the_request(sim, dd):
+    """The third possibility: the call itself is refused."""
+    sim.configure({"dotdigital": {"unknown_field": "fail_request"}})
+    reply = dd.start(dd.contact("ada@example.com", dataFields={"SHOE": 42}))
+    assert reply.status_code == 400
+    assert "SHOE" in reply.json()["description"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("FIRSTNAME", "x" * 255, True),
+        ("FIRSTNAME", "x" * 256, False),
+        ("FIRSTNAME", ["x"], False),
+        ("ORDERS", 3, True),
+        ("ORDERS", "3.5", True),
+        ("ORDERS", "many", False),
+        ("ORDERS", True, False),
+        ("VIP", True, True),
+        ("VIP", "no", True),
+        ("VIP", "perhaps", False),
+        ("BIRTHDAY", "1980-12-31", True),
+        ("BIRTHDAY", "1980-12-31T00:00:00Z", True),
+        ("BIRTHDAY", "31/12/1980", False),
+    ],
+)
+def test_typed_data_fields(dd, name, value, good):
+    """A value that is not of its field's type fails its contact."""
+    report = dd.load(dd.contact("ada@example.com", dataFields={name: value}))
+    assert [item["failures"][0]["failureCode"] for item in report["failures"]] == (
+        [] if good else ["apiSchemaViolation"]
+    )
+
+
+def test_bad_values_may_be_ignored(sim, dd):
+    """Also undocumented: the contact may be imported without the value."""
+    sim.configure({"dotdigital": {"bad_value": "ignore"}})
+    report = dd.load(dd.contact("ada@example.com", dataFields={"ORDERS": "many", "FIRSTNAME": "Ada"}))
+    assert report["summary"]["newContacts"] == 1
+    assert member(sim, "ada@example.com")["fields"] == {"FIRSTNAME": "Ada"}
+
+
+def test_match_by_other_identifiers(sim, dd):
+    """Contacts are also matched by mobile number, custom id and contact id."""
+    dd.load(dd.contact("ada@example.com", identifiers={"email": "ada@example.com", "mobileNumber": "447123123123"}))
+    by_mobile = {"identifiers": {"mobileNumber": "447123123123", "customerId": "C1"}}
+    dd.load(dd.contact("", matchIdentifier="mobileNumber", **by_mobile))
+    person = member(sim, "ada@example.com")
+    assert person["identifiers"] == {"mobileNumber": "447123123123", "customerId": "C1"}
+    moved = {"identifiers": {"contactId": person["id"], "email": "ada.l@example.com"}}
+    dd.load(dd.contact("", matchIdentifier="contactId", **moved))
+    assert member(sim, "ada.l@example.com")["id"] == person["id"]
+    assert dd.load("ada@example.com")["summary"]["newContacts"] == 1
+
+
+def test_identifiers_that_do_not_fit(dd):
+    """Unknown kinds, missing values, foreign ids and taken addresses fail their contact."""
+    dd.load("ada@example.com", "bob@example.com")
+    report = dd.load(
+        dd.contact("", matchIdentifier="shoe", identifiers={"email": "1", "shoe": "42"}),
+        dd.contact("", matchIdentifier="customerId", identifiers={"email": "2"}),
+        dd.contact("", matchIdentifier="contactId", identifiers={"email": "3", "contactId": 1}),
+        dd.contact("", matchIdentifier="customerId", identifiers={"email": "ada@example.com", "customerId": "C9"}),
+    )
+    assert codes(report) == {
+        "1": "invalidMatchIdentifier",
+        "2": "noValidIdentifiers",
+        "3": "invalidContactId",
+        "ada@example.com": "duplicateIdentifier",
+    }
+
+
+def test_single_patch_creates_then_updates(sim, dd):
+    """PATCH answers 201 for a new contact, 200 after, with the same merge options."""
+    path = "/contacts/v3/email/ada@example.com"
+    created = dd("PATCH", path, {"dataFields": {"FIRSTNAME": "Ada"}, "lists": [dd.book]})
+    assert created.status_code == 201
+    params = {"merge-option": "overwrite-if-empty"}
+    updated = dd("PATCH", path, {"dataFields": {"FIRSTNAME": "X", "CITY": "Rome"}}, params=params)
+    assert updated.status_code == 200
+    assert updated.json()["dataFields"]["FIRSTNAME"] == "Ada"
+    assert updated.json()["contactId"] == created.json()["contactId"]
+    assert sim.requests()[1]["notes"] == ["unknown data field 'CITY'"]
+    bad = dd("PATCH", path, {}, params={"merge-option": "overwriteIfEmpty"})
+    assert bad.status_code == 400
+    wrong = dd("PATCH", "/contacts/v3/email/nobody", {})
+    assert wrong.json()["errorCode"] == "contacts:invalidId"
+
+
+def test_create_refuses_a_known_address(dd):
+    """POST answers 201 once and 409 after."""
+    body = {"identifiers": {"email": "ada@example.com"}}
+    assert dd("POST", "/contacts/v3", body).status_code == 201
+    taken = dd("POST", "/contacts/v3", body)
+    assert (taken.status_code, taken.json()["errorCode"]) == (409, "contacts:idAlreadyExists")
+    assert dd("POST", "/contacts/v3", {"identifiers": {}}).status_code == 400
+
+
+def test_replace_loses_what_is_not_sent(sim, dd):
+    """PUT wipes fields and lists; the log shows it."""
+    dd.load(dd.contact("ada@example.com", dataFields={"FIRSTNAME": "Ada"}))
+    body = {"identifiers": {"email": "ada@example.com"}, "dataFields": {"LASTNAME": "L"}}
+    shown = dd("PUT", "/contacts/v3/email/ada@example.com", body).json()
+    assert (shown["dataFields"]["FIRSTNAME"], shown["lists"]) == (None, [])
+    assert sim.requests()[-1]["facts"]["replaced"] == 1
+    assert dd("PUT", "/contacts/v3/email/x@example.com", body).status_code == 404
+
+
+def test_deletion_from_the_account_is_seen(sim, dd):
+    """The dangerous call removes the person everywhere and shows in log and history."""
+    contact_id = dd.load("ada@example.com")["created"][0]["contactId"]
+    gone = dd("DELETE", "/contacts/v3/email/ada@example.com")
+    assert (gone.status_code, gone.json()) == (200, {"contactId": contact_id})
+    assert sim.requests()[-1]["facts"] == {"account_deleted": 1}
+    assert sim.members("dotdigital", str(dd.book))["counts"] == {}
+    (person,) = sim.members("dotdigital", "deleted")["members"]
+    assert person["history"][-1][1] == "deleted from the account"
+    missing = dd("GET", f"/contacts/v3/contactId/{contact_id}")
+    assert (missing.status_code, missing.json()["errorCode"]) == (404, "contacts:contactNotFound")
+    assert dd.load("ada@example.com")["created"][0]["contactId"] != contact_id
+
+
+def test_bulk_deletion_from_the_account(sim, dd):
+    """It is a job with a report of its own."""
+    dd.load("ada@example.com", "bob@example.com")
+    body = [{"email": "ada@example.com"}, {"email": "x@example.com"}]
+    job = dd("POST", "/contacts/v3/delete", body)
+    assert job.status_code == 202
+    path = f"/contacts/v3/delete/{job.json()['deleteId']}"
+    assert dd("GET", path).json()["status"] == "NotFinished"
+    sim.clock.advance(10)
+    done = dd("GET", path).json()
+    assert (done["status"], done["deleted"]) == ("Finished", [{"email": "ada@example.com"}])
+    assert done["summary"]["unknownContacts"] == 1
+    assert sim.requests()[-3]["facts"] == {"rows": 2, "account_deleted": 1}
+    assert dd("POST", "/contacts/v3/delete", []).json()["errorCode"] == "contacts:noContactsSpecified"
+    assert dd("POST", "/contacts/v3/delete", ["ada"], check=False).status_code == 400
+    assert dd("GET", f"/contacts/v3/delete/{FAR}").status_code == 404
