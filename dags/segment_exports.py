@@ -22,9 +22,9 @@ from airflow.sdk import (
     get_current_context,
     task,
 )
-from unification.assets import SEGMENT_ASSETS
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from unification.assets import SEGMENT_ASSETS
 
 CONNECTIONS = ["campaign_monitor_default", "dotdigital_default"]
 
@@ -124,7 +124,7 @@ def segment_exports() -> None:
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,
         outlets=[EXPORTED],
-    ).expand_kwargs(choose())  # type: ignore[arg-type] - a task's result to come
+    ).expand_kwargs(choose())
 
 
 segment_exports()

@@ -27,7 +27,8 @@ PART = "part-0.parquet"
 def data_root() -> str:
     """Where the example's data lies: as the environment says, or under AIRFLOW_HOME."""
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return (os.environ.get(ROOT_VARIABLE) or str(home / "segexport-demo")).rstrip("/")
+    root = os.environ.get(ROOT_VARIABLE) or str(home / "segexport-demo")
+    return root.removeprefix("file://").rstrip("/")
 
 
 def profiles_path(root: str, day: date) -> str:
@@ -51,7 +52,7 @@ def newest_segment(root: str, segment: str) -> str | None:
 
 def land(table: pa.Table, target: str) -> str:
     """Write the file so that a reader sees it whole or not at all, and say where it is."""
-    if _is_remote(target):
+    if "://" in target:
         with _place(target).open("wb") as sink:  # object storage shows an upload when it is complete
             _write(table, sink)
         return target
@@ -71,12 +72,8 @@ def _write(table: pa.Table, sink: Any) -> None:
     pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
 
 
-def _is_remote(target: str) -> bool:
-    return "://" in target and not target.startswith("file://")
-
-
 def _place(target: str) -> Any:
-    if not _is_remote(target):
+    if "://" not in target:
         return Path(target)
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415  local runs need no Airflow
 

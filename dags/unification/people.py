@@ -132,9 +132,7 @@ class People:
         """Street, city, state and postcode; a move draws all of them anew, in the same country."""
         moves = self.histories.count("M", self.event)
         streets, cities = pool("streets"), pool("cities", "city")
-        street = streets.values.take(
-            pa.array(streets.pick(self.locale, self.draws.bits(self.ids, "street", moves)))
-        )
+        street = streets.values.take(pa.array(streets.pick(self.locale, self.draws.bits(self.ids, "street", moves))))
         number = text(1 + self.draws.below(self.ids, "house number", 199, moves))
         first = per_locale("number_first").take(pa.array(self.locale))
         city = pa.array(cities.pick(self.locale, self.draws.bits(self.ids, "city", moves)))
@@ -191,7 +189,5 @@ class People:
             cut = pc.utf8_slice_codeunits(padded.filter(rows), int(-width), None)
             digits = pc.replace_with_mask(digits, rows, cut)
         endings = pool("endings")
-        ending = endings.values.take(
-            pa.array(endings.pick(self.locale, self.draws.bits(self.ids, "ending", moves)))
-        )
+        ending = endings.values.take(pa.array(endings.pick(self.locale, self.draws.bits(self.ids, "ending", moves))))
         return joined_text(pool("cities", "postcode").values.take(city), digits, ending)

@@ -80,6 +80,7 @@ GENDER_WORDS = {
     "other": "other",
 }
 CONSENT_WORDS = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
+TEXT: Any = pd.Series(["text"]).dtype  # str from pandas 3 on, object before: both keep what is missing
 EARLIEST_BIRTHDATE = pd.Timestamp("1905-01-01")
 SHORTEST_PHONE = 7
 # Classes are spelt out: pandas hands \s, \d and \w to Python's re, row by row.
@@ -95,13 +96,15 @@ def read_extract(path: str) -> pd.DataFrame:
 
 def shape(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """All rows of all sources, in the order of precedence, with the profile's columns and spellings."""
-    parts = [_shape(extracts[source], source) for source in PRECEDENCE]
-    return pd.concat(parts, ignore_index=True)
+    rows = pd.concat([_shape(extracts[source], source) for source in PRECEDENCE], ignore_index=True)
+    rows["orders"] = rows["orders"].fillna(0).astype("int64")
+    rows["revenue"] = rows["revenue"].fillna(0.0)
+    return rows
 
 
 def text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Text without space around it; missing where there is none, or a word that stands for none."""
-    trimmed = column.astype("str").str.strip()
+    trimmed = column.astype(TEXT).str.strip()
     return trimmed.mask(trimmed.str.lower().isin(EMPTY))
 
 
@@ -119,14 +122,14 @@ def addresses(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def genders(column: pd.Series[Any]) -> pd.Series[Any]:
     """female, male or other, whatever the source's word for it."""
-    return text(column).str.lower().map(GENDER_WORDS).astype("str")
+    return text(column).str.lower().map(GENDER_WORDS).astype(TEXT)
 
 
 def countries(column: pd.Series[Any]) -> pd.Series[Any]:
     """The ISO code; a name or code that is not known stays as written."""
     written = text(column)
     codes = {locale[name].lower(): locale["country"] for locale in locales() for name in ("country", "name")}
-    return written.str.lower().map(codes).astype("str").fillna(written)
+    return written.str.lower().map(codes).astype(TEXT).fillna(written)
 
 
 def consents(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -147,7 +150,7 @@ def phones(column: pd.Series[Any], country: pd.Series[Any]) -> pd.Series[Any]:
     written = text(column)
     number = written.str.replace(r"[^0-9+]", "", regex=True).str.replace(r"^00", "+", regex=True)
     written = written.mask(number.str.len() < SHORTEST_PHONE)
-    dial = country.map({locale["country"]: locale["dial"] for locale in locales()}).astype("str")
+    dial = country.map({locale["country"]: locale["dial"] for locale in locales()}).astype(TEXT)
     at_home = number.str.startswith("0", na=False)
     number = number.mask(at_home, "+" + dial + number.str.slice(1))
     return number.where(is_e164(number), written)
@@ -158,34 +161,28 @@ def is_e164(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.str.fullmatch(E164_PATTERN, na=False).astype(bool)
 
 
+SPELLINGS: dict[str, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
+    "first_name": names,
+    "last_name": names,
+    "whole_name": names,
+    "gender": genders,
+    "address": text,
+    "city": text,
+    "state": text,
+    "postcode": text,
+    "country": countries,
+    "consent": consents,
+}
+
+
 def _shape(extract: pd.DataFrame, source: str) -> pd.DataFrame:
-    """One source's rows; a field the source does not have is missing throughout."""
-    given = COLUMNS[source]
-
-    def column(field: str, dtype: Any = "str") -> pd.Series[Any]:
-        absent = pd.Series(np.nan, index=extract.index)
-        return extract[given[field]] if field in given else absent.astype(dtype)
-
-    def spelt(spell: Callable[[pd.Series[Any]], pd.Series[Any]], *fields: str) -> dict[str, pd.Series[Any]]:
-        return {field: spell(column(field)) for field in fields}
-
-    country = countries(column("country"))
-    updated = column("updated_at").astype("datetime64[us]")
-    columns = {
-        "record": column("record"),
-        "rank": np.int8(PRECEDENCE.index(source)),
-        "address_key": addresses(column("email")),
-        "email": column("email").mask(text(column("email")).isna()),
-        **spelt(names, "first_name", "last_name", "whole_name"),
-        "gender": genders(column("gender")),
-        "birthdate": birthdates(column("birthdate"), updated),
-        "phone": phones(column("phone"), country),
-        **spelt(text, "address", "city", "state", "postcode"),
-        "country": country,
-        "consent": consents(column("consent")),
-        "orders": column("orders", "float64").fillna(0).astype("int64"),
-        "revenue": column("revenue", "float64").fillna(0.0),
-        "last_order_at": column("last_order_at", "datetime64[us]").astype("datetime64[us]"),
-        "updated_at": updated,
-    }
-    return pd.DataFrame(columns, index=extract.index)
+    """One source's rows, with those of the profile's fields that the source has."""
+    raw = {field: extract[column] for field, column in COLUMNS[source].items()}
+    spelt = {field: SPELLINGS[field](raw[field]) for field in raw if field in SPELLINGS}
+    if "phone" in raw:
+        spelt["phone"] = phones(raw["phone"], spelt["country"])
+    if "birthdate" in raw:
+        spelt["birthdate"] = birthdates(raw["birthdate"], raw["updated_at"])
+    addressed = {"address_key": addresses(raw["email"]), "email": raw["email"].mask(text(raw["email"]).isna())}
+    rank = pd.Series(np.int8(PRECEDENCE.index(source)), index=extract.index)
+    return pd.DataFrame({**raw, **spelt, **addressed, "rank": rank})

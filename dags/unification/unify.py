@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from unification.shape import is_e164, shape
+from unification.shape import TEXT, is_e164, shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def identities(rows: pd.DataFrame) -> pd.Series[Any]:
     nameless = rows["address_key"].isna()
     phone = callable_phone[nameless]
     identity = rows["address_key"].copy()
-    by_phone = phone.map(only_one).astype("str").fillna("phone " + phone)
+    by_phone = phone.map(only_one).astype(TEXT).fillna("phone " + phone)
     identity[nameless] = by_phone.fillna("record " + rows["record"][nameless])
     return identity
 
@@ -181,9 +181,7 @@ def full_names(profiles: pd.DataFrame, persons: Persons) -> pd.Series[Any]:
 
 def tiers(lifetime_value: pd.Series[Any]) -> npt.NDArray[np.str_]:
     """Rule 10."""
-    return np.select(
-        [lifetime_value >= GOLD_FROM, lifetime_value >= SILVER_FROM], ["gold", "silver"], "bronze"
-    )
+    return np.select([lifetime_value >= GOLD_FROM, lifetime_value >= SILVER_FROM], ["gold", "silver"], "bronze")
 
 
 def profile_ids(identity: pd.Index[Any]) -> list[str]:

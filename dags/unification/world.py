@@ -114,7 +114,8 @@ class Histories:
     def day_of(self, event: Ints) -> Ints:
         """The day on which an event happened, or the day of joining if that came later."""
         day = (event - 1) * CYCLE_DAYS + self._day_in_cycle(event - 1)
-        return np.maximum(day, self.world.joined(self.ids))
+        days: Ints = np.maximum(day, self.world.joined(self.ids))
+        return days
 
     def seen_by(self, source: str) -> Ints:
         """The number of the last event that a source has heard of; one or two may have passed it by."""
