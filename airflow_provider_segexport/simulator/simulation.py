@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -113,8 +114,8 @@ class Simulation:
                 "mails": held.mails,
             }
             if not summary:
-                people = list(held.people())
-                shown["members"] = people[offset : None if limit is None else offset + limit]
+                end = None if limit is None else offset + limit
+                shown["members"] = list(islice(held.people(), offset, end))
             return shown
 
     def seed(self, vendor: str, people: Sequence[Json], audience: str | None = None) -> int:
