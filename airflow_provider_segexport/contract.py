@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from airflow_provider_segexport.errors import BadMatching, TryAgain
+from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, TryAgain
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -202,11 +202,23 @@ class Vendor:
 
 
 def drive(operation: Operation[T], send: Callable[[Request], Response]) -> T:
-    """Run an operation: send what it yields, hand it what came back, return its result."""
+    """Run an operation: send what it yields, hand it what came back, return its result.
+
+    Raises:
+        ReplyNotUnderstood: a reply lacks what the vendor's contract promises, or holds it in another type.
+    """
     try:
         request = next(operation)
         while True:
-            request = operation.send(send(request))
+            response = send(request)
+            try:
+                request = operation.send(response)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                # The cause may quote the reply, which holds people: its type is all that is told.
+                raise ReplyNotUnderstood(
+                    f"{response.url} answered {response.status} with something that its contract does not hold "
+                    f"({type(error).__name__})."
+                ) from None
     except StopIteration as done:
         result: T = done.value
         return result

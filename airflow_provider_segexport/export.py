@@ -22,7 +22,7 @@ from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.segment import Planned, SegmentFiles
+from airflow_provider_segexport.segment import Asked, Planned, SegmentFiles
 from airflow_provider_segexport.stages import clean, commit, encode, match, plan, read, report, send, settle
 
 log = logging.getLogger(__name__)
@@ -128,21 +128,22 @@ class Export:
     def _plan(self) -> tuple[Planned, dict[str, Any]]:
         """Check everything that can be checked, then freeze what is to be done."""
         order, vendor = self._order, self._vendor
-        wanted = match.names(vendor, order.matching, order.custom_fields)
+        asked = Asked(order.matching, order.custom_fields)
+        wanted = match.names(vendor, asked)
         files = read.inspect(read.find(order.segment, self._world.resolve), wanted)
         self._size(files)
-        matched = match.types(vendor, order.matching, order.custom_fields, files)
-        target = self._check(matched, files)
-        matching = match.settle_on(vendor, order.matching, order.custom_fields, matched, files, target)
+        matched = match.types(vendor, asked, files)
+        target = self._check(asked, matched, files)
+        matching = match.settle_on(vendor, asked, matched, files, target)
         ledger = Ledger.of(self._world.root, vendor.name, target)
         version = ledger.version() if order.mode == "changes" else 0
         with engine() as sql, read.readable(files):
-            warnings = clean.clean(sql, files, matching)
+            cleaned = clean.clean(sql, files, matching)
             if version:
                 commit.load(sql, ledger, version)
             item = encode.expression(vendor.item(matched, target))
             upserts = plan.upserts(item, against_ledger=bool(version))
-            planned = plan.freeze(sql, upserts, vendor.limits, files, self._world.folder.place, warnings)
+            planned = plan.freeze(sql, upserts, vendor.limits, self._world.folder.place, cleaned)
         self._worth_sending(planned)
         facts = {
             "vendor": vendor.name,
@@ -174,10 +175,10 @@ class Export:
                 "Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
             )
 
-    def _check(self, matched: contract.Matched, files: SegmentFiles) -> Target:
+    def _check(self, asked: Asked, matched: contract.Matched, files: SegmentFiles) -> Target:
         """Credentials, audience and custom fields, as the vendor tells them; makes fields where that is asked for."""
         target = drive(self._vendor.check(self._access, self._order.audience), self._world.send)
-        lacking = match.missing(self._vendor, matched, target, files, self._order.matching)
+        lacking = match.missing(self._vendor, asked, matched, files, target)
         if not lacking:
             return target
         if not self._order.create_fields:
@@ -187,7 +188,14 @@ class Export:
             )
         for name, kind in lacking.items():
             drive(self._vendor.create_field(target, name, kind), self._world.send)
-        return drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+        target = drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+        lacking = match.missing(self._vendor, asked, matched, files, target)
+        if lacking:
+            raise BadMatching(
+                f"{self._vendor.title} took the new fields {', '.join(map(repr, lacking))} and does not list them yet. "
+                "Try again in a minute, or create them there."
+            )
+        return target
 
     def _worth_sending(self, planned: Planned) -> None:
         rejected = sum(planned.aside.get("rejected", {}).values())
@@ -243,7 +251,8 @@ class Export:
 
     def _commit(self, sql: Engine, planned: Planned, facts: Mapping[str, Any], target: Target) -> int:
         ledger = Ledger.of(self._world.root, self._vendor.name, target)
-        return commit.commit(sql, ledger, self._world.folder, planned.batches, facts["as_of"], self._order.run)
+        origin = commit.Origin(facts["as_of"], self._order.run)
+        return commit.commit(sql, ledger, self._world.folder, planned.batches, origin)
 
 
 def _target(facts: Mapping[str, Any]) -> Target:

@@ -24,7 +24,7 @@ class SegmentFiles:
     """The files of a segment in reading order, and their columns.
 
     Attributes:
-        columns: type by column; None for a type that no field takes, such as a list or a struct.
+        columns: type by matched column; None for a type that no field takes, such as a list or a struct.
         type_words: the file's own words for the type.
     """
 
@@ -36,6 +36,14 @@ class SegmentFiles:
     def rows(self) -> int:
         """Rows over all files."""
         return sum(file.rows for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Data matching as a colleague wrote it: column by neutral field, and by the vendor's name of a custom field."""
+
+    fields: Mapping[str, str]
+    custom: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ class Matching:
     carried: tuple[Carried, ...]
     matched: Matched
     date_format: str = "%Y-%m-%d"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What cleaning counted: rows of the segment, and values changed or left out, by field and why."""
+
+    profiles: int
+    warnings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.places import Place, on_disk
 
 MEMORY = "250MB"
 BATCH_ROWS = 32_768
@@ -67,8 +66,9 @@ class Engine:
 
     def address(self, place: Place) -> str:
         """The name by which SQL reaches a place."""
-        if isinstance(place, pathlib.Path):
-            return str(place)
+        path = on_disk(place)
+        if path is not None:
+            return str(path)
         storage: Any = place
         protocol = storage.fs.protocol
         known = protocol if isinstance(protocol, str) else protocol[0]
@@ -102,6 +102,9 @@ def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
         }
     )
     try:
+        # Joins keep the order of their left side: swapped, a result would come in the order of a hash table.
+        connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+        connection.execute("set TimeZone = 'UTC'")  # the machine's zone plays no part
         yield Engine(connection)
     finally:
         connection.close()

@@ -28,7 +28,10 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Request, Response
 
 CONNECT_TIMEOUT_S = 10.0
+SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
+WELL_ENDED = {*(bytes([byte]) for byte in b'}]"0123456789'), b"e", b"l"}
+"""How JSON ends: an object, an array, a text, a number, `true`, `false` or `null`."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,17 @@ def translate(error: foreign.RequestException, url: str) -> SegexportError:
             )
         case _:
             return VendorUnavailable(f"The call to {where} broke off ({type(error).__name__}).")
+
+
+def out_of_order(response: Response) -> VendorUnavailable | None:
+    """A success that is a web page, or JSON cut in two: something between answered. The same call may do better."""
+    if response.status not in SUCCESS or not response.body:
+        return None
+    kind = response.headers.get("content-type", "")
+    ends_well = response.body.rstrip()[-1:] in WELL_ENDED
+    if "html" in kind or ("json" in kind and not ends_well):
+        return VendorUnavailable(f"{response.url} answered {response.status} with {kind} that is no whole reply.")
+    return None
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -172,7 +186,7 @@ class Sender:
         response = self._exchange(request)
         if response.status == requests.codes.unauthorized and request.signed and self._renew and self._renew(response):
             response = self._exchange(request)
-        later = self._vendor.refusal(response, self._clock())
+        later = self._vendor.refusal(response, self._clock()) or out_of_order(response)
         if later is not None:
             raise later
         if response.status in REDIRECTS:
@@ -202,9 +216,9 @@ class Sender:
                 verify=session.verify,  # said per call: the environment's bundle would win over the session's
             )
         except foreign.RequestException as error:
-            raise translate(error, request.url) from error
-        except UnicodeError as error:  # a host name that no DNS could hold
-            raise BadConnection("The base URL holds characters that no address can hold.") from error
+            raise translate(error, request.url) from None  # its own words hold the query, or a header's value
+        except UnicodeError:  # a host name that no DNS could hold
+            raise BadConnection("The base URL holds characters that no address can hold.") from None
         url = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(request.url))
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(answer.status_code, headers, answer.content, url)

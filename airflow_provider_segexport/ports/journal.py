@@ -8,14 +8,15 @@ means anyway.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_segexport.ports.places import Place, as_place, folder, names, read, write
+from airflow_provider_segexport.ports.places import Place, names, on_disk, read, write
 
 
 class State(StrEnum):
@@ -25,6 +26,10 @@ class State(StrEnum):
     SUBMITTED = "submitted"
     SETTLED = "settled"
     SPLIT = "split"
+
+
+ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
+"""How a batch moves on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +53,73 @@ class Entry:
     part: bool = False
 
 
-@dataclass(slots=True)
 class Journal:
-    """The journal of one run folder."""
+    """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
 
-    place: Place
-    clock: Callable[[], float] = time.time
-    _written: int = 0
-    _session: str = field(default="")
+    def __init__(self, place: Place, clock: Callable[[], float] = time.time) -> None:
+        self.place = place
+        self._clock = clock
+        self._known: dict[str, Entry] | None = None
+        self._session: int | None = None
+        self._written = 0
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append entries; on return they survive the process."""
         if not entries:
             return
-        lines = "".join(json.dumps({"at": round(self.clock(), 3), **_plain(entry)}) + "\n" for entry in entries)
-        if isinstance(self.place, pathlib.Path):
-            folder(as_place(self.place))
-            with (self.place / "journal.jsonl").open("a", encoding="utf-8") as file:
-                file.write(lines)
-            return
-        self._session = self._session or f"{int(self.clock() * 1000):015d}"
-        write(self.place / f"journal-{self._session}-{self._written:07d}.jsonl", lines.encode())
+        known = self._load()
+        lines = "".join(json.dumps({"at": round(self._clock(), 3), **_plain(entry)}) + "\n" for entry in entries)
+        disk = on_disk(self.place)
+        if disk is not None:
+            self._append(disk, lines)
+        else:
+            if self._session is None:
+                self._session = 1 + max((int(name.split("-")[1]) for name in self._files()), default=0)
+            write(self.place / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines.encode())
         self._written += 1
+        for entry in entries:
+            _learn(known, entry)
 
     def states(self) -> dict[str, Entry]:
         """The last entry of each batch."""
-        return {entry.batch: entry for entry in self._entries()}
+        return dict(self._load())
 
-    def _entries(self) -> Iterator[Entry]:
-        for name in names(self.place):
-            if name.startswith("journal") and name.endswith(".jsonl"):
+    def _load(self) -> dict[str, Entry]:
+        if self._known is None:
+            self._known = {}
+            for name in self._files():
                 for line in read(self.place / name).splitlines():
-                    try:
-                        found = json.loads(line)
-                    except ValueError:
-                        continue
-                    del found["at"]
-                    found["state"] = State(found["state"])
-                    found["again"] = tuple(found.get("again", ()))
-                    yield Entry(**found)
+                    if entry := _entry(line):
+                        _learn(self._known, entry)
+        return self._known
+
+    def _append(self, folder: pathlib.Path, lines: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "journal.jsonl").open("ab+") as file:
+            if self._written == 0 and file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # torn by a kill: what comes now starts on a line of its own
+                    lines = "\n" + lines
+            file.write(lines.encode())
+
+    def _files(self) -> list[str]:
+        return [name for name in names(self.place) if name.startswith("journal") and name.endswith(".jsonl")]
+
+
+def _learn(known: dict[str, Entry], entry: Entry) -> None:
+    """A batch only ever moves on: an entry that comes late, from a machine whose clock is behind, changes nothing."""
+    before = known.get(entry.batch)
+    if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
+        known[entry.batch] = entry
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    del found["at"]
+    return Entry(**{**found, "state": State(found["state"]), "again": tuple(found.get("again", ()))})
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

@@ -9,7 +9,6 @@ a race and must read again. Keyed by what the vendor says the account and the au
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.ports.places import Place, folder, names
+from airflow_provider_segexport.ports.places import Place, folder, names, on_disk
 from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.ports.tables import write_parquet
 
@@ -33,6 +32,18 @@ SCHEMA = pa.schema(
 )
 KEPT = 5
 """Versions that stay."""
+
+
+def _publish(half: Place, new: Place) -> None:
+    """Let a version appear under its number, if that is free."""
+    disk = on_disk(half)
+    if disk is not None:
+        os.link(disk, str(new))  # fails if it is there, which a rename does not
+    elif new.exists():
+        raise FileExistsError
+    else:
+        with half.open("rb") as file:
+            write_parquet(new, pq.ParquetFile(file).iter_batches(), SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +85,7 @@ class Ledger:
         half = self.place / f".{base + 1:08d}.{os.getpid()}.half"
         write_parquet(half, rows, SCHEMA)
         try:
-            if isinstance(new, pathlib.Path) and isinstance(half, pathlib.Path):
-                os.link(half, new)  # fails if it is there, which a rename does not
-            elif new.exists():
-                raise FileExistsError
-            else:
-                write_parquet(new, pq.ParquetFile(half.open("rb")).iter_batches(), SCHEMA)
+            _publish(half, new)
         except FileExistsError:
             raise TryAgain(
                 "Another run has written this audience's ledger meanwhile; its facts are read again."

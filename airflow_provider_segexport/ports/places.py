@@ -37,10 +37,10 @@ class Place(Protocol):
     def glob(self, pattern: str, /) -> Iterator[Place]:
         """What matches under it."""
 
-    def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None:
+    def mkdir(self, *, parents: bool = ..., exist_ok: bool = ...) -> None:
         """Make the folder, where folders are made."""
 
-    def unlink(self, missing_ok: bool = ...) -> None:
+    def unlink(self, *, missing_ok: bool = ...) -> None:
         """Remove the file."""
 
 
@@ -59,19 +59,26 @@ def as_place(found: Any) -> Place:
     return place
 
 
+def on_disk(place: Place) -> pathlib.Path | None:
+    """The place as a local path; None where it lies elsewhere."""
+    found: Any = place
+    return found if isinstance(found, pathlib.Path) else None
+
+
 def write(place: Place, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
-    if not isinstance(place, pathlib.Path):  # an object is put as a whole when it is closed
+    path = on_disk(place)
+    if path is None:  # an object is put as a whole when it is closed
         with place.open("wb") as file:
             file.write(content)
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    half = place.with_name(f".{place.name}.{os.getpid()}.half")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with half.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    half.replace(place)
+    half.replace(path)
 
 
 def read(place: Place) -> bytes:

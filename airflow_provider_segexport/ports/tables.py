@@ -11,19 +11,19 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.places import Place, on_disk
 
 
 class Whole:
     """A file that appears under its name when it is closed without an error, and not before."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self._path = on_disk(place)
         self._half: pathlib.Path | None = None
-        if isinstance(place, pathlib.Path):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._half = place.with_name(f".{place.name}.{os.getpid()}.half")
-        self.file: IO[Any] = (self._half or place).open("wb")
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._half = self._path.with_name(f".{self._path.name}.{os.getpid()}.half")
+        self.file: IO[Any] = place.open("wb") if self._half is None else self._half.open("wb")
 
     def __enter__(self) -> Self:
         return self
@@ -32,10 +32,10 @@ class Whole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.file.close()
-        if self._half is None:
+        if self._half is None or self._path is None:
             return
         if error is None:
-            self._half.replace(pathlib.Path(str(self._place)))
+            self._half.replace(self._path)
         else:
             self._half.unlink(missing_ok=True)
 
@@ -63,7 +63,8 @@ class ArrowReader:
     """Random access to an Arrow IPC file's record batches."""
 
     def __init__(self, place: Place) -> None:
-        self._file = pa.OSFile(str(place)) if isinstance(place, pathlib.Path) else place.open("rb")
+        path = on_disk(place)
+        self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
         self._reader = pa.ipc.open_file(self._file)
 
     def __len__(self) -> int:

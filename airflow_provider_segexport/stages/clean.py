@@ -12,18 +12,19 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from airflow_provider_segexport import address
-from airflow_provider_segexport.contract import ColumnType
+from airflow_provider_segexport.contract import ColumnType, FieldType
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
-from airflow_provider_segexport.segment import Carried, Matching, SegmentFiles
+from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
 CONTROL = r"[\x00-\x1f\x7f]"
+JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 SLOW_CHUNK = 20_000
 
 Warnings = dict[str, dict[str, int]]
 
 
-def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Warnings:
+def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
     """Make `clean` and `aside`; tells which values were changed or left out, by field."""
     _source(engine, files, matching)
     _judge_addresses(engine)
@@ -38,14 +39,14 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Warnings:
         select s.row, coalesce(v.clean, s.email) as email{", " + values if values else ""}
         from source s left join verdict v on v.email = s.email anti join aside a on a.row = s.row"""
     )
-    return warnings
+    return Cleaned(files.rows, warnings)
 
 
 def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
     """A row's number counts over all files; the address is trimmed and in lower case."""
-    raw = "".join(f", {quoted(one.column)} as {quoted('raw_' + one.name)}" for one in matching.carried)
+    raw = "".join(f", {_typed(one)} as {quoted('raw_' + one.name)}" for one in matching.carried)
     first_rows = [file.first_row for file in files.files]
-    trimmed = f"nullif(lower(trim({quoted(matching.email)}, {literal(address.WHITESPACE)})), '')"
+    trimmed = f"nullif(lower(trim({quoted(matching.email)}::varchar, {literal(address.WHITESPACE)})), '')"
     engine.run(
         f"""create or replace view source as
         select list_extract({first_rows}::bigint[], file_index::bigint + 1) + file_row_number as row,
@@ -53,6 +54,20 @@ def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
         from {engine.scan([file.place for file in files.files], ", union_by_name=true")}"""
     )
     engine.run("create or replace table keys as select row, email from source")
+
+
+def _typed(one: Carried) -> str:
+    """A column as its type says: text may come as a column of nothing but nulls, a time in any unit, with a zone."""
+    column = quoted(one.column)
+    match one.type:
+        case "text":
+            return f"{column}::varchar"
+        case "timestamp":
+            return f"{column}::timestamptz::timestamp"  # UTC, as the engine is set
+        case "decimal":
+            return f"case when not isnan({column}::double) then {column} end"  # not a number: nothing is there
+        case _:
+            return column
 
 
 def _judge_addresses(engine: Engine) -> None:
@@ -125,7 +140,8 @@ def _set_aside_by_value(engine: Engine, matching: Matching) -> tuple[Warnings, s
                 warnings[one.label][f"left_out_{reason}"] = count
             elif count:
                 engine.run(
-                    f"insert into aside select s.row, ?, ?, ? from source s anti join aside a on a.row = s.row where {test}",
+                    f"""insert into aside select s.row, ?, ?, ?
+                    from source s anti join aside a on a.row = s.row where {test}""",
                     [Outcome.REJECTED, reason, one.label],
                 )
     return dict(warnings), dirty
@@ -161,51 +177,41 @@ def _kept(one: Carried, *, dirty: bool, date_format: str) -> str:
 def _text(raw: str, *, dirty: bool) -> str:
     """Trimmed; empty is null; control characters become spaces (`dirty` is false where a scan saw none)."""
     if dirty:
-        raw = f"case when regexp_matches({raw}, '{CONTROL}') then regexp_replace({raw}, '{CONTROL}+', ' ', 'g') else {raw} end"
+        spaced = f"regexp_replace({raw}, '{CONTROL}+', ' ', 'g')"
+        raw = f"case when regexp_matches({raw}, '{CONTROL}') then {spaced} else {raw} end"
     return f"nullif(trim({raw}, {literal(address.WHITESPACE)}), '')"
 
 
 def value(one: Carried, *, dirty: bool, date_format: str) -> str:
     """SQL of a column's value in the form that the vendor's field takes, as text; null when it does not fit."""
     raw = quoted("raw_" + one.name)
-    text = _text(raw, dirty=dirty)
-    finite: Mapping[ColumnType, str] = {"integer": f"{raw}::varchar", "decimal": _number(raw)}
-    match one.wants, one.type:
-        case "text" | "number", "integer" | "decimal":
-            return finite[one.type]
-        case "number", _:
-            return _number(f"try_cast({text} as double)")
-        case "boolean", "boolean":
-            return f"{raw}::varchar"
-        case "boolean", _:
-            return f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end"
-        case "date", _:
-            return f"strftime({_date(raw, text, one.type)}, {literal(date_format)})"
-        case _, "boolean":
-            return f"{raw}::varchar"
-        case _, "date":
-            return f"strftime({raw}, '%Y-%m-%d')"
-        case _, "timestamp":
-            return f"strftime({_utc(raw)}, '%Y-%m-%dT%H:%M:%SZ')"
-        case _:
+    if one.type == "text":
+        return _from_text(_text(raw, dirty=dirty), one.wants, date_format)
+    if one.wants == "date":
+        return f"strftime({raw}::date, {literal(date_format)})"
+    written: Mapping[ColumnType, str] = {
+        "integer": f"{raw}::varchar",
+        "decimal": f"case when isfinite({raw}::double) then {_plain_number(f'{raw}::varchar')} end",
+        "boolean": f"{raw}::varchar",
+        "date": f"strftime({raw}, '%Y-%m-%d')",
+        "timestamp": f"strftime({raw}, '%Y-%m-%dT%H:%M:%SZ')",
+    }
+    return written[one.type]
+
+
+def _from_text(text: str, wants: FieldType, date_format: str) -> str:
+    match wants:
+        case "text":
             return text
-
-
-def _number(raw: str) -> str:
-    """JSON knows no NaN and no infinity; whole doubles lose their `.0`, so that 5.0 and 5 are the same value."""
-    return f"case when isfinite({raw}::double) then regexp_replace({raw}::varchar, '\\.0$', '') end"
-
-
-def _utc(raw: str) -> str:
-    """A timestamp with or without a zone, as UTC; the machine's zone plays no part."""
-    return f"make_timestamp(epoch_us({raw}))"
-
-
-def _date(raw: str, text: str, kind: ColumnType) -> str:
-    match kind:
+        case "boolean":
+            return f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end"
         case "date":
-            return raw
-        case "timestamp":
-            return f"{_utc(raw)}::date"
-        case _:
-            return f"try_strptime({text}, '%Y-%m-%d')::date"
+            return f"strftime(try_strptime({text}, '%Y-%m-%d')::date, {literal(date_format)})"
+        case "number":
+            number = f"case when isfinite(try_cast({text} as double)) then {_plain_number(text)} end"
+            return f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end"
+
+
+def _plain_number(text: str) -> str:
+    """Whole numbers lose their `.0`, so that 5.0 and 5 are the same value. The digits stay as they are written."""
+    return f"regexp_replace({text}, '\\.0+$', '')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -50,7 +51,15 @@ def _done(folder: RunFolder, batch: Batch, states: Mapping[str, Entry]) -> Itera
         yield from _done(folder, batch.part(entry.again, generation=batch.generation + 1), states)
 
 
-def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], as_of: str, run: str) -> int:  # noqa: PLR0913
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What stands behind a ledger's rows: the time that the segment describes, and who ran the export."""
+
+    as_of: str
+    run: str
+
+
+def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], origin: Origin) -> int:
     """Write the next version of the ledger, and tell its number; the present one when nothing was delivered."""
     first = next(rows := settled_rows(folder, names), None)
     if first is None:
@@ -64,9 +73,8 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
         select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row
         where t.reason is null"""
     )
-    new = (
-        f"select email, hash, contact_id, {literal(as_of)}::timestamptz as as_of, {literal(run)} as run from delivered"
-    )
+    new = f"""select email, hash, contact_id, {literal(origin.as_of)}::timestamptz as as_of,
+        {literal(origin.run)} as run from delivered"""
     for _ in range(TRIES):
         base = ledger.version()
         sql = new

@@ -18,6 +18,8 @@ def expression(item: Object) -> str:
 
 def _members(item: Object) -> str:
     """The pairs of an object, with the comma before the first cut off."""
+    if not item.members:
+        return "''"
     pairs = ", ".join(literal(f",{json.dumps(key)}:") + f" || {_value(node)}" for key, node in item.members.items())
     return f"substr(concat({pairs}), 2)"
 
@@ -34,7 +36,7 @@ def _value(node: Node) -> str:
             parts = ", ".join(quoted(name) for name in names)
             return f"to_json(nullif(concat_ws(' ', {parts}), ''))::varchar"
         case Array(elements):
-            inner = ", ".join(f"',' || {_element(element)}" for element in elements)
+            inner = ", ".join(f"',' || {_element(element)}" for element in elements) or "''"
             return f"'[' || nullif(substr(concat({inner}), 2), '') || ']'"
         case Object():
             return f"'{{' || nullif({_members(node)}, '') || '}}'"

@@ -1,9 +1,10 @@
-"""Holds data matching against the vendor and the files: `names -> Matching`. Mistakes are found here, before any row."""
+"""Holds data matching against vendor and files: `names -> Matching`. Mistakes are found here, before any row."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_segexport.contract import (
     FIELDS,
@@ -16,7 +17,7 @@ from airflow_provider_segexport.contract import (
 )
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.segment import Carried, Matching, SegmentFiles
+from airflow_provider_segexport.segment import Asked, Carried, Matching, SegmentFiles
 
 TAKES: Mapping[str, tuple[ColumnType, ...]] = {
     **dict.fromkeys(FIELDS, ("text",)),
@@ -42,47 +43,51 @@ HOLDS: Mapping[ColumnType, FieldType] = {
 }
 
 
-def names(vendor: Vendor, matching: Mapping[str, str], custom: Mapping[str, str]) -> list[str]:
+def names(vendor: Vendor, asked: Asked) -> list[str]:
     """The columns that data matching asks for, after it was held against what the vendor takes."""
-    if "email" not in matching:
+    if "email" not in asked.fields:
         raise BadMatching("Data matching names no column for `email`, the one field that every vendor needs.")
-    for neutral in matching:
+    for neutral in asked.fields:
         if neutral not in FIELDS:
             raise BadMatching(f"Data matching knows no field {neutral!r}. It knows: {', '.join(FIELDS)}.")
+    taken = _keys(vendor, asked)
+    for name in asked.custom:
+        if name.lower() in taken:
+            raise BadMatching(f"Two fields are matched to {name!r} at {vendor.title}. Keep one of them.")
+        taken.add(name.lower())
+        if not re.fullmatch(vendor.custom_name, name):
+            raise BadMatching(
+                f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
+            )
+    columns: list[Any] = [*asked.fields.values(), *asked.custom.values()]
+    if not all(isinstance(column, str) and column for column in columns):
+        raise BadMatching("Data matching holds an empty column name.")
+    return list(dict.fromkeys(columns))
+
+
+def _keys(vendor: Vendor, asked: Asked) -> set[str]:
+    """The vendor's names of the neutral fields; one that two of them feed is a mistake, unless they are joined."""
     keys: dict[str, list[FieldRule]] = {}
-    for neutral in matching:
+    for neutral in asked.fields:
         rule = vendor.rule(neutral)
         keys.setdefault(rule.key.lower(), []).append(rule)
     for rules in keys.values():
         if len(rules) > 1 and not all(rule.joined for rule in rules):
             fields = " and ".join(rule.field for rule in rules)
             raise BadMatching(f"{fields} both feed {rules[0].key!r} at {vendor.title}. Match one of them.")
-    seen: set[str] = set()
-    for name in custom:
-        if name.lower() in keys or name.lower() in seen:
-            raise BadMatching(f"Two fields are matched to {name!r} at {vendor.title}. Keep one of them.")
-        seen.add(name.lower())
-        if not re.fullmatch(vendor.custom_name, name):
-            raise BadMatching(
-                f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
-            )
-    columns = [*matching.values(), *custom.values()]
-    for column in columns:
-        if not isinstance(column, str) or not column:
-            raise BadMatching("Data matching holds an empty column name.")
-    return list(dict.fromkeys(columns))
+    return set(keys)
 
 
-def types(vendor: Vendor, matching: Mapping[str, str], custom: Mapping[str, str], files: SegmentFiles) -> Matched:
+def types(vendor: Vendor, asked: Asked, files: SegmentFiles) -> Matched:
     """Fields and custom fields with the types that the files bring; a type that no field takes is named."""
-    for neutral, column in matching.items():
+    for neutral, column in asked.fields.items():
         found = files.columns[column]
         if found not in TAKES[neutral]:
             raise BadSegment(
                 f"Column {column!r} is {files.type_words[column]}, and `{neutral}` takes {' or '.join(TAKES[neutral])}."
             )
     customs = []
-    for number, (name, column) in enumerate(custom.items()):
+    for number, (name, column) in enumerate(asked.custom.items()):
         kind = files.columns[column]
         if kind is None:
             raise BadSegment(
@@ -90,49 +95,55 @@ def types(vendor: Vendor, matching: Mapping[str, str], custom: Mapping[str, str]
                 "value: text, number, boolean or date."
             )
         customs.append(CustomField(name, f"custom_{number}", kind))
-    return Matched(tuple(matching), tuple(customs))
+    return Matched(tuple(asked.fields), tuple(customs))
 
 
 def missing(
-    vendor: Vendor, matched: Matched, target: Target, files: SegmentFiles, matching: Mapping[str, str]
+    vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFiles, target: Target
 ) -> dict[str, FieldType]:
     """Custom fields that this export needs and the audience lacks, with the type to make them of."""
     needed: dict[str, FieldType] = {}
     for neutral in matched.fields:
         rule = vendor.rule(neutral)
         if rule.custom:
-            kind = files.columns[matching[neutral]]
+            kind = files.columns[asked.fields[neutral]]
             needed[rule.key] = "date" if kind in {"date", "timestamp"} else "text"
     needed |= {custom.name: HOLDS[custom.type] for custom in matched.custom}
     return {name: kind for name, kind in needed.items() if name.lower() not in target.fields}
 
 
-def settle_on(  # noqa: PLR0913 - what the files say and what the vendor says meet here
-    vendor: Vendor,
-    matching: Mapping[str, str],
-    custom: Mapping[str, str],
-    matched: Matched,
-    files: SegmentFiles,
-    target: Target,
-) -> Matching:
+def settle_on(vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFiles, target: Target) -> Matching:
     """Every column that travels, with what the vendor's field holds."""
     carried = []
+    fed: dict[str, str] = {}
     for neutral in matched.fields:
         rule = vendor.rule(neutral)
-        column = matching[neutral]
+        column = asked.fields[neutral]
         if neutral == "email":
             continue
         wants: FieldType = "date" if neutral == "birthdate" else "text"
         if rule.custom:
             wants = target.fields[rule.key.lower()].type
+            _feed(fed, target, rule.key)
         kind = fits(column, files.columns[column], wants, rule.key)
         carried.append(Carried(neutral, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit))
     for one in matched.custom:
-        column = custom[one.name]
+        column = asked.custom[one.name]
         wants = target.fields[one.name.lower()].type
+        _feed(fed, target, one.name)
         kind = fits(column, one.type, wants, one.name)
         carried.append(Carried(one.column, column, kind, one.name, wants, vendor.max_custom_chars))
-    return Matching(matching["email"], tuple(carried), matched, vendor.date_format)
+    return Matching(asked.fields["email"], tuple(carried), matched, vendor.date_format)
+
+
+def _feed(fed: dict[str, str], target: Target, name: str) -> None:
+    """A vendor may know one field by two names."""
+    key = target.fields[name.lower()].key
+    if key in fed:
+        raise BadMatching(
+            f"Two fields are matched to {key!r}: {fed[key]!r} and {name!r} are the same. Keep one of them."
+        )
+    fed[key] = name
 
 
 def fits(column: str, kind: ColumnType | None, wants: FieldType, label: str) -> ColumnType:

@@ -5,7 +5,7 @@ One record batch of `upserts.arrow` is one batch at the vendor, so that a resume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from airflow_provider_segexport.model import Outcome, Reason, batch_name
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
-from airflow_provider_segexport.segment import Planned, SegmentFiles
+from airflow_provider_segexport.segment import Cleaned, Planned
 
 ENVELOPE_BYTES = 1_000
 """Room for what stands around the items in a body."""
@@ -25,7 +25,7 @@ SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uin
 
 
 def upserts(item: str, *, against_ledger: bool) -> str:
-    """SQL of what is to be sent. The hash is md5's, of the very text that is sent: stable over versions and machines."""
+    """SQL of what is to be sent. The hash is md5's, of the very text that is sent: stable over versions, machines."""
     rows = f"""select row, email, md5_number_lower(item) as hash, item
         from (select row, email, {item} as item from clean)"""
     if not against_ledger:
@@ -33,14 +33,7 @@ def upserts(item: str, *, against_ledger: bool) -> str:
     return f"select u.* from ({rows}) u left join ledger l on l.email = u.email where l.hash is distinct from u.hash"
 
 
-def freeze(  # noqa: PLR0913 - what a plan is made of
-    engine: Engine,
-    sql: str,
-    limits: Limits,
-    files: SegmentFiles,
-    place: Place,
-    warnings: Mapping[str, Mapping[str, int]],
-) -> Planned:
+def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Cleaned) -> Planned:
     """Write the plan's rows. They count once `plan.json`, which the caller writes last, is there."""
     names: list[str] = []
     sent = size = 0
@@ -61,13 +54,13 @@ def freeze(  # noqa: PLR0913 - what a plan is made of
         aside.setdefault(outcome, {})[reason] = count
     set_aside = sum(sum(reasons.values()) for reasons in aside.values())
     return Planned(
-        profiles=files.rows,
+        profiles=cleaned.profiles,
         upserts=sent,
-        unchanged=files.rows - set_aside - sent,
+        unchanged=cleaned.profiles - set_aside - sent,
         batches=tuple(names),
         bytes=size,
         aside=aside,
-        warnings=warnings,
+        warnings=cleaned.warnings,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,12 +19,13 @@ from airflow_provider_segexport.ports.places import Place, Resolve
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
 
 WILDCARDS = frozenset("*?[")
+MARKERS = ("_", ".")
 
 
 def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, str]]:
     """The Parquet files that a path, a folder, a glob or a list of them names, each once, in a stable order."""
     texts = [segment] if isinstance(segment, str) else list(segment)
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+    if not texts or not all(text.strip() for text in texts):
         raise BadSegment("No segment is named: give a path, a list of paths, a folder or a glob.")
     found: dict[str, Place] = {}
     for text in texts:
@@ -39,7 +43,10 @@ def _files(text: str, resolve: Resolve) -> Iterator[Place]:
         base = resolve("/".join(parts[:fixed]) or ("/" if text.startswith("/") else "."))
         matches = sorted(base.glob("/".join(parts[fixed:])), key=str)
         for match in matches:
-            yield from _under(match) if match.is_dir() else [match]
+            if match.is_dir():
+                yield from _under(match)
+            elif not _name(match).startswith(MARKERS):
+                yield match
         return
     place = resolve(text)
     if not place.exists():
@@ -50,13 +57,17 @@ def _files(text: str, resolve: Resolve) -> Iterator[Place]:
 def _under(folder: Place) -> Iterator[Place]:
     """Parquet files below a folder. Names that begin with `_` or `.` are markers and halves, as Spark writes them."""
     for place in sorted(folder.iterdir(), key=str):
-        name = posixpath.basename(str(place).rstrip("/"))
-        if name.startswith(("_", ".")):
+        name = _name(place)
+        if name.startswith(MARKERS):
             continue
         if place.is_dir():
             yield from _under(place)
         elif name.endswith((".parquet", ".pq")):
             yield place
+
+
+def _name(place: Place) -> str:
+    return posixpath.basename(str(place).rstrip("/"))
 
 
 def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> SegmentFiles:
@@ -74,18 +85,32 @@ def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> Segme
                 f"{name} has no column {', '.join(map(repr, missing))}, which data matching names. "
                 f"It has: {', '.join(here) or 'none'}."
             )
+        _unmistakable(schema.names, wanted, name)
         for column in wanted:
-            if files and here[column] != columns[column]:
+            if empty_type(schema.field(column).type):
+                continue  # nothing is in it, so it fits any type
+            if columns.setdefault(column, here[column]) != here[column]:
                 raise BadSegment(
-                    f"Column {column!r} is {schema.field(column).type} in {name} and {words[column]} in "
-                    f"{files[0].name}. Files of one segment need one type for each matched column."
+                    f"Column {column!r} is {schema.field(column).type} in {name} and {words[column]} in an earlier "
+                    "file. Files of one segment need one type for each matched column."
                 )
-        if not files:
-            columns = here
-            words = {field.name: str(field.type) for field in schema}
+            words.setdefault(column, str(schema.field(column).type))
         files.append(SegmentFile(place, name, rows, first_row))
         first_row += rows
-    return SegmentFiles(tuple(files), columns, words)
+    nothing: dict[str, ColumnType | None] = dict.fromkeys(wanted, "text")
+    return SegmentFiles(tuple(files), {**nothing, **columns}, {**dict.fromkeys(wanted, "null"), **words})
+
+
+def _unmistakable(names: Sequence[str], wanted: Sequence[str], file: str) -> None:
+    """The engine does not tell columns apart by case: a matched one must have no namesake."""
+    counted = Counter(name.lower() for name in names)
+    twice = {name for name in wanted if counted[name.lower()] > 1}
+    if twice:
+        alike = sorted({name for name in names if name.lower() in {one.lower() for one in twice}})
+        raise BadSegment(
+            f"{file} has more than one column {', '.join(map(repr, alike))}, but for upper and lower case. "
+            "Leave one of them."
+        )
 
 
 def _footer(place: Place, name: str) -> tuple[int, pa.Schema]:
@@ -99,7 +124,15 @@ def _footer(place: Place, name: str) -> tuple[int, pa.Schema]:
             "or something else. Write it again."
         ) from error
     except OSError as error:
-        raise BadSegment(f"{name} cannot be opened: {error.strerror or type(error).__name__}.") from error
+        if error.errno is None:  # Arrow's own, of a footer that makes no sense
+            words = f"{name} is not a readable Parquet file: its footer is damaged. Write it again."
+            raise BadSegment(words) from error
+        raise BadSegment(f"{name} cannot be opened: {error.strerror}.") from error
+
+
+def empty_type(kind: pa.DataType) -> bool:
+    """The type of a column in which every value is null, as pandas writes it."""
+    return bool(pa.types.is_null(kind))
 
 
 def column_type(kind: pa.DataType) -> ColumnType | None:
@@ -122,11 +155,15 @@ def readable(files: SegmentFiles) -> Iterator[None]:
     """What the engine says of broken pages and bad bytes inside a file, in words for the reader of the log."""
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
-        raise TryAgain("The worker's disk or memory is full: the segment could not be sorted out.") from error
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
+        raise  # a mistake of ours, not of the file's
+    except duckdb.OutOfMemoryException:
+        raise TryAgain("The worker's memory or disk is full: the segment could not be sorted out.") from None
     except duckdb.Error as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise TryAgain("The worker's disk is full: the segment could not be sorted out.") from None
         names = ", ".join(file.name for file in files.files[:3])
         raise BadSegment(
             f"The rows of {names} cannot be read ({type(error).__name__}): a page is damaged, or text is not UTF-8. "
             "Write the segment again."
-        ) from error
+        ) from None  # the engine's own words quote values

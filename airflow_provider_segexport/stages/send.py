@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from airflow_provider_segexport.contract import Limits
@@ -46,7 +46,8 @@ class Flight:
     running: dict[Future[Reply], Batch] = field(default_factory=dict)
     tickets: dict[str, Batch] = field(default_factory=dict)
     exhausted: bool = False
-    slots_full: bool = False
+    slots_full: SlotsFull | None = None
+    """What the vendor said when it took no further job; cleared when one of ours ends."""
 
     def next(self) -> Batch | None:
         """The next batch to go out. A batch whose job runs already is adopted on the way."""
@@ -69,7 +70,7 @@ class Flight:
         return self.exhausted and not (self.waiting or self.running or self.tickets)
 
 
-class Stopped(Exception):  # noqa: N818 - not an error of its own: it carries one
+class Stopped(Exception):
     """The loop ended before everything had a verdict; `error` says why."""
 
     def __init__(self, error: SegexportError) -> None:
@@ -105,17 +106,24 @@ def send(
                     if not pause(len(flight.tickets)):
                         return list(flight.tickets)
                     _land(flight, calls)
-                error = stop()
-                if error is not None:
-                    raise error  # noqa: TRY301 - leaves by the same door as a call's own error
+                elif flight.slots_full:
+                    _leave_if(flight.slots_full)  # none of the jobs is ours: nothing here will free a slot
+                _leave_if(stop())
         except SegexportError as error:
             _finish(flight, calls)
             raise Stopped(error) from error
-        except BaseException:
+        except BaseException:  # a kill, a full disk: the pool waits for its calls anyway
             for future in flight.running:
                 future.cancel()
+            _finish(flight, calls)
             raise
     return []
+
+
+def _leave_if(error: SegexportError | None) -> None:
+    """What the bookkeeping found leaves by the same door as a call's own error."""
+    if error is not None:
+        raise error
 
 
 def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
@@ -147,9 +155,7 @@ def _gather(flight: Flight, calls: Calls) -> None:
             reply = refused
         except SlotsFull as full:
             flight.waiting.appendleft(batch)
-            flight.slots_full = True
-            if not flight.tickets and not flight.running:
-                failure = full  # none of them is ours: nothing here will free a slot
+            flight.slots_full = full
             continue
         except SegexportError as error:
             flight.waiting.appendleft(batch)
@@ -161,7 +167,11 @@ def _gather(flight: Flight, calls: Calls) -> None:
 
 
 def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
-    flight.waiting.extend(calls.answered(batch, reply))
+    instead = calls.answered(batch, reply)
+    if isinstance(reply, BatchRefused):
+        flight.waiting.extendleft(reversed(instead))  # halves at once, down to the bad row: few are open at a time
+    else:
+        flight.waiting.extend(instead)
     if isinstance(reply, Ticket):
         flight.tickets[reply.id] = batch
 
@@ -173,7 +183,8 @@ def _land(flight: Flight, calls: Calls) -> None:
     for ticket in ended:
         _tell(flight, calls, flight.tickets[ticket], calls.collect(flight.tickets[ticket], ticket))
         del flight.tickets[ticket]
-    flight.slots_full = flight.slots_full and not ended
+    if ended:
+        flight.slots_full = None
 
 
 def _finish(flight: Flight, calls: Calls) -> None:
@@ -183,6 +194,6 @@ def _finish(flight: Flight, calls: Calls) -> None:
             _tell(flight, calls, batch, future.result())
         except BatchRefused as refused:
             _tell(flight, calls, batch, refused)
-        except SegexportError:
+        except (SegexportError, CancelledError):
             flight.waiting.appendleft(batch)
     flight.running.clear()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
@@ -31,17 +33,29 @@ def send_items(method: str, url: str, head: str, items: Sequence[str], tail: str
 
 
 def number(headers: Mapping[str, str], name: str) -> float | None:
-    """A header that holds a number; None when it is absent or holds something else."""
+    """A header that holds a number from 0; None when it is absent or holds something else."""
     try:
-        return float(headers[name])
+        found = float(headers[name])
+    except (KeyError, ValueError):
+        return None
+    return found if 0 <= found < math.inf else None
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """`Retry-After` in seconds; it may be written as a date."""
+    seconds = number(headers, "retry-after")
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - now)
     except (KeyError, ValueError):
         return None
 
 
-def busy_or_down(response: Response, after: float | None) -> TryAgain | None:
+def busy_or_down(response: Response, after: float | None, now: float) -> TryAgain | None:
     """The replies by which any HTTP API asks to come back: 408, 429 and 5xx but 501."""
     if after is None:
-        after = number(response.headers, "retry-after")
+        after = retry_after(response.headers, now)
     if response.status == BUSY:
         return QuotaSpent(f"{response.url} answered 429: too many calls.", after=after)
     if response.status == 408 or (response.status >= SERVER_ERROR and response.status != NEVER_AGAIN):  # noqa: PLR2004 - HTTP's own numbers

@@ -59,6 +59,6 @@ def read(response: Response, *expected: int) -> Any:
     return response.json()
 
 
-def refusal(response: Response, now: float) -> TryAgain | None:  # noqa: ARG001 - the contract's signature
+def refusal(response: Response, now: float) -> TryAgain | None:
     """`X-RateLimit-Reset` is a delay in seconds here (an epoch time at dotdigital)."""
-    return busy_or_down(response, number(response.headers, "x-ratelimit-reset"))
+    return busy_or_down(response, number(response.headers, "x-ratelimit-reset"), now)

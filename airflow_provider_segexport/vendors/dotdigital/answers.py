@@ -115,4 +115,4 @@ def refusal(response: Response, now: float) -> TryAgain | None:
     if response.status == 400 and b"ERROR_APIUSAGE_EXCEEDED" in response.body:  # noqa: PLR2004
         return QuotaSpent("dotdigital's hourly cap of calls is reached (flat scheme).", after=FLAT_SCHEME_WAIT_S)
     reset = number(response.headers, "x-ratelimit-reset")
-    return busy_or_down(response, None if reset is None else max(1.0, reset - now))
+    return busy_or_down(response, None if reset is None else max(1.0, reset - now), now)
