@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .campaign_monitor import CampaignMonitor
+from .constant_contact import ConstantContact
 from .dotdigital import Dotdigital
 
 if TYPE_CHECKING:
@@ -15,4 +16,5 @@ if TYPE_CHECKING:
 VENDORS: dict[str, Callable[[World, Mapping[str, object]], Vendor]] = {
     CampaignMonitor.name: CampaignMonitor,
     Dotdigital.name: Dotdigital,
+    ConstantContact.name: ConstantContact,
 }

@@ -1,0 +1,204 @@
+"""What the vendor takes in a column of an import: its name, its limit, its form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .records import CustomField
+    from .state import Account
+
+MOST_CUSTOM_FIELDS = 25  # a row; swagger 3.0.178, read 2026-08
+_CUSTOM_LENGTH = 255
+_DATES = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})[-/](\d{1,2})[-/](\d{4})")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+# Names and lengths: JsonImportContact, swagger 3.0.178. Names that the vendor says mean the same
+# are kept as one: `home_city` is `city`, `other_phone` is `phone`. `home country` is the swagger's.
+_PLAIN = {
+    "first_name": 50,
+    "last_name": 50,
+    "job_title": 50,
+    "company_name": 50,
+    "phone": 50,
+    "home_phone": 50,
+    "work_phone": 50,
+    "mobile_phone": 50,
+    **{f"{kind}street": 255 for kind in ("", "work_", "other_")},
+    **{f"{kind}street2": 255 for kind in ("", "work_", "other_")},
+    **{f"{kind}{part}": 50 for kind in ("", "work_", "other_") for part in ("city", "state", "zip", "country")},
+}
+_SAME = {
+    "other_phone": "phone",
+    "home country": "country",
+    **{f"home_{part}": part for part in ("street", "street2", "city", "state", "zip", "country")},
+}
+
+
+class ValueProblem(Exception):
+    """A value that the vendor does not take; `correctable` ones wait for a human in its UI."""
+
+    def __init__(self, text: str, *, correctable: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.correctable = correctable
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a value stands in a row, under which name it is kept, and what it must be."""
+
+    at: int
+    name: str
+    most: int
+    check: Callable[[str], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How rows of one shape are read; `unknown` are columns that nothing is made of."""
+
+    email: int | None
+    columns: tuple[Column, ...]
+    unknown: tuple[str, ...]
+    custom: int
+    birthday: bool
+
+    def read(self, values: Sequence[object], account: Account) -> dict[str, object]:
+        """Return what a row sets, or raise what is wrong with it."""
+        found: dict[str, object] = {}
+        clear = account.settings.empty_value == "clear"
+        for column in self.columns:
+            value = values[column.at]
+            if value is None or value == "":
+                if clear:
+                    found[column.name] = ""
+                continue
+            text = value if isinstance(value, str) else _text(value)
+            if len(text) > column.most:
+                raise ValueProblem(f"{column.name} is longer than {column.most} characters")
+            if column.check is None:
+                found[column.name] = text
+            else:
+                self._checked(found, column, text, account)
+        if self.birthday:
+            _check_birthday(found)
+        return found
+
+    @staticmethod
+    def _checked(found: dict[str, object], column: Column, text: str, account: Account) -> None:
+        if column.check is None:
+            return
+        try:
+            found[column.name] = column.check(text)
+        except ValueProblem as problem:
+            if problem.correctable or account.settings.bad_value == "error":
+                raise
+
+
+def plan(account: Account, names: Sequence[str]) -> Plan:
+    """Work out how rows with these column names are read."""
+    columns: list[Column] = []
+    unknown: list[str] = []
+    email = None
+    for at, name in enumerate(names):
+        same = _SAME.get(name, name)
+        if name == "email":
+            email = at
+        elif same in _PLAIN:
+            columns.append(Column(at, same, _PLAIN[same]))
+        elif name in _CHECKS:
+            columns.append(Column(at, name, 10, _CHECKS[name]))
+        elif name.startswith("cf:") and name[3:] in account.fields:
+            columns.append(Column(at, name, _CUSTOM_LENGTH, _custom(account.fields[name[3:]])))
+        else:
+            unknown.append(name)
+    custom = sum(name.startswith("cf:") for name in names)
+    birthday = any(column.name.startswith("birthday_") for column in columns)
+    return Plan(email, tuple(columns), tuple(unknown), custom, birthday)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _month(text: str) -> object:
+    if text.isdigit() and 1 <= int(text) <= len(_MONTH_DAYS):
+        return int(text)
+    raise ValueProblem("Invalid birthday", correctable=True)
+
+
+def _day(text: str) -> object:
+    if text.isdigit() and 1 <= int(text) <= max(_MONTH_DAYS):
+        return int(text)
+    raise ValueProblem("Invalid birthday", correctable=True)
+
+
+def _check_birthday(found: dict[str, object]) -> None:
+    """Month and day come together (swagger 3.0.178); a 30th of February is assumed wrong."""
+    month, day = found.get("birthday_month"), found.get("birthday_day")
+    if (month is None) != (day is None):
+        raise ValueProblem("Invalid birthday", correctable=True)
+    if isinstance(month, int) and isinstance(day, int) and day > _MONTH_DAYS[month - 1]:
+        raise ValueProblem("Invalid birthday", correctable=True)
+
+
+def _date(text: str) -> str:
+    match = _DATES.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    year, month, day = (match[1], match[2], match[3]) if match[1] else (match[6], match[4], match[5])
+    return datetime(int(year), int(month), int(day)).date().isoformat()  # noqa: DTZ001 - no zone in it
+
+
+def _anniversary(text: str) -> object:
+    try:
+        return _date(text)
+    except ValueError:
+        raise ValueProblem("Invalid anniversary", correctable=True) from None
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "birthday_month": _month,
+    "birthday_day": _day,
+    "anniversary": _anniversary,
+}
+
+
+def _custom(field: CustomField) -> Callable[[str], object] | None:
+    """Return the check of a custom field's type; the forms beyond the swagger's words are assumed."""
+    if field.kind in ("string", "text_area"):
+        return None
+
+    def check(text: str) -> object:
+        if _fits(field, text):
+            return text
+        raise ValueProblem(f"Invalid value for custom field {field.name}")
+
+    return check
+
+
+def _fits(field: CustomField, text: str) -> bool:
+    if field.kind in ("number", "currency"):
+        whole = field.metadata.get("integer") is True and field.kind == "number"
+        good = _NUMBER.fullmatch(text) is not None and not (whole and "." in text)
+        return good and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
+    if field.kind == "boolean":
+        return text.lower() in ("true", "false", "yes", "no")
+    if field.kind == "single_select":
+        return text in field.choices
+    if field.kind == "multi_select":
+        return all(choice.strip() in field.choices for choice in text.split(","))
+    try:
+        datetime.fromisoformat(text) if field.kind == "datetime" else _date(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Who may come in: token, scope, privilege, and the limits of an API key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.quota import RollingWindow
+
+from .errors import gateway_refused
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.simulator.wire import Call
+
+    from .keys import Access, ApiKey, Tokens
+
+_DAY = 86_400.0
+
+
+class Door:
+    """Checks calls; limits count by API key, over all its tokens."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self.renew()
+
+    def renew(self) -> None:
+        """Start new quota windows, as the settings now say."""
+        self._seconds: dict[str, RollingWindow] = {}
+        self._used: dict[tuple[str, int], int] = {}
+
+    def check_credentials(self, call: Call) -> Access:
+        """Refuse what is no good token."""
+        kind, _, value = call.headers.get("authorization", "").partition(" ")
+        return self._tokens.check(value.strip() if kind.lower() == "bearer" else "", call.now)
+
+    def check_rights(self, access: Access, needed: str) -> None:
+        """Refuse a missing scope or privilege, or a deactivated application: one 403 for all."""
+        settings = self._tokens.account.settings
+        for right in needed.split():
+            if right not in access.scopes and right not in settings.privileges:
+                raise gateway_refused("forbidden", "Forbidden", 403)
+        if settings.deactivated:
+            raise gateway_refused("forbidden", "Forbidden", 403)
+
+    def check_limits(self, key: ApiKey, now: float) -> None:
+        """Count the call: 4 a second, and 10,000 a UTC day (rate_limits.html, read 2026-08)."""
+        settings = self._tokens.account.settings
+        if settings.calls_per_day is not None and self.left_today(key, now) < 1:
+            raise gateway_refused("quota_exceeded", "Limit Exceeded", 429)
+        if settings.calls_per_second is not None:
+            window = self._seconds.setdefault(key.name, RollingWindow(settings.calls_per_second, 1.0))
+            if not window.take(now).allowed:
+                raise gateway_refused("throttled", "Too Many Requests", 429)
+        self.spend(key, 1, now)
+
+    def spend(self, key: ApiKey, calls: int, now: float) -> int:
+        """Take calls out of the day's quota, as other users of the key do; returns what is left."""
+        today = (key.name, int(now // _DAY))
+        self._used[today] = self._used.get(today, 0) + calls
+        return self.left_today(key, now)
+
+    def left_today(self, key: ApiKey, now: float) -> int:
+        """Count the calls that are left until midnight UTC."""
+        limit = self._tokens.account.settings.calls_per_day or 0
+        return limit - self._used.get((key.name, int(now // _DAY)), 0)

@@ -1,0 +1,169 @@
+"""The two import activities: JSON and CSV, cut where the vendor cuts them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
+
+from .errors import UNSUPPORTED, api_refused, invalid, not_found
+from .multipart import Part, read_parts
+from .rows import MOST_LISTS, RowImport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .activities import Activity, ActivityDesk
+    from .records import ContactList
+    from .rows import Row
+    from .state import Account
+
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+class ImportDesk:
+    """The import routes of one account."""
+
+    def __init__(self, account: Account, activities: ActivityDesk) -> None:
+        self._account = account
+        self._activities = activities
+
+    def json(self, call: Call) -> Reply:
+        """Answer POST /activities/contacts_json_import."""
+        self._activities.check_room(call.now)
+        try:
+            body = call.json_object()
+        except BodyError:
+            raise invalid("Unrecognized request body: not valid JSON") from None
+        rows = body.get("import_data")
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+            raise invalid("import_data must be an array of contacts")
+        list_ids = body.get("list_ids")
+        lists = self.lists(list_ids if isinstance(list_ids, list) else [])
+        taken = min(self._within(call.body, len(rows)), self._account.settings.max_import_rows)
+        if taken < len(rows):
+            call.note(f"{len(rows) - taken} of {len(rows)} contacts silently dropped")
+            call.count("dropped", len(rows) - taken)
+        text = call.body
+        return self._accept(call, lists, taken, lambda: _json_rows(text, taken))
+
+    def csv(self, call: Call) -> Reply:
+        """Answer POST /activities/contacts_file_import."""
+        self._activities.check_room(call.now)
+        if not call.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise api_refused(UNSUPPORTED, "Content-Type must be multipart/form-data", 415)
+        parts = read_parts(call)
+        part = parts.get("file")
+        if part is None:
+            raise invalid("file is required")
+        if not part.file_name.lower().endswith(".csv"):
+            raise api_refused(UNSUPPORTED, "The file must be of type .csv", 415)
+        given = parts["list_ids"].text(call.body) if "list_ids" in parts else ""
+        lists = self.lists([text.strip() for text in given.split(",")], file=True)
+        content, rows = self._file(call, part)
+        most = self._account.settings.max_import_rows - 1  # the header is one of the 40,000 lines
+        taken = min(rows, most)
+        if taken < rows:
+            call.note(f"{rows - taken} of {rows} rows silently dropped")
+            call.count("dropped", rows - taken)
+        return self._accept(call, lists, taken, lambda: _csv_rows(content, taken), part.file_name)
+
+    def lists(self, list_ids: Sequence[object], *, file: bool = False) -> list[ContactList]:
+        """Return the lists named; the statuses for an unknown one are those the swagger declares."""
+        named = [list_id for list_id in list_ids if list_id != ""]
+        if not 1 <= len(named) <= MOST_LISTS:
+            raise invalid(f"list_ids takes 1 to {MOST_LISTS} list ids")
+        found = []
+        for list_id in dict.fromkeys(named):
+            target = self._account.find_list(list_id)
+            if target is None:
+                raise not_found() if file else invalid(f"list_ids: unknown list {list_id}")
+            found.append(target)
+        return found
+
+    def _accept(
+        self,
+        call: Call,
+        lists: Sequence[ContactList],
+        rows: int,
+        read: Callable[[], Iterator[Row]],
+        file_name: str = "",
+    ) -> Reply:
+        def work(activity: Activity, moment: float) -> None:
+            done = RowImport(self._account, [held for held in lists if held.deleted is None], moment)
+            done.take(read())
+            activity.errors = done.errors
+            activity.status = self._counters(done)
+            call.facts |= {what: number for what, number in done.facts.items() if number}
+            call.notes += [f"unknown column {name!r} in {number} rows" for name, number in done.unknown.items()]
+
+        status: dict[str, object] = {"items_total_count": rows + 1}
+        made = self._activities.accept(call, rows, status, work)
+        made.file_name = file_name
+        return self._activities.created(made)
+
+    def _counters(self, done: RowImport) -> dict[str, object]:
+        wrong = done.facts["correctable"] + done.facts["errors"]
+        counts_all = self._account.settings.person_count == "all"
+        return {
+            "items_total_count": done.rows + 1,
+            "person_count": done.people if counts_all else done.people - wrong,
+            "error_count": done.facts["errors"],
+            "correctable_count": done.facts["correctable"],
+            "cannot_add_to_list_count": done.facts["cannot_add"],
+        }
+
+    def _within(self, body: bytes, rows: int) -> int:
+        """Count the contacts that lie whole in the first 4 MB (swagger 3.0.178)."""
+        most = self._account.settings.max_import_bytes
+        if len(body) < most:
+            return rows
+        text = body[:most].decode("utf-8", "ignore")
+        at = text.find("[", text.find('"import_data"')) + 1
+        decoder, found = json.JSONDecoder(), 0
+        while found < rows:
+            try:
+                _, at = decoder.raw_decode(
+                    text, at + len(text[at : at + 64]) - len(text[at : at + 64].lstrip(" ,\r\n\t"))
+                )
+            except ValueError:
+                break
+            found += 1
+        return found
+
+    def _file(self, call: Call, part: Part) -> tuple[bytes, int]:
+        """Return the part of the file that is read, and how many rows the whole file has."""
+        whole = call.body[part.start : part.end]
+        rows = sum(1 for row in csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")) if row) - 1
+        most = self._account.settings.max_import_bytes
+        header = whole.partition(b"\n")[0].decode("utf-8-sig", "replace")
+        names = next(csv.reader([header.strip()]), [])
+        if "email" not in names and "sms_number" not in names:
+            raise invalid("The file must have a column email or sms_number")
+        if part.end < most:
+            return whole, rows
+        cut = call.body[part.start : most]
+        kept = cut[: cut.rfind(b"\n") + 1]
+        lost = rows - (sum(1 for row in csv.reader(io.StringIO(kept.decode("utf-8", "replace"))) if row) - 1)
+        call.note(f"{lost} of {rows} rows silently dropped: beyond {most} bytes")
+        call.count("dropped", lost)
+        return kept, rows - lost
+
+
+def _json_rows(body: bytes, taken: int) -> Iterator[Row]:
+    for row in json.loads(body)["import_data"][:taken]:
+        yield tuple(row), list(row.values())
+
+
+def _csv_rows(content: bytes, taken: int) -> Iterator[Row]:
+    lines = csv.reader(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
+    shape = tuple(name.strip() for name in next(lines))
+    found = 0
+    for values in lines:
+        if values and found < taken:
+            found += 1
+            yield shape, values

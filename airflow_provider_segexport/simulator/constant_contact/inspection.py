@@ -1,0 +1,147 @@
+"""What the control API sees of an account, and how it puts people in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import is_email, pack, unpack
+from airflow_provider_segexport.simulator.settings import ControlError
+from airflow_provider_segexport.simulator.vendor import Audience, Json
+
+from .records import PERMISSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .keys import ApiKey, Tokens
+    from .records import Contact, ContactList
+    from .state import Account
+
+ALL, DELETED = "all-contacts", "deleted"
+_PLAIN_WORDS = {
+    "active": "implicit",
+    "bounced": "temp_hold",
+    "suppressed": "unsubscribed",
+    "unconfirmed": "pending_confirmation",
+}
+_LEFT = "left_list"
+
+
+def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url: str) -> Json:
+    """Tell a stranger what to fill into a connection form."""
+    keys = {key.name: _key(tokens, key, first[key.name]) for key in tokens.keys.values()}
+    return {
+        "base_url": base_url,
+        "api_url": f"{base_url}/v3",
+        "authorization_url": f"{base_url}/oauth2/default/v1",
+        "credentials": keys["main"],
+        "keys": keys,
+        "account": {"id": account.id, "organization_name": "Example Shop"},
+        "audiences": [
+            {"id": held.id, "name": held.name, "members": len(held.members.numbers)}
+            for held in account.lists.values()
+            if held.deleted is None
+        ],
+        "custom_fields": {field.name: field.kind for field in account.fields.values()},
+        "views": [ALL, DELETED],
+        "settings": asdict(account.settings),
+    }
+
+
+def _key(tokens: Tokens, key: ApiKey, first: Json) -> Json:
+    secret = {} if tokens.is_public(key) else {"client_secret": key.client_secret}
+    kind = "rotating" if tokens.is_rotating(key) else "long_lived"
+    return {"client_id": key.client_id, **secret, "refresh_tokens": kind, **first}
+
+
+def audience(account: Account, audience_id: str) -> Audience:
+    """Show a list, all contacts, or the deleted ones."""
+    if audience_id in (ALL, DELETED):
+        held = [c for c in account.contacts if (c.deleted is None) == (audience_id == ALL)]
+        counts = dict(Counter(_status(contact) for contact in held))
+        return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, held))
+    target = _list(account, audience_id)
+    counts = {name: number for name, number in target.counts.items() if number}
+    return Audience(
+        target.id,
+        target.name,
+        counts,
+        dict(account.mails),
+        lambda: _people(account, (account.contacts[number] for number in target.members.after(-1))),
+    )
+
+
+def _status(contact: Contact) -> str:
+    return contact.permission if contact.deleted is None else "deleted"
+
+
+def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
+    for contact in held:
+        yield {
+            "id": account.contact_id(contact),
+            "email": contact.email,
+            "status": _status(contact),
+            "opt_in_source": contact.opt_in_source,
+            "fields": unpack(contact.fields),
+            "lists": contact.lists,
+            "left": contact.left,
+            "created": contact.created,
+            "updated": contact.updated,
+            "history": contact.history,
+        }
+
+
+def _list(account: Account, list_id: str) -> ContactList:
+    found = account.find_list(list_id)
+    if found is None:
+        names = ", ".join(f"{held.id} ({held.name})" for held in account.lists.values() if held.deleted is None)
+        raise ControlError(f"no list {list_id!r}; there are: {names}, {ALL}, {DELETED}")
+    return found
+
+
+def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
+    """Put people into the account and, with an audience, onto that list."""
+    target = None if audience_id is None else _list(account, audience_id)
+    for row in people:
+        email = row.get("email")
+        if not isinstance(email, str) or not is_email(email):
+            raise ControlError(f"not an address: {email!r}")
+        given = str(row.get("status", "implicit"))
+        status = _PLAIN_WORDS.get(given, given)
+        if status not in (*PERMISSIONS, "deleted", _LEFT):
+            known = ", ".join([*_PLAIN_WORDS, *PERMISSIONS, "deleted"])
+            raise ControlError(f"no status {given!r}; there are: {known}, {_LEFT}")
+        if status == _LEFT and target is None:
+            raise ControlError(f"people with the status {_LEFT} need an audience")
+        _put(account, target, row, status, now)
+    return len(people)
+
+
+def _put(account: Account, target: ContactList | None, row: Json, status: str, now: float) -> None:
+    email = str(row["email"])
+    contact = account.by_email.get(email.lower()) or account.enrol(email, "implicit", now, ())
+    fields = row.get("fields")
+    if isinstance(fields, dict):
+        unknown = {name[3:] for name in fields if name.startswith("cf:")} - account.fields.keys()
+        if unknown:
+            raise ControlError(f"no custom field {', '.join(sorted(unknown))}")
+        contact.fields = pack(fields)
+    if contact.deleted is not None and status != "deleted":
+        account.revive(contact, now)
+    if target and status != "deleted":
+        account.put_on(contact, target, now, f"seeded on list {target.name}")
+    if status in PERMISSIONS:
+        account.permit(contact, status, now, f"seeded as {status}")
+    elif status == "deleted":
+        account.erase(contact, now)
+    elif target:
+        leave(account, contact, target, now)
+
+
+def leave(account: Account, contact: Contact, target: ContactList, now: float) -> None:
+    """Let a person leave one list by their own choice; the others keep them."""
+    account.take_off(contact, target, now, f"left list {target.name}")
+    if target.id not in contact.left:
+        contact.left = (*contact.left, target.id)

@@ -1,0 +1,156 @@
+"""API keys (applications) and the tokens that were issued to them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import gateway_refused, oauth_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .state import Account
+
+Json = dict[str, object]
+
+_DAY = 86_400.0
+_AUDIENCE = "https://api.cc.email/v3"  # django-ctct models.py, read 2026-08
+_SIGNATURE_DIGITS = 512  # a token has 1,000 to 1,200 characters: auth_overview.html, read 2026-08
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An application; its id is what the portal calls the API key."""
+
+    name: str
+    client_id: str
+    client_secret: str
+
+
+@dataclass(slots=True)
+class Access:
+    """An access token."""
+
+    key: ApiKey
+    scopes: frozenset[str]
+    ends: float
+
+
+@dataclass(slots=True)
+class Refresh:
+    """A refresh token; it stays known after its end, so that its reuse is seen."""
+
+    key: ApiKey
+    scopes: tuple[str, ...]
+    used: float
+    live: bool = True
+
+
+@dataclass(slots=True)
+class Tokens:
+    """The keys of the account and all tokens, good and gone."""
+
+    account: Account
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    access: dict[str, Access] = field(default_factory=dict)
+    refresh: dict[str, Refresh] = field(default_factory=dict)
+
+    def register(self, name: str) -> ApiKey:
+        """Register an application."""
+        ids = self.account.ids
+        key = ApiKey(name, ids.guid(), ids.hex(22))
+        self.keys[key.client_id] = key
+        return key
+
+    def is_public(self, key: ApiKey) -> bool:
+        """Whether the application has no secret to show."""
+        return key.name in self.account.settings.public_keys
+
+    def is_rotating(self, key: ApiKey) -> bool:
+        """Whether each refresh kills the earlier refresh tokens (community td-p/402882, 2026-08)."""
+        return key.name not in self.account.settings.long_lived_keys
+
+    def issue(self, key: ApiKey, scopes: Collection[str], now: float, keep: str | None = None) -> Json:
+        """Write tokens; `keep` is a refresh token that stays what it is."""
+        settings = self.account.settings
+        wanted = tuple(scopes)
+        access = self._access_token(key, wanted, now)
+        self.access[access] = Access(key, frozenset(wanted), now + settings.access_seconds)
+        issued: Json = {
+            "access_token": access,
+            "token_type": "Bearer",
+            "expires_in": settings.access_seconds,
+            "scope": " ".join(wanted),
+        }
+        if keep is None and "offline_access" in wanted:
+            keep = self.account.ids.hex(43)
+            self.refresh[keep] = Refresh(key, wanted, now)
+        if keep is not None:
+            issued["refresh_token"] = keep
+        return issued
+
+    def renew(self, key: ApiKey, token: str, now: float) -> Json:
+        """Refresh: a rotating key gets a new refresh token, and all its earlier ones are dead."""
+        known = self.refresh.get(token)
+        last = now - self.account.settings.refresh_unused_days * _DAY
+        if known is None or known.key != key or not known.live or known.used <= last:
+            if known and known.key == key and self.account.settings.reuse_revokes_all:
+                self.kill_refresh(key)
+            # wording: community td-p/332029, read 2026-08
+            raise oauth_refused("invalid_grant", "The refresh token is unknown, invalid, or expired.")
+        known.used = now
+        if not self.is_rotating(key):
+            return self.issue(key, known.scopes, now, keep=token)
+        self.kill_refresh(key)
+        return self.issue(key, known.scopes, now)
+
+    def kill_refresh(self, key: ApiKey) -> int:
+        """End all refresh tokens of a key; returns how many."""
+        live = [held for held in self.refresh.values() if held.key == key and held.live]
+        for held in live:
+            held.live = False
+        return len(live)
+
+    def check(self, token: str, now: float) -> Access:
+        """Return what a token allows; 401 for an unknown, expired or revoked one."""
+        known = self.access.get(token)
+        if known is None or known.ends <= now:
+            raise gateway_refused("unauthorized", "Unauthorized", 401)
+        return known
+
+    def expire(self, now: float) -> int:
+        """End every access token now; refresh tokens stay good."""
+        for token in self.access.values():
+            token.ends = min(token.ends, now)
+        return len(self.access)
+
+    def revoke(self) -> int:
+        """End everything: the user took the permission back."""
+        for held in self.refresh.values():
+            held.live = False
+        number = len(self.access)
+        self.access.clear()
+        return number
+
+    def _access_token(self, key: ApiKey, scopes: tuple[str, ...], now: float) -> str:
+        ids = self.account.ids
+        head: Json = {"kid": ids.hex(43), "alg": "RS256"}
+        body: Json = {
+            "ver": 1,
+            "jti": f"AT.{ids.hex(43)}",
+            "aud": _AUDIENCE,
+            "iat": int(now),
+            "exp": int(now) + self.account.settings.access_seconds,
+            "cid": key.client_id,
+            "scp": list(scopes),
+            "sub": "owner@example.com",
+        }
+        signature = base64.urlsafe_b64encode(bytes.fromhex(ids.hex(_SIGNATURE_DIGITS)))
+        return ".".join((_part(head), _part(body), signature.decode().rstrip("=")))
+
+
+def _part(value: Json) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")

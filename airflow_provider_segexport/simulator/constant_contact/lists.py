@@ -1,0 +1,228 @@
+"""The routes about lists, custom fields and the account itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
+
+from .errors import CONFLICT, api_refused, invalid, not_found
+from .paging import page_link, page_size, position
+from .records import ContactList, CustomField
+
+if TYPE_CHECKING:
+    from .activities import Activity, ActivityDesk
+    from .state import Account
+
+Json = dict[str, object]
+
+_KINDS = (
+    "string",
+    "text_area",
+    "number",
+    "currency",
+    "date",
+    "datetime",
+    "boolean",
+    "single_select",
+    "multi_select",
+)
+_LABEL_LENGTH, _NAME_LENGTH, _MOST_FIELDS, _MOST_LISTS = 50, 255, 100, 1000  # swagger 3.0.178; lists: v2 docs
+_DELETE_ROWS = 100
+
+
+def body_of(call: Call) -> Json:
+    """Read an object from the body, or refuse it."""
+    try:
+        return call.json_object()
+    except BodyError:
+        raise invalid("Unrecognized request body: not a JSON object") from None
+
+
+class ListDesk:
+    """The routes of one account below /contact_lists."""
+
+    def __init__(self, account: Account, activities: ActivityDesk) -> None:
+        self._account = account
+        self._activities = activities
+
+    def all(self, call: Call) -> Reply:
+        """Answer GET /contact_lists."""
+        size = page_size(call, 500)  # the text says 500, the schema 1,000; swagger 3.0.178
+        names = ("status", "name", "include_membership_count", "include_count")
+        offset, filters = position(call, {name: call.query.get(name, "") for name in names})
+        wanted = filters["status"].split(",") if filters["status"] else ["active"]
+        found = [
+            held
+            for held in self._account.lists.values()
+            if ("all" in wanted or ("active" if held.deleted is None else "deleted") in wanted)
+            and filters["name"] in ("", held.name)
+        ]
+        count = filters["include_membership_count"]
+        body: Json = {"lists": [self._show(held, count) for held in found[offset : offset + size]]}
+        if filters["include_count"].lower() == "true":
+            body["lists_count"] = len(found)
+        if offset + size < len(found):
+            body["_links"] = page_link("contact_lists", offset + size, size, filters)
+        return Reply.json(body)
+
+    def one(self, call: Call) -> Reply:
+        """Answer GET /contact_lists/{list_id}."""
+        return Reply.json(self._show(self._named(call), call.query.get("include_membership_count", "")))
+
+    def create(self, call: Call) -> Reply:
+        """Answer POST /contact_lists."""
+        name = self._checked(body_of(call))
+        held = [other for other in self._account.lists.values() if other.deleted is None]
+        if len(held) >= _MOST_LISTS:
+            raise invalid(f"The account has {_MOST_LISTS} lists")
+        made = self._account.open_list(name, call.now)
+        self._fill(made, body_of(call))
+        return Reply.json(self._show(made, ""), 201)
+
+    def change(self, call: Call) -> Reply:
+        """Answer PUT /contact_lists/{list_id}."""
+        target, body = self._named(call), body_of(call)
+        target.name = self._checked(body, target)
+        self._fill(target, body)
+        target.updated = call.now
+        return Reply.json(self._show(target, ""))
+
+    def delete(self, call: Call) -> Reply:
+        """Answer DELETE /contact_lists/{list_id}: the list goes, with all memberships."""
+        target = self._named(call)
+        self._activities.check_room(call.now)
+        return self._activities.created(self.drop(call, [target]), 202)
+
+    def delete_many(self, call: Call) -> Reply:
+        """Answer POST /activities/list_delete."""
+        self._activities.check_room(call.now)
+        ids = body_of(call).get("list_ids")
+        if not isinstance(ids, list) or not 1 <= len(ids) <= _DELETE_ROWS:
+            raise invalid(f"list_ids takes 1 to {_DELETE_ROWS} list ids")
+        found = [target for list_id in ids if (target := self._account.find_list(list_id))]
+        return self._activities.created(self.drop(call, found))
+
+    def drop(self, call: Call, targets: list[ContactList]) -> Activity:
+        """Queue the deletion of lists."""
+        facts = call.facts
+
+        def work(activity: Activity, moment: float) -> None:
+            for target in targets:
+                if target.deleted is None:
+                    facts["memberships_deleted"] = self._account.drop_list(target, moment)
+                    facts["lists_deleted"] = facts.get("lists_deleted", 0) + 1
+            activity.status = {"items_total_count": len(targets), "items_completed_count": len(targets)}
+
+        return self._activities.accept(call, len(targets), {}, work)
+
+    def _named(self, call: Call) -> ContactList:
+        found = self._account.find_list(call.params["list"])
+        if found is None:
+            raise not_found()
+        return found
+
+    def _checked(self, body: Json, itself: ContactList | None = None) -> str:
+        name = body.get("name")
+        if not isinstance(name, str) or not 1 <= len(name.strip()) <= _NAME_LENGTH:
+            raise invalid(f"name takes 1 to {_NAME_LENGTH} characters")
+        same = (h for h in self._account.lists.values() if h.deleted is None and h is not itself)
+        if any(held.name.lower() == name.strip().lower() for held in same):
+            raise api_refused(CONFLICT, "Validation failed: name is already used", 409)
+        return name.strip()
+
+    @staticmethod
+    def _fill(target: ContactList, body: Json) -> None:
+        target.description = str(body.get("description") or "")
+        target.favorite = body.get("favorite") is True
+
+    @staticmethod
+    def _show(held: ContactList, count: str) -> Json:
+        if count not in ("", "all", "active"):
+            raise invalid("include_membership_count does not have a valid value")
+        shown: Json = {
+            "list_id": held.id,
+            "name": held.name,
+            "description": held.description,
+            "favorite": held.favorite,
+            "created_at": iso(held.created),
+            "updated_at": iso(held.updated),
+        }
+        if held.deleted is not None:
+            shown["deleted_at"] = iso(held.deleted)
+        if count:
+            shown["membership_count"] = held.active if count == "active" else len(held.members.numbers)
+        return shown
+
+
+class FieldDesk:
+    """The routes of one account below /contact_custom_fields."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def all(self, call: Call) -> Reply:
+        """Answer GET /contact_custom_fields."""
+        size = page_size(call, 100)
+        offset, filters = position(call, {})
+        held = list(self._account.fields.values())
+        body: Json = {"custom_fields": [_shown(field) for field in held[offset : offset + size]]}
+        if offset + size < len(held):
+            body["_links"] = page_link("contact_custom_fields", offset + size, size, filters)
+        return Reply.json(body)
+
+    def create(self, call: Call) -> Reply:
+        """Answer POST /contact_custom_fields."""
+        body = body_of(call)
+        label, kind = body.get("label"), body.get("type")
+        if not isinstance(label, str) or not 1 <= len(label.strip()) <= _LABEL_LENGTH:
+            raise invalid(f"label takes 1 to {_LABEL_LENGTH} characters")
+        if kind not in _KINDS:
+            raise invalid("type does not have a valid value")
+        metadata = body.get("metadata")
+        made = CustomField(
+            self._account.ids.guid(),
+            label.strip(),
+            str(kind),
+            call.now,
+            metadata if isinstance(metadata, dict) else {},
+            _choices(body),
+            version if isinstance(version := body.get("version"), int) else 2,
+        )
+        names = {name.lower() for name in self._account.fields}
+        if made.name.lower() in names:
+            raise api_refused(CONFLICT, f"A custom field with the label {made.label} exists", 409)
+        if len(names) >= _MOST_FIELDS:
+            raise invalid(f"The account has {_MOST_FIELDS} custom fields")
+        self._account.add_field(made)
+        return Reply.json(_shown(made), 201)
+
+
+def _choices(body: Json) -> tuple[str, ...]:
+    given = body.get("choices")
+    rows = given if isinstance(given, list) else []
+    labels = tuple(str(row["choice_label"]) for row in rows if isinstance(row, dict) and "choice_label" in row)
+    if str(body.get("type")).endswith("_select") and not labels:
+        raise invalid("choices are required for a select field")
+    return labels
+
+
+def _shown(field: CustomField) -> Json:
+    shown: Json = {
+        "custom_field_id": field.id,
+        "label": field.label,
+        "name": field.name,
+        "type": field.kind,
+        "metadata": field.metadata,
+        "created_at": iso(field.created),
+        "updated_at": iso(field.created),
+    }
+    if field.kind in ("date", "datetime"):
+        shown["version"] = field.version
+    if field.choices:
+        shown["choices"] = [
+            {"choice_id": number, "choice_label": label, "display_order": number}
+            for number, label in enumerate(field.choices, start=1)
+        ]
+    return shown

@@ -1,0 +1,131 @@
+"""Activities over contacts that exist: onto lists, off lists, out of the account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from .errors import invalid, not_found
+from .lists import body_of
+from .records import ACTIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .activities import Activity, ActivityDesk
+    from .contacts import ContactDesk
+    from .records import Contact, ContactList
+    from .state import Account
+
+Json = dict[str, object]
+
+_MOST_CONTACTS, _MOST_LISTS = 500, 50  # descriptions in swagger 3.0.178 (its maxItems 0 is a slip)
+_SOURCES = ("contact_ids", "list_ids", "all_active_contacts")
+_UNSIMULATED = ("tag_ids", "engagement_level", "segment_id", "new_subscriber")
+
+
+class MembershipDesk:
+    """The routes of one account below /activities that take a source of contacts."""
+
+    def __init__(self, account: Account, activities: ActivityDesk, contacts: ContactDesk) -> None:
+        self._account = account
+        self._activities = activities
+        self._contacts = contacts
+
+    def add(self, call: Call) -> Reply:
+        """Answer POST /activities/add_list_memberships; the unsubscribed stay off (assumed)."""
+        account = self._account
+
+        def work(contact: Contact, target: ContactList, moment: float) -> bool:
+            if contact.permission == "unsubscribed" or len(contact.lists) >= _MOST_LISTS:
+                return False
+            return account.put_on(contact, target, moment, f"added to list {target.name} by activity")
+
+        return self._change(call, work, "added")
+
+    def remove(self, call: Call) -> Reply:
+        """Answer POST /activities/remove_list_memberships: membership only, never permission."""
+        account = self._account
+
+        def work(contact: Contact, target: ContactList, moment: float) -> bool:
+            return account.take_off(contact, target, moment, f"removed from list {target.name} by activity")
+
+        return self._change(call, work, "removed")
+
+    def delete(self, call: Call) -> Reply:
+        """Answer POST /activities/contact_delete: out of the account, as a job."""
+        self._activities.check_room(call.now)
+        body = body_of(call)
+        pick = self._source(body, ("contact_ids", "list_ids"))
+        facts = call.facts
+
+        def work(activity: Activity, moment: float) -> None:
+            found = pick()
+            for contact in found:
+                if contact.deleted is None:
+                    self._contacts.erase(facts, contact, moment)
+            activity.status = {"items_total_count": len(found), "items_completed_count": len(found)}
+
+        return self._activities.created(self._activities.accept(call, len(pick()), {}, work))
+
+    def _change(self, call: Call, work: Callable[[Contact, ContactList, float], bool], what: str) -> Reply:
+        self._activities.check_room(call.now)
+        body = body_of(call)
+        source = body.get("source")
+        if not isinstance(source, dict):
+            raise invalid("source is required")
+        exclude = body.get("exclude")
+        excluded = _ids(exclude, "contact_ids", _MOST_CONTACTS) if isinstance(exclude, dict) else []
+        if excluded and "contact_ids" in source:
+            raise invalid("exclude cannot be used with source.contact_ids")
+        pick = self._source(source, _SOURCES)
+        targets = [self._list(list_id) for list_id in _ids(body, "list_ids", _MOST_LISTS)]
+        facts = call.facts
+
+        def done(activity: Activity, moment: float) -> None:
+            left_out = set(excluded)
+            found = [contact for contact in pick() if self._account.contact_id(contact) not in left_out]
+            live = [target for target in targets if target.deleted is None]
+            changed = sum(work(contact, target, moment) for contact in found for target in live)
+            facts[what] = changed
+            activity.status = {
+                "items_total_count": len(found),
+                "items_completed_count": len(found),
+                "list_count": len(targets),
+            }
+
+        status: Json = {"items_total_count": len(pick()), "items_completed_count": 0, "list_count": len(targets)}
+        return self._activities.created(self._activities.accept(call, len(pick()), status, done))
+
+    def _source(self, given: Json, known: tuple[str, ...]) -> Callable[[], list[Contact]]:
+        """Return how the contacts are found, when the activity runs; unknown ids are passed over."""
+        named = [name for name in (*known, *_UNSIMULATED) if given.get(name)]
+        if len(named) != 1 or named[0] in _UNSIMULATED:
+            raise invalid(f"exactly one source is required, of those simulated: {', '.join(known)}")
+        account = self._account
+        if named[0] == "contact_ids":
+            ids = _ids(given, "contact_ids", _MOST_CONTACTS)
+            return lambda: [found for contact_id in dict.fromkeys(ids) if (found := account.contact(contact_id))]
+        if named[0] == "list_ids":
+            sources = [self._list(list_id) for list_id in _ids(given, "list_ids", _MOST_LISTS)]
+            return lambda: _united(account, sources)
+        return lambda: [held for held in account.contacts if held.deleted is None and held.permission in ACTIVE]
+
+    def _list(self, list_id: str) -> ContactList:
+        found = self._account.find_list(list_id)
+        if found is None:
+            raise not_found()
+        return found
+
+
+def _united(account: Account, sources: list[ContactList]) -> list[Contact]:
+    numbers = dict.fromkeys(number for source in sources for number in source.members.numbers)
+    return [account.contacts[number] for number in numbers]
+
+
+def _ids(body: Json, name: str, most: int) -> list[str]:
+    given = body.get(name)
+    if not isinstance(given, list) or not 1 <= len(given) <= most or not all(isinstance(i, str) for i in given):
+        raise invalid(f"{name} takes 1 to {most} ids")
+    return given

@@ -1,0 +1,113 @@
+"""The things that a Constant Contact account holds: contact, list, custom field."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PERMISSIONS = ("explicit", "implicit", "not_set", "pending_confirmation", "temp_hold", "unsubscribed")
+ACTIVE = frozenset({"explicit", "implicit"})  # "active (mailable)", swagger 3.0.178; members assumed
+
+
+class Contact:
+    """A person; `number` counts from 0 and is the root of the contact id."""
+
+    __slots__ = (
+        "created",
+        "deleted",
+        "email",
+        "fields",
+        "history",
+        "left",
+        "lists",
+        "number",
+        "opt_in_source",
+        "opted_out",
+        "permission",
+        "updated",
+    )
+
+    def __init__(self, number: int, email: str, permission: str, now: float, history: History) -> None:
+        self.number = number
+        self.email = email
+        self.permission = permission
+        self.opt_in_source = "Account"
+        self.fields: Fields = NO_FIELDS
+        self.lists: tuple[str, ...] = ()
+        self.left: tuple[str, ...] = ()  # lists that the person left by their own choice
+        self.opted_out: float | None = None
+        self.deleted: float | None = None
+        self.created = self.updated = now
+        self.history = history
+
+
+class Members:
+    """Contact numbers, readable in ascending order from any number on."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, None] = {}
+        self._order: list[int] = []
+        self._ordered = True
+
+    def add(self, number: int) -> None:
+        """Enrol a number that is not there."""
+        self.numbers[number] = None
+        self._ordered = self._ordered and (not self._order or self._order[-1] < number)
+        self._order.append(number)
+
+    def remove(self, number: int) -> None:
+        """Strike a number off; its place is skipped until the next ordering."""
+        del self.numbers[number]
+
+    def after(self, number: int) -> Iterator[int]:
+        """Yield the higher numbers."""
+        if not self._ordered or len(self._order) > 2 * len(self.numbers) + 100:
+            self._order, self._ordered = sorted(self.numbers), True
+        for at in range(bisect_right(self._order, number), len(self._order)):
+            if self._order[at] in self.numbers:
+                yield self._order[at]
+
+
+class ContactList:
+    """A list, its members and their counts by permission."""
+
+    def __init__(self, list_id: str, name: str, now: float) -> None:
+        self.id = list_id
+        self.name = name
+        self.description = ""
+        self.favorite = False
+        self.created = self.updated = now
+        self.deleted: float | None = None
+        self.members = Members()
+        self.counts: Counter[str] = Counter()
+        self.mails: Counter[str] = Counter()
+
+    @property
+    def active(self) -> int:
+        """Count the members who may be mailed."""
+        return sum(self.counts[permission] for permission in ACTIVE)
+
+
+@dataclass(slots=True)
+class CustomField:
+    """A custom field of the account."""
+
+    id: str
+    label: str
+    kind: str
+    created: float
+    metadata: dict[str, object]
+    choices: tuple[str, ...] = ()
+    version: int = 2
+
+    @property
+    def name(self) -> str:
+        """The name that imports use: the label with blanks as underscores."""
+        return self.label.replace(" ", "_")

@@ -1,0 +1,126 @@
+"""What becomes of each row of an import."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import is_email, pack, unpack
+
+from .columns import MOST_CUSTOM_FIELDS, Plan, ValueProblem, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .records import Contact, ContactList
+    from .state import Account
+
+Shape = tuple[str, ...]
+Row = tuple[Shape, "Sequence[object]"]
+
+MOST_LISTS = 50  # a contact; swagger 3.0.178, read 2026-08
+_FIRST_LINE = 2  # the header counts as line 1, also for JSON (a public client's reading, 2026-08)
+
+
+class RowImport:
+    """Applies the rows of one activity."""
+
+    def __init__(self, account: Account, lists: Sequence[ContactList], now: float) -> None:
+        self._account = account
+        self._lists = lists
+        self._now = now
+        self._plans: dict[Shape, Plan] = {}
+        self._events = [f"added to list {target.name} by import" for target in lists]
+        self._born = ((now, "created by import"), *((now, event) for event in self._events))
+        self._list_ids = tuple(target.id for target in lists)
+        self.rows = 0
+        self.people = 0
+        self.facts: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        self.errors: list[str] = []
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Apply rows: of those with one address the last wins, silently (td-p/278498, 2026-08)."""
+        last: dict[str, tuple[int, Plan, Sequence[object], str]] = {}
+        for line, (shape, values) in enumerate(rows, start=_FIRST_LINE):
+            self.rows += 1
+            read = self._plans.get(shape) or self._plan(shape)
+            if len(values) != len(shape):
+                self._reject(line, ValueProblem(f"{len(values)} values for {len(shape)} columns"))
+                continue
+            email = values[read.email] if read.email is not None else ""
+            text = email.strip() if isinstance(email, str) else ""
+            if text and len(text) <= self._account.settings.email_length and is_email(text):
+                last[text.lower()] = (line, read, values, text)
+            else:
+                self._reject(line, ValueProblem("Invalid email", correctable=True))
+        self.people = len(last) + self.facts["correctable"] + self.facts["errors"]
+        for key, (line, read, values, email) in last.items():
+            try:
+                self._apply(key, email, self._fields(read, values))
+            except ValueProblem as problem:
+                self._reject(line, problem)
+
+    def _plan(self, shape: Shape) -> Plan:
+        made = self._plans[shape] = plan(self._account, shape)
+        return made
+
+    def _fields(self, read: Plan, values: Sequence[object]) -> dict[str, object]:
+        if read.unknown:
+            self.unknown.update(read.unknown)
+            strange = [name for name in read.unknown if name.startswith("cf:")]
+            if strange and self._account.settings.unknown_custom_field == "error":
+                raise ValueProblem(f"Unknown custom field {strange[0]}")
+        if read.custom > MOST_CUSTOM_FIELDS:
+            raise ValueProblem(f"More than {MOST_CUSTOM_FIELDS} custom fields")
+        return read.read(values, self._account)
+
+    def _reject(self, line: int, problem: ValueProblem) -> None:
+        self.facts["correctable" if problem.correctable else "errors"] += 1
+        most = self._account.settings.max_activity_errors
+        if most is None or len(self.errors) < most:
+            # the form `Line 355: Invalid email` is v2's (php-sdk#145, read 2026-08)
+            self.errors.append(f"Line {line}: {problem.text}")
+
+    def _apply(self, key: str, email: str, fields: dict[str, object]) -> None:
+        known = self._account.by_email.get(key)
+        if known is None:
+            self._create(email, fields)
+        else:
+            self._update(known, fields)
+
+    def _create(self, email: str, fields: dict[str, object]) -> None:
+        """New: implicit, added by the account (import_contacts.html, read 2026-08)."""
+        contact = self._account.enrol(email, "implicit", self._now, self._born)
+        contact.fields = pack(fields)
+        contact.lists = self._list_ids
+        for target in self._lists:
+            target.members.add(contact.number)
+            target.counts["implicit"] += 1
+        self.facts["created"] += 1
+        self._welcome(contact)
+
+    def _update(self, contact: Contact, fields: dict[str, object]) -> None:
+        """Existing: the properties that are sent change, the permission does not."""
+        account, now = self._account, self._now
+        if contact.deleted is not None:
+            account.revive(contact, now)
+            self.facts["revived"] += 1
+        account.tell(contact, now, "updated by import")
+        contact.updated = now
+        contact.fields = pack({k: v for k, v in (unpack(contact.fields) | fields).items() if v != ""})
+        self.facts["updated"] += 1
+        if contact.permission == "unsubscribed":
+            self.facts["cannot_add"] += 1  # never added to a list: import_contacts.html, 2026-08
+            return
+        if len(set(contact.lists) | set(self._list_ids)) > MOST_LISTS:
+            raise ValueProblem(f"Contact is on {MOST_LISTS} lists")
+        for target, event in zip(self._lists, self._events, strict=True):
+            # who left only this list is added again: contacts_sync.html, read 2026-08
+            self.facts["rejoined"] += target.id in contact.left
+            if account.put_on(contact, target, now, event):
+                self._welcome(contact)
+
+    def _welcome(self, contact: Contact) -> None:
+        if self._account.settings.import_sends_welcome:
+            self._account.mail(contact, "welcome", self._now)

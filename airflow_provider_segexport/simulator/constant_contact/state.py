@@ -1,0 +1,185 @@
+"""A Constant Contact account: who is in it, on which lists, and the damage done to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.jobs import Jobs
+from airflow_provider_segexport.simulator.people import Ids
+
+from .records import ACTIVE, Contact, ContactList, CustomField
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.simulator.people import History
+
+    from .settings import Settings
+
+_MOST_EVENTS = 10_000
+
+
+class Audit:
+    """What a careful client never causes, with counts and the first events."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.events: list[dict[str, object]] = []
+
+    def note(self, kind: str, who: str, now: float, detail: str = "") -> None:
+        """Remember one deed."""
+        self.counts[kind] += 1
+        if len(self.events) < _MOST_EVENTS:
+            self.events.append({"time": now, "kind": kind, "who": who, "detail": detail})
+
+
+class Account:
+    """An account as it is after sign-up and some clicks."""
+
+    def __init__(self, seed: int, settings: Settings, now: float) -> None:
+        self.settings = settings
+        self.ids = Ids(seed, "constant_contact")
+        self.id = f"p{self.ids.hex(13)}"
+        self.opened = now
+        self._first = self.ids.number(0x10000000, 0x20000000)
+        self._suffix = f"-{self.ids.hex(4)}-11f0-{self.ids.hex(4)}-{self.ids.hex(12)}"
+        self.contacts: list[Contact] = []
+        self.by_email: dict[str, Contact] = {}
+        self.opted_out: set[int] = set()
+        self.version = 0  # moves on with every change, so that a listing knows that it is stale
+        self.lists: dict[str, ContactList] = {}
+        self.fields: dict[str, CustomField] = {}
+        self.audit = Audit()
+        self.mails: Counter[str] = Counter()
+        self.jobs = Jobs(running="processing", done="completed", waiting="initialized")
+        self._list_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._histories: dict[History, History] = {}
+        for name in ("Customers", "Newsletter", "Lapsed"):
+            self.open_list(name, now)
+        for label, kind in DEFAULT_FIELDS:
+            self.add_field(CustomField(self.ids.guid(), label, kind, now, dict(METADATA.get(kind, {}))))
+
+    def contact_id(self, contact: Contact) -> str:
+        """Write a contact's id."""
+        return f"{self._first + contact.number:08x}{self._suffix}"
+
+    def contact(self, contact_id: str) -> Contact | None:
+        """Find a contact by id, also a deleted one."""
+        if contact_id[8:] != self._suffix:
+            return None
+        try:
+            number = int(contact_id[:8], 16) - self._first
+        except ValueError:
+            return None
+        return self.contacts[number] if 0 <= number < len(self.contacts) else None
+
+    def enrol(self, email: str, permission: str, now: float, history: History) -> Contact:
+        """Create a contact."""
+        self.version += 1
+        contact = Contact(len(self.contacts), email, permission, now, history)
+        self.contacts.append(contact)
+        self.by_email[email.lower()] = contact
+        return contact
+
+    def open_list(self, name: str, now: float) -> ContactList:
+        """Create a list."""
+        made = ContactList(self.ids.guid(), name, now)
+        self.lists[made.id] = made
+        return made
+
+    def add_field(self, field: CustomField) -> None:
+        """Define a custom field."""
+        self.fields[field.name] = field
+
+    def find_list(self, list_id: object) -> ContactList | None:
+        """Return a list that is not deleted."""
+        found = self.lists.get(list_id) if isinstance(list_id, str) else None
+        return found if found and found.deleted is None else None
+
+    def put_on(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
+        """Add a contact to a list; False when they were there."""
+        if target.id in contact.lists:
+            return False
+        target.members.add(contact.number)
+        target.counts[contact.permission] += 1
+        contact.lists = self._shared((*contact.lists, target.id))
+        if target.id in contact.left:
+            contact.left = tuple(held for held in contact.left if held != target.id)
+            self.audit.note("rejoined_list", contact.email, now, target.name)
+            event += ", which the person had left"
+        self.tell(contact, now, event)
+        return True
+
+    def tell(self, contact: Contact, now: float, event: str) -> None:
+        """Add to a contact's history; histories alike are one object."""
+        self.version += 1
+        history = (*contact.history, (now, event))
+        contact.history = self._histories.setdefault(history, history)
+
+    def take_off(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
+        """Remove a contact from one list; permission and other lists stay."""
+        if target.id not in contact.lists:
+            return False
+        target.members.remove(contact.number)
+        target.counts[contact.permission] -= 1
+        contact.lists = self._shared(tuple(held for held in contact.lists if held != target.id))
+        self.tell(contact, now, event)
+        return True
+
+    def permit(self, contact: Contact, permission: str, now: float, event: str) -> None:
+        """Change what the account may send to a contact."""
+        if contact.permission == "unsubscribed" and permission in ACTIVE:
+            self.audit.note("consent_upgraded", contact.email, now, event)
+            event += ", was unsubscribed"
+        for list_id in contact.lists:
+            self.lists[list_id].counts[contact.permission] -= 1
+            self.lists[list_id].counts[permission] += 1
+        contact.permission, contact.updated = permission, now
+        contact.opted_out = now if permission == "unsubscribed" else None
+        if contact.opted_out is None:
+            self.opted_out.discard(contact.number)
+        else:
+            self.opted_out.add(contact.number)
+        self.tell(contact, now, event)
+        if permission == "unsubscribed" and not self.settings.unsubscribed_keep_lists:
+            for list_id in contact.lists:
+                self.take_off(contact, self.lists[list_id], now, "off the list by unsubscribing")
+
+    def erase(self, contact: Contact, now: float) -> None:
+        """Delete a contact: off all lists, revivable under the same id."""
+        for list_id in contact.lists:
+            self.take_off(contact, self.lists[list_id], now, "off the list by deletion")
+        contact.deleted = contact.updated = now
+        self.tell(contact, now, "deleted")
+
+    def revive(self, contact: Contact, now: float) -> None:
+        """Bring a deleted contact back, without lists and with the former permission."""
+        contact.deleted = None
+        self.tell(contact, now, "revived")
+
+    def mail(self, contact: Contact, kind: str, now: float) -> None:
+        """Note a mail that the real vendor would send now."""
+        self.mails[kind] += 1
+        self.audit.note("mail", contact.email, now, kind)
+        self.tell(contact, now, f"mail: {kind}")
+
+    def drop_list(self, target: ContactList, now: float) -> int:
+        """Delete a list with its memberships; returns how many it had."""
+        members = list(target.members.numbers)
+        for number in members:
+            self.take_off(self.contacts[number], target, now, f"list {target.name} deleted")
+        target.deleted = target.updated = now
+        self.audit.note("list_deleted", target.name, now, f"{len(members)} members")
+        return len(members)
+
+    def _shared(self, lists: tuple[str, ...]) -> tuple[str, ...]:
+        return self._list_sets.setdefault(lists, lists)
+
+
+METADATA: dict[str, dict[str, object]] = {"number": {"integer": True, "allow_negative": False}}
+DEFAULT_FIELDS = (
+    ("Gender", "string"),
+    ("Loyalty Tier", "string"),
+    ("Orders", "number"),
+    ("Customer Since", "date"),
+    ("VIP", "boolean"),
+)
