@@ -19,9 +19,8 @@ help:  ## this list
 	@echo "Setting up .venv (once) with $$($(PYTHON) --version) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/airflow >/dev/null 2>&1 || true
 	@touch $@
 
 setup: .venv/.ready  ## make the environment in .venv
@@ -37,7 +36,7 @@ test: setup  ## the tests
 	$(BIN)/python -m pytest tests
 
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
-	@$(BIN)/python scripts/demo.py --profiles $(PROFILES)
+	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)
 
 sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
