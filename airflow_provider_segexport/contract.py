@@ -5,6 +5,7 @@ A vendor is a value, not a class to inherit from. It does no I/O: each operation
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,7 @@ from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, T
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
+    Member,
     Operation,
     Rate,
     Reply,
@@ -21,6 +23,7 @@ from airflow_provider_segexport.model import (
     Settled,
     T,
     Target,
+    Wait,
 )
 from airflow_provider_segexport.shape import Object
 
@@ -42,6 +45,12 @@ FIELDS = (
 
 ColumnType = Literal["text", "integer", "decimal", "boolean", "date", "timestamp"]
 FieldType = Literal["text", "number", "boolean", "date"]
+Kind = FieldType | Literal["gender", "country_code", "country_name", "phone", "month", "day"]
+"""What a vendor's own field holds: a type, or a text of a certain form.
+
+`gender` is `m` or `f`, `country_code` ISO 3166-1 alpha-2, `country_name` anything else, `phone` E.164, `month` and
+`day` the numbers of a date.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,9 @@ class FieldRule:
         custom: True where the vendor has no such field of its own, and it travels as a custom field of that name.
         max_chars: longer values reject the row.
         joined: several fields of one key are joined with a space, instead of clashing.
+        wants: what the vendor's field holds, where it is one of its own.
         omit_misfit: a value that does not fit is left out of its row and counted, instead of rejecting the row.
+        column: the plan's column; a neutral field that feeds two of the vendor's has two rules and two columns.
     """
 
     field: str
@@ -61,7 +72,14 @@ class FieldRule:
     custom: bool = False
     max_chars: int | None = None
     joined: bool = False
+    wants: Kind = "text"
     omit_misfit: bool = False
+    column: str = ""
+
+    @property
+    def name(self) -> str:
+        """The plan's column."""
+        return self.column or self.field
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +131,10 @@ class Matched:
 
     fields: tuple[str, ...]
     custom: tuple[CustomField, ...] = ()
+
+
+Tell = Callable[[Sequence[Member]], None]
+"""Takes the people of one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,26 +204,33 @@ class Vendor:
     upsert: Callable[[Target, Batch], Operation[Reply]]
     poll: Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]]
     collect: Callable[[Target, Batch, str], Operation[Settled]]
+    members: Callable[[Target, Tell], Operation[None]]
     audience_link: Callable[[Target], str]
     refusal: Callable[[Response, float], TryAgain | None]
     form: Form
     oauth: OAuth | None = None
+    readds_leavers: bool = False
+    """An import brings back people who have left the audience by their own choice: they are found first."""
+    free_fields: bool = False
+    """Custom fields come into being when they are first sent: there is nothing to check and nothing to create."""
     date_format: str = "%Y-%m-%d"
     """How a date field's value is written, in `strftime` words."""
 
-    def rule(self, neutral: str) -> FieldRule:
-        """The rule of a neutral field; a field the vendor does not take is a mistake in data matching."""
-        for rule in self.fields:
-            if rule.field == neutral:
-                return rule
-        taken = ", ".join(rule.field for rule in self.fields)
-        raise BadMatching(
-            f"{self.title} has no field for `{neutral}`. It takes: {taken}. "
-            "Anything else can travel as a custom field (`custom_fields`)."
-        )
+    def rules(self, neutral: str) -> tuple[FieldRule, ...]:
+        """The rules of a neutral field; a field the vendor does not take is a mistake in data matching."""
+        found = tuple(rule for rule in self.fields if rule.field == neutral)
+        if not found:
+            taken = ", ".join(dict.fromkeys(rule.field for rule in self.fields))
+            raise BadMatching(
+                f"{self.title} has no field for `{neutral}`. It takes: {taken}. "
+                "Anything else can travel as a custom field (`custom_fields`)."
+            )
+        return found
 
 
-def drive(operation: Operation[T], send: Callable[[Request], Response]) -> T:
+def drive(
+    operation: Operation[T], send: Callable[[Request], Response], sleep: Callable[[float], None] = time.sleep
+) -> T:
     """Run an operation: send what it yields, hand it what came back, return its result.
 
     Raises:
@@ -210,6 +239,10 @@ def drive(operation: Operation[T], send: Callable[[Request], Response]) -> T:
     try:
         request = next(operation)
         while True:
+            if isinstance(request, Wait):
+                sleep(request.seconds)
+                request = next(operation)
+                continue
             response = send(request)
             try:
                 request = operation.send(response)

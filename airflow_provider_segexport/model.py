@@ -43,6 +43,7 @@ class Reason(StrEnum):
     JOB_FAILED = "job_failed"
     NO_VERDICT = "no_verdict"
     DUPLICATE = "duplicate"
+    LEFT_AUDIENCE = "left_audience"
     STOPPED = "stopped"
 
 
@@ -50,6 +51,8 @@ class JobState(StrEnum):
     """What a vendor says of an import job, in our words: a closed set that may cross the triggerer."""
 
     RUNNING = "running"
+    ACCEPTED = "accepted"
+    """Finished, and the vendor's counters say that every row was taken: there is nothing to collect."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -95,8 +98,24 @@ class Response:
         return found
 
 
-Operation = Generator[Request, Response, T]
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What an operation yields to let some seconds pass; it is sent nothing back."""
+
+    seconds: float
+
+
+Operation = Generator[Request | Wait, Response, T]
 """One thing a vendor does, in one or several calls: yields requests, is sent responses, returns its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person in an audience, as the vendor tells it. `active` is false for who is there and gets no mail."""
+
+    email: str
+    contact_id: str = ""
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +218,14 @@ class Settled:
     Attributes:
         again: entries that the vendor asks to send once more.
         contact_ids: the vendor's id of a contact by its index in the batch, where the reply tells it.
+        unnamed: rows that the vendor only counts as not taken, without saying which: found by reading back.
         stop: why no further batch may be sent; empty as a rule.
     """
 
     refused: tuple[Refusal, ...] = ()
     again: tuple[int, ...] = ()
     contact_ids: Mapping[int, str] = field(default_factory=dict)
+    unnamed: int = 0
     stop: str = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from airflow_provider_segexport.contract import ColumnType, FieldType, Matched
+from airflow_provider_segexport.contract import ColumnType, Kind, Matched
 from airflow_provider_segexport.ports.places import Place
 
 
@@ -62,7 +62,7 @@ class Carried:
     column: str
     type: ColumnType
     label: str
-    wants: FieldType = "text"
+    wants: Kind = "text"
     max_chars: int | None = None
     omit_misfit: bool = False
 

@@ -72,7 +72,7 @@ class SegmentExportHook(HttpHook):
         session: requests.Session = super().get_conn(headers, extra_options)
         return session
 
-    def _set_base_url(self, connection: Any) -> None:  # noqa: ARG002 - the settings have read it
+    def _set_base_url(self, connection: Any) -> None:
         self.base_url = self.settings.access.api
         self._base_url_initialized = True
 

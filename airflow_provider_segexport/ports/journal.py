@@ -40,6 +40,7 @@ class Entry:
         ticket: the vendor's job, once submitted.
         accepted, refused: rows with a verdict.
         again: indexes of rows that the vendor asks to send once more.
+        unnamed: rows counted as not taken, and not named yet.
         part: a file of row verdicts stands in `settled/`.
     """
 
@@ -50,6 +51,7 @@ class Entry:
     accepted: int = 0
     refused: int = 0
     again: tuple[int, ...] = ()
+    unnamed: int = 0
     part: bool = False
 
 

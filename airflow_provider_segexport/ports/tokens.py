@@ -105,9 +105,9 @@ class Bearer(AuthBase):
     def _renew(self, old: Token | None) -> Token:
         with self._store.lock():
             stored = self._load()
-            if stored is not None and (old is None or stored.access != old.access):
-                if stored.expires_at > self._clock() + EARLY_S:
-                    return stored  # another has renewed it meanwhile
+            another = stored is not None and (old is None or stored.access != old.access)
+            if stored is not None and another and stored.expires_at > self._clock() + EARLY_S:
+                return stored  # another has renewed it meanwhile
             new = self._refresh(stored.refresh if stored else self._first)
             self._told(new.access)
             self._told(new.refresh)

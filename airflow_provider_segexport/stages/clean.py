@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from airflow_provider_segexport import address
-from airflow_provider_segexport.contract import ColumnType, FieldType
+from airflow_provider_segexport.contract import ColumnType, Kind
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
@@ -20,6 +20,12 @@ from airflow_provider_segexport.segment import Carried, Cleaned, Matching, Segme
 CONTROL = r"[\x00-\x1f\x7f]"
 JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 SLOW_CHUNK = 20_000
+
+DATE_PARTS: Mapping[Kind, str] = {"date": "", "month": "%-m", "day": "%-d"}
+"""How a part of a date is written; empty: as the vendor writes dates."""
+
+EITHER_WAY = frozenset({"country_code", "country_name"})
+"""A text that is not the one is the other: neither is a misfit."""
 
 Warnings = dict[str, dict[str, int]]
 
@@ -160,7 +166,7 @@ def _too_long(one: Carried, *, dirty: bool, date_format: str) -> str:
 
 def _misfit(one: Carried, *, date_format: str) -> str:
     """Something is there, and the vendor's field cannot hold it."""
-    if one.type == one.wants == "text":
+    if one.type == one.wants == "text" or one.wants in EITHER_WAY:
         return "false"
     there = _text(quoted("raw_" + one.name), dirty=True) if one.type == "text" else quoted("raw_" + one.name)
     return f"({there} is not null and {value(one, dirty=True, date_format=date_format)} is null)"
@@ -187,8 +193,10 @@ def value(one: Carried, *, dirty: bool, date_format: str) -> str:
     raw = quoted("raw_" + one.name)
     if one.type == "text":
         return _from_text(_text(raw, dirty=dirty), one.wants, date_format)
-    if one.wants == "date":
-        return f"strftime({raw}::date, {literal(date_format)})"
+    if one.wants in DATE_PARTS:
+        return f"strftime({raw}::date, {literal(DATE_PARTS[one.wants] or date_format)})"
+    if one.wants == "phone":
+        return _phone(f"{raw}::varchar")
     written: Mapping[ColumnType, str] = {
         "integer": f"{raw}::varchar",
         "decimal": f"case when isfinite({raw}::double) then {_plain_number(f'{raw}::varchar')} end",
@@ -199,17 +207,26 @@ def value(one: Carried, *, dirty: bool, date_format: str) -> str:
     return written[one.type]
 
 
-def _from_text(text: str, wants: FieldType, date_format: str) -> str:
-    match wants:
-        case "text":
-            return text
-        case "boolean":
-            return f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end"
-        case "date":
-            return f"strftime(try_strptime({text}, '%Y-%m-%d')::date, {literal(date_format)})"
-        case "number":
-            number = f"case when isfinite(try_cast({text} as double)) then {_plain_number(text)} end"
-            return f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end"
+def _from_text(text: str, wants: Kind, date_format: str) -> str:
+    if wants in DATE_PARTS:
+        return f"strftime(try_strptime({text}, '%Y-%m-%d')::date, {literal(DATE_PARTS[wants] or date_format)})"
+    number = f"case when isfinite(try_cast({text} as double)) then {_plain_number(text)} end"
+    forms: Mapping[Kind, str] = {
+        "text": text,
+        "boolean": f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end",
+        "gender": f"case when lower({text}) in ('m', 'f', 'male', 'female') then lower({text})[1] end",
+        "country_code": f"case when regexp_full_match({text}, '[A-Za-z]{{2}}') then upper({text}) end",
+        "country_name": f"case when not regexp_full_match({text}, '[A-Za-z]{{2}}') then {text} end",
+        "phone": _phone(text),
+        "number": f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end",
+    }
+    return forms[wants]
+
+
+def _phone(text: str) -> str:
+    """E.164; the signs that people write between digits are taken out, and nothing is guessed."""
+    digits = f"regexp_replace({text}, '[ ()./-]', '', 'g')"
+    return f"case when regexp_full_match({digits}, '\\+[1-9][0-9]{{6,14}}') then {digits} end"
 
 
 def _plain_number(text: str) -> str:

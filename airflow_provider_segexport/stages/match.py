@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_segexport.contract import (
@@ -12,6 +12,7 @@ from airflow_provider_segexport.contract import (
     CustomField,
     FieldRule,
     FieldType,
+    Kind,
     Matched,
     Vendor,
 )
@@ -26,11 +27,17 @@ TAKES: Mapping[str, tuple[ColumnType, ...]] = {
     "birthdate": ("date", "timestamp", "text"),
 }
 
-FEEDS: Mapping[FieldType, tuple[ColumnType, ...]] = {
+FEEDS: Mapping[Kind, tuple[ColumnType, ...]] = {
     "text": ("text", "integer", "decimal", "boolean", "date", "timestamp"),
     "number": ("integer", "decimal", "text"),
     "boolean": ("boolean", "text"),
     "date": ("date", "timestamp", "text"),
+    "gender": ("text",),
+    "country_code": ("text",),
+    "country_name": ("text",),
+    "phone": ("text", "integer"),
+    "month": ("date", "timestamp", "text"),
+    "day": ("date", "timestamp", "text"),
 }
 
 HOLDS: Mapping[ColumnType, FieldType] = {
@@ -69,8 +76,8 @@ def _keys(vendor: Vendor, asked: Asked) -> set[str]:
     """The vendor's names of the neutral fields; one that two of them feed is a mistake, unless they are joined."""
     keys: dict[str, list[FieldRule]] = {}
     for neutral in asked.fields:
-        rule = vendor.rule(neutral)
-        keys.setdefault(rule.key.lower(), []).append(rule)
+        for rule in vendor.rules(neutral):
+            keys.setdefault(rule.key.lower(), []).append(rule)
     for rules in keys.values():
         if len(rules) > 1 and not all(rule.joined for rule in rules):
             fields = " and ".join(rule.field for rule in rules)
@@ -102,11 +109,12 @@ def missing(
     vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFiles, target: Target
 ) -> dict[str, FieldType]:
     """Custom fields that this export needs and the audience lacks, with the type to make them of."""
+    if vendor.free_fields:
+        return {}
     needed: dict[str, FieldType] = {}
-    for neutral in matched.fields:
-        rule = vendor.rule(neutral)
+    for rule in _rules(vendor, matched):
         if rule.custom:
-            kind = files.columns[asked.fields[neutral]]
+            kind = files.columns[asked.fields[rule.field]]
             needed[rule.key] = "date" if kind in {"date", "timestamp"} else "text"
     needed |= {custom.name: HOLDS[custom.type] for custom in matched.custom}
     return {name: kind for name, kind in needed.items() if name.lower() not in target.fields}
@@ -116,24 +124,31 @@ def settle_on(vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFile
     """Every column that travels, with what the vendor's field holds."""
     carried = []
     fed: dict[str, str] = {}
-    for neutral in matched.fields:
-        rule = vendor.rule(neutral)
-        column = asked.fields[neutral]
-        if neutral == "email":
+    for rule in _rules(vendor, matched):
+        column = asked.fields[rule.field]
+        if rule.field == "email":
             continue
-        wants: FieldType = "date" if neutral == "birthdate" else "text"
+        wants: Kind = rule.wants
         if rule.custom:
             wants = target.fields[rule.key.lower()].type
             _feed(fed, target, rule.key)
         kind = fits(column, files.columns[column], wants, rule.key)
-        carried.append(Carried(neutral, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit))
+        carried.append(Carried(rule.name, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit))
     for one in matched.custom:
         column = asked.custom[one.name]
-        wants = target.fields[one.name.lower()].type
-        _feed(fed, target, one.name)
+        wants = HOLDS[one.type]
+        if not vendor.free_fields:
+            wants = target.fields[one.name.lower()].type
+            _feed(fed, target, one.name)
         kind = fits(column, one.type, wants, one.name)
         carried.append(Carried(one.column, column, kind, one.name, wants, vendor.max_custom_chars))
     return Matching(asked.fields["email"], tuple(carried), matched, vendor.date_format)
+
+
+def _rules(vendor: Vendor, matched: Matched) -> Iterator[FieldRule]:
+    """The rules of the fields that travel."""
+    for neutral in matched.fields:
+        yield from vendor.rules(neutral)
 
 
 def _feed(fed: dict[str, str], target: Target, name: str) -> None:
@@ -146,7 +161,7 @@ def _feed(fed: dict[str, str], target: Target, name: str) -> None:
     fed[key] = name
 
 
-def fits(column: str, kind: ColumnType | None, wants: FieldType, label: str) -> ColumnType:
+def fits(column: str, kind: ColumnType | None, wants: Kind, label: str) -> ColumnType:
     """The column's type, if the vendor's field can be fed from it."""
     if kind is None or kind not in FEEDS[wants]:
         raise BadMatching(f"Column {column!r} is {kind}, and the vendor's field {label!r} holds a {wants}.")

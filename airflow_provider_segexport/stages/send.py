@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
-from airflow_provider_segexport.model import Batch, JobState, Reply, Ticket
+from airflow_provider_segexport.model import Batch, JobState, Reply, Settled, Ticket
 
 Answer = Reply | BatchRefused
 
@@ -181,7 +181,9 @@ def _land(flight: Flight, calls: Calls) -> None:
     states = calls.poll(list(flight.tickets))
     ended = [ticket for ticket, state in states.items() if state is not JobState.RUNNING]
     for ticket in ended:
-        _tell(flight, calls, flight.tickets[ticket], calls.collect(flight.tickets[ticket], ticket))
+        batch = flight.tickets[ticket]
+        clean = states[ticket] is JobState.ACCEPTED
+        _tell(flight, calls, batch, Settled() if clean else calls.collect(batch, ticket))
         del flight.tickets[ticket]
     if ended:
         flight.slots_full = None

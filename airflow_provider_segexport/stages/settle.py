@@ -62,6 +62,7 @@ class Bookkeeper:
             accepted=accepted,
             refused=len(settled.refused),
             again=settled.again,
+            unnamed=settled.unnamed,
             part=part,
         )
         self.folder.journal.write([entry])

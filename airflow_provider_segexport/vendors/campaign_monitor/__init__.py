@@ -14,7 +14,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.account import (
     refresh,
     stale,
 )
-from airflow_provider_segexport.vendors.campaign_monitor.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.campaign_monitor.contacts import collect, item, members, poll, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
 from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
 
@@ -36,6 +36,7 @@ VENDOR = Vendor(
     upsert=upsert,
     poll=poll,
     collect=collect,
+    members=members,
     audience_link=audience_link,
     form=Form(
         key_label="API key",

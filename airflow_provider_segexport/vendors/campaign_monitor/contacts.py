@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_segexport.contract import (
     Matched,
+    Tell,
 )
 from airflow_provider_segexport.errors import (
     BatchRefused,
@@ -15,6 +16,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
+    Member,
     Operation,
     Reason,
     Refusal,
@@ -24,8 +26,9 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, refuse
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, read, refuse
 from airflow_provider_segexport.vendors.replies import (
+    get,
     index_by_email,
     send_items,
 )
@@ -110,3 +113,13 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     """There are no jobs here."""
     raise ReplyNotUnderstood(f"Campaign Monitor has no job {ticket} for batch {batch.name} at {target.api}.")
     yield  # a generator, as every operation is
+
+
+def members(target: Target, tell: Tell) -> Operation[None]:
+    """Who is active in the list, 1000 a page. Pages are counted by offset: nothing may be removed meanwhile."""
+    page, pages = 1, 1
+    while page <= pages:
+        url = f"{target.api}/lists/{target.audience}/active.json"
+        found = read((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
+        tell([Member(str(one["EmailAddress"]).lower()) for one in found["Results"]])
+        page, pages = page + 1, int(found["NumberOfPages"])

@@ -14,6 +14,7 @@ from airflow_provider_segexport.model import Operation, Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
 from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refusal, refuse
 from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
+from airflow_provider_segexport.vendors.dotdigital.members import members
 from airflow_provider_segexport.vendors.replies import get, send_json
 
 API = "https://r1-api.dotdigital.com"
@@ -137,6 +138,7 @@ VENDOR = Vendor(
     upsert=upsert,
     poll=poll,
     collect=collect,
+    members=members,
     audience_link=audience_link,
     form=Form(
         login_label="API user",
