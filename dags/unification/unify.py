@@ -93,7 +93,7 @@ def unify(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def to_table(profiles: pd.DataFrame) -> pa.Table:
     """Profiles with the column types that are promised, and nothing of pandas in the file."""
     table = pa.Table.from_pandas(profiles, preserve_index=False)
-    return table.cast(PROFILE).replace_schema_metadata(None)
+    return table.cast(PROFILE)
 
 
 def identities(rows: pd.DataFrame) -> pd.Series[Any]:
