@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class ManualClock:
         self._now += seconds
 
 
+@lru_cache(maxsize=4096)  # people of one import share their moments
 def iso(moment: float) -> str:
     """Write a moment as `2026-01-01T00:00:00.000Z`."""
     stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
