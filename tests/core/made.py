@@ -1,0 +1,134 @@
+"""What core tests are made of: Parquet files, a small vendor without a wire, and the way from files to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.contract import FieldRule, Limits, Matched, Vendor
+from airflow_provider_segexport.model import Batch, Target, VendorField, batch_name
+from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.segment import Asked, Cleaned, Matching, SegmentFiles
+from airflow_provider_segexport.shape import Column, Joined, Object
+from airflow_provider_segexport.stages import clean, match, read
+from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.replies import busy_or_down
+
+
+def nothing(*_: object) -> Iterator[object]:
+    """An operation that core tests do not run."""
+    raise NotImplementedError
+    yield
+
+
+def item(matched: Matched, target: Target) -> Object:
+    members = {"email": Column("email")}
+    names = tuple(name for name in ("first_name", "last_name") if name in matched.fields)
+    if names:
+        members["name"] = Joined(names)
+    members |= {name: Column(name) for name in ("gender", "phone", "birthdate") if name in matched.fields}
+    for one in matched.custom:
+        found = target.fields[one.name.lower()]
+        form = found.type if found.type in {"number", "boolean"} else "text"
+        members[found.key] = Column(one.column, form)
+    return Object(members)
+
+
+PLAIN = replace(
+    next(iter(VENDORS.values())),  # what core tests do not look at
+    name="plain",
+    title="Plainmail",
+    audience_word="list",
+    api="https://plain.test",
+    limits=Limits(batch_rows=3, batch_bytes=10_000, connections=2, jobs=0, timeout_s=5),
+    fields=(
+        FieldRule("email", "email"),
+        FieldRule("first_name", "name", joined=True, max_chars=20),
+        FieldRule("last_name", "name", joined=True, max_chars=20),
+        FieldRule("full_name", "name"),
+        FieldRule("gender", "gender", max_chars=10),
+        FieldRule("phone", "phone", max_chars=15, omit_misfit=True),
+        FieldRule("birthdate", "birthdate", omit_misfit=True),
+        FieldRule("postcode", "postcode", custom=True),
+    ),
+    max_custom_chars=30,
+    custom_name=r"[A-Za-z ]{1,20}",
+    custom_name_hint="1 to 20 letters",
+    check=nothing,
+    create_field=nothing,
+    item=item,
+    upsert=nothing,
+    poll=nothing,
+    collect=nothing,
+    audience_link=lambda target: f"https://plain.test/{target.audience}",
+    refusal=lambda response, now: busy_or_down(response, None, now),
+)
+
+TARGET = Target(
+    api="https://plain.test",
+    account="7",
+    account_name="Shop",
+    audience="42",
+    audience_name="Customers",
+    fields={
+        "note": VendorField("note"),
+        "points": VendorField("points", "number"),
+        "vip": VendorField("vip", "boolean"),
+        "since": VendorField("since", "date"),
+        "postcode": VendorField("postcode"),
+        "post code": VendorField("postcode"),
+    },
+)
+
+
+def limited(**limits: object) -> Vendor:
+    return replace(PLAIN, limits=replace(PLAIN.limits, **limits))
+
+
+def written(path: Path, columns: Mapping[str, object] | pa.Table, **options: object) -> Path:
+    """A Parquet file of columns; where it lies is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
+    pq.write_table(table, path, **options)
+    return path
+
+
+def inspected(*paths: Path | str, wanted: Sequence[str] = ("email",)) -> SegmentFiles:
+    return read.inspect(read.find([str(path) for path in paths], local), wanted)
+
+
+def matching_of(files: SegmentFiles, asked: Asked, vendor: Vendor = PLAIN, target: Target = TARGET) -> Matching:
+    return match.settle_on(vendor, asked, match.types(vendor, asked, files), files, target)
+
+
+@contextmanager
+def cleaned(*paths: Path, fields: Mapping[str, str] | None = None, **custom: str) -> Iterator[tuple[Engine, Cleaned]]:
+    """An engine that holds `clean` and `aside` of files, and what cleaning told."""
+    asked = Asked({"email": "email", **(fields or {})}, custom)
+    files = inspected(*paths, wanted=match.names(PLAIN, asked))
+    with engine() as sql:
+        yield sql, clean.clean(sql, files, matching_of(files, asked))
+
+
+def outcomes(sql: Engine) -> dict[int, tuple[str, str, str]]:
+    """Outcome, reason and field of every row that was set aside."""
+    return {row: (outcome, reason, field) for row, outcome, reason, field in sql.rows("select * from aside")}
+
+
+def values(sql: Engine, column: str) -> list[object]:
+    """One column of the clean rows, in order."""
+    return [value for (value,) in sql.rows(f'select "{column}" from clean')]
+
+
+def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:
+    """A batch of made-up people, numbered from `start`."""
+    numbers = list(range(start, start + rows))
+    items = [f'{{"email":"p{number}@example.com"}}' for number in numbers]
+    emails = [f"p{number}@example.com" for number in numbers]
+    return Batch(batch_name(items, generation), numbers, emails, items, generation)

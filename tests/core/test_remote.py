@@ -1,0 +1,115 @@
+"""Segments, run folders and ledgers in object storage, which neither appends nor renames."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import PLAIN, TARGET, batch_of, matching_of
+from upath import UPath
+
+from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.model import Reason, Refusal, Settled
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.journal import Entry, Journal, State
+from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.segment import Asked
+from airflow_provider_segexport.stages import clean, commit, encode, plan, read, settle
+
+
+@pytest.fixture
+def store(request):
+    """An empty bucket of the test's own."""
+    place = UPath(f"memory://{request.node.name.replace('[', '-').replace(']', '')}")
+    place.mkdir(parents=True, exist_ok=True)
+    yield place
+    place.fs.store.clear()
+
+
+def put(place, emails):
+    with place.open("wb") as file:
+        pq.write_table(pa.table({"email": emails}), file)
+
+
+def ledger_rows(*emails):
+    content = {"email": emails, "hash": [1] * len(emails), "contact_id": ["9"] * len(emails)}
+    content |= {"as_of": [0] * len(emails), "run": ["r"] * len(emails)}
+    return pa.table(content).cast(SCHEMA).to_batches()
+
+
+def test_a_segment_is_found_in_object_storage(store):
+    """A folder, a glob and a path in object storage are read as local ones are."""
+    for name in ("b.parquet", "a.parquet", "_SUCCESS"):
+        put(store / "day" / name, ["a@example.com"])
+    for text in (f"{store}/day", f"{store}/*/*.parquet", f"{store}/day/*"):
+        assert [name.rpartition("/")[2] for _, name in read.find(text, UPath)] == ["a.parquet", "b.parquet"]
+    with pytest.raises(BadSegment, match="does not exist"):
+        read.find(f"{store}/night", UPath)
+
+
+def test_a_plan_is_made_and_read_in_object_storage(store):
+    """From Parquet to batches without a local file."""
+    put(store / "s.parquet", ["a@example.com", "nobody", "b@example.com"])
+    files = read.inspect(read.find(f"{store}/s.parquet", UPath), ["email"])
+    asked = Asked({"email": "email"})
+    folder = RunFolder.open(store / "runs")
+    with engine() as sql:
+        told = clean.clean(sql, files, matching_of(files, asked))
+        item = encode.expression(PLAIN.item(matching_of(files, asked).matched, TARGET))
+        planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
+    folder.freeze(planned, {"mode": "full"})
+    again = RunFolder.open(store / "runs")
+    assert again.plan() == (planned, {"mode": "full"})
+    (batch,) = settle.remaining(again, planned.batches)
+    assert batch.items == ['{"email":"a@example.com"}', '{"email":"b@example.com"}']
+
+
+def test_a_journal_in_object_storage_is_many_objects(store):
+    """Each write is an object; another process reads them in order and goes on after them."""
+    one = Journal(store)
+    one.write([Entry("a", State.SENDING, 2), Entry("b", State.SENDING, 1)])
+    one.write([Entry("a", State.SETTLED, 2, accepted=2)])
+    two = Journal(store)
+    two.write([Entry("b", State.SUBMITTED, 1, ticket="7")])
+    states = {name: entry.state for name, entry in Journal(store).states().items()}
+    assert states == {"a": State.SETTLED, "b": State.SUBMITTED}
+    assert len(list(store.iterdir())) == 3
+
+
+def test_a_machine_whose_clock_is_behind_does_not_turn_back_a_journal(store):
+    """Objects are numbered by what is there, not by a clock."""
+    ahead, behind = Journal(store, clock=lambda: 2_000.0), Journal(store, clock=lambda: 1_000.0)
+    ahead.write([Entry("a", State.SENDING, 1)])
+    behind.write([Entry("a", State.SETTLED, 1, accepted=1)])
+    assert Journal(store).states()["a"].state is State.SETTLED
+
+
+def test_a_ledger_in_object_storage(store):
+    """Versions are written whole; who finds the next number taken has lost."""
+    ledger = Ledger.of(store, "plain", TARGET)
+    assert [ledger.commit(ledger_rows("a@example.com"), 0), ledger.commit(ledger_rows("b@example.com"), 1)] == [1, 2]
+    with pytest.raises(TryAgain):
+        ledger.commit(ledger_rows("c@example.com"), 1)
+    assert [ledger.version(), ledger.members()] == [2, 1]
+    assert sorted(one.name for one in ledger.place.iterdir()) == ["00000001.parquet", "00000002.parquet"]
+
+
+def test_verdicts_are_committed_in_object_storage(store):
+    """What was refused stays out of the ledger, and contact ids come into it."""
+    folder = RunFolder.open(store / "runs")
+    put(store / "s.parquet", ["p0@example.com", "p1@example.com"])
+    files = read.inspect(read.find(f"{store}/s.parquet", UPath), ["email"])
+    matching = matching_of(files, Asked({"email": "email"}))
+    with engine() as sql:
+        told = clean.clean(sql, files, matching)
+        item = encode.expression(PLAIN.item(matching.matched, TARGET))
+        planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
+        (batch,) = settle.remaining(folder, planned.batches)
+        assert batch == batch_of(2)
+        refusal = Refusal(1, Reason.UNSUBSCRIBED, "206", "Is Unsubscribed")
+        settle.Bookkeeper(folder).answered(batch, Settled(refused=(refusal,), contact_ids={0: "77"}))
+        ledger = Ledger.of(store, "plain", TARGET)
+        commit.commit(sql, ledger, folder, planned.batches, commit.Origin("2026-01-01T00:00:00Z", "r"))
+        rows = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(1)])}")
+    assert rows == [("p0@example.com", "77", "r")]
