@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
+from simulator.constant_contact_client import ConstantContact
 from simulator.specifications import SPECS, check_exchange
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
@@ -106,3 +107,8 @@ def cm(sim):
 def dd(sim):
     check = check_exchange if SPECS.is_dir() else None
     return Dotdigital(sim.describe()["vendors"]["dotdigital"], sim.clock, check)
+
+
+@pytest.fixture
+def cc(sim):
+    return ConstantContact(sim)

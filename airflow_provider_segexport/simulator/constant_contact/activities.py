@@ -121,13 +121,14 @@ class ActivityDesk:
             "updated_at": iso(updated),
             "percent_done": self._percent(activity, state, now),
             "activity_errors": activity.errors,
-            "status": activity.status,
             "_links": {"self": {"href": f"/v3/activities/{job.id}"}},
         }
         if state != "initialized":
             shown["started_at"] = iso(job.begun + self._account.settings.start_seconds)
         if job.ended is not None:
             shown["completed_at"] = iso(job.ended)
+        if activity.status:
+            shown["status"] = activity.status
         if activity.file_name:
             shown["source_file_name"] = activity.file_name
         if activity.results and state == self._account.jobs.done:

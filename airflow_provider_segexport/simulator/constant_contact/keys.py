@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Json = dict[str, object]
 
 _DAY = 86_400.0
-_AUDIENCE = "https://api.cc.email/v3"  # django-ctct models.py, read 2026-08
+_AUDIENCE = "https://api.cc.email/v3"  # this and the issuer: django-ctct models.py, read 2026-08
+_ISSUER = "https://identity.constantcontact.com/oauth2/aus1lm3ry9mF7x2Ja0h8"
 _SIGNATURE_DIGITS = 512  # a token has 1,000 to 1,200 characters: auth_overview.html, read 2026-08
 
 
@@ -141,11 +142,14 @@ class Tokens:
         body: Json = {
             "ver": 1,
             "jti": f"AT.{ids.hex(43)}",
+            "iss": _ISSUER,
             "aud": _AUDIENCE,
             "iat": int(now),
             "exp": int(now) + self.account.settings.access_seconds,
             "cid": key.client_id,
             "scp": list(scopes),
+            "uid": ids.hex(20),
+            "platform_user_id": ids.guid(),
             "sub": "owner@example.com",
         }
         signature = base64.urlsafe_b64encode(bytes.fromhex(ids.hex(_SIGNATURE_DIGITS)))

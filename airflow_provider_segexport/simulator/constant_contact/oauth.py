@@ -83,7 +83,6 @@ class AuthorizationServer:
         settings = self._tokens.account.settings
         given = {**call.query, **call.form()}
         key = self._key(given.get("client_id"))
-        self._check_rate(key, call.now)
         ids = self._tokens.account.ids
         letters = "".join(_LETTERS[ids.number(0, len(_LETTERS) - 1)] for _ in range(8))
         made = Device(key, self._scopes(given.get("scope")), letters, call.now + settings.device_seconds)
