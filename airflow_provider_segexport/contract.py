@@ -158,7 +158,7 @@ class Form:
     fields: tuple[FormField, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Token:
     """An OAuth2 access token; `expires_at` in epoch seconds. `refresh` is what the vendor wants to see next time."""
 
@@ -167,17 +167,25 @@ class Token:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SignIn:
+    """What a vendor asks for to renew an access token."""
+
+    refresh: str
+    client_id: str = ""
+    client_secret: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class OAuth:
     """How a vendor renews access tokens.
 
     Attributes:
-        refresh: the call that turns a refresh token into a new pair; arguments are the access, the refresh token and
-            the time now.
+        refresh: the call that turns a refresh token into a new pair; the last argument is the time now.
         stale: whether a 401 says that the access token is old, and not that the credentials are bad.
     """
 
-    refresh: Callable[[Access, str, float], Operation[Token]]
+    refresh: Callable[[Access, SignIn, float], Operation[Token]]
     stale: Callable[[Response], bool]
 
 

@@ -10,9 +10,26 @@ if TYPE_CHECKING:
 
 HOOKS = {
     "campaign_monitor": "airflow_provider_segexport.hooks.campaign_monitor.CampaignMonitorHook",
+    "constant_contact": "airflow_provider_segexport.hooks.constant_contact.ConstantContactHook",
     "dotdigital": "airflow_provider_segexport.hooks.dotdigital.DotdigitalHook",
 }
 """Hook class by connection type."""
+
+
+def hook_for(conn_id: str) -> SegmentExportHook:
+    """The hook that a connection's type asks for."""
+    from airflow_provider_segexport.errors import BadConnection  # noqa: PLC0415 - metadata needs only the names above
+    from airflow_provider_segexport.hooks.base import read_connection  # noqa: PLC0415
+
+    connection = read_connection(conn_id)
+    if connection.conn_type not in HOOKS:
+        raise BadConnection(
+            f"Connection {conn_id!r} is of type {connection.conn_type!r}, and an export needs one of: "
+            f"{', '.join(HOOKS)}."
+        )
+    hook = hook_class(connection.conn_type)(conn_id)
+    hook.connection = connection
+    return hook
 
 
 def hook_class(conn_type: str) -> type[SegmentExportHook]:

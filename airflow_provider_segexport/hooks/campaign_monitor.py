@@ -6,6 +6,7 @@ from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
+from airflow_provider_segexport.contract import SignIn
 from airflow_provider_segexport.errors import BadConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import campaign_monitor
@@ -26,7 +27,7 @@ class CampaignMonitorHook(SegmentExportHook):
             self.mask_basic(connection.password, "x")
             return HTTPBasicAuth(connection.password, "x")
         if extra.get("refresh_token"):
-            return self.bearer(str(extra["refresh_token"]))
+            return self.bearer(SignIn(str(extra["refresh_token"])))
         raise BadConnection(
             f"Connection {self.conn_id!r} holds neither an API key (Password) nor an OAuth refresh token."
         )

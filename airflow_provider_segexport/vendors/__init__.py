@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.vendors import campaign_monitor, dotdigital
+from airflow_provider_segexport.vendors import campaign_monitor, constant_contact, dotdigital
 
 VENDORS: dict[str, Vendor] = {
     vendor.name: vendor
     for vendor in (
         campaign_monitor.VENDOR,
+        constant_contact.VENDOR,
         dotdigital.VENDOR,
     )
 }

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from airflow_provider_segexport.contract import (
     Access,
     FieldType,
+    SignIn,
     Token,
 )
 from airflow_provider_segexport.errors import (
@@ -93,9 +94,9 @@ def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
     read(response, 200, 201)
 
 
-def refresh(access: Access, token: str, now: float) -> Operation[Token]:
+def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
     """Renew a sign-in. The vendor takes no client id here, and may answer an error with status 200."""
-    form = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
+    form = urlencode({"grant_type": "refresh_token", "refresh_token": sign_in.refresh}).encode()
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
     response = yield Request("POST", f"{access.api}/oauth/token", headers=headers, body=form, signed=False)
     told = response.mapping()
@@ -105,7 +106,7 @@ def refresh(access: Access, token: str, now: float) -> Operation[Token]:
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Sign in again and put the new refresh token into the Airflow connection."
         )
-    return Token(told["access_token"], told.get("refresh_token") or token, now + float(told["expires_in"]))
+    return Token(told["access_token"], told.get("refresh_token") or sign_in.refresh, now + float(told["expires_in"]))
 
 
 def stale(response: Response) -> bool:

@@ -1,0 +1,32 @@
+"""Constant Contact's hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_segexport.contract import SignIn
+from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.vendors import constant_contact
+
+
+class ConstantContactHook(SegmentExportHook):
+    """Calls Constant Contact (https://developer.constantcontact.com) with an OAuth2 sign-in that renews itself."""
+
+    vendor = constant_contact.VENDOR
+    conn_type = "constant_contact"
+    conn_name_attr = "conn_id"
+    default_conn_name = "constant_contact_default"
+    hook_name = "Constant Contact"
+
+    def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
+        """A bearer token. Client id is the login, client secret the password; a public client has no secret."""
+        if not connection.login:
+            raise BadConnection(f"Connection {self.conn_id!r} lacks the client id (Login).")
+        if not extra.get("refresh_token"):
+            raise BadConnection(
+                f"Connection {self.conn_id!r} holds no refresh token yet. Run `airflow segexport sign-in {self.conn_id}`."
+            )
+        if connection.password:
+            self.mask_basic(connection.login, connection.password)
+        return self.bearer(SignIn(str(extra["refresh_token"]), connection.login, connection.password or ""))

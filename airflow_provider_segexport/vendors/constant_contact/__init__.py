@@ -1,0 +1,70 @@
+"""Constant Contact, API v3: `batch -> import activity -> counters`.
+
+An audience is a list. Facts from the published specification (3.0.178) and the vendor's guides, read 2026-08.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import Form, FormField, Limits, OAuth, Vendor
+from airflow_provider_segexport.model import Rate
+from airflow_provider_segexport.vendors.constant_contact.account import (
+    API,
+    AUTHORIZATION,
+    OAUTH,
+    audience_link,
+    check,
+    create_field,
+    refresh,
+    stale,
+)
+from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
+from airflow_provider_segexport.vendors.constant_contact.members import members
+from airflow_provider_segexport.vendors.constant_contact.replies import refusal
+
+VENDOR = Vendor(
+    name="constant_contact",
+    title="Constant Contact",
+    audience_word="list",
+    api=API,
+    # 40,000 rows and 4 MB an import, of which the excess is dropped without a word: stay below both. 1,000 queued
+    # activities an account; 4 calls a second and 10,000 a day a key, shared by all that uses it.
+    limits=Limits(
+        batch_rows=39_999,
+        batch_bytes=3_990_000,
+        connections=4,
+        jobs=100,
+        timeout_s=120,
+        rates=(Rate(4, 1), Rate(10_000, 86_400)),
+    ),
+    fields=RULES,
+    max_custom_chars=LINE,
+    custom_name=r"[^\"<>]{1,50}",
+    custom_name_hint="1 to 50 characters without quotes and angle brackets",
+    check=check,
+    create_field=create_field,
+    item=item,
+    upsert=upsert,
+    poll=poll,
+    collect=collect,
+    members=members,
+    audience_link=audience_link,
+    refusal=refusal,
+    readds_leavers=True,
+    form=Form(
+        key_label="Client secret",
+        login_label="Client id (API key)",
+        placeholders={"host": API, "login": "from the developer portal", "password": "empty for a PKCE application"},
+        audience_help="List id, from the list's address in the browser: 8-4-4-4-12 hexadecimal digits.",
+        fields=(
+            FormField(
+                "refresh_token",
+                "OAuth refresh token",
+                "Empty at first: `airflow segexport sign-in <connection id>` fills it in.",
+                secret=True,
+            ),
+            FormField("authorization_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
+        ),
+    ),
+    oauth=OAuth(refresh=refresh, stale=stale),
+)

@@ -1,0 +1,155 @@
+"""Constant Contact: sign-in, list and custom fields."""
+
+from __future__ import annotations
+
+import base64
+import re
+from urllib.parse import urlencode, urlsplit
+
+from airflow_provider_segexport.contract import Access, FieldType, SignIn, Token
+from airflow_provider_segexport.errors import AudienceUnknown, CredentialsRefused, PermissionMissing, TryAgain
+from airflow_provider_segexport.model import Operation, Request, Response, Target, VendorField
+from airflow_provider_segexport.vendors.constant_contact.replies import read
+from airflow_provider_segexport.vendors.replies import get, send_json
+
+API = "https://api.cc.email"
+AUTHORIZATION = "https://authz.constantcontact.com"
+VERSION = "/v3"
+OAUTH = "/oauth2/default/v1"
+SCOPES = "contact_data account_read offline_access"
+LIST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+
+TYPES: dict[str, FieldType] = {
+    "number": "number",
+    "currency": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "date",
+}
+
+
+def check(access: Access, audience: str | None) -> Operation[Target]:
+    """Prove the sign-in, its user's privilege and the list, and read the custom fields."""
+    api = access.api + VERSION
+    summary = yield get(f"{api}/account/summary")
+    # Needs the scope account_read, which an export does not: without it the account stays unnamed.
+    unnamed = summary.status == 403  # noqa: PLR2004
+    name = "" if unnamed else str(read(summary).get("organization_name", ""))
+    # List ids are unique over all accounts.
+    if audience is None:
+        return Target(api=api, account="all", account_name=name)
+    if not LIST_ID.fullmatch(audience):
+        raise AudienceUnknown(
+            "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
+            "in the browser."
+        )
+    privileges = read((yield get(f"{api}/account/user/privileges")))
+    if not any(one.get("privilege_name") == "contacts:write" for one in privileges):
+        raise PermissionMissing(
+            "The user who signed in at Constant Contact lacks the privilege contacts:write. Sign in with another "
+            "user, or have the account's owner grant it."
+        )
+    found = read((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active")))
+    if found.get("deleted_at"):
+        raise AudienceUnknown(f"The list {found.get('name', '')!r} was deleted at Constant Contact. Choose another.")
+    fields = yield from custom_fields(api)
+    return Target(
+        api=api,
+        account="all",
+        account_name=name,
+        audience=str(found["list_id"]),
+        audience_name=str(found["name"]),
+        members=found.get("membership_count"),
+        fields=fields,
+    )
+
+
+def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
+    """All custom fields of the account, by label and by name (the label with `_` for blanks)."""
+    known: dict[str, VendorField] = {}
+    path = f"{api}/contact_custom_fields?limit=100"
+    while path:
+        found = read((yield get(path)))
+        for one in found["custom_fields"]:
+            field = VendorField(str(one["name"]), TYPES.get(one["type"], "text"))
+            known[str(one["name"]).lower()] = known[str(one["label"]).lower()] = field
+        path = following(api, found)
+    return known
+
+
+def following(api: str, page: dict[str, object]) -> str:
+    """The next page's address; links are relative to the host (`/v3/...`). Empty on the last page."""
+    links = page.get("_links")
+    link = links.get("next") if isinstance(links, dict) else None
+    href = str(link.get("href", "")) if isinstance(link, dict) else ""
+    if not href or "://" in href:
+        return href if href.startswith(api) else ""
+    return api.removesuffix(VERSION) + href
+
+
+def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+    """Make a custom field; 409 says that the label is taken by now."""
+    types: dict[FieldType, str] = {"text": "string", "number": "number", "boolean": "boolean", "date": "date"}
+    response = yield send_json("POST", f"{target.api}/contact_custom_fields", {"label": name, "type": types[kind]})
+    if response.status != 409:  # noqa: PLR2004
+        read(response, 200, 201)
+
+
+def authorization(access: Access) -> str:
+    """Where tokens come from: the connection's own authorization URL, or the vendor's; a simulator has both in one."""
+    told = access.options.get("authorization_url")
+    if told:
+        return told.rstrip("/")
+    return (AUTHORIZATION if access.api_is_default else access.api) + OAUTH
+
+
+def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
+    """Turn a refresh token into a new pair. With a rotating key the old one is dead from here on."""
+    form = {"grant_type": "refresh_token", "refresh_token": sign_in.refresh}
+    response = yield token_request(access, sign_in, form)
+    return read_token(response, sign_in.refresh, now)
+
+
+def token_request(access: Access, sign_in: SignIn, form: dict[str, str]) -> Request:
+    """A call to the token endpoint: a confidential client signs with its secret, a public one says its id."""
+    headers = dict(FORM)
+    if sign_in.client_secret:
+        pair = base64.b64encode(f"{sign_in.client_id}:{sign_in.client_secret}".encode()).decode()
+        headers["authorization"] = f"Basic {pair}"
+    else:
+        form = {**form, "client_id": sign_in.client_id}
+    return Request(
+        "POST", f"{authorization(access)}/token", headers=headers, body=urlencode(form).encode(), signed=False
+    )
+
+
+def read_token(response: Response, old: str, now: float) -> Token:
+    """The new pair. `invalid_grant` is final: only a person can sign in again."""
+    told = response.mapping()
+    if "access_token" in told:
+        return Token(str(told["access_token"]), str(told.get("refresh_token") or old), now + float(told["expires_in"]))
+    error = str(told.get("error", response.status))
+    if error == "invalid_grant":
+        raise CredentialsRefused(
+            "Constant Contact no longer knows the refresh token: it was used elsewhere (a rotating token works once), "
+            "revoked, or unused for 180 days. Sign in again: `airflow segexport sign-in <connection id>`."
+        )
+    if error == "invalid_client":
+        raise CredentialsRefused(
+            "Constant Contact does not accept the client id and secret. Compare them with the application's page in "
+            "the developer portal."
+        )
+    raise TryAgain(f"Constant Contact's token endpoint answered {response.status} {error}.")
+
+
+def stale(response: Response) -> bool:
+    """An access token ends after 24 h; its 401 does not tell an old token from a bad one."""
+    return b"unauthorized" in response.body.lower()
+
+
+def audience_link(target: Target) -> str:
+    """The list's page."""
+    host = urlsplit(target.api).hostname
+    base = "https://app.constantcontact.com" if host == urlsplit(API).hostname else target.api
+    return f"{base}/pages/contacts/ui#contacts/{target.audience}"

@@ -1,0 +1,128 @@
+"""Constant Contact: contacts in by import activities, verdicts out of counters and line numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.contract import Matched
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
+from airflow_provider_segexport.model import (
+    Batch,
+    JobState,
+    Operation,
+    Reason,
+    Refusal,
+    Reply,
+    Settled,
+    Target,
+    Ticket,
+)
+from airflow_provider_segexport.shape import Column, Node, Object
+from airflow_provider_segexport.vendors.constant_contact.account import following
+from airflow_provider_segexport.vendors.constant_contact.fields import RULES
+from airflow_provider_segexport.vendors.constant_contact.replies import key_and_words, read, refuse
+from airflow_provider_segexport.vendors.replies import get, send_items
+
+STATES = {
+    "initialized": JobState.RUNNING,
+    "processing": JobState.RUNNING,
+    "completed": JobState.FINISHED,
+    "cancelled": JobState.FAILED,
+    "failed": JobState.FAILED,
+    "timed_out": JobState.FAILED,
+}
+
+# "Line 355: Invalid email" (php-sdk#145); the header counts as line 1, also for JSON.
+LINE = re.compile(r"Line (\d+):?\s*(.*)")
+FIRST_LINE = 2
+
+
+def item(matched: Matched, target: Target) -> Object:
+    """One row of `import_data`: flat, unlike the contact resource. `sign_up_form` is never used: it opts people in."""
+    members: dict[str, Node] = {}
+    for rule in RULES:
+        if rule.field not in matched.fields:
+            continue
+        if rule.custom:
+            members[f"cf:{target.fields[rule.key.lower()].key}"] = Column(rule.name)
+        else:
+            members[rule.key] = Column(rule.name, "number" if rule.wants in {"month", "day"} else "text")
+    for custom in matched.custom:
+        members[f"cf:{target.fields[custom.name.lower()].key}"] = Column(custom.column)
+    return Object(members)
+
+
+def upsert(target: Target, batch: Batch) -> Operation[Reply]:
+    """Hand in an import activity. Anything over 4,000,000 bytes or 40,000 rows would be dropped without a word."""
+    tail = f'],"list_ids":{json.dumps([target.audience])}}}'
+    url = f"{target.api}/activities/contacts_json_import"
+    response = yield send_items("POST", url, '{"import_data":[', batch.items, tail)
+    if response.status in {200, 201, 202}:
+        return Ticket(str(response.mapping()["activity_id"]))
+    if response.status == 400:  # noqa: PLR2004
+        raise BatchRefused(*key_and_words(response))
+    refuse(response)
+
+
+def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+    """One call tells up to 500 activities of the past ten days; what it does not hold is asked for by itself."""
+    wanted, states = set(tickets), {}
+    page = f"{target.api}/activities?limit=500"
+    while page and wanted:
+        found = read((yield get(page)))
+        here = {str(one["activity_id"]): one for one in found["activities"]}
+        for ticket in wanted & here.keys():
+            states[ticket] = state_of(here[ticket])
+        wanted -= here.keys()
+        page = following(target.api, found)
+    for ticket in sorted(wanted):
+        states[ticket] = state_of((yield from activity(target, ticket)))
+    return states
+
+
+def state_of(found: dict[str, Any]) -> JobState:
+    """An activity's state in our words."""
+    state = str(found["state"])
+    if state not in STATES:
+        raise ReplyNotUnderstood(f"Constant Contact's activity has the state {state!r}, which is not documented.")
+    return STATES[state]
+
+
+def activity(target: Target, ticket: str) -> Operation[dict[str, Any]]:
+    """One activity; one that is gone after ten days counts as failed, and its rows go out again."""
+    response = yield get(f"{target.api}/activities/{ticket}")
+    if response.status == 404:  # noqa: PLR2004
+        return {"activity_id": ticket, "state": "failed"}
+    found: dict[str, Any] = read(response)
+    return found
+
+
+def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+    """Turn counters and line numbers into verdicts; rows that are only counted are named later, by reading back."""
+    found = yield from activity(target, ticket)
+    if state_of(found) is not JobState.FINISHED:
+        return Settled(again=tuple(range(len(batch))))
+    status = found.get("status") or {}
+    wrong = int(status.get("error_count") or 0) + int(status.get("correctable_count") or 0)
+    seen = int(status.get("person_count", len(batch)))
+    if seen + wrong < len(batch):
+        raise BatchRefused("person_count", f"The vendor counted {seen} of {len(batch)} rows: the rest was dropped.")
+    refused = {refusal.index: refusal for refusal in named(found.get("activity_errors") or [], len(batch))}
+    unnamed = int(status.get("cannot_add_to_list_count") or 0) + max(0, wrong - len(refused))
+    return Settled(refused=tuple(refused.values()), unnamed=unnamed)
+
+
+def named(errors: Sequence[str], rows: int) -> list[Refusal]:
+    """Rows that the vendor names by line. Lines outside the batch, and words without a line, name nobody."""
+    refusals = []
+    for text in errors:
+        match = LINE.match(str(text))
+        index = int(match[1]) - FIRST_LINE if match else -1
+        if match and 0 <= index < rows:
+            words = match[2]
+            reason = Reason.BAD_EMAIL if "email" in words.lower() else Reason.INVALID_VALUE
+            refusals.append(Refusal(index, reason, "", words))
+    return refusals

@@ -1,0 +1,23 @@
+"""Constant Contact: where the neutral fields go. Lengths from the published specification, 3.0.178."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import FieldRule
+
+WORD, LINE = 50, 255
+
+RULES = (
+    FieldRule("email", "email"),
+    FieldRule("first_name", "first_name", max_chars=WORD),
+    FieldRule("last_name", "last_name", max_chars=WORD),
+    FieldRule("phone", "phone", max_chars=WORD),
+    FieldRule("address", "street", max_chars=LINE),
+    FieldRule("city", "city", max_chars=WORD),
+    FieldRule("state", "state", max_chars=WORD),
+    FieldRule("postcode", "zip", max_chars=WORD),
+    FieldRule("country", "country", max_chars=WORD),
+    # The vendor keeps no year; month and day come together or not at all.
+    FieldRule("birthdate", "birthday_month", wants="month", column="birthday_month"),
+    FieldRule("birthdate", "birthday_day", wants="day", column="birthday_day"),
+    FieldRule("gender", "Gender", custom=True, max_chars=LINE),
+)

@@ -1,0 +1,79 @@
+"""Constant Contact: what replies mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from airflow_provider_segexport.errors import (
+    AudienceUnknown,
+    CredentialsRefused,
+    PermissionMissing,
+    QuotaSpent,
+    ReplyNotUnderstood,
+    SlotsFull,
+    TryAgain,
+    without_addresses,
+)
+from airflow_provider_segexport.model import Response
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down
+
+THROTTLED_WAIT_S = 1.0  # 4 calls a second a key, and no header that tells when
+
+
+def key_and_words(response: Response) -> tuple[str, str]:
+    """Errors are an array of `{error_key, error_message}`; those of sign-in and throttling are a bare object."""
+    found = response.json()
+    if isinstance(found, list):
+        found = found[0] if found else {}
+    if not isinstance(found, dict):
+        raise ReplyNotUnderstood(f"{response.url} answered {response.status} with JSON that is no error of its.")
+    return str(found.get("error_key", "")), without_addresses(str(found.get("error_message", "")))
+
+
+def refuse(response: Response) -> NoReturn:
+    """Raise what an unexpected reply means. One 403 stands for scope, user privilege and a deactivated application."""
+    key, words = key_and_words(response)
+    said = f"Constant Contact answered {response.status} {key}: {words}"
+    match response.status:
+        case 401:
+            raise CredentialsRefused(
+                f"{said}. The sign-in has expired or was revoked: run `airflow segexport sign-in` for the connection."
+            )
+        case 403:
+            raise PermissionMissing(
+                f"{said}. The sign-in needs the scope contact_data, its user the privilege contacts:write, and the "
+                "application must be active."
+            )
+        case 404:
+            raise AudienceUnknown(f"{said}. The id is in the list's address in the browser; was the list deleted?")
+        case _:
+            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+
+
+def read(response: Response, *expected: int) -> Any:
+    """The JSON of an expected reply; anything else raises what it means."""
+    if response.status not in (expected or (200,)):
+        refuse(response)
+    return response.json()
+
+
+def refusal(response: Response, now: float) -> TryAgain | None:
+    """Three kinds of 429: too fast, the day is used up (until midnight UTC), too many activities in the queue."""
+    if response.status == BUSY:
+        if b"queued activities" in response.body:
+            return SlotsFull("Constant Contact holds 1,000 queued activities of this account.")
+        if b"quota_exceeded" in response.body or b"Limit Exceeded" in response.body:
+            return QuotaSpent(
+                "The API key's 10,000 calls of today are used up at Constant Contact; more from midnight UTC.",
+                after=to_midnight(now),
+            )
+        return QuotaSpent(f"{response.url} answered 429: more than 4 calls a second.", after=THROTTLED_WAIT_S)
+    return busy_or_down(response, None)
+
+
+def to_midnight(now: float) -> float:
+    """Seconds until the next midnight UTC, when the daily quota starts over."""
+    moment = datetime.fromtimestamp(now, UTC)
+    midnight = datetime.combine(moment.date() + timedelta(days=1), datetime.min.time(), UTC)
+    return (midnight - moment).total_seconds() + 1
