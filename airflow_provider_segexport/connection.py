@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,17 @@ CONSENT = (
 )
 OWN_FIELDS = frozenset({"audience", "privacy_consent", "consented_by", "allowed_dags", "export_enabled"})
 TRUE = frozenset({"true", "yes", "on", "1"})
+FALSE = frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A connection of ours, read. Secrets are not in it."""
+    """A connection of ours, read. Secrets are not in it.
+
+    Attributes:
+        allowed_dags: DAG ids or patterns; empty lets none in.
+        transport: `proxies`, `verify` and `cert`, as `requests` takes them.
+    """
 
     conn_id: str
     vendor: Vendor
@@ -38,7 +45,27 @@ class Settings:
     def gate(self, dag_id: str | None) -> None:
         """Let a DAG through or say why not; None is a use outside any DAG, which only `*` lets in."""
         if not self.export_enabled:
-            raise SwitchedOff(f"Exports through connection {self.conn_id!r} are switched off by an administrator.")
+            raise SwitchedOff(
+                f"Exports through connection {self.conn_id!r} are switched off. An administrator switches them on "
+                "again in the connection's form ('Exports enabled')."
+            )
+        self._consented()
+        if not any(fnmatchcase(dag_id or "", pattern) and (dag_id or pattern == "*") for pattern in self.allowed_dags):
+            who = f"DAG {dag_id!r}" if dag_id else "A use outside any DAG"
+            raise NotAllowed(
+                f"{who} may not use connection {self.conn_id!r}. An administrator lets it in under 'Allowed DAGs' in "
+                f"the connection's form, as {dag_id or '*'}; now there: {', '.join(self.allowed_dags) or 'none'}."
+            )
+
+    def not_ready(self) -> str:
+        """Why no DAG at all can export through this connection; empty when some can."""
+        try:
+            self.gate(self.allowed_dags[0] if self.allowed_dags else None)
+        except (SwitchedOff, NotAllowed) as error:
+            return str(error)
+        return ""
+
+    def _consented(self) -> None:
         if not self.privacy_consent:
             raise NotAllowed(
                 f"Connection {self.conn_id!r} holds no consent to the data privacy terms. An administrator gives it in "
@@ -48,11 +75,6 @@ class Settings:
             raise NotAllowed(
                 f"Connection {self.conn_id!r} does not say who stands for the exports. An administrator fills in "
                 "'Consented by' in the connection's form."
-            )
-        if not any(fnmatchcase(dag_id or "", pattern) and (dag_id or pattern == "*") for pattern in self.allowed_dags):
-            raise NotAllowed(
-                f"DAG {dag_id!r} may not use connection {self.conn_id!r}. An administrator lets it in under 'Allowed "
-                f"DAGs' in the connection's form; now there: {', '.join(self.allowed_dags) or 'none'}."
             )
 
 
@@ -70,10 +92,33 @@ def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, e
         audience=_text(extra.get("audience")) or None,
         privacy_consent=_switch(extra.get("privacy_consent"), default=False),
         consented_by=_text(extra.get("consented_by")),
-        allowed_dags=tuple(part.strip() for part in _text(extra.get("allowed_dags")).split(",") if part.strip()),
+        allowed_dags=_patterns(extra.get("allowed_dags")),
         export_enabled=_switch(extra.get("export_enabled"), default=True),
-        transport={name: extra[name] for name in ("proxies", "verify", "cert") if extra.get(name) is not None},
+        transport=transport(conn_id, extra),
     )
+
+
+def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`proxies`, `verify` and `cert` of the extra, checked: a path that is not there would fail in the first call."""
+    found: dict[str, Any] = {}
+    proxies, verify, cert = (extra.get(name) for name in ("proxies", "verify", "cert"))
+    if proxies:
+        if not isinstance(proxies, Mapping):
+            raise BadConnection(f"Connection {conn_id!r}: `proxies` in the extra should map 'https' to an address.")
+        found["proxies"] = {str(scheme): str(address) for scheme, address in proxies.items()}
+    if verify not in {None, ""}:
+        word = str(verify).strip().lower()
+        found["verify"] = word in TRUE if word in TRUE | FALSE else _there(conn_id, "verify", verify)
+    if cert:
+        parts = [_there(conn_id, "cert", part) for part in ([cert] if isinstance(cert, str) else cert)]
+        found["cert"] = parts[0] if len(parts) == 1 else tuple(parts)
+    return found
+
+
+def _there(conn_id: str, name: str, path: Any) -> str:
+    if not pathlib.Path(str(path)).exists():
+        raise BadConnection(f"Connection {conn_id!r}: `{name}` in the extra names {path!r}, which is not there.")
+    return str(path)
 
 
 def base_url(conn_id: str, host: str | None, port: int | None) -> str:
@@ -91,10 +136,11 @@ def base_url(conn_id: str, host: str | None, port: int | None) -> str:
         named_port = parts.port
     except ValueError:
         parts, named_port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text) or parts.query:
+    more = parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text) or more:
         raise BadConnection(
             f"Connection {conn_id!r}: the base URL is no address such as https://api.example.com. Leave it empty for "
-            "the vendor's own, or give scheme and host."
+            "the vendor's own, or give scheme and host; credentials go into their own fields."
         )
     if port and named_port is None and port not in {80, 443} and not parts.path.strip("/"):
         text = text.rstrip("/") + f":{port}"
@@ -103,6 +149,12 @@ def base_url(conn_id: str, host: str | None, port: int | None) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    """DAG ids and patterns: comma-separated in the form, perhaps a list where JSON was written by hand."""
+    parts = value if isinstance(value, list) else _text(value).split(",")
+    return tuple(text for part in parts if (text := _text(part)))
 
 
 def _switch(value: Any, *, default: bool) -> bool:

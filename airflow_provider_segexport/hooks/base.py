@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import base64
-import pathlib
-import tempfile
+import os
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
+import requests
 from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
-from airflow_provider_segexport.contract import Vendor, drive
-from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.hooks.state import resolve, state_root
-from airflow_provider_segexport.model import Operation, T, Target
+from airflow_provider_segexport.contract import SignIn, Token, Vendor, drive
+from airflow_provider_segexport.errors import BadConnection, SegexportError
+from airflow_provider_segexport.model import Operation, Request, T, Target
 
 if TYPE_CHECKING:
     import pandas as pd
-    import requests
 
     from airflow_provider_segexport.export import Mode
     from airflow_provider_segexport.ports.http import Patience, Sender
     from airflow_provider_segexport.ports.tokens import Bearer
+
+SLICE_S = 0.5
+"""So long a wait goes on after the hook was told to stop."""
+
+
+def read_connection(conn_id: str) -> Any:
+    """The Airflow connection of this id; that there is none is said in words."""
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise BadConnection(
+            f"There is no Airflow connection {conn_id!r}. An administrator makes it under Admin > Connections; "
+            "a task may only name one that is there."
+        ) from None
 
 
 class SegmentExportHook(HttpHook):
@@ -41,9 +58,11 @@ class SegmentExportHook(HttpHook):
     """
 
     vendor: ClassVar[Vendor]
+    default_headers: dict[str, str] = {"user-agent": f"airflow-provider-segexport/{__version__}"}  # noqa: RUF012 - as HttpHook has it
 
     def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(http_conn_id=conn_id or self.default_conn_name, **kwargs)
+        self.stopped = False
 
     @abstractmethod
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
@@ -55,81 +74,133 @@ class SegmentExportHook(HttpHook):
         return self.http_conn_id
 
     @cached_property
+    def connection(self) -> Any:
+        """The Airflow connection, read once: calls run in several threads, and Airflow is asked in one."""
+        return read_connection(self.conn_id)
+
+    @cached_property
     def settings(self) -> connections.Settings:
-        """The connection, read once; secrets are masked from here on."""
-        found = self.get_connection(self.conn_id)
+        """What the connection says; its secrets are masked from here on."""
+        found = self.connection
+        if found.conn_type != self.conn_type:
+            raise BadConnection(
+                f"Connection {self.conn_id!r} is of type {found.conn_type!r}, and {type(self).__name__} needs "
+                f"{self.conn_type!r}: credentials go to no vendor but their own."
+            )
         extra = connections.extras(found.extra)
         for secret in (found.password, *(extra.get(one.name) for one in self.vendor.form.fields if one.secret)):
             if secret:
                 mask_secret(str(secret))
-        return connections.settings(self.vendor, self.conn_id, found.host, found.port, extra)
+        settings = connections.settings(self.vendor, self.conn_id, found.host, found.port, extra)
+        for address in settings.transport.get("proxies", {}).values():
+            if password := urlsplit(address).password:
+                mask_secret(password)
+        return settings
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """A session that is signed and set up for the vendor."""
-        _ = self.settings
-        session: requests.Session = super().get_conn(headers, extra_options)
-        return session
+        """A session that is signed and set up for the vendor.
+
+        HttpHook's own would send every extra of the connection to the vendor as a header, secrets too.
+        """
+        self._set_base_url(self.connection)
+        timeout = self.vendor.limits.timeout_s
+        options = {"timeout": timeout, "allow_redirects": False, **self.settings.transport, **(extra_options or {})}
+        self.merged_extra = options
+        session = requests.Session()
+        session.auth = self._auth
+        session.proxies = options.get("proxies", {})
+        session.verify = options.get("verify", True)
+        session.cert = options.get("cert")
+        session.headers.update({**self.default_headers, **(headers or {})})
+        mounted: requests.Session = self._configure_session_from_mount_adapters(session)
+        return mounted
+
+    def check_response(self, response: requests.Response) -> None:
+        """For `run`: HttpHook's own writes the vendor's words, which may name a person, into the log."""
+        if not response.ok:
+            where = urlsplit(response.url)
+            raise AirflowException(f"{where.netloc}{where.path} answered {response.status_code} {response.reason}.")
 
     def _set_base_url(self, connection: Any) -> None:
         self.base_url = self.settings.access.api
         self._base_url_initialized = True
 
-    def _configure_session_from_auth(self, session: requests.Session, connection: Any) -> requests.Session:
-        session.auth = self._auth
-        return session
-
-    def _configure_session_from_extra(
-        self, session: requests.Session, connection: Any, extra_options: dict[str, Any]
-    ) -> requests.Session:
-        """Only what concerns transport. HttpHook would send every extra to the vendor as a header, secrets too."""
-        options = {**self.settings.transport, **extra_options}
-        session.proxies = options.get("proxies", {})
-        session.verify = options.get("verify", True)
-        session.cert = options.get("cert")
-        return session
-
     @cached_property
     def _auth(self) -> Any:
-        found = self.get_connection(self.conn_id)
-        return self.auth(found, connections.extras(found.extra))
+        return self.auth(self.connection, connections.extras(self.connection.extra))
 
     def mask_basic(self, user: str, password: str) -> None:
         """Mask the header that user and password become."""
         mask_secret(base64.b64encode(f"{user}:{password}".encode()).decode())
 
-    def bearer(self, refresh_token: str) -> Bearer:
+    def bearer(self, sign_in: SignIn) -> Bearer:
         """A sign-in that renews itself, kept where other machines find it."""
-        from airflow_provider_segexport.hooks.token_store import VariableStore  # noqa: PLC0415
-        from airflow_provider_segexport.ports.http import Sender  # noqa: PLC0415
-        from airflow_provider_segexport.ports.tokens import Bearer  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.token_store import VariableStore, renewal  # noqa: PLC0415
+        from airflow_provider_segexport.ports.tokens import Bearer, mark_of  # noqa: PLC0415
 
         oauth = self.vendor.oauth
         if oauth is None:
             raise SegexportError(f"{self.vendor.title} has no OAuth sign-in.")
-        access = self.settings.access
+        store = VariableStore(self.conn_id)
+
+        def refresh(token: str) -> Token:
+            return self.call(oauth.refresh(self.settings.access, replace(sign_in, refresh=token), self.clock()))
+
         return Bearer(
-            refresh_token,
-            VariableStore(self.conn_id),
-            lambda token: drive(oauth.refresh(access, token, time.time()), Sender(self.get_conn, self.vendor)),
+            sign_in.refresh,
+            store,
+            renewal(refresh, store, mark_of(sign_in.refresh), self.wait),
             stale=oauth.stale,
             told=mask_secret,
-            clock=time.time,
+            clock=self.clock,
         )
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """Let time pass. Tests hand over a clock in the place of this and the next."""
+        time.sleep(seconds)
+
+    @staticmethod
+    def clock() -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    def stop(self) -> None:
+        """End in good order what runs through this hook: waits are cut short, and no further call goes out."""
+        self.stopped = True
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, until told to stop."""
+        while seconds > 0 and not self.stopped:
+            self.sleep(min(seconds, SLICE_S))
+            seconds -= SLICE_S
+
+    def _unless_stopped(self, request: Request) -> None:
+        del request
+        if self.stopped:
+            raise SegexportError("The task was told to end. Another try goes on where this one stopped.")
 
     def sender(self, patience: Patience | None = None) -> Sender:
         """What sends requests through this connection; to be closed by the caller."""
         from airflow_provider_segexport.ports.http import Sender  # noqa: PLC0415
 
-        renew: Callable[..., bool] | None = getattr(self._auth, "renew", None)
-        return Sender(self.get_conn, self.vendor, patience=patience, renew=renew)
+        return Sender(
+            self.get_conn,
+            self.vendor,
+            patience=patience,
+            renew=getattr(self._auth, "renew", None),
+            pace=self._unless_stopped,
+            sleep=self.wait,
+            clock=self.clock,
+        )
 
     def call(self, operation: Operation[T], patience: Patience | None = None) -> T:
         """Run one of the vendor's operations."""
         sender = self.sender(patience)
         try:
-            return drive(operation, sender)
+            return drive(operation, sender, self.wait)
         finally:
             sender.close()
 
@@ -138,7 +209,10 @@ class SegmentExportHook(HttpHook):
         return self.call(self.vendor.check(self.settings.access, audience or self.settings.audience), patience)
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the Test button and `airflow connections test` show."""
+        """What the Test button and `airflow connections test` show: account, audience, and what is still missing.
+
+        The words go to the log too: Airflow's command line shows them only for a failure.
+        """
         from airflow_provider_segexport.ports.http import Patience  # noqa: PLC0415
 
         try:
@@ -150,16 +224,17 @@ class SegmentExportHook(HttpHook):
             count = "" if target.members is None else f" with {target.members:,} members"
             words += f", {self.vendor.audience_word} {target.audience_name!r}{count}"
         notes = list(target.notes)
-        try:
-            self.settings.gate(None)
-        except SegexportError as error:
-            if not self.settings.allowed_dags or not self.settings.privacy_consent or not self.settings.consented_by:
-                notes.append(f"Not ready for exports: {error}")
-        return True, " ".join([f"{words}.", *notes])
+        if self.settings.access.api.startswith("http:"):
+            notes.append("The base URL is http, not https: credentials and profiles travel in clear.")
+        if missing := self.settings.not_ready():
+            notes.append(f"Not ready for exports: {missing}")
+        words = " ".join([f"{words}.", *notes])
+        self.log.info("Connection %s: %s", self.conn_id, words)
+        return True, words
 
     def export(  # noqa: PLR0913 - what an export is configured with
         self,
-        segment: str | Sequence[str] | pd.DataFrame,
+        segment: str | os.PathLike[str] | Sequence[str] | pd.DataFrame,
         matching: Mapping[str, str],
         *,
         audience: str | None = None,
@@ -172,32 +247,23 @@ class SegmentExportHook(HttpHook):
     ) -> dict[str, Any]:
         """Export a segment from here, waiting for the vendor's jobs; returns the report.
 
-        A DataFrame is written to Parquet first, into a folder that is removed afterwards.
+        A DataFrame is written to Parquet first, into a folder that is removed afterwards. `dag_id` is who must stand
+        under 'Allowed DAGs' of the connection: by default the DAG whose task this runs in.
         """
-        from airflow_provider_segexport.hooks.launch import Errand, launch  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.launch import alone  # noqa: PLC0415
 
-        self.settings.gate(dag_id)
-        with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
-            if not isinstance(segment, (str, Sequence)):
-                path = pathlib.Path(folder) / "segment.parquet"
-                segment.to_parquet(path, index=False)
-                segment = str(path)
-            errand = Errand(
-                segment=segment,
-                audience=audience,
-                matching=matching,
-                custom_fields=custom_fields or {},
-                create_fields=create_fields,
-                mode=mode,
-                as_of=as_of or datetime.now(UTC),
-                max_profiles=max_profiles,
-                identity=("hook", self.conn_id, f"{time.time_ns()}"),
-                root=state_root(),
-            )
-            report = launch(self, errand)
-        if not isinstance(report, dict):
-            raise SegexportError("The export waits for jobs although it was told to stay.")
-        return report
+        return alone(
+            self,
+            segment,
+            dag_id,
+            matching=matching,
+            audience=audience,
+            custom_fields=custom_fields or {},
+            create_fields=create_fields,
+            mode=mode,
+            as_of=as_of,
+            max_profiles=max_profiles,
+        )
 
 
-__all__ = ["SegmentExportHook", "resolve"]
+__all__ = ["SegmentExportHook", "read_connection"]

@@ -25,7 +25,7 @@ class ConstantContactHook(SegmentExportHook):
             raise BadConnection(f"Connection {self.conn_id!r} lacks the client id (Login).")
         if not extra.get("refresh_token"):
             raise BadConnection(
-                f"Connection {self.conn_id!r} holds no refresh token yet. Run `airflow segexport sign-in {self.conn_id}`."
+                f"Connection {self.conn_id!r} holds no refresh token. Run `airflow segexport sign-in {self.conn_id}`."
             )
         if connection.password:
             self.mask_basic(connection.login, connection.password)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import pathlib
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.errors import BadMatching
+from airflow.sdk import get_current_context
+
+from airflow_provider_segexport.errors import BadMatching, SegexportError
 from airflow_provider_segexport.export import Export, Mode, Order, Waiting, World
-from airflow_provider_segexport.hooks.state import resolve
-from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.ports.places import Place, read, write
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from airflow_provider_segexport.hooks.base import SegmentExportHook
+
+log = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.5
 GRACE_S = 5.0
@@ -30,11 +41,13 @@ class Patient:
         interval_s: the longest time between two looks; the first ones come sooner.
         leaves: hand the waiting to the triggerer after the grace.
         just_back: jobs have ended already: look at once.
+        sleep: lets time pass.
     """
 
     interval_s: float
     leaves: bool = False
     just_back: bool = False
+    sleep: Callable[[float], None] = time.sleep
     _wait_s: float = FIRST_LOOK_S
     _waited_s: float = 0.0
 
@@ -47,7 +60,7 @@ class Patient:
         if self.leaves and self._waited_s >= GRACE_S:
             return False
         wait = min(self._wait_s, self.interval_s)
-        time.sleep(wait)
+        self.sleep(wait)
         self._waited_s += wait
         self._wait_s *= 1.5
         return True
@@ -76,12 +89,44 @@ class Errand:
     reports: str | None = None
 
 
-def run_folder(errand: Errand) -> RunFolder:
-    """The run folder of this task instance."""
-    home = resolve(errand.reports) if errand.reports else errand.root / "runs"
+def home(errand: Errand) -> Place:
+    """Where the run folders of this task instance stand."""
+    place = resolve(errand.reports) if errand.reports else errand.root / "runs"
     for part in errand.identity:
-        home /= safe(part)
-    return RunFolder.open(home)
+        place /= safe(part)
+    return place
+
+
+def run_folder(errand: Errand) -> RunFolder:
+    """The run folder that this task instance is in."""
+    return RunFolder.open(home(errand))
+
+
+def folder_for(errand: Errand, order: Order) -> RunFolder:
+    """The run folder to go on in; a plan that was made for other arguments is left alone, and a new one is made.
+
+    Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
+    """
+    folder = run_folder(errand)
+    asked = json.dumps(
+        {
+            "segment": order.segment,
+            "audience": order.audience,
+            "matching": dict(order.matching),
+            "custom_fields": dict(order.custom_fields),
+            "mode": order.mode,
+            "as_of": order.as_of,
+        },
+        indent=2,
+    ).encode()
+    note = folder.place / "order.json"
+    if note.exists() and read(note) == asked:
+        return folder
+    if note.exists() and folder.plan() is not None:
+        folder = RunFolder(home(errand) / f"{int(folder.place.name) + 1:02d}")
+        log.warning("The task's arguments have changed since its last try: this try makes a new plan.")
+    write(folder.place / "order.json", asked)
+    return folder
 
 
 def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = None) -> dict[str, Any] | Waiting:
@@ -105,8 +150,47 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
         max_profiles=errand.max_profiles,
     )
     sender = hook.sender()
-    world = World(sender, run_folder(errand), errand.root, patient or Patient(interval_s=10), resolve)
+    pause = patient or Patient(interval_s=10, sleep=hook.wait)
+    world = World(sender, folder_for(errand, order), errand.root, pause, resolve, hook.clock)
     try:
         return Export(hook.vendor, hook.settings.access, order, world).run()
     finally:
         sender.close()
+
+
+def alone(
+    hook: SegmentExportHook,
+    segment: str | os.PathLike[str] | Sequence[str] | pd.DataFrame,
+    dag_id: str | None,
+    *,
+    as_of: datetime | None,
+    **told: Any,
+) -> dict[str, Any]:
+    """Export without an operator around it, to the end; returns the report."""
+    hook.settings.gate(dag_id or running_dag())
+    with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
+        if isinstance(segment, os.PathLike):
+            segment = str(segment)
+        elif not isinstance(segment, (str, Sequence)):
+            path = pathlib.Path(folder) / "segment.parquet"
+            segment.to_parquet(path, index=False)
+            segment = str(path)
+        errand = Errand(
+            segment=segment,
+            as_of=as_of or datetime.now(UTC),
+            identity=("hook", hook.conn_id, f"{time.time_ns()}"),
+            root=state_root(),
+            **told,
+        )
+        report = launch(hook, errand)
+    if not isinstance(report, dict):
+        raise SegexportError("The export waits for jobs although it was told to stay.")
+    return report
+
+
+def running_dag() -> str | None:
+    """The DAG whose task this process runs, if it runs one."""
+    try:
+        return str(get_current_context()["dag"].dag_id)
+    except (RuntimeError, KeyError):
+        return None

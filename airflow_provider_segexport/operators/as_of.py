@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from airflow_provider_segexport.errors import BadSegment
 
 
-def as_of(context: Mapping[str, Any], given: datetime | str | None) -> datetime:
+def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> datetime:
     """What the task was given; else the partition's date, the data interval's end, the logical date, the run's time.
 
     A run that an asset or a hand has started has no logical date and no data interval in Airflow 3.
@@ -18,6 +18,8 @@ def as_of(context: Mapping[str, Any], given: datetime | str | None) -> datetime:
         return parse(given.strip())
     if isinstance(given, datetime):
         return given if given.tzinfo else given.replace(tzinfo=UTC)
+    if isinstance(given, date):
+        return datetime.combine(given, time.min, tzinfo=UTC)
     run = context.get("dag_run")
     candidates = (
         context.get("partition_date"),

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import json
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_segexport.errors import (
-    BadConnection,
     BadMatching,
+    BadSegment,
     QuotaSpent,
     SegexportError,
     StopExport,
     SwitchedOff,
     TryAgain,
+    without_addresses,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +105,7 @@ class SegmentExportOperator(BaseOperator):
             conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
         )
         self.poll_interval = poll_interval
+        self._hook: SegmentExportHook | None = None
         self._errand: Errand | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -111,47 +116,56 @@ class SegmentExportOperator(BaseOperator):
         """Come back from the triggerer. An event that is none of ours fails loudly."""
         from airflow_provider_segexport.triggers.import_jobs import EVENTS  # noqa: PLC0415
 
-        status = (event or {}).get("status")
+        status = event.get("status") if isinstance(event, Mapping) else event
         if status not in EVENTS:
-            raise AirflowException(f"The trigger answered {status!r}, which is none of {sorted(EVENTS)}.")
+            raise AirflowException(
+                f"The trigger answered {status!r}, which is none of {', '.join(sorted(EVENTS))}. The worker and the "
+                "triggerer may run different versions of this provider."
+            )
         return self._go(context, just_back=True)
 
     def on_kill(self) -> None:
-        """Leave word of what is in flight; the next try, or a person, goes on from there."""
-        if self._errand is None:
+        """End in good order, and leave word of what is in flight; the next try, or a person, goes on from there.
+
+        Airflow lets the task run on for some seconds: calls in flight end and are written down, no further one begins.
+        """
+        if self._hook is None or self._errand is None:
             return
         from airflow_provider_segexport.hooks.launch import run_folder  # noqa: PLC0415
 
-        calls, jobs = run_folder(self._errand).note_kill()
+        self._hook.stop()
+        try:
+            calls, jobs = run_folder(self._errand).note_kill()
+        except Exception as error:  # noqa: BLE001 - a signal handler: what it raises would come up anywhere
+            self.log.warning("Killed; what is in flight could not be written down (%s).", type(error).__name__)
+            return
         self.log.warning("Killed with %d calls and %d import jobs in flight. A retry looks at them first.", calls, jobs)
 
     def _go(self, context: Any, *, just_back: bool) -> dict[str, Any]:
         from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
         from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
 
         try:
-            hook = self._hook()
+            hook = hook_for(self.conn_id)
             hook.settings.gate(context["dag"].dag_id)
-            errand = self._errand = self._told(context)
-            patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back)
+            errand = self._told(context)
+            self._hook, self._errand = hook, errand
+            patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
             report = launch(hook, errand, patient)
         except SegexportError as error:
             self._fail(error)
+        except AirflowException:
+            raise
+        except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
+            self._fail_unforeseen(error)
+        finally:
+            self._hook = None
         if isinstance(report, Waiting):
             self._wait(hook, errand, report)
         summary = self._summary(report)
         self._publish(context, summary)
         return summary
-
-    def _hook(self) -> SegmentExportHook:
-        from airflow_provider_segexport.hooks import HOOKS, hook_class  # noqa: PLC0415
-
-        kind = BaseHook.get_connection(self.conn_id).conn_type
-        if kind not in HOOKS:
-            raise BadConnection(
-                f"Connection {self.conn_id!r} is of type {kind!r}, and an export needs one of: {', '.join(HOOKS)}."
-            )
-        return hook_class(kind)(self.conn_id)
 
     def _told(self, context: Any) -> Errand:
         """The task's arguments after templates: a form or a template brings texts where a DAG brings objects."""
@@ -160,40 +174,51 @@ class SegmentExportOperator(BaseOperator):
         from airflow_provider_segexport.operators.as_of import as_of  # noqa: PLC0415
 
         instance = context["ti"]
-        mode = str(self.mode)
+        mode = str(self.mode).strip()
         if mode not in {"full", "changes"}:
             raise BadMatching(f"`mode` is {mode!r}, and should be 'changes' or 'full'.")
-        if not str(self.max_profiles).isdecimal():
+        most = str(self.max_profiles).strip()
+        if not most.isdecimal():
             raise BadMatching(f"`max_profiles` is {self.max_profiles!r}, and should be a whole number.")
         return Errand(
-            segment=_list(self.segment),
-            audience=str(self.audience) if self.audience else None,
+            segment=_segment(self.segment),
+            audience=_optional(self.audience),
             matching=_mapping(self.matching, "matching"),
             custom_fields=_mapping(self.custom_fields or {}, "custom_fields"),
             create_fields=self.create_fields,
             mode="full" if mode == "full" else "changes",
-            as_of=as_of(context, self.as_of),
-            max_profiles=int(self.max_profiles),
+            as_of=as_of(context, _optional(self.as_of) if isinstance(self.as_of, str) else self.as_of),
+            max_profiles=int(most),
             identity=(instance.dag_id, instance.task_id, instance.run_id, str(max(instance.map_index or 0, 0))),
             root=state_root(),
-            reports=self.reports or None,
+            reports=_optional(self.reports),
         )
 
     def _fail(self, error: SegexportError) -> NoReturn:
-        """Translate by what comes next: skip, fail for good, or let Airflow try again."""
+        """Translate by what comes next: skip, fail for good, or let Airflow try again.
+
+        Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
+        """
         match error:
             case SwitchedOff():
                 raise AirflowSkipException(str(error)) from None
             case StopExport():
-                raise AirflowFailException(str(error)) from error
+                raise AirflowFailException(str(error)) from None
             case QuotaSpent() if error.after:
-                raise AirflowException(
-                    f"{error} The vendor lets calls through again in {error.after:.0f} s."
-                ) from error
+                raise AirflowException(f"{error} The vendor lets calls through again in {error.after:.0f} s.") from None
             case TryAgain():
-                raise AirflowException(f"{error} Another try goes on where this one stopped.") from error
+                raise AirflowException(f"{error} Another try goes on where this one stopped.") from None
             case _:
-                raise AirflowException(str(error)) from error
+                raise AirflowException(str(error)) from None
+
+    def _fail_unforeseen(self, error: Exception) -> NoReturn:
+        """Tell where it came from, line by line, and what it says without anything that could be an address."""
+        where = "".join(traceback.format_tb(error.__traceback__))
+        self.log.error("%s came up unforeseen, here:\n%s", type(error).__name__, where)
+        raise AirflowException(
+            f"{type(error).__name__}: {without_addresses(str(error))} (unforeseen; another try goes on where this one "
+            "stopped)"
+        ) from None
 
     def _wait(self, hook: SegmentExportHook, errand: Errand, waiting: Waiting) -> NoReturn:
         """Give the worker's slot back until enough jobs have ended."""
@@ -232,26 +257,40 @@ class SegmentExportOperator(BaseOperator):
             context["outlet_events"][outlet].extra.update(summary)
 
 
-def _list(segment: Any) -> str | list[str]:
+def _optional(given: Any) -> str | None:
+    """A text, or None; a template of something empty brings the word `None`."""
+    text = "" if given is None else str(given).strip()
+    return None if text in {"", "None", "null"} else text
+
+
+def _literal(text: str) -> Any:
+    """What a text stands for: JSON, or Python as a template writes lists and dicts; None where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return None
+
+
+def _segment(given: Any) -> str | list[str]:
     """A path, or several; a template or a form brings a list as text."""
-    if isinstance(segment, str):
-        text = segment.strip()
-        if text.startswith("["):
-            try:
-                found = json.loads(text.replace("'", '"'))
-            except ValueError:
-                return text
-            return [str(one) for one in found]
-        return text
-    return [str(one) for one in segment]
+    if isinstance(given, os.PathLike):
+        return str(given)
+    if isinstance(given, str):
+        text = given.strip()
+        found = _literal(text) if text.startswith("[") else None
+        return [str(one) for one in found] if isinstance(found, list) else text
+    if not isinstance(given, Sequence):
+        raise BadSegment(f"`segment` is of type {type(given).__name__}, and should be a path or a list of paths.")
+    return [str(one) for one in given]
 
 
 def _mapping(given: Any, name: str) -> dict[str, str]:
-    if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except ValueError:
-            raise BadMatching(f"`{name}` is text that is not JSON.") from None
-    if not isinstance(given, Mapping):
-        raise BadMatching(f"`{name}` should map fields to columns.")
-    return dict(given)
+    """Column by field; a template or a form brings it as text."""
+    found = _literal(given) if isinstance(given, str) else given
+    if not isinstance(found, Mapping):
+        raise BadMatching(
+            f"`{name}` should map fields to columns, as {{'email': 'email'}}, or be such a mapping as JSON text."
+        )
+    return dict(found)

@@ -48,7 +48,7 @@ class ImportJobsTrigger(BaseTrigger):
         enough: int,
         poll_interval: float,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow does not type it
         self.vendor = vendor
         self.conn_id = conn_id
         self.api = api
@@ -77,6 +77,9 @@ class ImportJobsTrigger(BaseTrigger):
                 ended = -1
             except SegexportError as error:
                 self.log.warning("The jobs' states could not be read: %s", error)
+                ended = -1
+            except Exception as error:  # noqa: BLE001 - the worker meets it again, where it can be told and tried again
+                self.log.warning("The jobs' states could not be read (%s).", type(error).__name__)
                 ended = -1
             if ended < 0:
                 yield TriggerEvent({"status": LOOK})
