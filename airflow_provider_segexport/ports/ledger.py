@@ -9,6 +9,7 @@ a race and must read again. Keyed by what the vendor says the account and the au
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ class Ledger:
         """
         folder(self.place)
         new = self.file(base + 1)
-        half = self.place / f".{base + 1:08d}.{os.getpid()}.half"
+        half = self.place / f".{base + 1:08d}.{secrets.token_hex(6)}.half"
         write_parquet(half, rows, SCHEMA)
         try:
             _publish(half, new)

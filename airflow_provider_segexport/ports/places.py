@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol, runtime_checkable
 
@@ -65,6 +66,11 @@ def on_disk(place: Place) -> pathlib.Path | None:
     return found if isinstance(found, pathlib.Path) else None
 
 
+def half_of(path: pathlib.Path) -> pathlib.Path:
+    """A name beside it that nobody else writes: machines that share a disk may share process ids too."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.half")
+
+
 def write(place: Place, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
     path = on_disk(place)
@@ -73,7 +79,7 @@ def write(place: Place, content: bytes) -> None:
             file.write(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    half = half_of(path)
     with half.open("wb") as file:
         file.write(content)
         file.flush()

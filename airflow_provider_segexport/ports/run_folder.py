@@ -11,16 +11,18 @@ A folder with a finished summary is never written again: a task that is cleared 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from airflow_provider_segexport.model import Batch, Settled
-from airflow_provider_segexport.ports.journal import Journal, State
+from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, write
 from airflow_provider_segexport.ports.tables import ArrowReader, write_parquet
 from airflow_provider_segexport.segment import Planned
@@ -36,11 +38,21 @@ SETTLED = pa.schema(
     ]
 )
 
+MOST_CHARS = 150
+
+NAMED = ".named"
+"""Verdicts that came later, by reading the audience back."""
+
 
 def safe(name: str) -> str:
-    """A text as one folder name: a run id holds colons and plus signs, a list name may hold anything."""
-    kept = re.sub(r"[^A-Za-z0-9_.@=-]+", "_", name).strip(".")
-    return kept[:150] or "_"
+    """A text as one folder name: a run id holds colons and plus signs, a tag may hold anything.
+
+    Two texts never become one name: what was changed carries a mark of what it was.
+    """
+    kept = re.sub(r"[^A-Za-z0-9_.@=-]+", "_", name).strip(".")[:MOST_CHARS]
+    if kept == name and name:
+        return name
+    return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
 class RunFolder:
@@ -95,7 +107,24 @@ class RunFolder:
         columns = [found.column(column).to_pylist() for column in ("row", "email", "item")]
         return Batch(name, columns[0], columns[1], columns[2])
 
-    def write_part(self, batch: Batch, settled: Settled) -> bool:
+    def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
+        """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""
+        named = len(more.refused)
+        self.write_part(batch, more, NAMED)
+        self.journal.write(
+            [replace(entry, accepted=entry.accepted - named, refused=entry.refused + named, unnamed=0, named=named)]
+        )
+
+    def refused_rows(self, batch: Batch) -> set[int]:
+        """Rows of the batch that have been refused by name."""
+        place = self._settled / f"{batch.name}.parquet"
+        if not place.exists():
+            return set()
+        with place.open("rb") as file:
+            found = pq.read_table(file, columns=["row", "reason"])
+        return {row for row, reason in zip(*(found.column(i).to_pylist() for i in (0, 1)), strict=True) if reason}
+
+    def write_part(self, batch: Batch, settled: Settled, suffix: str = "") -> bool:
         """Keep the verdicts of a batch that speak of single rows; False when there are none."""
         refused = [(r.index, str(r.reason), r.code, r.words, None) for r in settled.refused]
         named = [(index, None, None, None, contact) for index, contact in settled.contact_ids.items()]
@@ -114,7 +143,7 @@ class RunFolder:
             },
             schema=SETTLED,
         )
-        write_parquet(self._settled / f"{batch.name}.parquet", table.to_batches(), SETTLED)
+        write_parquet(self._settled / f"{batch.name}{suffix}.parquet", table.to_batches(), SETTLED)
         return True
 
     def note_kill(self) -> tuple[int, int]:
@@ -127,8 +156,10 @@ class RunFolder:
 
     def parts(self) -> list[Place]:
         """The verdict files that count: those whose batch the journal calls settled."""
-        settled = {name for name, entry in self.journal.states().items() if entry.part}
-        return [self._settled / f"{name}.parquet" for name in sorted(settled)]
+        states = self.journal.states()
+        files = [name for name, entry in states.items() if entry.part]
+        files += [name + NAMED for name, entry in states.items() if entry.named]
+        return [self._settled / f"{name}.parquet" for name in sorted(files)]
 
     @property
     def _settled(self) -> Place:

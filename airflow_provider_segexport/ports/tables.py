@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.ports.places import Place, on_disk
+from airflow_provider_segexport.ports.places import Place, half_of, on_disk
 
 
 class Whole:
@@ -22,7 +21,7 @@ class Whole:
         self._half: pathlib.Path | None = None
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._half = self._path.with_name(f".{self._path.name}.{os.getpid()}.half")
+            self._half = half_of(self._path)
         self.file: IO[Any] = place.open("wb") if self._half is None else self._half.open("wb")
 
     def __enter__(self) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -12,6 +11,7 @@ from airflow_provider_segexport.model import Batch
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
@@ -30,33 +30,18 @@ def settled_rows(folder: RunFolder, names: tuple[str, ...]) -> Iterator[pa.Recor
             if entry.state is State.SETTLED and not entry.again:
                 yield found
                 continue
-            done = set(_done(folder, folder.batch(rows, number, name), states))
+            done = set(_done(folder.batch(rows, number, name), states))
             yield found.filter(pa.array([row in done for row in found.column("row").to_pylist()]))
     finally:
         rows.close()
 
 
-def _done(folder: RunFolder, batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
+def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
     """Rows of a batch whose own verdict, or that of the part they went into, is there."""
-    entry = states.get(batch.name)
-    if entry is None or entry.state in {State.SENDING, State.SUBMITTED}:
-        return
-    if entry.state is State.SPLIT:
-        for half in batch.halves():
-            yield from _done(folder, half, states)
-        return
-    again = set(entry.again)
-    yield from (row for index, row in enumerate(batch.rows) if index not in again)
-    if again:
-        yield from _done(folder, batch.part(entry.again, generation=batch.generation + 1), states)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What stands behind a ledger's rows: the time that the segment describes, and who ran the export."""
-
-    as_of: str
-    run: str
+    for part, entry in leaves(batch, states):
+        if entry is not None and entry.state is State.SETTLED:
+            again = set(entry.again)
+            yield from (row for index, row in enumerate(part.rows) if index not in again)
 
 
 def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], origin: Origin) -> int:
@@ -73,6 +58,8 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
         select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row
         where t.reason is null"""
     )
+    if engine.one("select count(*) from delivered") == (0,):
+        return ledger.version()
     new = f"""select email, hash, contact_id, {literal(origin.as_of)}::timestamptz as as_of,
         {literal(origin.run)} as run from delivered"""
     for _ in range(TRIES):

@@ -68,6 +68,7 @@ PLAIN = replace(
     collect=nothing,
     audience_link=lambda target: f"https://plain.test/{target.audience}",
     refusal=lambda response, now: busy_or_down(response, None, now),
+    date_format="%Y-%m-%d",
 )
 
 TARGET = Target(

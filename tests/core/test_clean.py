@@ -1,0 +1,143 @@
+"""Which rows are sent and which are set aside: every row in exactly one of the two."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from core.made import cleaned, outcomes, values, written
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+def test_an_address_is_trimmed_and_in_lower_case(tmp_path):
+    """What surrounds an address copied from a document goes; what stands inside stays, and is judged."""
+    texts = [" Jane@Example.COM\t", "\u00a0joe@example.com\u200b", "\ufeffann@example.com\r\n"]
+    with cleaned(written(tmp_path / "x.parquet", {"email": texts})) as (sql, _):
+        assert values(sql, "email") == ["jane@example.com", "joe@example.com", "ann@example.com"]
+
+
+def test_rows_without_an_address(tmp_path):
+    """Null, empty and blank are no address."""
+    with cleaned(written(tmp_path / "x.parquet", {"email": [None, "", " \t\u200b", "a@example.com"]})) as (sql, _):
+        assert outcomes(sql) == dict.fromkeys(range(3), ("rejected", "no_email", "email"))
+
+
+def test_addresses_that_cannot_be_sent(tmp_path):
+    """Bad syntax and a local part outside ASCII are two reasons."""
+    texts = ["nobody", "jané@example.com", "x" * 10_000 + "@example.com", "a\x00b@example.com"]
+    with cleaned(written(tmp_path / "x.parquet", {"email": texts})) as (sql, _):
+        reasons = [reason for _, (_, reason, _) in sorted(outcomes(sql).items())]
+    assert reasons == ["bad_email", "non_ascii_email", "bad_email", "bad_email"]
+
+
+def test_the_first_row_of_a_duplicate_wins(tmp_path):
+    """Case, spaces and the form of a domain do not make two people; the others are counted, over all files."""
+    one = written(
+        tmp_path / "1.parquet", {"email": ["jane@bücher.de", "JOE@example.com", "x"], "first": ["1", "2", "3"]}
+    )
+    two = written(
+        tmp_path / "2.parquet",
+        {"email": ["joe@example.com ", "JANE@xn--bcher-kva.de", "x"], "first": ["4", "5", "6"]},
+    )
+    with cleaned(one, two, fields={"first_name": "first"}) as (sql, _):
+        assert values(sql, "first_name") == ["1", "2"]
+        assert outcomes(sql) == {
+            2: ("rejected", "bad_email", "email"),
+            3: ("withheld", "duplicate", "email"),
+            4: ("withheld", "duplicate", "email"),
+            5: ("rejected", "bad_email", "email"),
+        }
+
+
+def test_a_value_that_is_too_long_rejects_its_row(tmp_path):
+    """Cutting it would change what it says; the length counts after trimming, in characters."""
+    texts = ["x" * 11, "é" * 10, "  " + "y" * 10 + "  ", "z" * 10_000]
+    people = {"email": [f"{n}@example.com" for n in "abcd"], "sex": texts}
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}) as (sql, told):
+        assert outcomes(sql) == dict.fromkeys((0, 3), ("rejected", "value_too_long", "gender"))
+        assert values(sql, "gender") == ["é" * 10, "y" * 10]
+        assert told.warnings == {}
+
+
+def test_a_value_that_does_not_fit_is_left_out_where_that_is_the_rule(tmp_path):
+    """The row goes without it, and the report counts by field and why."""
+    people = {"email": ["a@example.com", "b@example.com"], "tel": ["+" + "4" * 15, "+49 30 123"], "born": ["?", None]}
+    fields = {"phone": "tel", "birthdate": "born"}
+    with cleaned(written(tmp_path / "x.parquet", people), fields=fields) as (sql, told):
+        assert outcomes(sql) == {}
+        assert values(sql, "phone") == [None, "+49 30 123"]
+        assert told.warnings["phone"] == {"left_out_value_too_long": 1}
+
+
+def test_control_characters_become_spaces(tmp_path):
+    """They would break a message, and some vendors refuse them; the report counts the values changed."""
+    texts = ["Ann\x00\x07 Lee", "Bob\nRay", "\tCarl\x7f", "D"]
+    people = {"email": [f"{n}@example.com" for n in "abcd"], "first": texts}
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"first_name": "first"}) as (sql, told):
+        assert values(sql, "first_name") == ["Ann  Lee", "Bob Ray", "Carl", "D"]
+        assert told.warnings == {"name": {"control_characters_replaced": 3}}
+
+
+def test_a_row_with_two_faults_has_one_reason(tmp_path):
+    """Nobody is counted twice."""
+    people = {"email": ["a@example.com", "a@example.com", "nobody"], "sex": ["x" * 11] * 3, "note": ["y" * 31] * 3}
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}, note="note") as (sql, _):
+        assert sorted(row for (row,) in sql.rows("select row from aside")) == [0, 1, 2]
+        assert values(sql, "row") == []
+
+
+def test_an_export_of_addresses_alone(tmp_path):
+    """Nothing but the email may be matched."""
+    with cleaned(written(tmp_path / "x.parquet", {"email": ["a@example.com"], "rest": [1]})) as (sql, told):
+        assert [values(sql, "email"), told.warnings, told.profiles] == [["a@example.com"], {}, 1]
+
+
+def test_a_column_name_is_no_sql(tmp_path):
+    """Column names come from files: quotes and semicolons in them are letters."""
+    name = """a"; drop table keys; --'"""
+    path = written(tmp_path / "x.parquet", {name: ["a@example.com"], "x'y": ["Ann"]})
+    with cleaned(path, fields={"email": name, "first_name": "x'y"}) as (sql, _):
+        assert [values(sql, "email"), values(sql, "first_name")] == [["a@example.com"], ["Ann"]]
+
+
+EMAILS = st.sampled_from(
+    [
+        None,
+        "",
+        "a@example.com",
+        "A@example.com ",
+        "b@example.com",
+        "b'@bücher.de",
+        "B'@XN--BCHER-KVA.DE",
+        "no",
+        "é@x.de",
+    ]
+)
+TEXTS = st.one_of(st.none(), st.sampled_from(["", "x", "y" * 11, "a\x00b", "z" * 31]), st.text(max_size=12))
+NUMBERS = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, -0.0, 5.0, 1e20]))
+ROWS = st.lists(st.tuples(EMAILS, TEXTS, TEXTS, NUMBERS), min_size=1, max_size=40)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, at=st.integers(0, 40))
+def test_every_row_is_clean_or_set_aside(paths, rows, at):
+    """The law of conservation, and the order of rows, for any table."""
+    email, sex, note, points = (list(column) for column in zip(*rows, strict=True))
+    table = pa.table({"email": email, "sex": sex, "note": note, "points": pa.array(points, pa.float64())})
+    table = table.cast(
+        pa.schema([("email", pa.string()), ("sex", pa.string()), ("note", pa.string()), ("points", pa.float64())])
+    )
+    for path, part in zip(paths, (table.slice(0, at), table.slice(at)), strict=True):
+        written(path, part)
+    with cleaned(*paths, fields={"gender": "sex"}, note="note", points="points") as (sql, _):
+        kept = values(sql, "row")
+        aside = [row for (row,) in sql.rows("select row from aside")]
+        emails = values(sql, "email")
+    assert sorted(kept + aside) == list(range(len(rows)))
+    assert kept == sorted(kept)
+    assert len(emails) == len(set(emails))

@@ -1,0 +1,110 @@
+"""Items are the JSON that a dictionary would have made, without one."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+from core.made import PLAIN, TARGET
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_segexport.contract import CustomField, Matched
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
+from airflow_provider_segexport.stages.encode import expression
+
+
+def encoded(shape, rows):
+    """The items of rows, as text."""
+    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in ("a", "b", "n", "ok")})
+    with engine() as sql:
+        sql.table("clean", table)
+        return [item for (item,) in sql.rows(f"select {expression(shape)} from clean")]
+
+
+SHAPE = Object(
+    {
+        "kind": Const('a "kind"'),
+        "who": Object({"email": Column("a")}),
+        "name": Joined(("a", "b")),
+        "n": Column("n", "number"),
+        "ok": Column("ok", "boolean"),
+        "more": Object({"B\\ü": Column("b"), "N": Column("n", "number")}),
+        "pairs": Array(
+            (
+                Object({"Key": Const("B"), "Value": Column("b")}),
+                Object({"Key": Const("N"), "Value": Column("n")}),
+            )
+        ),
+        "lists": Array((Const(5),)),
+    }
+)
+
+
+def by_hand(row):
+    """The same item, as a dictionary."""
+    a, b, n, ok = (row.get(name) for name in ("a", "b", "n", "ok"))
+    number = None if n is None else json.loads(n)
+    flag = None if ok is None else json.loads(ok)
+    name = " ".join(part for part in (a, b) if part is not None)
+    pairs = [{"Key": key, "Value": value} for key, value in (("B", b), ("N", n)) if value is not None]
+    more = {key: value for key, value in (("B\\ü", b), ("N", number)) if value is not None}
+    item = {
+        "kind": 'a "kind"',
+        "who": None if a is None else {"email": a},
+        "name": name or None,
+        "n": number,
+        "ok": flag,
+        "more": more or None,
+        "pairs": pairs or None,
+        "lists": [5],
+    }
+    return {key: value for key, value in item.items() if value is not None}
+
+
+TEXT = st.one_of(
+    st.none(), st.text(max_size=20), st.sampled_from(['"', "\\", "\\u0041", "\u2028", "😀", "\x00\x1f\x7f", "</"])
+)
+ROW = st.fixed_dictionaries(
+    {
+        "a": TEXT.filter(lambda text: text is None or text.isprintable() or text),
+        "b": TEXT,
+        "n": st.one_of(st.none(), st.integers().map(str), st.sampled_from(["0.5", "-1e+20", "0"])),
+        "ok": st.sampled_from([None, "true", "false"]),
+    }
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=20))
+def test_items_equal_what_a_dictionary_makes(rows):
+    """Quotes, backslashes, control characters and every script; what is null is left out with its key."""
+    items = encoded(SHAPE, rows)
+    assert [json.loads(item) for item in items] == [by_hand(row) for row in rows]
+    assert not any("\n" in item for item in items)
+
+
+def test_items_are_compact_and_keep_their_order():
+    """The bytes are the ones that Python's encoder would write."""
+    (item,) = encoded(SHAPE, [{"a": 'Zoë "Z"', "b": "x\\y", "n": "5", "ok": "true"}])
+    expected = by_hand({"a": 'Zoë "Z"', "b": "x\\y", "n": "5", "ok": "true"})
+    assert item.replace("\\u00fc", "ü") == json.dumps(expected, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_nothing_to_say():
+    """An item is never null, and an object without a member, or an array without an element, is left out."""
+    empty = Object(
+        {"who": Object({"email": Column("a")}), "none": Object({}), "no": Array(()), "list": Array((Column("b"),))}
+    )
+    assert encoded(empty, [{}, {"b": "x"}]) == ["{}", '{"list":["x"]}']
+
+
+def test_a_vendor_s_item_comes_from_its_shape():
+    """The custom fields of an export travel in the type that the vendor's field has."""
+    matched = Matched(("email",), (CustomField("points", "n", "decimal"), CustomField("note", "b", "text")))
+    columns = pa.table({"email": ["a@example.com"], "n": ["5"], "b": ["x"]})
+    with engine() as sql:
+        sql.table("clean", columns)
+        ((item,),) = sql.rows(f"select {expression(PLAIN.item(matched, TARGET))} from clean")
+    assert item == '{"email":"a@example.com","points":5,"note":"x"}'

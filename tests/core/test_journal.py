@@ -1,0 +1,69 @@
+"""What happened to each batch, as it survives a kill."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_segexport.ports.journal import Entry, Journal, State
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "journal.jsonl"
+
+
+def states(path):
+    return {name: entry.state for name, entry in Journal(path.parent).states().items()}
+
+
+def test_the_last_entry_of_a_batch_counts(path):
+    """Every fact comes back as it was written."""
+    journal = Journal(path.parent, clock=lambda: 1234.5678)
+    entries = [
+        Entry("a", State.SENDING, 3),
+        Entry("a", State.SUBMITTED, 3, ticket="job 1"),
+        Entry("a", State.SETTLED, 3, accepted=1, refused=1, again=(2,), part=True),
+    ]
+    for entry in entries:
+        journal.write([entry])
+    assert journal.states() == Journal(path.parent).states() == {"a": entries[-1]}
+    assert json.loads(path.read_text().splitlines()[0]) == {"at": 1234.568, "batch": "a", "state": "sending", "rows": 3}
+
+
+def test_no_journal_yet(path):
+    """A run that has not sent anything has no states, and writing nothing makes no file."""
+    journal = Journal(path.parent)
+    journal.write([])
+    assert [journal.states(), path.exists()] == [{}, False]
+
+
+def test_a_torn_last_line_is_passed_over(path):
+    """Cut at any byte, the entries before are read, and what the next process writes is read too."""
+    journal = Journal(path.parent)
+    journal.write([Entry("a", State.SENDING, 1), Entry("b", State.SENDING, 1)])
+    journal.write([Entry("a", State.SETTLED, 1, accepted=1)])
+    content = path.read_bytes()
+    begin = content.rindex(b"\n", 0, -1) + 1
+    for end in range(begin, len(content)):
+        path.write_bytes(content[:end])
+        whole = end >= len(content) - 1
+        assert states(path)["a"] is (State.SETTLED if whole else State.SENDING)
+        Journal(path.parent).write([Entry("b", State.SETTLED, 1, accepted=1)])
+        assert states(path) == {"a": State.SETTLED if whole else State.SENDING, "b": State.SETTLED}
+
+
+def test_states_that_were_asked_for_do_not_change(path):
+    """A caller walks over what it was given while others write."""
+    journal = Journal(path.parent)
+    journal.write([Entry("a", State.SENDING, 1)])
+    before = journal.states()
+    journal.write([Entry("a", State.SPLIT, 1), Entry("b", State.SENDING, 1)])
+    assert {name: entry.state for name, entry in before.items()} == {"a": State.SENDING}
+
+
+def test_a_journal_holds_no_person(path):
+    """Batches go by names made of their content's hash."""
+    Journal(path.parent).write([Entry("0f3a", State.SETTLED, 2, accepted=1, refused=1, part=True)])
+    assert "@" not in path.read_text()

@@ -1,0 +1,152 @@
+"""What the provider knows it has put into an audience."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import PLAIN, TARGET, batch_of, cleaned, written
+
+from airflow_provider_segexport.contract import Matched
+from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.ledger import KEPT, SCHEMA, Ledger
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.stages import commit, encode, plan, settle
+
+ITEM = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger.of(tmp_path, "plain", TARGET)
+
+
+def rows(*emails):
+    content = {"email": emails, "hash": [1] * len(emails), "contact_id": [None] * len(emails)}
+    content |= {"as_of": [0] * len(emails), "run": ["r"] * len(emails)}
+    return pa.table(content).cast(SCHEMA).to_batches()
+
+
+def test_versions_are_written_whole_and_the_last_few_stay(ledger):
+    """Every commit is a file of its own; old ones go."""
+    assert [ledger.version(), ledger.members()] == [0, 0]
+    for base in range(KEPT + 3):
+        assert ledger.commit(rows(*[f"p{n}@example.com" for n in range(base)]), base) == base + 1
+    assert ledger.members() == KEPT + 2
+    assert sorted(path.name for path in ledger.place.iterdir()) == [f"{n:08d}.parquet" for n in range(4, KEPT + 4)]
+
+
+def test_a_lost_race_is_told(ledger):
+    """Who read a version that is no longer the newest must read again; the winner's version stays."""
+    ledger.commit(rows("winner@example.com"), 0)
+    with pytest.raises(TryAgain, match="Another run"):
+        ledger.commit(rows("loser@example.com"), 0)
+    assert pq.read_table(ledger.file(1)).column("email").to_pylist() == ["winner@example.com"]
+    assert [path.name for path in ledger.place.iterdir()] == ["00000001.parquet"]
+
+
+def test_of_many_at_once_one_wins(ledger):
+    """The number of a version is taken by exactly one."""
+    won = []
+
+    def compete(number):
+        try:
+            won.append(ledger.commit(rows(f"p{number}@example.com"), 0))
+        except TryAgain:
+            pass
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [won, ledger.version()] == [[1], 1]
+
+
+def test_a_crash_while_writing_leaves_the_old_version(ledger):
+    """Half a version is none."""
+    ledger.commit(rows("a@example.com"), 0)
+
+    def broken():
+        yield from rows("b@example.com")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        ledger.commit(broken(), 1)
+    assert [ledger.version(), len(list(ledger.place.iterdir()))] == [1, 1]
+
+
+def test_ledgers_are_kept_apart_by_vendor_account_and_audience(tmp_path):
+    """Whatever an id holds, it is one folder below the vendor's."""
+    place = Ledger.of(tmp_path, "plain", TARGET).place
+    assert place.relative_to(tmp_path).parts == ("ledgers", "plain", "7", "42")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Commit what a run has settled: `run([emails], [verdicts])` tells the ledger's version and rows."""
+    ledger = Ledger.of(tmp_path, "plain", TARGET)
+
+    def go(emails, *answers, who="run 1"):
+        folder = RunFolder.open(tmp_path / "runs" / who)
+        with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
+            upserts = plan.upserts(ITEM, against_ledger=False)
+            planned = plan.freeze(sql, upserts, PLAIN.limits, folder.place, told)
+        books = settle.Bookkeeper(folder)
+        for batch, answer in zip(list(settle.remaining(folder, planned.batches)), answers, strict=False):
+            books.sending([batch])
+            for more in books.answered(batch, answer):
+                books.answered(more, Settled())
+        with engine() as sql:
+            origin = commit.Origin("2026-01-02T03:04:05+01:00", who)
+            version = commit.commit(sql, ledger, RunFolder(folder.place), planned.batches, origin)
+            if not version:
+                return 0, []
+            told = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(version)])} order by email")
+        return version, told
+
+    return go
+
+
+def test_what_was_delivered_is_written_with_its_contact_ids(run):
+    """Refused rows, and batches without a verdict, stay out."""
+    refusal = Refusal(1, Reason.BOUNCED, "207", "")
+    version, told = run(
+        [f"{name}@example.com" for name in "abcdefgh"], Settled((refusal,), (), {0: "77"}), Ticket("job")
+    )
+    assert (version, told) == (1, [("a@example.com", "77", "run 1"), ("c@example.com", None, "run 1")])
+
+
+def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
+    """A row that the vendor asked for once more is in when its second batch is."""
+    assert run(["a@example.com", "b@example.com"], Settled(again=(1,)))[1] == [
+        ("a@example.com", None, "run 1"),
+        ("b@example.com", None, "run 1"),
+    ]
+
+
+def test_a_later_run_keeps_what_it_does_not_touch(run):
+    """People of an earlier run stay, with their contact ids; those who are sent again carry the later run's name."""
+    run(["a@example.com", "b@example.com"], Settled(contact_ids={0: "1", 1: "2"}))
+    version, told = run(["b@example.com", "c@example.com"], Settled(), who="run 2")
+    assert (version, told) == (
+        2,
+        [("a@example.com", "1", "run 1"), ("b@example.com", "2", "run 2"), ("c@example.com", None, "run 2")],
+    )
+
+
+def test_nothing_delivered_makes_no_version(run):
+    """A run that delivered nobody leaves the ledger as it was."""
+    assert run(["a@example.com"], Settled((Refusal(0, Reason.BOUNCED, "207", ""),))) == (0, [])
+    assert run(["a@example.com"], Ticket("job"), who="run 2") == (0, [])
+
+
+def test_committing_twice_changes_nothing_but_the_number(run, tmp_path):
+    """A crash between ledger and report makes the next try commit again."""
+    first = run([batch_of(1).emails[0]], Settled())
+    again = run([batch_of(1).emails[0]], Settled())
+    assert (first[0], again[0], first[1]) == (1, 2, again[1])
