@@ -23,7 +23,7 @@ from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Asked, Planned, SegmentFiles
-from airflow_provider_segexport.stages import clean, commit, encode, match, plan, read, report, send, settle
+from airflow_provider_segexport.stages import clean, commit, encode, match, plan, read, readback, report, send, settle
 
 log = logging.getLogger(__name__)
 
@@ -136,13 +136,16 @@ class Export:
         target = self._check(asked, matched, files)
         matching = match.settle_on(vendor, asked, matched, files, target)
         ledger = Ledger.of(self._world.root, vendor.name, target)
-        version = ledger.version() if order.mode == "changes" else 0
+        version = ledger.version()
         with engine() as sql, read.readable(files):
             cleaned = clean.clean(sql, files, matching)
             if version:
                 commit.load(sql, ledger, version)
+            if version and vendor.readds_leavers:
+                self._read_back(sql, target)
+                readback.withhold_leavers(sql)
             item = encode.expression(vendor.item(matched, target))
-            upserts = plan.upserts(item, against_ledger=bool(version))
+            upserts = plan.upserts(item, against_ledger=bool(version) and order.mode == "changes")
             planned = plan.freeze(sql, upserts, vendor.limits, self._world.folder.place, cleaned)
         self._worth_sending(planned)
         facts = {
@@ -197,6 +200,10 @@ class Export:
             )
         return target
 
+    def _read_back(self, sql: Engine, target: Target) -> None:
+        """Who is in the audience now, as the table `members`."""
+        drive(self._vendor.members(target, readback.Pages(sql)), self._world.send)
+
     def _worth_sending(self, planned: Planned) -> None:
         rejected = sum(planned.aside.get("rejected", {}).values())
         if rejected == planned.profiles:
@@ -216,6 +223,9 @@ class Export:
         """Add up, write the ledger and the report."""
         folder, traffic = self._world.folder, self._world.send.traffic
         with engine() as sql:
+            if error is None and readback.unnamed(folder):
+                self._read_back(sql, target)
+                readback.name_them(sql, folder, planned.batches)
             reasons = report.write_rejects(sql, folder, facts["files"])
             accepted, _ = settle.tally(folder.journal.states())
             counts = report.count(planned, accepted, reasons)

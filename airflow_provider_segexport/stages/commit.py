@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -42,6 +43,14 @@ def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
         if entry is not None and entry.state is State.SETTLED:
             again = set(entry.again)
             yield from (row for index, row in enumerate(part.rows) if index not in again)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where ledger lines come from: the time that the segment describes, ISO 8601, and the run."""
+
+    as_of: str
+    run: str
 
 
 def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], origin: Origin) -> int:

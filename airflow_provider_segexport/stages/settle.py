@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, StopExport
 from airflow_provider_segexport.model import Batch, Reason, Refusal, Reply, Settled, Ticket
 from airflow_provider_segexport.ports.journal import Entry, State
+from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 MOST_GENERATIONS = 3
@@ -91,18 +92,11 @@ class Bookkeeper:
 
 def unsettled(batch: Batch, states: Mapping[str, Entry]) -> Iterator[Batch | tuple[Batch, str]]:
     """What of a planned batch still has to be done: itself, its job, or parts of it."""
-    entry = states.get(batch.name)
-    match entry.state if entry else None:
-        case State.SETTLED:
-            if entry and entry.again:
-                yield from unsettled(batch.part(entry.again, generation=batch.generation + 1), states)
-        case State.SPLIT:
-            for half in batch.halves():
-                yield from unsettled(half, states)
-        case State.SUBMITTED:
-            yield batch, entry.ticket if entry else ""
-        case _:
-            yield batch
+    for part, entry in leaves(batch, states):
+        if entry is None or entry.state is State.SENDING:
+            yield part
+        elif entry.state is State.SUBMITTED:
+            yield part, entry.ticket
 
 
 def remaining(folder: RunFolder, names: tuple[str, ...]) -> Iterator[Batch | tuple[Batch, str]]:

@@ -69,7 +69,7 @@ def refusal(response: Response, now: float) -> TryAgain | None:
                 after=to_midnight(now),
             )
         return QuotaSpent(f"{response.url} answered 429: more than 4 calls a second.", after=THROTTLED_WAIT_S)
-    return busy_or_down(response, None)
+    return busy_or_down(response, None, now)
 
 
 def to_midnight(now: float) -> float:

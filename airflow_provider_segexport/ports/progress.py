@@ -1,0 +1,45 @@
+"""Where each part of a planned batch stands: `batch, journal -> leaves`.
+
+A batch that the vendor refused as a whole went out as halves, and rows that it asked for again went out as a batch of
+the next generation; both are found again from the journal and the batch's content alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from airflow_provider_segexport.model import Batch
+from airflow_provider_segexport.ports.journal import Entry, State
+from airflow_provider_segexport.ports.run_folder import RunFolder
+
+
+def leaves(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Batch, Entry | None]]:
+    """The batch itself or the parts it went out in, each with the last thing known of it.
+
+    A settled part whose rows are asked for again, in part, comes itself first, and then the batch of those rows.
+    """
+    entry = states.get(batch.name)
+    match entry.state if entry else None:
+        case State.SPLIT:
+            for half in batch.halves():
+                yield from leaves(half, states)
+        case State.SETTLED:
+            yield batch, entry
+            if entry and entry.again:
+                yield from leaves(batch.part(entry.again, generation=batch.generation + 1), states)
+        case _:
+            yield batch, entry
+
+
+def settled(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Batch, Entry]]:
+    """All parts with a verdict, over the whole plan, with their content."""
+    states = folder.journal.states()
+    rows = folder.upserts()
+    try:
+        for number, name in enumerate(names):
+            if name in states:
+                for batch, entry in leaves(folder.batch(rows, number, name), states):
+                    if entry is not None and entry.state is State.SETTLED:
+                        yield batch, entry
+    finally:
+        rows.close()

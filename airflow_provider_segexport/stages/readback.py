@@ -1,0 +1,88 @@
+"""Reads the audience back, and finds who is not in it: before the plan those who left, after it those not named.
+
+Some vendors bring people back who left an audience by their own choice, and some only count whom they did not take.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from airflow_provider_segexport.model import Member, Outcome, Reason, Refusal, Settled
+from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.journal import Entry
+from airflow_provider_segexport.ports.progress import settled
+from airflow_provider_segexport.ports.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+NOT_ADDED = "Counted by the vendor as not added, and not in the audience when it was read back."
+
+
+class Pages:
+    """Takes pages of members into the table `members(email, contact_id, active)`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        engine.run("create or replace table members (email varchar, contact_id varchar, active boolean)")
+
+    def __call__(self, people: Sequence[Member]) -> None:
+        """Add one page."""
+        self._engine.table(
+            "page",
+            pa.table(
+                {
+                    "email": pa.array([person.email for person in people], pa.string()),
+                    "contact_id": pa.array([person.contact_id for person in people], pa.string()),
+                    "active": pa.array([person.active for person in people], pa.bool_()),
+                }
+            ),
+        )
+        self._engine.run("insert into members select * from page")
+
+
+def withhold_leavers(engine: Engine) -> int:
+    """Set aside whom we put into the audience and who is not in it any more; returns how many.
+
+    They left, or were taken out there, and an import would bring them back.
+    """
+    engine.run(
+        """create or replace table leavers as
+        select c.row from clean c join ledger l on l.email = c.email anti join members m on m.email = c.email"""
+    )
+    engine.run(
+        "insert into aside select row, ?, ?, 'email' from leavers",
+        [Outcome.WITHHELD, Reason.LEFT_AUDIENCE],
+    )
+    return int(engine.one("select count(*) from leavers")[0])
+
+
+def unnamed(folder: RunFolder) -> int:
+    """Rows that the vendor has only counted as not taken."""
+    return sum(entry.unnamed for entry in folder.journal.states().values())
+
+
+def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
+    """Give the rows that were only counted their verdict: they are those that are not in the audience."""
+    for batch, entry in settled(folder, names):
+        if not entry.unnamed:
+            continue
+        engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int64()), "email": list(batch.emails)}))
+        missing = [row[0] for row in engine.rows("select i from sent s anti join members m on m.email = s.email")]
+        told = folder.refused_rows(batch)
+        found = [i for i in missing if batch.rows[i] not in told and i not in entry.again]
+        folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
+        if len(found) != entry.unnamed:
+            log.warning(
+                "The vendor counted %d rows as not added, and %d are not in the audience; the report names those.",
+                entry.unnamed,
+                len(found),
+            )
+
+
+def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:
+    """Where count and finding agree, they are the people whom the vendor holds as unsubscribed."""
+    reason = Reason.UNSUBSCRIBED if len(found) <= entry.unnamed else Reason.NO_VERDICT
+    return Refusal(index, reason, "not_added", NOT_ADDED)
