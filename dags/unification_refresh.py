@@ -78,7 +78,7 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
             type="integer",
             minimum=100,
             title="Profiles",
-            description="How many persons the made-up extracts hold. A million takes a minute and 3 GB.",
+            description="How many persons the made-up extracts hold. A million takes a minute and 2 GB.",
         ),
         "day": Param(
             None,

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Positions = npt.NDArray[np.intp]
+
 GOLD_FROM, SILVER_FROM = 600.0, 200.0
 FRESHEST_FIELDS = ("first_name", "last_name", "gender", "birthdate", "phone", "country")
 ADDRESS_FIELDS = ("address", "city", "state", "postcode")
@@ -112,34 +114,36 @@ def identities(rows: pd.DataFrame) -> pd.Series[Any]:
 
 @dataclass(frozen=True)
 class Persons:
-    """All rows with those of one person side by side, the freshest first."""
+    """Which rows are whose, and in which order a person's rows are asked for a value."""
 
     rows: pd.DataFrame
-    person: npt.NDArray[np.intp]  # for each row, ascending
-    identity: pd.Index[Any]  # for each person
+    person: Positions  # for each row, the position of its person in ``identity``
+    order: Positions  # row numbers: those of one person side by side, the freshest first
+    identity: pd.Index[Any]
 
     @classmethod
     def of(cls, rows: pd.DataFrame, identity: pd.Series[Any]) -> Persons:
         """Rule 5's order: person, then freshness, then precedence of the source."""
         person, known_as = pd.factorize(identity)
         freshness = -rows["updated_at"].to_numpy().astype("int64")
-        order = np.lexsort((rows["rank"].to_numpy(), freshness, person))
-        return cls(rows.iloc[order].reset_index(drop=True), person[order], pd.Index(known_as))
+        return cls(rows, person, np.lexsort((rows["rank"].to_numpy(), freshness, person)), pd.Index(known_as))
 
     def freshest(self, field: str) -> pd.Series[Any]:
         """Rule 5: for each person the first value that is one."""
         return self.take(field, self.first(self.rows[field].notna().to_numpy()))
 
-    def first(self, usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-        """The position of each person's first usable row; persons without one are left out."""
-        positions = np.flatnonzero(usable)
-        person = self.person[positions]
-        return positions[np.flatnonzero(np.diff(person, prepend=-1))]
+    def first(self, usable: npt.NDArray[np.bool_]) -> Positions:
+        """For each person the number of the first usable row, or -1."""
+        asked = self.order[usable[self.order]]
+        person = self.person[asked]
+        starts = np.flatnonzero(np.diff(person, prepend=-1))
+        found = np.full(len(self.identity), -1, dtype=np.intp)
+        found[person[starts]] = asked[starts]
+        return found
 
-    def take(self, field: str, positions: npt.NDArray[np.intp]) -> pd.Series[Any]:
-        """The field at these rows, as one value a person."""
-        values = self.rows[field].iloc[positions].set_axis(self.person[positions])
-        return values.reindex(range(len(self.identity)))
+    def take(self, field: str, found: Positions) -> pd.Series[Any]:
+        """The field in these rows; missing for -1."""
+        return pd.Series(self.rows[field].array.take(found, allow_fill=True))
 
     def total(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sum over each person's rows."""
@@ -149,8 +153,8 @@ class Persons:
 def one_address(persons: Persons) -> pd.DataFrame:
     """Rule 6."""
     placed = (persons.rows["city"].notna() | persons.rows["postcode"].notna()).to_numpy()
-    positions = persons.first(placed)
-    return pd.DataFrame({field: persons.take(field, positions) for field in ADDRESS_FIELDS})
+    found = persons.first(placed)
+    return pd.DataFrame({field: persons.take(field, found) for field in ADDRESS_FIELDS})
 
 
 def most_restrictive(persons: Persons) -> npt.NDArray[np.bool_]:
