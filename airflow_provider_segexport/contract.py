@@ -160,11 +160,12 @@ class Form:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """An OAuth2 access token; `expires_at` in epoch seconds. `refresh` is what the vendor wants to see next time."""
+    """An OAuth2 access token; times in epoch seconds. `refresh` is what the vendor wants to see next time."""
 
     access: str
     refresh: str
     expires_at: float
+    renewed_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)

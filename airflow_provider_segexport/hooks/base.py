@@ -137,13 +137,14 @@ class SegmentExportHook(HttpHook):
 
     def bearer(self, sign_in: SignIn) -> Bearer:
         """A sign-in that renews itself, kept where other machines find it."""
-        from airflow_provider_segexport.hooks.token_store import VariableStore, renewal  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.token_store import Variables, VariableStore, renewal  # noqa: PLC0415
+        from airflow_provider_segexport.ports.claims import Claims  # noqa: PLC0415
         from airflow_provider_segexport.ports.tokens import Bearer, mark_of  # noqa: PLC0415
 
         oauth = self.vendor.oauth
         if oauth is None:
             raise SegexportError(f"{self.vendor.title} has no OAuth sign-in.")
-        store = VariableStore(self.conn_id)
+        store = VariableStore(self.conn_id, Claims(Variables(), self.clock, self.wait))
 
         def refresh(token: str) -> Token:
             return self.call(oauth.refresh(self.settings.access, replace(sign_in, refresh=token), self.clock()))
@@ -155,6 +156,7 @@ class SegmentExportHook(HttpHook):
             stale=oauth.stale,
             told=mask_secret,
             clock=self.clock,
+            sleep=self.wait,
         )
 
     @staticmethod

@@ -3,60 +3,77 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 
 from airflow.sdk import Variable
 
 from airflow_provider_segexport.contract import Token
 from airflow_provider_segexport.errors import CredentialsRefused
-
-_LOCK = threading.Lock()
+from airflow_provider_segexport.ports.claims import Claims
 
 RACE_S = 2.0
 """So long a machine that has renewed a sign-in may take to store it."""
 
 
-class VariableStore:
-    """The sign-in of one connection, in the Variable `segexport_token_<connection id>`.
+class Variables:
+    """Airflow Variables as a shelf. A name that holds `token` is masked by Airflow, and every value is encrypted."""
 
-    Airflow masks a Variable whose name holds `token`, and encrypts every Variable in its database.
-    """
+    def get(self, key: str) -> str | None:
+        """The Variable's text, if there is one."""
+        found: str | None = Variable.get(key, default=None)
+        return found
 
-    def __init__(self, conn_id: str) -> None:
-        self.key = f"segexport_token_{conn_id}"
-
-    def load(self) -> tuple[Token, str] | None:
-        """The stored sign-in and its mark."""
-        text = Variable.get(self.key, default=None)
-        if not text:
-            return None
-        found = json.loads(text)
-        return Token(found["access"], found["refresh"], float(found["expires_at"])), found["mark"]
-
-    def save(self, token: Token, mark: str) -> None:
-        """Keep it; on return every machine sees it."""
-        value = {"access": token.access, "refresh": token.refresh, "expires_at": token.expires_at, "mark": mark}
-        text, words = json.dumps(value), "Sign-in renewed by segexport; delete to start over."
+    def set(self, key: str, text: str) -> None:
+        """Write the Variable."""
+        words = "Kept by segexport for a sign-in; delete to start over."
         try:
-            Variable.set(self.key, text, description=words)
+            Variable.set(key, text, description=words)
         except ImportError:  # no task runs here: the API server's Test button, or the command line
             from airflow.models import Variable as Stored  # noqa: PLC0415 - a worker must not import it
 
-            Stored.set(self.key, text, description=words)  # noqa: AIR311 - the SDK's needs a running task
+            Stored.set(key, text, description=words)  # noqa: AIR311 - the SDK's needs a running task
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """One at a time in this process."""
-        with _LOCK:
-            yield
+    def delete(self, key: str) -> None:
+        """Remove the Variable."""
+        try:
+            Variable.delete(key)
+        except ImportError:
+            from airflow.models import Variable as Stored  # noqa: PLC0415 - a worker must not import it
+
+            Stored.delete(key)  # noqa: AIR311 - the SDK's needs a running task
+
+
+class VariableStore:
+    """The sign-in of one connection, in the Variable `segexport_token_<connection id>`."""
+
+    def __init__(self, conn_id: str, claims: Claims) -> None:
+        self.key = f"segexport_token_{conn_id}"
+        self._claims = claims
+
+    def load(self) -> tuple[Token, str] | None:
+        """The stored sign-in and its mark."""
+        text = self._claims.shelf.get(self.key)
+        if not text:
+            return None
+        found = json.loads(text)
+        mark = str(found.pop("mark"))
+        return Token(**found), mark
+
+    def save(self, token: Token, mark: str) -> None:
+        """Keep it; on return every machine sees it."""
+        self._claims.shelf.set(self.key, json.dumps({**asdict(token), "mark": mark}))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """One at a time over all machines."""
+        return self._claims.hold(f"{self.key}_renewal")
 
 
 def renewal(
     refresh: Callable[[str], Token], store: VariableStore, mark: str, wait: Callable[[float], None]
 ) -> Callable[[str], Token]:
-    """A refresh that loses a race well: the lock is this process's, and a refresh token may be good for one use only.
+    """A refresh that loses a race well: a claim may fail where clocks or writes lag, and a token may be good once only.
 
     Refused, it looks whether another machine has just stored a newer sign-in of the same mark.
     """

@@ -16,6 +16,9 @@ from airflow_provider_segexport.model import Response
 EARLY_S = 120.0
 """An access token that ends within this time is renewed before it is used."""
 
+RENEWALS_APART_S = 1.0
+JUST_RENEWED_S = 10.0
+
 
 class TokenStore(Protocol):
     """Where a renewed sign-in lies, so that the next task on another machine finds it."""
@@ -48,6 +51,7 @@ class Bearer(AuthBase):
         stale: whether a 401 is mended by renewing.
         told: called with every secret that appears, to have it masked.
         clock: epoch seconds.
+        sleep: lets time pass.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing the world gives
@@ -59,6 +63,7 @@ class Bearer(AuthBase):
         stale: Callable[[Response], bool],
         told: Callable[[str], None],
         clock: Callable[[], float],
+        sleep: Callable[[float], None],
     ) -> None:
         self._first = first
         self._store = store
@@ -66,6 +71,7 @@ class Bearer(AuthBase):
         self._stale = stale
         self._told = told
         self._clock = clock
+        self._sleep = sleep
         self._token: Token | None = None
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -91,7 +97,9 @@ class Bearer(AuthBase):
         """After a 401: True when there is a new access token to try with."""
         if not self._stale(response):
             return False
-        self._token = self._renew(self._token)
+        # Calls that were on their way with the old token come back after the first of them has renewed it.
+        if self._token is None or self._token.renewed_at + JUST_RENEWED_S < self._clock():
+            self._token = self._renew(self._token)
         return True
 
     def _load(self) -> Token | None:
@@ -108,6 +116,8 @@ class Bearer(AuthBase):
             another = stored is not None and (old is None or stored.access != old.access)
             if stored is not None and another and stored.expires_at > self._clock() + EARLY_S:
                 return stored  # another has renewed it meanwhile
+            if stored is not None:  # Constant Contact's token endpoint takes one call a second
+                self._sleep(max(0.0, stored.renewed_at + RENEWALS_APART_S - self._clock()))
             new = self._refresh(stored.refresh if stored else self._first)
             self._told(new.access)
             self._told(new.refresh)

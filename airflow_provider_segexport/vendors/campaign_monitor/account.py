@@ -106,7 +106,9 @@ def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Sign in again and put the new refresh token into the Airflow connection."
         )
-    return Token(told["access_token"], told.get("refresh_token") or sign_in.refresh, now + float(told["expires_in"]))
+    return Token(
+        told["access_token"], told.get("refresh_token") or sign_in.refresh, now + float(told["expires_in"]), now
+    )
 
 
 def stale(response: Response) -> bool:

@@ -128,7 +128,9 @@ def read_token(response: Response, old: str, now: float) -> Token:
     """The new pair. `invalid_grant` is final: only a person can sign in again."""
     told = response.mapping()
     if "access_token" in told:
-        return Token(str(told["access_token"]), str(told.get("refresh_token") or old), now + float(told["expires_in"]))
+        return Token(
+            str(told["access_token"]), str(told.get("refresh_token") or old), now + float(told["expires_in"]), now
+        )
     error = str(told.get("error", response.status))
     if error == "invalid_grant":
         raise CredentialsRefused(

@@ -1,0 +1,199 @@
+"""OAuth2 sign-ins shared by processes that have no disk in common, against the simulator's rotating refresh tokens."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pathlib
+import random
+import time
+from dataclasses import asdict
+
+import pytest
+import requests
+
+from airflow_provider_segexport.contract import Access, SignIn, Token, drive
+from airflow_provider_segexport.errors import CredentialsRefused, TryAgain
+from airflow_provider_segexport.model import Response
+from airflow_provider_segexport.ports.claims import Claims
+from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.tokens import Bearer, mark_of
+from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.vendors import constant_contact
+
+KEY = "segexport_token_cc"
+
+
+class Shelf:
+    """Named texts in a folder, with the delays of a database over a network."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> str | None:
+        time.sleep(random.uniform(0, 0.03))
+        place = self.folder / key
+        try:
+            return place.read_text()
+        except FileNotFoundError:
+            return None
+
+    def set(self, key: str, text: str) -> None:
+        time.sleep(random.uniform(0, 0.03))
+        half = self.folder / f".{key}.{random.random()}"
+        half.write_text(text)
+        half.replace(self.folder / key)
+
+    def delete(self, key: str) -> None:
+        (self.folder / key).unlink(missing_ok=True)
+
+
+class Store:
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+    def load(self) -> tuple[Token, str] | None:
+        text = self.claims.shelf.get(KEY)
+        if not text:
+            return None
+        found = json.loads(text)
+        mark = found.pop("mark")
+        return Token(**found), mark
+
+    def save(self, token: Token, mark: str) -> None:
+        self.claims.shelf.set(KEY, json.dumps({**asdict(token), "mark": mark}))
+
+    def lock(self):
+        return self.claims.hold(KEY + "_renewal")
+
+
+def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: float = 0.2) -> Bearer:
+    access = Access(api=url, api_is_default=False)
+    claims = Claims(shelf, time.time, time.sleep, locks=machine, settle_s=settle_s)
+    sign_in = SignIn(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+
+    def refresh(token: str) -> Token:
+        session = requests.Session()
+        session.trust_env = False
+        sender = Sender(lambda: session, constant_contact.VENDOR)
+        now = time.time()
+        return drive(
+            constant_contact.account.refresh(access, SignIn(token, sign_in.client_id, sign_in.client_secret), now),
+            sender,
+        )
+
+    return Bearer(
+        sign_in.refresh,
+        Store(claims),
+        refresh,
+        stale=constant_contact.account.stale,
+        told=lambda _: None,
+        clock=time.time,
+        sleep=time.sleep,
+    )
+
+
+def one_process(url: str, told: dict, shelf_folder: str, machine: str, out) -> None:
+    pathlib.Path(machine).mkdir()
+    try:
+        out.put(bearer(url, told, Shelf(pathlib.Path(shelf_folder)), pathlib.Path(machine)).access())
+    except CredentialsRefused as error:
+        out.put(error)
+
+
+def test_machines_that_refresh_at_once_end_with_one_token_and_one_call(tmp_path: pathlib.Path) -> None:
+    """Four processes without a common lock file renew one rotating sign-in: one call, and all have its token."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        told = vendor["keys"]["public"]
+        context = multiprocessing.get_context("spawn")
+        out = context.Queue()
+        workers = [
+            context.Process(
+                target=one_process, args=(vendor["base_url"], told, str(shelf), str(tmp_path / f"m{i}"), out)
+            )
+            for i in range(4)
+        ]
+        for worker in workers:
+            worker.start()
+        tokens = [out.get(timeout=60) for _ in workers]
+        for worker in workers:
+            worker.join(timeout=60)
+        calls = [one for one in sim.requests() if one["path"].endswith("/token")]
+    assert len(calls) == 1
+    assert len({str(token) for token in tokens}) == 1
+    assert all(isinstance(token, str) for token in tokens)
+
+
+def test_a_rotated_token_is_stored_before_it_is_used(tmp_path: pathlib.Path) -> None:
+    """What the vendor gave lies on the shelf by the time the first request is signed; a second machine uses it."""
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        told = vendor["keys"]["main"]
+        shelf = Shelf(tmp_path)
+        machine = tmp_path / "m"
+        machine.mkdir()
+        first = bearer(vendor["base_url"], told, shelf, machine, 0.01).access()
+        stored = json.loads(shelf.get(KEY) or "")
+        assert stored["access"] == first
+        assert stored["refresh"] != told["refresh_token"]
+        assert stored["mark"] == mark_of(told["refresh_token"])
+        assert bearer(vendor["base_url"], told, shelf, machine, 0.01).access() == first
+        assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
+
+
+def test_a_rotated_away_token_says_how_to_sign_in_again(tmp_path: pathlib.Path) -> None:
+    """The connection's refresh token was used elsewhere: `invalid_grant` is final, and the error names the command."""
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        told = vendor["keys"]["main"]
+        bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access()
+        (tmp_path / KEY).unlink()
+        time.sleep(1)  # the token endpoint takes one call a second, and this one is not ours to pace
+        with pytest.raises(CredentialsRefused, match="airflow segexport sign-in"):
+            bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access()
+
+
+def test_a_new_refresh_token_in_the_connection_makes_the_stored_sign_in_void(tmp_path: pathlib.Path) -> None:
+    """An administrator signs in again: what an earlier sign-in left on the shelf is not used."""
+    shelf = Shelf(tmp_path)
+    shelf.set(KEY, json.dumps({**asdict(Token("old", "older", time.time() + 9_999)), "mark": mark_of("another")}))
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        assert bearer(vendor["base_url"], vendor["keys"]["main"], shelf, tmp_path, 0.01).access() != "old"
+
+
+def test_calls_that_were_under_way_do_not_renew_again(tmp_path: pathlib.Path) -> None:
+    """Four calls come back with 401 at once: the first renews, the others try with what it got."""
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        signer = bearer(vendor["base_url"], vendor["keys"]["main"], Shelf(tmp_path), tmp_path, 0.01)
+        signer.access()
+        stale = Response(401, {}, b'{"error_key":"unauthorized","error_message":"Unauthorized"}')
+        assert [signer.renew(stale) for _ in range(4)] == [True] * 4
+        assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
+
+
+def test_a_claim_of_the_dead_runs_out_and_one_of_the_living_makes_others_wait(tmp_path: pathlib.Path) -> None:
+    """A claim that is still good is waited for, and told of in the end; one that has run out is taken over."""
+    now = [1000.0]
+
+    class Clocked(Shelf):
+        def get(self, key: str) -> str | None:
+            place = self.folder / key
+            return place.read_text() if place.exists() else None
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    shelf = Clocked(tmp_path)
+    claims = Claims(shelf, lambda: now[0], sleep, locks=tmp_path, hold_s=60, patience_s=30)
+    shelf.set("k", json.dumps({"by": "somebody", "until": now[0] + 60}))
+    with pytest.raises(TryAgain, match="Another machine"), claims.hold("k"):
+        raise AssertionError
+    now[0] += 60
+    with claims.hold("k"):
+        assert json.loads(shelf.get("k") or "")["by"] != "somebody"
+    assert shelf.get("k") is None
