@@ -178,16 +178,29 @@ class SignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """Where a person approves a sign-in, and the code that they compare."""
+
+    url: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class OAuth:
     """How a vendor renews access tokens.
 
     Attributes:
         refresh: the call that turns a refresh token into a new pair; the last argument is the time now.
         stale: whether a 401 says that the access token is old, and not that the credentials are bad.
+        sign_in: the first sign-in, where a person can approve it in a browser; shows the invitation on its way. The
+            last argument tells the time.
     """
 
     refresh: Callable[[Access, SignIn, float], Operation[Token]]
     stale: Callable[[Response], bool]
+    sign_in: Callable[[Access, SignIn, Callable[[Invitation], None], Callable[[], float]], Operation[Token]] | None = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def provider_info(version: str) -> dict[str, Any]:
                 "python-modules": ["airflow_provider_segexport.operators.segment_export"],
             }
         ],
+        "cli": ["airflow_provider_segexport.cli.get_commands"],
         "config": {
             "segexport": {
                 "description": "Segment exports to email-marketing vendors.",

@@ -104,12 +104,19 @@ class SegmentExportHook(HttpHook):
 
         HttpHook's own would send every extra of the connection to the vendor as a header, secrets too.
         """
+        session = self._unsigned_conn(headers, extra_options)
+        session.auth = self._auth
+        return session
+
+    def _unsigned_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """A session that holds no credentials, for a sign-in that has none yet."""
         self._set_base_url(self.connection)
         timeout = self.vendor.limits.timeout_s
         options = {"timeout": timeout, "allow_redirects": False, **self.settings.transport, **(extra_options or {})}
         self.merged_extra = options
         session = requests.Session()
-        session.auth = self._auth
         session.proxies = options.get("proxies", {})
         session.verify = options.get("verify", True)
         session.cert = options.get("cert")
@@ -201,6 +208,16 @@ class SegmentExportHook(HttpHook):
     def call(self, operation: Operation[T], patience: Patience | None = None) -> T:
         """Run one of the vendor's operations."""
         sender = self.sender(patience)
+        try:
+            return drive(operation, sender, self.wait)
+        finally:
+            sender.close()
+
+    def call_unsigned(self, operation: Operation[T]) -> T:
+        """Run an operation that brings its own credentials: a first sign-in."""
+        from airflow_provider_segexport.ports.http import Sender  # noqa: PLC0415
+
+        sender = Sender(self._unsigned_conn, self.vendor, sleep=self.wait, clock=self.clock)
         try:
             return drive(operation, sender, self.wait)
         finally:

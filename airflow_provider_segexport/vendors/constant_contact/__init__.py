@@ -18,6 +18,7 @@ from airflow_provider_segexport.vendors.constant_contact.account import (
     stale,
 )
 from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.constant_contact.device import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
 from airflow_provider_segexport.vendors.constant_contact.members import members
 from airflow_provider_segexport.vendors.constant_contact.replies import refusal
@@ -66,5 +67,5 @@ VENDOR = Vendor(
             FormField("authorization_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
         ),
     ),
-    oauth=OAuth(refresh=refresh, stale=stale),
+    oauth=OAuth(refresh=refresh, stale=stale, sign_in=sign_in),
 )
