@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import requests
 from requests import exceptions as foreign
@@ -30,8 +29,8 @@ from airflow_provider_segexport.model import Request, Response
 CONNECT_TIMEOUT_S = 10.0
 SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
-WELL_ENDED = {*(bytes([byte]) for byte in b'}]"0123456789'), b"e", b"l"}
-"""How JSON ends: an object, an array, a text, a number, `true`, `false` or `null`."""
+WELL_ENDED = (b"}", b"]", b'"', b"true", b"false", b"null", *(str(digit).encode() for digit in range(10)))
+"""How JSON ends."""
 
 
 @dataclass(slots=True)
@@ -57,13 +56,20 @@ class Patience:
     longest_s: float = 60.0
 
 
+def shown(url: str) -> str:
+    """An address fit for a log: without its query, which may hold a person, and without credentials."""
+    scheme, mark, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
 def translate(error: foreign.RequestException, url: str) -> SegexportError:
-    """What a failure of the HTTP library means to the caller. `url` is shown without its query."""
-    where = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+    """What a failure of the HTTP library means to the caller."""
+    where = shown(url)
     match error:
         case foreign.SSLError():
             return BadConnection(
-                f"TLS with {urlsplit(url).netloc} failed: its certificate is not trusted here, or the address is not "
+                f"TLS with {where} failed: its certificate is not trusted here, or the address is not "
                 "the vendor's. Check the base URL; a company's own authority goes into REQUESTS_CA_BUNDLE."
             )
         case foreign.ProxyError():
@@ -93,7 +99,7 @@ def out_of_order(response: Response) -> VendorUnavailable | None:
     if response.status not in SUCCESS or not response.body:
         return None
     kind = response.headers.get("content-type", "")
-    ends_well = response.body.rstrip()[-1:] in WELL_ENDED
+    ends_well = response.body.rstrip().endswith(WELL_ENDED)
     if "html" in kind or ("json" in kind and not ends_well):
         return VendorUnavailable(f"{response.url} answered {response.status} with {kind} that is no whole reply.")
     return None
@@ -219,9 +225,8 @@ class Sender:
             raise translate(error, request.url) from None  # its own words hold the query, or a header's value
         except UnicodeError:  # a host name that no DNS could hold
             raise BadConnection("The base URL holds characters that no address can hold.") from None
-        url = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(request.url))
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, answer.content, url)
+        return Response(answer.status_code, headers, answer.content, shown(request.url))
 
 
 def spent(error: TryAgain) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pyarrow as pa
@@ -54,10 +55,8 @@ def test_of_many_at_once_one_wins(ledger):
     won = []
 
     def compete(number):
-        try:
+        with contextlib.suppress(TryAgain):
             won.append(ledger.commit(rows(f"p{number}@example.com"), 0))
-        except TryAgain:
-            pass
 
     threads = [threading.Thread(target=compete, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -1,0 +1,363 @@
+"""The one border where HTTP's exceptions become ours, and the one place where a call is tried again."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from dataclasses import replace
+from email.utils import formatdate
+
+import pytest
+import requests
+import requests_mock
+from core.made import PLAIN
+from requests import exceptions as foreign
+
+from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import (
+    BadConnection,
+    QuotaSpent,
+    ReplyNotUnderstood,
+    SegexportError,
+    SlotsFull,
+    TryAgain,
+    VendorUnavailable,
+)
+from airflow_provider_segexport.model import Request, Response
+from airflow_provider_segexport.ports.http import Patience, Sender, shown, translate
+from airflow_provider_segexport.vendors import VENDORS
+
+URL = "https://plain.test/people"
+NOW = 1_767_225_600.0
+PERSON = Request("GET", URL, query={"email": "jane.secret@example.com"})
+
+
+class World:
+    """A sender whose vendor is a list of answers and whose clock is moved by its own sleeping."""
+
+    def __init__(self, answers, vendor=PLAIN, **options):
+        self.adapter = requests_mock.Adapter()
+        self.adapter.register_uri(requests_mock.ANY, requests_mock.ANY, answers)
+        self.slept = []
+        self.sessions = []
+        self.send = Sender(self.session, vendor, sleep=self.sleep, clock=lambda: NOW + sum(self.slept), **options)
+
+    def session(self):
+        session = requests.Session()
+        session.auth = ("key", "s3cret-word")
+        session.mount("https://", self.adapter)
+        self.sessions.append(session)
+        return session
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+
+    @property
+    def calls(self):
+        return self.adapter.request_history
+
+
+OK = {"json": {"fine": True}}
+
+
+KINDS = [kind for _, kind in inspect.getmembers(foreign, inspect.isclass) if issubclass(kind, foreign.RequestException)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_exception_of_requests_is_mapped(kind):
+    """None of them leaves the border as it is; what a person must mend stops, everything else is tried again."""
+    made = kind("secret words", "doc", 0) if issubclass(kind, foreign.JSONDecodeError) else kind("secret words")
+    ours = translate(made, f"{URL}?email=jane.secret@example.com")
+    person_must_act = {
+        foreign.SSLError,
+        foreign.URLRequired,
+        foreign.InvalidURL,
+        foreign.MissingSchema,
+        foreign.InvalidSchema,
+        foreign.InvalidHeader,
+        foreign.InvalidProxyURL,
+        foreign.UnrewindableBodyError,
+        foreign.InvalidJSONError,
+        foreign.JSONDecodeError,
+    }
+    assert type(ours) is (BadConnection if kind in person_must_act else VendorUnavailable)
+    assert "plain.test" in str(ours)
+    assert "secret" not in str(ours)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://user:s3cret@plain.test/a/b?email=jane@example.com", "https://plain.test/a/b"),
+        ("https://plain.test", "https://plain.test"),
+        ("plain.test/a", "plain.test/a"),
+    ],
+)
+def test_an_address_in_a_log(url, expected):
+    """Neither query nor credentials are shown."""
+    assert shown(url) == expected
+
+
+def test_an_exception_does_not_quote_what_it_was_sent():
+    """The library's own words hold the query, which holds a person: they are not chained to ours."""
+    world = World([{"exc": foreign.ConnectionError(f"Max retries exceeded with url: {PERSON.query}")}])
+    with pytest.raises(VendorUnavailable) as caught:
+        world.send(PERSON)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert "jane" not in str(caught.value)
+
+
+def test_a_call_that_fails_is_tried_again():
+    """Down, timed out, cut off: waits grow, with jitter, and the traffic is counted."""
+    world = World([{"status_code": 503}, {"exc": foreign.ReadTimeout}, {"exc": foreign.ChunkedEncodingError}, OK])
+    assert world.send(Request("POST", URL, body=b"12345")).json() == {"fine": True}
+    assert len(world.slept) == 3
+    assert all(0 <= waited <= 2**number for number, waited in enumerate(world.slept))
+    traffic = world.send.traffic
+    assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.waited_s) == (4, 20, 3, sum(world.slept))
+
+
+def test_a_vendor_that_stays_down():
+    """After the last try its error is raised."""
+    world = World([{"status_code": 502}], patience=Patience(attempts=3))
+    with pytest.raises(VendorUnavailable, match="answered 502"):
+        world.send(PERSON)
+    assert (len(world.calls), len(world.slept)) == (3, 2)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 501])
+def test_answers_that_the_vendor_reads_itself(status):
+    """They come back as they are, at once."""
+    world = World([{"status_code": status, "json": {"Code": 1}}])
+    assert world.send(PERSON).status == status
+    assert len(world.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "waited"),
+    [
+        ("2", 2.0),
+        ("0", 0.0),
+        (formatdate(NOW + 30, usegmt=True), 30.0),
+        (formatdate(NOW - 30, usegmt=True), 0.0),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(status, header, waited):
+    """In seconds or as a date, to the second and without jitter."""
+    world = World([{"status_code": status, "headers": {"Retry-After": header}}, OK])
+    world.send(PERSON)
+    assert world.slept == [waited]
+
+
+@pytest.mark.parametrize("header", ["soon", "-1", "nan", "inf", "", "Thu, 99 Foo 2026"])
+def test_a_header_that_makes_no_sense_is_as_none(header):
+    """The wait is jitter then."""
+    world = World([{"status_code": 429, "headers": {"Retry-After": header, "X-RateLimit-Reset": header}}, OK])
+    world.send(PERSON)
+    (waited,) = world.slept
+    assert 0 <= waited <= 1
+
+
+@pytest.mark.parametrize(("vendor", "header"), [("campaign_monitor", "25"), ("dotdigital", str(int(NOW) + 25))])
+def test_both_readings_of_the_reset_header(vendor, header):
+    """One name, two meanings: seconds to wait at Campaign Monitor, an epoch time at dotdigital."""
+    answers = [{"status_code": 429, "headers": {"X-RateLimit-Reset": header}, "json": {}}, OK]
+    world = World(answers, VENDORS[vendor])
+    world.send(PERSON)
+    assert world.slept == [25.0]
+
+
+def test_a_reset_that_is_past_waits_a_moment():
+    """A clock a little ahead of the vendor's makes no hot loop."""
+    answers = [{"status_code": 429, "headers": {"X-RateLimit-Reset": str(int(NOW) - 5)}, "json": {}}, OK]
+    world = World(answers, VENDORS["dotdigital"])
+    world.send(PERSON)
+    assert world.slept == [1.0]
+
+
+def test_a_long_wait_is_the_caller_s_to_decide():
+    """The worker does not sit through an hour: the error says how long."""
+    world = World([{"status_code": 429, "headers": {"Retry-After": "3600"}}])
+    with pytest.raises(QuotaSpent) as caught:
+        world.send(PERSON)
+    assert (caught.value.after, world.slept, len(world.calls)) == (3600.0, [], 1)
+
+
+def test_full_job_slots_are_not_waited_for_here():
+    """Only a job that ends makes room, and the loop above knows of those."""
+    vendor = replace(PLAIN, refusal=lambda *_: SlotsFull("25 run already"))
+    world = World([{"status_code": 429}], vendor)
+    with pytest.raises(SlotsFull):
+        world.send(PERSON)
+    assert world.slept == []
+
+
+def test_a_redirect_is_not_followed():
+    """Credentials go to no other host; the error says where to put the new address."""
+    world = World([{"status_code": 302, "headers": {"Location": "https://evil.test/"}}])
+    with pytest.raises(BadConnection, match=r"redirect.*base URL"):
+        world.send(PERSON)
+    assert len(world.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"text": "<!DOCTYPE html><h1>Maintenance</h1>", "headers": {"Content-Type": "text/html"}},
+        {"text": '{"FailureDetails":[{"Email', "headers": {"Content-Type": "application/json; charset=utf-8"}},
+    ],
+)
+def test_a_success_that_no_vendor_wrote_is_tried_again(answer):
+    """A maintenance page with 200, or JSON cut in two: the same call may do better."""
+    assert World([answer, OK]).send(PERSON).json() == {"fine": True}
+    with pytest.raises(VendorUnavailable, match="no whole reply") as caught:
+        World([answer], patience=Patience(attempts=2)).send(PERSON)
+    assert "Email" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b" [1] ", b'"[key]"', b"12", b"true", b"null\n"])
+def test_whole_replies_pass(body):
+    """Whatever JSON ends in, and nothing at all."""
+    answer = {"content": body, "headers": {"Content-Type": "application/json"}}
+    assert World([answer]).send(PERSON).body == body
+
+
+def test_a_body_that_is_not_json_is_told_without_it():
+    """What a proxy wrote may quote the request."""
+    response = Response(403, {"content-type": "text/html"}, b"<html>jane.secret@example.com</html>", URL)
+    with pytest.raises(VendorUnavailable, match=r"403 with 36 bytes that are not JSON \(text/html\)") as caught:
+        response.mapping()
+    assert "jane" not in str(caught.value)
+    with pytest.raises(ReplyNotUnderstood, match="no object"):
+        Response(200, {}, b"[]", URL).mapping()
+
+
+def test_a_renewed_sign_in_is_used_once():
+    """A 401 renews and calls again; a second 401 is the vendor's answer."""
+    renewed = []
+    world = World([{"status_code": 401}, OK], renew=lambda response: renewed.append(response.status) or True)
+    assert world.send(PERSON).status == 200
+    assert World([{"status_code": 401}], renew=lambda _: True).send(PERSON).status == 401
+    assert World([{"status_code": 401}], renew=lambda _: False).send(PERSON).status == 401
+    assert renewed == [401]
+
+
+def test_an_unsigned_call_carries_no_credentials():
+    """A token request is not signed, and a 401 to it renews nothing."""
+    world = World([{"status_code": 401}], renew=lambda _: pytest.fail("renewed for an unsigned call"))
+    world.send(replace(PERSON, signed=False))
+    world.send.close()
+    signed = World([OK])
+    signed.send(PERSON)
+    assert "Authorization" not in world.calls[0].headers
+    assert signed.calls[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_the_session_s_own_certificates_win(monkeypatch):
+    """`REQUESTS_CA_BUNDLE` in the environment does not replace what the connection says."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/other.pem")
+    world = World([OK])
+    original = world.session
+
+    def session():
+        made = original()
+        made.verify = "/etc/ssl/company.pem"
+        return made
+
+    world.send = Sender(session, PLAIN)
+    world.send(PERSON)
+    assert world.calls[0].verify == "/etc/ssl/company.pem"
+
+
+def test_timeouts_are_the_vendor_s():
+    """An import may take its two minutes; connecting may not."""
+    world = World([OK], VENDORS["dotdigital"])
+    world.send(PERSON)
+    assert world.calls[0].timeout == (10.0, 121)
+
+
+@pytest.mark.parametrize(
+    "url", ["plain.test", "ftp://plain.test", "https://", "https://[", "https://\ud800.test", "https://.test"]
+)
+def test_a_bad_base_url(url):
+    """Whatever stands there, the error says to check the base URL."""
+    with pytest.raises(BadConnection, match="base URL"):
+        World([OK]).send(Request("GET", url))
+
+
+def test_a_credential_that_no_header_can_hold():
+    """A line break copied along with a key; the key is not told."""
+    world = World([OK])
+    with pytest.raises(BadConnection) as caught:
+        world.send(Request("GET", URL, headers={"Authorization": "Bearer s3cret-word\nX: y"}))
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_every_thread_has_a_session_and_all_are_closed():
+    """A session is not shared between threads, and is kept alive in its own."""
+    world = World([OK])
+    world.send(PERSON)
+    world.send(PERSON)
+    thread = threading.Thread(target=world.send, args=(PERSON,))
+    thread.start()
+    thread.join()
+    assert len(world.sessions) == 2
+    closed = []
+    for session in world.sessions:
+        session.close = lambda: closed.append(1)
+    world.send.close()
+    world.send.close()
+    assert closed == [1, 1]
+
+
+def test_every_try_is_paced():
+    """A try again counts against the quota like a first one."""
+    paced = []
+    World([{"status_code": 503}, OK], pace=lambda request: paced.append(request.url)).send(PERSON)
+    assert paced == [URL, URL]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("jane.secret@example.com"), TypeError(), ValueError(), AttributeError(), IndexError()]
+)
+def test_a_reply_of_another_shape_is_told_as_such(error):
+    """A vendor that changes its replies stops the export with its address, and without the reply."""
+
+    def operation():
+        yield PERSON
+        raise error
+
+    with pytest.raises(ReplyNotUnderstood, match=f"plain.test/people answered 200 .*{type(error).__name__}") as caught:
+        drive(operation(), lambda _: Response(200, {}, b"{}", URL))
+    assert "jane" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_errors_by_what_the_caller_does_next():
+    """Try again, halve the batch, or stop: each of ours is one of them."""
+    from airflow_provider_segexport import errors  # noqa: PLC0415
+
+    ours = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SegexportError)]
+    roots = (TryAgain, errors.BatchRefused, errors.StopExport)
+    assert [kind for kind in ours if not issubclass(kind, roots) and kind is not SegexportError] == []
+    drawn = errors.__doc__ or ""
+    assert [kind.__name__ for kind in ours if kind.__name__ not in drawn] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "masked"),
+    [
+        ("Invalid value for jane.doe+x@example.co.uk.", "Invalid value for ***"),
+        ('{"email":"jane@example.com"}', '{"email":"***"}'),
+        ("<jane@bücher.de>, (joe@example.com)", "<***>, (***)"),
+        ("x" * 500, "x" * 300),
+    ],
+)
+def test_a_vendor_s_words_without_addresses(words, masked):
+    """What a vendor says goes into logs: nobody's address goes with it."""
+    from airflow_provider_segexport.errors import without_addresses  # noqa: PLC0415
+
+    assert without_addresses(words) == masked

@@ -1,0 +1,287 @@
+"""The sending loop, against vendors that are a function."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+from core.made import batch_of, limited
+
+from airflow_provider_segexport.errors import BatchRefused, SlotsFull, StopExport, VendorUnavailable
+from airflow_provider_segexport.model import JobState, Settled, Ticket
+from airflow_provider_segexport.stages import send as loop
+from airflow_provider_segexport.stages.send import Calls, Flight, Stopped, send
+
+
+class Vendor:
+    """Answers each batch with what `answer` makes of it; keeps what it was told and how much went on at once."""
+
+    def __init__(self, answer=lambda _: Settled(), jobs=None):
+        self.answer = answer
+        self.jobs = jobs or {}
+        self.lock = threading.Lock()
+        self.open = self.most_open = self.most_jobs = 0
+        self.asked, self.announced, self.told = [], [], []
+        self.instead = {}
+        self.running = {}
+
+    def upsert(self, batch):
+        with self.lock:
+            assert batch in self.announced, "intent comes before the act"
+            self.asked.append(batch)
+            self.open += 1
+            self.most_open = max(self.most_open, self.open)
+        try:
+            reply = self.answer(batch)
+            if isinstance(reply, BaseException):
+                raise reply
+        finally:
+            with self.lock:
+                self.open -= 1
+        if isinstance(reply, Ticket):
+            with self.lock:
+                self.running[reply.id] = list(self.jobs.get(reply.id, [JobState.FINISHED]))
+                self.most_jobs = max(self.most_jobs, len(self.running))
+        return reply
+
+    def poll(self, tickets):
+        return {ticket: self.running[ticket].pop(0) for ticket in tickets}
+
+    def collect(self, batch, ticket):
+        del self.running[ticket]
+        return Settled()
+
+    def answered(self, batch, reply):
+        self.told.append((batch, reply))
+        return self.instead.pop(batch.name, [])
+
+
+def go(vendor, batches, *, pause=lambda _: True, stop=lambda: None, **limits):
+    flight = Flight(iter(batches))
+    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
+    try:
+        return flight, send(flight, calls, limited(**limits).limits, pause=pause, stop=stop)
+    finally:
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("segexport")]
+
+
+@pytest.fixture
+def five():
+    return [batch_of(1, start=n) for n in range(5)]
+
+
+def names(vendor):
+    return [batch.rows[0] for batch, _ in vendor.told]
+
+
+def test_every_batch_goes_out_once_and_is_told(five):
+    """Answers at once need neither job nor pause."""
+    vendor = Vendor()
+    _, tickets = go(vendor, five, pause=lambda _: pytest.fail("nothing to wait for"))
+    assert tickets == []
+    assert sorted(names(vendor)) == [0, 1, 2, 3, 4]
+
+
+def test_nothing_to_send():
+    """An empty plan ends at once."""
+    assert go(Vendor(), [])[1] == []
+
+
+def test_as_many_calls_as_the_vendor_allows(five):
+    """Two connections carry two calls at a time, and not three."""
+    gate = threading.Barrier(2, timeout=5)
+
+    def answer(batch):
+        if batch.rows[0] < 4:
+            gate.wait()
+        return Settled()
+
+    vendor = Vendor(answer)
+    go(vendor, five, connections=2)
+    assert vendor.most_open == 2
+
+
+def test_as_many_jobs_as_the_vendor_allows(five):
+    """Calls in flight count as jobs to come; a job that ends makes room."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    pauses = []
+    go(vendor, five, connections=2, jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
+    assert (vendor.most_jobs, pauses) == (3, [3, 2])
+    replies = Counter(type(reply).__name__ for _, reply in vendor.told)
+    assert replies == {"Ticket": 5, "Settled": 5}
+
+
+def test_a_job_is_polled_until_it_ends(five):
+    """A failed job is collected too: its reply says what becomes of its rows."""
+    states = [JobState.RUNNING, JobState.RUNNING, JobState.FAILED]
+    vendor = Vendor(lambda _: Ticket("a"), {"a": states})
+    pauses = []
+    go(vendor, five[:1], jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
+    assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["Ticket", "Settled"]]
+
+
+def test_waiting_elsewhere(five):
+    """When `pause` says to leave, the tickets are handed back and nothing more is sent."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    flight, tickets = go(vendor, five, connections=2, jobs=3, pause=lambda _: False)
+    assert tickets == ["job 0", "job 1", "job 2"]
+    assert not flight.exhausted
+
+
+def test_jobs_of_an_earlier_try_are_adopted(five):
+    """A batch whose job runs already is not sent again, and takes its place among the jobs."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor.running = {"old": [JobState.RUNNING, JobState.FINISHED]}
+    go(vendor, [(five[0], "old"), *five[1:4]], jobs=2, connections=2)
+    assert sorted(batch.rows[0] for batch in vendor.asked) == [1, 2, 3]
+    assert Counter(names(vendor)) == {0: 1, 1: 2, 2: 2, 3: 2}
+    assert vendor.most_jobs == 2
+
+
+def test_batches_that_go_out_instead(five):
+    """Halves of a refused batch and rows to be sent again go before what was not sent yet, halves first of all."""
+    vendor = Vendor(lambda batch: BatchRefused("400", "") if len(batch) == 4 else Settled())
+    whole = batch_of(4, start=10)
+    again = batch_of(1, start=20, generation=1)
+    vendor.instead = {whole.name: list(whole.halves()), five[0].name: [whole, again]}
+    go(vendor, five, connections=1)
+    assert [batch.rows[0] for batch in vendor.asked] == [0, 10, 10, 12, 20, 1, 2, 3, 4]
+
+
+def test_full_slots_wait_for_a_job_of_ours(five):
+    """No batch is lost when the vendor takes no further job: it goes out when one ends."""
+    left = iter([Ticket("a"), SlotsFull("25 run already")])
+    states = {"a": [JobState.RUNNING, JobState.FINISHED]}
+    vendor = Vendor(lambda batch: next(left, None) or Ticket(f"job {batch.rows[0]}"), states)
+    pauses = []
+    go(vendor, five, jobs=9, connections=1, pause=lambda jobs: pauses.append(jobs) or True)
+    assert Counter(names(vendor)) == dict.fromkeys(range(5), 2)
+    assert [batch.rows[0] for batch in vendor.asked] == [0, 1, 1, 2, 3, 4]
+
+
+def test_full_slots_and_no_job_of_ours(five):
+    """Somebody else's jobs fill the account: nothing here will free a slot, so another try must."""
+    with pytest.raises(Stopped) as caught:
+        go(Vendor(lambda _: SlotsFull("25 run already")), five, jobs=9, connections=2)
+    assert isinstance(caught.value.error, SlotsFull)
+
+
+def test_full_slots_while_the_last_call_is_refused(five):
+    """The loop ends also when the call that might have become a job did not."""
+    gate = threading.Barrier(2, timeout=5)
+    first = five[0].name
+
+    def answer(batch):
+        if vendor.told:
+            return SlotsFull("25 run already")
+        gate.wait()
+        return BatchRefused("400", "") if batch.name == first else SlotsFull("25 run already")
+
+    vendor = Vendor(answer)
+    vendor.instead = {first: [batch_of(1, start=9)]}
+    with pytest.raises(Stopped) as caught:
+        go(vendor, five, jobs=9, connections=2)
+    assert isinstance(caught.value.error, SlotsFull)
+
+
+def test_an_error_keeps_the_verdicts_of_the_other_calls(five):
+    """Of two calls in flight one fails: the other's answer is told, and the failed batch is left for the next try."""
+    gate = threading.Barrier(2, timeout=5)
+    failing = five[1].name
+
+    def answer(batch):
+        gate.wait()
+        return VendorUnavailable("down") if batch.name == failing else Settled()
+
+    vendor = Vendor(answer)
+    with pytest.raises(Stopped) as caught:
+        go(vendor, five, connections=2)
+    assert isinstance(caught.value.error, VendorUnavailable)
+    assert names(vendor) == [0]
+    assert len(vendor.asked) == 2
+
+
+@pytest.mark.parametrize("late", [Settled(), Ticket("job"), BatchRefused("400", ""), VendorUnavailable("down too")])
+def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
+    """The loop waits for what is in flight; a second error says nothing new."""
+    failed = threading.Event()
+
+    def answer(batch):
+        if batch.rows[0] == 0:
+            return StopExport("no permission")
+        assert failed.wait(5)
+        return late
+
+    vendor = Vendor(answer)
+    gather = loop._gather  # returns, or raises, once the loop has seen the error
+
+    def gathered(*args):
+        try:
+            gather(*args)
+        finally:
+            failed.set()
+
+    monkeypatch.setattr(loop, "_gather", gathered)
+    with pytest.raises(Stopped, match="no permission"):
+        go(vendor, five, connections=2)
+    assert names(vendor) == ([] if isinstance(late, VendorUnavailable) else [1])
+
+
+def test_the_bookkeeping_may_end_the_sending(five):
+    """What it found stops the loop before the next batch goes out."""
+    vendor = Vendor()
+    errors = iter([None, StopExport("contact limit")])
+    with pytest.raises(Stopped, match="contact limit"):
+        go(vendor, five, connections=1, stop=lambda: next(errors))
+    assert len(vendor.asked) == 2
+
+
+@pytest.mark.parametrize("operation", ["poll", "collect"])
+def test_an_error_while_looking_after_jobs(five, operation):
+    """A poll that fails ends the try; the tickets stay in the journal."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+
+    def fail(*_):
+        raise VendorUnavailable("down")
+
+    setattr(vendor, operation, fail)
+    with pytest.raises(Stopped, match="down"):
+        go(vendor, five, jobs=9)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), KeyError("bug")])
+def test_a_kill_keeps_the_verdicts_of_calls_in_flight(five, error):
+    """Ctrl-C, a full disk or a bug leaves no thread behind, and loses no answer that came."""
+    gate = threading.Barrier(2, timeout=5)
+
+    def answer(_):
+        gate.wait()
+        return Settled()
+
+    vendor = Vendor(answer)
+    original, raised = vendor.answered, []
+
+    def answered(batch, reply):
+        if not raised:
+            raised.append(batch)
+            raise error
+        return original(batch, reply)
+
+    vendor.answered = answered
+    with pytest.raises(type(error)):
+        go(vendor, five, connections=2)
+    assert len(vendor.told) == 1
+
+
+def test_intent_that_cannot_be_written_sends_nothing(five):
+    """A full disk stops before the call, not after it."""
+    vendor = Vendor()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, full, vendor.answered)
+    with pytest.raises(OSError, match="No space"):
+        send(Flight(iter(five)), calls, limited().limits, pause=lambda _: True, stop=lambda: None)
+    assert vendor.asked == []
