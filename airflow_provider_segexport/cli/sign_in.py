@@ -32,12 +32,19 @@ def sign_in(args: Namespace) -> None:
 
 def _approve(conn_id: str) -> Token:
     """Show the invitation and wait for the person."""
-    from airflow.sdk import BaseHook  # noqa: PLC0415 - brings Airflow, when the command runs
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs
+    from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
 
-    found = BaseHook.get_connection(conn_id)
+    try:
+        found = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task
+    except AirflowNotFoundException:
+        raise BadConnection(
+            f"There is no connection {conn_id!r}. Make it first, with the client id as Login."
+        ) from None
     if found.conn_type not in HOOKS:
         raise BadConnection(f"Connection {conn_id!r} is of type {found.conn_type!r}, which this command does not know.")
     hook = hook_class(found.conn_type)(conn_id)
+    hook.connection = found
     flow = hook.vendor.oauth.sign_in if hook.vendor.oauth else None
     if flow is None:
         raise BadConnection(f"{hook.vendor.title} needs no sign-in by this command: fill in the connection's form.")
