@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .campaign_monitor import CampaignMonitor
 from .constant_contact import ConstantContact
 from .dotdigital import Dotdigital
+from .omnisend import Omnisend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,4 +18,5 @@ VENDORS: dict[str, Callable[[World, Mapping[str, object]], Vendor]] = {
     CampaignMonitor.name: CampaignMonitor,
     Dotdigital.name: Dotdigital,
     ConstantContact.name: ConstantContact,
+    Omnisend.name: Omnisend,
 }

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.simulator.members import Members
 from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PERMISSIONS = ("explicit", "implicit", "not_set", "pending_confirmation", "temp_hold", "unsubscribed")
 ACTIVE = frozenset({"explicit", "implicit"})  # "active (mailable)", swagger 3.0.178; members assumed
@@ -46,33 +42,6 @@ class Contact:
         self.deleted: float | None = None
         self.created = self.updated = now
         self.history = history
-
-
-class Members:
-    """Contact numbers, readable in ascending order from any number on."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[int, None] = {}
-        self._order: list[int] = []
-        self._ordered = True
-
-    def add(self, number: int) -> None:
-        """Enrol a number that is not there."""
-        self.numbers[number] = None
-        self._ordered = self._ordered and (not self._order or self._order[-1] < number)
-        self._order.append(number)
-
-    def remove(self, number: int) -> None:
-        """Strike a number off; its place is skipped until the next ordering."""
-        del self.numbers[number]
-
-    def after(self, number: int) -> Iterator[int]:
-        """Yield the higher numbers."""
-        if not self._ordered or len(self._order) > 2 * len(self.numbers) + 100:
-            self._order, self._ordered = sorted(self.numbers), True
-        for at in range(bisect_right(self._order, number), len(self._order)):
-            if self._order[at] in self.numbers:
-                yield self._order[at]
 
 
 class ContactList:

@@ -1,0 +1,148 @@
+"""The routes about single contacts, and the tagging of many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from .checking import check_tags
+from .errors import FieldError, Problem, invalid, wrong
+from .segments import body_of
+from .upserting import Upsert
+
+if TYPE_CHECKING:
+    from .reads import Reader
+    from .records import Contact
+    from .segments import SegmentDesk
+    from .state import Account
+
+Json = dict[str, object]
+
+_MOST_SELECTED = 250  # of each kind; contacts OpenAPI 2026-03-15, read 2026-08
+_SELECTORS = ("emails", "contactIDs", "phones")
+
+
+class ContactDesk:
+    """The routes of one brand below /contacts that write or name one contact."""
+
+    def __init__(self, account: Account, segments: SegmentDesk, reader: Reader) -> None:
+        self._account = account
+        self._segments = segments
+        self._reader = reader
+
+    def show(self, call: Call) -> Reply:
+        """Answer GET /contacts/{id}."""
+        return Reply.json(self._reader.show(self._by_id(call), call.now))
+
+    def create(self, call: Call) -> Reply:
+        """Answer POST /contacts: 201 for a new contact, 200 for one that was there."""
+        upsert = Upsert(self._account, call.now, "POST")
+        contact, new = upsert.post(body_of(call))
+        self._tell(call, upsert)
+        return Reply.json(self._reader.show(contact, call.now), 201 if new else 200)
+
+    def patch(self, call: Call) -> Reply:
+        """Answer PATCH /contacts/{id}."""
+        return self._patch(call, self._by_id(call))
+
+    def patch_by_email(self, call: Call) -> Reply:
+        """Answer PATCH /contacts?email=."""
+        email = call.query.get("email")
+        if not email:
+            raise wrong("email", "Email is required", "required")
+        contact = self._account.by_email.get(self._account.key(email))
+        if contact is None:
+            raise Problem(404, f"Contact '{email}' not found.")
+        return self._patch(call, contact)
+
+    def _patch(self, call: Call, contact: Contact) -> Reply:
+        upsert = Upsert(self._account, call.now, "PATCH")
+        upsert.patch(contact, body_of(call))
+        self._tell(call, upsert)
+        return Reply.json(self._reader.show(contact, call.now))
+
+    def add_tags(self, call: Call) -> Reply:
+        """Answer POST /contacts/tags."""
+        return self._tags(call, add=True)
+
+    def remove_tags(self, call: Call) -> Reply:
+        """Answer DELETE /contacts/tags."""
+        return self._tags(call, add=False)
+
+    def _tags(self, call: Call, *, add: bool) -> Reply:
+        """Accept the work; it is done later, without a job to ask for (contacts OpenAPI)."""
+        account = self._account
+        selected, tags = self._selected(body_of(call))
+        facts, notes = call.facts, call.notes
+
+        def work(moment: float) -> str:
+            found = self._pick(selected, moment)
+            if add:
+                for contact in found:
+                    account.tag(contact, tags, moment)
+            changed = len(found) if add else sum(account.untag(contact, tags, moment) for contact in found)
+            facts["tagged" if add else "untagged"] = changed
+            asked = sum(len(values) for values in selected.values() if isinstance(values, list))
+            if asked > len(found):
+                notes.append(f"{asked - len(found)} selectors match nobody, and were ignored")
+            return "done"
+
+        account.taggings.add(account.ids.guid(), call.now, account.settings.tag_seconds, work)
+        return Reply(202)
+
+    def _selected(self, body: Json) -> tuple[Json, list[str]]:
+        errors: list[FieldError] = []
+        selected: Json = {}
+        for name in _SELECTORS:
+            values = body.get(name)
+            if values is None or values == []:
+                continue
+            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+                errors.append(FieldError(name, "invalid_type", "Must be an array of strings"))
+            elif len(values) > _MOST_SELECTED:
+                errors.append(FieldError(name, "invalid_length", f"Must have at most {_MOST_SELECTED} items"))
+            selected[name] = values
+        segment_id = body.get("segmentID")
+        if segment_id:
+            selected["segmentID"] = segment_id
+            if segment_id not in self._segments.held:
+                errors.append(FieldError("segmentID", "not_found", "Segment does not exist"))
+        if not selected:
+            errors.append(FieldError("emails", "required", "At least one selector is required"))
+        tags = body.get("tags")
+        check_tags(tags, errors, self._account.settings.tag_length)
+        if errors or not isinstance(tags, list):
+            raise invalid(*errors)
+        return selected, tags
+
+    def _pick(self, selected: Json, now: float) -> list[Contact]:
+        """Return the union of all selectors; who is unknown is passed over."""
+        account = self._account
+        found: dict[int, Contact] = {}
+        for name, values in selected.items():
+            if name == "segmentID":
+                segment = self._segments.held.get(str(values))
+                numbers = self._segments.members(segment, now) if segment else ()
+                held: list[Contact | None] = [account.contacts[number] for number in numbers]
+            elif not isinstance(values, list):
+                continue
+            elif name == "emails":
+                held = [account.by_email.get(account.key(value)) for value in values]
+            elif name == "phones":
+                held = [account.by_phone.get(value) for value in values]
+            else:
+                held = [account.contact(value) for value in values]
+            found |= {contact.number: contact for contact in held if contact}
+        return list(found.values())
+
+    def _by_id(self, call: Call) -> Contact:
+        found = self._account.contact(call.params["contact"])
+        if found is None:
+            raise Problem(404, f"Contact '{call.params['contact']}' not found.")
+        return found
+
+    @staticmethod
+    def _tell(call: Call, upsert: Upsert) -> None:
+        call.facts |= dict(upsert.facts)
+        call.notes += [f"unknown field {name!r} ignored" for name in upsert.unknown]

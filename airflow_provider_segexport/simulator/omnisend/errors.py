@@ -1,0 +1,91 @@
+"""Omnisend's error bodies: RFC 9457 problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.wire import RefusedError, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Json = dict[str, object]
+
+_TYPES = "https://problems.omnisend.com/"
+# Type and title of 400, 404 and 429: responses page of 2026-03-15, read 2026-08; the others are assumed.
+_TITLES = {
+    400: ("validation-failed", "Validation failed"),
+    401: ("unauthorized", "Unauthorized"),
+    403: ("forbidden", "Forbidden"),
+    404: ("not-found", "Not found"),
+    408: ("request-timeout", "Request timeout"),
+    409: ("conflict", "Conflict"),
+    410: ("version-retired", "API version retired"),
+    413: ("payload-too-large", "Payload too large"),
+    429: ("rate-limit-exceeded", "Rate limit exceeded"),
+    500: ("internal-error", "Internal server error"),
+    503: ("service-unavailable", "Service unavailable"),
+}
+_INSTANCE = "urn:omnisend:request:"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a request."""
+
+    field: str
+    code: str
+    message: str
+
+    def as_json(self) -> Json:
+        """Show it as the vendor does."""
+        return {"field": self.field, "code": self.code, "message": self.message}
+
+
+class Problem(Exception):
+    """What ends a call, or one item of a batch."""
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[FieldError] = (), retry_after: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+
+    def as_json(self, trace: str) -> Json:
+        """Write the problem's body; `trace` names the request."""
+        kind, title = _TITLES.get(self.status, ("problem", "Problem"))
+        body: Json = {
+            "type": _TYPES + kind,
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": _INSTANCE + trace,
+        }
+        if self.errors:
+            body["errors"] = [error.as_json() for error in self.errors]
+        if self.retry_after is not None:
+            body["retryAfter"] = self.retry_after
+        return body
+
+    def reply(self, trace: str) -> Reply:
+        """Answer a call with it."""
+        kind = {"content-type": "application/problem+json"}
+        return Reply.json(self.as_json(trace), self.status, kind)
+
+    def refusal(self, trace: str) -> RefusedError:
+        """Return the exception that ends a call."""
+        return RefusedError(self.reply(trace))
+
+
+def invalid(*errors: FieldError) -> Problem:
+    """Return the problem of a request with these errors."""
+    return Problem(400, "One or more fields are invalid.", errors)
+
+
+def wrong(name: str, message: str, code: str = "invalid_format") -> Problem:
+    """Return the problem of a request with one wrong field."""
+    return invalid(FieldError(name, code, message))

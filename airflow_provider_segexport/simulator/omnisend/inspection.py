@@ -1,0 +1,98 @@
+"""What the control API sees of a brand, and how it puts people in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import is_email, pack, unpack
+from airflow_provider_segexport.simulator.settings import ControlError
+from airflow_provider_segexport.simulator.vendor import Audience, Json
+
+from .checking import TEXTS
+from .records import CUSTOM, STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .records import Contact
+    from .state import Account
+
+ALL, OTHER = "all-contacts", "other-store"
+TAGS = ("Customers", "Newsletter", "Lapsed")  # shown as audiences from the start; a tag needs no making
+_PLAIN_WORDS = {
+    "active": "subscribed",
+    "suppressed": "unsubscribed",
+    "bounced": "unsubscribed",
+    "unconfirmed": "nonSubscribed",
+}
+_OWN = (*TEXTS, "gender", "birthdate", "countryCode")
+
+
+def describe(account: Account, keys: dict[str, str], base_url: str) -> Json:
+    """Tell a stranger what to fill into a connection form."""
+    names = dict.fromkeys((*TAGS, *account.tags))
+    members = {name: len(account.tags[name].numbers) if name in account.tags else 0 for name in names}
+    return {
+        "base_url": base_url,
+        "api_url": f"{base_url}/api",
+        "credentials": {"api_key": keys["main"]},
+        "keys": keys,
+        "brand": {"id": account.id, "name": account.name},
+        "audiences": [{"id": name, "name": name, "members": number} for name, number in members.items()],
+        "custom_fields": {},
+        "views": [ALL, OTHER],
+        "settings": asdict(account.settings),
+    }
+
+
+def audience(account: Account, audience_id: str) -> Audience:
+    """Show who has a tag (nobody, for a tag that was never used), or everybody."""
+    if audience_id in (ALL, OTHER):
+        held = [contact for contact in account.contacts if not contact.deleted]
+    else:
+        tagged = account.tags.get(audience_id)
+        held = [account.contacts[number] for number in tagged.after(-1)] if tagged else []
+    counts = dict(Counter(contact.status for contact in held))
+    return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, held))
+
+
+def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
+    for contact in held:
+        yield {
+            "id": account.contact_id(contact),
+            "email": contact.email,
+            "phones": contact.phones,
+            "status": contact.status,
+            "status_changed": contact.changed,
+            "fields": {name.removeprefix(CUSTOM): value for name, value in unpack(contact.fields).items()},
+            "tags": contact.tags,
+            "created": contact.created,
+            "updated": contact.updated,
+            "history": contact.history,
+        }
+
+
+def seed(account: Account, people: Sequence[Json], tag: str | None, now: float) -> int:
+    """Put people into the brand and, with an audience, give them that tag."""
+    for row in people:
+        email = row.get("email")
+        if not isinstance(email, str) or not is_email(email):
+            raise ControlError(f"not an address: {email!r}")
+        given = str(row.get("status", "subscribed"))
+        status = _PLAIN_WORDS.get(given, given)
+        if status not in (*STATUSES, "deleted"):
+            known = ", ".join([*_PLAIN_WORDS, *STATUSES])
+            raise ControlError(f"no status {given!r}; there are: {known}, deleted")
+        contact = account.by_email.get(account.key(email)) or account.enrol(email, now, ())
+        fields = row.get("fields")
+        if isinstance(fields, dict):
+            contact.fields = pack({n if n in _OWN else CUSTOM + n: value for n, value in fields.items()})
+        if tag is not None:
+            account.tag(contact, [tag], now)
+        if status == "deleted":
+            account.erase(contact, now)
+        else:
+            account.enter(contact, status, now, now, f"seeded as {status}")
+    return len(people)

@@ -1,0 +1,152 @@
+"""Pages of anything that can be ordered: where a page begins, how it goes on, what its cursors say."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from typing import TYPE_CHECKING
+
+from .errors import FieldError, invalid, wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from airflow_provider_segexport.simulator.members import Members
+    from airflow_provider_segexport.simulator.wire import Call
+
+Json = dict[str, object]
+Key = tuple[float | str, float]  # what is sorted by, and the number that tells equals apart
+
+_LAST: dict[str, Key] = {"number": (inf, inf), "name": ("\U0010ffff", inf)}
+_FIRST: dict[str, Key] = {"number": (-inf, -inf), "name": ("", -inf)}
+
+
+class Sorted:
+    """Keys in ascending order, read from any key on."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
+
+    def after(self, key: Key) -> Iterator[Key]:
+        """Yield the higher keys, ascending."""
+        return (self._keys[at] for at in range(bisect_right(self._keys, key), len(self._keys)))
+
+    def before(self, key: Key) -> Iterator[Key]:
+        """Yield the lower keys, descending."""
+        return (self._keys[at] for at in range(bisect_left(self._keys, key) - 1, -1, -1))
+
+
+class ByNumber:
+    """Members in the order of their numbers, which is that of creation."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    def after(self, key: Key) -> Iterator[Key]:
+        """Yield the higher keys, ascending."""
+        return ((number, number) for number in self._members.after(_number(key)))
+
+    def before(self, key: Key) -> Iterator[Key]:
+        """Yield the lower keys, descending."""
+        return ((number, number) for number in self._members.before(_number(key)))
+
+
+class AllNumbers:
+    """All numbers below a count."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def after(self, key: Key) -> Iterator[Key]:
+        """Yield the higher keys, ascending."""
+        return ((number, number) for number in range(max(0, _number(key) + 1), self._count))
+
+    def before(self, key: Key) -> Iterator[Key]:
+        """Yield the lower keys, descending."""
+        return ((number, number) for number in range(min(self._count, _number(key)) - 1, -1, -1))
+
+
+View = Sorted | ByNumber | AllNumbers
+
+
+def _number(key: Key) -> int:
+    return int(max(-1.0, min(key[1], 2.0**52)))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a page request asks for; filters and order come from the cursor where there is one."""
+
+    filters: dict[str, str]
+    sort: str
+    descending: bool
+    limit: int
+    at: Key | None
+    backwards: bool
+
+    @classmethod
+    def read(cls, call: Call, filters: Collection[str], sorts: Sequence[str], most: int, default: int) -> Request:
+        """Read the query; unknown parameters and changed filters are refused (vendor page, 2026-08)."""
+        known = {*filters, "limit", "after", "before", "sort", "direction"}
+        errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in known]
+        limit = call.query.get("limit", str(default))
+        if not limit.isdigit() or not 1 <= int(limit) <= most:
+            errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {most}"))
+        if call.query.get("sort", sorts[0]) not in sorts:
+            errors.append(FieldError("sort", "invalid_value", f"Must be one of: {', '.join(sorts)}"))
+        if call.query.get("direction", "desc") not in ("asc", "desc"):
+            errors.append(FieldError("direction", "invalid_value", "Must be one of: asc, desc"))
+        if "after" in call.query and "before" in call.query:
+            errors.append(FieldError("before", "invalid_combination", "Cannot be used with after"))
+        if errors:
+            raise invalid(*errors)
+        given = {name: call.query[name] for name in filters if name in call.query}
+        order = {"sort": call.query.get("sort", sorts[0]), "direction": call.query.get("direction", "desc")}
+        backwards = "before" in call.query
+        cursor = call.query.get("before", call.query.get("after"))
+        if cursor is None:
+            return cls(given, order["sort"], order["direction"] == "desc", int(limit), None, backwards)
+        held, at = _open(cursor)
+        sent = {**given, **{name: call.query[name] for name in order if name in call.query}}
+        if any(held.get(name) != value for name, value in sent.items()):
+            raise wrong("after", "Filters and order cannot change between pages", "invalid_cursor")
+        kept = {name: value for name, value in held.items() if name not in order}
+        return cls(kept, held["sort"], held["direction"] == "desc", int(limit), at, backwards)
+
+    def page(self, view: View) -> tuple[list[Key], Json]:
+        """Return the keys of the page and its `paging`."""
+        kind = "name" if self.sort == "name" else "number"
+        towards_lower = self.descending != self.backwards
+        start = self.at or (_LAST if towards_lower else _FIRST)[kind]
+        walk = view.before(start) if towards_lower else view.after(start)
+        found = list(islice(walk, self.limit + 1))
+        more, found = len(found) > self.limit, found[: self.limit]
+        if self.backwards:
+            found.reverse()
+        following = bool(found) and (more or self.backwards)
+        preceding = bool(found) and (more if self.backwards else self.at is not None)
+        cursors = {
+            "after": self._cursor(found[-1]) if following else None,
+            "before": self._cursor(found[0]) if preceding else None,
+        }
+        return found, {"limit": self.limit, "hasMore": following, "cursors": cursors}
+
+    def _cursor(self, key: Key) -> str:
+        direction = "desc" if self.descending else "asc"
+        held = {"at": list(key), "held": {**self.filters, "sort": self.sort, "direction": direction}}
+        return base64.urlsafe_b64encode(json.dumps(held).encode()).decode().rstrip("=")
+
+
+def _open(cursor: str) -> tuple[dict[str, str], Key]:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        first, second = value["at"]
+        held = {str(name): str(text) for name, text in value["held"].items()}
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError):
+        raise wrong("after", "Cursor is invalid", "invalid_cursor") from None
+    return held, (first, second)

@@ -1,0 +1,42 @@
+"""A person at Omnisend: identifiers, channels, tags, properties."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History
+
+STATUSES = ("subscribed", "unsubscribed", "nonSubscribed")  # contacts OpenAPI 2026-03-15, read 2026-08
+CUSTOM = "customProperties."  # before the names of custom properties among a contact's fields
+
+
+class Contact:
+    """A person; `number` counts from 0 and is the root of the contact id."""
+
+    __slots__ = (
+        "changed",
+        "consents",
+        "created",
+        "deleted",
+        "email",
+        "fields",
+        "history",
+        "number",
+        "phones",
+        "sms",
+        "status",
+        "tags",
+        "updated",
+    )
+
+    def __init__(self, number: int, email: str, now: float, history: History) -> None:
+        self.number = number
+        self.email = email
+        self.phones: tuple[str, ...] = ()
+        self.status = "nonSubscribed"  # of a new contact without channels: assumed
+        self.changed = now
+        self.sms: tuple[str, float] = ("nonSubscribed", now)
+        self.fields: Fields = NO_FIELDS
+        self.tags: tuple[str, ...] = ()
+        self.consents: tuple[tuple[str, str, str], ...] = ()  # channel, createdAt, source
+        self.created = self.updated = now
+        self.deleted = False
+        self.history = history

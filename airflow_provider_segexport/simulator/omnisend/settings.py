@@ -1,0 +1,37 @@
+"""What can be set at Omnisend; the README says which defaults are assumptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+PERMISSIONS = ("contacts.read", "contacts.write", "segments.read", "segments.write", "brands.read")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits are the published ones; None switches a limit off."""
+
+    calls_per_minute: int | None = 400
+    tag_calls_per_minute: int | None = 60
+    segment_reads_per_minute: int | None = 100
+    segment_writes_per_minute: int | None = 15
+    others_per_minute: int = 0
+    batches_tell_retry_after: bool = False
+    permissions: list[str] = field(default_factory=lambda: list(PERMISSIONS))
+    max_batch_items: int = 100
+    max_body_bytes: int | None = None
+    stop_after_errors: int | None = 50
+    batch_days: int = 7
+    start_seconds: float = 0.5
+    job_seconds: float = 1.0
+    job_seconds_per_row: float = 0.005
+    job_states: list[str] = field(default_factory=list)
+    shuffle_items: bool = True
+    tag_seconds: float = 5.0
+    segment_seconds: float = 10.0
+    update_tags: Literal["merge", "replace"] = "merge"
+    tag_length: int = 128
+    email_case: Literal["ignore", "keep"] = "ignore"
+    welcome_workflow: bool = True
+    welcome_for: Literal["new", "subscribed"] = "new"

@@ -1,0 +1,150 @@
+"""What one Omnisend brand holds: contacts, tags, segments, and the damage done to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.jobs import Jobs
+from airflow_provider_segexport.simulator.members import Members
+
+from .records import Contact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from airflow_provider_segexport.simulator.people import History, Ids
+
+    from .settings import Settings
+
+_MOST_EVENTS = 10_000
+
+
+@dataclass(slots=True)
+class Audit:
+    """What a careful client never causes, with counts and the first events."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    events: list[dict[str, object]] = field(default_factory=list)
+
+    def note(self, kind: str, who: str, now: float, detail: str = "") -> None:
+        """Remember one deed."""
+        self.counts[kind] += 1
+        if len(self.events) < _MOST_EVENTS:
+            self.events.append({"time": now, "kind": kind, "who": who, "detail": detail})
+
+
+class Account:
+    """A brand, which is a store."""
+
+    def __init__(self, ids: Ids, name: str, settings: Settings, now: float, base_url: Callable[[], str]) -> None:
+        self.settings = settings
+        self.ids = ids
+        self.base_url = base_url
+        self.name = name
+        self.opened = now
+        self.id = ids.hex(24)
+        self._prefix = ids.hex(16)
+        self.contacts: list[Contact] = []
+        self.by_email: dict[str, Contact] = {}
+        self.by_phone: dict[str, Contact] = {}
+        self.erased = 0
+        self.tags: dict[str, Members] = {}
+        self.version = 0  # moves on with every change, so that a listing knows that it is stale
+        self.audit = Audit()
+        self.mails: Counter[str] = Counter()
+        self.batches = Jobs(running="inProgress", done="finished", waiting="pending")
+        self.taggings = Jobs(running="accepted", done="done")
+        self._tag_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._histories: dict[History, History] = {}
+
+    def settle(self, now: float) -> None:
+        """Do the work that has come due."""
+        self.batches.settle(now)
+        self.taggings.settle(now)
+
+    def key(self, email: str) -> str:
+        """Return what addresses are compared by."""
+        return email.lower() if self.settings.email_case == "ignore" else email
+
+    def contact_id(self, contact: Contact) -> str:
+        """Write a contact's id."""
+        return f"{self._prefix}{contact.number:08x}"
+
+    def contact(self, contact_id: str) -> Contact | None:
+        """Find a contact by id."""
+        if contact_id[:16] != self._prefix:
+            return None
+        try:
+            number = int(contact_id[16:], 16)
+        except ValueError:
+            return None
+        found = self.contacts[number] if 0 <= number < len(self.contacts) else None
+        return found if found and not found.deleted else None
+
+    def enrol(self, email: str, now: float, history: History) -> Contact:
+        """Create a contact; the address may be empty."""
+        self.version += 1
+        contact = Contact(len(self.contacts), email, now, history)
+        self.contacts.append(contact)
+        if email:
+            self.by_email[self.key(email)] = contact
+        return contact
+
+    def tell(self, contact: Contact, now: float, event: str) -> None:
+        """Add to a contact's history; histories alike are one object."""
+        self.version += 1
+        history = (*contact.history, (now, event))
+        contact.history = self._histories.setdefault(history, history)
+
+    def tag(self, contact: Contact, names: Iterable[str], now: float) -> None:
+        """Add tags; those that are there stay where they are."""
+        new = [name for name in dict.fromkeys(names) if name not in contact.tags]
+        for name in new:
+            tagged = self.tags.get(name)
+            if tagged is None:
+                tagged = self.tags[name] = Members()
+            tagged.add(contact.number)
+            self.tell(contact, now, f"tagged {name!r}")
+        if new:
+            tags = (*contact.tags, *new)
+            contact.tags = self._tag_sets.setdefault(tags, tags)
+            contact.updated = now
+
+    def untag(self, contact: Contact, names: Iterable[str], now: float) -> bool:
+        """Remove tags; status and everything else stay. False when there was none of them."""
+        gone = set(names) & set(contact.tags)
+        for name in sorted(gone):
+            self.tags[name].remove(contact.number)
+            self.tell(contact, now, f"untagged {name!r}")
+        if gone:
+            tags = tuple(name for name in contact.tags if name not in gone)
+            contact.tags = self._tag_sets.setdefault(tags, tags)
+            contact.updated = now
+        return bool(gone)
+
+    def enter(self, contact: Contact, status: str, moment: float, now: float, event: str) -> None:
+        """Change the status of the email channel, as of `moment`."""
+        was = contact.status
+        if status != was:
+            event = f"{event}, was {was}"
+            contact.updated = now
+        contact.status, contact.changed = status, moment
+        self.tell(contact, now, event)
+
+    def mail(self, contact: Contact, kind: str, now: float) -> None:
+        """Note a mail that the real vendor would send now."""
+        self.mails[kind] += 1
+        self.audit.note("mail", contact.email, now, kind)
+        self.tell(contact, now, f"mail: {kind}")
+
+    def erase(self, contact: Contact, now: float) -> None:
+        """Let somebody delete a contact in the vendor's UI: the API cannot."""
+        self.untag(contact, contact.tags, now)
+        contact.deleted = True
+        self.erased += 1
+        self.by_email.pop(self.key(contact.email), None)
+        for phone in contact.phones:
+            self.by_phone.pop(phone, None)
+        self.tell(contact, now, "deleted")

@@ -1,0 +1,163 @@
+"""What a contact that is sent makes of the account: who it is, what changes, whom it harms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import NO_FIELDS, pack, unpack
+
+from .checking import KNOWN, TEXTS, Json, check_contact
+from .errors import Problem, wrong
+from .records import CUSTOM
+
+if TYPE_CHECKING:
+    from .records import Contact
+    from .state import Account
+
+_PLAIN = frozenset((*TEXTS, "gender", "birthdate", "countryCode"))
+
+
+class Upsert:
+    """Applies contacts to an account and remembers what happened."""
+
+    def __init__(self, account: Account, now: float, how: str) -> None:
+        self._account = account
+        self._now = now
+        self._created = ((now, f"created by {how}"),)
+        self._updated = f"updated by {how}"
+        self.facts: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+
+    def post(self, item: object) -> tuple[Contact, bool]:
+        """Create or update by email, else by phone; returns the contact and whether it is new."""
+        account = self._account
+        row = check_contact(item, account.settings.tag_length)
+        identifiers = row["identifiers"]
+        named: list[Json] = identifiers if isinstance(identifiers, list) else []
+        emails = [str(one["id"]) for one in named if one["type"] == "email"]
+        phones = [str(one["id"]) for one in named if one["type"] == "phone"]
+        contact = account.by_email.get(account.key(emails[0])) if emails else account.by_phone.get(phones[0])
+        new = contact is None
+        if contact is None:
+            contact = account.enrol(emails[0] if emails else "", self._now, self._created)
+            self.facts["created"] += 1
+        else:
+            account.tell(contact, self._now, self._updated)
+            contact.updated = self._now
+            self.facts["updated"] += 1
+        self._fill(contact, row, named, new=new)
+        return contact, new
+
+    def patch(self, contact: Contact, item: object) -> None:
+        """Change a contact that is there; 409 for an identifier of somebody else."""
+        account = self._account
+        row = check_contact(item, account.settings.tag_length, identified=False)
+        identifiers = row.get("identifiers")
+        named: list[Json] = identifiers if isinstance(identifiers, list) else []
+        for one in named:
+            value = str(one["id"])
+            email = one["type"] == "email"
+            holder = account.by_email.get(account.key(value)) if email else account.by_phone.get(value)
+            if holder is not None and holder is not contact:
+                raise Problem(409, f"Contact with identifier '{value}' already exists.")
+            if email and holder is None:
+                account.by_email.pop(account.key(contact.email), None)
+                contact.email = value
+                account.by_email[account.key(value)] = contact
+        account.tell(contact, self._now, self._updated)
+        contact.updated = self._now
+        self.facts["updated"] += 1
+        self._fill(contact, row, named, new=False)
+
+    def _fill(self, contact: Contact, row: Json, named: list[Json], *, new: bool) -> None:
+        for one in named:
+            if one["type"] == "phone":
+                self._phone(contact, str(one["id"]))
+            if "consent" in one:
+                self._consent(contact, one)
+            if "channels" in one:
+                self._channels(contact, one, new=new)
+            if one["type"] == "email" and one.get("sendWelcomeMessage") is not False:
+                self._welcome(contact, new=new)
+        self._fields(contact, row)
+        tags = row.get("tags")
+        if isinstance(tags, list):
+            if self._account.settings.update_tags == "replace":
+                self._account.untag(contact, set(contact.tags) - set(tags), self._now)
+            self._account.tag(contact, tags, self._now)
+
+    def _phone(self, contact: Contact, phone: str) -> None:
+        """Add a number; one that somebody else has is ignored (contacts page, read 2026-08)."""
+        if self._account.by_phone.setdefault(phone, contact) is contact and phone not in contact.phones:
+            contact.phones = (*contact.phones, phone)
+
+    def _fields(self, contact: Contact, row: Json) -> None:
+        given: Json = {}
+        for name, value in row.items():
+            if name in _PLAIN:
+                given[name] = value
+            elif name == "customProperties" and isinstance(value, dict):
+                given.update({CUSTOM + key: item for key, item in value.items()})
+            elif name == "createdAt":
+                given[f"{CUSTOM}externalCreated"] = value
+            elif name not in KNOWN:
+                self.unknown[name] += 1
+        if contact.fields is not NO_FIELDS:
+            given = unpack(contact.fields) | given
+        if None in given.values():
+            given = {name: value for name, value in given.items() if value is not None}
+        if given or contact.fields is not NO_FIELDS:
+            contact.fields = pack(given)
+
+    @staticmethod
+    def _consent(contact: Contact, one: Json) -> None:
+        consent = one["consent"]
+        if isinstance(consent, dict):
+            channel = "email" if one["type"] == "email" else "sms"
+            record = (channel, str(consent.get("createdAt", "")), str(consent.get("source", "api")))
+            contact.consents = (*contact.consents, record)
+
+    def _channels(self, contact: Contact, one: Json, *, new: bool) -> None:
+        """Apply statuses: the latest date wins, no channels leave everything alone (contacts page)."""
+        channels = one.get("channels")
+        for name, channel in channels.items() if isinstance(channels, dict) else ():
+            moment = self._now
+            if channel.get("statusChangedAt") is not None:
+                moment = _seconds(str(channel["statusChangedAt"]))
+            if name == "email":
+                self._email(contact, str(channel["status"]), moment, new=new)
+            elif new or moment >= contact.sms[1]:
+                contact.sms = (str(channel["status"]), moment)
+
+    def _email(self, contact: Contact, status: str, moment: float, *, new: bool) -> None:
+        account, now, was = self._account, self._now, contact.status
+        if not new and moment < contact.changed:
+            self.facts["status_ignored"] += 1
+            return
+        self.facts["status_sent"] += 1
+        account.enter(contact, status, moment, now, f"{status} through the API")
+        if was == status or (new and status != "subscribed"):
+            return
+        kind = "consent_upgraded" if was == "unsubscribed" else f"set_{status}"
+        self.facts[kind] += 1
+        account.audit.note(kind, contact.email, now, f"{was} -> {status}")
+
+    def _welcome(self, contact: Contact, *, new: bool) -> None:
+        """Send the welcome mail that `sendWelcomeMessage`, true unless it is sent as false, sets off."""
+        settings = self._account.settings
+        due = new or (contact.status == "subscribed" and contact.changed == self._now)
+        if settings.welcome_for == "subscribed":
+            due = due and contact.status == "subscribed"
+        if settings.welcome_workflow and due:
+            self._account.mail(contact, "welcome", self._now)
+            self.facts["mails"] += 1
+
+
+def _seconds(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise wrong("statusChangedAt", "Must be an RFC 3339 timestamp") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,207 @@
+"""Omnisend: two brands behind one API, told apart by the key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.simulator.people import Ids
+from airflow_provider_segexport.simulator.routes import Route
+from airflow_provider_segexport.simulator.settings import ControlError, changed
+from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
+from airflow_provider_segexport.simulator.wire import Call, Reply
+
+from . import inspection
+from .batch import ItemFault
+from .door import check_version
+from .errors import Problem, wrong
+from .inspection import OTHER
+from .settings import Settings
+from .shop import Shop
+from .state import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_segexport.simulator.vendor import World
+
+    from .door import ApiKey
+
+    Rule = Callable[[Shop, Call], Reply]
+
+API = "/api"
+_READ_ONLY = ("contacts.read", "segments.read", "brands.read")
+_POOLS = ("all", "tags", "segment_reads", "segment_writes")
+
+
+class Omnisend(Vendor):
+    """The store that the keys main and read_only open, and the one of the key other_store."""
+
+    name = "omnisend"
+
+    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
+        self.world = world
+        self._calls = 0
+        wanted = changed(Settings(), settings)
+        ids, now = Ids(world.seed, self.name), world.clock.now()
+        self.shop = Shop(Account(ids, "Example Shop", wanted, now, lambda: self.base_url))
+        self.other = Shop(Account(ids, "Other Shop", wanted, now, lambda: self.base_url))
+        self.keys: dict[str, tuple[Shop, ApiKey]] = {
+            "main": (self.shop, self.shop.key()),
+            "read_only": (self.shop, self.shop.key(_READ_ONLY)),
+            "other_store": (self.other, self.other.key()),
+        }
+        self._doors = {key.value: (shop, key) for shop, key in self.keys.values()}
+        super().__init__(world)
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Change settings by name; quota windows start anew."""
+        wanted = changed(self.shop.account.settings, settings)
+        for shop in (self.shop, self.other):
+            shop.account.settings = wanted
+            shop.door.renew()
+
+    def settle(self) -> None:
+        """Do the batches and taggings that have come due."""
+        for shop in (self.shop, self.other):
+            shop.account.settle(self.world.clock.now())
+
+    def routes(self) -> Sequence[Route]:
+        """List the paths; the tag is the permission and the pool of the call limit."""
+        people, one = f"{API}/contacts", f"{API}/contacts/{{contact}}"
+        batches, batch = f"{API}/batches", f"{API}/batches/{{batch}}"
+        segments, segment = f"{API}/segments", f"{API}/segments/{{segment}}"
+        read, write = "contacts.read all", "contacts.write all"
+        tags = "contacts.write tags"
+        see, make = "segments.read segment_reads", "segments.write segment_writes"
+        return (
+            self._route("GET", f"{API}/brands/current", lambda shop, call: shop.brand(call), "brands.read all"),
+            self._route("GET", people, lambda shop, call: shop.reader.page(call), read),
+            self._route("POST", people, lambda shop, call: shop.contacts.create(call), write),
+            self._route("PATCH", people, lambda shop, call: shop.contacts.patch_by_email(call), write),
+            self._route("POST", f"{people}/tags", lambda shop, call: shop.contacts.add_tags(call), tags),
+            self._route("DELETE", f"{people}/tags", lambda shop, call: shop.contacts.remove_tags(call), tags),
+            self._route("GET", one, lambda shop, call: shop.contacts.show(call), read),
+            self._route("PATCH", one, lambda shop, call: shop.contacts.patch(call), write),
+            self._route("GET", batches, lambda shop, call: shop.batches.all(call), read),
+            self._route("POST", batches, lambda shop, call: shop.batches.create(call), write),
+            self._route("GET", batch, lambda shop, call: shop.batches.one(call), read),
+            self._route("GET", f"{batch}/items", lambda shop, call: shop.batches.items(call), read),
+            self._route("GET", segments, lambda shop, call: shop.segments.all(call), see),
+            self._route("POST", segments, lambda shop, call: shop.segments.create(call), make),
+            self._route("GET", segment, lambda shop, call: shop.segments.one(call), see),
+            self._route("PUT", segment, lambda shop, call: shop.segments.change(call), make),
+            self._route(
+                "DELETE", segment, lambda shop, call: shop.segments.delete(call), "segments.write segment_reads"
+            ),
+            self._route("GET", f"{segment}/statistics", lambda shop, call: shop.segments.statistics(call), see),
+        )
+
+    def _route(self, method: str, template: str, rule: Rule, tag: str) -> Route:
+        """Wrap a rule: the brand follows from the key, and what goes wrong is a problem."""
+
+        def handler(call: Call) -> Reply:
+            try:
+                return rule(self._door(call)[0], call)
+            except Problem as problem:
+                raise problem.refusal(self._trace()) from None
+
+        return Route(method, template, handler, tag)
+
+    def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
+        """Check version, key, permission and limits; no header tells of them."""
+        del headers
+        permission, pool = route.tag.split()
+        try:
+            shop, key = self._door(call)
+            check_version(call)
+            shop.door.check_limits(call, pool)
+            shop.door.check_permission(key, permission)
+            shop.door.check_size(call)
+        except Problem as problem:
+            raise problem.refusal(self._trace()) from None
+
+    def _door(self, call: Call) -> tuple[Shop, ApiKey]:
+        scheme, _, value = call.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            call.note("OAuth is not simulated: use Authorization: Omnisend-API-Key <key>")
+        found = self._doors.get(value.strip()) if scheme.lower() == "omnisend-api-key" else None
+        if found is None:
+            raise Problem(401, "Authentication is missing or invalid.")
+        return found
+
+    def _trace(self) -> str:
+        self._calls += 1
+        return f"00000000-0000-4000-8000-{self._calls:012x}"
+
+    def not_found(self, call: Call) -> Reply:
+        """Answer a path that the vendor does not have."""
+        return Problem(404, f"{call.method} {call.path} not found.").reply(self._trace())
+
+    def refuse(self, _call: Call) -> Reply:
+        """Answer 400, as for a body that breaks the schema."""
+        return wrong("items", "Must be an array", "invalid_type").reply(self._trace())
+
+    def describe(self) -> Json:
+        """Tell a stranger what to fill into a connection form."""
+        keys = {name: key.value for name, (_, key) in self.keys.items()}
+        return inspection.describe(self.shop.account, keys, self.base_url)
+
+    def audience(self, audience_id: str) -> Audience:
+        """Return who has a tag, everybody, or everybody in the other store."""
+        shop = self.other if audience_id == OTHER else self.shop
+        return inspection.audience(shop.account, audience_id)
+
+    def people(self, people: Sequence[Json], audience_id: str | None) -> int:
+        """Seed people, in one of the vendor's statuses or in plain words."""
+        return inspection.seed(self.shop.account, people, audience_id, self.world.clock.now())
+
+    def actions(self) -> dict[str, Callable[[Json], object]]:
+        """List the control actions."""
+        account = self.shop.account
+        return {
+            "spend": self._spend,
+            "script_jobs": self._script_jobs,
+            "stop_batches": self._stop_batches,
+            "fail_items": self._fail_items,
+            "unsubscribe": lambda details: self._enter(details, "unsubscribed"),
+            "subscribe": lambda details: self._enter(details, "subscribed"),
+            "audit": lambda _: {"counts": dict(account.audit.counts), "events": account.audit.events},
+        }
+
+    def _spend(self, details: Json) -> object:
+        """Take calls out of a pool, as other users of the brand do."""
+        calls, pool = details.get("calls"), details.get("pool", "all")
+        if not isinstance(calls, int) or pool not in _POOLS:
+            raise ControlError(f'spend takes {{"calls": 300, "pool": "all"}}; pools are: {", ".join(_POOLS)}')
+        return self.shop.door.spend(calls, str(pool), self.world.clock.now())
+
+    def _script_jobs(self, details: Json) -> object:
+        """Give the next batches one list of states each; every poll moves one on."""
+        scripts = details.get("scripts")
+        if not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
+            raise ControlError('script_jobs takes {"scripts": [["pending", "finished"], ..]}')
+        self.shop.account.batches.script(scripts)
+        return len(scripts)
+
+    def _stop_batches(self, details: Json) -> object:
+        """Let the next batches stop after so many items each."""
+        after = details.get("after")
+        if not isinstance(after, list) or not all(type(number) is int for number in after):
+            raise ControlError('stop_batches takes {"after": [10, 0]}: items done before the stop')
+        self.shop.batches.stops.extend(after)
+        return len(self.shop.batches.stops)
+
+    def _fail_items(self, details: Json) -> object:
+        """Let items of batches fail: of one address, or every nth, so many times."""
+        self.shop.batches.faults.append(changed(ItemFault(), details))
+        return len(self.shop.batches.faults)
+
+    def _enter(self, details: Json, status: str) -> object:
+        """Let a person subscribe or unsubscribe by their own choice."""
+        account, email = self.shop.account, str(details.get("email", ""))
+        contact = account.by_email.get(account.key(email))
+        if contact is None:
+            raise ControlError(f"nobody has the address {email!r}")
+        now = self.world.clock.now()
+        account.enter(contact, status, now, now, f"{status} by the person")
+        return status
