@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +90,14 @@ TARGET = Target(
 )
 
 
+@functools.cache
+def shared() -> Engine:
+    """One engine for all tests: starting one takes longer than most of them. Every stage replaces its tables."""
+    opened = ExitStack()
+    atexit.register(opened.close)
+    return opened.enter_context(engine())
+
+
 def limited(**limits: object) -> Vendor:
     return replace(PLAIN, limits=replace(PLAIN.limits, **limits))
 
@@ -113,8 +123,7 @@ def cleaned(*paths: Path, fields: Mapping[str, str] | None = None, **custom: str
     """An engine that holds `clean` and `aside` of files, and what cleaning told."""
     asked = Asked({"email": "email", **(fields or {})}, custom)
     files = inspected(*paths, wanted=match.names(PLAIN, asked))
-    with engine() as sql:
-        yield sql, clean.clean(sql, files, matching_of(files, asked))
+    yield shared(), clean.clean(shared(), files, matching_of(files, asked))
 
 
 def outcomes(sql: Engine) -> dict[int, tuple[str, str, str]]:

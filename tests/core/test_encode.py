@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import pyarrow as pa
-from core.made import PLAIN, TARGET
+from core.made import PLAIN, TARGET, shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segexport.contract import CustomField, Matched
-from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
 from airflow_provider_segexport.stages.encode import expression
 
@@ -18,9 +17,9 @@ from airflow_provider_segexport.stages.encode import expression
 def encoded(shape, rows):
     """The items of rows, as text."""
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in ("a", "b", "n", "ok")})
-    with engine() as sql:
-        sql.table("clean", table)
-        return [item for (item,) in sql.rows(f"select {expression(shape)} from clean")]
+    sql = shared()
+    sql.table("items", table)
+    return [item for (item,) in sql.rows(f"select {expression(shape)} from items")]
 
 
 SHAPE = Object(
@@ -104,7 +103,7 @@ def test_a_vendor_s_item_comes_from_its_shape():
     """The custom fields of an export travel in the type that the vendor's field has."""
     matched = Matched(("email",), (CustomField("points", "n", "decimal"), CustomField("note", "b", "text")))
     columns = pa.table({"email": ["a@example.com"], "n": ["5"], "b": ["x"]})
-    with engine() as sql:
-        sql.table("clean", columns)
-        ((item,),) = sql.rows(f"select {expression(PLAIN.item(matched, TARGET))} from clean")
+    sql = shared()
+    sql.table("items", columns)
+    ((item,),) = sql.rows(f"select {expression(PLAIN.item(matched, TARGET))} from items")
     assert item == '{"email":"a@example.com","points":5,"note":"x"}'

@@ -8,12 +8,11 @@ import threading
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import PLAIN, TARGET, batch_of, cleaned, written
+from core.made import PLAIN, TARGET, batch_of, cleaned, shared, written
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
-from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.ledger import KEPT, SCHEMA, Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.stages import commit, encode, plan, settle
@@ -100,12 +99,12 @@ def run(tmp_path):
             books.sending([batch])
             for more in books.answered(batch, answer):
                 books.answered(more, Settled())
-        with engine() as sql:
-            origin = commit.Origin("2026-01-02T03:04:05+01:00", who)
-            version = commit.commit(sql, ledger, RunFolder(folder.place), planned.batches, origin)
-            if not version:
-                return 0, []
-            told = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(version)])} order by email")
+        sql = shared()
+        origin = commit.Origin("2026-01-02T03:04:05+01:00", who)
+        version = commit.commit(sql, ledger, RunFolder(folder.place), planned.batches, origin)
+        if not version:
+            return 0, []
+        told = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(version)])} order by email")
         return version, told
 
     return go

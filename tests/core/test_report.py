@@ -6,12 +6,11 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from core.made import PLAIN, TARGET, cleaned, written
+from core.made import PLAIN, TARGET, cleaned, shared, written
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
-from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import encode, plan, report, settle
@@ -37,8 +36,8 @@ def run(tmp_path):
 def test_every_row_that_has_a_verdict_and_was_not_delivered(run):
     """Input file and row, outcome, reason, and the vendor's own code and words, in the segment's order."""
     folder, _, files = run
-    with engine() as sql:
-        reasons = report.write_rejects(sql, folder, files)
+    sql = shared()
+    reasons = report.write_rejects(sql, folder, files)
     rows = pq.read_table(folder.place / "rejects.parquet").to_pylist()
     assert [(row["file"], row["file_row"], row["email"], row["outcome"], row["reason"]) for row in rows] == [
         ("one", 1, "nobody", "rejected", "bad_email"),
@@ -53,8 +52,8 @@ def test_every_row_that_has_a_verdict_and_was_not_delivered(run):
 def test_counts_add_up_while_jobs_are_open(run):
     """What has no verdict was not attempted, as far as the report goes."""
     folder, planned, files = run
-    with engine() as sql:
-        reasons = report.write_rejects(sql, folder, files)
+    sql = shared()
+    reasons = report.write_rejects(sql, folder, files)
     accepted, _ = settle.tally(folder.journal.states())
     assert report.count(planned, accepted, reasons) == Counts(8, 2, 0, 3, 1, 2)
 
@@ -65,8 +64,8 @@ def test_a_run_without_rejects(tmp_path):
     with cleaned(written(tmp_path / "1.parquet", {"email": ["a@example.com"]})) as (sql, told):
         item = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
         plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
-    with engine() as sql:
-        assert report.write_rejects(sql, folder, [("one", 0)]) == {}
+    sql = shared()
+    assert report.write_rejects(sql, folder, [("one", 0)]) == {}
     assert pq.read_table(folder.place / "rejects.parquet").num_rows == 0
 
 

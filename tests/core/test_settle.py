@@ -129,10 +129,6 @@ def test_a_verdict_may_say_stop(folder):
     assert tally(folder) == (2, 0)
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
 def test_every_prefix_of_a_journal_can_be_gone_on_from(tmp_path):
     """Wherever a run was cut, the next one does the rest, and every row ends with one verdict."""
     full = story(RunFolder(tmp_path / "full"))
