@@ -16,7 +16,7 @@ from typing import Any, Literal
 from airflow_provider_segexport import contract
 from airflow_provider_segexport.contract import Access, Vendor, drive
 from airflow_provider_segexport.errors import BadMatching, BadSegment, SegexportError
-from airflow_provider_segexport.model import Target, VendorField
+from airflow_provider_segexport.model import Operation, T, Target, VendorField
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.ledger import Ledger
@@ -84,6 +84,7 @@ class World:
     pause: Callable[[int], bool]
     resolve: Resolve = local
     clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Export:
@@ -109,9 +110,9 @@ class Export:
         books = settle.Bookkeeper(folder)
         flight = send.Flight(settle.remaining(folder, planned.batches))
         calls = send.Calls(
-            upsert=lambda batch: drive(self._vendor.upsert(target, batch), self._world.send),
-            poll=lambda tickets: drive(self._vendor.poll(target, tickets), self._world.send),
-            collect=lambda batch, ticket: drive(self._vendor.collect(target, batch, ticket), self._world.send),
+            upsert=lambda batch: self._drive(self._vendor.upsert(target, batch)),
+            poll=lambda tickets: self._drive(self._vendor.poll(target, tickets)),
+            collect=lambda batch, ticket: self._drive(self._vendor.collect(target, batch, ticket)),
             sending=books.sending,
             answered=books.answered,
         )
@@ -119,7 +120,7 @@ class Export:
             tickets = send.send(flight, calls, self._vendor.limits, pause=self._world.pause, stop=books.why_stop)
         except send.Stopped as stopped:
             self._report(planned, facts, target, error=stopped.error)
-            raise stopped.error from stopped
+            raise stopped.error from None
         if tickets:
             more = bool(flight.waiting) or not flight.exhausted
             return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets))
@@ -167,6 +168,9 @@ class Export:
         )
         return planned, facts
 
+    def _drive(self, operation: Operation[T]) -> T:
+        return drive(operation, self._world.send, self._world.sleep)
+
     def _size(self, files: SegmentFiles) -> None:
         if files.rows == 0:
             raise BadSegment(
@@ -180,7 +184,7 @@ class Export:
 
     def _check(self, asked: Asked, matched: contract.Matched, files: SegmentFiles) -> Target:
         """Credentials, audience and custom fields, as the vendor tells them; makes fields where that is asked for."""
-        target = drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+        target = self._drive(self._vendor.check(self._access, self._order.audience))
         lacking = match.missing(self._vendor, asked, matched, files, target)
         if not lacking:
             return target
@@ -190,8 +194,8 @@ class Export:
                 f"{target.audience_name!r}. Create it there, match it to another, or set `create_fields=True`."
             )
         for name, kind in lacking.items():
-            drive(self._vendor.create_field(target, name, kind), self._world.send)
-        target = drive(self._vendor.check(self._access, self._order.audience), self._world.send)
+            self._drive(self._vendor.create_field(target, name, kind))
+        target = self._drive(self._vendor.check(self._access, self._order.audience))
         lacking = match.missing(self._vendor, asked, matched, files, target)
         if lacking:
             raise BadMatching(
@@ -202,7 +206,7 @@ class Export:
 
     def _read_back(self, sql: Engine, target: Target) -> None:
         """Who is in the audience now, as the table `members`."""
-        drive(self._vendor.members(target, readback.Pages(sql)), self._world.send)
+        self._drive(self._vendor.members(target, readback.Pages(sql)))
 
     def _worth_sending(self, planned: Planned) -> None:
         rejected = sum(planned.aside.get("rejected", {}).values())
