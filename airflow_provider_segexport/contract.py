@@ -90,7 +90,8 @@ class Limits:
         batch_rows, batch_bytes: at most so many profiles and bytes in one call.
         connections: calls in flight.
         jobs: import jobs in flight; 0 where the vendor answers at once.
-        rates: call quotas that hold for the whole account.
+        rates: call quotas that hold for the whole account, as published.
+        pools: narrower ones that some requests count for too, by the name that the request carries.
         timeout_s: seconds until a call without an answer counts as timed out.
     """
 
@@ -100,6 +101,7 @@ class Limits:
     jobs: int
     timeout_s: float
     rates: tuple[Rate, ...] = ()
+    pools: Mapping[str, tuple[Rate, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class Request:
     body: bytes | None = None
     signed: bool = True
     """Carries the account's credentials. A token request does not."""
+    pool: str = ""
+    """A narrower quota that it counts for too, by its name in the vendor's limits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ HOOKS = {
     "campaign_monitor": "airflow_provider_segexport.hooks.campaign_monitor.CampaignMonitorHook",
     "constant_contact": "airflow_provider_segexport.hooks.constant_contact.ConstantContactHook",
     "dotdigital": "airflow_provider_segexport.hooks.dotdigital.DotdigitalHook",
+    "omnisend": "airflow_provider_segexport.hooks.omnisend.OmnisendHook",
 }
 """Hook class by connection type."""
 

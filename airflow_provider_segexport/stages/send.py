@@ -182,8 +182,12 @@ def _land(flight: Flight, calls: Calls) -> None:
     ended = [ticket for ticket, state in states.items() if state is not JobState.RUNNING]
     for ticket in ended:
         batch = flight.tickets[ticket]
-        clean = states[ticket] is JobState.ACCEPTED
-        _tell(flight, calls, batch, Settled() if clean else calls.collect(batch, ticket))
+        answer: Answer
+        try:
+            answer = Settled() if states[ticket] is JobState.ACCEPTED else calls.collect(batch, ticket)
+        except BatchRefused as refused:
+            answer = refused
+        _tell(flight, calls, batch, answer)
         del flight.tickets[ticket]
     if ended:
         flight.slots_full = None

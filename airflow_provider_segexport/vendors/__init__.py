@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.vendors import campaign_monitor, constant_contact, dotdigital
+from airflow_provider_segexport.vendors import campaign_monitor, constant_contact, dotdigital, omnisend
 
 VENDORS: dict[str, Vendor] = {
     vendor.name: vendor
@@ -11,5 +11,6 @@ VENDORS: dict[str, Vendor] = {
         campaign_monitor.VENDOR,
         constant_contact.VENDOR,
         dotdigital.VENDOR,
+        omnisend.VENDOR,
     )
 }

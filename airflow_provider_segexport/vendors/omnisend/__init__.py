@@ -1,0 +1,72 @@
+"""Omnisend, API version 2026-03-15: `batch of 100 -> job -> verdict by item`.
+
+An audience is a tag, which travels in the item itself. Facts from the vendor's OpenAPI files of that version and its
+official plugins, read 2026-08.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import Form, FormField, Limits, Vendor
+from airflow_provider_segexport.model import Rate
+from airflow_provider_segexport.vendors.omnisend.account import (
+    API,
+    SEGMENT_READS,
+    SEGMENT_WRITES,
+    audience_link,
+    check,
+    create_field,
+    make_segment,
+)
+from airflow_provider_segexport.vendors.omnisend.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.omnisend.fields import CUSTOM_NAME, RULES
+from airflow_provider_segexport.vendors.omnisend.members import members
+from airflow_provider_segexport.vendors.omnisend.replies import PERMISSIONS, refusal
+
+VENDOR = Vendor(
+    name="omnisend",
+    title="Omnisend",
+    audience_word="tag",
+    api=API,
+    # 100 items a batch; the batches page of v3 asks to stay below 1 MB, and this version names no bytes. A thousand
+    # jobs in flight are four calls of polling. The vendor's advice for a client's timeout is 10 s: three times that.
+    # All keys and applications of a brand share 400 calls a minute; whether an endpoint's own limit counts apart from
+    # them is not said, so that it is counted in.
+    limits=Limits(
+        batch_rows=100,
+        batch_bytes=990_000,
+        connections=4,
+        jobs=1000,
+        timeout_s=30,
+        rates=(Rate(400, 60),),
+        pools={"tags": (Rate(60, 60),), SEGMENT_READS: (Rate(100, 60),), SEGMENT_WRITES: (Rate(15, 60),)},
+    ),
+    fields=RULES,
+    max_custom_chars=None,
+    custom_name=CUSTOM_NAME,
+    custom_name_hint="1 to 128 of letters, digits and _",
+    check=check,
+    create_field=create_field,
+    item=item,
+    upsert=upsert,
+    poll=poll,
+    collect=collect,
+    members=members,
+    audience_link=audience_link,
+    refusal=refusal,
+    free_fields=True,
+    form=Form(
+        key_label="API key",
+        placeholders={"password": "from Store settings > API keys"},
+        audience_help="A tag: 1 to 128 letters, digits, blanks, - _ and colons. It needs no making.",
+        fields=(
+            FormField(
+                "brand_id",
+                "Brand id",
+                "Pins the store: a key of another one stops every export before anything is sent. The connection's "
+                f"test shows it. The key needs {PERMISSIONS}.",
+            ),
+        ),
+    ),
+)
+
+__all__ = ["VENDOR", "make_segment"]

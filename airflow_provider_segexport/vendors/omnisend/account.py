@@ -1,0 +1,116 @@
+"""Omnisend: the brand behind a key, the tag that is the audience, and a segment on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from airflow_provider_segexport.contract import Access, FieldType
+from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
+from airflow_provider_segexport.model import Operation, Response, Target
+from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
+from airflow_provider_segexport.vendors.replies import get, send_json
+
+API = "https://api.omnisend.com"
+PATH = "/api"
+
+# What the official plugin lets through (omnisend/wp-omnisend, class-utils.php), and the colon of the API's own example
+# `source: shopify`; read 2026-08. A blank at either end would make another tag that looks the same.
+TAG = re.compile(r"(?! )[a-zA-Z0-9_\-: ]{1,128}(?<! )")
+
+SEGMENTS_PAGE = "50"  # the most a page may have (segments OpenAPI 2026-03-15)
+SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
+
+
+def check(access: Access, audience: str | None) -> Operation[Target]:
+    """Prove the key, the store it opens, the right to read contacts, and the tag's spelling.
+
+    A tag needs no making: it is there when the first contact has it. No call shows the right to write but a write, so
+    its lack comes to light with the first batch.
+    """
+    api = access.api + PATH
+    told = yield versioned(get(f"{api}/brands/current"))
+    brand = read(told)
+    store, name = str(brand["brandID"]), str(brand.get("name") or "")
+    pinned = access.options.get("brand_id", "").strip()
+    if pinned and pinned != store:
+        raise BadConnection(
+            f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
+            f"id {pinned}: nothing is sent. Put in a key of that store, or change 'Brand id' in the connection."
+        )
+    if audience is not None and not TAG.fullmatch(audience):
+        raise AudienceUnknown(
+            "An audience at Omnisend is a tag: 1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon, without a blank at "
+            "either end."
+        )
+    tagged = {} if audience is None else {"tag": audience}
+    read((yield versioned(get(f"{api}/contacts", limit="1", **tagged))))
+    return Target(
+        api=api,
+        account=store,
+        account_name=name,
+        audience=audience or "",
+        audience_name=audience or "",
+        facts={"since": day_before(told)},
+    )
+
+
+def day_before(response: Response) -> str:
+    """The day before the vendor's clock, which is on UTC where the store's own may not be; empty if it is not told."""
+    try:
+        return f"{parsedate_to_datetime(response.headers['date']) - timedelta(days=1):%Y-%m-%d}"
+    except (KeyError, ValueError):
+        return ""
+
+
+def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+    """Nothing to do: a custom property comes into being when it is first sent."""
+    del target, name, kind
+    return
+    yield  # a generator, as every operation is
+
+
+def audience_link(target: Target) -> str:
+    """The web application; which address filters its contacts by a tag is not published."""
+    del target
+    return "https://app.omnisend.com"
+
+
+def make_segment(target: Target) -> Operation[str]:
+    """A dynamic segment of those who have the tag, made once; returns its id. It fills by itself."""
+    asked = {"limit": SEGMENTS_PAGE}
+    while True:
+        page = read((yield versioned(get(f"{target.api}/segments", **asked), SEGMENT_READS)))
+        for one in page["segments"]:
+            if one.get("status") != "archived" and list(filters(one)) == [on_tag(target.audience)]:
+                return str(one["segmentID"])
+        after = following(page)
+        if after is None:
+            break
+        asked["after"] = after
+    conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(target.audience)]}]
+    body = {"name": target.audience, "conditionGroups": [{"conditions": conditions}]}
+    made = read((yield versioned(send_json("POST", f"{target.api}/segments", body), SEGMENT_WRITES)), 200, 201)
+    return str(made["segmentID"])
+
+
+def on_tag(tag: str) -> dict[str, Any]:
+    """The filter of a segment that holds whoever has a tag."""
+    return {"operator": "anyOf", "property": "tags", "value": [tag]}
+
+
+def filters(segment: dict[str, Any]) -> Iterator[Any]:
+    """All filters of a segment, whatever groups and conditions they stand in."""
+    for group in segment.get("conditionGroups") or []:
+        for condition in group.get("conditions") or []:
+            yield from condition.get("filters") or []
+
+
+def following(page: dict[str, Any]) -> str | None:
+    """The cursor of the next page; None on the last one."""
+    paging = page.get("paging") or {}
+    after = (paging.get("cursors") or {}).get("after")
+    return str(after) if after and paging.get("hasMore") is not False else None

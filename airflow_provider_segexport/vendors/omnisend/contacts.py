@@ -1,0 +1,195 @@
+"""Omnisend: contacts in by batches, verdicts item by item.
+
+Batches OpenAPI 2026-03-15 and the batches page of v3, read 2026-08.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.contract import Matched
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, without_addresses
+from airflow_provider_segexport.model import (
+    Batch,
+    JobState,
+    Operation,
+    Reason,
+    Refusal,
+    Reply,
+    Response,
+    Settled,
+    Target,
+    Ticket,
+)
+from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
+from airflow_provider_segexport.vendors.omnisend.fields import RULES
+from airflow_provider_segexport.vendors.omnisend.replies import problem, read, refuse, versioned
+from airflow_provider_segexport.vendors.replies import get, index_by_email, send_items
+
+HEAD, TAIL = '{"endpoint":"contacts","method":"POST","items":[', "]}"
+PAGE = 250  # the most batches that one call lists
+
+RUNNING = {"pending", "inProgress"}
+STOPPED = "stopped"  # "for too many errors": what comes after the stop was not looked at
+AGAIN = {408, 429, 503}  # what the vendor's WooCommerce plugin sends again, but for the 403
+TAKEN = range(200, 300)
+EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b")
+"""The email is the first identifier of every item that is sent."""
+
+
+def item(matched: Matched, target: Target) -> Object:
+    """One contact.
+
+    An identifier has no `channels`: without them the vendor leaves everybody's status alone. `sendWelcomeMessage` is
+    true unless it is said to be false.
+    """
+    identifiers = [identifier("email", "email")]
+    if "phone" in matched.fields:
+        identifiers.append(identifier("phone", "phone"))
+    members: dict[str, Node] = {"identifiers": Array(tuple(identifiers))}
+    for rule in RULES:
+        if rule.field in matched.fields and rule.field not in {"email", "phone"}:
+            members[rule.key] = Column(rule.name)
+    members["tags"] = Array((Const(target.audience),))
+    if matched.custom:
+        members["customProperties"] = Object({one.name: typed(one.column, one.type) for one in matched.custom})
+    return Object(members)
+
+
+def identifier(kind: str, column: str) -> Object:
+    """An address or a number; left out with its column."""
+    return Object({"type": Const(kind), "id": Column(column), "sendWelcomeMessage": Const(value=False)})
+
+
+def typed(column: str, kind: str) -> Column:
+    """A custom property keeps the type of its column: segments compare text, numbers and switches differently."""
+    match kind:
+        case "integer" | "decimal":
+            return Column(column, "number")
+        case "boolean":
+            return Column(column, "boolean")
+        case _:
+            return Column(column)
+
+
+def upsert(target: Target, batch: Batch) -> Operation[Reply]:
+    """Hand in a batch of up to 100. POST is the verb for contacts; PUT is documented for products only."""
+    response = yield versioned(send_items("POST", f"{target.api}/batches", HEAD, batch.items, TAIL))
+    if response.status in TAKEN:
+        return Ticket(str(response.mapping()["batchID"]))
+    if response.status in {400, 413}:
+        raise BatchRefused(*problem(response))
+    refuse(response)
+
+
+def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+    """One call tells 250 batches of the brand, everybody's; what the pages do not hold is asked for by itself.
+
+    A page costs as much as asking for one batch, so pages are read while fewer were read than batches are wanted. They
+    begin on the day of the check. The order is not documented: newest first is hoped for, any order is right.
+    """
+    wanted, states = set(tickets), dict[str, JobState]()
+    since = {"dateFrom": target.facts["since"]} if target.facts.get("since") else {}
+    pages, more = 0, True
+    while more and len(wanted) > pages + 1:
+        asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(pages * PAGE), **since}
+        found = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
+        for one in found:
+            ticket = str(one["batchID"])
+            if ticket in wanted:
+                states[ticket] = state_of(one)
+                wanted.discard(ticket)
+        pages, more = pages + 1, len(found) == PAGE
+    for ticket in sorted(wanted):
+        one = yield from report(target, f"{ticket}")
+        states[ticket] = JobState.FAILED if one is None else state_of(one)
+    return states
+
+
+def state_of(found: dict[str, Any]) -> JobState:
+    """A batch's state in our words: one whose counters say that all went well needs no collecting."""
+    status = str(found["status"])
+    if status in RUNNING:
+        return JobState.RUNNING
+    if status == STOPPED:
+        return JobState.FAILED
+    if status != "finished":
+        raise ReplyNotUnderstood(f"An Omnisend batch has the status {status!r}, which is not documented.")
+    clean = found["errorsCount"] == 0 and found["finishedCount"] == found["totalCount"]
+    return JobState.ACCEPTED if clean else JobState.FINISHED
+
+
+def report(target: Target, path: str) -> Operation[dict[str, Any] | None]:
+    """A batch, or its items; None when it is gone: batches are kept for 7 days.
+
+    They are read here, by the first poll that sees a batch ended, days before that; a run that is resumed a week later
+    finds them gone and sends their rows again.
+    """
+    response: Response = yield versioned(get(f"{target.api}/batches/{path}"))
+    if response.status == 404:  # noqa: PLR2004 - HTTP's own number
+        return None
+    found: dict[str, Any] = read(response)
+    return found
+
+
+def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+    """Turn a batch's items into verdicts by row."""
+    found = yield from report(target, f"{ticket}/items")
+    if found is None:
+        return Settled(again=tuple(range(len(batch))))
+    return verdicts(found, batch)
+
+
+def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
+    """Map items back by address, never by position; what has no verdict goes out again.
+
+    A row that stands nowhere was taken only if the batch went to its end and every error it counts is named.
+    """
+    index = index_by_email(batch)
+    taken: dict[int, str] = {}
+    refused: dict[int, Refusal] = {}
+    again: set[int] = set()
+    for one in [*(found.get("responses") or []), *(found.get("errors") or [])]:
+        at = index.get(address(one))
+        code = int(one["responseCode"])
+        if at is None:
+            continue
+        if code in TAKEN:
+            taken[at] = str((one.get("response") or {}).get("id") or "")
+        elif code in AGAIN:
+            again.add(at)
+        else:
+            refused[at] = judged(at, code, one.get("response"))
+    named = taken.keys() | refused.keys() | again
+    complete = found["status"] == "finished" and found.get("errorsCount") == len(refused) + len(again)
+    if found["status"] == STOPPED and not named and len(batch) > 1:
+        raise BatchRefused(STOPPED, "The vendor stopped the batch before its first item.")
+    if not complete:
+        again |= set(range(len(batch))) - named
+    return Settled(
+        refused=tuple(refused.values()),
+        again=tuple(sorted(again)),
+        contact_ids={at: contact for at, contact in taken.items() if contact},
+    )
+
+
+def address(one: dict[str, Any]) -> str:
+    """Whom an item is about: its request is echoed."""
+    request = one.get("request")
+    identifiers = request.get("identifiers") if isinstance(request, dict) else None
+    emails = [str(each.get("id", "")) for each in identifiers or [] if each.get("type") == "email"]
+    return emails[0].strip().lower() if emails else ""
+
+
+def judged(at: int, code: int, response: Any) -> Refusal:
+    """An item's answer is that of the single call: a problem with the fields that are wrong."""
+    body = response if isinstance(response, dict) else {}
+    errors = [one for one in body.get("errors") or [] if isinstance(one, dict)]
+    if any(EMAIL_FIELD.match(str(one.get("field", ""))) for one in errors):
+        reason = Reason.BAD_EMAIL
+    else:
+        reason = Reason.INVALID_VALUE if errors else Reason.REFUSED_BY_VENDOR
+    words = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in errors) or str(body.get("detail", ""))
+    return Refusal(at, reason, str(code), without_addresses(words))

@@ -1,0 +1,28 @@
+"""Omnisend: where the neutral fields go.
+
+Contacts OpenAPI 2026-03-15, read 2026-08. A value that the vendor's field cannot hold fails the whole item there, so it
+is left out of its row and counted. No lengths are published. There is no field for a full name.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import FieldRule
+
+RULES = (
+    FieldRule("email", "identifiers"),
+    FieldRule("first_name", "firstName"),
+    FieldRule("last_name", "lastName"),
+    FieldRule("gender", "gender", wants="gender", omit_misfit=True),
+    FieldRule("postcode", "postalCode"),
+    FieldRule("address", "address"),
+    FieldRule("city", "city"),
+    FieldRule("state", "state"),
+    # The vendor derives the code from a name it knows; where both come, the code wins.
+    FieldRule("country", "country", wants="country_name", omit_misfit=True),
+    FieldRule("country", "countryCode", wants="country_code", omit_misfit=True, column="country_code"),
+    # An identifier beside the email; a number that another contact has is ignored by the vendor.
+    FieldRule("phone", "phone", wants="phone", omit_misfit=True),
+    FieldRule("birthdate", "birthdate", wants="date", omit_misfit=True),
+)
+
+CUSTOM_NAME = r"[a-zA-Z0-9_]{1,128}"  # omnisend/wp-omnisend, class-utils.php; read 2026-08

@@ -1,0 +1,90 @@
+"""Omnisend: requests with the version that every call names, and what replies mean.
+
+Errors are RFC 9457 problems; the responses page of 2026-03-15, read 2026-08.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from airflow_provider_segexport.errors import (
+    CredentialsRefused,
+    PermissionMissing,
+    ReplyNotUnderstood,
+    StopExport,
+    TryAgain,
+    without_addresses,
+)
+from airflow_provider_segexport.model import Request, Response
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, retry_after
+
+VERSION = "2026-03-15"
+PERMISSIONS = "contacts (read and write) and brands (read)"
+
+# 400 calls a minute a brand, in a window that slides: a 429 that tells no time (the batches endpoints tell none) is
+# over when some of the calls of the last minute have grown old.
+UNTOLD_WAIT_S = 12.0
+
+
+def versioned(request: Request, pool: str = "") -> Request:
+    """The request with the API version; a call without it is refused. `pool` is a narrower limit it counts for."""
+    return replace(request, headers={**request.headers, "Omnisend-Version": VERSION}, pool=pool)
+
+
+def problem(response: Response) -> tuple[str, str]:
+    """The kind of problem, and its words with the fields that are wrong."""
+    body = response.mapping()
+    kind = str(body.get("type", "")).rpartition("/")[2]
+    fields = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in (body.get("errors") or [])[:3])
+    words = " ".join(str(part) for part in (body.get("detail") or body.get("title"), fields) if part)
+    return kind, without_addresses(words)
+
+
+def refuse(response: Response) -> NoReturn:
+    """Raise what an unexpected reply means."""
+    kind, words = problem(response)
+    said = f"Omnisend answered {response.status} {kind}: {words}"
+    match response.status:
+        case 401:
+            raise CredentialsRefused(
+                f"{said}. Check the API key in the Airflow connection; keys are made, and deleted, in the store's "
+                "settings under API keys (app.omnisend.com/integrations/api-keys)."
+            )
+        case 403:
+            raise PermissionMissing(
+                f"{said}. The API key lacks a permission that {response.url} asks for; an export needs {PERMISSIONS}. "
+                "Give it in the store's settings under API keys; it may take some minutes to count."
+            )
+        case 410:
+            raise StopExport(
+                f"{said}. Omnisend has retired the API version {VERSION}, the one that this release speaks: install a "
+                "newer airflow-provider-segexport."
+            )
+        case _:
+            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+
+
+def read(response: Response, *expected: int) -> Any:
+    """The JSON of an expected reply; anything else raises what it means."""
+    if response.status not in (expected or (200,)):
+        refuse(response)
+    return response.json()
+
+
+def refusal(response: Response, now: float) -> TryAgain | None:
+    """A 429 tells the seconds in its body, in a header, or not at all."""
+    if response.status != BUSY:
+        return busy_or_down(response, None, now)
+    told = retry_after(response.headers, now) or number(response.headers, "x-rate-limit-reset") or in_body(response)
+    return busy_or_down(response, told or UNTOLD_WAIT_S, now)
+
+
+def in_body(response: Response) -> float | None:
+    """`retryAfter` of the problem; a gateway's 429 may be no JSON at all."""
+    try:
+        found = response.json()
+    except TryAgain:
+        return None
+    told = found.get("retryAfter") if isinstance(found, dict) else None
+    return float(told) if isinstance(told, int | float) and told >= 0 else None
