@@ -25,12 +25,15 @@ HOME = CHECKOUT / ".demo"
 DAY = "2026-11-21"
 SEGMENTS = ("newsletter_active", "high_value", "lapsed")
 OPTED_OUT = 25
-"""People of the first segment who have unsubscribed at the vendor, as far as it keeps them from the import."""
+"""People of the first segment who have unsubscribed at the vendor."""
+OPT_OUTS_AT = ("campaign_monitor", "constant_contact")
 
-# Which of the simulator's credentials feed which field of a connection.
-CREDENTIALS = {
+# Which of the simulator's credentials feed which field of a connection; `extra` ones go into its extra.
+CREDENTIALS: dict[str, dict[str, str]] = {
     "campaign_monitor": {"password": "api_key"},
+    "constant_contact": {"login": "client_id", "password": "client_secret", "extra.refresh_token": "refresh_token"},
     "dotdigital": {"login": "username", "password": "password"},
+    "omnisend": {"password": "api_key"},
 }
 
 
@@ -70,9 +73,11 @@ class Stage:
         audiences: dict[str, dict[str, str]] = {}
         for name, vendor in self.vendors.items():
             conn_id = f"{name}_default"
-            consent = {"privacy_consent": True, "consented_by": "the demo", "allowed_dags": "segment_exports"}
-            fields = {field: vendor["credentials"][told] for field, told in CREDENTIALS[name].items()}
-            connection = {"conn_type": name, "host": vendor["base_url"], "port": 443, **fields, "extra": consent}
+            extra = {"privacy_consent": True, "consented_by": "the demo", "allowed_dags": "segment_exports"}
+            connection = {"conn_type": name, "host": vendor["base_url"], "port": 443, "extra": extra}
+            for field, told in CREDENTIALS[name].items():
+                into = extra if field.startswith("extra.") else connection
+                into[field.removeprefix("extra.")] = vendor["credentials"][told]
             found[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
             ids = [str(audience["id"]) for audience in vendor["audiences"]]
             audiences[conn_id] = dict(zip(SEGMENTS, ids, strict=False))
@@ -160,32 +165,30 @@ class Runs:
 
 
 def seed_opt_outs(stage: Stage) -> None:
-    """Let some people of the first segment have unsubscribed at Campaign Monitor before the export."""
+    """Let some people of the first segment have unsubscribed, at the vendors that keep them out of an import."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - not before the set-up is done
 
-    vendor = stage.vendors.get("campaign_monitor")
-    if vendor is None:
-        return
     table = pq.read_table(HOME / "data" / "segments" / SEGMENTS[0] / DAY, columns=["email"])
     plain = re.compile(r"[a-z0-9]+([._+-][a-z0-9]+)*@([a-z0-9-]+\.)+[a-z]{2,}")
     emails = sorted({email.lower() for email in table.column("email").to_pylist() if email})
     clean = [email for email in emails if plain.fullmatch(email)]
     people = [{"email": email, "status": "unsubscribed"} for email in clean[:: max(1, len(clean) // OPTED_OUT)]]
-    stage.post(
-        "/_sim/campaign_monitor/contacts", {"people": people[:OPTED_OUT], "audience": vendor["audiences"][0]["id"]}
-    )
+    for name in OPT_OUTS_AT:
+        audience = stage.vendors[name]["audiences"][0]["id"]
+        stage.post(f"/_sim/{name}/contacts", {"people": people[:OPTED_OUT], "audience": audience})
 
 
 def held(stage: Stage, summary: dict[str, Any]) -> int:
     """How many people the simulator holds in the audience, without those it keeps as opted out."""
     counts = stage.get(f"/_sim/{summary['vendor']}/audiences/{summary['audience']}?summary=1")["counts"]
-    return int(counts["Active"] if "Active" in counts else sum(counts.values()))
+    return sum(count for status, count in counts.items() if status.lower() != "unsubscribed")
 
 
 def table(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
     """Print what happened; returns what does not add up."""
     head = ("segment", "vendor", "audience", "profiles", "delivered", "rejected", "withheld", "calls", "seconds")
-    rows, faults = [], []
+    rows: list[tuple[str, ...]] = []
+    faults: list[str] = []
     names = {str(a["id"]): a["name"] for vendor in stage.vendors.values() for a in vendor["audiences"]}
     for summary in found:
         counts, reasons = summary["counts"], summary["reasons"]
@@ -195,8 +198,8 @@ def table(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
         withheld = ", ".join(f"{count:,} {reason}" for reason, count in reasons.get("withheld", {}).items()) or "0"
         numbers = (f"{counts['profiles']:,}", f"{counts['delivered']:,}", rejected, withheld)
         calls = f"{summary['traffic']['calls']:,}"
-        row = (segment, summary["vendor"], names[summary["audience"]], *numbers, calls, f"{summary['seconds']:.1f}")
-        rows.append(row)
+        line = (segment, summary["vendor"], names[summary["audience"]], *numbers, calls, f"{summary['seconds']:.1f}")
+        rows.append(line)
         name = f"{segment} at {summary['vendor']}"
         ends = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
         if counts["profiles"] != sum(counts[end] for end in ends):
@@ -213,7 +216,8 @@ def table(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
     rows.sort()
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     right = {3, 4, 7, 8}
-    for row in [head, tuple("-" * width for width in widths), *rows]:
+    lines: list[tuple[str, ...]] = [head, tuple("-" * width for width in widths), *rows]
+    for row in lines:
         cells = [
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))

@@ -12,6 +12,7 @@ import sys
 import warnings
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 warnings.simplefilter("ignore")
 
@@ -32,7 +33,7 @@ def main() -> int:
     if bag.import_errors:
         print(bag.import_errors)
         return 1
-    runs = {
+    runs: dict[str, tuple[str, dict[str, Any]]] = {
         "refresh": ("unification_refresh", {"profiles": int(profiles), "day": day}),
         "export": ("segment_exports", {"day": day}),
     }
