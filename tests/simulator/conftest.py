@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 from simulator.constant_contact_client import ConstantContact
+from simulator.omnisend_client import Omnisend
 from simulator.specifications import SPECS, check_exchange
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
@@ -112,3 +113,8 @@ def dd(sim):
 @pytest.fixture
 def cc(sim):
     return ConstantContact(sim)
+
+
+@pytest.fixture
+def om(sim):
+    return Omnisend(sim)

@@ -1,0 +1,321 @@
+"""Omnisend: who may come in, single contacts, consent, tags."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from simulator.omnisend_client import Omnisend, check_reply, person
+
+from airflow_provider_segexport.simulator.clock import iso
+
+MINUTE = 60
+
+
+def with_status(email, status, at=None, **more):
+    channel = {"status": status, **({"statusChangedAt": at} if at else {})}
+    return {"identifiers": [{"type": "email", "id": email, "channels": {"email": channel}, **more}]}
+
+
+def codes(reply):
+    return {error["field"]: error["code"] for error in reply.json()["errors"]}
+
+
+def test_the_brand(om):
+    """A key opens one brand, whose id is the key's first part."""
+    brand = om("GET", "/brands/current").json()
+    assert brand["name"] == "Example Shop"
+    assert om.described["credentials"]["api_key"].startswith(brand["brandID"] + "-")
+
+
+def test_a_key_of_another_store(sim, om):
+    """The key of another store works, names that store, and writes there."""
+    other = Omnisend(sim, "other_store")
+    assert other("GET", "/brands/current").json()["name"] == "Other Shop"
+    other("POST", "/contacts", person("ada@example.com"))
+    assert om.people() == {}
+    assert om.people("other-store").keys() == {"ada@example.com"}
+
+
+@pytest.mark.parametrize("header", [None, "Omnisend-API-Key x-y", "Bearer token", "x"])
+def test_wrong_keys(om, header):
+    """No key, a strange one and another scheme answer 401."""
+    headers = {"Omnisend-Version": "2026-03-15", **({"Authorization": header} if header else {})}
+    reply = requests.get(f"{om.api}/brands/current", headers=headers, timeout=10)
+    check_reply(reply)
+    assert reply.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [(None, 400), ("latest", 400), ("2025-01-01", 410), ("2026-03-14", 410), ("2026-03-15", 200), ("2026-09-01", 200)],
+)
+def test_versions(om, version, status):
+    """The version is required; an older one is retired, a later date means the newest."""
+    om.session.headers["Omnisend-Version"] = version
+    assert om("GET", "/brands/current").status_code == status
+
+
+def test_a_key_that_may_only_read(sim, om):
+    """A key without contacts.write reads, and is refused its first write."""
+    reader = Omnisend(sim, "read_only")
+    assert reader("GET", "/contacts?limit=1").status_code == 200
+    assert reader.start("ada@example.com").status_code == 403
+    sim.configure({"omnisend": {"permissions": ["brands.read"]}})
+    assert om("GET", "/contacts?limit=1").status_code == 403
+
+
+def test_creating_and_updating(om):
+    """POST creates (201) or updates by email (200); only what is sent changes."""
+    first = om(
+        "POST",
+        "/contacts",
+        person("ada@example.com", firstName="Ada", tags=["seg a"], customProperties={"loyalty": "gold", "orders": 3}),
+    )
+    again = om("POST", "/contacts", person("ADA@example.com", lastName="L", tags=["seg b"], birthdate="1815-12-10"))
+    assert (first.status_code, again.status_code) == (201, 200)
+    shown = again.json()
+    assert shown["id"] == first.json()["id"]
+    assert (shown["firstName"], shown["lastName"], shown["tags"]) == ("Ada", "L", ["seg a", "seg b"])
+    assert shown["customProperties"] == {"loyalty": "gold", "orders": 3}
+    assert om("GET", f"/contacts/{shown['id']}").json() == shown
+    assert om("GET", "/contacts/000000000000000000000000").status_code == 404
+
+
+def test_all_that_is_wrong_is_told_at_once(om):
+    """A contact with many faults is refused with one entry for each of them."""
+    reply = om(
+        "POST",
+        "/contacts",
+        {
+            "identifiers": [{"type": "email", "id": "ada"}, {"type": "phone", "id": "555-1212"}, {"type": "fax"}],
+            "gender": "female",
+            "birthdate": "10.12.1815",
+            "countryCode": "GBR",
+            "firstName": 3,
+            "tags": ["x" * 129],
+            "customProperties": {"nested": {"a": 1}},
+        },
+    )
+    assert reply.status_code == 400
+    assert codes(reply).keys() == {
+        "identifiers.0.id",
+        "identifiers.1.id",
+        "identifiers.2.type",
+        "gender",
+        "birthdate",
+        "countryCode",
+        "firstName",
+        "tags.0",
+        "customProperties.nested",
+    }
+    assert codes(om("POST", "/contacts", {"firstName": "Ada"})) == {"identifiers": "required"}
+
+
+def test_no_channels_leave_the_status_alone(om):
+    """A contact without channels keeps its status; a new one is nonSubscribed."""
+    om.sim.seed("omnisend", [{"email": "ada@example.com", "status": "unsubscribed"}])
+    assert om("POST", "/contacts", person("ada@example.com")).json()["status"] == "unsubscribed"
+    assert om("POST", "/contacts", person("bob@example.com")).json()["status"] == "nonSubscribed"
+    assert om.audit() == {}
+
+
+def test_the_latest_status_wins(sim, om):
+    """A status with an earlier date is ignored; a later one, or none, subscribes again and is seen."""
+    sim.seed("omnisend", [{"email": "ada@example.com", "status": "unsubscribed"}])
+    sim.clock.advance(3600)
+    older = om("POST", "/contacts", with_status("ada@example.com", "subscribed", "2020-01-01T00:00:00Z"))
+    assert older.json()["status"] == "unsubscribed"
+    later = om("POST", "/contacts", with_status("ada@example.com", "subscribed", sendWelcomeMessage=False))
+    assert later.json()["status"] == "subscribed"
+    assert om.audit() == {"consent_upgraded": 1}
+    assert om.people()["ada@example.com"]["history"][-1][1] == "subscribed through the API, was unsubscribed"
+    assert sim.requests()[-1]["facts"]["consent_upgraded"] == 1
+
+
+def test_subscribing_strangers_is_seen(om):
+    """Making a new contact subscribed, or losing an opt-out, is noted too."""
+    om("POST", "/contacts", with_status("ada@example.com", "subscribed", sendWelcomeMessage=False))
+    om.act("unsubscribe", email="ada@example.com")
+    om.sim.clock.advance(1)
+    om("POST", "/contacts", with_status("ada@example.com", "nonSubscribed", sendWelcomeMessage=False))
+    assert om.audit() == {"set_subscribed": 1, "consent_upgraded": 1}
+
+
+def test_a_welcome_message_is_sent_unless_it_is_declined(sim, om):
+    """The switch sendWelcomeMessage is true when it is not sent: a new contact sets off a mail, which is counted."""
+    om("POST", "/contacts", person("ada@example.com"))
+    assert om.audit() == {}
+    om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "bob@example.com"}]})
+    om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "bob@example.com"}]})
+    assert sim.members("omnisend", "all-contacts")["mails"] == {"welcome": 1}
+    sim.configure({"omnisend": {"welcome_workflow": False}})
+    om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "cy@example.com"}]})
+    assert om.audit() == {"mail": 1}
+
+
+def test_patching(om):
+    """PATCH changes by email or id, does not create, and refuses somebody else's identifier."""
+    om.load("ada@example.com", "bob@example.com")
+    ada = om("PATCH", "/contacts", {"firstName": "Ada"}, params={"email": "ada@example.com"}).json()
+    assert om("PATCH", f"/contacts/{ada['id']}", {"city": "London"}).json()["firstName"] == "Ada"
+    assert om("PATCH", "/contacts", {"city": "x"}, params={"email": "no@example.com"}).status_code == 404
+    taken = om("PATCH", f"/contacts/{ada['id']}", person("bob@example.com"))
+    assert taken.status_code == 409
+    moved = om("PATCH", f"/contacts/{ada['id']}", person("countess@example.com")).json()
+    assert (moved["id"], moved["email"]) == (ada["id"], "countess@example.com")
+
+
+def test_tags_merge_or_replace(sim, om):
+    """Whether tags in an upsert are added to those there, or replace them, is a setting."""
+    om("POST", "/contacts", person("ada@example.com", tags=["a"]))
+    assert om("POST", "/contacts", person("ada@example.com", tags=["b"])).json()["tags"] == ["a", "b"]
+    sim.configure({"omnisend": {"update_tags": "replace"}})
+    assert om("POST", "/contacts", person("ada@example.com", tags=["c"])).json()["tags"] == ["c"]
+    assert om("POST", "/contacts", person("ada@example.com")).json()["tags"] == ["c"]
+
+
+def test_a_phone_of_somebody_else_is_ignored(om):
+    """A number that another contact has stays there, and nothing fails."""
+    phone = {"type": "phone", "id": "+12025550142"}
+    om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "ada@example.com"}, phone]})
+    reply = om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "bob@example.com"}, phone]})
+    assert (reply.status_code, reply.json()["phone"]) == (201, [])
+    assert om("GET", "/contacts", params={"phone": "+12025550142"}).json()["contacts"][0]["email"] == "ada@example.com"
+
+
+def test_addresses_may_be_told_apart_by_case(sim, om):
+    """Whether case matters in addresses is a setting, as one page of the vendor says so."""
+    sim.configure({"omnisend": {"email_case": "keep"}})
+    om.load("Ada@example.com", "ada@example.com")
+    assert len(om.people()) == 2
+
+
+def test_tags_are_applied_later(sim, om):
+    """Tagging answers 202 and shows only some seconds later: an early read-back undercounts."""
+    om.load("ada@example.com", "bob@example.com")
+    reply = om("POST", "/contacts/tags", {"emails": ["ada@example.com"], "tags": ["vip"]})
+    assert (reply.status_code, reply.content) == (202, b"")
+    assert om("GET", "/contacts?tag=vip").json()["contacts"] == []
+    sim.clock.advance(5)
+    assert om("GET", "/contacts?tag=vip").json()["contacts"][0]["email"] == "ada@example.com"
+
+
+def test_removing_tags(sim, om):
+    """Tags go from the union of all selectors; unknown people are passed over; the status stays."""
+    om.load(*(person(f"p{number}@example.com", tags=["a", "b"]) for number in range(4)))
+    sim.act("omnisend", "subscribe", {"email": "p0@example.com"})
+    contact_id = om.find("p1@example.com")["id"]
+    body = {"emails": ["p0@example.com", "nobody@example.com"], "contactIDs": [contact_id], "tags": ["a", "c"]}
+    assert om("DELETE", "/contacts/tags", body).status_code == 202
+    sim.clock.advance(5)
+    assert om.people("a").keys() == {"p2@example.com", "p3@example.com"}
+    assert om.people("b").keys() == {f"p{number}@example.com" for number in range(4)}
+    assert om.find("p0@example.com")["status"] == "subscribed"
+    entry = next(e for e in sim.requests() if e["method"] == "DELETE")
+    assert entry["facts"]["untagged"] == 2
+    assert "1 selectors match nobody" in entry["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"tags": ["a"]}, {"emails"}),
+        ({"emails": ["a@example.com"]}, {"tags"}),
+        ({"emails": ["a@example.com"] * 251, "tags": []}, {"emails", "tags"}),
+        ({"segmentID": "nonsense", "tags": ["a"]}, {"segmentID"}),
+        ({"emails": "a@example.com", "tags": ["a"]}, {"emails"}),
+    ],
+)
+def test_wrong_tag_requests(om, body, fields):
+    """No selector, no tags, too many and unknown ones answer 400."""
+    reply = om("POST", "/contacts/tags", body)
+    assert (reply.status_code, codes(reply).keys()) == (400, fields)
+
+
+def read_all(om, **query):
+    """All pages forwards; returns addresses page by page, and the last page."""
+    pages = [om("GET", "/contacts", params=query).json()]
+    while pages[-1]["paging"]["hasMore"]:
+        cursor = pages[-1]["paging"]["cursors"]["after"]
+        pages.append(om("GET", "/contacts", params={"after": cursor, "limit": query["limit"]}).json())
+    return [[row["email"] for row in page["contacts"]] for page in pages], pages
+
+
+def test_reading_a_tag_in_pages(om):
+    """Contacts with a tag come newest first, in pages that lead on and back."""
+    om.load(*(person(f"p{number}@example.com", tags=["seg a"]) for number in range(5)), "other@example.com")
+    emails, pages = read_all(om, tag="seg a", limit=2)
+    assert emails == [["p4@example.com", "p3@example.com"], ["p2@example.com", "p1@example.com"], ["p0@example.com"]]
+    assert pages[0]["paging"]["cursors"]["before"] is None
+    assert pages[-1]["paging"]["cursors"]["after"] is None
+    back = om("GET", "/contacts", params={"before": pages[-1]["paging"]["cursors"]["before"], "limit": 2}).json()
+    assert [row["email"] for row in back["contacts"]] == emails[1]
+    assert read_all(om, tag="seg a", limit=5)[0] == [[f"p{number}@example.com" for number in range(4, -1, -1)]]
+    assert read_all(om, tag="unused", limit=5)[0] == [[]]
+    ascending = om("GET", "/contacts", params={"direction": "asc", "limit": 1}).json()
+    assert ascending["contacts"][0]["email"] == "p0@example.com"
+
+
+def test_filters(sim, om):
+    """Contacts are found by status, and by the time of change."""
+    om.load("ada@example.com", "bob@example.com")
+    sim.clock.advance(3600)
+    since = iso(sim.clock.now() - 1800)
+    om.act("unsubscribe", email="ada@example.com")
+    assert read_all(om, status="unsubscribed", limit=9)[0] == [["ada@example.com"]]
+    assert read_all(om, updatedAtFrom=since, limit=9)[0] == [["ada@example.com"]]
+    newest = om("GET", "/contacts", params={"sort": "updatedAt", "limit": 1}).json()
+    assert newest["contacts"][0]["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=251", "limit=0", "colour=red", "tag=a&status=subscribed", "updatedAtFrom=2026-01-01&tag=a", "after=x"],
+)
+def test_wrong_queries(om, query):
+    """Values out of range, unknown parameters and forbidden combinations answer 400."""
+    assert om("GET", f"/contacts?{query}").status_code == 400
+
+
+def test_filters_cannot_change_between_pages(om):
+    """A cursor with another filter is refused."""
+    om.load(*(person(f"p{number}@example.com", tags=["a", "b"]) for number in range(3)))
+    cursor = om("GET", "/contacts?tag=a&limit=1").json()["paging"]["cursors"]["after"]
+    assert om("GET", "/contacts", params={"after": cursor, "tag": "a"}).status_code == 200
+    assert om("GET", "/contacts", params={"after": cursor, "tag": "b"}).status_code == 400
+
+
+def test_four_hundred_calls_a_minute(sim, om):
+    """The brand's window slides; what others use counts; the answer says how long to wait."""
+    assert om("GET", "/contacts?limit=1").status_code == 200
+    sim.clock.advance(30)
+    assert om.act("spend", calls=398) == 1
+    assert om("GET", "/contacts?limit=1").status_code == 200
+    limited = om("GET", "/contacts?limit=1")
+    assert (limited.status_code, limited.json()["retryAfter"]) == (429, 30)
+    assert "retryAfter" not in om("GET", "/batches?endpoint=contacts").json()
+    sim.clock.advance(30)
+    assert om("GET", "/contacts?limit=1").status_code == 200
+    assert om("GET", "/contacts?limit=1").status_code == 429
+
+
+def test_others_may_use_the_brand_all_the_time(sim, om):
+    """A steady use by others leaves less for us."""
+    sim.configure({"omnisend": {"others_per_minute": 398}})
+    assert [om("GET", "/brands/current").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_sixty_tag_calls_a_minute(sim, om):
+    """The 61st tag call within a minute is refused, other calls are not."""
+    body = {"emails": ["ada@example.com"], "tags": ["a"]}
+    assert {om("POST", "/contacts/tags", body).status_code for _ in range(60)} == {202}
+    assert om("DELETE", "/contacts/tags", body).status_code == 429
+    assert om("GET", "/contacts?limit=1").status_code == 200
+    sim.clock.advance(MINUTE)
+    assert om("DELETE", "/contacts/tags", body).status_code == 202
+
+
+def test_unknown_paths_are_404(om):
+    """A path that does not exist answers 404 as a problem."""
+    assert om("GET", "/lists").status_code == 404
+    assert om("DELETE", "/contacts/000000000000000000000000").status_code == 404
