@@ -26,7 +26,7 @@ from airflow.sdk import (
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from unification.assets import SEGMENT_ASSETS
 
-CONNECTIONS = ["campaign_monitor_default", "constant_contact_default", "dotdigital_default"]
+CONNECTIONS = ["campaign_monitor_default", "constant_contact_default", "dotdigital_default", "omnisend_default"]
 
 EXPORTED = Asset(name="segments_exported", uri="segexport://exported", group="segment")
 
