@@ -12,6 +12,7 @@ SegexportError
     ├── BadConnection        what the Airflow connection says cannot be used (base URL, TLS, missing credential)
     ├── NotAllowed           no consent to the data privacy terms, or this DAG may not use the connection
     ├── SwitchedOff          an administrator has switched exports off: the task is skipped
+    ├── OlderThanLedger      the audience knows a newer state than this snapshot: the task is skipped, or fails
     ├── CredentialsRefused   the vendor does not know the credentials
     ├── PermissionMissing    the credentials are good and lack a right
     ├── AudienceUnknown      no such audience in this account
@@ -89,6 +90,18 @@ class NotAllowed(StopExport):
 
 class SwitchedOff(StopExport):
     """An administrator has switched the connection's exports off."""
+
+
+class OlderThanLedger(StopExport):
+    """The audience has been brought to a newer state than this snapshot already.
+
+    Attributes:
+        fails: the task should fail, and not be skipped.
+    """
+
+    def __init__(self, message: str, *, fails: bool = False) -> None:
+        super().__init__(message)
+        self.fails = fails
 
 
 class CredentialsRefused(StopExport):

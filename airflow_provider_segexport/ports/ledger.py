@@ -8,9 +8,10 @@ a race and must read again. Keyed by what the vendor says the account and the au
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ SCHEMA = pa.schema(
         ("run", pa.string()),
     ]
 )
+FACTS = b"segexport"
 KEPT = 5
 """Versions that stay."""
 
@@ -44,7 +46,8 @@ def _publish(half: Place, new: Place) -> None:
         raise FileExistsError
     else:
         with half.open("rb") as file:
-            write_parquet(new, pq.ParquetFile(file).iter_batches(), SCHEMA)
+            kept = pq.ParquetFile(file)
+            write_parquet(new, kept.iter_batches(), kept.schema_arrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,17 @@ class Ledger:
         with self.file(version).open("rb") as file:
             return int(pq.ParquetFile(file).metadata.num_rows)
 
-    def commit(self, rows: Iterable[pa.RecordBatch], base: int) -> int:
+    def facts(self) -> dict[str, str]:
+        """What is known of the newest version as a whole: `as_of`, `run` and `profiles` of the last finished export."""
+        version = self.version()
+        if not version:
+            return {}
+        with self.file(version).open("rb") as file:
+            kept = pq.ParquetFile(file).schema_arrow.metadata or {}
+        found: dict[str, str] = json.loads(kept.get(FACTS, b"{}"))
+        return found
+
+    def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, str] | None = None) -> int:
         """Write the next version on top of `base`, and tell its number.
 
         Raises:
@@ -84,7 +97,8 @@ class Ledger:
         folder(self.place)
         new = self.file(base + 1)
         half = self.place / f".{base + 1:08d}.{secrets.token_hex(6)}.half"
-        write_parquet(half, rows, SCHEMA)
+        schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode()})
+        write_parquet(half, rows, schema)
         try:
             _publish(half, new)
         except FileExistsError:

@@ -47,19 +47,53 @@ def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where ledger lines come from: the time that the segment describes, ISO 8601, and the run."""
+    """What stands behind a version of a ledger.
+
+    Attributes:
+        as_of: the time that the segment describes, ISO 8601.
+        run: who exported it.
+        profiles: how many rows the segment had.
+        finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
+    """
 
     as_of: str
     run: str
+    profiles: int = 0
+    finished: bool = True
 
 
 def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], origin: Origin) -> int:
-    """Write the next version of the ledger, and tell its number; the present one when nothing was delivered."""
-    first = next(rows := settled_rows(folder, names), None)
-    if first is None:
+    """Write the next version of the ledger, and tell its number.
+
+    A run that has delivered nothing and did not finish makes no version. One that has finished makes one also when
+    nothing changed: an older snapshot must find out that the audience has come further.
+    """
+    _delivered(engine, folder, names)
+    if engine.one("select count(*) from delivered") == (0,) and not origin.finished:
         return ledger.version()
+    new = f"""select email, hash, contact_id, {literal(origin.as_of)}::timestamptz as as_of,
+        {literal(origin.run)} as run from delivered"""
+    for _ in range(TRIES):
+        base = ledger.version()
+        sql, facts = new, ledger.facts()
+        if base:
+            sql = f"""select l.email, l.hash, l.contact_id, l.as_of, l.run from {engine.scan([ledger.file(base)])} l
+                anti join delivered d on d.email = l.email union all
+                select n.email, n.hash, coalesce(n.contact_id, l.contact_id), n.as_of, n.run from ({new}) n
+                left join {engine.scan([ledger.file(base)])} l on l.email = n.email"""
+        if origin.finished:
+            facts = {"as_of": origin.as_of, "run": origin.run, "profiles": str(origin.profiles)}
+        try:
+            return ledger.commit(engine.stream(sql), base, facts)
+        except TryAgain:
+            continue
+    raise TryAgain("The audience's ledger changes faster than it can be written: another run is writing it.")
+
+
+def _delivered(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
+    """`delivered(email, hash, contact_id)`: rows with a verdict, without those that were refused by name."""
     schema = pa.schema([SCHEMA.field("email"), SCHEMA.field("hash")]).insert(0, pa.field("row", pa.int64()))
-    engine.stage("verdicts", pa.RecordBatchReader.from_batches(schema, _with(first, rows)))
+    engine.stage("verdicts", pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names)))
     parts = folder.parts()
     told = f"select * from {engine.scan(parts)}" if parts else "select 0 as row, '' as reason, '' as contact_id limit 0"
     engine.run(
@@ -67,28 +101,6 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
         select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row
         where t.reason is null"""
     )
-    if engine.one("select count(*) from delivered") == (0,):
-        return ledger.version()
-    new = f"""select email, hash, contact_id, {literal(origin.as_of)}::timestamptz as as_of,
-        {literal(origin.run)} as run from delivered"""
-    for _ in range(TRIES):
-        base = ledger.version()
-        sql = new
-        if base:
-            sql = f"""select l.email, l.hash, l.contact_id, l.as_of, l.run from {engine.scan([ledger.file(base)])} l
-                anti join delivered d on d.email = l.email union all
-                select n.email, n.hash, coalesce(n.contact_id, l.contact_id), n.as_of, n.run from ({new}) n
-                left join {engine.scan([ledger.file(base)])} l on l.email = n.email"""
-        try:
-            return ledger.commit(engine.stream(sql), base)
-        except TryAgain:
-            continue
-    raise TryAgain("The audience's ledger changes faster than it can be written: another run is writing it.")
-
-
-def _with(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:

@@ -89,7 +89,7 @@ def run(tmp_path):
     """Commit what a run has settled: `run([emails], [verdicts])` tells the ledger's version and rows."""
     ledger = Ledger.of(tmp_path, "plain", TARGET)
 
-    def go(emails, *answers, who="run 1"):
+    def go(emails, *answers, who="run 1", finished=False):
         folder = RunFolder.open(tmp_path / "runs" / who)
         with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
             upserts = plan.upserts(ITEM, against_ledger=False)
@@ -100,7 +100,7 @@ def run(tmp_path):
             for more in books.answered(batch, answer):
                 books.answered(more, Settled())
         sql = shared()
-        origin = commit.Origin("2026-01-02T03:04:05+01:00", who)
+        origin = commit.Origin("2026-01-02T03:04:05+01:00", who, len(emails), finished=finished)
         version = commit.commit(sql, ledger, RunFolder(folder.place), planned.batches, origin)
         if not version:
             return 0, []
@@ -138,9 +138,23 @@ def test_a_later_run_keeps_what_it_does_not_touch(run):
 
 
 def test_nothing_delivered_makes_no_version(run):
-    """A run that delivered nobody leaves the ledger as it was."""
+    """A run that delivered nobody and did not finish leaves the ledger as it was."""
     assert run(["a@example.com"], Settled((Refusal(0, Reason.BOUNCED, "207", ""),))) == (0, [])
-    assert run(["a@example.com"], Ticket("job"), who="run 2") == (0, [])
+
+
+def test_a_finished_run_moves_the_time_of_the_ledger_on(run, tmp_path):
+    """A finished run makes a version also when nobody was delivered: an older snapshot must find out."""
+    refused = Settled((Refusal(0, Reason.BOUNCED, "207", ""),))
+    assert run(["a@example.com"], refused, finished=True) == (1, [])
+    facts = Ledger.of(tmp_path, "plain", TARGET).facts()
+    assert facts == {"as_of": "2026-01-02T03:04:05+01:00", "run": "run 1", "profiles": "1"}
+
+
+def test_an_unfinished_run_leaves_the_time_of_the_ledger(run, tmp_path):
+    """What a broken run delivered is known, and the ledger's time stays that of the last finished one."""
+    run(["a@example.com"], Settled(), finished=True)
+    run(["b@example.com"], Settled(), who="run 2")
+    assert Ledger.of(tmp_path, "plain", TARGET).facts()["run"] == "run 1"
 
 
 def test_committing_twice_changes_nothing_but_the_number(run, tmp_path):
