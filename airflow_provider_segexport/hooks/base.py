@@ -23,7 +23,7 @@ from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
 from airflow_provider_segexport.contract import SignIn, Token, Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
-from airflow_provider_segexport.model import Operation, Request, T, Target
+from airflow_provider_segexport.model import Operation, T, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,21 +186,32 @@ class SegmentExportHook(HttpHook):
             self.sleep(min(seconds, SLICE_S))
             seconds -= SLICE_S
 
-    def _unless_stopped(self, request: Request) -> None:
-        del request
+    def go_on(self) -> None:
+        """Raise when the hook was told to stop."""
         if self.stopped:
             raise SegexportError("The task was told to end. Another try goes on where this one stopped.")
 
+    @property
+    def quota_account(self) -> str:
+        """Whose quota the calls count for, as far as the connection tells it: nothing has been asked yet.
+
+        A login is an API user or a client id, which have quotas of their own; else it is the key. Two keys of one
+        account are counted apart, and what the vendor answers to one holds the other back too late.
+        """
+        return str(self.connection.login or self.connection.password or self.conn_id)
+
     def sender(self, patience: Patience | None = None) -> Sender:
         """What sends requests through this connection; to be closed by the caller."""
-        from airflow_provider_segexport.ports.http import Sender  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.quota import pace_of  # noqa: PLC0415
+        from airflow_provider_segexport.ports.http import Patience, Sender  # noqa: PLC0415
 
+        patience = patience or Patience()
         return Sender(
             self.get_conn,
             self.vendor,
             patience=patience,
             renew=getattr(self._auth, "renew", None),
-            pace=self._unless_stopped,
+            pace=pace_of(self, patience.longest_s),
             sleep=self.wait,
             clock=self.clock,
         )

@@ -121,6 +121,8 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
     ).encode()
     note = folder.place / "order.json"
     if note.exists() and read(note) == asked:
+        if folder.plan() is not None:
+            log.info("An earlier try has made the plan: this one goes on where that stopped.")
         return folder
     if note.exists() and folder.plan() is not None:
         folder = RunFolder(home(errand) / f"{int(folder.place.name) + 1:02d}")
@@ -151,7 +153,18 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
     )
     sender = hook.sender()
     pause = patient or Patient(interval_s=10, sleep=hook.wait)
-    world = World(sender, folder_for(errand, order), errand.root, pause, resolve, hook.clock)
+    folder = folder_for(errand, order)
+    log.info(
+        "Exporting %s to %s %s through connection %s: mode %s, as of %s. Run folder: %s",
+        order.segment if isinstance(segment, str) else ", ".join(segment),
+        f"{hook.vendor.title} {hook.vendor.audience_word}",
+        order.audience,
+        hook.conn_id,
+        order.mode,
+        order.as_of,
+        folder.place,
+    )
+    world = World(sender, folder, errand.root, pause, resolve, hook.clock, hook.wait)
     try:
         return Export(hook.vendor, hook.settings.access, order, world).run()
     finally:

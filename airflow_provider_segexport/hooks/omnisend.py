@@ -45,6 +45,11 @@ class OmnisendHook(SegmentExportHook):
             )
         return ApiKey(connection.password)
 
+    @property
+    def quota_account(self) -> str:
+        """The brand, whose keys share one quota: a key begins with its id (omnisend/wp-omnisend, class-client.php)."""
+        return str(self.connection.password).partition("-")[0]
+
     def make_segment(self, tag: str | None = None) -> str:
         """A dynamic segment of whoever has the tag, made if there is none; returns its id.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import datetime as dt
-import json
-import os
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +14,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from airflow_provider_segexport.errors import (
     BadMatching,
-    BadSegment,
     QuotaSpent,
     SegexportError,
     StopExport,
@@ -24,6 +21,8 @@ from airflow_provider_segexport.errors import (
     TryAgain,
     without_addresses,
 )
+from airflow_provider_segexport.operators import arguments, wording
+from airflow_provider_segexport.operators.as_of import as_of
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.export import Mode, Waiting
@@ -146,6 +145,7 @@ class SegmentExportOperator(BaseOperator):
         from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
         from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
 
+        self._errand = None
         try:
             hook = hook_for(self.conn_id)
             hook.settings.gate(context["dag"].dag_id)
@@ -154,6 +154,7 @@ class SegmentExportOperator(BaseOperator):
             patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
             report = launch(hook, errand, patient)
         except SegexportError as error:
+            self._say_how_far()
             self._fail(error)
         except AirflowException:
             raise
@@ -168,30 +169,27 @@ class SegmentExportOperator(BaseOperator):
         return summary
 
     def _told(self, context: Any) -> Errand:
-        """The task's arguments after templates: a form or a template brings texts where a DAG brings objects."""
+        """The task's arguments after templates."""
         from airflow_provider_segexport.hooks.launch import Errand  # noqa: PLC0415
         from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
-        from airflow_provider_segexport.operators.as_of import as_of  # noqa: PLC0415
 
         instance = context["ti"]
         mode = str(self.mode).strip()
         if mode not in {"full", "changes"}:
             raise BadMatching(f"`mode` is {mode!r}, and should be 'changes' or 'full'.")
-        most = str(self.max_profiles).strip()
-        if not most.isdecimal():
-            raise BadMatching(f"`max_profiles` is {self.max_profiles!r}, and should be a whole number.")
+        given = arguments.optional(self.as_of) if isinstance(self.as_of, str) else self.as_of
         return Errand(
-            segment=_segment(self.segment),
-            audience=_optional(self.audience),
-            matching=_mapping(self.matching, "matching"),
-            custom_fields=_mapping(self.custom_fields or {}, "custom_fields"),
+            segment=arguments.segment(self.segment),
+            audience=arguments.optional(self.audience),
+            matching=arguments.mapping(self.matching, "matching"),
+            custom_fields=arguments.mapping(self.custom_fields or {}, "custom_fields"),
             create_fields=self.create_fields,
             mode="full" if mode == "full" else "changes",
-            as_of=as_of(context, _optional(self.as_of) if isinstance(self.as_of, str) else self.as_of),
-            max_profiles=int(most),
+            as_of=as_of(context, given),
+            max_profiles=arguments.number(self.max_profiles, "max_profiles"),
             identity=(instance.dag_id, instance.task_id, instance.run_id, str(max(instance.map_index or 0, 0))),
             root=state_root(),
-            reports=_optional(self.reports),
+            reports=arguments.optional(self.reports),
         )
 
     def _fail(self, error: SegexportError) -> NoReturn:
@@ -210,6 +208,17 @@ class SegmentExportOperator(BaseOperator):
                 raise AirflowException(f"{error} Another try goes on where this one stopped.") from None
             case _:
                 raise AirflowException(str(error)) from None
+
+    def _say_how_far(self) -> None:
+        """What was done before the error, where anything was."""
+        if self._errand is None:
+            return
+        from airflow_provider_segexport.hooks.launch import run_folder  # noqa: PLC0415
+
+        with contextlib.suppress(Exception):  # it must not hide the error that is about to be told
+            report = run_folder(self._errand).summary()
+            if report is not None:
+                self.log.warning("So far, of %s. Report: %s", wording.outcome(report), report["report"])
 
     def _fail_unforeseen(self, error: Exception) -> NoReturn:
         """Tell where it came from, line by line, and what it says without anything that could be an address."""
@@ -245,52 +254,14 @@ class SegmentExportOperator(BaseOperator):
 
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into XCom: counts and places."""
+        self.log.info("Of %s; %s.", wording.outcome(report), wording.effort(report))
+        if changed := wording.warnings(report):
+            self.log.warning("Values that did not fit: %s.", changed)
+        self.log.info("Report, with every row that was not delivered: %s", report["report"])
         kept = ("vendor", "audience", "audience_name", "mode", "as_of", "counts", "reasons", "warnings", "seconds")
-        summary = {name: report[name] for name in kept}
-        summary |= {"calls": report["traffic"]["calls"], "report": report["report"]}
-        self.log.info("Exported: %s", json.dumps(summary["counts"]))
-        return summary
+        return {name: report[name] for name in kept} | {"calls": report["traffic"]["calls"], "report": report["report"]}
 
     def _publish(self, context: Any, summary: dict[str, Any]) -> None:
         """The counts travel with the event of each asset that the task has as an outlet."""
         for outlet in self.outlets or []:
             context["outlet_events"][outlet].extra.update(summary)
-
-
-def _optional(given: Any) -> str | None:
-    """A text, or None; a template of something empty brings the word `None`."""
-    text = "" if given is None else str(given).strip()
-    return None if text in {"", "None", "null"} else text
-
-
-def _literal(text: str) -> Any:
-    """What a text stands for: JSON, or Python as a template writes lists and dicts; None where it is neither."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            continue
-    return None
-
-
-def _segment(given: Any) -> str | list[str]:
-    """A path, or several; a template or a form brings a list as text."""
-    if isinstance(given, os.PathLike):
-        return str(given)
-    if isinstance(given, str):
-        text = given.strip()
-        found = _literal(text) if text.startswith("[") else None
-        return [str(one) for one in found] if isinstance(found, list) else text
-    if not isinstance(given, Sequence):
-        raise BadSegment(f"`segment` is of type {type(given).__name__}, and should be a path or a list of paths.")
-    return [str(one) for one in given]
-
-
-def _mapping(given: Any, name: str) -> dict[str, str]:
-    """Column by field; a template or a form brings it as text."""
-    found = _literal(given) if isinstance(given, str) else given
-    if not isinstance(found, Mapping):
-        raise BadMatching(
-            f"`{name}` should map fields to columns, as {{'email': 'email'}}, or be such a mapping as JSON text."
-        )
-    return dict(found)

@@ -1,0 +1,27 @@
+"""Where the calls of a connection's account are counted: `hook -> pace`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk.configuration import conf
+
+from airflow_provider_segexport.hooks.state import SECTION, default_root, state_root
+from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
+from airflow_provider_segexport.ports.places import on_disk
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+
+
+def pace_of(hook: SegmentExportHook, longest_s: float) -> Pace:
+    """What every call of a hook waits for; shared with all tasks that use the same account and store."""
+    account = account_mark(hook.vendor.name, hook.settings.access.api, hook.quota_account)
+    book = open_book(quota_store(), account, hook.vendor.limits)
+    return Pace(hook.vendor, book, longest_s=longest_s, sleep=hook.wait, clock=hook.clock, gate=hook.go_on)
+
+
+def quota_store() -> str:
+    """`[segexport] quota_store`, by default a folder in the root, or in AIRFLOW_HOME where the root is no folder."""
+    told: str = conf.get(SECTION, "quota_store", fallback="")
+    return told or str((on_disk(state_root()) or default_root()) / "quotas")
