@@ -53,6 +53,12 @@ def test_a_rotating_key_gives_a_new_refresh_token_each_time(cc):
     assert cc.refresh(token=issued["refresh_token"]).status_code == 200
 
 
+def test_the_living_refresh_token_is_described(sim, cc):
+    """GET /_sim shows the refresh token that is good now."""
+    second = cc.refresh().json()["refresh_token"]
+    assert sim.describe()["vendors"]["constant_contact"]["credentials"]["refresh_token"] == second
+
+
 def test_a_rotated_token_is_dead(cc):
     """A refresh token that was used once, and all before it, answer invalid_grant."""
     second = cc.refresh().json()["refresh_token"]

@@ -321,3 +321,34 @@ def test_the_control_api_says_what_is_right(om):
     for action, details in (("spend", {}), ("stop_batches", {"after": 3}), ("unsubscribe", {"email": "x"})):
         with pytest.raises(ControlError):
             om.act(action, **details)
+
+
+def test_changing_a_segment(sim, om):
+    """A segment can be changed when it is ready, and builds again."""
+    om.load(person("ada@example.com", tags=["b"]))
+    segment_id = om("POST", "/segments", segment_of("a")).json()["segmentID"]
+    assert om("PUT", f"/segments/{segment_id}", segment_of("b")).status_code == 409
+    sim.clock.advance(10)
+    assert om("PUT", f"/segments/{segment_id}", segment_of("b", name="B")).json()["status"] == "building"
+    sim.clock.advance(10)
+    assert om("GET", f"/segments/{segment_id}/statistics").json() == {"contactsCount": 1}
+
+
+@pytest.mark.parametrize("query", ["endpoint=contacts&offset=-1", "endpoint=contacts&dateFrom=yesterday"])
+def test_more_wrong_queries(om, query):
+    """Offsets and dates are checked."""
+    assert om("GET", f"/batches?{query}").status_code == 400
+
+
+def test_refused_whole(sim, om):
+    """A scripted refusal has the vendor's own shape."""
+    sim.faults([{"vendor": "omnisend", "path": "batches", "refuse": True}])
+    reply = om.start("ada@example.com")
+    assert (reply.status_code, reply.json()["type"]) == (400, "https://problems.omnisend.com/validation-failed")
+
+
+def test_limits_can_be_switched_off(sim, om):
+    """Without limits there is nothing to spend, and any number of calls passes."""
+    sim.configure({"omnisend": {"calls_per_minute": None}})
+    assert om.act("spend", calls=9) == 0
+    assert {om("GET", "/brands/current").status_code for _ in range(410)} == {200}

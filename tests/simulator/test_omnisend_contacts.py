@@ -319,3 +319,78 @@ def test_unknown_paths_are_404(om):
     """A path that does not exist answers 404 as a problem."""
     assert om("GET", "/lists").status_code == 404
     assert om("DELETE", "/contacts/000000000000000000000000").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"sendWelcomeMessage": "no"}, "identifiers.0.sendWelcomeMessage"),
+        ({"channels": "email"}, "identifiers.0.channels"),
+        ({"channels": {"email": {"status": "glad"}}}, "identifiers.0.channels.email.status"),
+        (
+            {"channels": {"email": {"status": "subscribed", "statusChangedAt": "now"}}},
+            "identifiers.0.channels.email.statusChangedAt",
+        ),
+    ],
+)
+def test_wrong_channels(om, change, field):
+    """Statuses and dates of channels are checked."""
+    reply = om("POST", "/contacts", {"identifiers": [{"type": "email", "id": "ada@example.com", **change}]})
+    assert codes(reply).keys() == {field}
+
+
+def test_wrong_bodies(om):
+    """A body that is no object, properties that are none and a PATCH without an address answer 400."""
+    assert om("POST", "/contacts", data="{").status_code == 400
+    assert codes(om("POST", "/contacts", person("a@example.com", customProperties=[]))) == {
+        "customProperties": "invalid_type"
+    }
+    assert codes(om("POST", "/contacts", person("a@example.com", createdAt=7))) == {"createdAt": "invalid_format"}
+    assert codes(om("PATCH", "/contacts", {"city": "x"})) == {"email": "required"}
+
+
+def test_phones_consent_and_creation_date(sim, om):
+    """A phone has its own channel, consent is kept, createdAt becomes a property, null empties one."""
+    phone = {
+        "type": "phone",
+        "id": "+12025550142",
+        "channels": {"sms": {"status": "subscribed"}},
+        "consent": {"source": "form", "createdAt": "2026-01-01T00:00:00Z"},
+    }
+    shown = om(
+        "POST",
+        "/contacts",
+        {
+            **person("ada@example.com", createdAt="2020-01-01T00:00:00Z", customProperties={"a": 1, "b": ["x"]}),
+            "identifiers": [person("ada@example.com")["identifiers"][0], phone],
+        },
+    ).json()
+    assert shown["customProperties"] == {"externalCreated": "2020-01-01T00:00:00Z", "a": 1, "b": ["x"]}
+    assert shown["consents"] == [{"channel": "sms", "createdAt": "2026-01-01T00:00:00Z", "source": "form"}]
+    assert {row["channel"]: row["status"] for row in shown["statuses"]} == {
+        "email": "nonSubscribed",
+        "sms": "subscribed",
+    }
+    om("POST", "/contacts", person("ada@example.com", customProperties={"a": None}))
+    assert "a" not in om.find("ada@example.com")["customProperties"]
+    om("POST", "/contacts/tags", {"phones": ["+12025550142"], "tags": ["vip"]})
+    sim.clock.advance(5)
+    assert om.people("vip").keys() == {"ada@example.com"}
+    alone = om("POST", "/contacts", {"identifiers": [{"type": "phone", "id": "+12025550143"}]})
+    assert (alone.status_code, alone.json()["email"]) == (201, "")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["sort=name", "direction=up", "after=x&before=y", "status=glad", "updatedAtFrom=now", "updatedAtFrom=2026-01-01"],
+)
+def test_more_queries(om, query):
+    """Orders, cursors, statuses and dates are checked; a plain date is one."""
+    assert om("GET", f"/contacts?{query}").status_code == (200 if query.endswith("01-01") else 400)
+
+
+def test_a_tag_by_time_of_change(om):
+    """A tag's people can be read in the order of their changes."""
+    om.load(*(person(f"p{number}@example.com", tags=["a"]) for number in range(2)))
+    om.load("p0@example.com")
+    assert read_all(om, tag="a", sort="updatedAt", limit=1)[0] == [["p0@example.com"], ["p1@example.com"]]

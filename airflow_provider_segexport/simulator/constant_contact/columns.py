@@ -85,21 +85,15 @@ class Plan:
                 raise ValueProblem(f"{column.name} is longer than {column.most} characters")
             if column.check is None:
                 found[column.name] = text
-            else:
-                self._checked(found, column, text, account)
+                continue
+            try:
+                found[column.name] = column.check(text)
+            except ValueProblem as problem:
+                if problem.correctable or account.settings.bad_value == "error":
+                    raise
         if self.birthday:
             _check_birthday(found)
         return found
-
-    @staticmethod
-    def _checked(found: dict[str, object], column: Column, text: str, account: Account) -> None:
-        if column.check is None:
-            return
-        try:
-            found[column.name] = column.check(text)
-        except ValueProblem as problem:
-            if problem.correctable or account.settings.bad_value == "error":
-                raise
 
 
 def plan(account: Account, names: Sequence[str]) -> Plan:

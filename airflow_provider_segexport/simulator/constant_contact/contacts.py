@@ -14,7 +14,7 @@ from .reads import contact_of, includes
 from .records import PERMISSIONS
 
 if TYPE_CHECKING:
-    from .records import Contact
+    from .records import Contact, ContactList
     from .state import Account
 
 Json = dict[str, object]
@@ -45,10 +45,11 @@ class ContactDesk:
         email, permission = self._email_of(body, "explicit")
         if email.lower() in self._account.by_email:
             raise api_refused(CONFLICT, "Validation failed: email_address already exists", 409)
+        fields, lists = self._fields(body), self._lists(body)
         contact = self._account.enrol(email, permission, call.now, ((call.now, "created through the API"),))
         contact.opt_in_source = str(body["create_source"])
-        contact.fields = pack(self._fields(body))
-        self._join(call, contact, body)
+        contact.fields = pack(fields)
+        self._join(call, contact, lists)
         return Reply.json(self._full(contact), 201)
 
     def replace(self, call: Call) -> Reply:
@@ -60,6 +61,7 @@ class ContactDesk:
         holder = self._account.by_email.get(email.lower())
         if holder is not None and holder is not contact:
             raise api_refused(CONFLICT, "Validation failed: email_address already exists", 409)
+        fields, lists = self._fields(body), self._lists(body)
         if contact.deleted is not None:
             self._account.revive(contact, call.now)
         self._account.by_email.pop(contact.email.lower(), None)
@@ -69,13 +71,13 @@ class ContactDesk:
             call.count("permission_changed")
             self._account.permit(contact, permission, call.now, f"set to {permission} by PUT")
         kept = {name: value for name, value in unpack(contact.fields).items() if name not in _CORE}
-        contact.fields = pack(kept | self._fields(body))
+        contact.fields = pack(kept | fields)
         contact.updated = call.now
         self._account.tell(contact, call.now, "replaced by PUT")
         if isinstance(body.get("list_memberships"), list):
             for list_id in contact.lists:
                 self._account.take_off(contact, self._account.lists[list_id], call.now, "off the list by PUT")
-            self._join(call, contact, body)
+            self._join(call, contact, lists)
         return Reply.json(self._full(contact))
 
     def delete(self, call: Call) -> Reply:
@@ -99,6 +101,7 @@ class ContactDesk:
             raise invalid("email_address is not a valid email address")
         if not isinstance(body.get("list_memberships"), list) or not body["list_memberships"]:
             raise invalid("list_memberships is required")
+        fields, lists = self._fields(body), self._lists(body)
         contact = self._account.by_email.get(email.lower())
         confirm = self._account.settings.confirmed_opt_in
         new = contact is None
@@ -114,9 +117,9 @@ class ContactDesk:
             if contact.permission == "unsubscribed":
                 call.count("consent_upgraded")
             self._account.permit(contact, "explicit", call.now, "explicit by sign-up form")
-        contact.fields = pack(unpack(contact.fields) | self._fields(body))
+        contact.fields = pack(unpack(contact.fields) | fields)
         self._account.audit.note("sign_up_form", email, call.now)
-        self._join(call, contact, body)
+        self._join(call, contact, lists)
         self._welcome(call, contact, new=new, confirm=confirm)
         action = "created" if new else "updated"
         return Reply.json({"contact_id": self._account.contact_id(contact), "action": action}, 201 if new else 200)
@@ -143,7 +146,8 @@ class ContactDesk:
     def counts(self, _call: Call) -> Reply:
         """Answer GET /contacts/counts."""
         held = Counter(c.permission for c in self._account.contacts if c.deleted is None)
-        return Reply.json({"total": sum(held.values()), **{name: held[name] for name in PERMISSIONS}})
+        named = {name: held[name] for name in ("explicit", "implicit", "unsubscribed")}
+        return Reply.json({"total": sum(held.values()), "pending": held["pending_confirmation"], **named})
 
     def _named(self, call: Call) -> Contact:
         found = self._account.contact(call.params["contact"])
@@ -185,12 +189,15 @@ class ContactDesk:
             found |= {prefix + kept: row[name] for name, kept in _PARTS.items() if name in row}
         return found
 
-    def _join(self, call: Call, contact: Contact, body: Json) -> None:
+    def _lists(self, body: Json) -> list[ContactList]:
         given = body.get("list_memberships")
-        for list_id in given if isinstance(given, list) else []:
-            target = self._account.find_list(list_id)
-            if target is None:
-                raise not_found()
+        found = [self._account.find_list(list_id) for list_id in given] if isinstance(given, list) else []
+        if None in found:
+            raise not_found()
+        return [target for target in found if target]
+
+    def _join(self, call: Call, contact: Contact, lists: list[ContactList]) -> None:
+        for target in lists:
             self._account.put_on(contact, target, call.now, f"added to list {target.name} through the API")
 
 

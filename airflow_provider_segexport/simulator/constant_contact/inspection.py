@@ -53,7 +53,9 @@ def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url:
 def _key(tokens: Tokens, key: ApiKey, first: Json) -> Json:
     secret = {} if tokens.is_public(key) else {"client_secret": key.client_secret}
     kind = "rotating" if tokens.is_rotating(key) else "long_lived"
-    return {"client_id": key.client_id, **secret, "refresh_tokens": kind, **first}
+    live = [token for token, held in tokens.refresh.items() if held.key == key and held.live]
+    shown = {**first, "refresh_token": live[-1]} if live else first
+    return {"client_id": key.client_id, **secret, "refresh_tokens": kind, **shown}
 
 
 def audience(account: Account, audience_id: str) -> Audience:

@@ -129,7 +129,8 @@ class ListDesk:
             raise invalid(f"name takes 1 to {_NAME_LENGTH} characters")
         same = (h for h in self._account.lists.values() if h.deleted is None and h is not itself)
         if any(held.name.lower() == name.strip().lower() for held in same):
-            raise api_refused(CONFLICT, "Validation failed: name is already used", 409)
+            # the swagger declares 409 for POST only
+            raise api_refused(CONFLICT, "Validation failed: name is already used", 400 if itself else 409)
         return name.strip()
 
     @staticmethod

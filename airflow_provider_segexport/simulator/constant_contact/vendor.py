@@ -13,7 +13,7 @@ from . import inspection
 from .activities import ActivityDesk
 from .contacts import ContactDesk
 from .door import Door
-from .errors import INVALID, NOT_FOUND, api_error
+from .errors import INVALID, NOT_FOUND, api_error, oauth_refused
 from .exporting import ExportDesk
 from .importing import ImportDesk
 from .keys import Tokens
@@ -140,8 +140,10 @@ class ConstantContact(Vendor):
         """Answer a path that the vendor does not have."""
         return api_error(NOT_FOUND, "The requested resource was not found.", 404)
 
-    def refuse(self, _call: Call) -> Reply:
+    def refuse(self, call: Call) -> Reply:
         """Answer 400, as for a body that breaks the schema."""
+        if call.path.startswith(OAUTH):
+            return oauth_refused("invalid_request", "The request is malformed.").reply
         return api_error(INVALID, "import_data must be an array of contacts")
 
     def describe(self) -> Json:

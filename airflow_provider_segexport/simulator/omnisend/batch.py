@@ -30,7 +30,7 @@ class ItemFault:
         if self.times < 1:
             return False
         if self.email is not None:
-            hit = self.email in json.dumps(item)
+            hit = json.dumps(self.email) in json.dumps(item)
         else:
             self.seen += 1
             hit = self.seen % (self.every or 1) == 0
