@@ -5,10 +5,12 @@ The one border where exceptions of the HTTP library become ours, and the one pla
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import requests
 from requests import exceptions as foreign
@@ -29,8 +31,8 @@ from airflow_provider_segexport.model import Request, Response
 CONNECT_TIMEOUT_S = 10.0
 SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
-WELL_ENDED = (b"}", b"]", b'"', b"true", b"false", b"null", *(str(digit).encode() for digit in range(10)))
-"""How JSON ends."""
+SHORT = 20_000
+WELL_ENDED = (b"}", b"]")
 
 
 @dataclass(slots=True)
@@ -99,15 +101,38 @@ def out_of_order(response: Response) -> VendorUnavailable | None:
     if response.status not in SUCCESS or not response.body:
         return None
     kind = response.headers.get("content-type", "")
-    ends_well = response.body.rstrip().endswith(WELL_ENDED)
-    if "html" in kind or ("json" in kind and not ends_well):
+    if "html" in kind or ("json" in kind and not _whole(response.body)):
         return VendorUnavailable(f"{response.url} answered {response.status} with {kind} that is no whole reply.")
     return None
+
+
+def _whole(body: bytes) -> bool:
+    """Whether JSON is all there. A long body is not read twice for it: its end tells in all but a few cuts."""
+    if len(body) > SHORT:
+        return body.rstrip().endswith(WELL_ENDED)
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """An auth that adds nothing, where the session would add the account's."""
     return request
+
+
+class Pacing(Protocol):
+    """Keeps calls under the account's quotas."""
+
+    def __call__(self, request: Request) -> float:
+        """Wait until the call may go out; the seconds waited."""
+
+    def heard(self, request: Request, response: Response) -> None:
+        """Learn from an answer."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
 
 
 class Sender:
@@ -119,7 +144,7 @@ class Sender:
         session: makes a configured session; called once a thread.
         vendor: reads which replies ask to come back.
         renew: called with a 401; True when the session signs with something new now.
-        pace: called before every try, for quotas.
+        pace: asked before every try, told of every answer, and closed with the sender.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing the world gives
@@ -129,7 +154,7 @@ class Sender:
         *,
         patience: Patience | None = None,
         renew: Callable[[Response], bool] | None = None,
-        pace: Callable[[Request], None] | None = None,
+        pace: Pacing | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -158,7 +183,9 @@ class Sender:
         return retrying(self._try, request)
 
     def close(self) -> None:
-        """Close the sessions of all threads."""
+        """Close the sessions of all threads, and the count of calls."""
+        if self._pace is not None:
+            self._pace.close()
         with self._lock:
             sessions, self._sessions = self._sessions, []
         for session in sessions:
@@ -203,10 +230,10 @@ class Sender:
         return response
 
     def _exchange(self, request: Request) -> Response:
-        if self._pace is not None:
-            self._pace(request)
+        waited = self._pace(request) if self._pace is not None else 0.0
         session = self._session()
         with self._lock:
+            self.traffic.waited_s += waited
             self.traffic.calls += 1
             self.traffic.bytes_sent += len(request.body or b"")
         try:
@@ -226,7 +253,10 @@ class Sender:
         except UnicodeError:  # a host name that no DNS could hold
             raise BadConnection("The base URL holds characters that no address can hold.") from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, answer.content, shown(request.url))
+        response = Response(answer.status_code, headers, answer.content, shown(request.url))
+        if self._pace is not None:
+            self._pace.heard(request, response)
+        return response
 
 
 def spent(error: TryAgain) -> bool:

@@ -1,0 +1,125 @@
+"""An account at a simulated vendor, and exports to it as the conductor runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import requests
+from requests.auth import AuthBase
+from vendors.rows import Row, row
+
+from airflow_provider_segexport.contract import Access, Vendor, drive
+from airflow_provider_segexport.export import Export, Order, Waiting, World
+from airflow_provider_segexport.model import Operation, Request, Response, T
+from airflow_provider_segexport.ports.http import Patience, Sender
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.vendors import VENDORS
+
+AS_OF = "2026-01-01T00:00:00Z"
+Send = Callable[[Request], Response]
+
+
+def people(count: int) -> list[str]:
+    return [f"p{number}@example.com" for number in range(count)]
+
+
+class Account:
+    """One vendor's account in a simulator that stands still between calls, and a place for runs."""
+
+    def __init__(self, sim: Simulator, name: str, home: Path, **limits: object) -> None:
+        self.sim = sim
+        self.name = name
+        self.home = home
+        self.row: Row = row(name)
+        self.vendor: Vendor = VENDORS[name]
+        if limits:
+            self.vendor = replace(self.vendor, limits=replace(self.vendor.limits, **limits))
+        self.described: Mapping[str, Any] = sim.describe()["vendors"][name]  # type: ignore[index]
+        self.audience = str(self.described["audiences"][0]["id"])
+        sim.configure({name: self.row.calm})
+        self.slept: list[float] = []
+        self.paused: list[int] = []
+
+    def sender(self, auth: AuthBase | None = None, patience: Patience | None = None) -> Sender:
+        def session() -> requests.Session:
+            made = requests.Session()
+            made.auth = auth or self.row.auth(self.described)
+            made.trust_env = False
+            return made
+
+        return Sender(session, self.vendor, patience=patience, sleep=self.sleep, clock=self.sim.clock.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.sim.clock.advance(seconds)
+
+    def pause(self, jobs: int) -> bool:
+        self.paused.append(jobs)
+        self.sim.clock.advance(5)
+        return True
+
+    @property
+    def access(self) -> Access:
+        return Access(str(self.described["base_url"]), api_is_default=False)
+
+    def call(self, operation: Operation[T], auth: AuthBase | None = None) -> T:
+        sender = self.sender(auth)
+        try:
+            return drive(operation, sender, self.sleep)
+        finally:
+            sender.close()
+
+    def segment(self, columns: Mapping[str, Sequence[object]], name: str = "segment.parquet") -> Path:
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(dict(columns)), path)
+        return path
+
+    def order(self, segment: Path, **options: Any) -> Order:
+        matching = {"email": "email", **options.pop("matching", {})}
+        return Order(str(segment), self.audience, matching, AS_OF, "test", **options)
+
+    def world(self, run: str = "run", **options: Any) -> World:
+        send = options.pop("send", None) or self.sender(patience=options.pop("patience", None))
+        folder = RunFolder.open(self.home / "runs" / run)
+        pause = options.pop("pause", self.pause)
+        return World(send, folder, self.home, pause, clock=self.sim.clock.now, sleep=self.sleep, **options)
+
+    def export(self, segment: Path, run: str = "run", *, world: World | None = None, **options: Any) -> dict[str, Any]:
+        """Export to the end; the report."""
+        world = world or self.world(run)
+        try:
+            report = Export(self.vendor, self.access, self.order(segment, **options), world).run()
+        finally:
+            world.send.close()
+        assert not isinstance(report, Waiting)
+        return report
+
+    def rejects(self, run: str = "run", generation: str = "01") -> list[dict[str, Any]]:
+        return pq.read_table(self.home / "runs" / run / generation / "rejects.parquet").to_pylist()
+
+    def members(self) -> dict[str, dict[str, Any]]:
+        """Who is in the audience, as the simulator tells, by address."""
+        self.sim.clock.advance(60)
+        return {str(one["email"]): one for one in self.sim.members(self.name, self.audience)["members"]}
+
+    def upserts(self) -> list[dict[str, Any]]:
+        """The calls that carried a batch, as the simulator has them in its log."""
+        method, path = self.row.upsert
+        found = self.sim.requests(vendor=self.name)
+        return [one for one in found if one["method"] == method and str(one["path"]).endswith(path)]
+
+    def fault(self, **line: object) -> None:
+        """Script a fault of the call that carries a batch."""
+        method, path = self.row.upsert
+        self.sim.faults([{"vendor": self.name, "method": method, "path": f"{path}$", **line}])
+
+    def facts(self, what: str) -> int:
+        """A figure that the simulator noted beside the requests, in all."""
+        return sum(one["facts"].get(what, 0) for one in self.sim.requests(vendor=self.name))

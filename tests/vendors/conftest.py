@@ -1,0 +1,39 @@
+"""One simulator for all, reset for every test, and an account at each vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from told import messages
+from vendors.accounts import Account
+
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.vendors import VENDORS
+
+__all__ = ["messages"]
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(clock=ManualClock(), seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+def sim(simulator: Simulator) -> Simulator:
+    clock = ManualClock()
+    simulator.world.clock = clock
+    simulator.reset(seed=1, latency=0.0, log_body_bytes=10_000_000)
+    return simulator
+
+
+@pytest.fixture(params=VENDORS)
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def account(sim: Simulator, vendor: str, tmp_path: Path) -> Account:
+    return Account(sim, vendor, tmp_path)

@@ -1,0 +1,172 @@
+"""What the contract test must know of each vendor: one row each, data but for the sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from airflow_provider_segexport.model import Reason
+
+Line = Mapping[str, Any]
+
+
+class Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+class Key(AuthBase):
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Omnisend-API-Key {self.key}"
+        return request
+
+
+@dataclass(frozen=True)
+class Quota:
+    """An answer that says "later": the fault that brings it, and the wait it asks for (None: jitter)."""
+
+    fault: Line
+    waits: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """How the contract test drives one vendor.
+
+    Attributes:
+        auth: the sign-in, from what the simulator tells of the account.
+        wrong: a sign-in that the vendor does not know.
+        upsert: method and path of the call that carries a batch.
+        unknown: an audience of the right form, and one of a wrong form.
+        forbidden: settings under which the sign-in lacks a right.
+        turned_away: a status to seed, and the reason it makes the vendor refuse the person for; None where it refuses
+            nobody for what it holds of them.
+        malformed: an address that we take and the vendor does not.
+        custom: a custom field that the account has, and one that it lacks.
+        quota: every way to say "later", in an upsert.
+        calm: settings that lift the calls a second, where this test is not about them.
+        slots: settings that leave one job slot, and the answer when none is left.
+        states: the vendor's words for a job that runs, is done, has failed; and one that no documentation holds.
+    """
+
+    auth: Callable[[Mapping[str, Any]], AuthBase]
+    wrong: AuthBase
+    upsert: tuple[str, str]
+    unknown: tuple[str, str]
+    forbidden: Line
+    turned_away: tuple[str, Reason] | None
+    malformed: str | None
+    custom: tuple[str, str]
+    quota: Sequence[Quota]
+    calm: Line = field(default_factory=dict)
+    slots: tuple[Line, object] | None = None
+    states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
+
+
+NOW = 1_767_225_600  # the simulator's manual clock starts here
+
+
+def campaign_monitor(described: Mapping[str, Any]) -> AuthBase:
+    return Bearer(described["credentials"]["oauth"]["access_token"])
+
+
+def dotdigital(described: Mapping[str, Any]) -> AuthBase:
+    return HTTPBasicAuth(described["credentials"]["username"], described["credentials"]["password"])
+
+
+def omnisend(described: Mapping[str, Any]) -> AuthBase:
+    return Key(described["credentials"]["api_key"])
+
+
+def constant_contact(described: Mapping[str, Any]) -> AuthBase:
+    return Bearer(described["credentials"]["access_token"])
+
+
+FULL = {"errorCode": "contacts:tooManyActiveImports", "description": "Too many imports"}
+QUEUED = [{"error_key": "contacts.api", "error_message": "There are already 1000 queued activities"}]
+
+ROWS: dict[str, Row] = {
+    "campaign_monitor": Row(
+        auth=campaign_monitor,
+        wrong=HTTPBasicAuth("s3cret-key", "x"),
+        upsert=("POST", "/import.json"),
+        unknown=("0" * 32, "c256a8a81931cd56"),
+        forbidden={"scopes": ["ViewSubscribersInReports"]},
+        turned_away=("unsubscribed", Reason.UNSUBSCRIBED),
+        malformed=None,
+        custom=("Orders", "Favourite Shop"),
+        quota=(
+            Quota({"status": 429, "headers": {"X-RateLimit-Reset": "17"}}, 17.0),
+            Quota({"status": 429, "body": {"Code": 429, "Message": "Rate limit exceeded"}}, None),
+            Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
+        ),
+    ),
+    "constant_contact": Row(
+        auth=constant_contact,
+        wrong=Bearer("s3cret-token"),
+        upsert=("POST", "/contacts_json_import"),
+        unknown=("00000000-0000-4000-8000-000000000000", "Customers"),
+        forbidden={"privileges": ["contacts:read"]},
+        turned_away=("unsubscribed", Reason.UNSUBSCRIBED),
+        malformed="x" * 60 + "@" + "y" * 40 + ".example.com",
+        custom=("Orders", "Favourite Shop"),
+        quota=(
+            Quota({"status": 429, "body": {"error_key": "throttled", "error_message": "Too Many Requests"}}, 1.0),
+            Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
+        ),
+        calm={"calls_per_second": None},
+        slots=({"max_queued_activities": 1}, QUEUED),
+        states=("processing", "completed", ("failed", "cancelled", "timed_out"), "paused"),
+    ),
+    "dotdigital": Row(
+        auth=dotdigital,
+        wrong=HTTPBasicAuth("apiuser@apiconnector.com", "s3cret"),
+        upsert=("PUT", "/contacts/v3/import"),
+        unknown=("1", "Customers"),
+        forbidden={"wrong_region": True},
+        turned_away=("globallySuppressed", Reason.SUPPRESSED),
+        malformed=None,
+        custom=("ORDERS", "FAVOURITE_SHOP"),
+        quota=(
+            Quota({"status": 429, "headers": {"X-RateLimit-Reset": str(NOW + 17)}, "body": {}}, 17.0),
+            Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
+        ),
+        slots=({"max_active_imports": 1}, FULL),
+        states=("NotFinished", "Finished", ("Failed",), "Paused"),
+    ),
+    "omnisend": Row(
+        auth=omnisend,
+        wrong=Key("s3cret-key"),
+        upsert=("POST", "/batches"),
+        unknown=("gold/vip", "x" * 129),
+        forbidden={"permissions": ["brands.read"]},
+        turned_away=None,
+        malformed=None,
+        custom=("orders", "favouriteShop"),
+        quota=(
+            Quota({"status": 429, "body": {"title": "Too many requests", "retryAfter": 17}}, 17.0),
+            Quota({"status": 429, "body": "Slow down"}, 12.0),
+            Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
+        ),
+        calm={"calls_per_minute": None},
+        states=("inProgress", "finished", (), "paused"),
+    ),
+}
+
+
+def row(vendor: str) -> Row:
+    """The vendor's row; a vendor without one is not tested, which is an error."""
+    if vendor not in ROWS:
+        raise LookupError(f"{vendor} has no row in tests/vendors/rows.py: add one, as docs/adding-a-vendor.md says.")
+    return ROWS[vendor]

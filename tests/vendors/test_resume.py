@@ -1,0 +1,162 @@
+"""A run that is killed, at every write and at every call, and then run again: it goes on, and the counts add up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.export import Export, Waiting
+from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.vendors import VENDORS
+
+ROWS, BATCH, CONNECTIONS = 8, 3, 2
+BATCHES = 3
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Doom:
+    """Lets so many steps pass; from then on nothing that the process would do reaches the world."""
+
+    def __init__(self, steps: float) -> None:
+        self.left = steps
+        self.taken = 0
+        self.lock = threading.Lock()
+
+    def step(self) -> None:
+        with self.lock:
+            self.taken += 1
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+
+
+class DoomedSender:
+    """A sender that may be killed before a call leaves and after its answer came."""
+
+    def __init__(self, send, doom):
+        self.send = send
+        self.doom = doom
+        self.traffic = send.traffic
+
+    def __call__(self, request):
+        self.doom.step()
+        response = self.send(request)
+        self.doom.step()
+        return response
+
+    def close(self):
+        self.send.close()
+
+
+@pytest.fixture
+def doomed(monkeypatch):
+    """Run an export that is killed after some steps; tells how many it took, and whether it lived."""
+
+    def go(account, segment, steps):
+        doom = Doom(steps)
+        write = Journal.write
+
+        def doomed_write(self, entries):
+            doom.step()
+            write(self, entries)
+            doom.step()
+
+        sender = account.sender()
+        world = account.world(send=DoomedSender(sender, doom))
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "write", doomed_write)
+            try:
+                report = Export(account.vendor, account.access, account.order(segment), world).run()
+            except Killed:
+                return doom.taken, False
+            finally:
+                sender.close()
+        assert not isinstance(report, Waiting)
+        return doom.taken, True
+
+    return go
+
+
+def small(sim, vendor, home):
+    jobs = min(2, VENDORS[vendor].limits.jobs)
+    return Account(sim, vendor, home, batch_rows=BATCH, connections=CONNECTIONS, jobs=jobs)
+
+
+def sent(account):
+    """How often each batch arrived whole, by the people in it."""
+    bodies = [json.dumps(one["body"]) for one in account.upserts()]
+    return Counter(tuple(address for address in people(ROWS) if f'"{address}"' in body) for body in bodies)
+
+
+def test_a_run_killed_anywhere_goes_on(sim, vendor, tmp_path, doomed):
+    """At most the batches in flight go out twice, every row ends once, and the next generation is not begun."""
+    account = small(sim, vendor, tmp_path / "whole")
+    steps, lived = doomed(account, account.segment({"email": people(ROWS)}), float("inf"))
+    assert lived
+    assert sum(sent(account).values()) == BATCHES
+    for left in range(steps):
+        sim.reset(seed=1)
+        account = small(sim, vendor, tmp_path / str(left))
+        segment = account.segment({"email": people(ROWS)})
+        if doomed(account, segment, left)[1]:
+            break  # two threads do not take the same number of steps twice
+        report = account.export(segment)
+        assert report["counts"]["delivered"] == ROWS, left
+        assert sorted(account.members()) == sorted(people(ROWS)), left
+        arrived = sent(account)
+        assert set(arrived.values()) <= {1, 2}, left
+        assert sum(arrived.values()) <= BATCHES + CONNECTIONS, left
+        assert [path.name for path in (account.home / "runs" / "run").iterdir()] == ["01"], left
+
+
+def test_a_run_killed_again_and_again_comes_to_its_end(sim, vendor, tmp_path, doomed):
+    """A few steps at a time are enough: each try does a little more."""
+    account = small(sim, vendor, tmp_path)
+    segment = account.segment({"email": people(ROWS)})
+    tries = 0
+    while not doomed(account, segment, 12)[1]:
+        tries += 1
+        assert tries < 30
+    assert tries
+    assert sorted(account.members()) == sorted(people(ROWS))
+
+
+def test_a_killed_run_keeps_its_plan(sim, vendor, tmp_path, doomed):
+    """What was decided is carried out, whatever has become of the segment's file since."""
+    account = small(sim, vendor, tmp_path)
+    segment = account.segment({"email": people(ROWS)})
+    steps = 0
+    while not (account.home / "runs" / "run" / "01" / "plan.json").exists():
+        steps += 1
+        doomed(account, segment, steps)
+    account.segment({"email": ["somebody@example.com"]})
+    report = account.export(segment)
+    assert report["counts"]["profiles"] == ROWS
+    assert "somebody@example.com" not in account.members()
+
+
+def test_a_run_that_ended_starts_anew(sim, vendor, tmp_path):
+    """Cleared after success, a task exports again, in a folder of its own."""
+    account = small(sim, vendor, tmp_path)
+    segment = account.segment({"email": people(3)})
+    for generation in ("01", "02"):
+        assert account.export(segment)["report"].endswith(generation)
+
+
+def test_only_changes_are_sent(sim, vendor, tmp_path):
+    """What the ledger holds unchanged is not sent again; new and changed people are."""
+    account = small(sim, vendor, tmp_path)
+    first = {"email": people(4), "first": ["Ann", "Bob", "Cid", "Dee"]}
+    account.export(account.segment(first), "one", matching={"first_name": "first"}, mode="changes")
+    later = {"email": people(5), "first": ["Ann", "Bob", "Zoe", "Dee", "Eve"]}
+    report = account.export(account.segment(later), "two", matching={"first_name": "first"}, mode="changes")
+    assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (2, 3)
+    bodies = json.dumps([one["body"] for one in account.upserts()[2:]])
+    assert [address for address in people(5) if f'"{address}"' in bodies] == ["p2@example.com", "p4@example.com"]
