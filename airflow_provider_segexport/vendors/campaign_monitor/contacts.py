@@ -93,14 +93,14 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
 def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
     """`FailureDetails` names those who were not taken; all others were."""
     index = index_by_email(batch)
-    refused = []
+    refused: dict[int, Refusal] = {}
     for failure in result["FailureDetails"]:
         at = index.get(str(failure["EmailAddress"]).strip().lower())
         if at is None:
             raise ReplyNotUnderstood("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
         code = int(failure["Code"])
-        refused.append(Refusal(at, REASONS.get(code, Reason.REFUSED_BY_VENDOR), str(code), str(failure["Message"])))
-    return Settled(refused=tuple(refused))
+        refused[at] = Refusal(at, REASONS.get(code, Reason.REFUSED_BY_VENDOR), str(code), str(failure["Message"]))
+    return Settled(refused=tuple(refused.values()))
 
 
 def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:

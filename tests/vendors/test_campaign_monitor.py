@@ -1,0 +1,190 @@
+"""Campaign Monitor's own ways: codes in replies, 401 for anything, keys of fields, and what is never sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from core.made import batch_of
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import (
+    AudienceUnknown,
+    BadConnection,
+    BatchRefused,
+    CredentialsRefused,
+    PermissionMissing,
+    ReplyNotUnderstood,
+)
+from airflow_provider_segexport.model import Reason, Response, Target
+from airflow_provider_segexport.vendors import campaign_monitor as vendor
+from airflow_provider_segexport.vendors.campaign_monitor.replies import refuse
+
+TARGET = Target(api="https://cm.test/api/v3.3", account="all", account_name="Shop", audience="a" * 32)
+
+
+@pytest.fixture
+def account(sim, tmp_path):
+    return Account(sim, "campaign_monitor", tmp_path)
+
+
+def answer(code, message="Words", status=400, **more):
+    body = {"Code": code, "Message": message, **more}
+    return Response(status, {"content-type": "application/json"}, json.dumps(body).encode(), "https://cm.test/x")
+
+
+def upsert(reply, rows=3):
+    return drive(vendor.VENDOR.upsert(TARGET, batch_of(rows)), lambda _: reply)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (60, PermissionMissing),
+        (100, CredentialsRefused),
+        (101, AudienceUnknown),
+        (102, BadConnection),
+        (120, CredentialsRefused),
+        (121, CredentialsRefused),
+        (122, CredentialsRefused),
+        (999, CredentialsRefused),
+    ],
+)
+def test_a_401_is_told_apart_by_its_code(code, kind):
+    """It also answers for an id that is not this account's, and for a scope that is missing."""
+    with pytest.raises(kind, match=f"401, code {code}: Words"):
+        refuse(answer(code, status=401))
+
+
+def test_an_agency_only_resource():
+    """403 with code 403 is a missing right, any other 403 a refused key."""
+    with pytest.raises(PermissionMissing):
+        refuse(answer(403, status=403))
+    with pytest.raises(CredentialsRefused):
+        refuse(answer(1, status=403))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1, Reason.BAD_EMAIL),
+        (204, Reason.SUPPRESSED),
+        (205, Reason.DELETED),
+        (206, Reason.UNSUBSCRIBED),
+        (207, Reason.BOUNCED),
+        (208, Reason.UNCONFIRMED),
+        (220, Reason.INVALID_VALUE),
+        (4711, Reason.REFUSED_BY_VENDOR),
+    ],
+)
+def test_why_a_person_was_not_added(code, reason):
+    """Each code is one reason of the shared list; one that is new keeps its number and words."""
+    failures = [{"EmailAddress": "P1@example.com", "Code": code, "Message": "Words"}]
+    settled = upsert(answer(210, ResultData={"FailureDetails": failures}))
+    (refusal,) = settled.refused
+    assert (refusal.index, refusal.reason, refusal.code, refusal.words) == (1, reason, str(code), "Words")
+
+
+def test_partial_success_is_a_success():
+    """400 with code 210 is the normal answer to a good batch with one bad address: the others are in."""
+    details = [{"EmailAddress": f"p{n}@example.com", "Code": 1, "Message": ""} for n in (0, 2, 2)]
+    assert [one.index for one in upsert(answer(210, ResultData={"FailureDetails": details})).refused] == [0, 2]
+
+
+def test_a_person_who_is_not_in_the_batch():
+    """A verdict that belongs to nobody is not passed over."""
+    details = [{"EmailAddress": "else@example.com", "Code": 1, "Message": ""}]
+    with pytest.raises(ReplyNotUnderstood, match="not in the batch"):
+        upsert(answer(210, ResultData={"FailureDetails": details}))
+
+
+@pytest.mark.parametrize(
+    "reply", [answer(210), answer(210, ResultData={}), Response(201, {}, b"{}"), Response(200, {}, b"[]")]
+)
+def test_a_reply_without_verdicts_is_not_a_success(reply):
+    """Nobody is counted as delivered on a reply that does not say so."""
+    with pytest.raises(ReplyNotUnderstood):
+        upsert(reply)
+
+
+@pytest.mark.parametrize("code", [209, 212, 400])
+def test_codes_that_refuse_the_whole_batch(code):
+    """One malformed item fails all of them: the batch is halved."""
+    with pytest.raises(BatchRefused, match=str(code)):
+        upsert(answer(code))
+
+
+def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
+    """The switches are said in every call, and people of every state stay in it."""
+    states = ("unsubscribed", "bounced", "deleted", "unconfirmed", "suppressed")
+    seeded = [{"email": f"p{n}@example.com", "status": state} for n, state in enumerate(states)]
+    account.sim.seed(account.name, seeded, account.audience)
+    report = account.export(account.segment({"email": people(6)}))
+    assert report["reasons"] == {
+        "rejected": dict.fromkeys(("bounced", "deleted", "suppressed", "unconfirmed", "unsubscribed"), 1)
+    }
+    (call,) = account.upserts()
+    switches = {key: value for key, value in call["body"].items() if key != "Subscribers"}
+    assert switches == {
+        "Resubscribe": False,
+        "QueueSubscriptionBasedAutoresponders": False,
+        "RestartSubscriptionBasedAutoresponders": False,
+    }
+    assert {person["ConsentToTrack"] for person in call["body"]["Subscribers"]} == {"Unchanged"}
+    before = {f"p{n}@example.com": state.capitalize() for n, state in enumerate(states[:4])}
+    assert {email: one["status"] for email, one in account.members().items()} == before | {"p5@example.com": "Active"}
+
+
+def test_names_are_joined(account):
+    """There is one name field: first and last name become it, as far as they are there."""
+    columns = {"email": people(4), "first": ["Ann", None, "Cid", None], "last": ["Lee", "Ray", None, None]}
+    account.export(account.segment(columns), matching={"first_name": "first", "last_name": "last"})
+    names = [account.members()[email]["name"] for email in people(4)]
+    assert names == ["Ann Lee", "Ray", "Cid", ""]
+
+
+def test_a_custom_field_goes_by_its_bare_key(account):
+    """An unknown key would be dropped without a word: names are looked up, with blanks or without."""
+    segment = account.segment({"email": people(1), "tier": ["gold"]})
+    for name in ("Loyalty Tier", "loyaltytier"):
+        account.export(segment, name, custom_fields={name: "tier"})
+        (*_, call) = account.upserts()
+        assert call["body"]["Subscribers"][0]["CustomFields"] == [{"Key": "LoyaltyTier", "Value": "gold"}]
+        assert call["notes"] == []
+
+
+def test_dates_are_written_the_vendor_s_way(account):
+    """A birthdate made into a date field of the list, year first: dd/mm would be read either way round."""
+    import datetime as dt  # noqa: PLC0415
+
+    segment = account.segment({"email": people(1), "born": [dt.date(1990, 2, 1)]})
+    account.export(segment, matching={"birthdate": "born"})
+    (call,) = account.upserts()
+    assert call["body"]["Subscribers"][0]["CustomFields"] == [{"Key": "Birthdate", "Value": "1990/02/01"}]
+    assert account.members()["p0@example.com"]["fields"] == {"Birthdate": "1990-02-01"}
+
+
+def test_a_value_too_long_is_rejected_by_row(account):
+    """250 characters fit; the vendor would cut the rest, and the person would read half a sentence."""
+    segment = account.segment({"email": people(2), "tier": ["x" * 250, "x" * 251]})
+    report = account.export(segment, custom_fields={"Loyalty Tier": "tier"})
+    assert report["reasons"] == {"rejected": {"value_too_long": 1}}
+    assert [(row["file_row"], row["field"]) for row in account.rejects()] == [(1, "Loyalty Tier")]
+
+
+def test_a_client_s_key_is_enough(account):
+    """A key of one client may not list the clients: what it may do, the list proves."""
+    account.sim.faults(
+        [{"vendor": account.name, "path": "clients.json", "status": 401, "body": {"Code": 60, "Message": ""}}]
+    )
+    target = account.call(vendor.VENDOR.check(account.access, account.audience))
+    assert (target.account_name, target.audience) == ("one client", account.audience)
+
+
+def test_a_list_that_asks_to_confirm_is_noted(account):
+    """Whether imports wait for it is not documented: the note is in the plan's target."""
+    audience = account.described["audiences"][3]["id"]
+    assert account.call(vendor.VENDOR.check(account.access, audience)).notes == (
+        "The list asks new subscribers to confirm.",
+    )
