@@ -122,10 +122,20 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `calls` in any `seconds`."""
+    """At most `calls` in any `seconds`; or, where it `resets`, in each span since midnight UTC."""
 
     calls: int
     seconds: float
+    resets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the vendor says is left: so many calls until a moment (epoch seconds), of a pool where it names one."""
+
+    calls: int
+    until: float
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

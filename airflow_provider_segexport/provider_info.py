@@ -38,7 +38,16 @@ def provider_info(version: str) -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://aws_default@bucket/segexport",
                         "default": "",
-                    }
+                    },
+                    "quota_store": {
+                        "description": "Where calls are counted against the vendors' quotas: a folder that all workers "
+                        "of a machine can write to. Empty: quotas in the root, or in segexport in AIRFLOW_HOME where "
+                        "the root is in object storage.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/var/lib/segexport/quotas",
+                        "default": "",
+                    },
                 },
             }
         },

@@ -6,6 +6,7 @@ import inspect
 import threading
 from dataclasses import replace
 from email.utils import formatdate
+from unittest.mock import Mock, call
 
 import pytest
 import requests
@@ -315,9 +316,14 @@ def test_every_thread_has_a_session_and_all_are_closed():
 
 def test_every_try_is_paced():
     """A try again counts against the quota like a first one."""
-    paced = []
-    World([{"status_code": 503}, OK], pace=lambda request: paced.append(request.url)).send(PERSON)
-    assert paced == [URL, URL]
+    pace = Mock(return_value=0.5)
+    world = World([{"status_code": 503}, OK], pace=pace)
+    world.send(PERSON)
+    world.send.close()
+    assert [call(PERSON), call(PERSON)] == pace.call_args_list
+    assert [503, 200] == [told.args[1].status for told in pace.heard.call_args_list]
+    assert 1.0 <= world.send.traffic.waited_s
+    pace.close.assert_called_once()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from airflow_provider_segexport.contract import Access, FieldRule, FieldType, Fo
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
-from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refusal, refuse
+from airflow_provider_segexport.vendors.dotdigital.answers import allowance, code_and_words, read, refusal, refuse
 from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
 from airflow_provider_segexport.vendors.dotdigital.members import members
 from airflow_provider_segexport.vendors.replies import get, send_json
@@ -147,4 +147,5 @@ VENDOR = Vendor(
         audience_help="Address book id: the number in the address of the book's page.",
     ),
     refusal=refusal,
+    allowance=allowance,
 )

@@ -15,7 +15,7 @@ from airflow_provider_segexport.errors import (
     TryAgain,
     without_addresses,
 )
-from airflow_provider_segexport.model import Batch, Reason, Refusal, Response, Settled
+from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
 from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, index_by_email, number
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
@@ -116,3 +116,11 @@ def refusal(response: Response, now: float) -> TryAgain | None:
         return QuotaSpent("dotdigital's hourly cap of calls is reached (flat scheme).", after=FLAT_SCHEME_WAIT_S)
     reset = number(response.headers, "x-ratelimit-reset")
     return busy_or_down(response, None if reset is None else max(1.0, reset - now), now)
+
+
+def allowance(response: Response, now: float) -> Allowance | None:
+    """What is left of the tier that the call counts for; tiers differ by call, and only the answer names them."""
+    left, reset = (number(response.headers, f"x-ratelimit-{name}") for name in ("remaining", "reset"))
+    if left is None or reset is None:
+        return None
+    return Allowance(int(left), max(now + 1.0, reset), response.headers.get("x-ratelimit-scope", ""))

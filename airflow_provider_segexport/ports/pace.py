@@ -1,0 +1,128 @@
+"""Keeps an account's calls under its quotas, whatever number of threads and tasks shares it: `request -> wait`.
+
+What we send is counted in a book that all tasks of an account share; what the vendor says of what is left goes into the
+same book, since others use the account too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from airflow_provider_segexport.contract import Limits, Vendor
+from airflow_provider_segexport.errors import BadConnection, QuotaSpent
+from airflow_provider_segexport.model import Allowance, Request, Response
+
+ALL = "all"
+"""The pool that every call of an account counts for."""
+
+
+class Book(Protocol):
+    """Where the calls of one account are counted, by pools; safe to use from several threads."""
+
+    def take(self, pools: Sequence[str], now: float) -> float:
+        """Count a call for all the pools and return 0; or count nothing and return the seconds until it may fit."""
+
+    def told(self, pool: str, allowance: Allowance, now: float) -> None:
+        """Keep what the vendor says is left of a pool; nothing left closes it until then."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+class Pace:
+    """Lets a call out when the account's quotas have room for it.
+
+    Args:
+        longest_s: a longer wait is the caller's to decide: it may give its place back meanwhile.
+        gate: asked before every look; raises when the task is to end.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one thing the world gives
+        self,
+        vendor: Vendor,
+        book: Book,
+        *,
+        longest_s: float,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+        gate: Callable[[], None],
+    ) -> None:
+        self._vendor = vendor
+        self._book = book
+        self._longest_s = longest_s
+        self._sleep = sleep
+        self._clock = clock
+        self._gate = gate
+        self._learned: dict[str, str] = {}
+
+    def __call__(self, request: Request) -> float:
+        """Wait for room, count the call, and tell the seconds waited."""
+        pools = self._pools(request)
+        waited = 0.0
+        while True:
+            self._gate()
+            wait = self._book.take(pools, self._clock())
+            if wait <= 0:
+                return waited
+            if waited + wait > self._longest_s:
+                at = datetime.fromtimestamp(self._clock() + wait, UTC)
+                raise QuotaSpent(
+                    f"The quota of this {self._vendor.title} account is used up, by this task and whatever else uses "
+                    f"the account; it has room again at {at:%Y-%m-%d %H:%M:%S} UTC.",
+                    after=wait,
+                )
+            self._sleep(wait)
+            waited += wait
+
+    def heard(self, request: Request, response: Response) -> None:
+        """Correct the count by what an answer says: a header with what is left, or a refusal with a time."""
+        now = self._clock()
+        later = self._vendor.refusal(response, now)
+        left = self._vendor.allowance(response, now) if self._vendor.allowance else None
+        if left is not None and left.pool:
+            self._learned[_kind(request)] = left.pool
+        pool = self._pools(request)[-1]
+        if isinstance(later, QuotaSpent) and later.after is not None:
+            self._book.told(pool, Allowance(0, now + later.after), now)
+        elif left is not None:
+            self._book.told(pool, left, now)
+
+    def _pools(self, request: Request) -> tuple[str, ...]:
+        """The pools that a request counts for, the narrowest last."""
+        named = request.pool if request.pool in self._vendor.limits.pools else ""
+        return tuple(pool for pool in (ALL, named, self._learned.get(_kind(request), "")) if pool)
+
+    def close(self) -> None:
+        """Close the book."""
+        self._book.close()
+
+
+def _kind(request: Request) -> str:
+    """A request without its ids: calls of one kind count for one pool, whose name only the answer tells."""
+    return f"{request.method} {re.sub(r'/[^/]*[0-9][^/]{5,}', '/*', request.url)}"
+
+
+def account_mark(vendor: str, api: str, account: str) -> str:
+    """A name for an account that tells nothing of it: credentials may be part of what it is told by."""
+    return f"{vendor}-{hashlib.blake2b(f'{api}|{account}'.encode(), digest_size=10).hexdigest()}"
+
+
+def open_book(store: str, name: str, limits: Limits) -> Book:
+    """The book of an account in a store: a folder of this machine, or one that all machines share.
+
+    A store that machines share without a common disk (Redis, PostgreSQL: pyrate-limiter has buckets for both) is one
+    more module beside `ports.quota_file`, and one more case here.
+    """
+    scheme, mark, _ = store.partition("://")
+    if mark and scheme != "file":
+        raise BadConnection(
+            f"`[segexport] quota_store` begins with {scheme}://, and this release counts calls in files: give a folder "
+            "that all workers of the machine can write to, or leave it empty."
+        )
+    from airflow_provider_segexport.ports.quota_file import QuotaFile  # noqa: PLC0415 - only who sends needs the library
+
+    return QuotaFile(store.removeprefix("file://"), name, limits)

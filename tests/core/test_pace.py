@@ -1,0 +1,359 @@
+"""Calls stay under an account's quotas: of one pool, of several, of what the vendor says, over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pathlib
+import sqlite3
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import requests
+import requests_mock
+from core.made import PLAIN
+
+from airflow_provider_segexport.errors import BadConnection, QuotaSpent, SegexportError, TryAgain, VendorUnavailable
+from airflow_provider_segexport.model import Allowance, Rate, Request, Response
+from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
+from airflow_provider_segexport.vendors import VENDORS
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+LONGER = 1 / 0.97
+"""How much longer than the vendor's a window of ours is."""
+
+READ = Request("GET", "https://plain.test/people")
+TAG = Request("POST", "https://plain.test/people/tags", pool="tags")
+
+
+def told(response, now):
+    """What `x-left` and `x-until` say, of the pool in `x-scope`."""
+    if "x-left" not in response.headers:
+        return None
+    headers = response.headers
+    return Allowance(int(headers["x-left"]), float(headers["x-until"]), headers.get("x-scope", ""))
+
+
+def vendor_of(*rates, connections=1, **pools):
+    pools = {name: (rate,) for name, rate in pools.items()}
+    limits = replace(PLAIN.limits, rates=rates, pools=pools, connections=connections)
+    return replace(PLAIN, limits=limits, allowance=told)
+
+
+class Account:
+    """An account whose tasks share a folder, and a clock that only sleeping moves."""
+
+    def __init__(self, folder, vendor):
+        self.folder, self.vendor = folder, vendor
+        self.now = NOW
+        self.opened = []
+
+    def task(self, *, longest_s=1e9, gate=lambda: None):
+        book = open_book(str(self.folder), "account", self.vendor.limits)
+        pace = Pace(self.vendor, book, longest_s=longest_s, sleep=self.sleep, clock=lambda: self.now, gate=gate)
+        self.opened.append(pace)
+        return pace
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def leave(self, task, request=READ, calls=1):
+        """When so many calls went out, in seconds since the beginning."""
+        times = []
+        for _ in range(calls):
+            task(request)
+            times.append(self.now - NOW)
+        return times
+
+
+@pytest.fixture
+def account(tmp_path):
+    accounts = []
+
+    def make(*rates, **pools):
+        accounts.append(Account(tmp_path / "quotas", vendor_of(*rates, **pools)))
+        return accounts[-1]
+
+    yield make
+    for one in accounts:
+        for pace in one.opened:
+            pace.close()
+
+
+def answer(status=200, **headers):
+    return Response(status, {name.replace("_", "-"): str(value) for name, value in headers.items()}, b"{}", READ.url)
+
+
+def test_calls_go_out_at_once_while_there_is_room_and_then_wait_for_the_window(account):
+    """No window of the vendor's length ever holds more than it takes, with three per cent to spare."""
+    here = account(Rate(3, 60))
+    times = here.leave(here.task(), calls=8)
+    assert times[:3] == [0, 0, 0]
+    assert times[3:6] == [pytest.approx(60 * LONGER, abs=0.01)] * 3
+    assert times[6:] == [pytest.approx(120 * LONGER, abs=0.01)] * 2
+
+
+def test_tasks_of_an_account_share_its_quota(account):
+    """Another task on the machine finds the window as the first one left it."""
+    here = account(Rate(4, 60))
+    one, other = here.task(), here.task()
+    assert here.leave(one, calls=3) == [0, 0, 0]
+    assert here.leave(other, calls=2) == [0, pytest.approx(60 * LONGER, abs=0.01)]
+
+
+def test_accounts_do_not_share():
+    """An account is told by vendor, base URL and credential, and its mark tells none of them."""
+    marks = {
+        account_mark("omnisend", "https://a.test", "key"),
+        account_mark("omnisend", "https://b.test", "key"),
+        account_mark("omnisend", "https://a.test", "other"),
+        account_mark("dotdigital", "https://a.test", "key"),
+    }
+    assert len(marks) == 4
+    assert not any("key" in mark for mark in marks)
+
+
+def test_a_request_counts_for_its_own_pool_and_for_everybodys(account):
+    """A narrow pool that is full holds back its own calls only; a call that waits for it takes nothing elsewhere."""
+    here = account(Rate(10, 60), tags=Rate(2, 60))
+    task = here.task(longest_s=1)
+    assert here.leave(task, TAG, calls=2) == [0, 0]
+    for _ in range(5):
+        with pytest.raises(QuotaSpent):
+            task(TAG)
+    assert here.leave(task, calls=8) == [0] * 8
+    with pytest.raises(QuotaSpent):
+        task(READ)
+
+
+def test_a_pool_that_the_vendor_does_not_publish_is_everybodys(account):
+    """A request may name a pool that has no limit of its own."""
+    here = account(Rate(1, 60))
+    task = here.task(longest_s=1)
+    task(TAG)
+    with pytest.raises(QuotaSpent):
+        task(replace(TAG, pool="other"))
+
+
+def test_the_narrower_of_two_rates_holds(account):
+    """Four a second and ten an hour: after ten, the hour counts."""
+    here = account(Rate(4, 1), Rate(10, 3600))
+    times = here.leave(here.task(), calls=11)
+    assert times[9] == pytest.approx(2 * LONGER, abs=0.01)
+    assert times[10] == pytest.approx(3600 * LONGER, abs=0.01)
+
+
+def test_a_quota_that_resets_at_midnight_is_whole_again_then(account):
+    """A day's quota is that of the day in UTC, whenever in it the calls were made."""
+    here = account(Rate(100, 86_400, resets=True))
+    here.now = NOW + 80_000
+    task = here.task()
+    times = here.leave(task, calls=98)
+    assert times[96] == 80_000
+    assert times[97] == 86_400
+
+
+def test_a_long_wait_is_the_callers_to_decide(account):
+    """It may give its place back: the error says how long the wait is, until when, and of which vendor."""
+    here = account(Rate(1, 3600))
+    task = here.task(longest_s=60)
+    task(READ)
+    with pytest.raises(QuotaSpent, match=r"Plainmail.*2026-01-01 01:01:51 UTC") as raised:
+        task(READ)
+    assert raised.value.after == pytest.approx(3600 * LONGER, abs=0.01)
+    assert here.now == NOW
+
+
+def test_a_task_that_is_told_to_end_waits_no_longer(account):
+    """The gate is asked before each look, not only before the first."""
+    looks = []
+
+    def gate():
+        looks.append(here.now)
+        if len(looks) == 3:
+            raise SegexportError("told to end")
+
+    here = account(Rate(1, 60))
+    task = here.task(gate=gate)
+    task(READ)
+    with pytest.raises(SegexportError, match="told to end"):
+        task(READ)
+    assert len(looks) == 3
+
+
+def test_a_429_holds_back_every_task_of_the_account(account):
+    """Somebody else has used the account: nobody asks again before the vendor's time."""
+    here = account(Rate(1000, 60))
+    one, other = here.task(), here.task()
+    one(READ)
+    one.heard(READ, answer(429, retry_after=20))
+    assert here.leave(other) == [20]
+    assert here.leave(one, calls=3) == [20, 20, 20]
+
+
+def test_of_two_refusals_the_later_time_counts(account):
+    """A shorter time that comes after a longer one, from a call that was on its way, does not shorten the wait."""
+    here = account(Rate(1000, 60))
+    task = here.task()
+    for after in (30, 300, 20):
+        task.heard(READ, answer(429, retry_after=after))
+    assert here.leave(task) == [300]
+
+
+def test_a_429_without_a_time_is_the_senders_to_judge(account):
+    """There is nothing to keep in the book."""
+    here = account(Rate(1000, 60))
+    task = here.task()
+    task.heard(READ, answer(429))
+    task.heard(READ, answer(503, retry_after=30))
+    assert here.leave(task) == [0]
+
+
+def test_a_429_of_a_narrow_pool_leaves_the_others_open(account):
+    """Calls for tags wait; reads do not."""
+    here = account(Rate(1000, 60), tags=Rate(60, 60))
+    task = here.task()
+    task.heard(TAG, answer(429, retry_after=20))
+    assert here.leave(task, READ) == [0]
+    assert here.leave(task, TAG) == [20]
+
+
+def test_what_the_vendor_says_is_left_counts_down(account):
+    """No rate is published: the header is all there is, and others use the account as well."""
+    here = account(connections=1)
+    task = here.task()
+    task(READ)
+    task.heard(READ, answer(x_left=3, x_until=NOW + 40))
+    assert here.leave(task, calls=3) == [0, 0, 0]
+    task.heard(READ, answer(x_left=5, x_until=NOW + 40))
+    assert here.leave(task) == [40]
+
+
+def test_a_smaller_number_than_ours_is_believed(account):
+    """Another system took what was left."""
+    here = account()
+    task = here.task()
+    task(READ)
+    task.heard(READ, answer(x_left=50, x_until=NOW + 40))
+    task(READ)
+    task.heard(READ, answer(x_left=1, x_until=NOW + 40))
+    assert here.leave(task, calls=2) == [0, 40]
+
+
+def test_calls_on_their_way_are_not_forgotten_at_the_beginning_of_a_window(account):
+    """The first answer of a window does not count what left before it arrived."""
+    here = account(connections=4)
+    task = here.task()
+    here.leave(task, calls=4)
+    task.heard(READ, answer(x_left=5, x_until=NOW + 40))
+    for left in (4, 3, 2):
+        task.heard(READ, answer(x_left=left, x_until=NOW + 40))
+    assert here.leave(task, calls=3) == [0, 0, 40]
+
+
+def test_the_pool_that_an_answer_names_is_learned(account):
+    """dotdigital tells the tier of a call only in its answer; ids in the address do not make another call of it."""
+    here = account()
+    task = here.task()
+    jobs = [Request("GET", f"https://plain.test/import/{number:08x}-aaaa") for number in range(3)]
+    task(jobs[0])
+    task.heard(jobs[0], answer(x_left=0, x_until=NOW + 40, x_scope="low"))
+    assert here.leave(task, READ) == [0]
+    assert here.leave(task, jobs[1]) == [40]
+
+
+@pytest.mark.parametrize("name", [name for name, vendor in VENDORS.items() if vendor.allowance])
+def test_a_vendor_reads_what_is_left_only_where_it_is_said(name):
+    """An answer without such headers, or with a word in them, says nothing."""
+    assert None is VENDORS[name].allowance(answer(), NOW)
+    assert None is VENDORS[name].allowance(answer(x_ratelimit_remaining="many", x_ratelimit_reset="soon"), NOW)
+
+
+def test_dotdigital_tells_tier_and_epoch():
+    """`X-RateLimit-Reset` is a time there."""
+    headers = {"x_ratelimit_remaining": 34, "x_ratelimit_reset": int(NOW) + 30, "x_ratelimit_scope": "lowCallRate"}
+    assert Allowance(34, NOW + 30, "lowCallRate") == VENDORS["dotdigital"].allowance(answer(**headers), NOW)
+
+
+def test_a_clock_that_was_set_back_stops_nobody(account):
+    """What was counted in the future counts no more."""
+    here = account(Rate(2, 60))
+    here.now = NOW + 86_400
+    here.leave(here.task(), calls=2)
+    here.now = NOW
+    assert here.leave(here.task(), calls=2) == [0, 0]
+
+
+def test_old_counts_are_swept(account):
+    """The file does not grow with the years."""
+    here = account(Rate(50, 60))
+    task = here.task()
+    here.leave(task, calls=500)
+    with sqlite3.connect(here.folder / "account.sqlite") as file:
+        assert file.execute("select count(*) from 'all'").fetchone()[0] <= 150
+    file.close()
+
+
+def test_a_damaged_file_starts_anew(account):
+    """A power failure cuts a file in two: one call is tried again, and then counting goes on."""
+    here = account(Rate(2, 60))
+    here.folder.mkdir()
+    (here.folder / "account.sqlite").write_bytes(b"SQLite format 3\0 and no more" * 99)
+    task = here.task()
+    with pytest.raises(TryAgain, match="starts anew"):
+        task(READ)
+    assert here.leave(task, calls=2) == [0, 0]
+
+
+def test_a_folder_that_cannot_be_written_counts_for_the_process(account, caplog):
+    """The web server tests a connection without the workers' disk: calls go out, and the log says what is missing."""
+    here = account(Rate(2, 60))
+    here.folder.write_text("a file in the place of the folder")
+    task = here.task()
+    assert here.leave(task, calls=3) == [0, 0, pytest.approx(60 * LONGER, abs=0.01)]
+    assert "counted for this process only" in caplog.text
+
+
+def test_a_file_that_another_holds_is_a_reason_to_come_later(account, monkeypatch):
+    """A hanging process elsewhere makes a try fail, not the export; an answer that has come is not lost for it."""
+    monkeypatch.setattr("airflow_provider_segexport.ports.quota_file.BUSY_S", 0.01)
+    here = account(Rate(2, 60))
+    task = here.task()
+    task(READ)
+    holder = sqlite3.connect(here.folder / "account.sqlite", isolation_level=None)
+    holder.execute("begin immediate")
+    with pytest.raises(TryAgain, match="cannot be reached"):
+        task(READ)
+    task.heard(READ, answer(429, retry_after=20))
+    holder.close()
+    task(READ)
+
+
+@pytest.mark.parametrize("store", ["redis://cache", "postgresql://db/quotas", "s3://bucket"])
+def test_a_store_of_another_kind_is_refused_in_words(store):
+    """It is not taken for a folder's name."""
+    with pytest.raises(BadConnection, match="quota_store"):
+        open_book(store, "account", PLAIN.limits)
+
+
+def test_the_seconds_waited_stand_in_the_traffic(account):
+    """Waiting for quota is told like any other waiting; a try again counts against the quota like a first one."""
+    here = account(Rate(2, 60))
+    adapter = requests_mock.Adapter()
+    adapter.register_uri("GET", READ.url, [{"status_code": 503}, {"json": {}}])
+
+    def session():
+        made = requests.Session()
+        made.mount("https://", adapter)
+        return made
+
+    sender = Sender(session, here.vendor, pace=here.task(), sleep=lambda _: None, clock=lambda: here.now)
+    for _ in range(2):
+        sender(READ)
+    sender.close()
+    assert sender.traffic.calls == 3
+    assert sender.traffic.waited_s >= 60 * LONGER
+    assert here.now - NOW == pytest.approx(60 * LONGER, abs=0.01)
