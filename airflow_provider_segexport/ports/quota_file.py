@@ -168,7 +168,7 @@ class QuotaFile:
             path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=_Connection
         )
         try:
-            for pragma in ("journal_mode = truncate", "synchronous = off"):
+            for pragma in ("journal_mode = persist", "synchronous = off"):
                 connection.execute(f"pragma {pragma}")
             connection.execute(TOLD)
             self._buckets = {pool: _buckets(connection, pool, rates) for pool, rates in self._rates.items()}

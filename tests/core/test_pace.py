@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pathlib
 import sqlite3
-import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,7 +10,7 @@ import requests
 import requests_mock
 from core.made import PLAIN
 
-from airflow_provider_segexport.errors import BadConnection, QuotaSpent, SegexportError, TryAgain, VendorUnavailable
+from airflow_provider_segexport.errors import BadConnection, QuotaSpent, SegexportError, TryAgain
 from airflow_provider_segexport.model import Allowance, Rate, Request, Response
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
@@ -255,7 +250,7 @@ def test_calls_on_their_way_are_not_forgotten_at_the_beginning_of_a_window(accou
 
 
 def test_the_pool_that_an_answer_names_is_learned(account):
-    """dotdigital tells the tier of a call only in its answer; ids in the address do not make another call of it."""
+    """Dotdigital tells the tier of a call only in its answer; ids in the address do not make another call of it."""
     here = account()
     task = here.task()
     jobs = [Request("GET", f"https://plain.test/import/{number:08x}-aaaa") for number in range(3)]
