@@ -1,0 +1,91 @@
+"""Wire samples: what a vendor documents, or was seen to write, each with its source and the date it was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_segexport.model import Batch, batch_name
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample.
+
+    Attributes:
+        exchanges: requests and replies in order; a reply's body is the vendor's own.
+        outcome: what the provider makes of them.
+        audience, auth: `known` or `unknown`, `good` or `wrong`.
+        emails, items: the batch; items where the provider would not write such ones itself.
+        settings, seed, wait, times: what brings the simulator to the same place.
+    """
+
+    vendor: str
+    name: str
+    source: str
+    read: str
+    what: str
+    operation: str
+    exchanges: tuple[Mapping[str, Any], ...]
+    outcome: Mapping[str, Any]
+    audience: str = "known"
+    auth: str = "good"
+    emails: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    ticket: str = ""
+    unknown_ticket: bool = False
+    new_field: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: tuple[Mapping[str, Any], ...] = ()
+    wait: float = 0
+    times: int = 1
+    now: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.vendor}-{self.name}"
+
+
+def load(path: Path) -> Sample:
+    content = json.loads(path.read_text())
+    lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
+    return Sample(vendor=path.parent.name, name=path.stem, **{**content, **lists})
+
+
+SAMPLES = [load(path) for path in sorted(HERE.glob("*/*.json"))]
+
+
+def batch_of(emails: tuple[str, ...], items: tuple[str, ...]) -> Batch:
+    return Batch(batch_name(items), list(range(len(emails))), list(emails), list(items))
+
+
+def shape(value: Any) -> Any:
+    """Keys and kinds of a JSON value, without what it says; an array is as its first element."""
+    match value:
+        case dict():
+            return {key: shape(one) for key, one in value.items()}
+        case list():
+            return [shape(value[0])] if value else []
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case None:
+            return "anything"
+        case _:
+            return "text"
+
+
+def fits(sample: Any, other: Any) -> bool:
+    """Whether all that the sample has is in the other, of the same kind."""
+    match sample, other:
+        case dict(), dict():
+            return all(key in other and fits(one, other[key]) for key, one in sample.items())
+        case list(), list():
+            return not sample or not other or fits(sample[0], other[0])
+        case _:
+            return "anything" in {str(sample), str(other)} or sample == other

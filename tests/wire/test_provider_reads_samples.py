@@ -1,0 +1,145 @@
+"""The provider writes the samples' requests and reads their replies."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from core.made import shared
+from vendors.rows import row
+from wire.samples import SAMPLES, Sample, batch_of, fits, shape
+
+from airflow_provider_segexport import errors
+from airflow_provider_segexport.contract import Access, CustomField, Matched, drive
+from airflow_provider_segexport.errors import SegexportError, TryAgain
+from airflow_provider_segexport.model import Response, Settled, Target, Ticket, VendorField
+from airflow_provider_segexport.stages.encode import expression
+from airflow_provider_segexport.vendors import VENDORS
+
+BASE = "https://vendor.test"
+KNOWN = {"campaign_monitor": "2fe4c8f0373ce320e2200596d7ef168f", "dotdigital": "345579"}
+KNOWN |= {"constant_contact": "06a3d42e-a55c-11e7-aa2e-fa163e6b01c1", "omnisend": "Customers"}
+PATHS = {"campaign_monitor": "/api/v3.3", "dotdigital": "", "constant_contact": "/v3", "omnisend": "/api"}
+
+
+def audience_of(sample: Sample) -> str:
+    return KNOWN[sample.vendor] if sample.audience == "known" else row(sample.vendor).unknown[0]
+
+
+class Replay:
+    """Answers with the sample's replies, as long as the requests are the sample's."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self.left = list(sample.exchanges)
+
+    def __call__(self, request):
+        assert self.left, f"a call that the sample does not have: {request.method} {request.url}"
+        exchange = self.left.pop(0)
+        wanted, reply = exchange["request"], exchange["response"]
+        path = wanted["path"].replace("{audience}", audience_of(self.sample)).replace("{ticket}", self.sample.ticket)
+        assert (request.method, urlsplit(request.url).path) == (wanted["method"], path)
+        if "body" in wanted:
+            ours = json.loads(request.body)
+            assert fits(shape(ours), shape(wanted["body"])), f"{shape(ours)} is not in {shape(wanted['body'])}"
+        body = json.dumps(reply["body"]).replace("{base}", BASE).encode()
+        headers = {"content-type": "application/json", **reply.get("headers", {})}
+        response = Response(reply["status"], headers, body, request.url)
+        later = VENDORS[self.sample.vendor].refusal(response, self.sample.now)
+        if later is not None:
+            raise later
+        return response
+
+
+def theirs(sample: Sample) -> tuple[str, ...]:
+    """The first item of the sample's own request."""
+    for value in sample.exchanges[0]["request"].get("body", {}).values():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return (json.dumps(value[0]),)
+    return ("{}",)
+
+
+def run(sample: Sample):
+    vendor = VENDORS[sample.vendor]
+    audience = audience_of(sample)
+    target = Target(BASE + PATHS[sample.vendor], "1", "Shop", audience, fields={"note": VendorField("note")})
+    batch = batch_of(sample.emails, sample.items or theirs(sample) * len(sample.emails))
+    operations = {
+        "check": lambda: vendor.check(Access(BASE, api_is_default=False), audience),
+        "create_field": lambda: vendor.create_field(target, *sample.new_field),
+        "upsert": lambda: vendor.upsert(target, batch),
+        "poll": lambda: vendor.poll(target, [sample.ticket]),
+        "collect": lambda: vendor.collect(target, batch, sample.ticket),
+    }
+    replay = Replay(sample)
+    found = drive(operations[sample.operation](), replay)
+    assert replay.left == [], "a call of the sample was not made"
+    return found
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_a_sample_says_where_it_comes_from(sample):
+    """Source and date, and what it shows."""
+    assert len(sample.source) > 10
+    assert re.fullmatch(r"20\d\d-\d\d", sample.read)
+    assert sample.what.endswith(".")
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_a_reply_is_read_as_the_sample_says(sample):
+    """The calls are the sample's, and so is what they come to."""
+    outcome = dict(sample.outcome)
+    if "error" in outcome:
+        with pytest.raises(getattr(errors, outcome["error"])):
+            run(sample)
+        return
+    if "later" in outcome:
+        kind, after = outcome["later"]
+        with pytest.raises(TryAgain) as caught:
+            run(sample)
+        assert (type(caught.value).__name__, caught.value.after) == (kind, after)
+        return
+    found = run(sample)
+    match found:
+        case Settled():
+            refused = {str(one.index): [str(one.reason), one.code] for one in found.refused}
+            assert refused == outcome["refused"]
+            assert list(found.again) == outcome.get("again", [])
+            assert found.unnamed == outcome.get("unnamed", 0)
+            assert {str(at): told for at, told in found.contact_ids.items()} == outcome.get("contact_ids", {})
+        case Ticket():
+            assert found.id == outcome["ticket"]
+        case dict():
+            assert [str(state) for state in found.values()] == outcome["states"]
+        case Target():
+            assert {key: getattr(found, key) for key in outcome["target"]} == outcome["target"]
+            assert {name: one.type for name, one in found.fields.items()} == outcome["fields"]
+        case None:
+            assert outcome == {}
+
+
+UPSERTS = [sample for sample in SAMPLES if sample.operation == "upsert" and theirs(sample) != ("{}",)]
+CUSTOM = {"campaign_monitor": "website", "dotdigital": "ORDERS", "constant_contact": "Orders", "omnisend": "orders"}
+
+
+@pytest.mark.parametrize("sample", UPSERTS, ids=str)
+def test_items_have_the_shape_of_the_sample_s(sample):
+    """What an export encodes is what the vendor's own example holds: its keys, and their kinds."""
+    vendor, custom = VENDORS[sample.vendor], CUSTOM[sample.vendor]
+    kind = "number" if sample.vendor == "dotdigital" else "text"
+    fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}
+    target = Target(BASE, "1", "Shop", KNOWN[sample.vendor], fields=fields)
+    matched = Matched(("email", "first_name"), (CustomField(custom, "custom_0", "integer"),))
+    ((item,),) = shared().rows(
+        f"select {expression(vendor.item(matched, target))} "
+        "from (select 'jane@example.com' as email, 'Jane' as first_name, '3' as custom_0)"
+    )
+    assert fits(shape(json.loads(item)), shape(json.loads(theirs(sample)[0])))
+
+
+def test_no_error_of_a_sample_is_unknown():
+    """An outcome names an error of ours."""
+    named = [sample.outcome["error"] for sample in SAMPLES if "error" in sample.outcome]
+    assert all(issubclass(getattr(errors, name), SegexportError) for name in named)

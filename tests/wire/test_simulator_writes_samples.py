@@ -1,0 +1,106 @@
+"""The simulator answers as the samples do: it was not written from the provider, and both are held to the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+
+import pytest
+from core.made import shared
+from vendors.accounts import Account
+from wire.samples import SAMPLES, Sample, batch_of, fits, shape
+
+from airflow_provider_segexport import errors
+from airflow_provider_segexport.contract import Matched, drive
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.model import Target, Ticket
+from airflow_provider_segexport.stages.encode import expression
+
+ITEMS = {
+    "campaign_monitor": '{{"EmailAddress":"{0}","ConsentToTrack":"Unchanged"}}',
+    "dotdigital": '{{"matchIdentifier":"email","identifiers":{{"email":"{0}"}},"lists":[{1}]}}',
+    "constant_contact": '{{"email":"{0}"}}',
+    "omnisend": '{{"identifiers":[{{"type":"email","id":"{0}","sendWelcomeMessage":false}}],"tags":["{1}"]}}',
+}
+
+
+class Listener:
+    """Calls the simulator without trying again, and keeps the replies."""
+
+    def __init__(self, account: Account, sample: Sample) -> None:
+        auth = account.row.wrong if sample.auth == "wrong" else None
+        self.sender = account.sender(auth)
+        self.replies = []
+
+    def __call__(self, request):
+        response = self.sender._exchange(request)
+        self.replies.append(response)
+        return response
+
+
+@pytest.fixture
+def account(sim, tmp_path, sample):
+    return Account(sim, sample.vendor, tmp_path)
+
+
+def target_of(account: Account) -> Target:
+    return account.call(account.vendor.check(account.access, account.audience))
+
+
+def run(account: Account, sample: Sample, listener: Listener):
+    vendor = account.vendor
+    audience = account.audience if sample.audience == "known" else account.row.unknown[0]
+    if sample.operation == "check":
+        account.sim.configure({sample.vendor: sample.settings})
+        return drive(vendor.check(account.access, audience), listener)
+    target = target_of(account)
+    if sample.operation == "create_field":
+        return drive(vendor.create_field(target, *sample.new_field), listener)
+    account.sim.seed(sample.vendor, list(sample.seed), account.audience)
+    items = sample.items or tuple(ITEMS[sample.vendor].format(email, account.audience) for email in sample.emails)
+    batch = batch_of(sample.emails, items)
+    if sample.operation == "upsert":
+        account.sim.configure({sample.vendor: sample.settings})
+        for _ in range(sample.times - 1):
+            drive(vendor.upsert(target, batch), listener)
+        return drive(vendor.upsert(target, batch), listener)
+    ticket = sample.ticket
+    if not sample.unknown_ticket:
+        answer = account.call(vendor.upsert(target, batch))
+        assert isinstance(answer, Ticket)
+        ticket = answer.id
+    account.sim.clock.advance(sample.wait)
+    if sample.operation == "poll":
+        return drive(vendor.poll(target, [ticket]), listener)
+    return drive(vendor.collect(target, batch, ticket), listener)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_the_simulator_answers_as_the_sample(account, sample):
+    """The same status, and in the body whatever the vendor's own has, of the same kind."""
+    listener = Listener(account, sample)
+    if "error" in sample.outcome:
+        with pytest.raises(getattr(errors, sample.outcome["error"])):
+            run(account, sample, listener)
+    else:
+        with contextlib.suppress(SegexportError):  # a reply that says "later" is read by the sender, which is not here
+            found = run(account, sample, listener)
+            if "refused" in sample.outcome:
+                ours = {str(one.index): [str(one.reason), one.code] for one in found.refused}
+                assert ours == sample.outcome["refused"]
+    wanted, reply = sample.exchanges[-1]["response"], listener.replies[-1]
+    assert reply.status == wanted["status"]
+    theirs = shape(json.loads(reply.body))
+    assert fits(shape(wanted["body"]), theirs), f"{theirs} lacks something of {shape(wanted['body'])}"
+    assert set(wanted.get("headers", {})) <= set(reply.headers)
+
+
+def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
+    """What stands above as items is what an export would encode of an address alone."""
+    for vendor, template in ITEMS.items():
+        account = Account(sim, vendor, tmp_path)
+        target = replace(target_of(account), fields={})
+        shaped = expression(account.vendor.item(Matched(("email",)), target))
+        ((item,),) = shared().rows(f"select {shaped} from (select 'jane@example.com' as email)")
+        assert json.loads(item).items() >= json.loads(template.format("jane@example.com", account.audience)).items()
