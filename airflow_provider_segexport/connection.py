@@ -18,7 +18,9 @@ CONSENT = (
     "Personal data leaves for the vendor at your own instruction, and you answer for what the vendor does with it. "
     "Switch this on to agree, and say under 'Consented by' who does."
 )
-OWN_FIELDS = frozenset({"audience", "privacy_consent", "consented_by", "allowed_dags", "export_enabled"})
+OWN_FIELDS = frozenset(
+    {"audience", "privacy_consent", "consented_by", "allowed_dags", "export_enabled", "calls_per_minute"}
+)
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -29,6 +31,7 @@ class Settings:
 
     Attributes:
         allowed_dags: DAG ids or patterns; empty lets none in.
+        calls_per_minute: the account's quota where a contract with the vendor says another than the published one.
         transport: `proxies`, `verify` and `cert`, as `requests` takes them.
     """
 
@@ -40,6 +43,7 @@ class Settings:
     consented_by: str
     allowed_dags: tuple[str, ...]
     export_enabled: bool
+    calls_per_minute: int | None = None
     transport: Mapping[str, Any] = field(default_factory=dict)
 
     def gate(self, dag_id: str | None) -> None:
@@ -94,8 +98,21 @@ def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, e
         consented_by=_text(extra.get("consented_by")),
         allowed_dags=_patterns(extra.get("allowed_dags")),
         export_enabled=_switch(extra.get("export_enabled"), default=True),
+        calls_per_minute=_count(conn_id, extra.get("calls_per_minute")),
         transport=transport(conn_id, extra),
     )
+
+
+def _count(conn_id: str, value: Any) -> int | None:
+    """A whole number above zero, if one is given."""
+    text = _text(value)
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BadConnection(
+            f"Connection {conn_id!r}: 'Calls per minute' should be a whole number above zero, or empty."
+        )
+    return int(text)
 
 
 def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ def connection_type(vendor: Vendor) -> dict[str, Any]:
             "allowed_dags": text(
                 "Allowed DAGs", "DAG ids or patterns, comma-separated, such as segment_*. Empty: none. *: all."
             ),
+            "calls_per_minute": {
+                "label": "Calls per minute",
+                "description": "The account's quota, where your contract says another than the vendor publishes.",
+                "schema": {"type": ["integer", "null"], "minimum": 1},
+            },
             "export_enabled": switch(
                 "Exports enabled",
                 "Off stops every export through this connection at once: tasks are skipped.",

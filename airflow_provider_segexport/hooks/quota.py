@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 
 from airflow_provider_segexport.hooks.state import SECTION, default_root, state_root
+from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
 from airflow_provider_segexport.ports.places import on_disk
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 def pace_of(hook: SegmentExportHook, longest_s: float) -> Pace:
     """What every call of a hook waits for; shared with all tasks that use the same account and store."""
     account = account_mark(hook.vendor.name, hook.settings.access.api, hook.quota_account)
-    book = open_book(quota_store(), account, hook.vendor.limits)
+    limits, contract = hook.vendor.limits, hook.settings.calls_per_minute
+    if contract is not None:
+        limits = replace(limits, rates=(Rate(contract, 60),))
+    book = open_book(quota_store(), account, limits)
     return Pace(hook.vendor, book, longest_s=longest_s, sleep=hook.wait, clock=hook.clock, gate=hook.go_on)
 
 
