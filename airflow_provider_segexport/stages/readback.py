@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from airflow_provider_segexport.model import Member, Outcome, Reason, Refusal, Settled
+from airflow_provider_segexport.model import Batch, Member, Outcome, Reason, Refusal, Settled
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.journal import Entry
 from airflow_provider_segexport.ports.progress import settled
@@ -46,12 +46,12 @@ class Pages:
 def withhold_leavers(engine: Engine) -> int:
     """Set aside whom we put into the audience and who is not in it any more; returns how many.
 
-    They left, or were taken out there, and an import would bring them back.
+    They left, or were taken out there, and an import would bring them back. Who is in it and gets no mail has not left.
     """
     engine.run(
-        """create or replace table leavers as
-        select c.row from clean c join ledger l on l.email = c.email anti join members m on m.email = c.email"""
+        """create or replace table gone as select l.email from ledger l anti join members m on m.email = l.email"""
     )
+    engine.run("create or replace table leavers as select c.row from clean c semi join gone g on g.email = c.email")
     engine.run(
         "insert into aside select row, ?, ?, 'email' from leavers",
         [Outcome.WITHHELD, Reason.LEFT_AUDIENCE],
@@ -65,24 +65,33 @@ def unnamed(folder: RunFolder) -> int:
 
 
 def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
-    """Give the rows that were only counted their verdict: they are those that are not in the audience."""
+    """Give the rows that were only counted their verdict: they are those that the audience does not hold as active.
+
+    A batch is named once: what it writes into the journal says that nothing is left to name.
+    """
     for batch, entry in settled(folder, names):
-        if not entry.unnamed:
-            continue
-        engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int64()), "email": list(batch.emails)}))
-        missing = [row[0] for row in engine.rows("select i from sent s anti join members m on m.email = s.email")]
-        told = folder.refused_rows(batch)
-        found = [i for i in missing if batch.rows[i] not in told and i not in entry.again]
-        folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
-        if len(found) != entry.unnamed:
-            log.warning(
-                "The vendor counted %d rows as not added, and %d are not in the audience; the report names those.",
-                entry.unnamed,
-                len(found),
-            )
+        if entry.unnamed:
+            known = folder.refused_rows(batch)
+            found = [
+                index for index in absent(engine, batch) if batch.rows[index] not in known and index not in entry.again
+            ]
+            folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
+            if len(found) != entry.unnamed:
+                log.warning(
+                    "The vendor counted %d rows as not added, and %d are not in the audience; the report names those.",
+                    entry.unnamed,
+                    len(found),
+                )
+
+
+def absent(engine: Engine, batch: Batch) -> list[int]:
+    """Entries of a batch whom the audience does not hold as active. The batch, not the audience, is what is hashed."""
+    engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int32()), "email": list(batch.emails)}))
+    present = engine.rows("select s.i from members m join sent s on s.email = m.email where m.active")
+    return sorted(set(range(len(batch))) - {index for (index,) in present})
 
 
 def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:
-    """Where count and finding agree, they are the people whom the vendor holds as unsubscribed."""
+    """Where no more are missing than were counted, they are the people whom the vendor holds as unsubscribed."""
     reason = Reason.UNSUBSCRIBED if len(found) <= entry.unnamed else Reason.NO_VERDICT
     return Refusal(index, reason, "not_added", NOT_ADDED)

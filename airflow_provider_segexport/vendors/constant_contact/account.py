@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_segexport.contract import Access, FieldType, SignIn, Token
@@ -28,6 +29,15 @@ TYPES: dict[str, FieldType] = {
     "datetime": "date",
 }
 
+NEW: dict[FieldType, dict[str, Any]] = {
+    "text": {"type": "string"},
+    # Unless it is said, a number is whole or not as the vendor likes, and never below zero.
+    "number": {"type": "number", "metadata": {"integer": False, "decimal_places": 4, "allow_negative": True}},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "date", "version": 2},  # 1 is a text
+}
+"""What a custom field is made of."""
+
 
 def check(access: Access, audience: str | None) -> Operation[Target]:
     """Prove the sign-in, its user's privilege and the list, and read the custom fields."""
@@ -36,19 +46,20 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     # Needs the scope account_read, which an export does not: without it the account stays unnamed.
     unnamed = summary.status == 403  # noqa: PLR2004
     name = "" if unnamed else str(read(summary).get("organization_name", ""))
-    # List ids are unique over all accounts.
-    if audience is None:
-        return Target(api=api, account="all", account_name=name)
-    if not LIST_ID.fullmatch(audience):
-        raise AudienceUnknown(
-            "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
-            "in the browser."
-        )
     privileges = read((yield get(f"{api}/account/user/privileges")))
     if not any(one.get("privilege_name") == "contacts:write" for one in privileges):
         raise PermissionMissing(
             "The user who signed in at Constant Contact lacks the privilege contacts:write. Sign in with another "
             "user, or have the account's owner grant it."
+        )
+    # List ids are unique over all accounts.
+    if audience is None:
+        read((yield get(f"{api}/contact_lists", limit="1")))  # the cheapest call that needs the scope contact_data
+        return Target(api=api, account="all", account_name=name)
+    if not LIST_ID.fullmatch(audience):
+        raise AudienceUnknown(
+            "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
+            "in the browser."
         )
     found = read((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active")))
     if found.get("deleted_at"):
@@ -74,24 +85,24 @@ def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
         for one in found["custom_fields"]:
             field = VendorField(str(one["name"]), TYPES.get(one["type"], "text"))
             known[str(one["name"]).lower()] = known[str(one["label"]).lower()] = field
-        path = following(api, found)
+        path = linked(api, found, "next")
     return known
 
 
-def following(api: str, page: dict[str, object]) -> str:
-    """The next page's address; links are relative to the host (`/v3/...`). Empty on the last page."""
-    links = page.get("_links")
-    link = links.get("next") if isinstance(links, dict) else None
-    href = str(link.get("href", "")) if isinstance(link, dict) else ""
-    if not href or "://" in href:
-        return href if href.startswith(api) else ""
-    return api.removesuffix(VERSION) + href
+def linked(api: str, found: dict[str, Any], name: str) -> str:
+    """The address of a link, which is relative to the host (`/v3/...`). Empty where there is none.
+
+    One that leads elsewhere is none: the access token goes to no other host.
+    """
+    href = str(((found.get("_links") or {}).get(name) or {}).get("href") or "")
+    if "://" in href:
+        return href if href.startswith(f"{api}/") else ""
+    return api.removesuffix(VERSION) + href if href.startswith("/") else ""
 
 
 def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
     """Make a custom field; 409 says that the label is taken by now."""
-    types: dict[FieldType, str] = {"text": "string", "number": "number", "boolean": "boolean", "date": "date"}
-    response = yield send_json("POST", f"{target.api}/contact_custom_fields", {"label": name, "type": types[kind]})
+    response = yield send_json("POST", f"{target.api}/contact_custom_fields", {"label": name, **NEW[kind]})
     if response.status != 409:  # noqa: PLR2004
         read(response, 200, 201)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, without_addresses
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -21,7 +21,7 @@ from airflow_provider_segexport.model import (
     Ticket,
 )
 from airflow_provider_segexport.shape import Column, Node, Object
-from airflow_provider_segexport.vendors.constant_contact.account import following
+from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.fields import RULES
 from airflow_provider_segexport.vendors.constant_contact.replies import key_and_words, read, refuse
 from airflow_provider_segexport.vendors.replies import get, send_items
@@ -68,16 +68,19 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
 
 
 def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """One call tells up to 500 activities of the past ten days; what it does not hold is asked for by itself."""
-    wanted, states = set(tickets), {}
+    """One call tells 500 activities of the past ten days, everybody's; what the pages lack is asked for by itself.
+
+    A page costs as much as asking for one activity, so pages are read while fewer were read than activities are wanted.
+    """
+    wanted, states, pages = set(tickets), dict[str, JobState](), 0
     page = f"{target.api}/activities?limit=500"
-    while page and wanted:
+    while page and len(wanted) > pages + 1:
         found = read((yield get(page)))
         here = {str(one["activity_id"]): one for one in found["activities"]}
         for ticket in wanted & here.keys():
             states[ticket] = state_of(here[ticket])
         wanted -= here.keys()
-        page = following(target.api, found)
+        pages, page = pages + 1, linked(target.api, found, "next")
     for ticket in sorted(wanted):
         states[ticket] = state_of((yield from activity(target, ticket)))
     return states
@@ -106,13 +109,23 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     if state_of(found) is not JobState.FINISHED:
         return Settled(again=tuple(range(len(batch))))
     status = found.get("status") or {}
-    wrong = int(status.get("error_count") or 0) + int(status.get("correctable_count") or 0)
-    seen = int(status.get("person_count", len(batch)))
-    if seen + wrong < len(batch):
-        raise BatchRefused("person_count", f"The vendor counted {seen} of {len(batch)} rows: the rest was dropped.")
+    counted = {name: int(number) for name, number in status.items() if number is not None}
+    wrong = counted.get("error_count", 0) + counted.get("correctable_count", 0)
+    if dropped(counted, wrong, len(batch)):
+        raise BatchRefused("person_count", f"The vendor dropped some of {len(batch)} rows without a word.")
     refused = {refusal.index: refusal for refusal in named(found.get("activity_errors") or [], len(batch))}
-    unnamed = int(status.get("cannot_add_to_list_count") or 0) + max(0, wrong - len(refused))
+    unnamed = counted.get("cannot_add_to_list_count", 0) + max(0, wrong - len(refused))
     return Settled(refused=tuple(refused.values()), unnamed=unnamed)
+
+
+def dropped(counted: Mapping[str, int], wrong: int, rows: int) -> bool:
+    """Whether the vendor read fewer rows than were sent.
+
+    `person_count` may hold the wrong rows or not: that is not documented. Where both readings are possible,
+    `items_total_count` decides, which is all rows and a header's.
+    """
+    people = counted.get("person_count", rows)
+    return people + wrong < rows or (people < rows and counted.get("items_total_count", rows) < rows)
 
 
 def named(errors: Sequence[str], rows: int) -> list[Refusal]:
@@ -122,7 +135,7 @@ def named(errors: Sequence[str], rows: int) -> list[Refusal]:
         match = LINE.match(str(text))
         index = int(match[1]) - FIRST_LINE if match else -1
         if match and 0 <= index < rows:
-            words = match[2]
+            words = without_addresses(match[2])
             reason = Reason.BAD_EMAIL if "email" in words.lower() else Reason.INVALID_VALUE
             refusals.append(Refusal(index, reason, "", words))
     return refusals

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from airflow_provider_segexport.contract import Tell
-from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.errors import ReplyNotUnderstood, TryAgain
 from airflow_provider_segexport.model import JobState, Member, Operation, Target, Wait
+from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.contacts import activity, state_of
 from airflow_provider_segexport.vendors.constant_contact.replies import read
 from airflow_provider_segexport.vendors.replies import get, send_json
@@ -16,29 +19,55 @@ from airflow_provider_segexport.vendors.replies import get, send_json
 PAGE = 10_000
 LOOKS = 240
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+FIELDS = ["email_address", "email_optout_date"]
 
 
 def members(target: Target, tell: Tell) -> Operation[None]:
-    """Export the list's active members and read the file. It has no contact ids: none are documented for exports."""
-    body = {"list_ids": [target.audience], "fields": ["email_address"], "status": "active"}
+    """Export everybody in the list, whatever may be sent to them, and read the file.
+
+    Without a status the export holds all contacts of the list. Who bounced is still in it, and has not left; who has
+    opted out of everything has a date for it. Contact ids are not among the fields that exports are documented to have.
+    """
+    body = {"list_ids": [target.audience], "fields": FIELDS}
     started = read((yield send_json("POST", f"{target.api}/activities/contact_exports", body)), 200, 201, 202)
-    ticket, wait = str(started["activity_id"]), FIRST_WAIT_S
+    ended = yield from finished(target, str(started["activity_id"]))
+    address = linked(target.api, ended, "results")
+    if not address:
+        raise ReplyNotUnderstood("Constant Contact's finished export names no file below the API's own address.")
+    response = yield get(address)
+    if response.status != 200:  # noqa: PLR2004
+        read(response)
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(response.body), "utf-8-sig", newline=""))
+    next(rows, None)  # the heads, whose words are not documented
+    told = 0
+    while page := list(islice(rows, PAGE)):
+        whole = [row for row in page if len(row) == len(FIELDS)]
+        told += len(whole)
+        tell(list(people(whole)))
+    promised = int((ended.get("status") or {}).get("items_completed_count") or 0)
+    if told + 1 < promised:  # one less, should the heads be counted as an item
+        raise TryAgain(f"Constant Contact's export of the list holds {told:,} of {promised:,} contacts.")
+
+
+def finished(target: Target, ticket: str) -> Operation[dict[str, Any]]:
+    """Look at an activity until it is done."""
+    wait = FIRST_WAIT_S
     for _ in range(LOOKS):
         found = yield from activity(target, ticket)
         state = state_of(found)
         if state is JobState.FINISHED:
-            break
+            return found
         if state is JobState.FAILED:
             raise TryAgain(f"Constant Contact's export of the list ended as {found['state']!r}.")
         yield Wait(wait)
         wait = min(wait * 1.5, LONGEST_WAIT_S)
-    else:
-        raise TryAgain("Constant Contact has not finished the export of the list within an hour.")
-    href = str(found["_links"]["results"]["href"])
-    response = yield get(target.api.removesuffix("/v3") + href if href.startswith("/") else href)
-    if response.status != 200:  # noqa: PLR2004
-        read(response)
-    rows = csv.reader(io.StringIO(response.body.decode("utf-8-sig")))
-    next(rows, None)  # the heads; only one field was asked for, and their words are not documented
-    while page := list(islice(rows, PAGE)):
-        tell([Member(row[0].strip().lower()) for row in page if row])
+    raise TryAgain("Constant Contact has not finished the export of the list within an hour.")
+
+
+def people(page: Sequence[Sequence[str]]) -> Iterator[Member]:
+    """The contacts of a page that have an address. The order of the two columns is not documented."""
+    at = next((at for row in page for at, cell in enumerate(row) if "@" in cell), 0)
+    for row in page:
+        address = row[at].strip().lower()
+        if address:
+            yield Member(address, active=not row[1 - at])
