@@ -1,44 +1,12 @@
-"""The Airflow environment of the tests: set before anything can import Airflow, used only by tests that ask for it.
-
-Every process (each xdist worker too) gets an `AIRFLOW_HOME` of its own, which is removed at the end. The metadata
-database is made when the first test asks for `airflow_db`; core tests never do, and never import Airflow.
-"""
+"""Airflow for the tests that ask for it. Core tests never do: they run without it, and do not wait for it."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
-
-REPO = Path(__file__).resolve().parents[1]
-HOME = Path(tempfile.mkdtemp(prefix="segexport-tests-"))
-BUNDLE = "tests"
-"""The bundle that DAGs of tests belong to. Its folder is empty until a test writes a DAG file there."""
-
-
-def bundle(name: str, folder: Path) -> dict[str, object]:
-    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    return {"name": name, "classpath": local, "kwargs": {"path": str(folder)}}
-
-
-os.environ.update(
-    AIRFLOW_HOME=str(HOME),
-    AIRFLOW__CORE__UNIT_TEST_MODE="True",
-    AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__CORE__DAGS_FOLDER=str(REPO / "dags"),
-    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(
-        [bundle(BUNDLE, HOME / "dags"), bundle("dags-folder", REPO / "dags")]
-    ),
-    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
-    AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
-    AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
-    SEGEXPORT_DEMO_ROOT=str(HOME / "data"),
-)
-(HOME / "dags").mkdir()
+from airflow_home import HOME
 
 
 def pytest_sessionfinish() -> None:
@@ -54,3 +22,26 @@ def airflow_db() -> Path:
     initdb()
     DagBundlesManager().sync_bundles_to_db()
     return HOME
+
+
+@pytest.fixture(scope="session")
+def running_simulator():
+    from airflow_stage import simulator  # noqa: PLC0415 - brings Airflow
+
+    with simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def stage(airflow_db, running_simulator, monkeypatch, tmp_path):
+    """Airflow, and the simulated vendors as on their first day, on a clock that only the hooks' sleeping moves."""
+    from airflow_stage import Stage  # noqa: PLC0415
+
+    from airflow_provider_segexport.hooks.base import SegmentExportHook  # noqa: PLC0415
+
+    clock = running_simulator.clock
+    running_simulator.reset(seed=1)
+    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(clock.advance))
+    monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(clock.now))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "state"))
+    return Stage(running_simulator, tmp_path, monkeypatch.setenv)

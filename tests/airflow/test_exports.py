@@ -1,0 +1,141 @@
+"""Exports by real DAG runs, every vendor, from Parquet to the people that the vendor then holds."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from airflow.models.asset import AssetEvent
+from airflow.sdk import DAG, Asset, task
+from airflow.utils.session import create_session
+from airflow_stage import MATCHING, people
+
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.vendors import VENDORS
+
+pytestmark = pytest.mark.airflow
+
+TWO = ("campaign_monitor", "dotdigital")
+
+
+def events(name: str) -> list[AssetEvent]:
+    with create_session() as session:
+        found = session.query(AssetEvent).order_by(AssetEvent.id).all()
+        return [event for event in found if event.asset.name == name]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_profile_arrives_and_the_counts_say_so(stage, vendor):
+    """The vendor holds exactly the people of the segment, and the task's summary counts them."""
+    stage.segment(2500)
+    run = stage.export(conn_id=stage.connection(vendor))
+    assert "success" == run.state
+    assert {f"person{n}@example.com" for n in range(2500)} == set(stage.members(vendor))
+    summary = run.summary()
+    assert 2500 == summary["counts"]["profiles"] == summary["counts"]["delivered"]
+    assert (vendor, stage.audience(vendor)) == (summary["vendor"], summary["audience"])
+    signed = [call for call in stage.sim.requests(vendor=vendor) if not call["path"].endswith("/token")]
+    assert len(signed) == summary["calls"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_second_run_sends_only_what_changed(stage, vendor):
+    """What the ledger holds is not sent again; a new profile and a changed one are."""
+    conn_id = stage.connection(vendor)
+    stage.segment(20)
+    stage.export(conn_id=conn_id)
+    rows = people(21)
+    rows.loc[3, "first_name"] = "Changed"
+    stage.segment(rows)
+    counts = stage.export(conn_id=conn_id).summary()["counts"]
+    assert (2, 19) == (counts["delivered"], counts["unchanged"])
+    assert 21 == len(stage.members(vendor))
+
+
+@pytest.mark.parametrize("vendor", TWO)
+def test_custom_fields_arrive_and_are_made_on_request(stage, vendor):
+    """A custom field that the vendor lacks is created with `create_fields`, and holds its values."""
+    stage.segment(3)
+    fields = {"Tier": "tier", "Shop_Orders": "orders"}
+    run = stage.export(conn_id=stage.connection(vendor), custom_fields=fields, create_fields=True)
+    assert "success" == run.state
+    found = stage.members(vendor)["person1@example.com"]["fields"]
+    assert ("gold", "1") == (str(found["Tier"]), str(found["Shop_Orders"]).removesuffix(".0"))
+
+
+@pytest.mark.parametrize("vendor", TWO)
+def test_rejects_are_told_by_row_and_reason_and_stay_out_of_xcom(stage, vendor):
+    """The report's file names the rows; the summary has counts and reasons, no address and no secret."""
+    rows = people(10)
+    rows.loc[2, "email"] = "no-address"
+    rows.loc[5, "email"] = None
+    rows.loc[7, "email"] = "PERSON0@example.com"
+    stage.segment(rows)
+    refused = {"campaign_monitor": "unsubscribed", "dotdigital": "globallySuppressed"}[vendor]
+    stage.sim.seed(vendor, [{"email": "person9@example.com", "status": refused}], stage.audience(vendor))
+    summary = stage.export(conn_id=stage.connection(vendor)).summary()
+    assert {"profiles": 10, "delivered": 6} == {key: summary["counts"][key] for key in ("profiles", "delivered")}
+    assert 10 == sum(count for name, count in summary["counts"].items() if name != "profiles")
+    rejects = pq.read_table(f"{summary['report']}/rejects.parquet").to_pylist()
+    assert {2: "bad_email", 5: "no_email", 7: "duplicate"}.items() <= {r["row"]: r["reason"] for r in rejects}.items()
+    assert 9 in {reject["row"] for reject in rejects}
+    text = json.dumps(summary)
+    secrets = stage.vendor(vendor)["credentials"]
+    assert "@" not in text
+    assert not [value for value in secrets.values() if isinstance(value, str) and value in text]
+
+
+def test_several_segments_are_united(stage):
+    """A list of segments is one export, in which the first row of a duplicate wins."""
+    first, second = stage.segment(people(5), "first"), stage.segment(people(5, start=3), "second")
+    run = stage.export(conn_id=stage.connection("dotdigital"), segment=[first, second])
+    assert 8 == run.summary()["counts"]["delivered"] == len(stage.members("dotdigital"))
+
+
+def test_reports_go_where_the_task_says(stage, tmp_path):
+    """`reports` moves the run folder; ledgers stay below the root."""
+    stage.segment(3)
+    run = stage.export(conn_id=stage.connection("dotdigital"), reports=str(tmp_path / "elsewhere"))
+    assert run.summary()["report"].startswith(str(tmp_path / "elsewhere"))
+    assert not (tmp_path / "state" / "runs").exists()
+    assert (tmp_path / "state" / "ledgers").exists()
+
+
+def test_one_task_maps_over_segments_and_connections(stage):
+    """`.partial().expand()` makes one task instance a pair, each with a run folder and a summary of its own."""
+    connections = [stage.connection(vendor) for vendor in TWO]
+    segments = [stage.segment(people(4), "some"), stage.segment(people(3, start=50), "others")]
+    with DAG("mapped", schedule=None) as dag:
+        SegmentExportOperator.partial(task_id="export", matching=MATCHING).expand(conn_id=connections, segment=segments)
+    run = stage.run(dag)
+    assert "success" == run.state
+    assert [4, 3, 4, 3] == [run.summary(map_index=index)["counts"]["delivered"] for index in range(4)]
+    assert 4 == len({run.summary(map_index=index)["report"] for index in range(4)})
+    assert [7, 7] == [len(stage.members(vendor)) for vendor in TWO]
+
+
+def test_the_event_of_an_outlet_carries_the_counts(stage):
+    """Whoever waits for the asset learns what was exported, without reading the report."""
+    stage.segment(4)
+    asset = Asset("exported_for_the_event", uri="segexport://exported/event")
+    stage.export(conn_id=stage.connection("dotdigital"), outlets=[asset])
+    [event] = events(asset.name)
+    assert 4 == event.extra["counts"]["delivered"]
+    assert {"vendor", "audience", "reasons", "report", "as_of"} <= event.extra.keys()
+    assert "@" not in json.dumps(event.extra)
+
+
+def test_the_segment_may_come_from_the_task_before(stage):
+    """What an upstream task returns is taken as a path, or as a list of them."""
+    path = stage.segment(6)
+    with DAG("downstream", schedule=None) as dag:
+
+        @task
+        def write():
+            return [path]
+
+        SegmentExportOperator(
+            task_id="export", conn_id=stage.connection("dotdigital"), segment=write(), matching=MATCHING
+        )
+    assert 6 == stage.run(dag).summary()["counts"]["delivered"]

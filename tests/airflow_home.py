@@ -1,0 +1,36 @@
+"""The Airflow environment of this test process, set before anything can import Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+HOME = Path(tempfile.mkdtemp(prefix="segexport-tests-"))
+"""`AIRFLOW_HOME`, one a process (each xdist worker has its own); removed at the end."""
+BUNDLE = "tests"
+"""The bundle that DAGs of tests belong to. Its folder is empty until a test writes a DAG file there."""
+
+
+def bundle(name: str, folder: Path) -> dict[str, object]:
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return {"name": name, "classpath": local, "kwargs": {"path": str(folder)}}
+
+
+BUNDLES = [bundle(BUNDLE, HOME / "dags"), bundle("dags-folder", REPO / "dags")]
+
+os.environ.update(
+    AIRFLOW_HOME=str(HOME),
+    AIRFLOW__CORE__UNIT_TEST_MODE="True",
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(REPO / "dags"),
+    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(BUNDLES),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",  # the supervisor looks at its task this often
+    SEGEXPORT_DEMO_ROOT=str(HOME / "data"),
+)
+(HOME / "dags").mkdir()

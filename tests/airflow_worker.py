@@ -1,0 +1,123 @@
+"""Runs tasks as a worker does: a process of its own a try, under Airflow's supervisor, with a log file.
+
+What `dag.test()` leaves out is here: fork, signals, masking, the log folder, the state that a killed try leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.executors.workloads import ExecuteTask
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.sdk import timezone
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, supervise_task
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow_home import BUNDLE, HOME
+
+SOURCE = """
+from airflow.sdk import DAG
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+
+with DAG({dag_id!r}):
+    SegmentExportOperator(task_id="export", **{told!r})
+"""
+
+
+@dataclass
+class Try:
+    """One try of the task: how it ended, and what it logged."""
+
+    state: str
+    log: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+
+@dataclass
+class Worker:
+    """One DAG run of a DAG with one export, tried as often as a test likes."""
+
+    dag_id: str
+    run_id: str
+
+    @classmethod
+    def start(cls, dag_id: str, **told: Any) -> Worker:
+        """Write the DAG's file and begin a run."""
+        folder = HOME / "dags"
+        (folder / f"{dag_id}.py").write_text(SOURCE.format(dag_id=dag_id, told=told))
+        bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name=BUNDLE)
+        assert {} == bag.import_errors
+        sync_bag_to_db(bag, BUNDLE, None)
+        (folder / f"{dag_id}.py").touch()
+        worker = cls(dag_id, "by_hand")
+        with create_session() as session:
+            dag = SerializedDagModel.get_dag(dag_id, session=session)
+            dag.create_dagrun(
+                run_id=worker.run_id,
+                logical_date=None,
+                data_interval=None,
+                run_after=timezone.utcnow(),
+                run_type=DagRunType.MANUAL,
+                triggered_by=DagRunTriggeredByType.TEST,
+                state=DagRunState.RUNNING,
+                session=session,
+            )
+        return worker
+
+    def instance(self, session: Any) -> Any:
+        found = session.query(TaskInstance).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id="export")
+        return found.one()
+
+    def work(self, when: Callable[[], bool] | None = None, with_signal: int = signal.SIGKILL) -> Try:
+        """Try once; when `when` says so, the task's process gets a signal."""
+        with create_session() as session:
+            instance = self.instance(session)
+            instance.try_number += 1
+            instance.state = TaskInstanceState.QUEUED
+            session.flush()
+            session.refresh(instance)
+            load = ExecuteTask.make(instance)
+            dag = SerializedDagModel.get_dag(self.dag_id, session=session)
+        killer = threading.Thread(target=strike, args=(when, with_signal), daemon=True)
+        if when:
+            killer.start()
+        supervise_task(
+            ti=load.ti,
+            dag_rel_path=load.dag_rel_path,
+            bundle_info=load.bundle_info,
+            token="",
+            client=InProcessTestSupervisor._api_client(dag),
+            log_path=load.log_path,
+        )
+        with create_session() as session:
+            state = str(self.instance(session).state)
+        return Try(state, (HOME / "logs" / load.log_path).read_text())
+
+
+def strike(when: Callable[[], bool], with_signal: int) -> None:
+    """Send the signal to this process's one child as soon as it is time."""
+    while not when():
+        threading.Event().wait(0.01)
+    for child in children():
+        os.kill(child, with_signal)
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that are alive: the task's."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found
