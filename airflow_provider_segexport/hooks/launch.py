@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context
 
 from airflow_provider_segexport.errors import BadMatching, SegexportError
-from airflow_provider_segexport.export import Export, Mode, Order, Waiting, World
+from airflow_provider_segexport.export import Export, Mode, Older, Order, Waiting, World
 from airflow_provider_segexport.hooks.state import resolve, state_root
 from airflow_provider_segexport.ports.places import Place, read, write
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
@@ -85,6 +85,7 @@ class Errand:
     custom_fields: Mapping[str, str] = field(default_factory=dict)
     create_fields: bool = False
     mode: Mode = "changes"
+    older: Older = "skip"
     max_profiles: int = 1_000_000
     reports: str | None = None
 
@@ -149,6 +150,7 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
         custom_fields=errand.custom_fields,
         create_fields=errand.create_fields,
         mode=errand.mode,
+        older=errand.older,
         max_profiles=errand.max_profiles,
     )
     sender = hook.sender()

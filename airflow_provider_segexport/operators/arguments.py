@@ -6,9 +6,11 @@ import ast
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_segexport.errors import BadMatching, BadSegment
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def optional(given: Any) -> str | None:
@@ -46,6 +48,15 @@ def number(given: Any, name: str) -> int:
     if not text.isdecimal():
         raise BadMatching(f"`{name}` is {given!r}, and should be a whole number.")
     return int(text)
+
+
+def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
+    """One of a few words."""
+    text = str(given).strip()
+    for one in choices:
+        if text == one:
+            return one
+    raise BadMatching(f"`{name}` is {text!r}, and should be {' or '.join(map(repr, choices))}.")
 
 
 def literal(text: str) -> Any:

@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_segexport.errors import (
-    BadMatching,
+    OlderThanLedger,
     QuotaSpent,
     SegexportError,
     StopExport,
@@ -25,7 +25,7 @@ from airflow_provider_segexport.operators import arguments, wording
 from airflow_provider_segexport.operators.as_of import as_of
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.export import Mode, Waiting
+    from airflow_provider_segexport.export import Mode, Older, Waiting
     from airflow_provider_segexport.hooks.base import SegmentExportHook
     from airflow_provider_segexport.hooks.launch import Errand
 
@@ -51,6 +51,8 @@ class SegmentExportOperator(BaseOperator):
         mode: `changes` sends profiles that are new or changed since the last export; `full` sends all.
         as_of: the time that the segment describes; by default partition date, data interval end, logical date or run
             time, the first that there is.
+        older: when the audience has been brought to a newer state than `as_of` already, as in a backfill: `skip` the
+            task, or `fail` it. Nothing is sent in either case.
         max_profiles: a larger segment is refused before anything is sent.
         reports: folder for run folders and reports; by default below `[segexport] root`.
         deferrable: wait for import jobs in the triggerer; by default `[operators] default_deferrable`. Give the task
@@ -83,6 +85,7 @@ class SegmentExportOperator(BaseOperator):
         create_fields: bool = False,
         mode: Mode = "changes",
         as_of: dt.datetime | str | None = None,
+        older: Older = "skip",
         max_profiles: int | str = 1_000_000,
         reports: str | None = None,
         deferrable: bool | None = None,
@@ -98,6 +101,7 @@ class SegmentExportOperator(BaseOperator):
         self.create_fields = create_fields
         self.mode = mode
         self.as_of = as_of
+        self.older = older
         self.max_profiles = max_profiles
         self.reports = reports
         self.deferrable = (
@@ -174,9 +178,6 @@ class SegmentExportOperator(BaseOperator):
         from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
 
         instance = context["ti"]
-        mode = str(self.mode).strip()
-        if mode not in {"full", "changes"}:
-            raise BadMatching(f"`mode` is {mode!r}, and should be 'changes' or 'full'.")
         given = arguments.optional(self.as_of) if isinstance(self.as_of, str) else self.as_of
         return Errand(
             segment=arguments.segment(self.segment),
@@ -184,7 +185,8 @@ class SegmentExportOperator(BaseOperator):
             matching=arguments.mapping(self.matching, "matching"),
             custom_fields=arguments.mapping(self.custom_fields or {}, "custom_fields"),
             create_fields=self.create_fields,
-            mode="full" if mode == "full" else "changes",
+            mode=arguments.choice(self.mode, "mode", ("changes", "full")),
+            older=arguments.choice(self.older, "older", ("skip", "fail")),
             as_of=as_of(context, given),
             max_profiles=arguments.number(self.max_profiles, "max_profiles"),
             identity=(instance.dag_id, instance.task_id, instance.run_id, str(max(instance.map_index or 0, 0))),
@@ -198,7 +200,7 @@ class SegmentExportOperator(BaseOperator):
         Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
         """
         match error:
-            case SwitchedOff():
+            case SwitchedOff() | OlderThanLedger(fails=False):
                 raise AirflowSkipException(str(error)) from None
             case StopExport():
                 raise AirflowFailException(str(error)) from None
