@@ -238,6 +238,8 @@ class Vendor:
     """An import brings back people who have left the audience by their own choice: they are found first."""
     free_fields: bool = False
     """Custom fields come into being when they are first sent: there is nothing to check and nothing to create."""
+    most_custom: int | None = None
+    """So many custom fields one contact may carry in an import."""
     allowance: Callable[[Response, float], Allowance | None] | None = None
     """What an answer's headers say is left of the quota; the last argument is the time now (epoch seconds)."""
     date_format: str = "%Y-%m-%d"

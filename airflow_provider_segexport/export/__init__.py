@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.contract import Access, Vendor
-from airflow_provider_segexport.export.close import close
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.export.close import close, name
 from airflow_provider_segexport.export.order import MOST_PROFILES, Job, Mode, Older, Order, Waiting, World
 from airflow_provider_segexport.export.prepare import prepare
 from airflow_provider_segexport.model import Target, VendorField
@@ -47,12 +48,14 @@ class Export:
         )
         try:
             tickets = send.send(flight, calls, vendor.limits, pause=world.pause, stop=books.why_stop)
-        except send.Stopped as stopped:
-            close(job, planned, facts, target, stopped.error)
-            raise stopped.error from None
-        if tickets:
-            more = bool(flight.waiting) or not flight.exhausted
-            return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets))
+            if tickets:
+                more = bool(flight.waiting) or not flight.exhausted
+                return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets))
+            name(job, planned, target)
+        except (send.Stopped, SegexportError) as ended:
+            error = ended.error if isinstance(ended, send.Stopped) else ended
+            close(job, planned, facts, target, error)
+            raise error from None
         return close(job, planned, facts, target)
 
 

@@ -15,18 +15,23 @@ from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import commit, readback, report, settle
 
 
+def name(job: Job, planned: Planned, target: Target) -> None:
+    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any."""
+    if readback.unnamed(job.world.folder):
+        with engine() as sql:
+            job.drive(job.vendor.members(target, readback.Pages(sql)))
+            readback.name_them(sql, job.world.folder, planned.batches)
+
+
 def close(
     job: Job, planned: Planned, facts: Mapping[str, Any], target: Target, error: SegexportError | None = None
 ) -> dict[str, Any]:
     """The report of a run as far as it came."""
     folder = job.world.folder
     with engine() as sql:
-        if error is None and readback.unnamed(folder):
-            job.drive(job.vendor.members(target, readback.Pages(sql)))
-            readback.name_them(sql, folder, planned.batches)
         reasons = report.write_rejects(sql, folder, facts["files"])
         accepted, _ = settle.tally(folder.journal.states())
-        counts = report.count(planned, accepted, reasons)
+        counts = report.count(planned, accepted - readback.unnamed(folder), reasons)
         version = _commit(job, sql, planned, facts, target, finished=error is None)
     summary = report.summarize(
         counts, reasons, {**_facts(job, planned, facts, target, error), "ledger_version": version}

@@ -66,10 +66,22 @@ def names(vendor: Vendor, asked: Asked) -> list[str]:
             raise BadMatching(
                 f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
             )
+    _most(vendor, asked)
     columns: list[Any] = [*asked.fields.values(), *asked.custom.values()]
     if not all(isinstance(column, str) and column for column in columns):
         raise BadMatching("Data matching holds an empty column name.")
     return list(dict.fromkeys(columns))
+
+
+def _most(vendor: Vendor, asked: Asked) -> None:
+    """A vendor may bound the custom fields of a contact; neutral fields that travel as such count too."""
+    neutral = [name for name in asked.fields if any(rule.custom for rule in vendor.rules(name))]
+    count = len(asked.custom) + len(neutral)
+    if vendor.most_custom is not None and count > vendor.most_custom:
+        among = f", {', '.join(neutral)} among them" if neutral else ""
+        raise BadMatching(
+            f"{vendor.title} takes {vendor.most_custom} custom fields of a contact, and {count} are matched{among}."
+        )
 
 
 def _keys(vendor: Vendor, asked: Asked) -> set[str]:

@@ -40,6 +40,7 @@ VENDOR = Vendor(
     ),
     fields=RULES,
     max_custom_chars=LINE,
+    most_custom=25,
     custom_name=r"(?! )[^\"<>\x00-\x1f]{1,50}(?<! )",
     custom_name_hint="1 to 50 characters without quotes and angle brackets, and no blank at either end",
     check=check,
