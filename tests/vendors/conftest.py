@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from told import messages
 from vendors.accounts import Account
+from vendors.published import published
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import VENDORS
 
-__all__ = ["messages"]
+__all__ = ["messages", "published"]
 
 
 @pytest.fixture(scope="session")

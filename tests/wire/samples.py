@@ -22,6 +22,7 @@ class Sample:
         outcome: what the provider makes of them.
         audience, auth: `known` or `unknown`, `good` or `wrong`.
         emails, items: the batch; items where the provider would not write such ones itself.
+        unpublished: seen, or told in words, and not in the specification.
         settings, seed, wait, times: what brings the simulator to the same place.
     """
 
@@ -45,6 +46,7 @@ class Sample:
     wait: float = 0
     times: int = 1
     now: float = 0
+    unpublished: bool = False
 
     def __str__(self) -> str:
         return f"{self.vendor}-{self.name}"
