@@ -128,8 +128,8 @@ class Pacing(Protocol):
     def __call__(self, request: Request) -> float:
         """Wait until the call may go out; the seconds waited."""
 
-    def heard(self, request: Request, response: Response) -> None:
-        """Learn from an answer."""
+    def heard(self, request: Request, response: Response | None) -> None:
+        """Learn from an answer, or that none came."""
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -236,6 +236,15 @@ class Sender:
             self.traffic.waited_s += waited
             self.traffic.calls += 1
             self.traffic.bytes_sent += len(request.body or b"")
+        response = None
+        try:
+            response = self._call(session, request)
+        finally:
+            if self._pace is not None:
+                self._pace.heard(request, response)
+        return response
+
+    def _call(self, session: requests.Session, request: Request) -> Response:
         try:
             answer = session.request(
                 request.method,
@@ -253,10 +262,7 @@ class Sender:
         except UnicodeError:  # a host name that no DNS could hold
             raise BadConnection("The base URL holds characters that no address can hold.") from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        response = Response(answer.status_code, headers, answer.content, shown(request.url))
-        if self._pace is not None:
-            self._pace.heard(request, response)
-        return response
+        return Response(answer.status_code, headers, answer.content, shown(request.url))
 
 
 def spent(error: TryAgain) -> bool:

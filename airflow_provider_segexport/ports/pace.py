@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Protocol
 
 from airflow_provider_segexport.contract import Limits, Vendor
@@ -20,11 +24,27 @@ ALL = "all"
 """The pool that every call of an account counts for."""
 
 
+ORDINARY_S = 0.5
+"""So long an ordinary answer takes: what every call took beyond that may have been delay on the way there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that counts for pools from the moment it left; `mark` tells it from all others."""
+
+    mark: str
+    pools: tuple[str, ...]
+    left: float
+
+
 class Book(Protocol):
     """Where the calls of one account are counted, by pools; safe to use from several threads."""
 
-    def take(self, pools: Sequence[str], now: float) -> float:
-        """Count a call for all the pools and return 0; or count nothing and return the seconds until it may fit."""
+    def take(self, call: Call) -> float:
+        """Count a call for all its pools and return 0; or count nothing and return the seconds until it may fit."""
+
+    def landed(self, call: Call, now: float, quickest: float) -> None:
+        """Count a call that took long from when it may have reached the vendor, not from when it left."""
 
     def told(self, pool: str, allowance: Allowance, now: float) -> None:
         """Keep what the vendor says is left of a pool; nothing left closes it until then."""
@@ -58,6 +78,10 @@ class Pace:
         self._clock = clock
         self._gate = gate
         self._learned: dict[str, str] = {}
+        self._mark = secrets.token_hex(6)
+        self._numbers = count()
+        self._thread = threading.local()
+        self._quickest = ORDINARY_S
 
     def __call__(self, request: Request) -> float:
         """Wait for room, count the call, and tell the seconds waited."""
@@ -65,8 +89,10 @@ class Pace:
         waited = 0.0
         while True:
             self._gate()
-            wait = self._book.take(pools, self._clock())
+            call = Call(f"{self._mark}-{next(self._numbers)}", pools, self._clock())
+            wait = self._book.take(call)
             if wait <= 0:
+                self._thread.call = call
                 return waited
             if waited + wait > self._longest_s:
                 at = datetime.fromtimestamp(self._clock() + wait, UTC)
@@ -78,9 +104,20 @@ class Pace:
             self._sleep(wait)
             waited += wait
 
-    def heard(self, request: Request, response: Response) -> None:
-        """Correct the count by what an answer says: a header with what is left, or a refusal with a time."""
+    def heard(self, request: Request, response: Response | None) -> None:
+        """Correct the count by what an answer says: a header with what is left, or a refusal with a time.
+
+        No answer (None) may mean that the call has reached the vendor just now. All that is known of when it did lies
+        between leaving and answer; what every call of ours takes at least shifts them alike and does not count.
+        """
         now = self._clock()
+        call: Call | None = getattr(self._thread, "call", None)
+        if call is not None:
+            self._thread.call = None
+            self._quickest = min(self._quickest, now - call.left)
+            self._book.landed(call, now, self._quickest)
+        if response is None:
+            return
         later = self._vendor.refusal(response, now)
         left = self._vendor.allowance(response, now) if self._vendor.allowance else None
         if left is not None and left.pool:

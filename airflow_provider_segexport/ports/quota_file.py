@@ -19,13 +19,16 @@ from pyrate_limiter import Rate as Count
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Allowance, Rate
-from airflow_provider_segexport.ports.pace import ALL
+from airflow_provider_segexport.ports.pace import ALL, Call
 
 log = logging.getLogger(__name__)
 
 SHARE = 0.97
 """What we use of a quota. A window of ours is longer than the vendor's by the rest, because calls that leave a minute
 apart may arrive closer together."""
+
+RESETS = "_resets"
+"""How the name of a table ends whose rates start over at fixed times."""
 
 BUSY_S = 30.0
 SWEEP_S = 30.0
@@ -65,24 +68,46 @@ class QuotaFile:
         self._buckets: dict[str, list[SQLiteBucket]] = {}
         self._swept = float("-inf")
 
-    def take(self, pools: Sequence[str], now: float) -> float:
-        """Count a call for all the pools and return 0; or count nothing and return the seconds until it may fit."""
+    def take(self, call: Call) -> float:
+        """Count a call for all its pools and return 0; or count nothing and return the seconds until it may fit."""
+        now = call.left
         with self._transaction() as connection:
             due = abs(now - self._swept) > SWEEP_S
             if due:
                 self._sweep(connection, now)
-            wait = max(self._told(connection, pool, now) for pool in pools)
+            wait = max(self._closed(connection, pool, now) for pool in call.pools)
             if wait <= 0:
-                item = RateItem("", int(now * 1000))
-                waits = [_put(bucket, item) for pool in pools for bucket in self._buckets.get(pool, ())]
-                wait = max(waits, default=0.0)
+                item = RateItem(call.mark, int(now * 1000))
+                wait = max((_put(bucket, item) for bucket in self._of(call)), default=0.0)
             if wait > 0:
                 connection.rollback()
                 return wait
-            for pool in pools:
+            for pool in call.pools:
                 connection.execute(TAKEN, {"pool": pool, "now": now})
             self._swept = now if due else self._swept
         return 0.0
+
+    def landed(self, call: Call, now: float, quickest: float) -> None:
+        """Count a call that took long from when it may have reached the vendor, not from when it left.
+
+        Our windows are longer than the vendor's: up to so many seconds it makes no difference.
+        """
+        stamps = {
+            bucket.table: now - max(quickest, bucket.rates[0].interval / 1000 * (1 - SHARE))
+            for bucket in self._of(call)
+            if not bucket.table.endswith(RESETS)
+        }
+        late = {table: int(stamp * 1000) for table, stamp in stamps.items() if stamp > call.left}
+        if not late:
+            return
+        with suppress(TryAgain), self._transaction() as connection:
+            for table, stamp in late.items():
+                connection.execute(f"update '{table}' set item_timestamp = ? where name = ?", [stamp, call.mark])
+
+    def _of(self, call: Call) -> Iterator[SQLiteBucket]:
+        """The buckets that a call counts in."""
+        for pool in call.pools:
+            yield from self._buckets.get(pool, ())
 
     def told(self, pool: str, allowance: Allowance, now: float) -> None:
         """Keep what the vendor says. Within its window the least that was told holds, less what went out since.
@@ -134,7 +159,7 @@ class QuotaFile:
                 self._discard()
                 raise TryAgain(f"The count of calls in {self._path} was damaged ({error}); it starts anew.") from None
 
-    def _told(self, connection: sqlite3.Connection, pool: str, now: float) -> float:
+    def _closed(self, connection: sqlite3.Connection, pool: str, now: float) -> float:
         """Seconds until the vendor opens a pool again; 0 while it is open."""
         sql = "select until from told where pool = ? and calls <= 0 and until > ?"
         found = connection.execute(sql, [pool, now]).fetchone()
@@ -183,7 +208,7 @@ def _buckets(connection: sqlite3.Connection, pool: str, rates: Sequence[Rate]) -
     sliding = [Count(rate.calls, round(rate.seconds * 1000 / SHARE)) for rate in rates if not rate.resets]
     resetting = [Count(max(1, int(rate.calls * SHARE)), round(rate.seconds * 1000)) for rate in rates if rate.resets]
     found = []
-    for counts, table, algorithm in ((sliding, pool, None), (resetting, f"{pool}_resets", FixedWindow())):
+    for counts, table, algorithm in ((sliding, pool, None), (resetting, pool + RESETS, FixedWindow())):
         if counts:
             connection.execute(f"create table if not exists '{table}' (name varchar, item_timestamp integer)")
             connection.execute(f"create index if not exists 'of_{table}' on '{table}' (item_timestamp)")

@@ -352,3 +352,37 @@ def test_the_seconds_waited_stand_in_the_traffic(account):
     assert sender.traffic.calls == 3
     assert sender.traffic.waited_s >= 60 * LONGER
     assert here.now - NOW == pytest.approx(60 * LONGER, abs=0.01)
+
+
+def test_a_call_that_took_long_counts_from_when_it_may_have_arrived(account):
+    """A proxy that holds a call back does not make two windows' calls arrive in one."""
+    here = account(Rate(1, 60))
+    task = here.task()
+    task(READ)
+    here.now += 0.1
+    task.heard(READ, answer())
+    slow = here.leave(task)[0]
+    here.now += 20
+    task.heard(READ, None)
+    assert here.leave(task) == [pytest.approx(slow + 20 + 60, abs=0.01)]
+
+
+def test_calls_that_all_take_alike_long_lose_nothing(account):
+    """What every call takes shifts them alike: a short window is used to its end."""
+    here = account(Rate(1, 1))
+    task = here.task()
+    for _ in range(10):
+        task(READ)
+        here.now += 0.3
+        task.heard(READ, answer())
+    assert here.now - NOW == pytest.approx(9 * LONGER + 0.3, abs=0.02)
+
+
+def test_a_day_that_resets_counts_calls_by_when_they_left(account):
+    """How long they took makes no difference to it."""
+    here = account(Rate(100, 86_400, resets=True))
+    task = here.task()
+    task(READ)
+    here.now += 3600
+    task.heard(READ, None)
+    assert here.leave(task, calls=96) == [3600] * 96
