@@ -1,0 +1,162 @@
+"""Bad input stops an export with a clear sentence, before the first batch is sent and without a person in it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.contract import Access
+from airflow_provider_segexport.errors import BadConnection, BadMatching, BadSegment, StopExport, VendorUnavailable
+from airflow_provider_segexport.export import Export
+from airflow_provider_segexport.ports.http import Patience
+
+
+@pytest.fixture
+def account(sim, tmp_path):
+    return Account(sim, "campaign_monitor", tmp_path)
+
+
+def stops(account, kind, words, columns, **options):
+    """The export stops with these words, and the vendor has not seen a batch."""
+    with pytest.raises(kind, match=words) as caught:
+        account.export(account.segment(columns), **options)
+    assert isinstance(caught.value, StopExport)
+    assert account.upserts() == []
+    assert not list(account.home.glob("runs/run/*/plan.json"))
+
+
+def test_a_segment_without_rows(account):
+    """An empty segment is more often a mistake upstream than the truth."""
+    stops(account, BadSegment, "has no rows", {"email": [], "x": []})
+
+
+def test_more_profiles_than_the_cap(account):
+    """The error tells both numbers, and what can be done."""
+    words = r"has 5 profiles, and this export takes 4 at most\. Split the segment, or raise `max_profiles`"
+    stops(account, BadSegment, words, {"email": people(5)}, max_profiles=4)
+
+
+def test_not_one_profile_can_be_sent(account):
+    """A column that holds no addresses is a mistake in data matching, more likely than people without any."""
+    columns = {"email": ["Jane Secret", "", None], "mail": people(3)}
+    words = r"Not one of 3 profiles can be sent: .*'bad_email': 1.*'no_email': 2.*Is 'email' the column with the emails"
+    stops(account, BadSegment, words, columns)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"matching": {"first_name": "name"}}, "has no column 'name', which data matching names"),
+        ({"custom_fields": {"Tier": "tier"}}, "has no column 'tier', which data matching names"),
+    ],
+)
+def test_a_column_that_is_not_there(account, options, words):
+    """The error lists what there is."""
+    stops(account, BadSegment, rf"{words}\. It has: email, city", {"email": people(1), "city": ["York"]}, **options)
+
+
+def test_a_field_that_the_audience_lacks(account):
+    """It is named with the two ways out."""
+    words = "Campaign Monitor has no field 'Shop' for list 'Customers'. Create it there, match it to another"
+    stops(account, BadMatching, words, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
+
+
+def test_a_column_that_the_vendor_s_field_cannot_hold(account):
+    """A date field is not fed from numbers."""
+    columns = {"email": people(1), "n": [5]}
+    stops(
+        account,
+        BadMatching,
+        "'n' is integer, and the vendor's field 'Birthdate' holds a date",
+        columns,
+        custom_fields={"Birthdate": "n"},
+    )
+
+
+def elsewhere(account, base):
+    """The same export through another base URL."""
+    world = account.world(patience=Patience(attempts=1))
+    segment = account.segment({"email": people(1)})
+    try:
+        Export(account.vendor, Access(base, api_is_default=False), account.order(segment), world).run()
+    finally:
+        world.send.close()
+
+
+def test_a_base_url_without_tls_behind_it(account):
+    """A TLS error is told as one, and is not tried again."""
+    with pytest.raises(BadConnection, match=r"TLS with https://127\.0\.0\.1:\d+/.* failed.*Check the base URL"):
+        elsewhere(account, account.described["base_url"].replace("http://", "https://"))
+
+
+@pytest.mark.parametrize("base", ["ftp://vendor.test", "https://exa mple.test", "https://[::", "https://"])
+def test_a_bad_base_url(account, base):
+    """Whatever stands there, the error says to check it."""
+    with pytest.raises(BadConnection, match="base URL"):
+        elsewhere(account, base)
+
+
+def test_nobody_listens(account):
+    """A vendor that cannot be reached is no mistake of the connection's: another try may do better."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(VendorUnavailable, match=f"127.0.0.1:{port}"):
+        elsewhere(account, f"http://127.0.0.1:{port}")
+
+
+def test_a_web_page_in_the_vendor_s_place(account):
+    """A base URL that leads to a website is told by what it answers."""
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            page = b"<!DOCTYPE html><title>Shop</title>"
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
+            connection.sendall(head.encode() + page)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(VendorUnavailable, match="text/html"):
+            elsewhere(account, f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+
+def test_rows_that_cannot_be_sent_do_not_stop_the_others(account):
+    """Each has its reason in the report, by file and row, and in nothing else."""
+    emails = [
+        " P0@example.com ",
+        None,
+        "nobody",
+        "jané@example.com",
+        "o'neil@bücher.de",
+        "p0@EXAMPLE.com",
+        "x" * 10_000 + "@example.com",
+        "p7\x00@example.com",
+        "p8@example.com",
+    ]
+    cities = ["York", *[None] * 7, "y" * 10_000]
+    report = account.export(account.segment({"email": emails, "city": cities}), matching={"city": "city"})
+    assert report["counts"] == {
+        "profiles": 9,
+        "delivered": 2,
+        "unchanged": 0,
+        "rejected": 6,
+        "withheld": 1,
+        "not_attempted": 0,
+    }
+    assert [(row["file_row"], row["reason"]) for row in account.rejects()] == [
+        (1, "no_email"),
+        (2, "bad_email"),
+        (3, "non_ascii_email"),
+        (5, "duplicate"),
+        (6, "bad_email"),
+        (7, "bad_email"),
+        (8, "value_too_long"),
+    ]
+    assert sorted(account.members()) == ["o'neil@xn--bcher-kva.de", "p0@example.com"]
+    assert "@" not in (account.home / "runs" / "run" / "01" / "summary.json").read_text()
