@@ -14,10 +14,11 @@ PACKAGE = "airflow-provider-segexport"
 
 def provider_info(version: str) -> dict[str, Any]:
     """The metadata; `version` is the distribution's."""
+    vendors = ", ".join(vendor.title for vendor in VENDORS.values())
     return {
         "package-name": PACKAGE,
         "name": "Segment Export",
-        "description": "Keeps email-marketing audiences (Campaign Monitor, dotdigital) in step with customer segments.",
+        "description": f"Keeps email-marketing audiences ({vendors}) in step with customer segments.",
         "versions": [version],
         "connection-types": [connection_type(vendor) for vendor in VENDORS.values()],
         "operators": [
