@@ -21,7 +21,7 @@ from airflow_provider_segexport.errors import (
     TryAgain,
     without_addresses,
 )
-from airflow_provider_segexport.operators import arguments, wording
+from airflow_provider_segexport.operators import arguments, quota, wording
 from airflow_provider_segexport.operators.as_of import as_of
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class SegmentExportOperator(BaseOperator):
         )
 
     def _fail(self, error: SegexportError) -> NoReturn:
-        """Translate by what comes next: skip, fail for good, or let Airflow try again.
+        """Translate by what comes next: skip, fail for good, come back later, or let Airflow try again.
 
         Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
         """
@@ -204,6 +204,8 @@ class SegmentExportOperator(BaseOperator):
                 raise AirflowSkipException(str(error)) from None
             case StopExport():
                 raise AirflowFailException(str(error)) from None
+            case QuotaSpent() if quota.is_long(error):
+                quota.come_back(self, error)
             case QuotaSpent() if error.after:
                 raise AirflowException(f"{error} The vendor lets calls through again in {error.after:.0f} s.") from None
             case TryAgain():

@@ -22,6 +22,8 @@ SHORTEST_S = 5.0
 """Airflow 3.3.2 may fail a task whose trigger fires at once (apache/airflow#67287)."""
 
 MOST_FAILURES = 10
+LONGEST_S = 60.0
+"""A vendor that asks to wait for longer than this is asked again by the worker, which can give its place back."""
 
 
 class ImportJobsTrigger(BaseTrigger):
@@ -72,7 +74,7 @@ class ImportJobsTrigger(BaseTrigger):
             except TryAgain as error:
                 failures += 1
                 self.log.warning("The jobs' states could not be read (%d of %d): %s", failures, MOST_FAILURES, error)
-                if failures < MOST_FAILURES:
+                if failures < MOST_FAILURES and (error.after or 0) <= LONGEST_S:
                     continue
                 ended = -1
             except SegexportError as error:
