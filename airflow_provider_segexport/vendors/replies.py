@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
 from airflow_provider_segexport.model import Batch, Request, Response
@@ -66,3 +66,15 @@ def busy_or_down(response: Response, after: float | None, now: float) -> TryAgai
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Where each address stands in the batch. Vendors echo addresses in their own case."""
     return {email.lower(): index for index, email in enumerate(batch.emails)}
+
+
+def reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:
+    """How a vendor's replies are read, given how it refuses: by an expected status, or by what another one means."""
+
+    def read(response: Response, *expected: int) -> Any:
+        """The JSON of an expected reply (200 where none is named); anything else raises what it means."""
+        if response.status not in (expected or (200,)):
+            refuse(response)
+        return response.json()
+
+    return read

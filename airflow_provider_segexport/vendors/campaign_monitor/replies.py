@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
@@ -19,6 +19,7 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendors.replies import (
     busy_or_down,
     number,
+    reader,
 )
 
 EXPIRED_TOKEN = 121
@@ -52,11 +53,7 @@ def refuse(response: Response) -> NoReturn:
             raise ReplyNotUnderstood(f"{said}, to {response.url}.")
 
 
-def read(response: Response, *expected: int) -> Any:
-    """The JSON of an expected reply; anything else raises what it means."""
-    if response.status not in (expected or (200,)):
-        refuse(response)
-    return response.json()
+read = reader(refuse)
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
@@ -16,7 +16,7 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Response
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, reader
 
 THROTTLED_WAIT_S = 1.0  # 4 calls a second a key, and no header that tells when
 
@@ -51,11 +51,7 @@ def refuse(response: Response) -> NoReturn:
             raise ReplyNotUnderstood(f"{said}, to {response.url}.")
 
 
-def read(response: Response, *expected: int) -> Any:
-    """The JSON of an expected reply; anything else raises what it means."""
-    if response.status not in (expected or (200,)):
-        refuse(response)
-    return response.json()
+read = reader(refuse)
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:

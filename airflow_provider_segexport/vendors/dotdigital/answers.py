@@ -16,7 +16,7 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, index_by_email, number
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, index_by_email, number, reader
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
@@ -65,11 +65,7 @@ def refuse(response: Response) -> NoReturn:
     raise ReplyNotUnderstood(f"{said}, to {response.url}.")
 
 
-def read(response: Response, *expected: int) -> Any:
-    """The JSON of an expected reply; anything else raises what it means."""
-    if response.status not in (expected or (200,)):
-        refuse(response)
-    return response.json()
+read = reader(refuse)
 
 
 def whole(batch: Batch, reason: Reason, code: str, stop: str) -> Settled:

@@ -6,7 +6,7 @@ Errors are RFC 9457 problems; the responses page of 2026-03-15, read 2026-08.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from airflow_provider_segexport.errors import (
     CredentialsRefused,
@@ -17,7 +17,7 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, retry_after
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader, retry_after
 
 VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
@@ -65,11 +65,7 @@ def refuse(response: Response) -> NoReturn:
             raise ReplyNotUnderstood(f"{said}, to {response.url}.")
 
 
-def read(response: Response, *expected: int) -> Any:
-    """The JSON of an expected reply; anything else raises what it means."""
-    if response.status not in (expected or (200,)):
-        refuse(response)
-    return response.json()
+read = reader(refuse)
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:
