@@ -245,11 +245,7 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
     soon = {"job_seconds": 0.2}
     contract = {
         "omnisend": {"calls_per_minute": CALLS_PER_MINUTE, "start_seconds": 0.1, **soon},
-        "constant_contact": {
-            "calls_per_second": CALLS_PER_MINUTE // 60,
-            "calls_per_day": 10 * CALLS_PER_MINUTE,
-            **soon,
-        },
+        "constant_contact": {"calls_per_second": CALLS_PER_MINUTE // 60, "calls_per_day": 200_000, **soon},
         "dotdigital": {**{f"{tier}_per_minute": CALLS_PER_MINUTE for tier in ("low", "medium", "high")}, **soon},
     }
     stage.post("/_sim/reset", {"log_body_bytes": 0, "vendors": contract})
