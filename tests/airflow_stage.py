@@ -88,6 +88,7 @@ class Run:
 
     def summary(self, task_id: str = "export", map_index: int = -1) -> dict[str, Any]:
         """What the task returned."""
+        assert [] == self.errors
         with create_session() as session:
             found = session.scalars(
                 XComModel.get_many(

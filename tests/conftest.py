@@ -9,6 +9,9 @@ import pytest
 from airflow_home import HOME
 
 
+pytest.register_assert_rewrite("airflow_stage", "airflow_worker")
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 

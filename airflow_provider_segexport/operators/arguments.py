@@ -21,7 +21,7 @@ def optional(given: Any) -> str | None:
 
 def segment(given: Any) -> str | list[str]:
     """A path, or several."""
-    if isinstance(given, os.PathLike):
+    if hasattr(given, "iterdir"):  # a pathlib.Path or an ObjectStoragePath
         return str(given)
     if isinstance(given, str):
         text = given.strip()

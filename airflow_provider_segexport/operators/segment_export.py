@@ -119,7 +119,7 @@ class SegmentExportOperator(BaseOperator):
         """Come back from the triggerer. An event that is none of ours fails loudly."""
         from airflow_provider_segexport.triggers.import_jobs import EVENTS  # noqa: PLC0415
 
-        status = event.get("status") if isinstance(event, Mapping) else event
+        status = event.get("status") if isinstance(event, Mapping) else None
         if status not in EVENTS:
             raise AirflowException(
                 f"The trigger answered {status!r}, which is none of {', '.join(sorted(EVENTS))}. The worker and the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -68,9 +68,9 @@ class ImportJobsTrigger(BaseTrigger):
         """Sleep, look, until enough jobs have ended. Calls run in a thread: the loop is shared with all triggers."""
         failures = 0
         while True:
-            await asyncio.sleep(max(SHORTEST_S, self.poll_interval))
+            await sleep(max(SHORTEST_S, self.poll_interval))
             try:
-                ended = await asyncio.to_thread(self._ended)
+                ended = await to_thread(self._ended)
             except TryAgain as error:
                 failures += 1
                 self.log.warning("The jobs' states could not be read (%d of %d): %s", failures, MOST_FAILURES, error)

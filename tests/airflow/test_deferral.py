@@ -1,0 +1,114 @@
+"""Waiting for import jobs outside the worker, and coming back."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowException
+from airflow_stage import MATCHING, export_dag, people
+
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.triggers import import_jobs
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def naps(stage, monkeypatch):
+    """How often the trigger slept; the simulator's clock moves meanwhile."""
+    slept = []
+
+    async def nap(seconds):
+        slept.append(seconds)
+        stage.sim.clock.advance(seconds)
+
+    monkeypatch.setattr(import_jobs, "sleep", nap)
+    return slept
+
+
+def test_a_deferred_export_ends_as_one_that_stayed(stage, naps):
+    """Jobs that take minutes are awaited in the triggerer; the task comes back, settles them and reports."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.segment(12_000)
+    run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
+    assert "success" == run.state
+    assert 12_000 == run.summary()["counts"]["delivered"] == len(stage.members("dotdigital"))
+    assert 8 == len(naps)
+    assert 3 == len(stage.sent("dotdigital"))
+
+
+def test_more_jobs_than_may_run_at_once(stage, naps, monkeypatch):
+    """The task comes back when half of the running jobs have ended, fills the slots again, and leaves again."""
+    from dataclasses import replace
+
+    from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
+
+    limits = replace(DotdigitalHook.vendor.limits, batch_rows=10, jobs=4)
+    monkeypatch.setattr(DotdigitalHook, "vendor", replace(DotdigitalHook.vendor, limits=limits))
+    stage.sim.configure({"dotdigital": {"job_seconds": 60.0}})
+    stage.segment(100)
+    run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
+    assert 100 == run.summary()["counts"]["delivered"]
+    assert 10 == len(stage.sent("dotdigital"))
+    assert len(naps) > 4
+
+
+def test_a_quick_job_is_not_worth_leaving_for(stage, naps):
+    """The worker looks itself for some seconds before it gives its slot back."""
+    stage.segment(10)
+    assert "success" == stage.export(conn_id=stage.connection("dotdigital"), deferrable=True).state
+    assert [] == naps
+
+
+def test_without_a_triggerer_the_worker_waits(stage, naps):
+    """`deferrable=False` polls in the worker, ever more slowly, to the end."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.segment(10)
+    run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=False, poll_interval=30)
+    assert "success" == run.state
+    assert [] == naps
+    assert len(stage.sim.requests(vendor="dotdigital")) < 25
+
+
+def test_the_default_is_airflows(stage, monkeypatch):
+    """`[operators] default_deferrable` decides where the task does not."""
+    told = {"task_id": "x", "conn_id": "x", "segment": "x", "matching": MATCHING}
+    assert not SegmentExportOperator(**told).deferrable
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+    assert SegmentExportOperator(**told).deferrable
+    assert not SegmentExportOperator(**told, deferrable=False).deferrable
+
+
+def test_told_to_look_the_worker_meets_the_error(stage, naps):
+    """Credentials that go bad while the task is away fail it with words, and what was done is in the report."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.sim.faults([{"path": "/contacts/v3/import/", "nth": 7, "count": 0, "status": 401, "body": {"message": "no"}}])
+    stage.segment(10)
+    run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
+    assert "failed" == run.task().state
+    assert "password of the API user" in run.error
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "done"}, "ended", {"state": "ended"}])
+def test_an_event_of_another_kind_fails_loudly(stage, event):
+    """What the triggerer sent is named: versions may differ between worker and triggerer."""
+    operator = export_dag("unknown_event", stage.folder, conn_id="any").get_task("export")
+    with pytest.raises(AirflowException, match="which is none of ended, look"):
+        operator.resume({}, event)
+
+
+def test_rows_do_not_travel(stage, naps, monkeypatch):
+    """What crosses to the triggerer holds ids, and no address."""
+    crossed = []
+    real = import_jobs.ImportJobsTrigger.serialize
+
+    def spy(trigger):
+        crossed.append(real(trigger))
+        return crossed[-1]
+
+    monkeypatch.setattr(import_jobs.ImportJobsTrigger, "serialize", spy)
+    stage.sim.configure({"dotdigital": {"job_seconds": 60.0}})
+    stage.segment(people(10))
+    stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
+    assert crossed
+    assert "@" not in str(crossed)
+    assert stage.vendor("dotdigital")["credentials"]["password"] not in str(crossed)

@@ -1,0 +1,297 @@
+"""Bad input: the task ends before anything is sent, and its error says what a person has to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from airflow_stage import MATCHING, people
+
+pytestmark = pytest.mark.airflow
+
+TWO = ("campaign_monitor", "dotdigital")
+
+
+def refused(stage, *words, **told):
+    """Run an export that must fail with these words, and with nothing sent; returns what it said."""
+    run = stage.export(**told)
+    assert "failed" == run.task().state
+    assert [] == [word for word in words if word not in run.error], run.error
+    assert stage.nothing_was_sent()
+    assert "Traceback" not in run.error
+    return run.error
+
+
+class TestConnection:
+    """What an administrator controls."""
+
+    def test_unknown(self, stage):
+        """A connection that is not there is named, and where connections are made."""
+        stage.segment(3)
+        refused(stage, "no Airflow connection 'nobody_made_it'", "Admin > Connections", conn_id="nobody_made_it")
+
+    def test_of_a_foreign_type(self, stage):
+        """The error lists the types that an export takes."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", conn_type="http")
+        refused(stage, "of type 'http'", "campaign_monitor, ", "dotdigital", conn_id=conn_id)
+
+    @pytest.mark.parametrize("consent", [False, None, "false", "0"])
+    def test_without_consent(self, stage, consent):
+        """Consent is a switch that is off until somebody switches it on, in whatever way the form writes that."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", extra={"privacy_consent": consent})
+        refused(stage, "no consent to the data privacy terms", "An administrator", conn_id=conn_id)
+
+    @pytest.mark.parametrize("nobody", [None, "", "  "])
+    def test_without_a_name_under_the_consent(self, stage, nobody):
+        """Consent is somebody's."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", extra={"consented_by": nobody})
+        refused(stage, "does not say who stands for the exports", "'Consented by'", conn_id=conn_id)
+
+    @pytest.mark.parametrize("allowed", [None, "", "other", "other, export", "Exports", "export?s", ["others"]])
+    def test_dag_not_allowed(self, stage, allowed):
+        """The error says how an administrator lets this DAG in, and what the connection allows now."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", extra={"allowed_dags": allowed})
+        words = ("DAG 'exports' may not use connection", "'Allowed DAGs'", "as exports;")
+        refused(stage, *words, conn_id=conn_id)
+
+    @pytest.mark.parametrize(
+        "allowed", ["*", "exports", "exp*", "other, export?", "[e]xports", ["exports"], " exports ,"]
+    )
+    def test_dag_allowed(self, stage, allowed):
+        """Ids and patterns, comma-separated; any one that fits is enough."""
+        stage.segment(3)
+        assert "success" == stage.export(conn_id=stage.connection("dotdigital", extra={"allowed_dags": allowed})).state
+
+    @pytest.mark.parametrize("enabled", [False, "false", "off"])
+    def test_switched_off(self, stage, enabled, capsys):
+        """A switch stops every export through a connection at once: the task is skipped, and its log says why."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", extra={"export_enabled": enabled})
+        assert "skipped" == stage.export(conn_id=conn_id).task().state
+        assert [] == stage.sim.requests()
+        log = capsys.readouterr().out
+        assert f"Exports through connection '{conn_id}' are switched off" in log
+        assert "'Exports enabled'" in log
+
+    def test_switch_that_was_never_touched(self, stage):
+        """The form saves what was left alone as null: exports are on."""
+        stage.segment(3)
+        assert "success" == stage.export(conn_id=stage.connection("dotdigital", extra={"export_enabled": None})).state
+
+    def test_credential_missing(self, stage):
+        """What is missing is named in the form's words."""
+        stage.segment(3)
+        refused(stage, "API user", conn_id=stage.connection("dotdigital", login=None))
+        refused(stage, "API key", conn_id=stage.connection("campaign_monitor", password=None))
+
+    def test_extra_that_is_no_json(self, stage):
+        """The extra is not quoted: it may hold a secret."""
+        stage.segment(3)
+        error = refused(stage, "extra is not JSON", conn_id=stage.connection("dotdigital", extra={}) and made(stage))
+        assert "s3cret" not in error
+
+    @pytest.mark.parametrize(
+        "host", ["ht!tp://x", "ftp://api.example.com", "https://", "https://a b", "http://x:port", "https://u:p@x.test"]
+    )
+    def test_bad_base_url(self, stage, host):
+        """The error shows what an address looks like."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", host=host)
+        refused(stage, "base URL is no address such as https://api.example.com", conn_id=conn_id)
+
+    def test_no_audience_anywhere(self, stage):
+        """Either the task or the connection names the audience."""
+        stage.segment(3)
+        words = ("No address book is named", "`audience`")
+        refused(stage, *words, conn_id=stage.connection("dotdigital", extra={"audience": None}))
+
+
+def made(stage):
+    stage.setenv("AIRFLOW_CONN_NO_JSON", "dotdigital://user:s3cret@host/?__extra__=%7Bs3cret")
+    return "no_json"
+
+
+class TestVendor:
+    """What only the vendor can tell: asked before anything is sent."""
+
+    def test_wrong_credentials(self, stage):
+        """Which fields to look at, and where the vendor shows them."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital", password="wrong-password")
+        assert "wrong-password" not in refused(stage, "401", "password of the API user", conn_id=conn_id)
+        refused(stage, "API key", conn_id=stage.connection("campaign_monitor", password="wrong-api-key"))
+
+    def test_missing_permission(self, stage):
+        """The right that the sign-in lacks is named."""
+        stage.segment(3)
+        stage.sim.reset({"campaign_monitor": {"scopes": ["ViewSubscribersInReports"]}}, seed=1)
+        told = stage.vendor("campaign_monitor")["credentials"]["oauth"]
+        conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": told["refresh_token"]})
+        refused(stage, "ImportSubscribers", "ManageLists", conn_id=conn_id)
+
+    def test_unknown_audience(self, stage):
+        """Where the id is found at the vendor."""
+        stage.segment(3)
+        refused(stage, "no address book", conn_id=stage.connection("dotdigital"), audience="99")
+        refused(stage, "list", conn_id=stage.connection("campaign_monitor"), audience="0" * 32)
+        refused(stage, "32 characters", conn_id=stage.connection("campaign_monitor"), audience="short")
+        refused(stage, "is a number", conn_id=stage.connection("dotdigital"), audience="Customers")
+
+    @pytest.mark.parametrize("vendor", TWO)
+    def test_tls_error(self, stage, vendor):
+        """An address that does not speak TLS, or not with a trusted name, is not talked to."""
+        stage.segment(3)
+        https = stage.vendor(vendor)["base_url"].replace("http://", "https://")
+        refused(stage, "TLS", "base URL", conn_id=stage.connection(vendor, host=https))
+
+    @pytest.mark.parametrize("vendor", TWO)
+    @pytest.mark.parametrize(
+        "fault", [{"status": 503}, {"drop": True}, {"garble": "html"}, {"status": 200, "garble": "html"}]
+    )
+    def test_down(self, stage, vendor, fault):
+        """A vendor that stays down fails the try, which Airflow may repeat."""
+        stage.segment(3)
+        stage.sim.faults([{"vendor": vendor, "count": 0, **fault}])
+        refused(stage, vendor, "Another try goes on where this one stopped", conn_id=stage.connection(vendor))
+        assert len(stage.sim.requests(vendor=vendor)) > 3
+
+    @pytest.mark.parametrize("vendor", TWO)
+    def test_times_out(self, stage, vendor, monkeypatch):
+        """No answer within the vendor's own time counts as down."""
+        from airflow_provider_segexport.ports import http
+
+        monkeypatch.setattr(http.requests.Session, "request", timeout)
+        stage.segment(3)
+        refused(stage, "did not answer in time", conn_id=stage.connection(vendor))
+
+    def test_nobody_there(self, stage):
+        """A port where nobody listens is a vendor that is down."""
+        stage.segment(3)
+        refused(stage, "Another try", conn_id=stage.connection("dotdigital", host="http://127.0.0.1:9"))
+
+    def test_redirect(self, stage):
+        """Credentials do not follow a redirect."""
+        stage.segment(3)
+        stage.sim.faults([{"count": 0, "status": 302, "headers": {"location": "http://elsewhere.test/"}}])
+        refused(stage, "redirect", "base URL", conn_id=stage.connection("dotdigital"))
+
+    def test_a_short_outage_is_waited_out(self, stage):
+        """The worker itself tries again for a while: a hiccup costs no try of the task."""
+        stage.segment(3)
+        stage.sim.faults([{"count": 3, "status": 503}])
+        assert "success" == stage.export(conn_id=stage.connection("campaign_monitor")).state
+
+
+def timeout(*_, **__):
+    from requests.exceptions import ReadTimeout
+
+    raise ReadTimeout("nothing came")
+
+
+class TestSegment:
+    """What the files hold, told before the vendor is asked for more than its name."""
+
+    def test_files(self, stage, tmp_path):
+        """No file, an empty folder, something else than Parquet, half a file."""
+        conn_id = stage.connection("dotdigital")
+        path = Path(stage.segment(3))
+        (tmp_path / "text.parquet").write_text("hello")
+        (tmp_path / "half.parquet").write_bytes(path.read_bytes()[:-20])
+        (tmp_path / "empty").mkdir()
+        for name, words in {
+            "nowhere.parquet": "does not exist",
+            "empty": "holds no Parquet file",
+            "text.parquet": "not a readable Parquet file",
+            "half.parquet": "not a readable Parquet file",
+            "none*.parquet": "holds no Parquet file",
+        }.items():
+            refused(stage, words, name, conn_id=conn_id, segment=str(tmp_path / name))
+
+    def test_rows(self, stage):
+        """No rows, and rows without a single address."""
+        conn_id = stage.connection("dotdigital")
+        stage.segment(people(3).head(0))
+        refused(stage, "has no rows", conn_id=conn_id)
+        stage.segment(3)
+        refused(stage, "Not one of 3", "'first_name'", conn_id=conn_id, matching={"email": "first_name"})
+
+    def test_more_profiles_than_the_cap(self, stage):
+        """The cap is named, and the two ways out."""
+        stage.segment(11)
+        refused(
+            stage,
+            "11 profiles",
+            "10 at most",
+            "`max_profiles`",
+            conn_id=stage.connection("dotdigital"),
+            max_profiles=10,
+        )
+
+    def test_columns(self, stage):
+        """A missing column is answered with those there are; a list is no value."""
+        conn_id = stage.connection("dotdigital")
+        stage.segment(3)
+        error = refused(stage, "'mail'", conn_id=conn_id, matching={"email": "mail"})
+        assert {"email", "first_name", "orders"} <= set(
+            error.replace(",", " ").replace("'", " ").replace(".", " ").split()
+        )
+        stage.segment(pa.table({"email": ["a@example.com"], "tags": [["x", "y"]]}))
+        refused(stage, "'tags'", conn_id=conn_id, matching={"email": "email"}, custom_fields={"TAGS": "tags"})
+        stage.segment(pa.table({"email": [1, 2]}))
+        refused(stage, "'email' is int64", conn_id=conn_id, matching={"email": "email"})
+
+    def test_schema_that_differs_between_files(self, stage):
+        """Files of one export need one type a column."""
+        first = stage.segment(pa.table({"email": ["a@example.com"], "x": [1]}), "first")
+        second = stage.segment(pa.table({"email": ["b@example.com"], "x": ["1"]}), "second")
+        told = {"segment": [first, second], "matching": {"email": "email"}, "custom_fields": {"X": "x"}}
+        refused(stage, "'x'", "second.parquet", conn_id=stage.connection("dotdigital"), **told)
+
+
+class TestMatching:
+    """Data matching against what the vendor takes."""
+
+    def test_fields(self, stage):
+        """No email, a field that nobody knows, a field that two columns feed."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital")
+        refused(stage, "no column for `email`", conn_id=conn_id, matching={"first_name": "first_name"})
+        refused(stage, "'shoe_size'", "first_name", conn_id=conn_id, matching={**MATCHING, "shoe_size": "orders"})
+        refused(stage, "Two fields", "FIRSTNAME", conn_id=conn_id, custom_fields={"FIRSTNAME": "tier"})
+        refused(
+            stage,
+            "both feed 'Name'",
+            conn_id=stage.connection("campaign_monitor"),
+            matching={**MATCHING, "full_name": "tier"},
+        )
+
+    def test_custom_fields(self, stage):
+        """One that the vendor lacks, and one that it could not even have."""
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital")
+        refused(stage, "'NEWFIELD'", "`create_fields=True`", conn_id=conn_id, custom_fields={"NEWFIELD": "tier"})
+        long = "X" * 21
+        refused(stage, long, "1 to 20", conn_id=conn_id, custom_fields={long: "tier"}, create_fields=True)
+
+    @pytest.mark.parametrize(
+        ("told", "words"),
+        [
+            ({"matching": "{{ 'email' }}"}, "`matching` should map"),
+            ({"custom_fields": "[1]"}, "`custom_fields` should map"),
+            ({"mode": "mirrored"}, "`mode` is 'mirrored'"),
+            ({"max_profiles": "many"}, "`max_profiles` is 'many'"),
+            ({"as_of": "yesterday"}, "`as_of` is 'yesterday'"),
+            ({"segment": " "}, "No segment is named"),
+            ({"segment": []}, "No segment is named"),
+            ({"conn_id": ""}, "no Airflow connection ''"),
+        ],
+    )
+    def test_arguments(self, stage, told, words):
+        """An argument that cannot be read is named with what it should be."""
+        stage.segment(3)
+        refused(stage, words, **{"conn_id": stage.connection("dotdigital"), **told})

@@ -1,0 +1,148 @@
+"""The trigger: it waits for import jobs, carries ids only, and leaves every error for the worker to meet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from airflow_stage import people
+
+from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
+from airflow_provider_segexport.triggers import import_jobs
+from airflow_provider_segexport.triggers.import_jobs import ENDED, LOOK, MOST_FAILURES, SHORTEST_S, ImportJobsTrigger
+from airflow_provider_segexport.vendors import dotdigital
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def naps(stage, monkeypatch):
+    """What the trigger slept; the simulator's clock moves meanwhile."""
+    slept = []
+
+    async def nap(seconds):
+        slept.append(seconds)
+        stage.sim.clock.advance(seconds)
+
+    monkeypatch.setattr(import_jobs, "sleep", nap)
+    return slept
+
+
+def jobs(stage, *scripts):
+    """Import jobs at dotdigital that go through these states, one a look; returns hook and tickets."""
+    stage.sim.act("dotdigital", "script_jobs", {"scripts": [list(script) for script in scripts]})
+    hook = DotdigitalHook(stage.connection("dotdigital"))
+    target = hook.target()
+    tickets = []
+    for number in range(len(scripts)):
+        items = [json.dumps({"matchIdentifier": "email", "identifiers": {"email": people(1, start=number).email[0]}})]
+        batch = dotdigital_batch(items, number)
+        tickets.append(hook.call(dotdigital.VENDOR.upsert(target, batch)).id)
+    return hook, tickets
+
+
+def dotdigital_batch(items, number):
+    from airflow_provider_segexport.model import Batch
+
+    return Batch(f"batch{number}", [0], [f"person{number}@example.com"], items)
+
+
+def trigger_for(hook, tickets, *, enough=None, poll_interval=7.0):
+    return ImportJobsTrigger(
+        vendor="dotdigital",
+        conn_id=hook.conn_id,
+        api=hook.settings.access.api,
+        audience=hook.settings.audience,
+        tickets=tickets,
+        enough=len(tickets) if enough is None else enough,
+        poll_interval=poll_interval,
+    )
+
+
+def event(trigger):
+    """The one event that a trigger ends with."""
+
+    async def first():
+        return [event.payload async for event in trigger.run()]
+
+    [found] = asyncio.run(first())
+    return found
+
+
+def test_serialized_and_made_anew_it_is_the_same(stage):
+    """What the triggerer stores is enough to make the trigger again, and holds ids only."""
+    trigger = ImportJobsTrigger(
+        vendor="dotdigital",
+        conn_id="c",
+        api="https://x.test",
+        audience="1",
+        tickets=("a", "b"),
+        enough=1,
+        poll_interval=9,
+    )
+    path, kwargs = trigger.serialize()
+    assert f"{ImportJobsTrigger.__module__}.ImportJobsTrigger" == path
+    assert (path, kwargs) == ImportJobsTrigger(**json.loads(json.dumps(kwargs))).serialize()
+
+
+def test_it_sleeps_before_it_looks(stage, naps):
+    """Airflow may fail a task whose trigger fires at once: even finished jobs are looked at after a while."""
+    hook, tickets = jobs(stage, ["Finished"])
+    assert {"status": ENDED} == event(trigger_for(hook, tickets, poll_interval=0.1))
+    assert [SHORTEST_S] == naps
+
+
+def test_it_waits_until_all_jobs_have_ended(stage, naps):
+    """It looks every poll interval, and fires when the last job has ended, well or not."""
+    hook, tickets = jobs(stage, ["NotFinished", "NotFinished", "Finished"], ["NotFinished", "Failed"])
+    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    assert [7.0, 7.0, 7.0] == naps
+
+
+def test_it_fires_as_soon_as_enough_have_ended(stage, naps):
+    """A worker with more to send does not wait for the slowest job."""
+    hook, tickets = jobs(stage, ["NotFinished"] * 9, ["NotFinished", "Finished"])
+    assert {"status": ENDED} == event(trigger_for(hook, tickets, enough=1))
+    assert 2 == len(naps)
+
+
+def test_an_outage_is_sat_out(stage, naps):
+    """A vendor that is down for some looks costs nothing but time."""
+    hook, tickets = jobs(stage, ["Finished"])
+    stage.sim.faults([{"path": "/contacts/v3/import/", "count": 12, "status": 503}])
+    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    assert 3 == len(naps)
+
+
+def test_after_many_failures_the_worker_looks_itself(stage, naps):
+    """The worker meets the same error, where it is told and counted as a try."""
+    hook, tickets = jobs(stage, ["Finished"])
+    stage.sim.faults([{"path": "/contacts/v3/import/", "count": 0, "status": 503}])
+    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert MOST_FAILURES == len(naps)
+
+
+def test_an_error_that_needs_a_person_is_left_to_the_worker(stage, naps):
+    """Credentials that were changed meanwhile end the waiting at the first look."""
+    hook, tickets = jobs(stage, ["Finished"])
+    stage.connection("dotdigital", hook.conn_id, password="changed-since")
+    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert 1 == len(naps)
+
+
+def test_a_connection_that_is_gone_is_left_to_the_worker(stage, naps, monkeypatch):
+    """A trigger never fails by itself: the task would end without a report."""
+    hook, tickets = jobs(stage, ["Finished"])
+    monkeypatch.delenv(f"AIRFLOW_CONN_{hook.conn_id.upper()}")
+    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+
+
+def test_an_unforeseen_error_is_left_to_the_worker(stage, naps, monkeypatch, capsys):
+    """Also a bug: its type is logged, its text is not."""
+    hook, tickets = jobs(stage, ["Finished"])
+    monkeypatch.setattr(ImportJobsTrigger, "_ended", lambda self: {}["ann@example.com"])
+    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    log = capsys.readouterr().out
+    assert "KeyError" in log
+    assert "ann@" not in log
