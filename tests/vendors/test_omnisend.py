@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from email.utils import formatdate
 
+import jsonschema
 import pyarrow as pa
 import pytest
 from core.made import batch_of
 from vendors.accounts import Account, people
+from vendors.published import Exchange
 from vendors.rows import Key
 
 from airflow_provider_segexport.contract import Access, drive
@@ -588,3 +590,22 @@ def test_a_custom_property_is_not_made_beforehand():
 def test_the_link_leads_to_the_vendor():
     """Not further: which address filters by a tag is not published."""
     assert "https://app.omnisend.com" == VENDOR.audience_link(TARGET)
+
+
+def test_a_breach_of_the_published_contract_is_caught(account, published):
+    """A channel's status, a welcome message that is not off, an empty item, another verb: none passes unseen."""
+    account.export(account.segment({"email": people(1)}))
+    assert ["GET", "GET", "POST", "GET"] == [one.entry.method for one in published]
+    (call,) = [one for one in published if one.entry.method == "POST"]
+    kept = call.entry.body
+    for old, new in (
+        (b'"sendWelcomeMessage":false', b'"sendWelcomeMessage":true'),
+        (b'"type":"email"', b'"type":"email","channels":{"email":{"status":"subscribed"}}'),
+        (b'"items":[', b'"items":[{},'),
+        (b'"method":"POST"', b'"method":"PUT"'),
+    ):
+        call.entry.body = kept.replace(old, new)
+        assert call.entry.body != kept
+        with pytest.raises(jsonschema.ValidationError):
+            Exchange(call.entry, call.answer).check()
+    call.entry.body = kept

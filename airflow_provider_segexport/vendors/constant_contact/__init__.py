@@ -36,7 +36,7 @@ VENDOR = Vendor(
         connections=4,
         jobs=100,
         timeout_s=120,
-        rates=(Rate(4, 1), Rate(10_000, 86_400)),
+        rates=(Rate(4, 1), Rate(10_000, 86_400, resets=True)),
     ),
     fields=RULES,
     max_custom_chars=LINE,
