@@ -1,0 +1,126 @@
+"""Omnisend's hook alone: how calls are signed, what the connection's test shows, whose quota they count for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.hooks import hook_for
+from airflow_provider_segexport.hooks.omnisend import OmnisendHook
+from airflow_provider_segexport.hooks.quota import quota_store
+
+API = "https://api.omnisend.com/api"
+KEY = "5f3c0e1d2b4a6c7d8e9f0a1b-s3cretKey"
+BRAND = {"brandID": "5f3c0e1d2b4a6c7d8e9f0a1b", "name": "Example Shop"}
+
+
+@pytest.fixture
+def hook(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path))
+
+    def make(**changes):
+        extra = {"audience": "vip", **changes.pop("extra", {})}
+        connection = {"conn_type": "omnisend", "password": KEY, "extra": json.dumps(extra), **changes}
+        monkeypatch.setenv("AIRFLOW_CONN_OMNISEND_ALONE", json.dumps(connection))
+        return OmnisendHook("omnisend_alone")
+
+    return make
+
+
+@pytest.fixture
+def vendor(requests_mock):
+    requests_mock.get(f"{API}/brands/current", json=BRAND)
+    requests_mock.get(f"{API}/contacts", json={"contacts": [], "paging": {"hasMore": False}})
+    return requests_mock
+
+
+def test_every_call_is_signed_and_names_the_version(hook, vendor):
+    """The key stands in its header, as the vendor writes it; the tag travels as a filter."""
+    target = hook().target()
+    assert (BRAND["brandID"], "Example Shop", "vip") == (target.account, target.account_name, target.audience)
+    for call in vendor.request_history:
+        assert f"Omnisend-API-Key {KEY}" == call.headers["Authorization"]
+        assert "2026-03-15" == call.headers["Omnisend-Version"]
+    assert {"limit": ["1"], "tag": ["vip"]} == vendor.last_request.qs
+
+
+def test_the_connections_test_names_store_and_tag(hook, vendor):
+    """An administrator sees which store a key opens."""
+    works, words = hook().test_connection()
+    assert works
+    assert words.startswith("Omnisend account 'Example Shop', tag 'vip'.")
+    assert 2 == len(vendor.request_history)
+
+
+def test_a_pinned_store(hook, vendor):
+    """The form's brand id: a key of another store fails the test of the connection, and its words say why."""
+    works, words = hook(extra={"brand_id": "000000000000000000000000"}).test_connection()
+    assert not works
+    assert "pinned to brand id 000000000000000000000000" in words
+    assert 1 == len(vendor.request_history)
+    assert hook(extra={"brand_id": f" {BRAND['brandID']} "}).test_connection()[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (None, "lacks the API key"),
+        ("", "lacks the API key"),
+        (f"{KEY}\n", "holds a blank, a line break"),
+        (f" {KEY}", "holds a blank, a line break"),
+        ("schlüssel", "holds a blank, a line break"),
+    ],
+)
+def test_a_key_that_cannot_be_one(hook, vendor, key, words):
+    """No call goes out, and the key is not told."""
+    with pytest.raises(BadConnection, match=words) as caught:
+        hook(password=key).target()
+    assert "s3cret" not in str(caught.value)
+    assert [] == vendor.request_history
+
+
+def test_the_connection_type_leads_to_the_hook(hook):
+    """As an export finds it."""
+    hook()
+    assert isinstance(hook_for("omnisend_alone"), OmnisendHook)
+
+
+def test_all_keys_of_a_store_count_for_one_quota(hook, vendor, tmp_path):
+    """A key begins with its store's id; another store has a count of its own, and no file's name tells a key."""
+    hook().target()
+    hook(password=KEY.replace("s3cretKey", "another")).target()
+    assert 1 == len(list(tmp_path.glob("quotas/omnisend-*.sqlite")))
+    hook(password="0000-key").target()
+    names = [path.name for path in tmp_path.glob("quotas/*.sqlite")]
+    assert 2 == len(names)
+    assert not any(BRAND["brandID"] in name for name in names)
+
+
+def test_where_calls_are_counted(hook, monkeypatch, tmp_path):
+    """Below the root; on this machine's disk where the root is in object storage; or wherever it is configured."""
+    hook()
+    assert f"{tmp_path}/quotas" == quota_store()
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", "memory://bucket/segexport")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    assert f"{tmp_path}/home/segexport/quotas" == quota_store()
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__QUOTA_STORE", str(tmp_path / "shared"))
+    assert f"{tmp_path}/shared" == quota_store()
+
+
+def test_a_segment_for_the_default_tag(hook, vendor):
+    """Made where there is none; the hook returns its id."""
+    vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})
+    vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
+    assert "s1" == hook().make_segment()
+    assert "vip" == vendor.last_request.json()["name"]
+
+
+def test_a_hook_that_was_told_to_stop_calls_nobody(hook, vendor):
+    """Not even when the quota has room."""
+    stopping = hook()
+    stopping.stop()
+    works, words = stopping.test_connection()
+    assert (False, "The task was told to end. Another try goes on where this one stopped.") == (works, words)
+    assert [] == vendor.request_history
