@@ -1,0 +1,136 @@
+"""An account at the simulated Constant Contact, with what only this vendor has: lists, a sign-in, damage on record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+from vendors.accounts import Account
+
+from airflow_provider_segexport.contract import SignIn, Token, drive
+from airflow_provider_segexport.ports.http import Patience, Sender
+from airflow_provider_segexport.ports.tokens import Bearer
+from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.vendors import constant_contact
+
+NAME = "constant_contact"
+DAMAGE = ("permission_changed", "consent_upgraded", "mails", "contacts_deleted", "lists_deleted", "memberships_deleted")
+"""What the simulator counts, and no export may ever cause."""
+
+
+class Lists(Account):
+    """One account with three lists; exports go to the first."""
+
+    def __init__(self, sim: Simulator, home: Path, **limits: object) -> None:
+        super().__init__(sim, NAME, home, **limits)
+
+    def seed(self, *people: str | dict[str, Any], audience: str | None = None) -> None:
+        rows = [{"email": one} if isinstance(one, str) else one for one in people]
+        self.sim.seed(NAME, rows, audience)
+
+    def act(self, action: str, **details: Any) -> Any:
+        return self.sim.act(NAME, action, details)
+
+    def leave(self, email: str) -> None:
+        """The person leaves this list by their own choice."""
+        self.act("leave_list", email=email, audience=self.audience)
+
+    def set(self, **settings: Any) -> None:
+        self.sim.configure({NAME: settings})
+
+    def calls(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
+        """What arrived, by method and by how the path ends."""
+        found = self.sim.requests(vendor=NAME)
+        return [one for one in found if method in {"", one["method"]} and str(one["path"]).endswith(path)]
+
+    def rows_sent(self) -> list[list[dict[str, Any]]]:
+        """The rows of each import."""
+        return [one["body"]["import_data"] for one in self.upserts()]
+
+    def people(self, view: str = "all-contacts") -> dict[str, dict[str, Any]]:
+        """Everybody in the account, by address."""
+        return {one["email"]: one for one in self.sim.members(NAME, view)["members"]}
+
+    def harm(self) -> dict[str, int]:
+        """What should never be: damage in the request log, and what the account's own audit has seen."""
+        found = {what: self.facts(what) for what in DAMAGE} | dict(self.act("audit")["counts"])
+        signed_up = len(self.calls("POST", "/sign_up_form")) + len(self.calls("POST", "/contacts"))
+        return {what: count for what, count in {**found, "signed up": signed_up}.items() if count}
+
+    def script(self, *states: str) -> None:
+        """The next activity goes through these states, one a look."""
+        self.act("script_jobs", scripts=[list(states)])
+
+
+class Shelf:
+    """Keeps a sign-in as an Airflow Variable does: as text that all who export share."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.held = 0
+
+    def load(self) -> tuple[Token, str] | None:
+        if not self.text:
+            return None
+        found = json.loads(self.text)
+        return Token(**found["token"]), found["mark"]
+
+    def save(self, token: Token, mark: str) -> None:
+        kept = {name: getattr(token, name) for name in ("access", "refresh", "expires_at", "renewed_at")}
+        self.text = json.dumps({"token": kept, "mark": mark})
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        self.held += 1
+        yield
+
+
+def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
+    """A sign-in that renews itself, as the connection of one application holds it."""
+    told = lists.described["keys"][key]
+    mine = SignIn(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+
+    def refresh(token: str) -> Token:
+        sender = Sender(plain, lists.vendor, sleep=lists.sleep, clock=lists.sim.clock.now)
+        operation = constant_contact.account.refresh(lists.access, replace(mine, refresh=token), lists.sim.clock.now())
+        return drive(operation, sender, lists.sleep)
+
+    return Bearer(
+        mine.refresh,
+        shelf,
+        refresh,
+        stale=constant_contact.account.stale,
+        told=lambda _: None,
+        clock=lists.sim.clock.now,
+        sleep=lists.sleep,
+    )
+
+
+def plain() -> requests.Session:
+    made = requests.Session()
+    made.trust_env = False
+    return made
+
+
+def renewing(lists: Lists, auth: AuthBase, patience: Patience | None = None) -> Sender:
+    """A sender that renews its sign-in when the vendor calls it old."""
+
+    def session() -> requests.Session:
+        made = plain()
+        made.auth = auth
+        return made
+
+    return Sender(
+        session,
+        lists.vendor,
+        patience=patience,
+        renew=getattr(auth, "renew", None),
+        sleep=lists.sleep,
+        clock=lists.sim.clock.now,
+    )

@@ -1,0 +1,256 @@
+"""Constant Contact: import activities, and how their counters and line numbers become verdicts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from vendors.accounts import people
+from vendors.constant_contact import Lists
+
+from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
+from airflow_provider_segexport.export import Export, Waiting
+from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.vendors import constant_contact
+from wire.samples import batch_of
+
+VENDOR = constant_contact.VENDOR
+TARGET = Target("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
+
+
+@pytest.fixture
+def lists(sim, tmp_path):
+    return Lists(sim, tmp_path)
+
+
+def collected(status, errors=(), rows=3, state="completed"):
+    """What a batch of some rows comes to when its activity says this."""
+    said = {"activity_id": "1", "state": state, "activity_errors": list(errors), "status": status}
+    batch = batch_of(tuple(people(rows)), ("{}",) * rows)
+    return drive(VENDOR.collect(TARGET, batch, "1"), lambda _: Response(200, {}, json.dumps(said).encode()))
+
+
+class TestSize:
+    """Whatever is over 4,000,000 bytes or 40,000 rows the vendor drops without a word."""
+
+    def test_our_limits_lie_under_the_vendor_s(self):
+        """A CSV's header would be one of the 40,000 lines; the bytes are those of the whole body."""
+        assert VENDOR.limits.batch_rows < 40_000
+        assert VENDOR.limits.batch_bytes < 4_000_000
+
+    def test_batches_are_cut_by_bytes(self, sim, tmp_path):
+        """No body is larger than it may be, and none is much smaller but the last."""
+        lists = Lists(sim, tmp_path, batch_bytes=3_000)
+        columns = {"email": people(100), "x": ["x" * 40] * 100}
+        assert 100 == lists.export(lists.segment(columns), matching={"first_name": "x"})["counts"]["delivered"]
+        sizes = [one["bytes"] for one in lists.upserts()]
+        assert max(sizes) < 3_000
+        assert min(sizes[:-1]) > 1_800  # a thousand are kept for what stands around the rows
+        assert 100 == len(lists.members())
+
+    def test_a_row_larger_than_a_batch_may_be(self, sim, tmp_path):
+        """It is rejected by itself, with that reason."""
+        lists = Lists(sim, tmp_path, batch_bytes=1_200)
+        columns = {"email": people(3), "x": ["a", "b" * 250, "c"]}
+        report = lists.export(lists.segment(columns), matching={"address": "x"})
+        assert (2, {"rejected": {"row_too_large": 1}}) == (report["counts"]["delivered"], report["reasons"])
+
+    def test_a_full_plan_is_under_the_limits_as_the_vendor_counts(self, sim, tmp_path):
+        """Fifty thousand full rows: every import arrives whole, and the counters say so."""
+        sim.reset(seed=1, log_body_bytes=0)
+        lists = Lists(sim, tmp_path)
+        count = 50_000
+        columns = {"email": people(count), "first": ["Ada"] * count, "city": ["Springfield"] * count}
+        matching = {"first_name": "first", "city": "city"}
+        assert count == lists.export(lists.segment(columns), matching=matching)["counts"]["delivered"]
+        assert [10_001, 39_999] == sorted(one["facts"]["rows"] for one in lists.upserts())
+        assert all(one["bytes"] < 4_000_000 for one in lists.upserts())
+        assert 0 == lists.facts("dropped")
+
+    @pytest.mark.parametrize("person_count", ["all", "valid"])
+    def test_rows_that_are_dropped_are_missed(self, lists, person_count):
+        """Should the vendor take less than it says: the count of people tells, and the batch goes in halves."""
+        lists.set(max_import_rows=5, person_count=person_count)
+        report = lists.export(lists.segment({"email": people(16)}))
+        assert (16, {}) == (report["counts"]["delivered"], report["reasons"])
+        assert sorted(people(16)) == sorted(lists.members())
+        assert [4, 4, 4, 4, 8, 8, 16] == sorted(len(rows) for rows in lists.rows_sent())
+
+    def test_a_batch_of_one_that_is_dropped(self, lists):
+        """It cannot be halved: the row has its verdict."""
+        lists.set(max_import_rows=0)
+        report = lists.export(lists.segment({"email": people(1)}))
+        assert {"rejected": {"refused_by_vendor": 1}} == report["reasons"]
+
+    @pytest.mark.parametrize(
+        ("status", "fine"),
+        [
+            ({"person_count": 3}, True),
+            ({"person_count": 3, "correctable_count": 1}, True),
+            ({"person_count": 2, "correctable_count": 1}, True),
+            ({"person_count": 2, "error_count": 1, "items_total_count": 4}, True),
+            ({"person_count": 2}, False),
+            ({"person_count": 0}, False),
+            ({"person_count": 2, "correctable_count": 2, "items_total_count": 2}, False),
+            ({"person_count": None}, True),
+            ({}, True),
+            (None, True),
+        ],
+    )
+    def test_whether_a_row_is_missing(self, status, fine):
+        """`person_count` may hold the wrong rows or not; either way a row that nobody counted is missed."""
+        if fine:
+            assert collected(status)
+        else:
+            with pytest.raises(BatchRefused, match="dropped some of 3 rows"):
+                collected(status)
+
+
+class TestVerdicts:
+    """Line numbers name rows, the first of which is line 2; what is only counted is named later."""
+
+    def test_lines_become_rows(self):
+        """A bad address by its own reason, everything else as an invalid value, in the vendor's words."""
+        found = collected(
+            {"person_count": 3, "error_count": 1, "correctable_count": 1},
+            ["Line 2: Invalid email", "Line 4: Invalid birthday"],
+        )
+        assert [(0, Reason.BAD_EMAIL, "Invalid email"), (2, Reason.INVALID_VALUE, "Invalid birthday")] == [
+            (one.index, one.reason, one.words) for one in found.refused
+        ]
+        assert 0 == found.unnamed
+
+    @pytest.mark.parametrize(
+        "line", ["Line 1: Invalid email", "Line 5: Invalid email", "Line 0", "Something is wrong", "", "Line x: y"]
+    )
+    def test_words_that_name_nobody(self, line):
+        """A line outside the batch, or no line at all: the row is counted, and found by reading back."""
+        found = collected({"person_count": 3, "error_count": 1}, [line])
+        assert ((), 1) == (found.refused, found.unnamed)
+
+    def test_a_row_with_two_mistakes(self):
+        """It is one row."""
+        found = collected(
+            {"person_count": 3, "correctable_count": 1}, ["Line 3: Invalid email", "Line 3: Invalid birthday"]
+        )
+        assert ([1], 0) == ([one.index for one in found.refused], found.unnamed)
+
+    def test_counters_without_lines(self):
+        """The list of errors may be shorter than the counters."""
+        found = collected(
+            {"person_count": 3, "correctable_count": 2, "cannot_add_to_list_count": 1}, ["Line 2: Invalid email"]
+        )
+        assert ([0], 2) == ([one.index for one in found.refused], found.unnamed)
+
+    def test_counters_beyond_the_batch(self):
+        """No more rows are missing than there are."""
+        found = collected({"person_count": 3, "cannot_add_to_list_count": 7}, ["Line 2: Invalid email"])
+        assert ([0], 2) == ([one.index for one in found.refused], found.unnamed)
+
+    def test_words_are_told_without_people(self):
+        """An address in the vendor's words is masked."""
+        found = collected({"person_count": 3, "error_count": 1}, ["Line 2: ann@example.com is no email"])
+        assert "*** is no email" == found.refused[0].words
+
+    def test_what_we_take_and_the_vendor_does_not(self, lists, published):
+        """An address longer than the vendor stores is rejected by its row, and the others are delivered."""
+        longest = f"{'a' * 60}@{'b' * 20}.example.com"
+        report = lists.export(lists.segment({"email": [*people(2), longest]}))
+        assert (2, {"rejected": {"bad_email": 1}}) == (report["counts"]["delivered"], report["reasons"])
+        (told,) = lists.rejects()
+        assert (2, longest, "Invalid email") == (told["file_row"], told["email"], told["vendor_words"])
+        assert 0 == len(lists.calls("POST", "/contact_exports"))
+        published.clear()  # the specification has no such address; the vendor is to say so, and not we
+
+    def test_an_address_as_long_as_the_vendor_stores(self, lists):
+        """An import's rows are specified with 50 characters and contacts with 80: we leave it to the vendor."""
+        long = f"{'a' * 60}@example.com"
+        assert 1 == lists.export(lists.segment({"email": [long]}))["counts"]["delivered"]
+
+    @pytest.mark.parametrize(
+        ("state", "fate"),
+        [
+            ("initialized", JobState.RUNNING),
+            ("processing", JobState.RUNNING),
+            ("completed", JobState.FINISHED),
+            ("cancelled", JobState.FAILED),
+            ("failed", JobState.FAILED),
+            ("timed_out", JobState.FAILED),
+        ],
+    )
+    def test_the_states_of_an_activity(self, state, fate):
+        """All that the specification names."""
+        assert fate is constant_contact.contacts.state_of({"state": state})
+        if fate is not JobState.FINISHED:
+            assert (0, 1, 2) == collected({}, state=state).again
+
+    def test_a_state_that_nobody_documents(self):
+        """It stops loudly."""
+        with pytest.raises(ReplyNotUnderstood, match="'paused', which is not documented"):
+            collected({}, state="paused")
+
+
+class TestPolling:
+    """Calls are four a second, so many activities are told by one."""
+
+    def test_one_call_tells_many(self, sim, tmp_path):
+        """Ten activities in flight are polled together, not one by one."""
+        lists = Lists(sim, tmp_path, batch_rows=1)
+        lists.export(lists.segment({"email": people(10)}))
+        assert len(lists.paused) == len(lists.calls("GET", "/v3/activities"))
+        singly = [one for one in lists.calls("GET") if "/activities/" in one["path"]]
+        assert 10 == len(singly)  # each once, to collect its verdict
+
+    def test_pages_are_followed(self, sim, tmp_path):
+        """Others use the account too: ours may stand beyond the first page."""
+        lists = Lists(sim, tmp_path, batch_rows=1)
+        target = lists.call(lists.vendor.check(lists.access, lists.audience))
+        tickets = [
+            lists.call(VENDOR.upsert(target, batch_of((one,), (f'{{"email":"{one}"}}',)))).id for one in people(3)
+        ]
+        others = batch_of(("other@example.com",), ('{"email":"other@example.com"}',))
+        for _ in range(600):
+            lists.call(VENDOR.upsert(target, others))
+        sim.clock.advance(60)
+        before = len(lists.calls())
+        assert dict.fromkeys(tickets, JobState.FINISHED) == lists.call(VENDOR.poll(target, tickets))
+        assert 2 == len(lists.calls()) - before
+
+    def test_one_activity_is_asked_for_by_itself(self, lists):
+        """A page with everybody's activities costs the same call, and more bytes."""
+        lists.export(lists.segment({"email": people(3)}))
+        assert 0 == len(lists.calls("GET", "/v3/activities"))
+
+    def test_what_the_pages_lack_is_asked_for(self):
+        """An activity that is only being made may not be listed yet."""
+        asked = []
+
+        def answer(request):
+            asked.append(request.url)
+            one = {"activity_id": "a", "state": "processing"}
+            page = {"activities": [one], "_links": None}
+            return Response(200, {}, json.dumps(page if "?" in request.url else one).encode())
+
+        assert dict.fromkeys("abc", JobState.RUNNING) == drive(VENDOR.poll(TARGET, ["a", "b", "c"]), answer)
+        assert ["activities?limit=500", "b", "c"] == [url.rpartition("/")[2] for url in asked]
+
+    def test_an_activity_that_is_gone_after_ten_days(self, lists):
+        """Nobody can say what became of it: its rows go out again."""
+        world = lists.world(pause=lambda _: False)
+        segment = lists.segment({"email": people(3)})
+        assert isinstance(Export(lists.vendor, lists.access, lists.order(segment), world).run(), Waiting)
+        world.send.close()
+        lists.sim.clock.advance(11 * 86_400)
+        lists.described = {**lists.described, "credentials": lists.act("authorize")}
+        assert 3 == lists.export(segment)["counts"]["delivered"]
+        assert [404, 404] == [one["status"] for one in lists.calls("GET") if "/activities/" in one["path"]][:2]
+        assert [3, 3] == [len(rows) for rows in lists.rows_sent()]
+
+
+def test_a_timed_out_call_is_asked_about_by_sending_again(lists):
+    """There is no idempotency key: a second import of the same rows changes nothing, by email."""
+    lists.fault(drop=True, when="after")
+    assert 3 == lists.export(lists.segment({"email": people(3)}))["counts"]["delivered"]
+    assert 2 == len(lists.upserts())
+    assert 3 == len(lists.people())
