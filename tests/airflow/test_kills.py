@@ -1,0 +1,174 @@
+"""Tries that end half-way: killed, told to end, cleared. The next one goes on, and the counts add up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from airflow_stage import MATCHING, export_dag, people
+from airflow_worker import Worker
+
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.simulator.clock import RunningClock
+
+pytestmark = pytest.mark.airflow
+
+IN_FLIGHT = 4
+"""Calls that both vendors are sent at a time."""
+
+
+@pytest.fixture
+def real_time(stage, monkeypatch):
+    """The stage on the machine's clock: a task of its own process cannot move the simulator's."""
+    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
+    monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
+    monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
+    return stage
+
+
+def batches(stage, vendor):
+    """How often each batch arrived, by its content."""
+    return Counter(json.dumps(call["body"]) for call in stage.sent(vendor))
+
+
+def run_folders(stage):
+    return sorted(path.name for path in (stage.folder / "state" / "runs").glob("*/*/*/*/*"))
+
+
+def report(stage, generation="01"):
+    [found] = (stage.folder / "state" / "runs").glob(f"*/*/*/*/{generation}/summary.json")
+    return json.loads(found.read_text())
+
+
+@pytest.mark.parametrize("effect", ["before", "after"])
+def test_killed_between_calls_the_next_try_sends_the_rest(real_time, effect):
+    """Calls that were answered are not made again; those in flight are, whether or not they took effect."""
+    stage = real_time
+    stage.sim.faults([{"path": "import.json", "nth": 4, "count": 0, "delay": 30, "when": effect}])
+    worker = Worker.start(
+        f"killed_{effect}",
+        conn_id=stage.connection("campaign_monitor"),
+        segment=stage.segment(9500),
+        matching=MATCHING,
+    )
+    first = worker.work(lambda: len(stage.sent("campaign_monitor")) >= 3 + IN_FLIGHT)
+    assert "success" != first.state
+    stage.sim.clear_faults()
+    assert "success" == worker.work().state
+    assert ["01"] == run_folders(stage)
+    counts = report(stage)["counts"]
+    assert (9500, 9500) == (counts["profiles"], counts["delivered"])
+    assert 9500 == len(stage.members("campaign_monitor"))
+    arrived = batches(stage, "campaign_monitor")
+    assert 10 == len(arrived)
+    assert {1, 2} == set(arrived.values())
+    assert IN_FLIGHT >= sum(count - 1 for count in arrived.values())
+
+
+def test_killed_while_jobs_run_the_next_try_awaits_the_same_jobs(real_time):
+    """A job that the vendor has accepted is not handed in again."""
+    stage = real_time
+    stage.sim.configure({"dotdigital": {"job_seconds": 3.0}})
+    worker = Worker.start(
+        "killed_with_jobs", conn_id=stage.connection("dotdigital"), segment=stage.segment(12_000), matching=MATCHING
+    )
+
+    def polled():
+        return any(call["method"] == "GET" and "/import/" in call["path"] for call in stage.sim.requests())
+
+    assert "success" != worker.work(polled).state
+    assert "success" == worker.work().state
+    assert {1} == set(batches(stage, "dotdigital").values())
+    assert 12_000 == report(stage)["counts"]["delivered"] == len(stage.members("dotdigital"))
+
+
+def test_told_to_end_a_task_ends_in_good_order(real_time):
+    """On SIGTERM the calls in flight are awaited and written down, no further one begins, and the report is there."""
+    stage = real_time
+    stage.sim.faults([{"path": "import.json", "nth": 4, "count": 0, "delay": 0.7, "when": "after"}])
+    worker = Worker.start(
+        "told_to_end",
+        conn_id=stage.connection("campaign_monitor"),
+        segment=stage.segment(20_000),
+        matching=MATCHING,
+    )
+    first = worker.work(lambda: len(stage.sent("campaign_monitor")) >= 3 + IN_FLIGHT, signal.SIGTERM)
+    assert "failed" == first.state
+    assert "The task was told to end" in first.log
+    assert f"Killed with {IN_FLIGHT} calls and 0 import jobs in flight" in first.log
+    assert "So far, of 20,000 profiles" in first.log
+    before = report(stage)
+    [note] = (stage.folder / "state" / "runs").glob("*/*/*/*/01/killed.json")
+    assert IN_FLIGHT == len(json.loads(note.read_text())["calls"])
+    assert not before["finished"]
+    assert before["counts"]["delivered"] == len(stage.members("campaign_monitor")) < 20_000
+    assert 20_000 == before["counts"]["delivered"] + before["counts"]["not_attempted"]
+    stage.sim.clear_faults()
+    assert "success" == worker.work().state
+    assert {1} == set(batches(stage, "campaign_monitor").values())
+    assert 20_000 == report(stage)["counts"]["delivered"]
+
+
+def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
+    """Neither a vendor's long wait nor a slow job holds up the end."""
+    stage = real_time
+    stage.sim.faults([{"path": "clients.json", "count": 0, "status": 429, "headers": {"retry-after": "50"}}])
+    worker = Worker.start(
+        "told_while_waiting", conn_id=stage.connection("campaign_monitor"), segment=stage.segment(5), matching=MATCHING
+    )
+    began = time.monotonic()
+    first = worker.work(lambda: len(stage.sim.requests()) >= 1, signal.SIGTERM)
+    assert "The task was told to end" in first.log
+    assert time.monotonic() - began < 20
+
+
+def test_cleared_after_success_a_task_runs_anew(stage):
+    """A finished run folder is left alone: the ledger says what there is to do, which is nothing."""
+    stage.segment(7)
+    dag = export_dag("cleared", stage.folder, conn_id=stage.connection("dotdigital"))
+    run = stage.begin(dag)
+    run.go(dag)
+    sent = len(stage.sent("dotdigital"))
+    run.clear()
+    assert "success" == run.go(dag)
+    assert ["01", "02"] == run_folders(stage)
+    assert [7, 7] == [report(stage, "01")["counts"]["delivered"], report(stage, "02")["counts"]["unchanged"]]
+    assert sent == len(stage.sent("dotdigital"))
+
+
+def test_failed_half_way_and_cleared_a_task_goes_on(stage):
+    """Credentials that were withdrawn and given again: the rest is sent, nothing twice."""
+    stage.sim.faults(
+        [{"path": "import.json", "nth": 3, "count": 0, "status": 401, "body": {"Code": 100, "Message": "no"}}]
+    )
+    stage.segment(6000)
+    dag = export_dag("withdrawn", stage.folder, conn_id=stage.connection("campaign_monitor"))
+    run = stage.begin(dag)
+    assert "failed" == run.go(dag)
+    assert 2000 == report(stage)["counts"]["delivered"] == len(stage.members("campaign_monitor"))
+    stage.sim.clear_faults()
+    run.clear()
+    assert "success" == run.go(dag)
+    assert ["01"] == run_folders(stage)
+    assert 6000 == report(stage)["counts"]["delivered"] == len(stage.members("campaign_monitor"))
+
+
+def test_a_try_with_other_arguments_does_not_go_on_with_the_old_plan(stage, caplog):
+    """A DAG that was mended, or a mapped index that means another pair by now, begins with a plan of its own."""
+    stage.sim.faults([{"path": "/import", "nth": 2, "count": 0, "status": 401}])
+    stage.segment(people(12_000))
+    conn_id = stage.connection("dotdigital")
+    run = stage.begin(dag := export_dag("mended", stage.folder, conn_id=conn_id))
+    assert "failed" == run.go(dag)
+    stage.sim.clear_faults()
+    run.errors.clear()
+    other = export_dag("mended", stage.folder, conn_id=conn_id, audience=stage.audience("dotdigital", 1))
+    assert "success" == run.go(other)
+    assert ["01", "02"] == run_folders(stage)
+    assert 12_000 == len(stage.members("dotdigital", 1))
+    assert Path(run.summary()["report"]).name == "02"
+    assert "arguments have changed since its last try" in caplog.text
