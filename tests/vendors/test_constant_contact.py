@@ -75,7 +75,7 @@ class TestCheck:
     @pytest.mark.parametrize("bad", ["", "7", "Customers", "04fe9a97a57943c5bb1a58ed29bf0a6a", "../contacts", "1|2"])
     def test_no_list_could_have_this_id(self, lists, bad):
         """What an id looks like, and where to find it, is said before the vendor is asked."""
-        with pytest.raises(AudienceUnknown, match="looks like 04fe9a97-.*list's address in the browser"):
+        with pytest.raises(AudienceUnknown, match=r"looks like 04fe9a97-.*list's address in the browser"):
             check(lists, bad)
         assert not [one for one in lists.calls() if "/contact_lists/" in one["path"]]
 
