@@ -231,6 +231,7 @@ class Settled:
         again: entries that the vendor asks to send once more.
         contact_ids: the vendor's id of a contact by its index in the batch, where the reply tells it.
         unnamed: rows that the vendor only counts as not taken, without saying which: found by reading back.
+        unnamed_reason: why they were not taken, where the count tells.
         stop: why no further batch may be sent; empty as a rule.
     """
 
@@ -238,6 +239,7 @@ class Settled:
     again: tuple[int, ...] = ()
     contact_ids: Mapping[int, str] = field(default_factory=dict)
     unnamed: int = 0
+    unnamed_reason: Reason = Reason.NO_VERDICT
     stop: str = ""
 
 

@@ -40,7 +40,8 @@ class Entry:
         ticket: the vendor's job, once submitted.
         accepted, refused: rows with a verdict.
         again: indexes of rows that the vendor asks to send once more.
-        unnamed: rows counted as not taken, and not named yet; `named`: those that were, by reading back.
+        unnamed: rows counted as not taken, and not named yet, and the reason for it; `named`: those that were named, by
+            reading back.
         part: a file of row verdicts stands in `settled/`.
     """
 
@@ -52,6 +53,7 @@ class Entry:
     refused: int = 0
     again: tuple[int, ...] = ()
     unnamed: int = 0
+    unnamed_reason: str = ""
     named: int = 0
     part: bool = False
 

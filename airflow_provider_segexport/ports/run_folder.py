@@ -112,7 +112,7 @@ class RunFolder:
         named = len(more.refused)
         self.write_part(batch, more, NAMED)
         self.journal.write(
-            [replace(entry, accepted=entry.accepted - named, refused=entry.refused + named, unnamed=0, named=named)]
+            [replace(entry, accepted=entry.accepted - named, refused=entry.refused + named, unnamed=0, unnamed_reason="", named=named)]
         )
 
     def refused_rows(self, batch: Batch) -> set[int]:

@@ -92,6 +92,6 @@ def absent(engine: Engine, batch: Batch) -> list[int]:
 
 
 def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:
-    """Where no more are missing than were counted, they are the people whom the vendor holds as unsubscribed."""
-    reason = Reason.UNSUBSCRIBED if len(found) <= entry.unnamed else Reason.NO_VERDICT
+    """Where no more are missing than were counted, they are the counted ones, and the count's reason is theirs."""
+    reason = Reason(entry.unnamed_reason) if len(found) <= entry.unnamed else Reason.NO_VERDICT
     return Refusal(index, reason, "not_added", NOT_ADDED)

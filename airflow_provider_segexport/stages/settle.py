@@ -64,6 +64,7 @@ class Bookkeeper:
             refused=len(settled.refused),
             again=settled.again,
             unnamed=settled.unnamed,
+            unnamed_reason=str(settled.unnamed_reason) if settled.unnamed else "",
             part=part,
         )
         self.folder.journal.write([entry])

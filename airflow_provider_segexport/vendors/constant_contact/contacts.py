@@ -114,8 +114,12 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     if dropped(counted, wrong, len(batch)):
         raise BatchRefused("person_count", f"The vendor dropped some of {len(batch)} rows without a word.")
     refused = {refusal.index: refusal for refusal in named(found.get("activity_errors") or [], len(batch))}
-    unnamed = counted.get("cannot_add_to_list_count", 0) + max(0, wrong - len(refused))
-    return Settled(refused=tuple(refused.values()), unnamed=min(unnamed, len(batch) - len(refused)))
+    unlisted = max(0, wrong - len(refused))
+    return Settled(
+        refused=tuple(refused.values()),
+        unnamed=min(unlisted + counted.get("cannot_add_to_list_count", 0), len(batch) - len(refused)),
+        unnamed_reason=Reason.NO_VERDICT if unlisted else Reason.UNSUBSCRIBED,
+    )
 
 
 def dropped(counted: Mapping[str, int], wrong: int, rows: int) -> bool:
