@@ -5,15 +5,15 @@ What `dag.test()` leaves out is here: fork, signals, masking, the log folder, th
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import psutil
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.workloads import ExecuteTask
 from airflow.models.serialized_dag import SerializedDagModel
@@ -108,16 +108,9 @@ class Worker:
 
 
 def strike(when: Callable[[], bool], with_signal: int) -> None:
-    """Send the signal to this process's one child as soon as it is time."""
+    """Send the signal to the task's process, the one child of this, as soon as it is time."""
     while not when():
         threading.Event().wait(0.01)
-    for child in children():
-        os.kill(child, with_signal)
-
-
-def children() -> list[int]:
-    """The processes that this one has started and that are alive: the task's."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.send_signal(with_signal)

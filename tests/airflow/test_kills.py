@@ -12,22 +12,10 @@ import pytest
 from airflow_stage import MATCHING, export_dag, people
 from airflow_worker import Worker
 
-from airflow_provider_segexport.hooks.base import SegmentExportHook
-from airflow_provider_segexport.simulator.clock import RunningClock
-
 pytestmark = pytest.mark.airflow
 
 IN_FLIGHT = 4
 """Calls that both vendors are sent at a time."""
-
-
-@pytest.fixture
-def real_time(stage, monkeypatch):
-    """The stage on the machine's clock: a task of its own process cannot move the simulator's."""
-    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
-    monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
-    monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
-    return stage
 
 
 def batches(stage, vendor):

@@ -1,0 +1,20 @@
+"""What tests of tries in processes of their own stand on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.simulator.clock import RunningClock
+
+
+@pytest.fixture
+def real_time(stage, monkeypatch):
+    """The stage on the machine's clock: a task in a process of its own cannot move the simulator's."""
+    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
+    monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
+    monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
+    stage.sim.reset(seed=1)
+    return stage

@@ -1,0 +1,137 @@
+"""Planted addresses, names and secrets are searched for in all that Airflow keeps of a run.
+
+The runs are real tries in processes of their own, with log files; the places are the metadata database (every table,
+and what it holds encrypted), the log folder and what the supervisor prints.
+"""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+import time
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.utils.session import create_session
+from airflow_home import HOME
+from airflow_stage import people
+from airflow_worker import Worker
+
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.stages import clean
+
+pytestmark = pytest.mark.airflow
+
+WHO = "canary.planted"
+MATCHING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
+PLANTED = "Planted-s3cret-"
+
+
+@pytest.fixture
+def planted(real_time, monkeypatch):
+    """A segment whose every row can be recognised: good ones, bad ones, and one that the vendor refuses."""
+    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(lambda seconds: time.sleep(min(seconds, 0.1))))
+    rows = people(40)
+    rows["email"] = [f"{WHO}{n}@example.com" for n in range(40)]
+    rows["first_name"] = f"{WHO}first"
+    rows["last_name"] = f"{WHO}last"
+    rows.loc[3, "email"] = f"{WHO} no address"
+    rows.loc[4, "email"] = f"{WHO}\u00fc@example.com"
+    real_time.sim.seed("campaign_monitor", [{"email": f"{WHO}7@example.com", "status": "suppressed"}])
+    real_time.sim.seed("dotdigital", [{"email": f"{WHO}7@example.com", "status": "globallySuppressed"}])
+    return real_time.segment(rows)
+
+
+def kept() -> dict[str, str]:
+    """All that Airflow keeps, as text, by place."""
+    found = {str(path.relative_to(HOME)): path.read_text(errors="replace") for path in (HOME / "logs").rglob("*.log")}
+    with sqlite3.connect(HOME / "airflow.db") as database:
+        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+        for table in tables:
+            found[table] = str(database.execute(f'select * from "{table}"').fetchall())
+    with create_session() as session:
+        found["trigger, decrypted"] = str([trigger.kwargs for trigger in session.query(Trigger)])
+    return found
+
+
+def secrets_of(stage, vendor):
+    """The vendor's credentials, as they are and as they travel."""
+    told = stage.vendor(vendor)["credentials"]
+    plain = [told.get("api_key"), told.get("password"), told.get("refresh_token"), told.get("client_secret")]
+    pairs = [(told.get("api_key"), "x"), (told.get("username"), told.get("password"))]
+    signed = [base64.b64encode(":".join(pair).encode()).decode() for pair in pairs if all(pair)]
+    return [secret for secret in plain if secret] + signed
+
+
+def nothing_leaked(capfd, secrets):
+    places = kept() | dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
+    leaks = [(place, word) for place, text in places.items() for word in [WHO, PLANTED, *secrets] if word in text]
+    assert [] == leaks
+    return places
+
+
+@pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
+def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
+    """Rows are delivered, set aside and refused; nobody's name is kept, and no credential."""
+    conn_id = real_time.connection(vendor)
+    worker = Worker.start(f"canary_{vendor}", conn_id=conn_id, segment=planted, matching=MATCHING)
+    found = worker.work()
+    assert "success" == found.state, found.log
+    assert real_time.sent(vendor)
+    places = nothing_leaked(capfd, secrets_of(real_time, vendor))
+    assert "delivered" in places["xcom"], "the search looks where the summary is"
+
+
+def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
+    """What the trigger is stored with names jobs, and no person."""
+    real_time.sim.configure({"dotdigital": {"job_seconds": 600.0}})
+    conn_id = real_time.connection("dotdigital")
+    worker = Worker.start("canary_deferred", conn_id=conn_id, segment=planted, matching=MATCHING, deferrable=True)
+    assert "deferred" == worker.work().state
+    places = nothing_leaked(capfd, secrets_of(real_time, "dotdigital"))
+    assert "tickets" in places["trigger, decrypted"]
+
+
+def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
+    """The vendor's own words, a library's words, credentials that are refused: none of it quotes what was planted."""
+    stage = real_time
+    conn_id = stage.connection("campaign_monitor")
+    body = {"Code": 999, "Message": f"We cannot take {WHO}1@example.com"}
+    page = f"<html>{WHO}1@example.com</html>"
+    proxy = {"http": f"http://someone:{PLANTED}proxy@127.0.0.1:9"}
+    spoilt = [
+        ({"conn_id": conn_id}, [{"path": "import.json", "count": 0, "status": 400, "body": body}]),
+        ({"conn_id": conn_id}, [{"path": "import.json", "count": 0, "status": 500, "body": body}]),
+        ({"conn_id": conn_id}, [{"path": "import.json", "count": 0, "status": 200, "body": page}]),
+        ({"conn_id": conn_id}, [{"path": "import.json", "count": 0, "drop": True}]),
+        ({"conn_id": stage.connection("campaign_monitor", password=f"{PLANTED}key")}, []),
+        ({"conn_id": stage.connection("campaign_monitor", password=f"{PLANTED}key\n")}, []),
+        ({"conn_id": stage.connection("dotdigital", password=f"{PLANTED}password")}, []),
+        ({"conn_id": stage.connection("dotdigital", extra={"proxies": proxy})}, []),
+        ({"conn_id": conn_id, "matching": {"email": "first_name"}}, []),
+    ]
+    for number, (told, faults) in enumerate(spoilt):
+        stage.sim.clear_faults()
+        stage.sim.faults(faults)
+        worker = Worker.start(f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, **told})
+        assert "failed" == worker.work().state
+
+    def burst(*_):
+        raise ValueError(f"Could not convert '{WHO}1@example.com' in the row of {WHO}1@example.com")
+
+    stage.sim.clear_faults()
+    monkeypatch.setattr(clean, "clean", burst)
+    worker = Worker.start("canary_bursts", conn_id=conn_id, segment=planted, matching=MATCHING)
+    found = worker.work()
+    assert "failed" == found.state
+    assert "ValueError came up unforeseen" in found.log
+    nothing_leaked(capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
+
+
+def test_the_search_finds_what_is_there(real_time, planted):
+    """A word in an argument that Airflow shows is found in the database and in the log: the search is not blind."""
+    conn_id, word = real_time.connection("dotdigital"), "MARK_OF_THE_SEARCH"
+    Worker.start("seen", conn_id=conn_id, segment=planted, matching=MATCHING, custom_fields={word: "tier"}).work()
+    places = {place for place, text in kept().items() if word in text}
+    assert "rendered_task_instance_fields" in places
+    assert [place for place in places if place.endswith(".log")]
