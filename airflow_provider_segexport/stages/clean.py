@@ -2,30 +2,31 @@
 
 After it, the engine holds `clean(row, email, <carried>...)`, everything ready to be encoded, and `aside(row, outcome,
 reason, field)`, every row that will not be sent and why. A row stands in one of the two.
+
+Most rows need nothing done to them, and what has to be looked at letter by letter is dear. So one scan finds the rows
+in doubt by a single pattern over all texts, and only those are trimmed, mended and judged.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import pyarrow as pa
 
-from airflow_provider_segexport import address
-from airflow_provider_segexport.contract import ColumnType, Kind
+from airflow_provider_segexport import address, fitting
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
-CONTROL = r"[\x00-\x1f\x7f]"
-JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 SLOW_CHUNK = 20_000
 
-DATE_PARTS: Mapping[Kind, str] = {"date": "", "month": "%-m", "day": "%-d"}
-"""How a part of a date is written; empty: as the vendor writes dates."""
+BLANK = "".join(f"\\x{{{ord(sign):x}}}" for sign in address.WHITESPACE if not sign.isascii()) + " "
+DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
+"""Over texts joined by quotes: a control character, an empty text, or a blank at either end of one."""
 
-EITHER_WAY = frozenset({"country_code", "country_name"})
-"""A text that is not the one is the other: neither is a misfit."""
+SHORT = 40
+"""No number, date or switch is written in more characters."""
 
 Warnings = dict[str, dict[str, int]]
 
@@ -35,55 +36,48 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
     _source(engine, files, matching)
     _judge_addresses(engine)
     _set_aside_by_address(engine)
-    warnings, dirty = _set_aside_by_value(engine, matching)
-    values = ", ".join(
-        f"{_kept(one, dirty=one.name in dirty, date_format=matching.date_format)} as {quoted(one.name)}"
-        for one in matching.carried
+    warnings = _set_aside_by_value(engine, matching)
+    engine.run(
+        """create or replace table special as
+        select row, any_value(email) as email, bool_or(doubtful) as doubtful from (
+            select k.row, v.clean as email, false as doubtful from keys k join verdict v using (email)
+            where not k.plain and v.reason is null
+            union all select d.row, null, true from doubts d anti join aside a on a.row = d.row)
+        group by row"""
     )
+    values = "".join(f", {sql} as {quoted(one.name)}" for one, sql in _values(engine, matching))
     engine.run(
         f"""create or replace view clean as
-        select s.row, coalesce(v.clean, s.email) as email{", " + values if values else ""}
-        from source s left join verdict v on v.email = s.email anti join aside a on a.row = s.row"""
+        select s.row, coalesce(x.email, lower(s.email)) as email{values}
+        from source s left join special x on x.row = s.row anti join aside a on a.row = s.row"""
     )
     return Cleaned(files.rows, warnings)
 
 
 def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
-    """A row's number counts over all files; the address is trimmed and in lower case."""
-    raw = "".join(f", {_typed(one)} as {quoted('raw_' + one.name)}" for one in matching.carried)
+    """A row's number counts over all files; a plain address is in lower case, any other is trimmed too."""
+    raws = "".join(f", {fitting.typed(one)} as {fitting.raw(one)}" for one in matching.carried)
     first_rows = [file.first_row for file in files.files]
-    trimmed = f"nullif(lower(trim({quoted(matching.email)}::varchar, {literal(address.WHITESPACE)})), '')"
     engine.run(
         f"""create or replace view source as
         select list_extract({first_rows}::bigint[], file_index::bigint + 1) + file_row_number as row,
-            {trimmed} as email{raw}
+            {quoted(matching.email)}::varchar as email{raws}
         from {engine.scan([file.place for file in files.files], ", union_by_name=true")}"""
     )
-    engine.run("create or replace table keys as select row, email from source")
-
-
-def _typed(one: Carried) -> str:
-    """A column as its type says: text may come as a column of nothing but nulls, a time in any unit, with a zone."""
-    column = quoted(one.column)
-    match one.type:
-        case "text":
-            return f"{column}::varchar"
-        case "timestamp":
-            return f"{column}::timestamptz::timestamp"  # UTC, as the engine is set
-        case "decimal":
-            return f"case when not isnan({column}::double) then {column} end"  # not a number: nothing is there
-        case _:
-            return column
+    engine.run(
+        f"""create or replace table keys as
+        select row, plain, case when plain then lowered
+            else nullif(lower(trim(email, {literal(address.WHITESPACE)})), '') end as email
+        from (select row, email, lowered, {address.plain("lowered")} as plain
+            from (select row, email, lower(email) as lowered from source))"""
+    )
 
 
 def _judge_addresses(engine: Engine) -> None:
     """`verdict(email, clean, reason)`: one row for each address that is not plain."""
-    plain = (
-        f"(regexp_full_match(email, {literal(address.PLAIN)}) and length(email) <= {address.LONGEST} "
-        f"and not regexp_matches(email, {literal(address.NOT_PLAIN)}))"
-    )
     engine.run("create or replace table verdict (email varchar, clean varchar, reason varchar)")
-    for batch in engine.stream(f"select distinct email from keys where email is not null and not {plain}", SLOW_CHUNK):
+    slow = "select distinct email from keys where email is not null and not plain"
+    for batch in engine.stream(slow, SLOW_CHUNK):
         texts = batch.column(0).to_pylist()
         verdicts = [address.judge(text) for text in texts]
         engine.table(
@@ -108,127 +102,91 @@ def _set_aside_by_address(engine: Engine) -> None:
     )
     engine.run(
         "insert into aside select k.row, ?, v.reason, 'email' from keys k join verdict v using (email) "
-        "where v.reason is not null",
+        "where not k.plain and v.reason is not null",
         [Outcome.REJECTED],
     )
+    # By hash first: texts are compared only where two rows may have the same. The hash is of this run alone.
     engine.run(
         """insert into aside
-        with addressed as (
-            select k.row, coalesce(v.clean, k.email) as email from keys k left join verdict v using (email)
-            where k.email is not null and v.reason is null),
-        repeated as (select email, min(row) as first_row from addressed group by email having count(*) > 1)
-        select a.row, ?, ?, 'email' from addressed a join repeated r using (email) where a.row > r.first_row""",
+        with addressed as not materialized (
+            select row, email from keys where plain
+            union all select k.row, v.clean from keys k join verdict v using (email)
+            where not k.plain and v.reason is null),
+        twice as (select hash(email) as mark from addressed group by mark having count(*) > 1),
+        alike as materialized (select row, email from addressed a semi join twice t on hash(a.email) = t.mark),
+        repeated as (select email, min(row) as first_row from alike group by email having count(*) > 1)
+        select a.row, ?, ?, 'email' from alike a join repeated r using (email) where a.row > r.first_row""",
         [Outcome.WITHHELD, Reason.DUPLICATE],
     )
 
 
-def _set_aside_by_value(engine: Engine, matching: Matching) -> tuple[Warnings, set[str]]:
-    """Find values with control characters, too long, or not of the field's type, in one scan over all columns."""
+def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
+    """Find values with control characters, too long, or not of the field's type; leaves `doubts`, rows to be mended."""
+    raws = "".join(f", {fitting.raw(one)}" for one in matching.carried)
+    doubt = " or ".join(_doubts(matching)) or "false"
+    engine.run(f"create or replace table doubts as select row{raws} from source where {doubt}")
     warnings: Warnings = defaultdict(dict)
-    if not matching.carried:
-        return {}, set()
-    found = engine.one(
-        "select "
-        + ", ".join(_counts(one, date_format=matching.date_format) for one in matching.carried)
-        + " from source s anti join aside a on a.row = s.row"
-    )
-    dirty = set()
-    for number, one in enumerate(matching.carried):
-        control, long, misfit = found[3 * number : 3 * number + 3]
-        if control:
-            dirty.add(one.name)
-            warnings[one.label]["control_characters_replaced"] = control
-        for count, reason, test in (
-            (long, Reason.VALUE_TOO_LONG, _too_long(one, dirty=True, date_format=matching.date_format)),
-            (misfit, Reason.INVALID_VALUE, _misfit(one, date_format=matching.date_format)),
-        ):
-            if count and one.omit_misfit:
+    for one in matching.carried:
+        for count, reason, test in _faults(engine, one, matching.date_format):
+            if reason is None:
+                warnings[one.label]["control_characters_replaced"] = count
+            elif one.omit_misfit:
                 warnings[one.label][f"left_out_{reason}"] = count
-            elif count:
+            else:
                 engine.run(
-                    f"""insert into aside select s.row, ?, ?, ?
-                    from source s anti join aside a on a.row = s.row where {test}""",
+                    f"""insert into aside select d.row, ?, ?, ?
+                    from doubts d anti join aside a on a.row = d.row where {test}""",
                     [Outcome.REJECTED, reason, one.label],
                 )
-    return dict(warnings), dirty
+    return dict(warnings)
 
 
-def _counts(one: Carried, *, date_format: str) -> str:
-    raw = quoted("raw_" + one.name)
-    control = f"count_if(regexp_matches({raw}, '{CONTROL}'))" if one.type == "text" else "0"
-    long = f"count_if({_too_long(one, dirty=True, date_format=date_format)})" if one.max_chars else "0"
-    return f"{control}, {long}, count_if({_misfit(one, date_format=date_format)})"
+def _doubts(matching: Matching) -> Iterator[str]:
+    """Quick tests that no good row fails; a row that fails one may be good all the same."""
+    texts = [fitting.raw(one) for one in matching.carried if one.type == "text"]
+    if texts:
+        yield f"regexp_matches(concat_ws('\"', '', {', '.join(texts)}, ''), {literal(DOUBT)})"
+    for one in matching.carried:
+        if one.max_chars and one.type == "text":
+            yield f"strlen({fitting.raw(one)}) > {one.max_chars}"
+        elif one.max_chars and one.max_chars < SHORT:
+            yield f"strlen({fitting.value(one, matching.date_format)}) > {one.max_chars}"
+        misfit = fitting.misfit(one, matching.date_format)
+        if misfit != "false":
+            yield misfit
 
 
-def _too_long(one: Carried, *, dirty: bool, date_format: str) -> str:
-    return f"length({value(one, dirty=dirty, date_format=date_format)}) > {one.max_chars or 0}"
-
-
-def _misfit(one: Carried, *, date_format: str) -> str:
-    """Something is there, and the vendor's field cannot hold it."""
-    if one.type == one.wants == "text" or one.wants in EITHER_WAY:
-        return "false"
-    there = _text(quoted("raw_" + one.name), dirty=True) if one.type == "text" else quoted("raw_" + one.name)
-    return f"({there} is not null and {value(one, dirty=True, date_format=date_format)} is null)"
-
-
-def _kept(one: Carried, *, dirty: bool, date_format: str) -> str:
-    """The value as it is sent; one that does not fit is null where the vendor's rule is to leave it out."""
-    sql = value(one, dirty=dirty, date_format=date_format)
-    if one.omit_misfit and one.max_chars:
-        return f"case when length({sql}) <= {one.max_chars} then {sql} end"
-    return sql
-
-
-def _text(raw: str, *, dirty: bool) -> str:
-    """Trimmed; empty is null; control characters become spaces (`dirty` is false where a scan saw none)."""
-    if dirty:
-        spaced = f"regexp_replace({raw}, '{CONTROL}+', ' ', 'g')"
-        raw = f"case when regexp_matches({raw}, '{CONTROL}') then {spaced} else {raw} end"
-    return f"nullif(trim({raw}, {literal(address.WHITESPACE)}), '')"
-
-
-def value(one: Carried, *, dirty: bool, date_format: str) -> str:
-    """SQL of a column's value in the form that the vendor's field takes, as text; null when it does not fit."""
-    raw = quoted("raw_" + one.name)
+def _faults(engine: Engine, one: Carried, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
+    """What is wrong with a column's values in the rows in doubt: how often, why, and how it is found."""
+    mended = fitting.spaced(one) if one.type == "text" else None
+    tests: list[tuple[Reason | None, str]] = []
     if one.type == "text":
-        return _from_text(_text(raw, dirty=dirty), one.wants, date_format)
-    if one.wants in DATE_PARTS:
-        return f"strftime({raw}::date, {literal(DATE_PARTS[one.wants] or date_format)})"
-    if one.wants == "phone":
-        return _phone(f"{raw}::varchar")
-    written: Mapping[ColumnType, str] = {
-        "integer": f"{raw}::varchar",
-        "decimal": f"case when isfinite({raw}::double) then {_plain_number(f'{raw}::varchar')} end",
-        "boolean": f"{raw}::varchar",
-        "date": f"strftime({raw}, '%Y-%m-%d')",
-        "timestamp": f"strftime({raw}, '%Y-%m-%dT%H:%M:%SZ')",
-    }
-    return written[one.type]
+        tests.append((None, f"regexp_matches({fitting.raw(one)}, '{fitting.CONTROL}')"))
+    if one.max_chars:
+        tests.append((Reason.VALUE_TOO_LONG, fitting.too_long(one, fitting.value(one, date_format, text=mended))))
+    tests.append((Reason.INVALID_VALUE, fitting.misfit(one, date_format, text=mended)))
+    counts = ", ".join(f"count_if({test})" for _, test in tests)
+    found = engine.one(f"select {counts} from doubts d anti join aside a on a.row = d.row")
+    for count, (reason, test) in zip(found, tests, strict=True):
+        if count:
+            yield count, reason, test
 
 
-def _from_text(text: str, wants: Kind, date_format: str) -> str:
-    if wants in DATE_PARTS:
-        return f"strftime(try_strptime({text}, '%Y-%m-%d')::date, {literal(DATE_PARTS[wants] or date_format)})"
-    number = f"case when isfinite(try_cast({text} as double)) then {_plain_number(text)} end"
-    forms: Mapping[Kind, str] = {
-        "text": text,
-        "boolean": f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end",
-        "gender": f"case when lower({text}) in ('m', 'f', 'male', 'female') then lower({text})[1] end",
-        "country_code": f"case when regexp_full_match({text}, '[A-Za-z]{{2}}') then upper({text}) end",
-        "country_name": f"case when not regexp_full_match({text}, '[A-Za-z]{{2}}') then {text} end",
-        "phone": _phone(text),
-        "number": f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end",
-    }
-    return forms[wants]
+def _values(engine: Engine, matching: Matching) -> Iterator[tuple[Carried, str]]:
+    """Each column as it is sent. Where nothing in doubt has to be mended, there is nothing to choose between."""
+    ways = [
+        (one, fitting.value(one, matching.date_format), _mended(one, matching.date_format)) for one in matching.carried
+    ]
+    if not ways:
+        return
+    differ = ", ".join(f"count_if({quick} is distinct from {mended})" for _, quick, mended in ways)
+    for (one, quick, mended), count in zip(ways, engine.one(f"select {differ} from doubts"), strict=True):
+        yield one, f"case when x.doubtful then {mended} else {quick} end" if count else quick
 
 
-def _phone(text: str) -> str:
-    """E.164; the signs that people write between digits are taken out, and nothing is guessed."""
-    digits = f"regexp_replace({text}, '[ ()./-]', '', 'g')"
-    return f"case when regexp_full_match({digits}, '\\+[1-9][0-9]{{6,14}}') then {digits} end"
-
-
-def _plain_number(text: str) -> str:
-    """Whole numbers lose their `.0`, so that 5.0 and 5 are the same value. The digits stay as they are written."""
-    return f"regexp_replace({text}, '\\.0+$', '')"
+def _mended(one: Carried, date_format: str) -> str:
+    """The value of a row in doubt; one that does not fit is null where the vendor's rule is to leave it out."""
+    sql = fitting.value(one, date_format, text=fitting.spaced(one) if one.type == "text" else None)
+    if one.omit_misfit and one.max_chars:
+        return f"case when not {fitting.too_long(one, sql)} then {sql} end"
+    return sql

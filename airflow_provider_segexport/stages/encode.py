@@ -1,53 +1,144 @@
 """Turns an item's shape into one SQL expression: `Object -> text`, a column of ready-made JSON.
 
-DuckDB's `concat` leaves out nulls and `||` passes them on: a pair `',"Key":' || to_json(x)` vanishes with its value.
+All pieces of an item are arguments of one `concat`, which leaves out nulls: what stands around a value is null with it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from airflow_provider_segexport.ports.engine import literal, quoted
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
 
+ALWAYS = "email"
+"""The column that no item lacks."""
+
 
 def expression(item: Object) -> str:
     """The item as SQL; never null."""
-    return f"concat('{{', {_members(item)}, '}}')"
+    return _concat(["'{'", *_members(item), "'}'"])
 
 
-def _members(item: Object) -> str:
-    """The pairs of an object, with the comma before the first cut off."""
-    if not item.members:
-        return "''"
-    pairs = ", ".join(literal(f",{json.dumps(key)}:") + f" || {_value(node)}" for key, node in item.members.items())
-    return f"substr(concat({pairs}), 2)"
+def _concat(pieces: Iterable[str]) -> str:
+    """One text of all pieces."""
+    return f"concat({', '.join(_merged(pieces))})"
 
 
-def _value(node: Node) -> str:
+def _merged(pieces: Iterable[str]) -> list[str]:
+    """The pieces, with neighbouring constants made one."""
+    merged: list[str] = []
+    for piece in pieces:
+        if merged and merged[-1].startswith("'") and piece.startswith("'"):
+            merged[-1] = merged[-1][:-1] + piece[1:]
+        else:
+            merged.append(piece)
+    return merged
+
+
+def _given(condition: str, sql: str) -> str:
+    """The SQL where the condition holds, and null elsewhere."""
+    return sql if condition == "true" else f"case when {condition} then {sql} end"
+
+
+def _members(item: Object) -> list[str]:
+    """The pairs of an object that are there, with commas between them."""
+    pairs = [(json.dumps(key) + ":", node) for key, node in item.members.items()]
+    return _listed(pairs, certain=bool(pairs) and _presence(pairs[0][1]) == "true")
+
+
+def _listed(nodes: list[tuple[str, Node]], *, certain: bool) -> list[str]:
+    """Nodes behind their heads. Where the first may be absent, the comma before whichever comes first is cut off."""
+    if not nodes:
+        return []
+    if certain:
+        commas = ["", *[","] * (len(nodes) - 1)]
+        return [
+            piece for comma, (head, node) in zip(commas, nodes, strict=True) for piece in _pieces(node, comma + head)
+        ]
+    return [f"substr({_concat(piece for head, node in nodes for piece in _pieces(node, ',' + head))}, 2)"]
+
+
+def _pieces(node: Node, head: str) -> list[str]:
+    """A node behind its head; all null where it is not there."""
+    condition = _presence(node)
+    match node:
+        case _ if condition == "false":
+            return []
+        case Object():
+            opening, inner, closing = head + "{", _members(node), "}"
+        case Array(elements):
+            opening, inner, closing = head + "[", _elements(elements), "]"
+        case _:
+            return _guarded(condition, [literal(head), *_solid(node)])
+    return [_given(condition, literal(opening)), *inner, _given(condition, literal(closing))]
+
+
+def _guarded(condition: str, pieces: list[str]) -> list[str]:
+    """Pieces that are there under one condition."""
+    return [_given(condition, piece) for piece in _merged(pieces)]
+
+
+def _elements(elements: tuple[Node, ...]) -> list[str]:
+    """Elements with commas between those that are there; of an object all is there, or it would name a key alone."""
+    certain = _whole(elements[0]) == "true"
+    commas = ["" if certain else ",", *[","] * (len(elements) - 1)]
+    listed = [
+        piece
+        for comma, node in zip(commas, elements, strict=True)
+        for piece in _guarded(_whole(node), [literal(comma), *_solid(node)])
+    ]
+    return listed if certain else [f"substr({_concat(listed)}, 2)"]
+
+
+def _solid(node: Node) -> list[str]:
+    """A node of which nothing lacks."""
     match node:
         case Const(value):
-            return literal(json.dumps(value, ensure_ascii=False))
+            return [literal(json.dumps(value, ensure_ascii=False))]
         case Column(name, "text"):
-            return f"to_json({quoted(name)})::varchar"
+            return [f"to_json({quoted(name)})"]
         case Column(name):
-            return quoted(name)
+            return [quoted(name)]
         case Joined(names):
-            parts = ", ".join(quoted(name) for name in names)
-            return f"to_json(nullif(concat_ws(' ', {parts}), ''))::varchar"
+            return [f"to_json(concat_ws(' ', {', '.join(map(quoted, names))}))"]
+        case Object(members):
+            pairs = [[literal(json.dumps(key) + ":"), *_solid(member)] for key, member in members.items()]
+            return ["'{'", *_with_commas(pairs), "'}'"]
         case Array(elements):
-            inner = ", ".join(f"',' || {_element(element)}" for element in elements) or "''"
-            return f"'[' || nullif(substr(concat({inner}), 2), '') || ']'"
-        case Object():
-            return f"'{{' || nullif({_members(node)}, '') || '}}'"
+            return ["'['", *_with_commas([_solid(element) for element in elements]), "']'"]
 
 
-def _element(node: Node) -> str:
-    """An element of an array; an object of it goes when one of its columns is null, or it would name a key alone."""
-    if not isinstance(node, Object):
-        return _value(node)
-    pairs = " || ".join(
-        literal(("{" if first else ",") + json.dumps(key) + ":") + f" || {_value(value)}"
-        for first, (key, value) in zip([True, *[False] * len(node.members)], node.members.items(), strict=False)
-    )
-    return f"({pairs} || '}}')"
+def _with_commas(listed: list[list[str]]) -> list[str]:
+    return [piece for number, one in enumerate(listed) for piece in (["','"] if number else []) + one]
+
+
+def _presence(node: Node) -> str:
+    """When a node is there, as SQL."""
+    match node:
+        case Const():
+            return "true"
+        case Column(name):
+            return "true" if name == ALWAYS else f"{quoted(name)} is not null"
+        case Joined(names):
+            return f"coalesce({', '.join(map(quoted, names))}) is not null"
+        case Array(elements):
+            return _any(map(_whole, elements))
+        case Object(members):
+            return _any(map(_presence, members.values()))
+
+
+def _whole(node: Node) -> str:
+    """When all of a node is there."""
+    if not isinstance(node, Object | Array):
+        return _presence(node)
+    parts = node.members.values() if isinstance(node, Object) else node.elements
+    conditions = [one for one in map(_whole, parts) if one != "true"]
+    return " and ".join(conditions) or "true"
+
+
+def _any(conditions: Iterable[str]) -> str:
+    listed = list(conditions)
+    if "true" in listed:
+        return "true"
+    return f"({' or '.join(listed)})" if listed else "false"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_segexport.contract import Limits
-from airflow_provider_segexport.model import Outcome, Reason, batch_name
+from airflow_provider_segexport.model import Outcome, Reason, name_of
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
@@ -26,7 +26,8 @@ SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uin
 
 def upserts(item: str, *, against_ledger: bool) -> str:
     """SQL of what is to be sent. The hash is md5's, of the very text that is sent: stable over versions, machines."""
-    rows = f"""select row, email, md5_number_lower(item) as hash, item
+    # The half that `md5_number_lower` tells, in half its time.
+    rows = f"""select row, email, (md5_number(item) >> 64)::ubigint as hash, item
         from (select row, email, {item} as item from clean)"""
     if not against_ledger:
         return rows
@@ -40,9 +41,8 @@ def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Clea
     too_large: list[int] = []
     with ArrowFile(place / "upserts.arrow", SCHEMA) as out:
         for batch in cut(engine.stream(sql), limits, too_large):
-            items = batch.column("item").to_pylist()
-            names.append(batch_name(items))
-            sent += len(items)
+            names.append(name_of(batch.column("hash").to_numpy().astype("<u8", copy=False).tobytes()))
+            sent += batch.num_rows
             size += batch.column("item").nbytes
             out.write(batch)
     if too_large:
@@ -75,7 +75,7 @@ ASIDE = pa.schema(
 )
 
 
-ASIDE_ROWS = "select a.row, k.email, a.outcome, a.reason, a.field from aside a join keys k using (row) order by a.row"
+ASIDE_ROWS = "select a.row, k.email, a.outcome, a.reason, a.field from keys k join aside a using (row) order by a.row"
 
 
 def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:

@@ -129,7 +129,7 @@ def test_the_flat_scheme_s_cap_is_waited_out_elsewhere(account):
 
 def test_a_full_minute_is_waited_out_here(account):
     """The tier's window tells its end, and the export goes on then without the task's failing."""
-    account = Account(account.sim, "dotdigital", account.home, batch_rows=1)
+    account = Account(account.sim, "dotdigital", account.home, batch_rows=1, connections=1)
     account.sim.configure({"dotdigital": {"low_per_minute": 3}})
     account.sim.clock.advance(30)
     assert account.export(account.segment({"email": people(5)}))["counts"]["delivered"] == 5
