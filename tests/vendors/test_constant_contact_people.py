@@ -376,7 +376,7 @@ def told(text, count=0, link="/v3/contact_exports/1"):
 
 
 def test_no_export_changes_what_may_be_sent_to_anybody(small):
-    """People of every kind, in both runs: permissions stay, no mail goes out, nothing is deleted, nobody is signed up."""
+    """People of every kind, in two runs: permissions stay, no mail goes out, nobody is deleted or signed up."""
     kinds = ["explicit", "implicit", "not_set", "pending_confirmation", "temp_hold", "unsubscribed", "deleted"]
     for number, kind in enumerate(kinds):
         small.seed({"email": f"p{number}@example.com", "status": kind}, audience=small.audience)

@@ -1,0 +1,311 @@
+"""Constant Contact: three kinds of 429, and sign-ins that end, rotate and are shared."""
+
+from __future__ import annotations
+
+import json
+import threading
+from itertools import pairwise
+
+import pytest
+from vendors.accounts import people
+from vendors.constant_contact import Lists, Shelf, renewing, sign_in
+
+from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import CredentialsRefused, QuotaSpent, SlotsFull, TryAgain, VendorUnavailable
+from airflow_provider_segexport.export import Export
+from airflow_provider_segexport.model import Response
+from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.vendors import constant_contact
+
+REFUSAL = constant_contact.VENDOR.refusal
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+
+
+@pytest.fixture
+def lists(sim, tmp_path):
+    return Lists(sim, tmp_path)
+
+
+def busy(body):
+    return REFUSAL(Response(429, {}, json.dumps(body).encode(), "https://api.cc.email/v3/contacts"), NOON)
+
+
+class TestThreeKindsOfBusy:
+    """One status: too fast, the day is used up, too many activities are queued."""
+
+    def test_too_fast(self):
+        """Four calls a second: a second later they are let through, and no header tells it."""
+        found = busy({"error_key": "throttled", "error_message": "Too Many Requests"})
+        assert (QuotaSpent, 1.0) == (type(found), found.after)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"error_key": "quota_exceeded", "error_message": "Limit Exceeded"},
+            {"error_key": "quota_exceeded"},
+            {"error_key": "", "error_message": "Limit Exceeded"},
+            [{"error_key": "quota_exceeded", "error_message": "Limit Exceeded"}],
+        ],
+    )
+    def test_the_day_is_used_up(self, body):
+        """Until midnight UTC, whatever the machine's own zone, and it is said in words."""
+        found = busy(body)
+        assert (QuotaSpent, 12 * 3600 + 1) == (type(found), found.after)
+        assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in str(found)
+
+    @pytest.mark.parametrize(("now", "left"), [(NOON - 12 * 3600, 86_401), (NOON + 12 * 3600 - 1, 2)])
+    def test_the_first_and_the_last_second_of_a_day(self, now, left):
+        """A second past midnight, so that no clock is behind the vendor's."""
+        assert left == constant_contact.replies.to_midnight(now)
+
+    def test_the_queue_is_full(self):
+        """A thousand activities of the account: a slot, not a time, is waited for."""
+        words = "You exceeded 1,000 queued activities for this user account."
+        found = busy([{"error_key": "contacts.api.queued", "error_message": words}])
+        assert SlotsFull is type(found)
+        assert found.after is None
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 408])
+    def test_the_vendor_is_down(self, status):
+        """The same call may do better."""
+        assert isinstance(REFUSAL(Response(status, {}, b"[]", "u"), NOON), VendorUnavailable)
+
+    def test_what_is_no_later(self):
+        """A refusal for what was sent is none of these."""
+        assert None is REFUSAL(Response(400, {}, b"[]", "u"), NOON)
+
+    def test_calls_that_come_too_fast_all_arrive(self, lists):
+        """The simulator counts four a second, and its clock stands still but for our waiting."""
+        lists.set(calls_per_second=4)
+        lists = Lists(lists.sim, lists.home, batch_rows=2)
+        lists.set(calls_per_second=4)
+        assert 20 == lists.export(lists.segment({"email": people(20)}))["counts"]["delivered"]
+        assert 429 in [one["status"] for one in lists.calls()]
+
+    def test_a_queue_that_others_have_filled(self, lists):
+        """Imports wait for our own activities to end, and none is lost."""
+        lists = Lists(lists.sim, lists.home, batch_rows=2, jobs=10)
+        lists.set(max_queued_activities=2)
+        assert 12 == lists.export(lists.segment({"email": people(12)}))["counts"]["delivered"]
+        assert 429 in [one["status"] for one in lists.upserts()]
+
+    def test_the_day_ends_before_anything_is_planned(self, lists):
+        """Even the check costs calls: the next try begins at the beginning."""
+        segment = lists.segment({"email": people(3)})
+        lists.act("spend", calls=10_000)
+        with pytest.raises(QuotaSpent) as caught:
+            lists.export(segment)
+        assert 86_401 == caught.value.after
+        assert not list(lists.home.glob("runs/*/*/plan.json"))
+        lists.sim.clock.advance(caught.value.after)
+        lists.described = {**lists.described, "credentials": lists.act("authorize")}
+        assert 3 == lists.export(segment)["counts"]["delivered"]
+
+    def test_the_day_ends_between_two_batches(self, lists):
+        """What was settled stays so; the rest goes out after midnight."""
+        lists = Lists(lists.sim, lists.home, batch_rows=2, connections=1)
+        segment = lists.segment({"email": people(6)})
+        lists.act("spend", calls=10_000 - 6)
+        with pytest.raises(QuotaSpent):
+            lists.export(segment)
+        sent = [one["status"] for one in lists.upserts()]
+        lists.sim.clock.advance(86_401)
+        lists.described = {**lists.described, "credentials": lists.act("authorize")}
+        assert 6 == lists.export(segment)["counts"]["delivered"]
+        assert 3 == [one["status"] for one in lists.upserts()].count(201)
+        assert 0 < sent.count(201) < 3
+
+    def test_it_is_not_sat_out(self, lists):
+        """The worker leaves at once: it does not sleep until midnight, nor ask in vain."""
+        lists.act("spend", calls=10_000)
+        with pytest.raises(QuotaSpent):
+            lists.export(lists.segment({"email": people(3)}))
+        assert [] == lists.slept
+        assert 1 == len(lists.calls())
+
+
+def exported(lists, bearer, name="run", count=3):
+    """Export through a sign-in that renews itself."""
+    world = lists.world(name, send=renewing(lists, bearer))
+    segment = lists.segment({"email": people(count)}, f"{name}.parquet")
+    try:
+        return Export(lists.vendor, lists.access, lists.order(segment), world).run()["counts"]
+    finally:
+        world.send.close()
+
+
+def renewals(lists):
+    return [one["status"] for one in lists.calls("POST", "/token")]
+
+
+class TestSignIn:
+    """Access tokens end after a day, and a rotating refresh token works once."""
+
+    @pytest.mark.parametrize("key", ["main", "public", "long_lived"])
+    def test_every_kind_of_application(self, lists, key):
+        """Confidential, public with its id in the form, and one whose refresh token stays."""
+        shelf = Shelf()
+        assert 3 == exported(lists, sign_in(lists, shelf, key))["delivered"]
+        assert [200] == renewals(lists)
+        kept = shelf.load()[0].refresh
+        assert (kept == lists.described["keys"][key]["refresh_token"]) == (key == "long_lived")
+        form = lists.calls("POST", "/token")[0]
+        assert ("client_id" in form["body"], "authorization" in form["headers"]) == (key == "public", key != "public")
+
+    def test_one_access_token_serves_a_day_of_exports(self, lists):
+        """Refreshing before each call would meet the token endpoint's own limit."""
+        shelf = Shelf()
+        for run in range(3):
+            exported(lists, sign_in(lists, shelf), f"run {run}")
+        assert [200] == renewals(lists)
+
+    def test_a_token_that_ends_soon_is_renewed_before_it_is_used(self, lists):
+        """No call is spent on finding out."""
+        shelf = Shelf()
+        exported(lists, sign_in(lists, shelf), "one")
+        lists.sim.clock.advance(86_400 - 100)
+        exported(lists, sign_in(lists, shelf), "two")
+        assert [200, 200] == renewals(lists)
+        assert 401 not in [one["status"] for one in lists.calls()]
+
+    def test_a_token_that_ends_in_the_middle(self, sim, tmp_path):
+        """The first 401 renews it, once for all calls under way, and every batch arrives."""
+        lists = Lists(sim, tmp_path, batch_rows=2)
+        bearer = sign_in(lists, Shelf())
+        bearer.access()
+        sim.clock.advance(60)
+        lists.act("expire_tokens")
+        assert 16 == exported(lists, bearer, count=16)["delivered"]
+        assert [200, 200] == renewals(lists)
+        assert 1 == [one["status"] for one in lists.calls()].count(401)
+
+    def test_a_fresh_sign_in_that_is_refused(self, lists):
+        """Renewed this moment and refused at once: it is not renewed again and again."""
+        bearer = sign_in(lists, Shelf())
+        bearer.access()
+        lists.act("revoke_tokens")
+        with pytest.raises(CredentialsRefused, match=r"has expired or was revoked: run .airflow segexport sign-in"):
+            exported(lists, bearer)
+        assert [200] == renewals(lists)
+
+    def test_a_sign_in_that_was_taken_back(self, lists):
+        """The person has revoked it: final, and the error says what an administrator must do."""
+        bearer = sign_in(lists, Shelf())
+        bearer.access()
+        lists.sim.clock.advance(60)
+        lists.act("revoke_tokens")
+        with pytest.raises(CredentialsRefused, match=r"revoked, or unused for 180 days.*airflow segexport sign-in"):
+            exported(lists, bearer)
+        assert [] == lists.upserts()
+
+    def test_a_refresh_token_that_was_used_elsewhere(self, lists):
+        """A rotated-away token is not tried again and again: it stays dead."""
+        exported(lists, sign_in(lists, Shelf()), "here")
+        with pytest.raises(CredentialsRefused, match="a rotating token works once"):
+            exported(lists, sign_in(lists, Shelf()), "there")
+        assert [200, 400] == renewals(lists)
+
+    def test_half_a_year_without_use(self, lists):
+        """A refresh token ends when nobody uses it."""
+        lists.sim.clock.advance(181 * 86_400)
+        with pytest.raises(CredentialsRefused, match="unused for 180 days"):
+            exported(lists, sign_in(lists, Shelf()))
+
+    def test_a_wrong_client_secret(self, lists):
+        """Nobody needs to sign in again for that: the connection is wrong."""
+        told = lists.described["keys"]["main"]
+        lists.described = {**lists.described, "keys": {"main": {**told, "client_secret": "s3cret"}}}
+        with pytest.raises(CredentialsRefused, match="does not accept the client id and secret"):
+            exported(lists, sign_in(lists, Shelf()))
+
+    def test_the_token_endpoint_is_busy(self, lists):
+        """One call a second: a 429 there is waited for, and the export goes on."""
+        lists.sim.faults([{"vendor": lists.name, "path": "/token", "status": 429, "body": "Too Many Requests"}])
+        assert 3 == exported(lists, sign_in(lists, Shelf()))["delivered"]
+        assert [429, 200] == renewals(lists)
+        assert [1.0] == lists.slept
+
+    @pytest.mark.parametrize("body", [{"error": "server_error"}, {"error": "temporarily_unavailable"}, {}])
+    def test_the_token_endpoint_says_something_else(self, lists, body):
+        """Only `invalid_grant` is final: anything else may pass."""
+        line = {"vendor": lists.name, "path": "/token", "status": 400, "body": body, "count": 0}
+        lists.sim.faults([line])
+        with pytest.raises(TryAgain, match="token endpoint answered 400"):
+            exported(lists, sign_in(lists, Shelf()))
+
+    def test_two_renewals_keep_a_second_apart(self, lists):
+        """The stored sign-in tells when the last one was, to every machine."""
+        shelf = Shelf()
+        bearer = sign_in(lists, shelf)
+        bearer.access()
+        lists.act("expire_tokens")
+        other = sign_in(lists, shelf)
+        assert other.renew(Response(401, {}, b'{"error_key":"unauthorized"}')) is True
+        other.access()
+        times = [one["time"] for one in lists.calls("POST", "/token")]
+        assert times == sorted(times)
+        assert all(later - earlier >= 1 for earlier, later in pairwise(times))
+        assert 429 not in renewals(lists)
+
+    def test_two_exports_at_once_renew_once(self, tmp_path):
+        """Both have a token that the vendor calls old: one renews, the other picks up what it got."""
+        with Simulator(clock=ManualClock(), seed=1) as sim:
+            lists = Lists(sim, tmp_path)
+            shelf = LockedShelf()
+            sign_in(lists, shelf).access()
+            sim.clock.advance(60)
+            lists.act("expire_tokens")
+            gate, counts = threading.Barrier(2), []
+
+            def one(name):
+                bearer = sign_in(lists, shelf)
+                bearer.access()
+                gate.wait()
+                counts.append(exported(lists, bearer, name)["delivered"])
+
+            threads = [threading.Thread(target=one, args=(name,)) for name in ("a", "b")]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert [3, 3] == counts
+            assert [200, 200] == renewals(lists)
+
+    def test_no_secret_is_told(self, lists, messages):
+        """Neither a token nor the client's secret stands in an error."""
+        bearer = sign_in(lists, Shelf())
+        access = bearer.access()
+        lists.act("revoke_tokens")
+        with pytest.raises(CredentialsRefused):
+            exported(lists, bearer)
+        told = lists.described["keys"]["main"]
+        assert [] == [words for words in messages for secret in (access, told["client_secret"]) if secret in words]
+
+
+class LockedShelf(Shelf):
+    """One holder at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_by_one = threading.Lock()
+
+    def lock(self):
+        return self.held_by_one
+
+
+def test_the_first_try_of_a_call_is_the_only_one_after_a_401_that_cannot_be_mended(lists):
+    """A static token that is bad is told at once."""
+    lists.act("expire_tokens")
+    with pytest.raises(CredentialsRefused, match="expired or was revoked"):
+        lists.call(lists.vendor.check(lists.access, None))
+    assert [401] == [one["status"] for one in lists.calls()]
+
+
+def test_patience_ends(lists):
+    """A vendor that never lets a call through is given up after some tries."""
+    lists.sim.faults([{"vendor": lists.name, "status": 429, "body": {"error_key": "throttled"}, "count": 0}])
+    sender = lists.sender(patience=Patience(attempts=3))
+    with pytest.raises(QuotaSpent, match="more than 4 calls a second"):
+        drive(lists.vendor.check(lists.access, None), sender)
+    assert 3 == len(lists.calls())
