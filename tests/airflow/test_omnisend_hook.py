@@ -103,8 +103,8 @@ def test_where_calls_are_counted(hook, monkeypatch, tmp_path):
     hook()
     assert f"{tmp_path}/quotas" == quota_store()
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", "memory://bucket/segexport")
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
-    assert f"{tmp_path}/home/segexport/quotas" == quota_store()
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "elsewhere"))
+    assert str(tmp_path / "elsewhere" / "segexport" / "quotas") == quota_store()
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__QUOTA_STORE", str(tmp_path / "shared"))
     assert f"{tmp_path}/shared" == quota_store()
 
