@@ -48,12 +48,7 @@ class Settings:
 
     def gate(self, dag_id: str | None) -> None:
         """Let a DAG through or say why not; None is a use outside any DAG, which only `*` lets in."""
-        if not self.export_enabled:
-            raise SwitchedOff(
-                f"Exports through connection {self.conn_id!r} are switched off. An administrator switches them on "
-                "again in the connection's form ('Exports enabled')."
-            )
-        self._consented()
+        self._open()
         if not any(fnmatchcase(dag_id or "", pattern) and (dag_id or pattern == "*") for pattern in self.allowed_dags):
             who = f"DAG {dag_id!r}" if dag_id else "A use outside any DAG"
             raise NotAllowed(
@@ -61,15 +56,27 @@ class Settings:
                 f"the connection's form, as {dag_id or '*'}; now there: {', '.join(self.allowed_dags) or 'none'}."
             )
 
-    def not_ready(self) -> str:
-        """Why no DAG at all can export through this connection; empty when some can."""
+    def notes(self) -> list[str]:
+        """What an administrator should know besides whether the connection works."""
+        notes = []
+        parts = urlsplit(self.access.api)
+        if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            notes.append("The base URL is http, not https: credentials and profiles travel in clear.")
         try:
-            self.gate(self.allowed_dags[0] if self.allowed_dags else None)
+            self._open()
         except (SwitchedOff, NotAllowed) as error:
-            return str(error)
-        return ""
+            notes.append(f"Not ready for exports: {error}")
+        else:
+            if not self.allowed_dags:
+                notes.append("Not ready for exports: no DAG stands under 'Allowed DAGs'.")
+        return notes
 
-    def _consented(self) -> None:
+    def _open(self) -> None:
+        if not self.export_enabled:
+            raise SwitchedOff(
+                f"Exports through connection {self.conn_id!r} are switched off. An administrator switches them on "
+                "again in the connection's form ('Exports enabled')."
+            )
         if not self.privacy_consent:
             raise NotAllowed(
                 f"Connection {self.conn_id!r} holds no consent to the data privacy terms. An administrator gives it in "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -239,10 +241,7 @@ class SegmentExportHook(HttpHook):
         return self.call(self.vendor.check(self.settings.access, audience or self.settings.audience), patience)
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the Test button and `airflow connections test` show: account, audience, and what is still missing.
-
-        The words go to the log too: Airflow's command line shows them only for a failure.
-        """
+        """What the Test button and `airflow connections test` show: account, audience, and what is still missing."""
         from airflow_provider_segexport.ports.http import Patience  # noqa: PLC0415
 
         try:
@@ -253,13 +252,9 @@ class SegmentExportHook(HttpHook):
         if target.audience:
             count = "" if target.members is None else f" with {target.members:,} members"
             words += f", {self.vendor.audience_word} {target.audience_name!r}{count}"
-        notes = list(target.notes)
-        if self.settings.access.api.startswith("http:"):
-            notes.append("The base URL is http, not https: credentials and profiles travel in clear.")
-        if missing := self.settings.not_ready():
-            notes.append(f"Not ready for exports: {missing}")
-        words = " ".join([f"{words}.", *notes])
-        self.log.info("Connection %s: %s", self.conn_id, words)
+        words = " ".join([f"{words}.", *target.notes, *self.settings.notes()])
+        if logging.root.manager.disable:  # Airflow's command line: it silences logs, and a success has no words there
+            sys.stdout.write(f"{words}\n")
         return True, words
 
     def export(  # noqa: PLR0913 - what an export is configured with

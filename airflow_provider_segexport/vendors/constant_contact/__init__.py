@@ -65,7 +65,7 @@ VENDOR = Vendor(
                 "Empty at first: `airflow segexport sign-in <connection id>` fills it in.",
                 secret=True,
             ),
-            FormField("authorization_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
+            FormField("sign_in_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
         ),
     ),
     oauth=OAuth(refresh=refresh, stale=stale, sign_in=sign_in),

@@ -109,7 +109,7 @@ def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
 
 def authorization(access: Access) -> str:
     """Where tokens come from: the connection's own authorization URL, or the vendor's; a simulator has both in one."""
-    told = access.options.get("authorization_url")
+    told = access.options.get("sign_in_url")
     if told:
         return told.rstrip("/")
     return (AUTHORIZATION if access.api_is_default else access.api) + OAUTH

@@ -1,0 +1,198 @@
+"""What Airflow learns of the provider: its metadata, its forms, its commands, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.sdk import BaseHook
+from airflow.sdk._shared.secrets_masker import should_hide_value_for_key
+from airflow_home import REPO
+
+from airflow_provider_segexport import __version__, get_provider_info
+from airflow_provider_segexport.connection import settings
+from airflow_provider_segexport.errors import NotAllowed
+from airflow_provider_segexport.hooks import HOOKS, hook_class
+from airflow_provider_segexport.vendors import VENDORS
+
+pytestmark = pytest.mark.airflow
+
+INFO = get_provider_info()
+FORMS = {form["connection-type"]: form for form in INFO["connection-types"]}
+SECRETS = [(vendor.name, field.name) for vendor in VENDORS.values() for field in vendor.form.fields if field.secret]
+HEAVY = {"pandas", "pyarrow", "duckdb", "email_validator", "requests", "numpy", "tenacity"}
+
+
+def schema(name):
+    return json.loads((Path(airflow.__file__).parent / name).read_text())
+
+
+def test_the_metadata_is_what_airflow_reads():
+    """It fits the schema that Airflow holds providers to at run time."""
+    jsonschema.validate(INFO, schema("provider_info.schema.json"))
+
+
+def test_forms_are_what_airflows_ui_reads():
+    """Connection types, fields and their words fit the stricter schema that Airflow's own providers are held to."""
+    part = schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(INFO["connection-types"], part)
+
+
+def test_configuration_is_what_airflow_reads():
+    """Sections and options fit the same schema."""
+    whole = schema("provider.yaml.schema.json")
+    jsonschema.validate(INFO["config"], whole["properties"]["config"] | {"definitions": whole["definitions"]})
+
+
+def test_the_entry_point_leads_to_it():
+    """Airflow finds the provider by its distribution's entry point, and wants the distribution's own name in it."""
+    [entry] = [one for one in metadata.entry_points(group="apache_airflow_provider") if "segexport" in one.value]
+    assert INFO == entry.load()()
+    assert INFO["package-name"] == entry.dist.name
+    assert [__version__] == INFO["versions"]
+
+
+def test_every_vendor_has_a_connection_type_and_a_hook():
+    """One row in `VENDORS` is one type, one hook, one form."""
+    assert set(VENDORS) == set(FORMS) == set(HOOKS)
+    for name, vendor in VENDORS.items():
+        found = hook_class(name)
+        assert issubclass(found, BaseHook)
+        assert (name, vendor, vendor.title) == (found.conn_type, found.vendor, found.hook_name)
+        assert f"{found.__module__}.{found.__qualname__}" == FORMS[name]["hook-class-name"]
+        assert found.__doc__
+        assert found.auth.__doc__
+
+
+def test_every_module_that_the_metadata_names_is_there():
+    """Operators and commands are named by modules that can be imported."""
+    for operators in INFO["operators"]:
+        for module in operators["python-modules"]:
+            import_module(module)
+    for command in INFO["cli"]:
+        module, _, name = command.rpartition(".")
+        assert callable(getattr(import_module(module), name))
+
+
+@pytest.mark.parametrize(("vendor", "field"), SECRETS)
+def test_a_secret_stands_only_where_airflow_masks_it(vendor, field):
+    """Airflow's API hides an extra by its name alone: `format: password` hides nothing but the keystrokes."""
+    assert should_hide_value_for_key(field)
+    assert "password" == FORMS[vendor]["conn-fields"][field]["schema"]["format"]
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_what_is_no_secret_is_not_masked(form):
+    """A field that Airflow masks cannot be read again by whoever edits the connection."""
+    secret = {field for vendor, field in SECRETS if vendor == form["connection-type"]}
+    assert secret == {name for name in form["conn-fields"] if should_hide_value_for_key(name)}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_form_shows_what_is_needed(form):
+    """The port stays visible (Airflow's Test button needs one); a login only where the vendor has one."""
+    behaviour, vendor = form["ui-field-behaviour"], VENDORS[form["connection-type"]]
+    assert {"host", "port", "password"}.isdisjoint(behaviour["hidden-fields"])
+    assert {"schema", "extra"} <= set(behaviour["hidden-fields"])
+    assert ("login" in behaviour["hidden-fields"]) == (vendor.form.login_label is None)
+    assert "443" == behaviour["placeholders"]["port"]
+    assert vendor.form.key_label == behaviour["relabeling"]["password"]
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_field_can_be_left_empty_and_has_a_word_of_help(form):
+    """A type without null would keep the form from being saved."""
+    for field in form["conn-fields"].values():
+        assert "null" in field["schema"]["type"]
+        assert field["description"]
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_form_saved_as_it_opens_lets_nothing_out(name):
+    """Airflow saves every field, the untouched ones as null or with their default."""
+    saved = {field: about["schema"].get("default") for field, about in FORMS[name]["conn-fields"].items()}
+    found = settings(VENDORS[name], "untouched", "", 443, saved)
+    assert (False, "", (), True) == (
+        found.privacy_consent,
+        found.consented_by,
+        found.allowed_dags,
+        found.export_enabled,
+    )
+    with pytest.raises(NotAllowed):
+        found.gate("any_dag")
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_metadata_costs_next_to_nothing():
+    """Every Airflow process reads it: neither Airflow's providers nor a data library is imported for it."""
+    found = modules_after("import airflow_provider_segexport as p; p.get_provider_info()")
+    assert set() == {name.partition(".")[0] for name in found} & (HEAVY | {"airflow"})
+
+
+def test_a_dag_file_pays_for_airflow_and_little_else():
+    """Importing the operator brings in no data library and none of the rooms behind it."""
+    found = modules_after("from airflow_provider_segexport.operators.segment_export import SegmentExportOperator")
+    assert set() == {name.partition(".")[0] for name in found} & (HEAVY - {"tenacity"})
+    assert "airflow.providers.http.hooks.http" not in found
+    rooms = {name.split(".")[1] for name in found if name.startswith("airflow_provider_segexport.")}
+    assert {"export", "stages", "ports", "triggers"}.isdisjoint(rooms)
+    assert "airflow_provider_segexport.hooks.base" not in found
+
+
+CLI = """
+import contextlib, io, json, sys
+from airflow.__main__ import main
+said = {}
+for arguments in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    sys.argv = ["airflow", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            code = main() or 0
+        except SystemExit as left:
+            code = left.code or 0
+    said[" ".join(arguments)] = [code, out.getvalue()]
+print("said:" + json.dumps(said))
+"""
+
+
+def airflow_says(*commands: str) -> dict[str, tuple[int, str]]:
+    """Run Airflow's commands, one after the other in one process of their own."""
+    script = [sys.executable, "-c", CLI, json.dumps([command.split() for command in commands])]
+    enabled = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled", "COLUMNS": "250", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(script, env=os.environ | enabled, capture_output=True, text=True, check=True)
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("said:")]
+    return {command: tuple(said) for command, said in json.loads(line.removeprefix("said:")).items()}
+
+
+def test_airflows_commands_know_the_provider(real_time):
+    """`providers list` shows it; `connections test` names account and audience, or says what is wrong."""
+    stage = real_time
+    connections = {vendor: stage.connection(vendor) for vendor in VENDORS}
+    wrong = stage.connection("dotdigital", password="not-this-one")
+    tests = {vendor: f"connections test {conn_id}" for vendor, conn_id in connections.items()}
+    said = airflow_says("providers list", *tests.values(), f"connections test {wrong}")
+    assert "airflow-provider-segexport" in said["providers list"][1]
+    for vendor, command in tests.items():
+        code, text = said[command]
+        assert (0, True) == (code, "Connection success" in text), text
+        assert VENDORS[vendor].title in text
+        assert stage.vendor(vendor)["audiences"][0]["name"] in text
+    code, text = said[f"connections test {wrong}"]
+    assert code == 1
+    assert "password of the API user" in " ".join(text.split())
+    for vendor in VENDORS:
+        secrets = [value for value in stage.vendor(vendor)["credentials"].values() if isinstance(value, str)]
+        assert not [secret for secret in (*secrets, "not-this-one") if len(secret) > 9 and secret in str(said)]
