@@ -27,8 +27,12 @@ SHARE = 0.97
 """What we use of a quota. A window of ours is longer than the vendor's by the rest, because calls that leave a minute
 apart may arrive closer together."""
 
+PARTS, MANY, MINUTES = 4, 40, (30, 300)
+"""A window of so many seconds that takes many calls is used in parts: not all in its first seconds, after which every
+other program that uses the account would find it shut for the rest of it, and nobody waits for long."""
+
 RESETS = "_resets"
-"""How the name of a table ends whose rates start over at fixed times."""
+"""How the name of a table ends whose rates start over at fixed times; the others are called as their pool."""
 
 BUSY_S = 30.0
 SWEEP_S = 30.0
@@ -62,6 +66,11 @@ class QuotaFile:
     def __init__(self, folder: str, name: str, limits: Limits) -> None:
         self._path = pathlib.Path(folder) / f"{name}.sqlite"
         self._rates = {ALL: limits.rates, **limits.pools}
+        self._slack = {
+            pool: min(rate.seconds for rate in rates) * (1 / SHARE - 1)
+            for pool, every in self._rates.items()
+            if (rates := [rate for rate in every if not rate.resets])
+        }
         self._connections = limits.connections
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
@@ -92,17 +101,13 @@ class QuotaFile:
 
         Our windows are longer than the vendor's: up to so many seconds it makes no difference.
         """
-        stamps = {
-            bucket.table: now - max(quickest, bucket.rates[0].interval / 1000 * (1 - SHARE))
-            for bucket in self._of(call)
-            if not bucket.table.endswith(RESETS)
-        }
-        late = {table: int(stamp * 1000) for table, stamp in stamps.items() if stamp > call.left}
+        stamps = {pool: now - max(quickest, self._slack[pool]) for pool in call.pools if pool in self._slack}
+        late = {pool: int(stamp * 1000) for pool, stamp in stamps.items() if stamp > call.left}
         if not late:
             return
         with suppress(TryAgain), self._transaction() as connection:
-            for table, stamp in late.items():
-                connection.execute(f"update '{table}' set item_timestamp = ? where name = ?", [stamp, call.mark])
+            for pool, stamp in late.items():
+                connection.execute(f"update '{pool}' set item_timestamp = ? where name = ?", [stamp, call.mark])
 
     def _of(self, call: Call) -> Iterator[SQLiteBucket]:
         """The buckets that a call counts in."""
@@ -205,7 +210,7 @@ class QuotaFile:
 
 def _buckets(connection: sqlite3.Connection, pool: str, rates: Sequence[Rate]) -> list[SQLiteBucket]:
     """One bucket for the rates over any span, and one for those that start over at fixed times."""
-    sliding = [Count(rate.calls, round(rate.seconds * 1000 / SHARE)) for rate in rates if not rate.resets]
+    sliding = [_part(rate) for rate in rates if not rate.resets]
     resetting = [Count(max(1, int(rate.calls * SHARE)), round(rate.seconds * 1000)) for rate in rates if rate.resets]
     found = []
     for counts, table, algorithm in ((sliding, pool, None), (resetting, pool + RESETS, FixedWindow())):
@@ -214,6 +219,13 @@ def _buckets(connection: sqlite3.Connection, pool: str, rates: Sequence[Rate]) -
             connection.execute(f"create index if not exists 'of_{table}' on '{table}' (item_timestamp)")
             found.append(SQLiteBucket(counts, connection, table, algorithm=algorithm))
     return found
+
+
+def _part(rate: Rate) -> Count:
+    """A rate as it is counted: whole, or what a part of its window may take."""
+    evenly = MINUTES[0] <= rate.seconds <= MINUTES[1] and rate.calls >= MANY and rate.calls % PARTS == 0
+    parts = PARTS if evenly else 1
+    return Count(rate.calls // parts, round(rate.seconds * 1000 / SHARE / parts))
 
 
 def _put(bucket: SQLiteBucket, item: RateItem) -> float:

@@ -91,6 +91,16 @@ def test_calls_go_out_at_once_while_there_is_room_and_then_wait_for_the_window(a
     assert times[6:] == [pytest.approx(120 * LONGER, abs=0.01)] * 2
 
 
+def test_a_window_that_takes_many_calls_is_used_in_parts(account):
+    """Other programs that use the account find room at any time, and no wait is longer than a quarter of it."""
+    here = account(Rate(400, 60))
+    times = here.leave(here.task(longest_s=16), calls=1200)
+    for at in range(800):
+        assert times[at + 400] - times[at] >= 60
+    assert [0, 15] == [round(times[99]), round(times[100])]
+    assert times[-1] == pytest.approx(11 * 15 * LONGER, abs=0.1)
+
+
 def test_tasks_of_an_account_share_its_quota(account):
     """Another task on the machine finds the window as the first one left it."""
     here = account(Rate(4, 60))
