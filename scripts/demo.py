@@ -242,10 +242,15 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
     stage = Stage(line.split("ready on ")[1].strip(), {})
     told = stage.get("/_sim")["vendors"]
     stage.vendors = {name: vendor for name, vendor in told.items() if name in CREDENTIALS}
-    soon = {"job_seconds": 0.2}
+    soon = {"job_seconds": 0.1}
     contract = {
         "omnisend": {"calls_per_minute": CALLS_PER_MINUTE, "start_seconds": 0.1, **soon},
-        "constant_contact": {"calls_per_second": CALLS_PER_MINUTE // 60, "calls_per_day": 200_000, **soon},
+        "constant_contact": {
+            "calls_per_second": CALLS_PER_MINUTE // 60,
+            "calls_per_day": 200_000,
+            "start_seconds": 0.1,
+            **soon,
+        },
         "dotdigital": {**{f"{tier}_per_minute": CALLS_PER_MINUTE for tier in ("low", "medium", "high")}, **soon},
     }
     stage.post("/_sim/reset", {"log_body_bytes": 0, "vendors": contract})
