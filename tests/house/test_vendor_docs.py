@@ -1,0 +1,27 @@
+"""The vendors' page and matrix are written from the vendors' own tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from airflow_provider_segexport.vendors import VENDORS
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def test_the_committed_page_and_matrix_are_current() -> None:
+    """A change to a field or a limit shows in docs/vendors.md and docs/vendors.csv."""
+    command = [sys.executable, str(REPO / "scripts" / "vendor_matrix.py"), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_every_vendor_has_its_notes() -> None:
+    """A vendor without a word on opt-outs, on what an export never does, and on open questions is missing them here."""
+    notes = tomllib.loads((REPO / "docs" / "vendor-notes.toml").read_text())
+    assert sorted(notes) == sorted(VENDORS)
+    wanted = ["audience", "never", "opted_out", "questions", "sends", "sign_in"]
+    assert {name: sorted(found) for name, found in notes.items()} == dict.fromkeys(VENDORS, wanted)
