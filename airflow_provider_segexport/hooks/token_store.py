@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from typing import Any
 
 from airflow.sdk import Variable
+from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_segexport.contract import Token
 from airflow_provider_segexport.errors import CredentialsRefused
@@ -18,31 +20,38 @@ RACE_S = 2.0
 
 
 class Variables:
-    """Airflow Variables as a shelf. A name that holds `token` is masked by Airflow, and every value is encrypted."""
+    """Airflow Variables as a shelf. A name that holds `token` is masked by Airflow, and every value is encrypted.
+
+    A task and a trigger ask Airflow for them; the API server's Test button, the command line and a script, which have
+    nobody to ask, read and write the database.
+    """
 
     def get(self, key: str) -> str | None:
         """The Variable's text, if there is one."""
-        found: str | None = Variable.get(key, default=None)
+        found: str | None = Variable.get(key, default=None) if asks_airflow() else stored().get(key, default_var=None)
         return found
 
     def set(self, key: str, text: str) -> None:
         """Write the Variable."""
-        words = "Kept by segexport for a sign-in; delete to start over."
-        try:
-            Variable.set(key, text, description=words)
-        except ImportError:  # no task runs here: the API server's Test button, or the command line
-            from airflow.models import Variable as Stored  # noqa: PLC0415 - a worker must not import it
-
-            Stored.set(key, text, description=words)  # noqa: AIR311 - the SDK's needs a running task
+        variables = Variable if asks_airflow() else stored()
+        variables.set(key, text, description="Kept by segexport for a sign-in; delete to start over.")
 
     def delete(self, key: str) -> None:
         """Remove the Variable."""
-        try:
-            Variable.delete(key)
-        except ImportError:
-            from airflow.models import Variable as Stored  # noqa: PLC0415 - a worker must not import it
+        variables = Variable if asks_airflow() else stored()
+        variables.delete(key)
 
-            Stored.delete(key)  # noqa: AIR311 - the SDK's needs a running task
+
+def asks_airflow() -> bool:
+    """Whether a task or a trigger runs here, which may not touch the database itself."""
+    return hasattr(task_runner, "SUPERVISOR_COMMS")
+
+
+def stored() -> Any:
+    """Variables in the database."""
+    from airflow.models import variable  # noqa: PLC0415 - a worker must not import it
+
+    return variable.Variable
 
 
 class VariableStore:

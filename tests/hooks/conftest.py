@@ -1,0 +1,56 @@
+"""Connections, what was masked, and what was slept, for hooks without a task around them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+
+import pytest
+from hooks_stage import FIELDS, NOW
+
+from airflow_provider_segexport.hooks import base
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def connect(monkeypatch, tmp_path):
+    """Make a connection; returns its id."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "state"))
+
+    def make(vendor, extra=None, **fields):
+        conn_id = f"alone_{next(NUMBERS)}"
+        about = {"conn_type": vendor, **FIELDS[vendor], "extra": extra or {}, **fields}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(about))
+        return conn_id
+
+    return make
+
+
+@pytest.fixture
+def masked(monkeypatch):
+    """What Airflow was told to mask."""
+    told = []
+    monkeypatch.setattr(base, "mask_secret", told.append)
+    return told
+
+
+@dataclass
+class Time:
+    """A clock that only sleeping moves."""
+
+    now: float = NOW
+    slept: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch):
+    clock = Time()
+    monkeypatch.setattr(base.SegmentExportHook, "sleep", staticmethod(clock.sleep))
+    monkeypatch.setattr(base.SegmentExportHook, "clock", staticmethod(lambda: clock.now))
+    return clock

@@ -1,0 +1,127 @@
+"""What a connection says: base URL, switches as forms and environment variables write them, who may use it."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_segexport.connection import base_url, extras, settings
+from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
+from airflow_provider_segexport.vendors import VENDORS
+
+READY = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "exports"}
+
+
+def read(**extra):
+    return settings(VENDORS["dotdigital"], "c", None, 443, {**READY, **extra})
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        (None, None, ""),
+        ("", 443, ""),
+        ("  ", 443, ""),
+        ("api.example.com", None, "https://api.example.com"),
+        ("api.example.com", 443, "https://api.example.com"),
+        ("api.example.com", 8443, "https://api.example.com:8443"),
+        ("api.example.com:8443", 443, "https://api.example.com:8443"),
+        ("https://api.example.com/", 443, "https://api.example.com"),
+        ("http://127.0.0.1:8100/dotdigital", 443, "http://127.0.0.1:8100/dotdigital"),
+        ("http://127.0.0.1/dotdigital/", 8100, "http://127.0.0.1/dotdigital"),
+        (" https://api.example.com ", 0, "https://api.example.com"),
+        ("HTTPS://api.example.com", None, "HTTPS://api.example.com"),
+        ("https://[::1]:8100", 443, "https://[::1]:8100"),
+    ],
+)
+def test_base_url(host, port, expected):
+    """With or without scheme, path and port; the port field counts only for a bare host."""
+    assert expected == base_url("c", host, port)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ftp://api.example.com",
+        "https://",
+        "https:///path",
+        "https://a b.example.com",
+        "https://api.example.com:port",
+        "https://api.example.com:99999",
+        "https://user:secret@api.example.com",
+        "https://api.example.com?key=secret",
+        "https://api.example.com#part",
+        "https://[::1",
+    ],
+)
+def test_base_url_that_is_none(host):
+    """Whatever cannot be called is refused before it is, and a secret in it is not repeated."""
+    with pytest.raises(BadConnection, match="no address such as") as raised:
+        base_url("c", host, 443)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]", '"text"', "{"])
+def test_an_extra_that_cannot_be_read_is_not_quoted(text):
+    """It may hold a secret."""
+    with pytest.raises(BadConnection) as raised:
+        extras(text)
+    assert text not in str(raised.value).replace("JSON", "")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "dag_id", "let_in"),
+    [
+        ("exports", "exports", True),
+        ("exports", "Exports", False),
+        ("exports", "exports2", False),
+        ("exp*", "exports2", True),
+        ("a, b ,exports", "exports", True),
+        ("export[12]", "export2", True),
+        ("*", "anything", True),
+        ("*", None, True),
+        ("?*", None, False),
+        ("", "exports", False),
+        (None, "exports", False),
+        (["exports", "others"], "others", True),
+        ("a,,b", "", False),
+    ],
+)
+def test_who_may_use_it(allowed, dag_id, let_in):
+    """Ids and patterns; none lets none in, and only `*` lets in a use outside any DAG."""
+    found = read(allowed_dags=allowed)
+    if let_in:
+        found.gate(dag_id)
+    else:
+        with pytest.raises(NotAllowed, match="may not use connection 'c'"):
+            found.gate(dag_id)
+
+
+def test_switched_off_comes_before_all_else():
+    """Whoever switched it off reads that it is off, not what else is missing."""
+    with pytest.raises(SwitchedOff):
+        read(export_enabled="0", privacy_consent=None).gate("exports")
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({}, []),
+        ({"export_enabled": False}, ["switched off"]),
+        ({"privacy_consent": None}, ["no consent"]),
+        ({"consented_by": ""}, ["does not say who"]),
+        ({"allowed_dags": ""}, ["no DAG stands under"]),
+    ],
+)
+def test_what_is_still_missing_is_noted(extra, words):
+    """For whoever tests the connection before a DAG uses it."""
+    assert len(words) == len(read(**extra).notes())
+    assert all(word in note for word, note in zip(words, read(**extra).notes(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("host", "noted"), [("http://api.example.com", True), ("http://127.0.0.1:8100", False), (None, False)]
+)
+def test_an_address_without_tls_is_noted(host, noted):
+    """A simulator on this machine is not."""
+    found = settings(VENDORS["dotdigital"], "c", host, 443, READY)
+    assert noted == any("in clear" in note for note in found.notes())
