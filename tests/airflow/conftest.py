@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from vendors.published import published
 
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.simulator.clock import RunningClock
+
+__all__ = ["published"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from simulator import constant_contact_client, specifications
 from simulator.specifications import SPECS
-from vendors import omnisend_shapes
+from vendors import asked, omnisend_shapes
 
 from airflow_provider_segexport.simulator.app import VendorApp
 from airflow_provider_segexport.simulator.requestlog import Entry
@@ -28,6 +28,9 @@ CHECKS: dict[str, Callable[..., None]] = {
     "constant_contact": constant_contact,
     "omnisend": omnisend_shapes.check_exchange,
 }
+ASKED: dict[str, Callable[..., None]] = {"dotdigital": asked.dotdigital, "constant_contact": asked.constant_contact}
+"""Requests alone, whatever became of them."""
+
 IN_FILES = {"dotdigital", "constant_contact"}
 """Vendors whose specification is a file beside this repository; the others' stands here by hand."""
 
@@ -57,14 +60,18 @@ class Exchange:
 
     def check(self) -> None:
         """Raise where the vendor's specification does not hold what was sent or answered."""
-        is_json = self.entry.headers.get("content-type", "").startswith("application/json")
-        body = json.loads(self.entry.body) if self.entry.body and is_json else None
-        CHECKS[self.entry.vendor](self.entry.method, self.entry.path, body, self.answer)
+        entry = self.entry
+        is_json = entry.headers.get("content-type", "").startswith("application/json")
+        body = json.loads(entry.body) if entry.body and is_json else None
+        if entry.vendor in ASKED:
+            ASKED[entry.vendor](entry.method, entry.path, entry.query, body)
+        if not entry.fault:
+            CHECKS[entry.vendor](entry.method, entry.path, body, self.answer)
 
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exchange]]:
-    """The exchanges of this test. Those that a scripted fault has spoilt are the test's own business.
+    """The exchanges of this test. Replies that a scripted fault has spoilt are the test's own business.
 
     A test that brings the simulator to say what no specification holds clears the list.
     """
@@ -72,7 +79,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exchange]]:
     note = VendorApp._note
 
     def listening(entry: Entry, reply: Reply | None) -> Reply | None:
-        if reply is not None and entry.vendor in CHECKS and not entry.fault:
+        if reply is not None and entry.vendor in CHECKS:
             heard.append(Exchange(entry, Answer(reply.status, reply.body, reply.headers)))
         return note(entry, reply)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jsonschema
 import pytest
 from simulator.specifications import SPECS
@@ -32,3 +34,69 @@ def test_a_breach_is_caught(sim, tmp_path, published):
     with pytest.raises(jsonschema.ValidationError):
         Exchange(call.entry, call.answer).check()
     call.entry.body = kept
+
+
+@pytest.fixture
+def imported(sim, tmp_path, published):
+    """The import of an export to Constant Contact."""
+    account = Account(sim, "constant_contact", tmp_path)
+    columns = {"email": people(2), "sex": ["f", "m"], "zip": ["02451", "1010"]}
+    account.export(account.segment(columns), matching={"gender": "sex", "postcode": "zip"})
+    return next(one for one in published if one.entry.path.endswith("_import"))
+
+
+BREACHES = {
+    "a column that the vendor would drop": (b'"zip":', b'"postal_code":'),
+    "a custom field without its prefix": (b'"cf:Gender":', b'"Gender":'),
+    "a number where a text belongs": (b'"1010"', b"1010"),
+    "a value that is too long": (b'"cf:Gender":"f"', b'"cf:Gender":"' + b"f" * 256 + b'"'),
+    "a permission": (b'"list_ids":', b'"permission_to_send":"explicit","list_ids":'),
+    "no list": (b'"list_ids":', b'"lists":'),
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_breach_in_a_row_is_caught(imported, breach):
+    """Also where the vendor would take the rest, and say nothing."""
+    kept, (good, bad) = imported.entry.body, BREACHES[breach]
+    assert good in kept
+    imported.entry.body = kept.replace(good, bad)
+    with pytest.raises(jsonschema.ValidationError):
+        imported.check()
+    imported.entry.body = kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("limit", "501"), ("limit", "0"), ("states", "completed"), ("state", "running")]
+)
+def test_a_breach_in_a_query_is_caught(sim, tmp_path, published, name, value):
+    """A name that is not documented, and a value beyond the documented ones."""
+    account = Account(sim, "constant_contact", tmp_path, batch_rows=1)
+    account.export(account.segment({"email": people(3)}))
+    listing = next(one for one in published if one.entry.path == "/v3/activities")
+    kept = dict(listing.entry.query)
+    listing.entry.query[name] = value
+    with pytest.raises((jsonschema.ValidationError, AssertionError)):
+        listing.check()
+    listing.entry.query.clear()
+    listing.entry.query.update(kept)
+
+
+def test_a_breach_in_a_reply_is_caught(imported):
+    """A simulator that answers with what the vendor has not is no second opinion."""
+    answer = replace(imported.answer, content=imported.answer.content.replace(b'"state":', b'"status_word":'))
+    with pytest.raises(jsonschema.ValidationError):
+        replace(imported, answer=answer).check()
+
+
+def test_a_request_is_checked_whatever_became_of_it(sim, tmp_path, published):
+    """A fault that spoils the reply is no excuse for the request."""
+    account = Account(sim, "constant_contact", tmp_path)
+    account.fault(status=503, body="down")
+    account.export(account.segment({"email": people(1)}))
+    spoilt = next(one for one in published if one.entry.fault)
+    kept = spoilt.entry.body
+    spoilt.entry.body = kept.replace(b'"email":', b'"e_mail":')
+    with pytest.raises(jsonschema.ValidationError):
+        spoilt.check()
+    spoilt.entry.body = kept

@@ -96,6 +96,8 @@ def test_the_simulator_answers_as_the_sample(account, sample, published):
     theirs = shape(json.loads(reply.body))
     assert fits(shape(wanted["body"]), theirs), f"{theirs} lacks something of {shape(wanted['body'])}"
     assert set(wanted.get("headers", {})) <= set(reply.headers)
+    if sample.outcome.get("error") == "BatchRefused":
+        published.clear()  # rows that the provider does not write, there to be refused
 
 
 def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
