@@ -206,7 +206,19 @@ class OAuth:
     )
 
 
-@dataclass(frozen=True, slots=True)
+def no_poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+    """For a vendor that answers at once."""
+    raise ReplyNotUnderstood(f"This vendor has no jobs, and {len(tickets)} were asked for at {target.api}.")
+    yield  # a generator, as every operation is
+
+
+def no_collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+    """For a vendor that answers at once."""
+    raise ReplyNotUnderstood(f"This vendor has no job {ticket} for batch {batch.name} at {target.api}.")
+    yield  # a generator, as every operation is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
     """One vendor. `name` is its connection type, its module and its prefix in the simulator.
 
@@ -227,8 +239,8 @@ class Vendor:
     create_field: Callable[[Target, str, FieldType], Operation[None]]
     item: Callable[[Matched, Target], Object]
     upsert: Callable[[Target, Batch], Operation[Reply]]
-    poll: Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]]
-    collect: Callable[[Target, Batch, str], Operation[Settled]]
+    poll: Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
+    collect: Callable[[Target, Batch, str], Operation[Settled]] = no_collect
     members: Callable[[Target, Tell], Operation[None]]
     audience_link: Callable[[Target], str]
     refusal: Callable[[Response, float], TryAgain | None]

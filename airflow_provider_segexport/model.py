@@ -171,13 +171,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes out in one call: parallel sequences, one entry a profile. Named by its content."""
+    """What goes out in one call: parallel sequences, one entry a profile. Named by its content.
+
+    Attributes:
+        joined: all items with commas between them, where they are at hand in one piece.
+    """
 
     name: str
     rows: Sequence[int]
     emails: Sequence[str]
     items: Sequence[str]
     generation: int = 0
+    joined: bytes | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)

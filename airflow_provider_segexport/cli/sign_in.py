@@ -32,8 +32,8 @@ def sign_in(args: Namespace) -> None:
 
 def _approve(conn_id: str) -> Token:
     """Show the invitation and wait for the person."""
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs
     from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs
 
     try:
         found = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.model import Batch, Settled
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, write
-from airflow_provider_segexport.ports.tables import ArrowReader, write_parquet
+from airflow_provider_segexport.ports.tables import ArrowReader, Values, write_parquet
 from airflow_provider_segexport.segment import Planned
 
 SETTLED = pa.schema(
@@ -97,22 +97,31 @@ class RunFolder:
         """From here on this plan is what the run does."""
         write(self.place / "plan.json", json.dumps({**facts, "planned": asdict(planned)}).encode())
 
-    def upserts(self) -> ArrowReader:
-        """The planned rows; a record batch is a batch."""
-        return ArrowReader(self.place / "upserts.arrow")
+    def upserts(self, columns: Sequence[str] | None = None) -> ArrowReader:
+        """The planned rows, with all columns or some; a record batch is a batch."""
+        return ArrowReader(self.place / "upserts.arrow", columns)
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
         """One planned batch with its content."""
         found = rows.batch(number)
-        columns = [found.column(column).to_pylist() for column in ("row", "email", "item")]
-        return Batch(name, columns[0], columns[1], columns[2])
+        numbers, emails, items = (Values(found.column(column)) for column in ("row", "email", "item"))
+        return Batch(name, numbers, emails, items, joined=items.joined(","))
 
     def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
         """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""
         named = len(more.refused)
         self.write_part(batch, more, NAMED)
         self.journal.write(
-            [replace(entry, accepted=entry.accepted - named, refused=entry.refused + named, unnamed=0, unnamed_reason="", named=named)]
+            [
+                replace(
+                    entry,
+                    accepted=entry.accepted - named,
+                    refused=entry.refused + named,
+                    unnamed=0,
+                    unnamed_reason="",
+                    named=named,
+                )
+            ]
         )
 
     def refused_rows(self, batch: Batch) -> set[int]:

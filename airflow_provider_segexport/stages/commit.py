@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,20 +22,17 @@ TRIES = 3
 def settled_rows(folder: RunFolder, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Planned rows that have a verdict, accepted or refused."""
     states = folder.journal.states()
-    rows = folder.upserts()
-    try:
+    with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
         for number, name in enumerate(names):
             entry = states.get(name)
             if entry is None or entry.state in {State.SENDING, State.SUBMITTED}:
                 continue
-            found = rows.batch(number).select(["row", "email", "hash"])
+            found = rows.batch(number)
             if entry.state is State.SETTLED and not entry.again:
                 yield found
                 continue
-            done = set(_done(folder.batch(rows, number, name), states))
+            done = set(_done(folder.batch(whole, number, name), states))
             yield found.filter(pa.array([row in done for row in found.column("row").to_pylist()]))
-    finally:
-        rows.close()
 
 
 def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -27,9 +27,10 @@ def send_json(method: str, url: str, value: Any) -> Request:
     return Request(method, url, headers=JSON, body=json.dumps(value, separators=(",", ":")).encode())
 
 
-def send_items(method: str, url: str, head: str, items: Sequence[str], tail: str) -> Request:
+def send_items(method: str, url: str, head: str, batch: Batch, tail: str) -> Request:
     """A call whose body is the batch's ready-made items between a head and a tail."""
-    return Request(method, url, headers=JSON, body=f"{head}{','.join(items)}{tail}".encode())
+    items = ",".join(batch.items).encode() if batch.joined is None else batch.joined
+    return Request(method, url, headers=JSON, body=b"".join((head.encode(), items, tail.encode())))
 
 
 def number(headers: Mapping[str, str], name: str) -> float | None:

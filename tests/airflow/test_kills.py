@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,24 @@ def test_a_try_with_other_arguments_does_not_go_on_with_the_old_plan(stage, capl
     assert 12_000 == len(stage.members("dotdigital", 1))
     assert Path(run.summary()["report"]).name == "02"
     assert "arguments have changed since its last try" in caplog.text
+
+
+def test_airflow_tries_again_what_may_succeed_later(stage):
+    """A vendor that is down for longer than the worker waits costs a try, and the next one goes on."""
+    stage.sim.faults([{"path": "import.json", "nth": 3, "count": 6 * IN_FLIGHT, "status": 503}])
+    stage.segment(5000)
+    conn_id = stage.connection("campaign_monitor")
+    run = stage.export(conn_id=conn_id, retries=2, retry_delay=timedelta(0))
+    assert "success" == run.state
+    assert 2 == run.task().try_number
+    assert "Another try goes on where this one stopped" in run.error
+    assert 5000 == report(stage)["counts"]["delivered"] == len(stage.members("campaign_monitor"))
+
+
+def test_airflow_does_not_try_again_what_needs_a_person(stage):
+    """Retries would only repeat the error, or lock the account."""
+    stage.segment(5)
+    conn_id = stage.connection("dotdigital", password="not-this-one")
+    run = stage.export(conn_id=conn_id, retries=3, retry_delay=timedelta(0))
+    assert ("failed", 1) == (run.state, run.task().try_number)
+    assert 1 == len(stage.sim.requests())

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pyarrow as pa
-from core.made import PLAIN, TARGET, shared
-from hypothesis import given, settings
+from core.made import PLAIN, TARGET, cleaned, shared, written
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_segexport.address import WHITESPACE
 from airflow_provider_segexport.contract import CustomField, Matched
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
 from airflow_provider_segexport.stages.encode import expression
 
 
 def encoded(shape, rows):
-    """The items of rows, as text."""
+    """The items of rows, as text; the rows come as cleaning leaves them, without empty texts."""
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in ("a", "b", "n", "ok")})
     sql = shared()
     sql.table("items", table)
@@ -109,3 +111,30 @@ def test_a_vendor_s_item_comes_from_its_shape():
     sql.table("items", columns)
     ((item,),) = sql.rows(f"select {expression(PLAIN.item(matched, TARGET))} from items")
     assert item == '{"email":"a@example.com","points":5,"note":"x"}'
+
+
+NAMES = st.text(
+    st.sampled_from(['"', "\\", "|", " ", "\t", "\x00", "\x7f", "\u00a0", "\u200b", "a", "é", "😀", "'"]), max_size=6
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.one_of(st.none(), NAMES), st.one_of(st.none(), NAMES)), min_size=1, max_size=30))
+def test_any_text_of_a_file_arrives_as_it_was_meant(tmp_path, rows):
+    """Trimmed, spaces for control characters, nothing else changed; what is empty is left out."""
+    people = [f"p{n}@example.com" for n in range(len(rows))]
+    columns = {"email": people} | {
+        name: pa.array(part, pa.string()) for name, part in zip("fl", zip(*rows, strict=True), strict=True)
+    }
+    path = written(tmp_path / "x.parquet", columns)
+    with cleaned(path, fields={"first_name": "f", "last_name": "l"}) as (sql, _):
+        shape = PLAIN.item(Matched(("email", "first_name", "last_name")), TARGET)
+        items = [json.loads(item) for (item,) in sql.rows(f"select {expression(shape)} from clean")]
+    names = [" ".join(part for part in map(meant, row) if part) for row in rows]
+    assert items == [
+        {"email": email} | ({"name": name} if name else {}) for email, name in zip(people, names, strict=True)
+    ]
+
+
+def meant(text):
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text or "").strip(WHITESPACE)

@@ -18,7 +18,7 @@ class Sample:
     """One sample.
 
     Attributes:
-        exchanges: requests and replies in order; a reply's body is the vendor's own.
+        exchanges: requests and replies in order; a reply's body is the vendor's own, or its text where it is no JSON.
         outcome: what the provider makes of them.
         audience, auth: `known` or `unknown`, `good` or `wrong`.
         emails, items: the batch; items where the provider would not write such ones itself.
@@ -59,6 +59,11 @@ def load(path: Path) -> Sample:
 
 
 SAMPLES = [load(path) for path in sorted(HERE.glob("*/*.json"))]
+
+
+def body_of(reply: Mapping[str, Any]) -> bytes:
+    """A reply's body as it goes over the wire."""
+    return str(reply["text"]).encode() if "text" in reply else json.dumps(reply["body"]).encode()
 
 
 def batch_of(emails: tuple[str, ...], items: tuple[str, ...]) -> Batch:

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 import pytest
 from core.made import shared
 from vendors.rows import row
-from wire.samples import SAMPLES, Sample, batch_of, fits, shape
+from wire.samples import SAMPLES, Sample, batch_of, body_of, fits, shape
 
 from airflow_provider_segexport import errors
-from airflow_provider_segexport.contract import Access, CustomField, Matched, drive
+from airflow_provider_segexport.contract import Access, CustomField, Matched, SignIn, Token, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.model import Response, Settled, Target, Ticket, VendorField
 from airflow_provider_segexport.stages.encode import expression
 from airflow_provider_segexport.vendors import VENDORS
 
 BASE = "https://vendor.test"
+NOW = 1_767_225_600
 KNOWN = {"campaign_monitor": "2fe4c8f0373ce320e2200596d7ef168f", "dotdigital": "345579"}
 KNOWN |= {"constant_contact": "06a3d42e-a55c-11e7-aa2e-fa163e6b01c1", "omnisend": "Customers"}
 PATHS = {"campaign_monitor": "/api/v3.3", "dotdigital": "", "constant_contact": "/v3", "omnisend": "/api"}
@@ -44,7 +45,7 @@ class Replay:
         if "body" in wanted:
             ours = json.loads(request.body)
             assert fits(shape(ours), shape(wanted["body"])), f"{shape(ours)} is not in {shape(wanted['body'])}"
-        body = json.dumps(reply["body"]).replace("{base}", BASE).encode()
+        body = body_of(reply).replace(b"{base}", BASE.encode())
         headers = {"content-type": "application/json", **reply.get("headers", {})}
         response = Response(reply["status"], headers, body, request.url)
         later = VENDORS[self.sample.vendor].refusal(response, self.sample.now)
@@ -72,10 +73,19 @@ def run(sample: Sample):
         "upsert": lambda: vendor.upsert(target, batch),
         "poll": lambda: vendor.poll(target, [sample.ticket]),
         "collect": lambda: vendor.collect(target, batch, sample.ticket),
+        "refresh": lambda: vendor.oauth.refresh(Access(BASE, api_is_default=False), SignIn("old", "id", "secret"), NOW),
+        "members": lambda: members(vendor, target),
     }
     replay = Replay(sample)
     found = drive(operations[sample.operation](), replay)
     assert replay.left == [], "a call of the sample was not made"
+    return found
+
+
+def members(vendor, target):
+    """Who is in the audience, as one mapping."""
+    found = {}
+    yield from vendor.members(target, lambda page: found.update({one.email: one.active for one in page}))
     return found
 
 
@@ -111,6 +121,10 @@ def test_a_reply_is_read_as_the_sample_says(sample):
             assert {str(at): told for at, told in found.contact_ids.items()} == outcome.get("contact_ids", {})
         case Ticket():
             assert found.id == outcome["ticket"]
+        case Token():
+            assert [found.access, found.refresh, found.expires_at - NOW] == outcome["token"]
+        case dict() if "members" in outcome:
+            assert found == outcome["members"]
         case dict():
             assert [str(state) for state in found.values()] == outcome["states"]
         case Target():

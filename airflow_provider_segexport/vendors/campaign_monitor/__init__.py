@@ -14,7 +14,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.account import (
     refresh,
     stale,
 )
-from airflow_provider_segexport.vendors.campaign_monitor.contacts import collect, item, members, poll, upsert
+from airflow_provider_segexport.vendors.campaign_monitor.contacts import item, members, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
 from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
 
@@ -34,8 +34,6 @@ VENDOR = Vendor(
     create_field=create_field,
     item=item,
     upsert=upsert,
-    poll=poll,
-    collect=collect,
     members=members,
     audience_link=audience_link,
     form=Form(

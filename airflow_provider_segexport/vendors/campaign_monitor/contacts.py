@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_segexport.contract import (
@@ -15,7 +14,6 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.model import (
     Batch,
-    JobState,
     Member,
     Operation,
     Reason,
@@ -78,7 +76,7 @@ def item(matched: Matched, target: Target) -> Object:
 def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Import up to 1000 subscribers. 400 with code 210 is a partial success: the other rows are in."""
     url = f"{target.api}/subscribers/{target.audience}/import.json"
-    response = yield send_items("POST", url, '{"Subscribers":[', batch.items, TAIL)
+    response = yield send_items("POST", url, '{"Subscribers":[', batch, TAIL)
     if response.status in {200, 201}:
         return verdicts(response.mapping(), batch)
     if response.status == 400:  # noqa: PLR2004
@@ -92,27 +90,16 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
 
 def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
     """`FailureDetails` names those who were not taken; all others were."""
-    index = index_by_email(batch)
+    failures = result["FailureDetails"]
+    index = index_by_email(batch) if failures else {}
     refused: dict[int, Refusal] = {}
-    for failure in result["FailureDetails"]:
+    for failure in failures:
         at = index.get(str(failure["EmailAddress"]).strip().lower())
         if at is None:
             raise ReplyNotUnderstood("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
         code = int(failure["Code"])
         refused[at] = Refusal(at, REASONS.get(code, Reason.REFUSED_BY_VENDOR), str(code), str(failure["Message"]))
     return Settled(refused=tuple(refused.values()))
-
-
-def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """There are no jobs here."""
-    raise ReplyNotUnderstood(f"Campaign Monitor has no jobs, and {len(tickets)} were asked for at {target.api}.")
-    yield  # a generator, as every operation is
-
-
-def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
-    """There are no jobs here."""
-    raise ReplyNotUnderstood(f"Campaign Monitor has no job {ticket} for batch {batch.name} at {target.api}.")
-    yield  # a generator, as every operation is
 
 
 def members(target: Target, tell: Tell) -> Operation[None]:

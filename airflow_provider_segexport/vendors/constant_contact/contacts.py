@@ -59,7 +59,7 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Hand in an import activity. Anything over 4,000,000 bytes or 40,000 rows would be dropped without a word."""
     tail = f'],"list_ids":{json.dumps([target.audience])}}}'
     url = f"{target.api}/activities/contacts_json_import"
-    response = yield send_items("POST", url, '{"import_data":[', batch.items, tail)
+    response = yield send_items("POST", url, '{"import_data":[', batch, tail)
     if response.status in {200, 201, 202}:
         return Ticket(str(response.mapping()["activity_id"]))
     if response.status == 400:  # noqa: PLR2004

@@ -22,7 +22,7 @@ STATES = {
 def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Hand in an import job."""
     url = f"{target.api}/contacts/v3/import"
-    response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch.items, "]}")
+    response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
     if response.status in {200, 201, 202}:
         return Ticket(str(response.mapping()["importId"]))
     if response.status == 400:  # noqa: PLR2004

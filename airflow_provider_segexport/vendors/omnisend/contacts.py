@@ -76,7 +76,7 @@ def typed(column: str, kind: str) -> Column:
 
 def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Hand in a batch of up to 100. POST is the verb for contacts; PUT is documented for products only."""
-    response = yield versioned(send_items("POST", f"{target.api}/batches", HEAD, batch.items, TAIL))
+    response = yield versioned(send_items("POST", f"{target.api}/batches", HEAD, batch, TAIL))
     if response.status in TAKEN:
         return Ticket(str(response.mapping()["batchID"]))
     if response.status in {400, 413}:
