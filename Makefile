@@ -33,7 +33,7 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 	$(BIN)/python -m pytest -q tests/house
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n auto
 
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from airflow_home import HOME
 
-
 pytest.register_assert_rewrite("airflow_stage", "airflow_worker")
 
 
