@@ -13,6 +13,7 @@ from typing import Any
 from airflow_provider_segexport.contract import Access, Vendor
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.close import close, name
+from airflow_provider_segexport.export.late import is_late, without_leavers
 from airflow_provider_segexport.export.order import MOST_PROFILES, Job, Mode, Older, Order, Waiting, World
 from airflow_provider_segexport.export.prepare import prepare
 from airflow_provider_segexport.model import Target, VendorField
@@ -38,7 +39,10 @@ class Export:
         planned, facts = world.folder.plan() or prepare(job)
         target = _target(facts["target"])
         books = settle.Bookkeeper(world.folder)
-        flight = send.Flight(settle.remaining(world.folder, planned.batches))
+        pending = settle.remaining(world.folder, planned.batches)
+        if is_late(job, facts["started_at"]):
+            pending = without_leavers(job, target, pending, books.answered)
+        flight = send.Flight(pending)
         calls = send.Calls(
             upsert=lambda batch: job.drive(vendor.upsert(target, batch)),
             poll=lambda tickets: job.drive(vendor.poll(target, tickets)),

@@ -18,6 +18,7 @@ from airflow_provider_segexport.ports.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
+NOT_ADDED_CODE = "not_added"
 NOT_ADDED = "Counted by the vendor as not added, and not in the audience when it was read back."
 
 
@@ -48,15 +49,24 @@ def withhold_leavers(engine: Engine) -> int:
 
     They left, or were taken out there, and an import would bring them back. Who is in it and gets no mail has not left.
     """
-    engine.run(
-        """create or replace table gone as select l.email from ledger l anti join members m on m.email = l.email"""
-    )
+    find_gone(engine)
     engine.run("create or replace table leavers as select c.row from clean c semi join gone g on g.email = c.email")
     engine.run(
         "insert into aside select row, ?, ?, 'email' from leavers",
         [Outcome.WITHHELD, Reason.LEFT_AUDIENCE],
     )
     return int(engine.one("select count(*) from leavers")[0])
+
+
+def find_gone(engine: Engine) -> None:
+    """`gone(email)`: whom the ledger says we put into the audience, and who is not among its members."""
+    engine.run("create or replace table gone as select l.email from ledger l anti join members m on m.email = l.email")
+
+
+def left(engine: Engine, batch: Batch) -> list[int]:
+    """Entries of a batch who are gone."""
+    _sent(engine, batch)
+    return sorted(index for (index,) in engine.rows("select s.i from sent s semi join gone g on g.email = s.email"))
 
 
 def unnamed(folder: RunFolder) -> int:
@@ -86,12 +96,16 @@ def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None
 
 def absent(engine: Engine, batch: Batch) -> list[int]:
     """Entries of a batch whom the audience does not hold as active. The batch, not the audience, is what is hashed."""
-    engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int32()), "email": list(batch.emails)}))
+    _sent(engine, batch)
     present = engine.rows("select s.i from members m join sent s on s.email = m.email where m.active")
     return sorted(set(range(len(batch))) - {index for (index,) in present})
+
+
+def _sent(engine: Engine, batch: Batch) -> None:
+    engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int32()), "email": list(batch.emails)}))
 
 
 def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:
     """Where no more are missing than were counted, they are the counted ones, and the count's reason is theirs."""
     reason = Reason(entry.unnamed_reason) if len(found) <= entry.unnamed else Reason.NO_VERDICT
-    return Refusal(index, reason, "not_added", NOT_ADDED)
+    return Refusal(index, reason, NOT_ADDED_CODE, NOT_ADDED)

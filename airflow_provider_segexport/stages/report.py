@@ -61,7 +61,7 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
     sources = "select row, email, outcome, reason, field, '' as code, '' as words from set_aside"
     if parts:
         sources += f""" union all
-            select row, email, '{Outcome.REJECTED}', reason, '', code, words from {engine.scan(parts)}
+            select row, email, if(reason = '{Reason.LEFT_AUDIENCE}', '{Outcome.WITHHELD}', '{Outcome.REJECTED}'), reason, '', code, words from {engine.scan(parts)}
             where reason is not null"""
     engine.table(
         "segment_files",
