@@ -14,7 +14,7 @@ from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
 from airflow_provider_segexport.ports.progress import leaves
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.run_folder import NAMED, RunFolder
 
 TRIES = 3
 
@@ -78,8 +78,8 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
             # What an earlier try of this run took for delivered, and the vendor had only counted, goes again.
             ours = f"l.run = {literal(origin.run)} and l.as_of = {literal(origin.as_of)}::timestamptz"
             sql = f"""select l.email, l.hash, l.contact_id, l.as_of, l.run from {engine.scan([ledger.file(base)])} l
-                anti join delivered d on d.email = l.email left join refused r on r.email = l.email
-                where r.email is null or not ({ours}) union all
+                anti join delivered d on d.email = l.email left join named n on n.email = l.email
+                where n.email is null or not ({ours}) union all
                 select n.email, n.hash, coalesce(n.contact_id, l.contact_id), n.as_of, n.run from ({new}) n
                 left join {engine.scan([ledger.file(base)])} l on l.email = n.email"""
         if origin.finished:
@@ -92,14 +92,14 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
 
 
 def _delivered(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
-    """`delivered(email, hash, contact_id)`: rows with a verdict, without those in `refused(email)`."""
+    """`delivered(email, hash, contact_id)`: rows that were not refused; `named(email)`: those that were, and late."""
     schema = pa.schema([SCHEMA.field("email"), SCHEMA.field("hash")]).insert(0, pa.field("row", pa.int64()))
     engine.stage("verdicts", pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names)))
     parts = folder.parts()
-    told = "select 0 as row, '' as email, '' as reason, '' as contact_id limit 0"
-    if parts:
-        told = f"select * from {engine.scan(parts)}"
-    engine.run(f"create or replace table refused as select distinct email from ({told}) where reason is not null")
+    told = f"select * from {engine.scan(parts)}" if parts else "select 0 as row, '' as reason, '' as contact_id limit 0"
+    named = [part for part in parts if part.name.endswith(f"{NAMED}.parquet")]
+    late = f"select email from {engine.scan(named)}" if named else "select '' as email limit 0"
+    engine.run(f"create or replace table named as {late}")
     engine.run(
         f"""create or replace table delivered as
         select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.model import Outcome
+from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import write_parquet
@@ -60,8 +60,9 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
     parts = folder.parts()
     sources = "select row, email, outcome, reason, field, '' as code, '' as words from set_aside"
     if parts:
+        outcome = f"if(reason = '{Reason.LEFT_AUDIENCE}', '{Outcome.WITHHELD}', '{Outcome.REJECTED}')"
         sources += f""" union all
-            select row, email, if(reason = '{Reason.LEFT_AUDIENCE}', '{Outcome.WITHHELD}', '{Outcome.REJECTED}'), reason, '', code, words from {engine.scan(parts)}
+            select row, email, {outcome}, reason, '', code, words from {engine.scan(parts)}
             where reason is not null"""
     engine.table(
         "segment_files",

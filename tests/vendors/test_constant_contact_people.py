@@ -11,7 +11,7 @@ from vendors.accounts import people
 from vendors.constant_contact import Lists
 
 from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import ReplyNotUnderstood, StopExport, TryAgain
+from airflow_provider_segexport.errors import QuotaSpent, ReplyNotUnderstood, StopExport, TryAgain
 from airflow_provider_segexport.model import Response, Target
 from airflow_provider_segexport.vendors import constant_contact
 
@@ -391,3 +391,66 @@ def test_no_export_changes_what_may_be_sent_to_anybody(small):
     }
     assert {} == {what: count for what, count in small.harm().items() if what != "revived"}
     assert {} == small.sim.members(small.name, small.audience)["mails"]
+
+
+class TestPlansThatWaited:
+    """Between plan and call a day may pass: whoever left meanwhile is not brought back either."""
+
+    @pytest.fixture
+    def waited(self, sim, tmp_path):
+        """A second export of eight people was planned and half sent, when the day's calls were used up."""
+        small = Lists(sim, tmp_path, batch_rows=2, connections=1)
+        small.export(small.segment({"email": people(8)}), "one")
+        small.act("spend", calls=10_000 - len(small.calls()) - 11)
+        with pytest.raises(QuotaSpent):
+            small.export(small.segment({"email": people(8)}), "two")
+        assert 0 < len(small.upserts()) - 4 < 4
+        sim.clock.advance(86_400)
+        small.described = {**small.described, "credentials": small.act("authorize")}
+        return small
+
+    def test_who_left_after_the_plan_is_withheld(self, waited):
+        """The rest of the batch goes out, and the counts add up."""
+        for gone in ("p6@example.com", "p7@example.com", "p5@example.com"):
+            waited.leave(gone)
+        report = waited.export(waited.segment({"email": people(8)}), "two")
+        assert {"withheld": {"left_audience": 3}} == report["reasons"]
+        assert (5, 0) == (report["counts"]["delivered"], report["counts"]["not_attempted"])
+        assert {"p5@example.com", "p6@example.com", "p7@example.com"} == set(people(8)) - set(waited.members())
+        assert 0 == waited.facts("rejoined")
+        assert {} == waited.harm()
+
+    def test_they_are_leavers_for_the_next_run_too(self, waited):
+        """The ledger still knows that we had put them there."""
+        waited.leave("p7@example.com")
+        waited.export(waited.segment({"email": people(8)}), "two")
+        report = waited.export(waited.segment({"email": people(8)}), "three", mode="changes")
+        assert ({"withheld": {"left_audience": 1}}, 7) == (report["reasons"], report["counts"]["unchanged"])
+
+    def test_nobody_has_left(self, waited):
+        """The list is read back once, and every batch goes out as it was planned."""
+        read, sent = len(waited.calls("POST", "/contact_exports")), len(waited.upserts())
+        report = waited.export(waited.segment({"email": people(8)}), "two")
+        assert (8, {}) == (report["counts"]["delivered"], report["reasons"])
+        assert 1 == len(waited.calls("POST", "/contact_exports")) - read
+        assert {2} == {len(rows) for rows in waited.rows_sent()[sent:]}
+
+    def test_a_plan_that_is_young(self, small):
+        """A retry within the hour does not read the list back again."""
+        small.export(small.segment({"email": people(8)}), "one")
+        small.fault(status=503, count=0)
+        with pytest.raises(TryAgain):
+            small.export(small.segment({"email": people(8)}), "two")
+        small.sim.clear_faults()
+        assert 8 == small.export(small.segment({"email": people(8)}), "two")["counts"]["delivered"]
+        assert 1 == len(small.calls("POST", "/contact_exports"))
+
+    def test_a_first_export_that_waited(self, sim, tmp_path):
+        """Nobody was put there before: there is nothing to look for."""
+        small = Lists(sim, tmp_path, batch_rows=2, connections=1)
+        small.act("spend", calls=10_000 - 6)
+        with pytest.raises(QuotaSpent):
+            small.export(small.segment({"email": people(8)}))
+        sim.clock.advance(86_400)
+        small.described = {**small.described, "credentials": small.act("authorize")}
+        assert 8 == small.export(small.segment({"email": people(8)}))["counts"]["delivered"]

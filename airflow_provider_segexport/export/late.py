@@ -1,0 +1,53 @@
+"""What is sent long after it was planned: whoever has left the audience meanwhile is not brought back.
+
+A plan may wait: for a retry, for a person, for the vendor's next day of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.model import Batch, Reason, Refusal, Settled, Target
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.stages import commit, readback, settle
+
+LATE_S = 3600.0
+"""A plan that is older than this is not sent without another look at who is in the audience."""
+
+WORDS = "Left the audience between the plan and the call."
+
+Pending = Batch | tuple[Batch, str]
+
+
+def is_late(job: Job, planned_at: float) -> bool:
+    """Whether the plan is old, at a vendor whose imports bring people back."""
+    return job.vendor.readds_leavers and job.world.clock() - planned_at > LATE_S
+
+
+def without_leavers(
+    job: Job, target: Target, pending: Iterator[Pending], answered: Callable[[Batch, Settled], list[Batch]]
+) -> Iterator[Pending]:
+    """The same batches; one with leavers in it gives way to what is left of it, and the leavers have their verdict.
+
+    The audience is read back when the first batch is asked for that has not been sent.
+    """
+    ledger = Ledger.of(job.world.root, job.vendor.name, target)
+    with engine() as sql:
+        looked = False
+        for one in pending:
+            if isinstance(one, tuple) or not ledger.members() or one.generation >= settle.MOST_GENERATIONS:
+                yield one
+                continue
+            if not looked:
+                commit.load(sql, ledger, ledger.version())
+                job.drive(job.vendor.members(target, readback.Pages(sql)))
+                readback.find_gone(sql)
+                looked = True
+            if left := readback.left(sql, one):
+                refused = tuple(Refusal(index, Reason.LEFT_AUDIENCE, "", WORDS) for index in left)
+                rest = tuple(sorted(set(range(len(one))) - set(left)))
+                yield from answered(one, Settled(refused=refused, again=rest))
+            else:
+                yield one
