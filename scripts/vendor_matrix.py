@@ -9,10 +9,12 @@ import csv
 import io
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_segexport.contract import FIELDS, FieldRule, Limits, Vendor
+from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors import VENDORS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -42,17 +44,47 @@ def cell(vendor: Vendor, neutral: str) -> str:
     return " and ".join(where(rule) for rule in vendor.fields if rule.field == neutral) or "-"
 
 
-def limits(found: Limits) -> list[tuple[str, str]]:
+SPANS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
+
+
+def rates(found: Iterable[Rate]) -> str:
+    """Quotas, in a few words."""
+    return ", ".join(
+        f"{rate.calls:,} {SPANS[int(rate.seconds)]}{' (from midnight UTC)' if rate.resets else ''}" for rate in found
+    )
+
+
+def pools(found: Limits) -> str:
+    """Narrower quotas, by what they are for."""
+    return ", ".join(f"{name.replace('_', ' ')} {rates(narrower)}" for name, narrower in found.pools.items())
+
+
+def limits(vendor: Vendor) -> list[tuple[str, str]]:
     """The vendor's limits as an export keeps them."""
-    rates = ", ".join(f"{rate.calls:,} in {rate.seconds:g} s" for rate in found.rates)
+    found = vendor.limits
     return [
         ("profiles a call", f"{found.batch_rows:,}"),
         ("bytes a call", f"{found.batch_bytes:,}"),
         ("calls at a time", str(found.connections)),
         ("import jobs at a time", f"{found.jobs:,}" if found.jobs else "answers at once"),
-        ("calls an account", rates or "what the vendor's answers say"),
+        ("calls an account", rates(found.rates) or "what the vendor's answers say"),
+        ("of these", pools(found) or "-"),
         ("seconds until a call times out", f"{found.timeout_s:g}"),
+        ("custom fields a profile", str(vendor.most_custom or "-")),
+        ("characters of a custom field", str(vendor.max_custom_chars or "-")),
     ]
+
+
+def form(vendor: Vendor) -> str:
+    """What an administrator fills in, besides what every connection has; secrets are masked by Airflow."""
+    asked = [vendor.form.login_label, vendor.form.key_label, *(one.label for one in vendor.form.fields)]
+    return ", ".join(f"*{label}*" for label in asked if label)
+
+
+def custom(vendor: Vendor) -> str:
+    """The rules for custom fields."""
+    born = "They come into being when they are first sent." if vendor.free_fields else "They are checked first."
+    return f"names have {vendor.custom_name_hint}. {born}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -78,44 +110,52 @@ def page(notes: dict[str, Any]) -> str:
         table(
             ["", *(vendor.title for vendor in vendors)],
             [
-                [name, *(dict(limits(vendor.limits))[name] for vendor in vendors)]
-                for name, _ in limits(vendors[0].limits)
+                [name, *(found[name] for found in (dict(limits(vendor)) for vendor in vendors))]
+                for name, _ in limits(vendors[0])
             ],
         ),
     ]
     for vendor in vendors:
         told = notes[vendor.name]
-        characters = f"Values of custom fields: at most {vendor.max_custom_chars} characters. "
         parts += [
             f"## {vendor.title}\n",
-            f"- **Audience**: {told['audience']}\n- **Sign-in**: {told['sign_in']}\n- **Sends**: {told['sends']}\n"
+            f"- **Audience**: {told['audience']}\n"
+            f"- **Sign-in**: {told['sign_in']} The connection's form asks for {form(vendor)}.\n"
+            f"- **Sends**: {told['sends']}\n"
             f"- **People who have opted out**: {told['opted_out']}\n"
             f"- **Never**: {'; '.join(told['never'])}.\n"
-            f"- **Custom fields**: names have {vendor.custom_name_hint}. "
-            + (characters if vendor.max_custom_chars else "")
-            + ("They come into being when they are first sent." if vendor.free_fields else "They are checked first.")
-            + "\n",
+            f"- **Custom fields**: {custom(vendor)}\n",
             "Open questions, and what is assumed:\n",
             "".join(f"- {question}\n" for question in told["questions"]),
         ]
     return "\n".join(parts)
 
 
-def cells() -> str:
-    """The tables as CSV."""
+def cells(notes: dict[str, Any]) -> str:
+    """All of it as CSV: a line a vendor, kind and name."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["vendor", "kind", "name", "value"])
     for vendor in VENDORS.values():
         writer.writerows([vendor.name, "field", neutral, cell(vendor, neutral).replace("`", "")] for neutral in FIELDS)
-        writer.writerows([vendor.name, "limit", name, value] for name, value in limits(vendor.limits))
+        writer.writerows([vendor.name, "limit", name, value] for name, value in limits(vendor))
+        writer.writerow([vendor.name, "custom fields", "rules", custom(vendor)])
+        writer.writerow([vendor.name, "form", "asks for", form(vendor).replace("*", "")])
+        told = notes[vendor.name]
+        writer.writerows(
+            [vendor.name, "note", name, told[name]] for name in ("audience", "sign_in", "sends", "opted_out")
+        )
+        writer.writerows([vendor.name, "never", str(number), text] for number, text in enumerate(told["never"], 1))
+        writer.writerows(
+            [vendor.name, "question", str(number), text] for number, text in enumerate(told["questions"], 1)
+        )
     return out.getvalue()
 
 
 def main() -> int:
     """Write both files, or with --check tell whether they are current."""
     notes = tomllib.loads((DOCS / "vendor-notes.toml").read_text(encoding="utf-8"))
-    made = {DOCS / "vendors.md": page(notes), DOCS / "vendors.csv": cells()}
+    made = {DOCS / "vendors.md": page(notes), DOCS / "vendors.csv": cells(notes)}
     stale = [path.name for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         if stale:
