@@ -44,6 +44,7 @@ def cell(vendor: Vendor, neutral: str) -> str:
     return " and ".join(where(rule) for rule in vendor.fields if rule.field == neutral) or "-"
 
 
+NOTES = ("audience", "sign_in", "sends", "opted_out")
 SPANS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
 
 
@@ -93,6 +94,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def points(told: dict[str, str]) -> str:
+    """A Markdown list with a word in bold before each text."""
+    return "".join(f"- **{word}**: {text}\n" for word, text in told.items())
+
+
 def page(notes: dict[str, Any]) -> str:
     """The whole page."""
     vendors = list(VENDORS.values())
@@ -119,12 +125,16 @@ def page(notes: dict[str, Any]) -> str:
         told = notes[vendor.name]
         parts += [
             f"## {vendor.title}\n",
-            f"- **Audience**: {told['audience']}\n"
-            f"- **Sign-in**: {told['sign_in']} The connection's form asks for {form(vendor)}.\n"
-            f"- **Sends**: {told['sends']}\n"
-            f"- **People who have opted out**: {told['opted_out']}\n"
-            f"- **Never**: {'; '.join(told['never'])}.\n"
-            f"- **Custom fields**: {custom(vendor)}\n",
+            points(
+                {
+                    "Audience": told["audience"],
+                    "Sign-in": f"{told['sign_in']} The connection's form asks for {form(vendor)}.",
+                    "Sends": told["sends"],
+                    "People who have opted out": told["opted_out"],
+                    "Never": f"{'; '.join(told['never'])}.",
+                    "Custom fields": custom(vendor),
+                }
+            ),
             "Open questions, and what is assumed:\n",
             "".join(f"- {question}\n" for question in told["questions"]),
         ]
@@ -142,13 +152,9 @@ def cells(notes: dict[str, Any]) -> str:
         writer.writerow([vendor.name, "custom fields", "rules", custom(vendor)])
         writer.writerow([vendor.name, "form", "asks for", form(vendor).replace("*", "")])
         told = notes[vendor.name]
-        writer.writerows(
-            [vendor.name, "note", name, told[name]] for name in ("audience", "sign_in", "sends", "opted_out")
-        )
-        writer.writerows([vendor.name, "never", str(number), text] for number, text in enumerate(told["never"], 1))
-        writer.writerows(
-            [vendor.name, "question", str(number), text] for number, text in enumerate(told["questions"], 1)
-        )
+        writer.writerows([vendor.name, "note", name, told[name]] for name in NOTES)
+        for kind in ("never", "questions"):
+            writer.writerows([vendor.name, kind, str(number), text] for number, text in enumerate(told[kind], 1))
     return out.getvalue()
 
 
