@@ -1,0 +1,55 @@
+"""Columns that become Python values late, and files of which only some columns are read."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import batch_of
+
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, Values, write_parquet
+from airflow_provider_segexport.stages.plan import SCHEMA
+
+
+@pytest.fixture
+def folder(tmp_path):
+    batch = batch_of(3)
+    with ArrowFile(tmp_path / "upserts.arrow", SCHEMA) as out:
+        columns = {"row": batch.rows, "email": batch.emails, "hash": [7, 8, 9], "item": batch.items}
+        for cut in (slice(0, 2), slice(2, 3)):
+            out.write(pa.table({name: column[cut] for name, column in columns.items()}).cast(SCHEMA).to_batches()[0])
+    return RunFolder(tmp_path)
+
+
+def test_a_planned_batch_is_like_one_of_lists(folder):
+    """Its columns are sequences, equal to lists of the same values."""
+    rows = folder.upserts()
+    batch, expected = folder.batch(rows, 0, batch_of(2).name), batch_of(2)
+    rows.close()
+    assert batch == expected
+    assert (len(batch), batch.rows[1], list(batch.emails[:1])) == (2, 1, ["p0@example.com"])
+    assert batch.halves() == expected.halves()
+    assert batch.joined == ",".join(expected.items).encode()
+
+
+def test_texts_are_joined_with_a_mark():
+    """Also in a slice, in several bytes a letter, and when there is one alone."""
+    column = pa.array(["a", "é", "😀", "d"]).slice(1, 2)
+    assert [Values(column).joined(","), Values(column[:1]).joined(",")] == ["é,😀".encode(), "é".encode()]
+
+
+def test_some_columns_of_a_file(folder):
+    """The others are not even unpacked; their order in the file is the order in the batch."""
+    reader = ArrowReader(folder.place / "upserts.arrow", ["row", "hash"])
+    batches = [batch.to_pydict() for batch in reader]
+    reader.close()
+    assert batches == [{"row": [0, 1], "hash": [7, 8]}, {"row": [2], "hash": [9]}]
+
+
+def test_addresses_have_no_dictionary(tmp_path):
+    """One of a million different values is made and given up; a column of few values keeps its own."""
+    table = pa.table({"email": ["a@example.com", "b@example.com"], "reason": ["bounced", "bounced"]})
+    write_parquet(tmp_path / "x.parquet", table.to_batches(), table.schema)
+    group = pq.ParquetFile(tmp_path / "x.parquet").metadata.row_group(0)
+    assert [group.column(number).has_dictionary_page for number in range(2)] == [False, True]
