@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,6 +179,11 @@ class Stage:
         """The calls that sent people, as the simulator saw them."""
         calls = self.sim.requests(vendor=vendor)
         return [call for call in calls if call["path"].endswith(IMPORTS[vendor]) and call["method"] in {"PUT", "POST"}]
+
+    def arrived(self, pattern: str = "") -> int:
+        """How many calls have come in whose path fits; cheap enough to be asked all the time."""
+        with self.sim._lock:
+            return sum(re.search(pattern, entry.path) is not None for entry in self.sim._log.since())
 
     def nothing_was_sent(self) -> bool:
         return not any(self.sent(vendor) for vendor in IMPORTS)

@@ -91,9 +91,9 @@ class Worker:
             session.refresh(instance)
             load = ExecuteTask.make(instance)
             dag = SerializedDagModel.get_dag(self.dag_id, session=session)
-        killer = threading.Thread(target=strike, args=(when, with_signal), daemon=True)
+        over = threading.Event()
         if when:
-            killer.start()
+            threading.Thread(target=strike, args=(when, with_signal, over), daemon=True).start()
         supervise_task(
             ti=load.ti,
             dag_rel_path=load.dag_rel_path,
@@ -102,15 +102,17 @@ class Worker:
             client=InProcessTestSupervisor._api_client(dag),
             log_path=load.log_path,
         )
+        over.set()
         with create_session() as session:
             state = str(self.instance(session).state)
         return Try(state, (HOME / "logs" / load.log_path).read_text())
 
 
-def strike(when: Callable[[], bool], with_signal: int) -> None:
+def strike(when: Callable[[], bool], with_signal: int, over: threading.Event) -> None:
     """Send the signal to the task's process, the one child of this, as soon as it is time."""
     while not when():
-        threading.Event().wait(0.01)
+        if over.wait(0.01):
+            return
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             child.send_signal(with_signal)

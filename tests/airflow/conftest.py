@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from vendors.published import published
 
 from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook
+from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 from airflow_provider_segexport.simulator.clock import RunningClock
 
 __all__ = ["published"]
@@ -21,3 +24,11 @@ def real_time(stage, monkeypatch):
     monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
     stage.sim.reset(seed=1)
     return stage
+
+
+@pytest.fixture
+def ten_a_call(monkeypatch):
+    """Batches of ten, so that a few dozen people make many calls."""
+    for hook in (CampaignMonitorHook, DotdigitalHook):
+        limits = replace(hook.vendor.limits, batch_rows=10)
+        monkeypatch.setattr(hook, "vendor", replace(hook.vendor, limits=limits))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from airflow.sdk.exceptions import AirflowException
 from airflow_stage import MATCHING, export_dag, people
 
+from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.triggers import import_jobs
 
@@ -25,23 +28,19 @@ def naps(stage, monkeypatch):
     return slept
 
 
-def test_a_deferred_export_ends_as_one_that_stayed(stage, naps):
+def test_a_deferred_export_ends_as_one_that_stayed(stage, naps, ten_a_call):
     """Jobs that take minutes are awaited in the triggerer; the task comes back, settles them and reports."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
-    stage.segment(12_000)
+    stage.segment(30)
     run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
     assert "success" == run.state
-    assert 12_000 == run.summary()["counts"]["delivered"] == len(stage.members("dotdigital"))
+    assert 30 == run.summary()["counts"]["delivered"] == len(stage.members("dotdigital"))
     assert 8 == len(naps)
     assert 3 == len(stage.sent("dotdigital"))
 
 
 def test_more_jobs_than_may_run_at_once(stage, naps, monkeypatch):
     """The task comes back when half of the running jobs have ended, fills the slots again, and leaves again."""
-    from dataclasses import replace
-
-    from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
-
     limits = replace(DotdigitalHook.vendor.limits, batch_rows=10, jobs=4)
     monkeypatch.setattr(DotdigitalHook, "vendor", replace(DotdigitalHook.vendor, limits=limits))
     stage.sim.configure({"dotdigital": {"job_seconds": 60.0}})
