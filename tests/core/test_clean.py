@@ -123,7 +123,7 @@ def paths(tmp_path):
     return [tmp_path / "1.parquet", tmp_path / "2.parquet"]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, at=st.integers(0, 40))
 def test_every_row_is_clean_or_set_aside(paths, rows, at):
     """The law of conservation, and the order of rows, for any table."""

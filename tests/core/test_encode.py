@@ -79,7 +79,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=20))
 def test_items_equal_what_a_dictionary_makes(rows):
     """Quotes, backslashes, control characters and every script; what is null is left out with its key."""
@@ -118,7 +118,7 @@ NAMES = st.text(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.one_of(st.none(), NAMES), st.one_of(st.none(), NAMES)), min_size=1, max_size=30))
 def test_any_text_of_a_file_arrives_as_it_was_meant(tmp_path, rows):
     """Trimmed, spaces for control characters, nothing else changed; what is empty is left out."""

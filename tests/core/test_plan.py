@@ -61,7 +61,7 @@ def test_nothing_to_send_is_no_batch():
 SIZES = st.lists(st.integers(1, 25), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SIZES, st.integers(1, 9), st.integers(2, 30), st.lists(st.integers(0, 60), max_size=5))
 def test_batches_hold_every_row_once_and_in_order(sizes, rows, bytes_, cuts):
     """Together the batches are the input; each is within the limits, and not one row more would have fitted."""
