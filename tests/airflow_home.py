@@ -11,7 +11,9 @@ REPO = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="segexport-tests-"))
 """`AIRFLOW_HOME`, one a process (each xdist worker has its own); removed at the end."""
 BUNDLE = "tests"
-"""The bundle that DAGs of tests belong to. Its folder is empty until a test writes a DAG file there."""
+"""The bundle that DAGs of tests belong to, which stand in no file: `dag.test()` loads a DAG's whole bundle again."""
+FILES = "files"
+"""The bundle of DAGs that a test writes into a file, for a task in a process of its own."""
 
 
 def bundle(name: str, folder: Path) -> dict[str, object]:
@@ -19,7 +21,7 @@ def bundle(name: str, folder: Path) -> dict[str, object]:
     return {"name": name, "classpath": local, "kwargs": {"path": str(folder)}}
 
 
-BUNDLES = [bundle(BUNDLE, HOME / "dags"), bundle("dags-folder", REPO / "dags")]
+BUNDLES = [bundle(BUNDLE, HOME / BUNDLE), bundle(FILES, HOME / FILES), bundle("dags-folder", REPO / "dags")]
 
 os.environ.update(
     AIRFLOW_HOME=str(HOME),
@@ -33,4 +35,5 @@ os.environ.update(
     AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",  # the supervisor looks at its task this often
     SEGEXPORT_DEMO_ROOT=str(HOME / "data"),
 )
-(HOME / "dags").mkdir()
+(HOME / BUNDLE).mkdir()
+(HOME / FILES).mkdir()

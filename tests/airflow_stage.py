@@ -247,6 +247,6 @@ def watch(task: Any, errors: list[BaseException]) -> None:
 
 def register(dag: DAG) -> None:
     """Write the DAG into Airflow's database, as the DAG processor would."""
-    bag = DagBag(str(HOME / "dags"))
+    bag = DagBag(str(HOME / BUNDLE))
     bag.bag_dag(dag)
     sync_bag_to_db(bag, BUNDLE, None)

@@ -23,7 +23,7 @@ from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, super
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from airflow_home import BUNDLE, HOME
+from airflow_home import FILES, HOME
 
 SOURCE = """
 from airflow.sdk import DAG
@@ -56,12 +56,11 @@ class Worker:
     @classmethod
     def start(cls, dag_id: str, **told: Any) -> Worker:
         """Write the DAG's file and begin a run."""
-        folder = HOME / "dags"
-        (folder / f"{dag_id}.py").write_text(SOURCE.format(dag_id=dag_id, told=told))
-        bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name=BUNDLE)
+        file = HOME / FILES / f"{dag_id}.py"
+        file.write_text(SOURCE.format(dag_id=dag_id, told=told))
+        bag = BundleDagBag(dag_folder=file, bundle_path=HOME / FILES, bundle_name=FILES)
         assert {} == bag.import_errors
-        sync_bag_to_db(bag, BUNDLE, None)
-        (folder / f"{dag_id}.py").touch()
+        sync_bag_to_db(bag, FILES, None)
         worker = cls(dag_id, "by_hand")
         with create_session() as session:
             dag = SerializedDagModel.get_dag(dag_id, session=session)
