@@ -95,6 +95,7 @@ def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
 def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     """The vendor's own words, a library's words, credentials that are refused: none of it quotes what was planted."""
     stage = real_time
+    monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(lambda _: None))
     conn_id = stage.connection("campaign_monitor")
     body = {"Code": 999, "Message": f"We cannot take {WHO}1@example.com"}
     page = f"<html>{WHO}1@example.com</html>"
