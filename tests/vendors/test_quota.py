@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.simulator.clock import RunningClock
 
