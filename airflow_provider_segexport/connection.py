@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_segexport.contract import Access, Vendor
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
 
 CONSENT = (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from airflow_provider_segexport.access import Access, Form, OAuth
 from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, TryAgain
 from airflow_provider_segexport.model import (
     Allowance,
@@ -17,6 +18,7 @@ from airflow_provider_segexport.model import (
     JobState,
     Member,
     Operation,
+    OptOut,
     Rate,
     Reply,
     Request,
@@ -24,6 +26,7 @@ from airflow_provider_segexport.model import (
     Settled,
     T,
     Target,
+    Ticket,
     Wait,
 )
 from airflow_provider_segexport.shape import Object
@@ -106,20 +109,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What an operation needs of the connection besides credentials, which only the session holds.
-
-    Attributes:
-        api: base URL without a trailing slash.
-        api_is_default: the administrator left the base URL to us.
-    """
-
-    api: str
-    api_is_default: bool = True
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class CustomField:
     """A custom field of an export: the vendor's name of it, and the type of the column that feeds it."""
 
@@ -139,71 +128,8 @@ class Matched:
 Tell = Callable[[Sequence[Member]], None]
 """Takes the people of one page."""
 
-
-@dataclass(frozen=True, slots=True)
-class FormField:
-    """A field of the connection form beyond Airflow's standard ones. A secret's `name` is one that Airflow masks."""
-
-    name: str
-    label: str
-    help: str
-    secret: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The connection form: which standard fields show, under which label, and what else is asked for."""
-
-    key_label: str
-    login_label: str | None = None
-    placeholders: Mapping[str, str] = field(default_factory=dict)
-    audience_help: str = ""
-    fields: tuple[FormField, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Token:
-    """An OAuth2 access token; times in epoch seconds. `refresh` is what the vendor wants to see next time."""
-
-    access: str
-    refresh: str
-    expires_at: float
-    renewed_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class SignIn:
-    """What a vendor asks for to renew an access token."""
-
-    refresh: str
-    client_id: str = ""
-    client_secret: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """Where a person approves a sign-in, and the code that they compare."""
-
-    url: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class OAuth:
-    """How a vendor renews access tokens.
-
-    Attributes:
-        refresh: the call that turns a refresh token into a new pair; the last argument is the time now.
-        stale: whether a 401 says that the access token is old, and not that the credentials are bad.
-        sign_in: the first sign-in, where a person can approve it in a browser; shows the invitation on its way. The
-            last argument tells the time.
-    """
-
-    refresh: Callable[[Access, SignIn, float], Operation[Token]]
-    stale: Callable[[Response], bool]
-    sign_in: Callable[[Access, SignIn, Callable[[Invitation], None], Callable[[], float]], Operation[Token]] | None = (
-        None
-    )
+TellOptOuts = Callable[[Sequence[OptOut]], None]
+"""Takes the opted-out people of one page."""
 
 
 def no_poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
@@ -216,6 +142,29 @@ def no_collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     """For a vendor that answers at once."""
     raise ReplyNotUnderstood(f"This vendor has no job {ticket} for batch {batch.name} at {target.api}.")
     yield  # a generator, as every operation is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """How a vendor takes people out of an audience without unsubscribing, suppressing or deleting them.
+
+    Attributes:
+        by_id: a batch's items are the vendor's contact ids, and not addresses.
+        limits: rows a call, calls and jobs in flight.
+        remove: one batch out. A person who is not there, or not as one who gets mail, is refused with a reason of
+            `model.GONE`: nothing was done to them.
+        poll, collect: of removal jobs, as `Vendor`'s are of import jobs.
+        identify: tells the members among these addresses, with their contact ids; who is not told is not in it.
+        verdict: an answer that takes a batch means that its people are out. False: the audience is read back.
+    """
+
+    remove: Callable[[Target, Batch], Operation[Reply]]
+    limits: Limits
+    by_id: bool = False
+    poll: Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
+    collect: Callable[[Target, Batch, str], Operation[Settled]] = no_collect
+    identify: Callable[[Target, Sequence[str], Tell], Operation[None]] | None = None
+    verdict: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +191,15 @@ class Vendor:
     poll: Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Target, Batch, str], Operation[Settled]] = no_collect
     members: Callable[[Target, Tell], Operation[None]]
+    removal: Removal | None = None
+    revive: Callable[[Target, Batch], Operation[Reply]] | None = None
+    """Bring back people whom we have taken out (`Reason.DELETED` in the answer to an upsert). Nobody else."""
+    lookup: Callable[[Target, Sequence[Batch], float], Operation[dict[str, Ticket]]] | None = None
+    """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds)."""
+    lookup_is_sure: bool = True
+    """The job that `lookup` finds is proven to be the batch's, and not only alike."""
+    optouts: Callable[[Target, float, TellOptOuts], Operation[None]] | None = None
+    """Who has opted out since a time (epoch seconds), of the audience or of everything."""
     audience_link: Callable[[Target], str]
     refusal: Callable[[Response, float], TryAgain | None]
     form: Form

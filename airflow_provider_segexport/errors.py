@@ -4,6 +4,7 @@ SegexportError
 ├── TryAgain                 the same request may succeed later; `after` seconds, where the vendor says so
 │   ├── QuotaSpent           the account's quota is used up
 │   ├── SlotsFull            the vendor takes no further job until one of those running ends
+│   ├── AudienceBusy         another run is writing this audience
 │   └── VendorUnavailable    down, timed out, or answered something no API answers
 ├── BatchRefused             this batch will never be taken as it is: halve it until the bad rows stand alone
 └── StopExport               nothing more may be sent before a person acts
@@ -12,6 +13,8 @@ SegexportError
     ├── BadConnection        what the Airflow connection says cannot be used (base URL, TLS, missing credential)
     ├── NotAllowed           no consent to the data privacy terms, or this DAG may not use the connection
     ├── SwitchedOff          an administrator has switched exports off: the task is skipped
+    ├── GuardTripped         a guard says that this run would do something unusual: a person decides
+    ├── OwnedByAnother       another export owns this audience, and the two do not share it
     ├── OlderThanLedger      the audience knows a newer state than this snapshot: the task is skipped, or fails
     ├── CredentialsRefused   the vendor does not know the credentials
     ├── PermissionMissing    the credentials are good and lack a right
@@ -48,6 +51,18 @@ class QuotaSpent(TryAgain):
 
 class SlotsFull(TryAgain):
     """The vendor takes no further job until one of those running ends."""
+
+
+class AudienceBusy(TryAgain):
+    """Another run is writing this audience: come back when it is done.
+
+    Attributes:
+        holder: who it is, as `dag/task/run/map index`.
+    """
+
+    def __init__(self, message: str, *, holder: str, after: float) -> None:
+        super().__init__(message, after=after)
+        self.holder = holder
 
 
 class VendorUnavailable(TryAgain):
@@ -90,6 +105,14 @@ class NotAllowed(StopExport):
 
 class SwitchedOff(StopExport):
     """An administrator has switched the connection's exports off."""
+
+
+class GuardTripped(StopExport):
+    """What this run would do is out of the ordinary, by a guard's measure: nothing is sent before a person decides."""
+
+
+class OwnedByAnother(StopExport):
+    """The audience belongs to another export. Two may share it when both say so."""
 
 
 class OlderThanLedger(StopExport):

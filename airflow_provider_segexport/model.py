@@ -44,7 +44,19 @@ class Reason(StrEnum):
     NO_VERDICT = "no_verdict"
     DUPLICATE = "duplicate"
     LEFT_AUDIENCE = "left_audience"
+    NO_CONSENT = "no_consent"
+    SUPPRESSED_HERE = "suppressed_here"
+    WAITS = "waits_after_rejection"
+    NOT_THERE = "not_there"
+    STILL_THERE = "still_there"
     STOPPED = "stopped"
+
+
+OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
+"""Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
+
+GONE = OPTED_OUT | {Reason.NOT_THERE, Reason.DELETED, Reason.UNCONFIRMED}
+"""Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""
 
 
 class JobState(StrEnum):
@@ -121,6 +133,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class OptOut:
+    """One person whom the vendor holds as opted out, and since when (ISO 8601; empty where it does not tell)."""
+
+    email: str
+    reason: Reason
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """At most `calls` in any `seconds`; or, where it `resets`, in each span since midnight UTC."""
 
@@ -154,6 +175,8 @@ class Target:
         api: base URL for every later call; a vendor with regions tells its own.
         account: the vendor's id of the account, stable over connections.
         audience: the vendor's id of the audience; empty when only the account was asked for.
+        members: people in the audience; None where the vendor does not tell.
+        headroom: contacts that the contract still has room for; None where the vendor does not tell.
         fields: custom fields there are, by the name an export uses, in lower case.
         facts: what else the vendor said and a later operation needs.
     """
@@ -164,9 +187,18 @@ class Target:
     audience: str = ""
     audience_name: str = ""
     members: int | None = None
+    headroom: int | None = None
     fields: Mapping[str, VendorField] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+class Kind(StrEnum):
+    """What a batch is for. The value begins its name."""
+
+    UPSERT = ""
+    REMOVE = "remove-"
+    REVIVE = "revive-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +206,8 @@ class Batch:
     """What goes out in one call: parallel sequences, one entry a profile. Named by its content.
 
     Attributes:
+        rows: row numbers of the segment; of leavers, who have no row, numbers in the plan.
+        items: ready-made JSON; of leavers what the vendor takes them out by, an address or a contact id.
         joined: all items with commas between them, where they are at hand in one piece.
     """
 
@@ -182,21 +216,24 @@ class Batch:
     emails: Sequence[str]
     items: Sequence[str]
     generation: int = 0
+    kind: Kind = Kind.UPSERT
     joined: bytes | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def part(self, indexes: Sequence[int], *, generation: int | None = None) -> Batch:
+    def part(self, indexes: Sequence[int], *, generation: int | None = None, kind: Kind | None = None) -> Batch:
         """The batch of these entries; sent again, it is another batch by its generation."""
         items = [self.items[i] for i in indexes]
         generation = self.generation if generation is None else generation
+        kind = self.kind if kind is None else kind
         return Batch(
-            name=batch_name(items, generation),
+            name=batch_name(items, generation, kind),
             rows=[self.rows[i] for i in indexes],
             emails=[self.emails[i] for i in indexes],
             items=items,
             generation=generation,
+            kind=kind,
         )
 
     def halves(self) -> tuple[Batch, Batch]:
@@ -205,10 +242,10 @@ class Batch:
         return self.part(range(middle)), self.part(range(middle, len(self)))
 
 
-def batch_name(items: Sequence[str], generation: int = 0) -> str:
+def batch_name(items: Sequence[str], generation: int = 0, kind: Kind = Kind.UPSERT) -> str:
     """The same rows with the same content have the same name, on every machine and in every try."""
     digest = name_of(b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items))
-    return digest if generation == 0 else f"{digest}-{generation}"
+    return f"{kind}{digest}" if generation == 0 else f"{kind}{digest}-{generation}"
 
 
 def name_of(hashes: bytes) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport import connection as connections
-from airflow_provider_segexport.contract import Invitation, SignIn, Token
+from airflow_provider_segexport.access import Invitation, SignIn, Token
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.hooks import HOOKS, hook_class
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_segexport.contract import Access, Vendor
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.close import close, name
 from airflow_provider_segexport.export.late import is_late, without_leavers

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from airflow_provider_segexport.contract import Access, Vendor, drive
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.model import Operation, T
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.places import Place, Resolve, local

@@ -23,7 +23,8 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
-from airflow_provider_segexport.contract import SignIn, Token, Vendor, drive
+from airflow_provider_segexport.access import SignIn, Token
+from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.model import Operation, T, Target
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
-from airflow_provider_segexport.contract import SignIn
+from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.errors import BadConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import campaign_monitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_segexport.contract import SignIn
+from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.errors import BadConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import constant_contact

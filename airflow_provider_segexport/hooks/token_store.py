@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Variable
 from airflow.sdk.execution_time import task_runner
 
-from airflow_provider_segexport.contract import Token
+from airflow_provider_segexport.access import Token
 from airflow_provider_segexport.errors import CredentialsRefused
 from airflow_provider_segexport.ports.claims import Claims
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_segexport.contract import Token
+from airflow_provider_segexport.access import Token
 from airflow_provider_segexport.model import Response
 
 EARLY_S = 120.0

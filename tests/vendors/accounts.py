@@ -13,7 +13,8 @@ import requests
 from requests.auth import AuthBase
 from vendors.rows import Row, row
 
-from airflow_provider_segexport.contract import Access, Vendor, drive
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.export import Export, Order, Waiting, World
 from airflow_provider_segexport.model import Operation, Request, Response, T
 from airflow_provider_segexport.ports.http import Patience, Sender

@@ -13,7 +13,8 @@ import requests
 from requests.auth import AuthBase
 from vendors.accounts import Account
 
-from airflow_provider_segexport.contract import SignIn, Token, drive
+from airflow_provider_segexport.access import SignIn, Token
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.ports.http import Patience, Sender
 from airflow_provider_segexport.ports.tokens import Bearer
 from airflow_provider_segexport.simulator import Simulator

@@ -8,7 +8,7 @@ import threading
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.contract import Access
+from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.errors import BadConnection, BadMatching, BadSegment, StopExport, VendorUnavailable
 from airflow_provider_segexport.export import Export
 from airflow_provider_segexport.ports.http import Patience

@@ -8,7 +8,8 @@ import pytest
 from vendors.accounts import people
 from vendors.constant_contact import Lists
 
-from airflow_provider_segexport.contract import Access, drive
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
     BadMatching,

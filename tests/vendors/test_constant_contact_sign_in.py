@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 import requests
 
-from airflow_provider_segexport.contract import Access, Invitation, SignIn, Token, drive
+from airflow_provider_segexport.access import Access, Invitation, SignIn, Token
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import CredentialsRefused
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.simulator import ManualClock, Simulator

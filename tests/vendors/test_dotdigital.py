@@ -8,7 +8,8 @@ import pytest
 from core.made import batch_of
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.contract import Access, drive
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
     BadConnection,

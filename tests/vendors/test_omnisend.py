@@ -13,7 +13,8 @@ from vendors.accounts import Account, people
 from vendors.published import Exchange
 from vendors.rows import Key
 
-from airflow_provider_segexport.contract import Access, drive
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
     BadConnection,

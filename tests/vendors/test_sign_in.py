@@ -12,7 +12,8 @@ from dataclasses import asdict
 import pytest
 import requests
 
-from airflow_provider_segexport.contract import Access, SignIn, Token, drive
+from airflow_provider_segexport.access import Access, SignIn, Token
+from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import CredentialsRefused, TryAgain
 from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.ports.claims import Claims

@@ -12,7 +12,8 @@ from vendors.rows import row
 from wire.samples import SAMPLES, Sample, batch_of, body_of, fits, shape
 
 from airflow_provider_segexport import errors
-from airflow_provider_segexport.contract import Access, CustomField, Matched, SignIn, Token, drive
+from airflow_provider_segexport.access import Access, SignIn, Token
+from airflow_provider_segexport.contract import CustomField, Matched, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.model import Response, Settled, Target, Ticket, VendorField
 from airflow_provider_segexport.stages.encode import expression

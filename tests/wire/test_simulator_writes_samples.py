@@ -12,7 +12,8 @@ from vendors.accounts import Account
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
 from airflow_provider_segexport import errors
-from airflow_provider_segexport.contract import Matched, SignIn, drive
+from airflow_provider_segexport.access import SignIn
+from airflow_provider_segexport.contract import Matched, drive
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import Settled, Target, Ticket
 from airflow_provider_segexport.stages.encode import expression

@@ -5,7 +5,8 @@ An audience is a list. Facts from campaignmonitor.com/api and the official clien
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import Form, FormField, Limits, OAuth, Vendor
+from airflow_provider_segexport.access import Form, FormField, OAuth
+from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.vendors.campaign_monitor.account import (
     API,
     audience_link,

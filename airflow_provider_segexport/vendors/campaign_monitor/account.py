@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow_provider_segexport.contract import (
-    Access,
-    FieldType,
-    SignIn,
-    Token,
-)
+from airflow_provider_segexport.access import Access, SignIn, Token
+from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
     CredentialsRefused,

@@ -5,7 +5,8 @@ An audience is a list. Facts from the published specification (3.0.178) and the 
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import Form, FormField, Limits, OAuth, Vendor
+from airflow_provider_segexport.access import Form, FormField, OAuth
+from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.constant_contact.account import (
     API,

@@ -7,7 +7,8 @@ import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from airflow_provider_segexport.contract import Access, FieldType, SignIn, Token
+from airflow_provider_segexport.access import Access, SignIn, Token
+from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import AudienceUnknown, CredentialsRefused, PermissionMissing, TryAgain
 from airflow_provider_segexport.model import Operation, Request, Response, Target, VendorField
 from airflow_provider_segexport.vendors.constant_contact.replies import read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from airflow_provider_segexport.contract import Access, Invitation, SignIn, Token
+from airflow_provider_segexport.access import Access, Invitation, SignIn, Token
 from airflow_provider_segexport.errors import CredentialsRefused
 from airflow_provider_segexport.model import Operation, Request, Wait
 from airflow_provider_segexport.vendors.constant_contact.account import (

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from airflow_provider_segexport.contract import Access, FieldRule, FieldType, Form, Limits, Matched, Vendor
+from airflow_provider_segexport.access import Access, Form
+from airflow_provider_segexport.contract import FieldRule, FieldType, Limits, Matched, Vendor
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object

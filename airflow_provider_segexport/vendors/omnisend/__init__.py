@@ -6,7 +6,8 @@ official plugins, read 2026-08.
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import Form, FormField, Limits, Vendor
+from airflow_provider_segexport.access import Form, FormField
+from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.omnisend.account import (
     API,

@@ -8,7 +8,8 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_provider_segexport.contract import Access, FieldType
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Response, Target
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
