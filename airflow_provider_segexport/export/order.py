@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor, drive
@@ -14,9 +14,65 @@ from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
-Mode = Literal["full", "changes"]
-Older = Literal["skip", "fail"]
+Mode = Literal["full", "changes", "mirror"]
+Older = Literal["skip", "fail", "verify"]
 MOST_PROFILES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Not a segment is exported: the audience's last version of the ledger is taken back, as far as the vendor allows.
+
+    Attributes:
+        version: which version of the ledger is taken back; it must still be the newest. None: the newest, whichever.
+    """
+
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Who is withheld before anything is sent.
+
+    Attributes:
+        column: a column of the segment that says yes (true, or a text such as yes, true, 1); anything else withholds.
+        suppression: Parquet with one email a row, plain or SHA-256 of the address in lower case: a path or several.
+    """
+
+    column: str | None = None
+    suppression: tuple[str, ...] = ()
+
+
+Then = Literal["fail", "warn", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One limit, and what is done when it is passed. `keep` is for removals: they are left undone, the rest is sent."""
+
+    limit: float
+    then: Then = "fail"
+
+
+GUARDS: Mapping[str, Guard] = {
+    "empty": Guard(0),
+    "shrinks": Guard(0.5),
+    "grows": Guard(2.0, "warn"),
+    "removals_share": Guard(0.15),
+    "bad_emails_share": Guard(0.2),
+    "duplicates_share": Guard(0.5, "warn"),
+    "headroom": Guard(0),
+    "rejects_share": Guard(0.3),
+}
+"""The guards that hold where an export names no others.
+
+`empty`: rows of the segment, at most so many. `shrinks`, `grows`: share by which it is smaller or larger than the last.
+`removals_share`, `removals`: of the ledger's members, or as a number. `bad_emails_share`, `duplicates_share`: of the
+rows. `headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
+settled so far, while sending.
+"""
+
+KNOWN_GUARDS = (*GUARDS, "removals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +85,19 @@ class Order:
         matching: column by neutral field.
         custom_fields: column by the vendor's name of the field.
         create_fields: make custom fields that the audience lacks.
-        mode: `full` sends every profile, `changes` those that are new or changed since the ledger.
+        mode: `full` sends every profile, `changes` those that are new or changed since the ledger; `mirror` does as
+            `changes`, and takes out of the audience whom we put there and who has left the segment.
         as_of: the time that the segment describes, ISO 8601 with a zone.
         older: what to do when the ledger knows a newer state of the audience than `as_of`.
-        run: who runs this, in words that go into the ledger.
+        run: who runs this, in words that go into the ledger: `dag/task/run/map index`.
+        export: the name of this export, which owns its audience: `dag.task` where a DAG gives none.
+        shared: it shares its audience with other exports that say so too.
+        consent: who is withheld before anything is sent.
+        guards: by name; what is not named holds as in `GUARDS`, None switches one off.
+        dry_run: plan and report, send nothing.
+        undo: take back the last version of the ledger, in place of exporting a segment.
         max_profiles: more rows than this are refused.
+        conn_id: the Airflow connection, for those who look at the audience's history.
     """
 
     segment: str | tuple[str, ...]
@@ -46,6 +110,17 @@ class Order:
     mode: Mode = "full"
     older: Older = "skip"
     max_profiles: int = MOST_PROFILES
+    export: str = ""
+    shared: bool = False
+    consent: Consent = field(default_factory=Consent)
+    guards: Mapping[str, Guard | None] = field(default_factory=dict)
+    dry_run: bool = False
+    undo: Undo | None = None
+    conn_id: str = ""
+
+    def guard(self, name: str) -> Guard | None:
+        """A guard of this export; None where it is switched off, or nobody has set it."""
+        return self.guards[name] if name in self.guards else GUARDS.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +141,8 @@ class World:
         root: where ledgers stand.
         resolve: makes a place of a text.
         pause: told the number of jobs; True when it is time to poll, False to leave with `Waiting`.
+        tell: told how far the run is, now and then: `phase`, `settled`, `batches`, `jobs`.
+        alive: asked whether the holder of a lease (`dag/task/run/map index`) still runs; None where nobody knows.
     """
 
     send: Sender
@@ -75,6 +152,8 @@ class World:
     resolve: Resolve = local
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[Mapping[str, Any]], None] = lambda _: None
+    alive: Callable[[str], bool | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
