@@ -42,8 +42,9 @@ sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
-	cd requirements && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o dev.txt dev.in
-	cd requirements && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o uv.txt uv.in
+	cd requirements && for set in dev uv build cluster store; do \
+	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
 
 dist: setup  ## wheel and sdist in dist/
 	$(BIN)/python -m build --no-isolation

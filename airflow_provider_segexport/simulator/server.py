@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
 
-HOST = "127.0.0.1"  # never another interface: credentials and people here are make-believe
+HOST = "127.0.0.1"  # another interface is asked for by name: what listens here opens to credentials known to everybody
 _START_SECONDS = 10.0
 
 
@@ -70,17 +70,22 @@ class Simulator(Simulation):
     def __init__(  # noqa: PLR0913 - independent options, all by keyword
         self,
         *,
+        host: str = HOST,
         port: int = 0,
+        address: str = "",
         seed: int = 0,
         latency: float = 0.0,
         clock: Clock | None = None,
         settings: Mapping[str, Mapping[str, object]] | None = None,
         log_body_bytes: int | None = None,
     ) -> None:
-        """Prepare; `latency` is in real seconds a call, whatever the clock does."""
+        """Prepare; `latency` is in real seconds a call, whatever the clock does.
+
+        `address` is what clients are told, where they reach it under another name than host and port.
+        """
         kept = {} if log_body_bytes is None else {"log_body_bytes": log_body_bytes}
         super().__init__(seed=seed, latency=latency, clock=clock, settings=settings, **kept)
-        self._port = port
+        self._host, self._port, self._address = host, port, address.rstrip("/")
         self._thread: Thread | None = None
         self._server: _Server | None = None
 
@@ -91,8 +96,8 @@ class Simulator(Simulation):
 
     def start(self) -> None:
         """Bind the port and serve; returns when the server answers."""
-        listener = socket.create_server((HOST, self._port))
-        self.world.address = f"http://{HOST}:{listener.getsockname()[1]}"
+        listener = socket.create_server((self._host, self._port))
+        self.world.address = self._address or f"http://{self._host}:{listener.getsockname()[1]}"
         connections = _Connections()
         config = uvicorn.Config(
             build_app(self, connections.hang_up),

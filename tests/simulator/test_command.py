@@ -42,3 +42,13 @@ def test_defaults():
     """Port 8100, seed 0, no latency, real time."""
     options = parse([])
     assert (options.port, options.seed, options.latency, options.clock_speed) == (8100, 0, 0.0, 1.0)
+
+
+def test_clients_are_told_the_address_they_reach_it_by():
+    """In a container the simulator listens on every interface, and is reached by its service's name."""
+    command = [*COMMAND, "--host", "0.0.0.0", "--port", "0", "--address", "http://simulator:8100/"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert line == "simulator ready on http://simulator:8100\n"
