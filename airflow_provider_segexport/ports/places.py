@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pathlib
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol, runtime_checkable
 
@@ -71,6 +74,93 @@ def half_of(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.half")
 
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What a disk answers that knows no hard links."""
+
+PART = 8 << 20
+"""So much of a file is copied at a time."""
+
+
+def appear(half: pathlib.Path, path: pathlib.Path) -> None:
+    """Let a written file appear under its name, whole, if nothing has that name yet.
+
+    Raises:
+        FileExistsError: something has it; a rename would have replaced that.
+    """
+    try:
+        os.link(half, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with half.open("rb") as source, path.open("xb") as file:
+            shutil.copyfileobj(source, file, PART)
+
+
+def create(place: Place, content: bytes) -> bool:
+    """Write a file that is not there yet; False where the store may have let two writers do so at the same moment.
+
+    S3, Google Cloud Storage and Azure refuse a second one (`If-None-Match: *`, `ifGenerationMatch: 0`); s3fs,
+    gcsfs and adlfs ask for it in mode `xb` (their sources, 2026.9). A server that only looks like S3 may pass over the
+    condition: so the same content is put once more, which must be refused.
+
+    Raises:
+        FileExistsError: it is there.
+    """
+    path = on_disk(place)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = half_of(path)
+        try:
+            half.write_bytes(content)
+            appear(half, path)
+        finally:
+            half.unlink(missing_ok=True)
+        return True
+    if not put_new(place, io.BytesIO(content)):
+        return False
+    try:
+        return not put_new(place, io.BytesIO(content))
+    except FileExistsError:
+        return True
+
+
+def put_new(place: Place, source: IO[bytes]) -> bool:
+    """Put an object that is not there yet; False where the store has no way to say so, and was only asked before.
+
+    Raises:
+        FileExistsError: it is there.
+    """
+    try:
+        file = place.open("xb")
+    except (ValueError, NotImplementedError):  # the store knows no exclusive mode
+        if fresh(place).exists():
+            raise FileExistsError(str(place)) from None
+        with place.open("wb") as plain:
+            shutil.copyfileobj(source, plain, PART)
+        return False
+    try:
+        shutil.copyfileobj(source, file, PART)
+        file.close()
+    except Exception as error:
+        # Each store has an error of its own for a refused condition: gcsfs an HttpError, some like S3 a plain OSError.
+        if not isinstance(error, FileExistsError) and fresh(place).exists():
+            raise FileExistsError(str(place)) from error
+        raise
+    return True
+
+
+def fresh(place: Place) -> Place:
+    """The same place, of which nothing is remembered: fsspec keeps listings, and other machines write there too.
+
+    Airflow's path opens files through one file system, and lists through that of the path which it wraps.
+    """
+    for one in (place, getattr(place, "__wrapped__", None)):
+        store: Any = getattr(one, "fs", None)
+        if store is not None:
+            store.invalidate_cache(getattr(one, "path", None))
+    return place
+
+
 def write(place: Place, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
     path = on_disk(place)
@@ -88,8 +178,8 @@ def write(place: Place, content: bytes) -> None:
 
 
 def read(place: Place) -> bytes:
-    """The content of a file."""
-    with place.open("rb") as file:
+    """The content of a file as it is now: an object's length is not taken from an older listing."""
+    with fresh(place).open("rb") as file:
         content: bytes = file.read()
     return content
 
@@ -102,4 +192,4 @@ def folder(place: Place) -> Place:
 
 def names(place: Place) -> list[str]:
     """The names in a folder, sorted; none when it is not there."""
-    return sorted(one.name for one in place.iterdir()) if place.exists() else []
+    return sorted(one.name for one in place.iterdir()) if fresh(place).exists() else []

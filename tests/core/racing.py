@@ -1,0 +1,23 @@
+"""What processes of the race tests do: each is started anew, and knows nothing but what it is handed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_segexport.errors import AudienceBusy
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.places import as_place
+
+
+def take_leases(barrier: Any, root: str, owner: str, rounds: int, won: Any) -> None:
+    """Race for one audience after the other; tell the rounds that were won."""
+    for number in range(rounds):
+        lease = Lease(as_place(Path(root) / str(number)), owner, clock=time.time, sleep=time.sleep)
+        barrier.wait()
+        try:
+            lease.take()
+        except AudienceBusy:
+            continue
+        won.put((number, owner))

@@ -1,0 +1,346 @@
+"""One writer an audience: who holds it, until when, and how a process that slept finds out."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from collections import Counter
+
+import pytest
+from core.racing import take_leases
+from upath import UPath
+
+from airflow_provider_segexport.errors import AudienceBusy, TryAgain
+from airflow_provider_segexport.ports import lease as leases
+from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease, holder, newest
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+ONE, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
+
+
+class Audience:
+    """An audience's place, and a clock that only sleeping moves."""
+
+    def __init__(self, place):
+        self.place = place
+        self.now = NOW
+        self.ended = set()
+        self.taken = []
+
+    def lease(self, owner=ONE, **told):
+        alive = lambda who: False if who in self.ended else None  # noqa: E731
+        found = Lease(self.place, owner, clock=lambda: self.now, sleep=self.sleep, alive=alive, **told)
+        self.taken.append(found)
+        return found
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    @property
+    def files(self):
+        return sorted(path.name for path in (self.place / "lease").iterdir())
+
+
+@pytest.fixture(params=["disk", "objects"])
+def audience(request, tmp_path):
+    place = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
+    here = Audience(place)
+    yield here
+    for one in here.taken:
+        one.release()
+    if request.param == "objects":
+        place.fs.store.clear()
+
+
+def test_a_second_run_is_told_who_writes_and_until_when(audience):
+    """The message names the holder and the time, and says that nothing is wrong."""
+    audience.lease().take()
+    with pytest.raises(AudienceBusy, match=r"sync/export/run 1/-1, which holds it until 2026-01-01 00:02:00") as raised:
+        audience.lease(OTHER).take()
+    assert [ONE, TTL_S + SKEW_S] == [raised.value.holder, raised.value.after]
+
+
+def test_what_was_given_back_is_free(audience):
+    """The next run takes it at once, under a higher number."""
+    first, second = audience.lease(), audience.lease(OTHER)
+    first.take()
+    first.release()
+    second.take()
+    assert [1, 2, ["00000002.json"]] == [first.number, second.number, audience.files]
+
+
+def test_a_holder_that_says_nothing_more_loses_it(audience):
+    """A killed run holds its audience for two minutes, and what clocks may be apart."""
+    audience.lease().take()
+    other = audience.lease(OTHER)
+    audience.now += TTL_S + SKEW_S - 1
+    with pytest.raises(AudienceBusy):
+        other.take()
+    audience.now += 1
+    other.take()
+
+
+def test_a_holder_that_is_known_to_have_ended_loses_it_at_once(audience, caplog):
+    """Airflow says that the task is over: nobody waits for a dead run's time."""
+    audience.lease().take()
+    audience.ended.add(ONE)
+    audience.lease(OTHER).take()
+    assert f"{ONE} has ended" in caplog.text
+
+
+def test_the_same_owner_comes_in_again_at_once(audience):
+    """A retry need not wait for its first try's time; the first try, should it still run, is told to stop."""
+    first, retry = audience.lease(), audience.lease()
+    first.take()
+    retry.take()
+    retry.check()
+    audience.now += TTL_S / 2
+    with pytest.raises(TryAgain, match="taken over by another try of this task"):
+        first.check()
+
+
+def test_a_process_that_slept_past_its_time_stops(audience):
+    """Another run has written meanwhile, and may have given the audience back since: nothing more is sent."""
+    sleeper, other = audience.lease(), audience.lease(OTHER)
+    sleeper.take()
+    audience.now += 3600
+    other.take()
+    for _ in range(2):
+        with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+            sleeper.check()
+    other.release()
+    with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+        sleeper.renew()
+    sleeper.release()
+    assert None is holder(audience.place, audience.now)
+    assert OTHER == newest(audience.place / "lease")[1].owner
+
+
+def test_a_process_that_slept_and_was_not_missed_goes_on(audience):
+    """Nobody wanted the audience: it is taken anew under the next number."""
+    lease = audience.lease()
+    lease.take()
+    audience.now += 3600
+    lease.check()
+    assert 2 == lease.number
+    with pytest.raises(AudienceBusy):
+        audience.lease(OTHER).take()
+
+
+def test_a_check_costs_nothing_while_there_is_time(audience, monkeypatch):
+    """Thousands of calls ask; the store is looked at now and then."""
+    lease = audience.lease()
+    lease.take()
+    looks = []
+    monkeypatch.setattr(leases, "names", lambda place: looks.append(place) or [])
+    for _ in range(1000):
+        lease.check()
+    assert [] == looks
+
+
+def test_a_run_that_goes_on_keeps_it(audience):
+    """For hours, when it checks or its thread beats."""
+    lease = audience.lease()
+    lease.take()
+    for number in range(200):
+        audience.now += TTL_S / 2
+        lease.check() if number % 2 else lease.beat()
+        with pytest.raises(AudienceBusy):
+            audience.lease(OTHER).take()
+    assert 1 == lease.number
+
+
+def test_a_thread_renews_it(audience, monkeypatch):
+    """A long call to the vendor, or a plan of a million rows, asks for nothing."""
+
+    class Beats(threading.Event):
+        """Waits are handed out one by one; the clock moves with them."""
+
+        def wait(self, timeout=None):
+            if self.is_set() or len(beats) == 30:
+                finished.set()
+                return True
+            beats.append(timeout)
+            audience.now += timeout
+            return False
+
+    beats, finished = [], threading.Event()
+    lease = audience.lease()
+    monkeypatch.setattr(leases, "Event", Beats)
+    lease.take()
+    assert finished.wait(30)
+    assert [TTL_S / 12] * 30 == beats
+    assert 1 == lease.number
+    with pytest.raises(AudienceBusy):
+        audience.lease(OTHER).take()
+
+
+def test_who_was_superseded_learns_it_from_a_beat(audience):
+    """Long before its own time is out: a run that was taken for dead and is not stops within seconds."""
+    lease = audience.lease()
+    lease.take()
+    audience.ended.add(ONE)
+    audience.lease(OTHER).take()
+    lease.check()
+    lease.beat()
+    with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+        lease.check()
+
+
+def test_a_run_that_waits_for_the_vendor_keeps_its_audience(audience):
+    """It has given its place back, and says what it waits for; when it comes again, it is let in."""
+    lease = audience.lease()
+    lease.take()
+    lease.leave(NOW + 9000, "waits for 3 jobs at the vendor")
+    with pytest.raises(TryAgain, match="not held"):
+        lease.check()
+    audience.now += 8000
+    with pytest.raises(AudienceBusy, match=r"\(waits for 3 jobs at the vendor\).*until 2026-01-01 02:30:00"):
+        audience.lease(OTHER).take()
+    audience.lease().take()
+    assert [ONE, ""] == [(found := holder(audience.place, audience.now)).owner, found.words]
+
+
+def test_a_run_that_never_comes_again_loses_it(audience):
+    """After the time it left for."""
+    lease = audience.lease()
+    lease.take()
+    lease.leave(NOW + 9000, "waits")
+    audience.now += 9000 + SKEW_S
+    audience.lease(OTHER).take()
+
+
+def test_half_a_file_is_nobodys(audience, caplog):
+    """A disk that was full, or a power failure: after a second look the next number is taken."""
+    (audience.place / "lease").mkdir(parents=True, exist_ok=True)
+    for content in (b"", b'{"owner": "sy', b"[]", b'{"owner": "a", "surprise": 1}'):
+        number, _ = newest(audience.place / "lease")
+        with (audience.place / "lease" / f"{number + 1:08d}.json").open("wb") as file:
+            file.write(content)
+        assert None is holder(audience.place, audience.now)
+        lease = audience.lease()
+        lease.take()
+        assert number + 2 == lease.number
+        lease.release()
+    assert 4 == caplog.text.count("cannot be read")
+
+
+def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
+    """Where a store shows a file before all of it is there."""
+    lease = audience.lease()
+    lease.take()
+    file = audience.place / "lease" / "00000001.json"
+    with file.open("rb") as whole:
+        content = whole.read()
+    with file.open("wb") as half:
+        half.write(content[:9])
+
+    def sleep(seconds):
+        with file.open("wb") as rest:
+            rest.write(content)
+
+    other = Lease(audience.place, OTHER, clock=lambda: audience.now, sleep=sleep)
+    with pytest.raises(AudienceBusy):
+        other.take()
+
+
+def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeypatch, caplog):
+    """A store that is away for a minute stops nobody; one that is away longer does."""
+    lease = audience.lease()
+    lease.take()
+
+    def away(place):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(leases, "names", away)
+    audience.now += TTL_S - 1
+    lease.check()
+    lease.beat()
+    assert "cannot be renewed just now (OSError)" in caplog.text
+    audience.now += 1
+    with pytest.raises(TryAgain, match="neither renewed nor read"):
+        lease.check()
+    lease.release()
+    assert "could not be given back (OSError)" in caplog.text
+
+
+def test_a_renewal_that_came_too_late_is_none(audience, monkeypatch):
+    """The write took longer than the time that was left: another may have seen it run out, so it is taken anew."""
+    lease = audience.lease()
+    lease.take()
+    plain = leases.write
+
+    def slow(place, content):
+        plain(place, content)
+        audience.now += 30
+
+    monkeypatch.setattr(leases, "write", slow)
+    audience.now += TTL_S - 20
+    lease.renew()
+    assert 2 == lease.number
+
+
+def test_nothing_but_the_owner_stands_in_it(audience):
+    """No address of a person has a way into it."""
+    lease = audience.lease()
+    lease.take()
+    with (audience.place / "lease" / "00000001.json").open("rb") as file:
+        found = json.loads(file.read())
+    assert {"owner", "until", "since", "words", "mark"} == set(found)
+
+
+def test_of_many_threads_one_wins(tmp_path):
+    """Over many rounds, in which all come at the same moment."""
+    threads, rounds = 4, 50
+    barrier, won = threading.Barrier(threads), []
+
+    def race(owner):
+        for number in range(rounds):
+            here = Audience(tmp_path / str(number))
+            lease = here.lease(owner)
+            barrier.wait()
+            try:
+                lease.take()
+            except AudienceBusy:
+                continue
+            won.append(number)
+
+    runners = [threading.Thread(target=race, args=(f"dag/task/run {n}/-1",)) for n in range(threads)]
+    for one in runners:
+        one.start()
+    for one in runners:
+        one.join()
+    assert list(range(rounds)) == sorted(won)
+
+
+def test_of_many_processes_one_wins(tmp_path):
+    """Nothing is shared between them but the disk."""
+    processes, rounds = 3, 100
+    context = multiprocessing.get_context("spawn")
+    barrier, won = context.Barrier(processes), context.Queue()
+    runners = [
+        context.Process(target=take_leases, args=(barrier, str(tmp_path), f"dag/task/run {n}/-1", rounds, won))
+        for n in range(processes)
+    ]
+    for one in runners:
+        one.start()
+    winners = [won.get(timeout=60) for _ in range(rounds)]
+    for one in runners:
+        one.join(60)
+    assert won.empty()
+    assert Counter(range(rounds)) == Counter(number for number, _ in winners)
+
+
+@pytest.mark.parametrize("errno", [1, 95])
+def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
+    """Some network disks and memory sticks know none: the file is made under its name, if there is none."""
+
+    def refuse(source, target):
+        raise OSError(errno, "Operation not supported")
+
+    monkeypatch.setattr("os.link", refuse)
+    here = Audience(tmp_path)
+    here.lease().take()
+    with pytest.raises(AudienceBusy):
+        here.lease(OTHER).take()
