@@ -59,9 +59,10 @@ class Patience:
 
 
 def shown(url: str) -> str:
-    """An address fit for a log: without its query, which may hold a person, and without credentials."""
+    """An address fit for a log: without query, credentials and any part of the path that may be a person's address."""
     scheme, mark, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
+    path = "/".join("***" if "@" in part or "%40" in part else part for part in path.split("/"))
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 

@@ -139,8 +139,8 @@ class Pace:
 
 
 def _kind(request: Request) -> str:
-    """A request without its ids: calls of one kind count for one pool, whose name only the answer tells."""
-    return f"{request.method} {re.sub(r'/[^/]*[0-9][^/]{5,}', '/*', request.url)}"
+    """A request without ids and addresses: calls of one kind count for one pool, whose name only the answer tells."""
+    return f"{request.method} {re.sub(r'/[^/]*([0-9][^/]{5,}|%40[^/]*)', '/*', request.url)}"
 
 
 def account_mark(vendor: str, api: str, account: str) -> str:

@@ -91,11 +91,13 @@ def test_every_exception_of_requests_is_mapped(kind):
     [
         ("https://user:s3cret@plain.test/a/b?email=jane@example.com", "https://plain.test/a/b"),
         ("https://plain.test", "https://plain.test"),
+        ("https://plain.test/email/jane%40example.com/lists", "https://plain.test/email/***/lists"),
+        ("https://plain.test/email/jane@example.com", "https://plain.test/email/***"),
         ("plain.test/a", "plain.test/a"),
     ],
 )
 def test_an_address_in_a_log(url, expected):
-    """Neither query nor credentials are shown."""
+    """Neither query nor credentials nor a person in the path are shown."""
     assert shown(url) == expected
 
 

@@ -58,6 +58,10 @@ class Row:
         calm: settings that lift the calls a second, where this test is not about them.
         slots: settings that leave one job slot, and the answer when none is left.
         states: the vendor's words for a job that runs, is done, has failed; and one that no documentation holds.
+        removal: method and path of the call that takes people out.
+        removal_states: as `states`, of the jobs that take people out.
+        stays: a status to seed, and the reason it makes the provider leave the person alone for who should be taken
+            out; None where the vendor takes out whoever is there.
     """
 
     auth: Callable[[Mapping[str, Any]], AuthBase]
@@ -72,6 +76,9 @@ class Row:
     calm: Line = field(default_factory=dict)
     slots: tuple[Line, object] | None = None
     states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
+    removal: tuple[str, str] | None = None
+    removal_states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
+    stays: tuple[str, Reason] | None = None
 
 
 NOW = 1_767_225_600  # the simulator's manual clock starts here
@@ -111,6 +118,8 @@ ROWS: dict[str, Row] = {
             Quota({"status": 429, "body": {"Code": 429, "Message": "Rate limit exceeded"}}, None),
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
         ),
+        removal=("DELETE", r"/subscribers/\w+\.json"),
+        stays=("unsubscribed", Reason.UNSUBSCRIBED),
     ),
     "constant_contact": Row(
         auth=constant_contact,
@@ -128,6 +137,8 @@ ROWS: dict[str, Row] = {
         calm={"calls_per_second": None},
         slots=({"max_queued_activities": 1}, QUEUED),
         states=("processing", "completed", ("failed", "cancelled", "timed_out"), "paused"),
+        removal=("POST", "/remove_list_memberships"),
+        removal_states=("processing", "completed", ("failed", "cancelled", "timed_out"), "paused"),
     ),
     "dotdigital": Row(
         auth=dotdigital,
@@ -144,6 +155,8 @@ ROWS: dict[str, Row] = {
         ),
         slots=({"max_active_imports": 1}, FULL),
         states=("NotFinished", "Finished", ("Failed",), "Paused"),
+        removal=("POST", "/contacts/delete"),
+        removal_states=("Started", "Completed", ("Failed",), "Paused"),
     ),
     "omnisend": Row(
         auth=omnisend,
@@ -161,6 +174,7 @@ ROWS: dict[str, Row] = {
         ),
         calm={"calls_per_minute": None},
         states=("inProgress", "finished", (), "paused"),
+        removal=("DELETE", "/contacts/tags"),
     ),
 }
 

@@ -21,6 +21,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.export import Export, Waiting
 from airflow_provider_segexport.ports.http import Patience
 from airflow_provider_segexport.simulator.registry import VENDORS as SIMULATED
+from airflow_provider_segexport.vendors import VENDORS
 
 WIRE = Path(__file__).parents[1] / "wire"
 
@@ -30,6 +31,12 @@ def test_a_vendor_can_be_tested(vendor):
     assert row(vendor)
     assert vendor in SIMULATED, f"{vendor} has no row in airflow_provider_segexport/simulator/registry.py."
     assert list((WIRE / vendor).glob("*.json")), f"{vendor} has no wire samples in tests/wire/{vendor}/."
+
+
+def test_a_vendor_takes_leavers_out(vendor):
+    """Whoever leaves the segment leaves the audience, at every vendor, without being unsubscribed or deleted."""
+    assert VENDORS[vendor].removal, f"{vendor} has no removal: people who leave a segment would stay in its audience."
+    assert row(vendor).removal, f"{vendor}'s row in tests/vendors/rows.py does not say which call takes people out."
 
 
 def test_check_names_account_and_audience(account):

@@ -7,6 +7,7 @@ import json
 import pytest
 from core.made import batch_of
 from vendors.accounts import Account, people
+from vendors.leaving import Leaving
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import drive
@@ -286,3 +287,49 @@ def test_the_address_book_s_page():
     """In the region's own web application."""
     made_in_r3 = Target(api="https://r3-api.dotdigital.com", account="1", account_name="", audience="42")
     assert vendor.VENDOR.audience_link(made_in_r3) == "https://r3-app.dotdigital.com/contacts/addressbooks/42"
+
+
+IN_USE = {"message": "Address book is in use. ERROR_ADDRESSBOOK_IN_USE"}
+
+
+def test_an_address_book_in_use_is_asked_again(account):
+    """Another job works on it: a little later it may be free."""
+    leaving = Leaving(account)
+    account.sim.seed("dotdigital", [{"email": "p1@example.com"}], account.audience)
+    account.sim.faults([{"method": "POST", "path": "/contacts/delete$", "count": 2, "status": 400, "body": IN_USE}])
+    assert leaving.leave(["p1@example.com"]) == {"p1@example.com": None}
+    assert account.slept == [5.0, 15.0]
+
+
+def test_an_address_book_that_stays_in_use(account):
+    """It counts as a slot that is taken: the batch waits for a job of ours to end, or for another try of the task."""
+    leaving = Leaving(account)
+    account.sim.seed("dotdigital", [{"email": "p1@example.com"}], account.audience)
+    account.sim.faults([{"method": "POST", "path": "/contacts/delete$", "count": 0, "status": 400, "body": IN_USE}])
+    with pytest.raises(SlotsFull, match="in use"):
+        leaving.leave(["p1@example.com"])
+    assert account.slept == [5.0, 15.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("Error: ERROR_ADDRESSBOOK_NOT_FOUND", AudienceUnknown),
+        ("Error: ERROR_ADDRESSBOOK_NOTWRITABLE", AudienceUnknown),
+        ("Error: ERROR_PARAMETER_INVALID", BatchRefused),
+    ],
+)
+def test_a_removal_that_is_refused(words, error):
+    """For the book it stops the run; for an id among them it is halved."""
+    with pytest.raises(error):
+        drive(vendor.VENDOR.removal.remove(TARGET, batch_of(2)), lambda _: reply({"message": words}, 400))
+
+
+def test_a_removal_job_s_keys_and_states_in_any_spelling():
+    """The specification writes them small, its example with capitals; one that is gone goes again."""
+    poll = vendor.VENDOR.removal.poll
+    assert drive(poll(TARGET, ["t"]), lambda _: reply({"Id": "t", "Status": "STARTED"})) == {"t": JobState.RUNNING}
+    assert drive(poll(TARGET, ["t"]), lambda _: reply({"id": "t", "status": "completed"})) == {"t": JobState.ACCEPTED}
+    assert drive(poll(TARGET, ["t"]), lambda _: reply({"message": "ERROR_JOB_NOT_FOUND"}, 404)) == {
+        "t": JobState.FAILED
+    }

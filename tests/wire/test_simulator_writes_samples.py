@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from core.made import shared
 from vendors.accounts import Account
+from vendors.leaving import Leaving
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
 from airflow_provider_segexport import errors
@@ -24,6 +25,8 @@ ITEMS = {
     "constant_contact": '{{"email":"{0}"}}',
     "omnisend": '{{"identifiers":[{{"type":"email","id":"{0}","sendWelcomeMessage":false}}],"tags":["{1}"]}}',
 }
+
+TAKING_OUT = {"remove", "removal_poll", "removal_collect", "identify"}
 
 
 class Listener:
@@ -74,6 +77,8 @@ def work(account: Account, sample: Sample, listener: Listener, target: Target):
     account.sim.seed(sample.vendor, list(sample.seed), account.audience)
     if sample.operation == "members":
         return drive(vendor.members(target, lambda _: None), listener, account.sleep)
+    if sample.operation in TAKING_OUT:
+        return take_out(account, sample, listener)
     items = sample.items or tuple(ITEMS[sample.vendor].format(email, account.audience) for email in sample.emails)
     batch = batch_of(sample.emails, items)
     if sample.operation == "upsert":
@@ -90,6 +95,23 @@ def work(account: Account, sample: Sample, listener: Listener, target: Target):
     if sample.operation == "poll":
         return drive(vendor.poll(target, [ticket]), listener)
     return drive(vendor.collect(target, batch, ticket), listener)
+
+
+def take_out(account: Account, sample: Sample, listener: Listener):
+    """What a sample does with people who leave."""
+    leaving = Leaving(account)
+    removal, target = leaving.removal, leaving.target
+    if sample.operation == "identify":
+        return drive(removal.identify(target, sample.emails, lambda _: None), listener)
+    account.sim.clock.advance(60)
+    batch = leaving.batch(sample.emails)
+    if sample.operation == "remove":
+        return drive(removal.remove(target, batch), listener)
+    ticket = account.call(removal.remove(target, batch)).id
+    account.sim.clock.advance(sample.wait)
+    if sample.operation == "removal_poll":
+        return drive(removal.poll(target, [ticket]), listener)
+    return drive(removal.collect(target, batch, ticket), listener)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)

@@ -148,11 +148,13 @@ class Dotdigital(Vendor):
         return {"script_jobs": self._script_jobs, "suppress_domain": self._suppress_domain}
 
     def _script_jobs(self, details: Json) -> object:
-        """Give the next imports one list of states each; every poll moves one on."""
+        """Give the next imports, or removals from a list, one list of states each; every poll moves one on."""
         scripts = details.get("scripts")
-        if not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
-            raise ControlError('script_jobs takes {"scripts": [["NotFinished", "Finished"], ..]}')
-        self.account.imports.script(scripts)
+        jobs = {"imports": self.account.imports, "removals": self.account.list_removals}
+        found = jobs.get(str(details.get("of", "imports")))
+        if found is None or not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
+            raise ControlError('script_jobs takes {"scripts": [["NotFinished", "Finished"], ..], "of": "imports"}')
+        found.script(scripts)
         return len(scripts)
 
     def _suppress_domain(self, details: Json) -> object:

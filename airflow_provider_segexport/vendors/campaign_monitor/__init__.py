@@ -17,6 +17,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.account import (
 )
 from airflow_provider_segexport.vendors.campaign_monitor.contacts import item, members, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
+from airflow_provider_segexport.vendors.campaign_monitor.leavers import REMOVAL
 from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
 
 VENDOR = Vendor(
@@ -36,6 +37,7 @@ VENDOR = Vendor(
     item=item,
     upsert=upsert,
     members=members,
+    removal=REMOVAL,
     audience_link=audience_link,
     form=Form(
         key_label="API key",

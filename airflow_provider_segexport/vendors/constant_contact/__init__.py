@@ -21,6 +21,7 @@ from airflow_provider_segexport.vendors.constant_contact.account import (
 from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert
 from airflow_provider_segexport.vendors.constant_contact.device import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
+from airflow_provider_segexport.vendors.constant_contact.leavers import REMOVAL
 from airflow_provider_segexport.vendors.constant_contact.members import members
 from airflow_provider_segexport.vendors.constant_contact.replies import refusal
 
@@ -51,6 +52,7 @@ VENDOR = Vendor(
     poll=poll,
     collect=collect,
     members=members,
+    removal=REMOVAL,
     audience_link=audience_link,
     refusal=refusal,
     readds_leavers=True,

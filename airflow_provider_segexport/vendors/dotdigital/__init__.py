@@ -15,6 +15,7 @@ from airflow_provider_segexport.model import Operation, Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
 from airflow_provider_segexport.vendors.dotdigital.answers import allowance, code_and_words, read, refusal, refuse
 from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
+from airflow_provider_segexport.vendors.dotdigital.leavers import REMOVAL
 from airflow_provider_segexport.vendors.dotdigital.members import members
 from airflow_provider_segexport.vendors.replies import get, send_json
 
@@ -140,6 +141,7 @@ VENDOR = Vendor(
     poll=poll,
     collect=collect,
     members=members,
+    removal=REMOVAL,
     audience_link=audience_link,
     form=Form(
         login_label="API user",

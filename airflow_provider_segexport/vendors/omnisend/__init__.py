@@ -20,6 +20,7 @@ from airflow_provider_segexport.vendors.omnisend.account import (
 )
 from airflow_provider_segexport.vendors.omnisend.contacts import collect, item, poll, upsert
 from airflow_provider_segexport.vendors.omnisend.fields import CUSTOM_NAME, RULES
+from airflow_provider_segexport.vendors.omnisend.leavers import REMOVAL
 from airflow_provider_segexport.vendors.omnisend.members import members
 from airflow_provider_segexport.vendors.omnisend.replies import PERMISSIONS, refusal
 
@@ -52,6 +53,7 @@ VENDOR = Vendor(
     poll=poll,
     collect=collect,
     members=members,
+    removal=REMOVAL,
     audience_link=audience_link,
     refusal=refusal,
     free_fields=True,

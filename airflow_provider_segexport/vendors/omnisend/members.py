@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.omnisend.account import following
@@ -12,21 +15,27 @@ PAGE = "250"  # the most a page may have (contacts OpenAPI 2026-03-15)
 
 
 def members(target: Target, tell: Tell) -> Operation[None]:
-    """Pages are sought by cursor. Tags are applied later than a batch ends, so an early look sees too few.
-
-    Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed.
-    """
-    asked = {"tag": target.audience, "limit": PAGE}
+    """Pages are sought by cursor. Tags are applied later than a batch ends, so an early look sees too few."""
+    after = ""
     while True:
-        page = read((yield versioned(get(f"{target.api}/contacts", **asked))))
-        tell(
-            [
-                Member(str(one["email"]).lower(), str(one["id"]), one.get("status") != "unsubscribed")
-                for one in page["contacts"]
-                if one.get("email")
-            ]
-        )
-        after = following(page)
-        if not after or after == asked.get("after"):
+        people, following_page = yield from page(target, after)
+        tell(people)
+        if not following_page or following_page == after:
             return
-        asked["after"] = after
+        after = following_page
+
+
+def page(target: Target, after: str) -> Operation[tuple[list[Member], str]]:
+    """The people of one page, from the first on or after a cursor; and the cursor of the next, empty on the last."""
+    asked = {"tag": target.audience, "limit": PAGE} | ({"after": after} if after else {})
+    found = read((yield versioned(get(f"{target.api}/contacts", **asked))))
+    return people_of(found["contacts"]), following(found) or ""
+
+
+def people_of(contacts: Sequence[dict[str, Any]]) -> list[Member]:
+    """Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed."""
+    return [
+        Member(str(one["email"]).lower(), str(one["id"]), one.get("status") != "unsubscribed")
+        for one in contacts
+        if one.get("email")
+    ]

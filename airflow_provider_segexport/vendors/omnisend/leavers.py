@@ -1,0 +1,58 @@
+"""Omnisend: leavers lose the tag, by address.
+
+Contacts OpenAPI 2026-03-15, read 2026-08. The subscription stays as it is, and so do all other tags. Accepted with 202
+and done later: there is no job to ask for, and addresses that the brand does not know are ignored in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_segexport.contract import Limits, Removal, Tell
+from airflow_provider_segexport.errors import BatchRefused
+from airflow_provider_segexport.model import Batch, Operation, Reply, Settled, Target
+from airflow_provider_segexport.vendors.omnisend.members import page, people_of
+from airflow_provider_segexport.vendors.omnisend.replies import problem, read, refuse, versioned
+from airflow_provider_segexport.vendors.replies import get, send_json
+
+TAGS = "tags"  # 60 calls a minute, counted apart
+
+
+def remove(target: Target, batch: Batch) -> Operation[Reply]:
+    """Take the tag off up to 250 people: a DELETE with a body."""
+    body = {"emails": list(batch.emails), "tags": [target.audience]}
+    response = yield versioned(send_json("DELETE", f"{target.api}/contacts/tags", body), TAGS)
+    if response.status in {200, 202, 204}:
+        return Settled()
+    if response.status in {400, 413}:
+        raise BatchRefused(*problem(response))
+    refuse(response)
+
+
+def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[None]:
+    """Who still has the tag: by pages of all who have it while fewer were read than people are wanted, then one by one.
+
+    How many have a tag is told nowhere, and a page costs as much as a read of one person: this is at most twice what
+    the better of the two ways takes.
+    """
+    wanted, after, pages = set(emails), "", 0
+    while len(wanted) > pages + 1:
+        people, following = yield from page(target, after)
+        here = [one for one in people if one.email in wanted]
+        tell(here)
+        wanted -= {one.email for one in here}
+        if not following or following == after:
+            return
+        after, pages = following, pages + 1
+    for email in sorted(wanted):
+        found = read((yield versioned(get(f"{target.api}/contacts", email=email))))
+        has_tag = [one for one in found["contacts"] if target.audience in (one.get("tags") or [])]
+        tell([one for one in people_of(has_tag) if one.email == email])
+
+
+REMOVAL = Removal(
+    remove=remove,
+    limits=Limits(batch_rows=250, batch_bytes=100_000, connections=4, jobs=0, timeout_s=30),
+    identify=identify,
+    verdict=False,  # 202 promises the work and reports nothing of it
+)

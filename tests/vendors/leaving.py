@@ -1,0 +1,71 @@
+"""Takes people out of an account's audience, as the conductor does, one batch after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vendors.accounts import Account
+
+from airflow_provider_segexport.contract import Removal
+from airflow_provider_segexport.model import Batch, JobState, Kind, Reason, Settled, Target, Ticket, batch_name
+
+
+class Leaving:
+    """The removals of one account. `told` holds what became of each address: None for out, or a reason."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.target: Target = account.call(account.vendor.check(account.access, account.audience))
+        removal = account.vendor.removal
+        assert removal
+        self.removal: Removal = removal
+        self.told: dict[str, Reason | None] = {}
+        self.polls = 0
+
+    def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
+        """The contact ids of those who are in the audience, as `identify` tells them."""
+        assert self.removal.identify
+        found: dict[str, str] = {}
+        target = self.target if members is None else replace(self.target, members=members)
+        self.account.call(
+            self.removal.identify(
+                target, emails, lambda page: found.update({one.email: one.contact_id for one in page})
+            )
+        )
+        return found
+
+    def batch(self, emails: Sequence[str]) -> Batch:
+        items = emails
+        if self.removal.by_id:
+            ids = self.ids(emails)
+            emails = [email for email in emails if email in ids]
+            items = [ids[email] for email in emails]
+        return Batch(batch_name(items, kind=Kind.REMOVE), range(len(items)), emails, items, kind=Kind.REMOVE)
+
+    def leave(self, emails: Sequence[str]) -> dict[str, Reason | None]:
+        size = self.removal.limits.batch_rows
+        for start in range(0, len(emails), size):
+            batch = self.batch(emails[start : start + size])
+            if len(batch):
+                self.settle(batch)
+        return self.told
+
+    def settle(self, batch: Batch) -> None:
+        settled = self.answer(batch)
+        self.told |= dict.fromkeys(batch.emails)
+        self.told |= {batch.emails[one.index]: one.reason for one in settled.refused}
+        if settled.again:
+            self.settle(batch.part(settled.again, generation=batch.generation + 1))
+
+    def answer(self, batch: Batch) -> Settled:
+        reply = self.account.call(self.removal.remove(self.target, batch))
+        while isinstance(reply, Ticket):
+            self.account.sim.clock.advance(5)
+            self.polls += 1
+            (state,) = self.account.call(self.removal.poll(self.target, [reply.id])).values()
+            if state is JobState.ACCEPTED:
+                return Settled()
+            if state is not JobState.RUNNING:
+                reply = self.account.call(self.removal.collect(self.target, batch, reply.id))
+        return reply
