@@ -9,8 +9,9 @@ a race and must read again. Keyed by what the vendor says the account and the au
 from __future__ import annotations
 
 import json
-import os
+import pathlib
 import secrets
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,17 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.ports.places import Place, folder, names, on_disk
+from airflow_provider_segexport.ports.places import (
+    Place,
+    appear,
+    folder,
+    fresh,
+    half_of,
+    local,
+    names,
+    on_disk,
+    put_new,
+)
 from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.ports.tables import write_parquet
 
@@ -33,21 +44,11 @@ SCHEMA = pa.schema(
     ]
 )
 FACTS = b"segexport"
+MARK = b"segexport-commit"
+"""Whose version it is: a put whose answer was lost is put again, and then refused by itself."""
+
 KEPT = 5
 """Versions that stay."""
-
-
-def _publish(half: Place, new: Place) -> None:
-    """Let a version appear under its number, if that is free."""
-    disk = on_disk(half)
-    if disk is not None:
-        os.link(disk, str(new))  # fails if it is there, which a rename does not
-    elif new.exists():
-        raise FileExistsError
-    else:
-        with half.open("rb") as file:
-            kept = pq.ParquetFile(file)
-            write_parquet(new, kept.iter_batches(), kept.schema_arrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,39 @@ class Ledger:
         version = self.version()
         if not version:
             return {}
-        with self.file(version).open("rb") as file:
-            kept = pq.ParquetFile(file).schema_arrow.metadata or {}
-        found: dict[str, str] = json.loads(kept.get(FACTS, b"{}"))
+        found: dict[str, str] = json.loads(self._kept(version).get(FACTS, b"{}"))
         return found
+
+    def _kept(self, version: int) -> dict[bytes, bytes]:
+        """What a version's file says of itself."""
+        with fresh(self.file(version)).open("rb") as file:
+            return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
+
+    def _publish(self, version: int, rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Write a version aside, and let it appear under its number as a whole, if that is free.
+
+        Raises:
+            FileExistsError: it is not, or was not for one moment: what stands there now may be ours or another's.
+        """
+        new = self.file(version)
+        disk = on_disk(new)
+        if disk is not None:
+            half = half_of(disk)
+            try:
+                write_parquet(local(str(half)), rows, schema)
+                appear(half, disk)
+            finally:
+                half.unlink(missing_ok=True)
+            return
+        if fresh(new).exists():  # a store that passes over the condition would overwrite it
+            raise FileExistsError
+        with tempfile.TemporaryDirectory(prefix="segexport-") as aside:
+            half = pathlib.Path(aside) / new.name
+            write_parquet(local(str(half)), rows, schema)
+            with half.open("rb") as source:
+                put_new(new, source)
+        if self._kept(version).get(MARK) != schema.metadata[MARK]:
+            raise FileExistsError
 
     def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, str] | None = None) -> int:
         """Write the next version on top of `base`, and tell its number.
@@ -95,18 +125,15 @@ class Ledger:
             TryAgain: another run has committed since `base` was read.
         """
         folder(self.place)
-        new = self.file(base + 1)
-        half = self.place / f".{base + 1:08d}.{secrets.token_hex(6)}.half"
-        schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode()})
-        write_parquet(half, rows, schema)
+        mark = secrets.token_hex(8).encode()
+        schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode(), MARK: mark})
         try:
-            _publish(half, new)
+            self._publish(base + 1, rows, schema)
         except FileExistsError:
-            raise TryAgain(
-                "Another run has written this audience's ledger meanwhile; its facts are read again."
-            ) from None
-        finally:
-            half.unlink(missing_ok=True)
+            if self._kept(base + 1).get(MARK) != mark:
+                raise TryAgain(
+                    "Another run has written this audience's ledger meanwhile; its facts are read again."
+                ) from None
         for old in range(base + 1 - KEPT, 0, -1):
             if not self.file(old).exists():
                 break

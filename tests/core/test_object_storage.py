@@ -1,0 +1,211 @@
+"""Ledgers and leases on an S3 server, whose conditional writes decide between two that come at once."""
+
+from __future__ import annotations
+
+import io
+import threading
+from contextlib import suppress
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import TARGET
+from upath import UPath
+
+from airflow_provider_segexport.errors import AudienceBusy, TryAgain
+from airflow_provider_segexport.ports import places
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+
+KEYS = {"key": "testing", "secret": "testing"}
+PART = 5 << 20
+"""The smallest part of an upload that S3 takes."""
+
+
+class Heedless:
+    """A server that looks like S3 and passes over the condition, as some do."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, environ, start_response):
+        environ.pop("HTTP_IF_NONE_MATCH", None)
+        return self.app(environ, start_response)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One request at a time: moto looks and puts in two steps, which S3 does in one."""
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - who runs other tests does not wait for it
+        DomainDispatcherApplication,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    app = DomainDispatcherApplication(create_backend_app)
+    made = make_server("127.0.0.1", 0, app, threaded=False)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture(params=["s3", "heedless"])
+def bucket(request, server):
+    """A bucket of the test's own, at a server that heeds the condition, and at one that does not."""
+    import boto3  # noqa: PLC0415 - as above
+
+    plain, name = server.app, f"b{abs(hash(request.node.name))}"
+    server.app = Heedless(plain) if request.param == "heedless" else plain
+    endpoint = f"http://127.0.0.1:{server.port}"
+    client = boto3.client("s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id="a", aws_secret_access_key="b")
+    client.create_bucket(Bucket=name)
+    client.close()
+
+    def machine():
+        """The bucket as another machine sees it, which shares no listing."""
+        options = {
+            **KEYS,
+            "default_block_size": PART,
+            "client_kwargs": {"endpoint_url": endpoint},
+            "skip_instance_cache": True,
+        }
+        return UPath(f"s3://{name}/segexport", **options)
+
+    machine.heeds = request.param == "s3"
+    yield machine
+    server.app = plain
+
+
+def rows(*emails):
+    content = {field.name: pa.nulls(len(emails), field.type) for field in SCHEMA}
+    return pa.table(content | {"email": pa.array(emails)}, schema=SCHEMA).to_batches()
+
+
+def emails(ledger, version):
+    with ledger.file(version).open("rb") as file:
+        return pq.read_table(file, columns=["email"]).column(0).to_pylist()
+
+
+def test_a_lost_race_is_told(bucket):
+    """Who read a version that is no longer the newest must read again; the winner's version stays."""
+    one, other = (Ledger.of(bucket(), "plain", TARGET) for _ in range(2))
+    assert [0, 0] == [one.version(), other.version()]
+    assert 1 == one.commit(rows("winner@example.com"), 0, {"run": "one"})
+    with pytest.raises(TryAgain, match="Another run"):
+        other.commit(rows("loser@example.com"), 0)
+    assert [1, {"run": "one"}] == [other.version(), other.facts()]
+    assert 2 == other.commit(rows("next@example.com"), 1)
+    assert [2, ["next@example.com"], ["winner@example.com"]] == [one.version(), emails(one, 2), emails(one, 1)]
+
+
+def race(bucket, monkeypatch, writers):
+    """All look whether the number is free before any of them writes."""
+    looked = threading.Barrier(writers)
+    plain = places.put_new
+
+    def put_new(place, source):
+        looked.wait(30)
+        return plain(place, source)
+
+    monkeypatch.setattr("airflow_provider_segexport.ports.ledger.put_new", put_new)
+    won, lost = [], []
+
+    def compete(number):
+        ledger = Ledger.of(bucket(), "plain", TARGET)
+        try:
+            ledger.commit(rows(f"p{number}@example.com"), 0)
+            won.append(number)
+        except TryAgain:
+            lost.append(number)
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won, lost
+
+
+def test_of_two_at_once_one_wins_and_the_other_is_told(bucket, monkeypatch):
+    """Both have found the number free: S3 takes one. Elsewhere the last one stands, and whoever looks later knows."""
+    won, lost = race(bucket, monkeypatch, writers=2)
+    ledger = Ledger.of(bucket(), "plain", TARGET)
+    assert [f"p{won[-1]}@example.com"] == emails(ledger, 1)
+    assert 2 == len(won + lost)
+    if bucket.heeds:
+        assert [1, 1] == [len(won), len(lost)]
+
+
+def test_a_put_whose_answer_was_lost_is_ones_own(bucket, monkeypatch):
+    """The client put it again, and was refused by what it had put itself."""
+    plain = places.put_new
+
+    def twice(place, source):
+        plain(place, source)
+        raise FileExistsError(str(place))
+
+    monkeypatch.setattr("airflow_provider_segexport.ports.ledger.put_new", twice)
+    ledger = Ledger.of(bucket(), "plain", TARGET)
+    assert 1 == ledger.commit(rows("a@example.com"), 0)
+    assert 1 == ledger.version()
+
+
+def test_a_crash_while_writing_leaves_nothing(bucket):
+    """What is not whole never reaches the bucket."""
+    ledger = Ledger.of(bucket(), "plain", TARGET)
+    ledger.commit(rows("a@example.com"), 0)
+
+    def broken():
+        yield from rows("b@example.com")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        ledger.commit(broken(), 1)
+    assert ["00000001.parquet"] == places.names(ledger.place)
+
+
+def test_of_many_runs_one_holds_an_audience(bucket):
+    """At S3 at once; at a server without conditions after a moment, in which the last writer stands."""
+    now = [0.0]
+    settled = threading.Barrier(4)
+
+    def sleep(seconds):
+        with suppress(threading.BrokenBarrierError):
+            settled.wait(0.5)
+
+    won, busy = [], []
+
+    def compete(number):
+        lease = Lease(bucket(), f"dag/task/run {number}/-1", clock=lambda: now[0], sleep=sleep)
+        try:
+            lease.take()
+            won.append(lease)
+        except AudienceBusy as error:
+            busy.append(error.holder)
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [1, 3] == [len(won), len(busy)]
+    assert {won[0]._owner} == set(busy)
+    now[0] = 100
+    won[0].check()
+    now[0] = 1000
+    Lease(bucket(), "dag/task/later/-1", clock=lambda: now[0], sleep=sleep).take()
+    with pytest.raises(TryAgain, match="taken over by dag/task/later"):
+        won[0].check()
+
+
+def test_what_goes_up_in_parts_appears_under_the_same_condition(bucket):
+    """The condition is asked for when the parts are put together."""
+    content = bytes(2 * PART + 1)
+    assert places.put_new(bucket() / "large", io.BytesIO(content))
+    if bucket.heeds:
+        with pytest.raises(FileExistsError):
+            places.put_new(bucket() / "large", io.BytesIO(content[:-1]))
+        assert content == places.read(bucket() / "large")
