@@ -9,10 +9,10 @@ PROFILES ?= 100000
 PORT ?= 8100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo sim lock dist clean
+.PHONY: help setup check test demo sim lock dist dist-check sbom clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found."; exit 1; }
@@ -42,12 +42,25 @@ sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
-	cd requirements && for set in dev uv build cluster store; do \
+	cd requirements && for set in dev runtime uv build cluster store sbom docs; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
 
 dist: setup  ## wheel and sdist in dist/
+	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 
+.dist/.ready: requirements/runtime.txt requirements/sbom.txt .venv/.ready
+	@rm -rf .dist && $(UV) venv --quiet --python $(BIN)/python .dist/venv && $(UV) venv --quiet --python $(BIN)/python .dist/sbom
+	@$(UV) pip install --quiet --python .dist/venv/bin/python --require-hashes -r requirements/runtime.txt
+	@$(UV) pip install --quiet --python .dist/sbom/bin/python --require-hashes -r requirements/sbom.txt
+	@touch $@
+
+dist-check: dist .dist/.ready  ## what a release holds: contents, metadata, a clean install, Airflow's own list
+	$(BIN)/python scripts/dist_check.py dist .dist/venv
+
+sbom: dist-check  ## dist/sbom.cdx.json and dist/licences.csv of what the provider brings along
+	$(BIN)/python scripts/licences.py .dist/sbom .dist/venv dist
+
 clean:  ## remove what make made
-	rm -rf .venv .demo dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,171 @@
+"""Checks what `make dist` built: contents, metadata, a wheel that is the same twice, and an install that Airflow sees.
+
+Usage: python scripts/dist_check.py DIST_FOLDER CLEAN_VENV
+
+CLEAN_VENV holds the pinned runtime dependencies and nothing else; the wheel is installed into it without its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from packaging.metadata import Metadata
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE = "airflow_provider_segexport"
+UV = Path(sys.executable).parent / "uv"
+IN_SDIST = (
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "docs/exports.md",
+    "pyproject.toml",
+    "requirements/dev.txt",
+)
+
+
+def tracked() -> set[str]:
+    """The package's files in the checkout."""
+    listed = subprocess.run(  # noqa: S603 - git, on our own checkout
+        ["git", "ls-files", "-z", PACKAGE],  # noqa: S607
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(filter(None, listed.stdout.split("\0")))
+
+
+def wheel_contents(wheel: Path) -> list[str]:
+    """What is missing in the wheel, and what is in it that should not be."""
+    with zipfile.ZipFile(wheel) as opened:
+        held = {name for name in opened.namelist() if not name.endswith("/")}
+    info = next(name.split("/")[0] for name in held if ".dist-info/" in name)
+    known = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
+    faults = [f"{wheel.name} lacks {name}" for name in sorted((tracked() | known) - held)]
+    faults += [f"{wheel.name} holds {name}" for name in sorted(held - tracked() - known)]
+    return faults
+
+
+def sdist_contents(sdist: Path) -> list[str]:
+    """What is missing in the source distribution: the package, its tests, and what they are run with."""
+    with tarfile.open(sdist) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    wanted = [*IN_SDIST, *tracked(), *(f"tests/{folder}" for folder in ("core/test_ledger.py", "conftest.py"))]
+    return [f"{sdist.name} lacks {name}" for name in sorted(wanted) if name not in held]
+
+
+def metadata(wheel: Path) -> list[str]:
+    """What is wrong with the metadata, by the packaging specifications and by our own wishes."""
+    with zipfile.ZipFile(wheel) as opened:
+        name = next(name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        found = Metadata.from_email(opened.read(name), validate=True)
+    wanted = {
+        "name": (found.name, "airflow-provider-segexport"),
+        "version": (str(found.version), wheel.name.split("-")[1]),
+        "license": (str(found.license_expression), "Apache-2.0"),
+        "license files": (found.license_files, ["LICENSE"]),
+        "description": (found.description_content_type, "text/markdown"),
+    }
+    faults = [f"{what} is {is_!r}, not {should!r}" for what, (is_, should) in wanted.items() if is_ != should]
+    faults += [f"no bound on {one}" for one in found.requires_dist or [] if not one.specifier]
+    return faults
+
+
+def twice(wheel: Path) -> list[str]:
+    """Whether another build makes the same bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(  # noqa: S603 - our own environment's build
+            [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder],
+            cwd=CHECKOUT,
+            check=True,
+            capture_output=True,
+        )
+        again = Path(folder) / wheel.name
+        same = again.exists() and _digest(again) == _digest(wheel)
+    return [] if same else [f"{wheel.name} is another one when it is built again"]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def installed(wheel: Path, venv: Path) -> list[str]:
+    """Whether the wheel installs, its bounds allow the pins, and Airflow lists the provider with all its hooks."""
+    python = venv / "bin" / "python"
+    _run(UV, "pip", "install", "--quiet", "--reinstall", "--no-deps", "--python", python, wheel)
+    _run(UV, "pip", "check", "--quiet", "--python", python)
+    with tempfile.TemporaryDirectory() as home:
+        environment = {
+            "PATH": f"{venv / 'bin'}:/usr/bin:/bin",
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "HOME": home,
+        }
+        airflow = venv / "bin" / "airflow"
+        listed = {
+            one["package_name"]: one
+            for one in json.loads(_run(airflow, "providers", "list", "-o", "json", **environment))
+        }
+        hooks = {
+            one["connection_type"]
+            for one in json.loads(_run(airflow, "providers", "hooks", "-o", "json", **environment))
+        }
+        where = _run(python, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)", **environment).strip()
+    provider = listed.get("airflow-provider-segexport", {})
+    faults = []
+    if provider.get("version") != wheel.name.split("-")[1]:
+        faults.append(f"`airflow providers list` tells {provider or 'nothing'}")
+    faults += [f"`airflow providers hooks` lacks {one}" for one in sorted(VENDORS - hooks)]
+    if not where.startswith(str(venv)):
+        faults.append(f"the package comes from {where}")
+    return faults
+
+
+VENDORS = {"campaign_monitor", "constant_contact", "dotdigital", "omnisend"}
+
+
+def _run(*command: str | Path, **environment: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own environments' programs
+        [str(word) for word in command],
+        cwd="/",
+        env=environment or dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main() -> int:
+    """Check everything; 0 when nothing is wrong."""
+    folder, venv = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    wheels, sdists = sorted(folder.glob("*.whl")), sorted(folder.glob("*.tar.gz"))
+    if (len(wheels), len(sdists)) != (1, 1):
+        print(f"{folder} holds {len(wheels)} wheels and {len(sdists)} source distributions: one of each is wanted.")
+        return 1
+    wheel, sdist = wheels[0], sdists[0]
+    faults = wheel_contents(wheel) + sdist_contents(sdist) + metadata(wheel) + twice(wheel) + installed(wheel, venv)
+    for fault in faults:
+        print(f"WRONG: {fault}")
+    if not faults:
+        size = wheel.stat().st_size / 1024
+        print(f"{wheel.name} ({size:.0f} KiB) and {sdist.name}:")
+        print("contents and metadata are right, a second build is the same to the byte, and a clean environment's")
+        print("`airflow providers list` shows it with its four hooks.")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
