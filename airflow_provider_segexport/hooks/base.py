@@ -9,7 +9,6 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,7 +22,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
-from airflow_provider_segexport.access import SignIn, Token
+from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.model import Operation, T, Target
@@ -31,7 +30,7 @@ from airflow_provider_segexport.model import Operation, T, Target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_provider_segexport.export import Mode
+    from airflow_provider_segexport.export import Mode, Older
     from airflow_provider_segexport.ports.http import Patience, Sender
     from airflow_provider_segexport.ports.tokens import Bearer
 
@@ -147,27 +146,9 @@ class SegmentExportHook(HttpHook):
 
     def bearer(self, sign_in: SignIn) -> Bearer:
         """A sign-in that renews itself, kept where other machines find it."""
-        from airflow_provider_segexport.hooks.token_store import Variables, VariableStore, renewal  # noqa: PLC0415
-        from airflow_provider_segexport.ports.claims import Claims  # noqa: PLC0415
-        from airflow_provider_segexport.ports.tokens import Bearer, mark_of  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.token_store import bearer  # noqa: PLC0415
 
-        oauth = self.vendor.oauth
-        if oauth is None:
-            raise SegexportError(f"{self.vendor.title} has no OAuth sign-in.")
-        store = VariableStore(self.conn_id, Claims(Variables(), self.clock, self.wait))
-
-        def refresh(token: str) -> Token:
-            return self.call(oauth.refresh(self.settings.access, replace(sign_in, refresh=token), self.clock()))
-
-        return Bearer(
-            sign_in.refresh,
-            store,
-            renewal(refresh, store, mark_of(sign_in.refresh), self.wait),
-            stale=oauth.stale,
-            told=mask_secret,
-            clock=self.clock,
-            sleep=self.wait,
-        )
+        return bearer(self, sign_in)
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -268,14 +249,23 @@ class SegmentExportHook(HttpHook):
         create_fields: bool = False,
         mode: Mode = "full",
         as_of: datetime | None = None,
+        older: Older = "skip",
         max_profiles: int = 1_000_000,
+        export_name: str | None = None,
+        shared: bool = False,
+        consent_column: str | None = None,
+        suppression: str | Sequence[str] | None = None,
+        guards: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
         """Export a segment from here, waiting for the vendor's jobs; returns the report.
 
-        A DataFrame is written to Parquet first, into a folder that is removed afterwards. `dag_id` is who must stand
-        under 'Allowed DAGs' of the connection: by default the DAG whose task this runs in.
+        Arguments are those of `SegmentExportOperator`. A DataFrame is written to Parquet first, into a folder that is
+        removed afterwards. `dag_id` is who must stand under 'Allowed DAGs' of the connection: by default the DAG whose
+        task this runs in, which also names the export.
         """
+        from airflow_provider_segexport.hooks import arguments  # noqa: PLC0415
         from airflow_provider_segexport.hooks.launch import alone  # noqa: PLC0415
 
         return alone(
@@ -288,7 +278,13 @@ class SegmentExportHook(HttpHook):
             create_fields=create_fields,
             mode=mode,
             as_of=as_of,
+            older=older,
             max_profiles=max_profiles,
+            export=export_name,
+            shared=shared,
+            consent=arguments.consent(consent_column, suppression),
+            guards=arguments.guards(guards),
+            dry_run=dry_run,
         )
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
-from airflow_provider_segexport.errors import BadMatching, SegexportError
-from airflow_provider_segexport.export import Export, Mode, Older, Order, Waiting, World
+from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, TryAgain
+from airflow_provider_segexport.export import Export, Order, Waiting, World
+from airflow_provider_segexport.hooks import metrics
+from airflow_provider_segexport.hooks.errand import Errand, folder_for, order_of, run_folder
+from airflow_provider_segexport.hooks.peers import alive
+from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve, state_root
-from airflow_provider_segexport.ports.places import Place, read, write
-from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_segexport.hooks.base import SegmentExportHook
+
+__all__ = ["Errand", "Patient", "alone", "launch", "run_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -66,111 +69,55 @@ class Patient:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a task was told.
-
-    Attributes:
-        identity: DAG, task, run and map index: the name of the run folder, and who stands in the ledger.
-        root: where ledgers and run folders stand.
-        reports: where the run folder goes instead of below the root.
-    """
-
-    segment: str | Sequence[str]
-    matching: Mapping[str, str]
-    as_of: datetime
-    identity: tuple[str, ...]
-    root: Place
-    audience: str | None = None
-    custom_fields: Mapping[str, str] = field(default_factory=dict)
-    create_fields: bool = False
-    mode: Mode = "changes"
-    older: Older = "skip"
-    max_profiles: int = 1_000_000
-    reports: str | None = None
-
-
-def home(errand: Errand) -> Place:
-    """Where the run folders of this task instance stand."""
-    place = resolve(errand.reports) if errand.reports else errand.root / "runs"
-    for part in errand.identity:
-        place /= safe(part)
-    return place
-
-
-def run_folder(errand: Errand) -> RunFolder:
-    """The run folder that this task instance is in."""
-    return RunFolder.open(home(errand))
-
-
-def folder_for(errand: Errand, order: Order) -> RunFolder:
-    """The run folder to go on in; a plan that was made for other arguments is left alone, and a new one is made.
-
-    Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
-    """
-    folder = run_folder(errand)
-    asked = json.dumps(
-        {
-            "segment": order.segment,
-            "audience": order.audience,
-            "matching": dict(order.matching),
-            "custom_fields": dict(order.custom_fields),
-            "mode": order.mode,
-            "as_of": order.as_of,
-        },
-        indent=2,
-    ).encode()
-    note = folder.place / "order.json"
-    if note.exists() and read(note) == asked:
-        if folder.plan() is not None:
-            log.info("An earlier try has made the plan: this one goes on where that stopped.")
-        return folder
-    if note.exists() and folder.plan() is not None:
-        folder = RunFolder(home(errand) / f"{int(folder.place.name) + 1:02d}")
-        log.warning("The task's arguments have changed since its last try: this try makes a new plan.")
-    write(folder.place / "order.json", asked)
-    return folder
-
-
 def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = None) -> dict[str, Any] | Waiting:
     """Run the export as far as it goes: its report, or what it waits for."""
-    audience = errand.audience or hook.settings.audience
-    if not audience:
-        raise BadMatching(
-            f"No {hook.vendor.audience_word} is named: give `audience`, or a default audience in connection "
-            f"{hook.conn_id!r}."
-        )
-    segment = errand.segment if isinstance(errand.segment, str) else tuple(errand.segment)
-    order = Order(
-        segment=segment,
-        audience=str(audience),
-        matching=errand.matching,
-        as_of=errand.as_of.astimezone(UTC).isoformat(),
-        run="/".join(errand.identity),
-        custom_fields=errand.custom_fields,
-        create_fields=errand.create_fields,
-        mode=errand.mode,
-        older=errand.older,
-        max_profiles=errand.max_profiles,
-    )
+    order = order_of(hook, errand)
     sender = hook.sender()
-    pause = patient or Patient(interval_s=10, sleep=hook.wait)
     folder = folder_for(errand, order)
-    log.info(
-        "Exporting %s to %s %s through connection %s: mode %s, as of %s. Run folder: %s",
-        order.segment if isinstance(segment, str) else ", ".join(segment),
-        f"{hook.vendor.title} {hook.vendor.audience_word}",
-        order.audience,
-        hook.conn_id,
-        order.mode,
-        order.as_of,
-        folder.place,
+    log.info("%s Run folder: %s", _announced(hook, order), folder.place)
+    progress = Progress(folder, hook.clock)
+    world = World(
+        send=sender,
+        folder=folder,
+        root=errand.root,
+        pause=patient or Patient(interval_s=10, sleep=hook.wait),
+        resolve=resolve,
+        clock=hook.clock,
+        sleep=hook.wait,
+        tell=progress.tell,
+        alive=alive,
     )
-    world = World(sender, folder, errand.root, pause, resolve, hook.clock, hook.wait)
     try:
-        return Export(hook.vendor, hook.settings.access, order, world).run()
+        progress.tell({"phase": "checking"})
+        found = Export(hook.vendor, hook.settings.access, order, world).run()
+    except SegexportError as error:
+        if isinstance(error, OlderThanLedger):
+            progress.end()
+        else:
+            progress.tell({"phase": "waiting" if isinstance(error, TryAgain) else "stopped", "why": str(error)})
+        metrics.broken(hook.vendor.name, error)
+        raise
+    else:
+        if isinstance(found, Waiting):
+            progress.tell({"phase": "waiting", "jobs": len(found.tickets)})
+        else:
+            progress.end()
+        metrics.ended(hook.vendor.name, found)
+        return found
     finally:
         sender.close()
+        metrics.traffic(hook.vendor.name, sender.traffic)
+
+
+def _announced(hook: SegmentExportHook, order: Order) -> str:
+    """What is about to be done, in words."""
+    where = f"{hook.vendor.title} {hook.vendor.audience_word} {order.audience} through connection {hook.conn_id}"
+    dry = " Nothing is sent: this is a dry run." if order.dry_run else ""
+    if order.undo:
+        version = "the newest version" if order.undo.version is None else f"version {order.undo.version}"
+        return f"Taking back {version} of the ledger at {where}.{dry}"
+    what = order.segment if isinstance(order.segment, str) else ", ".join(order.segment)
+    return f"Exporting {what} to {where}: mode {order.mode}, as of {order.as_of}.{dry}"
 
 
 def alone(
@@ -179,10 +126,12 @@ def alone(
     dag_id: str | None,
     *,
     as_of: datetime | None,
+    export: str | None,
     **told: Any,
 ) -> dict[str, Any]:
     """Export without an operator around it, to the end; returns the report."""
-    hook.settings.gate(dag_id or running_dag())
+    task = running_task()
+    hook.settings.gate(dag_id or (task[0] if task else None))
     with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
         if isinstance(segment, os.PathLike):
             segment = str(segment)
@@ -195,6 +144,7 @@ def alone(
             as_of=as_of or datetime.now(UTC),
             identity=("hook", hook.conn_id, f"{time.time_ns()}"),
             root=state_root(),
+            export=export or ".".join(task or ("hook", hook.conn_id)),
             **told,
         )
         report = launch(hook, errand)
@@ -203,9 +153,10 @@ def alone(
     return report
 
 
-def running_dag() -> str | None:
-    """The DAG whose task this process runs, if it runs one."""
+def running_task() -> tuple[str, str] | None:
+    """DAG and task that this process runs, if it runs one."""
     try:
-        return str(get_current_context()["dag"].dag_id)
+        instance = get_current_context()["ti"]
     except (RuntimeError, KeyError):
         return None
+    return str(instance.dag_id), str(instance.task_id)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Variable
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.log import mask_secret
 
-from airflow_provider_segexport.access import Token
-from airflow_provider_segexport.errors import CredentialsRefused
+from airflow_provider_segexport.access import SignIn, Token
+from airflow_provider_segexport.errors import CredentialsRefused, SegexportError
 from airflow_provider_segexport.ports.claims import Claims
+from airflow_provider_segexport.ports.tokens import Bearer, mark_of
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 RACE_S = 2.0
 """So long a machine that has renewed a sign-in may take to store it."""
@@ -98,3 +103,25 @@ def renewal(
             return stored[0]
 
     return renew
+
+
+def bearer(hook: SegmentExportHook, sign_in: SignIn) -> Bearer:
+    """A sign-in that renews itself through the hook's vendor, kept where other machines find it."""
+    oauth = hook.vendor.oauth
+    if oauth is None:
+        raise SegexportError(f"{hook.vendor.title} has no OAuth sign-in.")
+    store = VariableStore(hook.conn_id, Claims(Variables(), hook.clock, hook.wait))
+
+    def refresh(token: str) -> Token:
+        return hook.call(oauth.refresh(hook.settings.access, replace(sign_in, refresh=token), hook.clock()))
+
+    mark = mark_of(sign_in.refresh)
+    return Bearer(
+        sign_in.refresh,
+        store,
+        renewal(refresh, store, mark, hook.wait),
+        stale=oauth.stale,
+        told=mask_secret,
+        clock=hook.clock,
+        sleep=hook.wait,
+    )

@@ -23,7 +23,7 @@ def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> da
     run = context.get("dag_run")
     candidates = (
         context.get("partition_date"),
-        _key_date(context.get("partition_key")),
+        key_date(context.get("partition_key")),
         context.get("data_interval_end"),
         context.get("logical_date"),
         getattr(run, "run_after", None),
@@ -34,7 +34,7 @@ def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> da
     return datetime.now(UTC)
 
 
-def _key_date(key: Any) -> datetime | None:
+def key_date(key: Any) -> datetime | None:
     """A partition key that is a date, as a daily partition's is."""
     try:
         return parse(key) if isinstance(key, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from airflow.sdk import ObjectStoragePath
 from airflow_stage import MATCHING, people
 
 from airflow_provider_segexport.errors import BadMatching, BadSegment
-from airflow_provider_segexport.operators import arguments
+from airflow_provider_segexport.export.order import Guard
+from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 pytestmark = pytest.mark.airflow
@@ -30,6 +32,13 @@ def everything(stage, **changes):
         "custom_fields": json.dumps({"TIER": "tier"}),
         "mode": "full",
         "as_of": "2026-02-03T04:05:06+00:00",
+        "older": "fail",
+        "catch_up": "newest",
+        "export_name": "spring",
+        "consent_column": None,
+        "suppression": [],
+        "guards": json.dumps({"shrinks": 0.4, "grows": None}),
+        "dry_run": "False",
         "max_profiles": "12",
         "reports": str(stage.folder / "reports"),
     }
@@ -39,7 +48,7 @@ def everything(stage, **changes):
 def test_every_template_field_takes_a_template(stage):
     """Each field of `template_fields` is rendered, and each means what it says."""
     values = everything(stage)
-    assert set(SegmentExportOperator.template_fields) == set(values)
+    assert {name.removeprefix("is_") for name in SegmentExportOperator.template_fields} == set(values)
     summary = stage.export(**from_params(**values), create_fields=True).summary()
     assert ("full", "2026-02-03T04:05:06+00:00") == (summary["mode"], summary["as_of"])
     assert summary["report"].startswith(values["reports"])
@@ -64,7 +73,8 @@ def test_lists_and_mappings_come_as_python_writes_them_too(stage):
 
 def test_what_a_form_leaves_empty_is_not_given(stage):
     """An empty param renders as the word None: the defaults stand."""
-    values = everything(stage, audience=None, reports=None, as_of=None, max_profiles="1000000", custom_fields={})
+    empty = dict.fromkeys(("audience", "reports", "as_of", "export_name", "suppression", "guards", "dry_run"))
+    values = everything(stage, **empty, max_profiles="1000000", custom_fields={})
     summary = stage.export(**from_params(**values)).summary()
     assert stage.audience("dotdigital") == summary["audience"]
     assert str(stage.folder / "state") in summary["report"]
@@ -106,3 +116,89 @@ def test_a_cap_is_a_whole_number(given, expected):
             arguments.number(given, "max_profiles")
     else:
         assert expected == arguments.number(given, "max_profiles")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {}),
+        ({}, {}),
+        ("", {}),
+        ("None", {}),
+        ({"shrinks": 0.3}, {"shrinks": Guard(0.3)}),
+        ({"shrinks": "0.3"}, {"shrinks": Guard(0.3)}),
+        ({"grows": 3}, {"grows": Guard(3.0, "warn")}),
+        ({"grows": None}, {"grows": None}),
+        ({"grows": {"then": "fail"}}, {"grows": Guard(2.0, "fail")}),
+        ({"removals": 100}, {"removals": Guard(100.0)}),
+        ({"removals_share": {"limit": 0.1, "then": "keep"}}, {"removals_share": Guard(0.1, "keep")}),
+        ('{"empty": null, "shrinks": {"limit": 0.2, "then": "warn"}}', {"empty": None, "shrinks": Guard(0.2, "warn")}),
+        ("{'shrinks': 0.3}", {"shrinks": Guard(0.3)}),
+    ],
+)
+def test_guards_are_limits_by_name(given, expected):
+    """A number, a limit with its consequence, or None; what is left out is as it is by default."""
+    assert expected == arguments.guards(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"schrinks": 0.3}, "no guard 'schrinks'. There are: bad_emails_share, duplicates_share, empty"),
+        ({"shrinks": "much"}, "the limit is 'much', and should be a number; None switches it off"),
+        ({"shrinks": True}, "the limit is True"),
+        ({"shrinks": -1}, "the limit is -1"),
+        ({"shrinks": "nan"}, "the limit is 'nan'"),
+        ({"removals": {"then": "keep"}}, "the limit is None"),
+        ({"shrinks": {"max": 1}}, "has `limit` and `then`, and no 'max'"),
+        ({"shrinks": {"limit": 1, "then": "explode"}}, "then of guard shrinks"),
+        ({"shrinks": {"limit": 1, "then": "keep"}}, "cannot `keep`: only removals"),
+        ("shrinks: 0.3", "should map names to limits"),
+        ([0.3], "should map names to limits"),
+    ],
+)
+def test_guards_that_are_none(given, words):
+    """The error names what there is; it comes before anything else is done."""
+    with pytest.raises(BadMatching, match=re.escape(words)):
+        arguments.guards(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (True, True),
+        ("True", True),
+        ("yes", True),
+        (1, True),
+        (False, False),
+        ("false", False),
+        (None, False),
+        ("", False),
+    ],
+)
+def test_a_switch_may_be_a_word(given, expected):
+    """A form brings true and false, a template their words."""
+    assert expected is arguments.flag(given, "dry_run")
+
+
+def test_a_word_that_is_no_switch():
+    """What is meant is not guessed."""
+    with pytest.raises(BadMatching, match="`dry_run` is 'perhaps'"):
+        arguments.flag("perhaps", "dry_run")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, ()),
+        ("", ()),
+        ("None", ()),
+        ("/a.parquet", ("/a.parquet",)),
+        ("['/a', '/b']", ("/a", "/b")),
+        ([Path("/a")], ("/a",)),
+        ([], ()),
+    ],
+)
+def test_suppression_is_no_file_one_or_several(given, expected):
+    """As the segment is, and it may be left out."""
+    assert expected == arguments.paths(given)

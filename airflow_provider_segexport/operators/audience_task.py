@@ -1,0 +1,175 @@
+"""What every task of an audience does alike: run as far as it goes, wait, come back, end, and tell of it."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.operators import endings, waits, wording
+from airflow_provider_segexport.operators.retries import retry_policy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.errand import Errand
+
+MESSAGE = "segexport"
+"""Where callbacks and notifiers find in the task's context what there is to say: `title`, `body`, `error`, `report`."""
+
+
+class AudienceTask(BaseOperator):
+    """A task that brings an audience to a state.
+
+    Args:
+        conn_id: the Airflow connection; the vendor follows from its type.
+        deferrable: wait in the triggerer; by default `[operators] default_deferrable`.
+        poll_interval: seconds between two looks at import jobs.
+        optouts: an asset for the people whom the vendor reports as opted out.
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        deferrable: bool | None = None,
+        poll_interval: float = 30,
+        optouts: Asset | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.deferrable = (
+            conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
+        )
+        self.poll_interval = poll_interval
+        self.optouts = optouts
+        if optouts is not None and optouts not in self.outlets:
+            self.outlets = [*self.outlets, optouts]
+        if retry_policy is not None and self.retry_policy is None:
+            self.retry_policy = retry_policy()
+        self._hook: SegmentExportHook | None = None
+        self._errand: Errand | None = None
+
+    @abstractmethod
+    def errand(self, context: Any) -> Errand:
+        """The task's arguments after templates."""
+
+    @staticmethod
+    def identity(context: Any) -> tuple[str, ...]:
+        """Who this is, for the run folder, the ledger and the lease."""
+        one = context["ti"]
+        return (one.dag_id, one.task_id, one.run_id, str(max(one.map_index or 0, 0)))
+
+    @staticmethod
+    def name_of_export(context: Any) -> str:
+        """What the export is called that a DAG gives no name: all its runs, and all mapped ones, are one export."""
+        return f"{context['ti'].dag_id}.{context['ti'].task_id}"
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Begin, or go on with what an earlier try began."""
+        return self._go(context, just_back=False)
+
+    def resume(self, context: Any, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Come back from the triggerer. An event that is none of ours fails loudly."""
+        from airflow_provider_segexport.triggers.import_jobs import EVENTS  # noqa: PLC0415
+
+        status = event.get("status") if isinstance(event, Mapping) else None
+        if status not in EVENTS:
+            raise AirflowException(
+                f"The trigger answered {status!r}, which is none of {', '.join(sorted(EVENTS))}. The worker and the "
+                "triggerer may run different versions of this provider."
+            )
+        return self._go(context, just_back=True)
+
+    def on_kill(self) -> None:
+        """End in good order, and leave word of what is in flight; the next try, or a person, goes on from there.
+
+        Airflow lets the task run on for some seconds: calls in flight end and are written down, no further one begins.
+        """
+        if self._hook is None or self._errand is None:
+            return
+        from airflow_provider_segexport.hooks.launch import run_folder  # noqa: PLC0415
+
+        self._hook.stop()
+        try:
+            calls, jobs = run_folder(self._errand).note_kill()
+        except Exception as error:  # noqa: BLE001 - a signal handler: what it raises would come up anywhere
+            self.log.warning("Killed; what is in flight could not be written down (%s).", type(error).__name__)
+            return
+        self.log.warning("Killed with %d calls and %d import jobs in flight. A retry looks at them first.", calls, jobs)
+
+    def _go(self, context: Any, *, just_back: bool) -> dict[str, Any]:
+        from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
+
+        self._errand = None
+        try:
+            hook = hook_for(self.conn_id)
+            hook.settings.gate(context["dag"].dag_id)
+            errand = self.errand(context)
+            self._hook, self._errand = hook, errand
+            patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
+            report = launch(hook, errand, patient)
+        except SegexportError as error:
+            self._tell_failure(context, str(error))
+            endings.end(self, error)
+        except AirflowException:
+            raise
+        except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
+            self._tell_failure(context, type(error).__name__)
+            endings.end_unforeseen(self, error)
+        finally:
+            self._hook = None
+        if isinstance(report, Waiting):
+            waits.wait_for_jobs(self, hook, errand, report)
+        summary = self._summary(report)
+        context[MESSAGE] = {name: summary[name] for name in ("title", "body", "report")}
+        self._publish(context, summary)
+        return summary
+
+    def _tell_failure(self, context: Any, error: str) -> None:
+        """What was done before the error, where anything was: in the log, and for callbacks and notifiers."""
+        report: Mapping[str, Any] | None = None
+        with contextlib.suppress(Exception):  # it must not hide the error that is about to be told
+            if self._errand is not None:
+                from airflow_provider_segexport.hooks.launch import run_folder  # noqa: PLC0415
+
+                report = run_folder(self._errand).summary()
+        if report is not None:
+            self.log.warning("So far, of %s. Report: %s", wording.outcome(report), report["report"])
+        name = f"{context['dag'].dag_id}.{self.task_id}"
+        place = report["report"] if report else None
+        context[MESSAGE] = {**wording.failure(name, report, error), "error": error, "report": place}
+
+    def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """What goes into XCom: counts and places."""
+        self.log.info("Of %s; %s.", wording.outcome(report), wording.effort(report))
+        if changed := wording.warnings(report):
+            self.log.warning("Values that did not fit: %s.", changed)
+        for words in wording.guards(report):
+            self.log.warning("%s", words)
+        self.log.info("Report, with every row that was not delivered: %s", report["report"])
+        kept = {name: report[name] for name in wording.KEPT if report.get(name) is not None}
+        return {**wording.success(report), **kept, "calls": report["traffic"]["calls"]}
+
+    def _publish(self, context: Any, summary: dict[str, Any]) -> None:
+        """The counts travel with the event of each asset that the task has as an outlet; a dry run has no event."""
+        if summary.get("dry_run"):
+            self.outlets = []
+            return
+        for outlet in self.outlets or []:
+            extra = context["outlet_events"][outlet].extra
+            if self.optouts is not None and outlet == self.optouts:
+                about = {name: summary[name] for name in ("vendor", "audience", "as_of")}
+                extra.update({"path": None, "count": 0, **summary.get("optouts", {}), **about})
+            else:
+                extra.update(summary)

@@ -1,0 +1,134 @@
+"""An audience that another run is writing: the task gives its place back, says for whom, and costs no retry."""
+
+from __future__ import annotations
+
+import types
+from datetime import UTC, datetime
+
+import pytest
+from airflow.models.taskreschedule import TaskReschedule
+from airflow.sdk import DAG, task
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+from airflow_stage import export_dag
+
+from airflow_provider_segexport.errors import AudienceBusy
+from airflow_provider_segexport.export import Export
+from airflow_provider_segexport.hooks import peers
+from airflow_provider_segexport.triggers import until
+
+pytestmark = pytest.mark.airflow
+
+HOLDER = "nightly/export/scheduled__2026-03-02T00:00:00+00:00/0"
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """The audience is another's for the next two looks."""
+    left = [2]
+    real = Export.run
+
+    def run(export):
+        if left[0]:
+            left[0] -= 1
+            raise AudienceBusy(f"This audience is being written by {HOLDER}.", holder=HOLDER, after=45.0)
+        return real(export)
+
+    monkeypatch.setattr(Export, "run", run)
+    return left
+
+
+def test_a_deferrable_task_waits_in_the_triggerer(stage, busy, monkeypatch, capsys):
+    """It looks again when the holder's time is over, twice here, and then exports in its first try."""
+    ahead = datetime.now(UTC).timestamp() - stage.sim.clock.now()
+
+    async def sleep(seconds):
+        stage.sim.clock.advance(seconds)
+
+    monkeypatch.setattr(until, "asyncio", types.SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(until, "time", types.SimpleNamespace(time=lambda: stage.sim.clock.now() + ahead))
+    stage.segment(4)
+    run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
+    assert ("success", 1) == (run.state, run.task().try_number)
+    assert 4 == run.summary()["counts"]["delivered"]
+    log = capsys.readouterr().out
+    assert 2 == log.count(f"This audience is being written by {HOLDER}. The task gives its place back, and goes on at ")
+
+
+def test_any_other_task_is_rescheduled(stage, busy):
+    """As a sensor is: its worker is free meanwhile, and it is no retry."""
+    stage.segment(4)
+    run = stage.begin(dag := export_dag("turns", stage.folder, conn_id=stage.connection("dotdigital"), retries=0))
+    began = datetime.now(UTC)
+    assert "up_for_reschedule" == run.go(dag)
+    with create_session() as session:
+        (asked,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
+        assert 44 <= (asked.reschedule_date - began).total_seconds() <= 60
+    assert "up_for_reschedule" == run.go(dag)
+    assert "success" == run.go(dag)
+    assert [] == run.errors
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (TaskInstanceState.RUNNING, True),
+        (TaskInstanceState.DEFERRED, True),
+        (TaskInstanceState.QUEUED, True),
+        (TaskInstanceState.UP_FOR_RETRY, True),
+        (TaskInstanceState.UP_FOR_RESCHEDULE, True),
+        (TaskInstanceState.SUCCESS, False),
+        (TaskInstanceState.FAILED, False),
+        (TaskInstanceState.SKIPPED, False),
+        (None, True),
+    ],
+)
+def test_airflow_says_whether_a_holder_is_still_at_it(stage, state, expected):
+    """Whoever runs, waits or will be tried again is; who has ended is not. A task asks, over the execution API."""
+    held = stage.begin(dag := export_dag("holds", stage.folder, conn_id="any"), run_id=f"by_hand_{state}")
+    with create_session() as session:
+        held.dag_run.get_task_instance("export", session=session).state = state
+    assert {"export"} == set(dag.task_ids)
+    assert expected is asked(stage, f"holds/export/by_hand_{state}/0")
+
+
+@pytest.mark.parametrize("owner", ["", "hook/dotdigital/17", "holds/export/no_such_run/0", "no_dag/export/run/0"])
+def test_of_some_holders_airflow_knows_nothing(stage, owner):
+    """No task, no such run, another Airflow with the same state root: the lease's own time decides."""
+    assert asked(stage, owner) is None
+
+
+def test_of_a_mapped_holder_the_one_that_is_meant(stage):
+    """Mapped task instances are told apart by their index."""
+    with DAG("maps", schedule=None) as dag:
+
+        @task
+        def each(number):
+            if number == 1:
+                raise ValueError
+
+        each.expand(number=[0, 1])
+    run = stage.run(dag)
+    assert ["success", "failed"] == [str(one.state) for one in run.instances("each")]
+    run_id = run.dag_run.run_id
+    with create_session() as session:
+        session.merge(run.task("each", 1)).state = TaskInstanceState.UP_FOR_RETRY
+    assert [False, True, None] == [asked(stage, f"maps/each/{run_id}/{index}") for index in range(3)]
+
+
+def test_outside_a_task_nobody_is_asked():
+    """A command or a script has no execution API."""
+    assert peers.alive(HOLDER) is None
+
+
+def asked(stage, owner):
+    """What a task is told that asks for an owner."""
+    with DAG("asks", schedule=None) as dag:
+
+        @task
+        def look():
+            return str(peers.alive(owner))
+
+        look()
+    found = {"True": True, "False": False, "None": None}
+    return found[stage.run(dag).summary("look")]

@@ -1,0 +1,183 @@
+"""What a run tells besides its log: metrics, and a message that a notifier can send as it is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.bases.notifier import BaseNotifier
+from airflow_stage import export_dag, people
+
+from airflow_provider_segexport.hooks import metrics
+from airflow_provider_segexport.operators import wording
+
+pytestmark = pytest.mark.airflow
+
+
+class Stats:
+    """Counts what is counted."""
+
+    def __init__(self):
+        self.counters, self.timings = Counter(), []
+
+    def incr(self, name, count=1, rate=1, *, tags=None):
+        self.counters[(name, *sorted((tags or {}).items()))] += count
+
+    def timing(self, name, took, *, tags=None):
+        self.timings.append((name, took, tags))
+
+    def total(self, name, **tags):
+        return sum(
+            count
+            for (which, *told), count in self.counters.items()
+            if which == name and tags.items() <= dict(told).items()
+        )
+
+
+@pytest.fixture
+def stats(monkeypatch):
+    found = Stats()
+    monkeypatch.setattr(metrics, "Stats", found)
+    return found
+
+
+class Notifier(BaseNotifier):
+    """As a chat's or a mail's notifier: its words are templates over the task's context."""
+
+    template_fields = ("words",)
+
+    def __init__(self, sent, words="{{ segexport.title }}\n{{ segexport.body }}"):
+        super().__init__()
+        self.words, self.sent = words, sent
+
+    def notify(self, context):
+        self.sent.append(self.words)
+
+
+def test_metrics_of_a_run_that_succeeds(stage, stats):
+    """Rows by where they ended, calls, bytes and seconds, each with the vendor's name."""
+    rows = people(10)
+    rows.loc[2, "email"] = "no-address"
+    stage.segment(rows)
+    summary = stage.export(conn_id=stage.connection("dotdigital")).summary()
+    assert 1 == stats.total("segexport.runs", vendor="dotdigital", end="finished")
+    assert 9 == stats.total("segexport.rows", vendor="dotdigital", outcome="delivered")
+    assert 1 == stats.total("segexport.rows", vendor="dotdigital", outcome="rejected")
+    assert 10 == stats.total("segexport.rows")
+    assert summary["calls"] == stats.total("segexport.calls", vendor="dotdigital")
+    assert stats.total("segexport.bytes") > 100
+    [(_, took, tags)] = [one for one in stats.timings if one[0] == "segexport.duration"]
+    assert timedelta(seconds=summary["seconds"]) == took
+    assert {"vendor": "dotdigital"} == tags
+
+
+def test_metrics_of_a_run_that_is_tried_again(stage, stats):
+    """A try that broke off is counted with its error; rows are counted when they have all ended, once."""
+    stage.sim.faults([{"path": "import.json", "count": 6, "status": 503}])
+    stage.segment(5)
+    conn_id = stage.connection("campaign_monitor")
+    run = stage.export(conn_id=conn_id, retries=1, retry_delay=timedelta(0))
+    assert "success" == run.state
+    assert 1 == stats.total("segexport.errors", error="VendorUnavailable")
+    assert (1, 1) == tuple(stats.total("segexport.runs", end=end) for end in ("come_back", "finished"))
+    assert 5 == stats.total("segexport.rows")
+    assert len(stage.sim.requests(vendor="campaign_monitor")) == stats.total("segexport.calls")
+
+
+def test_metrics_of_a_run_that_is_skipped_and_of_one_that_fails(stage, stats):
+    """An older snapshot is skipped, credentials that are refused fail; both say so by name."""
+    stage.segment(3)
+    conn_id = stage.connection("dotdigital")
+    stage.export(conn_id=conn_id, as_of="2026-03-02")
+    stage.export(conn_id=conn_id, as_of="2026-03-01")
+    stage.export(conn_id=stage.connection("dotdigital", password="not-this-one"))
+    assert 1 == stats.total("segexport.runs", end="skipped")
+    assert 1 == stats.total("segexport.errors", error="OlderThanLedger")
+    assert 1 == stats.total("segexport.runs", end="failed")
+    assert 1 == stats.total("segexport.errors", error="CredentialsRefused")
+
+
+def test_a_notifier_of_success(stage):
+    """`{{ segexport.title }}` and `{{ segexport.body }}` are a message: what, where to, how many, which report."""
+    sent = []
+    stage.segment(4)
+    stage.export(conn_id=stage.connection("dotdigital"), on_success_callback=Notifier(sent))
+    [words] = sent
+    title, first, *_, last = words.splitlines()
+    assert "Customers at dotdigital: 4 delivered" == title
+    assert "4 profiles: 4 delivered." == first
+    assert last.startswith("Report: ")
+
+
+def test_a_notifier_of_failure(stage):
+    """The one line that a person needs is the message; how far the run came stands below it."""
+    sent = []
+    stage.sim.faults([{"path": "import.json", "count": 0, "status": 401, "body": {"Code": 100, "Message": "no"}}])
+    stage.segment(20)
+    dag = export_dag("tells", stage.folder, conn_id=stage.connection("campaign_monitor"))
+    dag.get_task("export").on_failure_callback = [Notifier(sent)]
+    run = stage.begin(dag)
+    dag.get_task("export").on_failure_callback = [Notifier(sent)]
+    run.go(dag)
+    [words] = sent
+    assert "Customers at Campaign Monitor: tells.export has stopped" == words.splitlines()[0]
+    assert "API key" in words.splitlines()[1]
+    assert "So far, of 20 profiles: 20 not attempted." in words
+
+
+def test_a_notifier_of_a_failure_before_anything_was_planned(stage):
+    """There is no report yet: the task's name and the error are all there is to say."""
+    sent = []
+    stage.segment(20)
+    dag = export_dag("tells_early", stage.folder, conn_id="nobody_made_it")
+    run = stage.begin(dag)
+    dag.get_task("export").on_failure_callback = [Notifier(sent)]
+    run.go(dag)
+    assert "tells_early.export has stopped" == sent[0].splitlines()[0]
+    assert "no Airflow connection 'nobody_made_it'" in sent[0].splitlines()[1]
+
+
+def test_the_summary_is_a_message_too(stage):
+    """XCom's `title` and `body` serve a task downstream; they name nobody."""
+    stage.segment(4)
+    summary = stage.export(conn_id=stage.connection("omnisend")).summary()
+    assert "4 delivered" in summary["title"]
+    assert summary["report"] in summary["body"]
+    assert "@" not in json.dumps(summary)
+
+
+REPORT = {
+    "vendor": "dotdigital",
+    "audience_name": "Newsletter",
+    "counts": {"profiles": 9, "delivered": 0, "unchanged": 2, "rejected": 0, "withheld": 0, "not_attempted": 7},
+    "reasons": {},
+    "traffic": {"calls": 3, "retries": 0, "waited_s": 0.0},
+    "seconds": 1.25,
+    "report": "/reports/01",
+}
+
+
+def test_a_dry_run_says_what_it_would_do():
+    """Nobody takes its message for an export's."""
+    found = wording.success({**REPORT, "dry_run": True})
+    assert "Newsletter at dotdigital: dry run, 7 of 9 profiles would be sent" == found["title"]
+
+
+def test_leavers_and_guards_have_lines_of_their_own():
+    """What tripped is said in the guard's words; a guard that held says nothing."""
+    removals = {"planned": 5, "removed": 3, "absent": 2, "kept": 0, "refused": 0, "not_attempted": 0}
+    guards = [{"tripped": True, "words": "Half are gone."}, {"tripped": False, "words": "All is well."}]
+    lines = wording.success({**REPORT, "removals": removals, "guards": guards})["body"].splitlines()
+    assert "5 leavers: 3 removed, 2 absent" == lines[1]
+    assert "Half are gone." == lines[2]
+    assert "All is well." not in "\n".join(lines)
+
+
+def test_nothing_to_send_is_said_so():
+    """Everybody is unchanged: the title says that, in numbers."""
+    counts = {"profiles": 2, "delivered": 0, "unchanged": 2, "rejected": 0, "withheld": 0, "not_attempted": 0}
+    assert "Newsletter at dotdigital: 2 unchanged" == wording.success({**REPORT, "counts": counts})["title"]
+    counts = dict.fromkeys(counts, 0)
+    assert "Newsletter at dotdigital: nothing to send" == wording.success({**REPORT, "counts": counts})["title"]
