@@ -44,7 +44,7 @@ def cell(vendor: Vendor, neutral: str) -> str:
     return " and ".join(where(rule) for rule in vendor.fields if rule.field == neutral) or "-"
 
 
-NOTES = ("audience", "sign_in", "sends", "opted_out")
+NOTES = ("audience", "sign_in", "sends", "opted_out", "leavers", "returning", "told", "lost")
 SPANS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
 
 
@@ -70,10 +70,21 @@ def limits(vendor: Vendor) -> list[tuple[str, str]]:
         ("import jobs at a time", f"{found.jobs:,}" if found.jobs else "answers at once"),
         ("calls an account", rates(found.rates) or "what the vendor's answers say"),
         ("of these", pools(found) or "-"),
+        ("leavers a call", f"{leavers(vendor).batch_rows:,}"),
+        ("leavers go by", "contact id" if vendor.removal and vendor.removal.by_id else "address"),
+        ("removal jobs at a time", f"{leavers(vendor).jobs:,}" if leavers(vendor).jobs else "answers at once"),
+        ("removals are", "told by the answer" if vendor.removal and vendor.removal.verdict else "read back"),
         ("seconds until a call times out", f"{found.timeout_s:g}"),
         ("custom fields a profile", str(vendor.most_custom or "-")),
         ("characters of a custom field", str(vendor.max_custom_chars or "-")),
     ]
+
+
+def leavers(vendor: Vendor) -> Limits:
+    """The limits of removals; every vendor has them (tests/vendors/test_contract.py)."""
+    if vendor.removal is None:
+        raise LookupError(f"{vendor.name} does not take leavers out.")
+    return vendor.removal.limits
 
 
 def form(vendor: Vendor) -> str:
@@ -131,6 +142,10 @@ def page(notes: dict[str, Any]) -> str:
                     "Sign-in": f"{told['sign_in']} The connection's form asks for {form(vendor)}.",
                     "Sends": told["sends"],
                     "People who have opted out": told["opted_out"],
+                    "People who leave": told["leavers"],
+                    "People who come back": told["returning"],
+                    "Who has opted out since": told["told"],
+                    "A call without an answer": told["lost"],
                     "Never": f"{'; '.join(told['never'])}.",
                     "Custom fields": custom(vendor),
                 }

@@ -20,8 +20,8 @@ def test_the_committed_page_and_matrix_are_current() -> None:
 
 
 def test_every_vendor_has_its_notes() -> None:
-    """A vendor without a word on opt-outs, on what an export never does, and on open questions is missing them here."""
+    """A vendor without a word on opt-outs, leavers, what an export never does, and open questions lacks them here."""
     notes = tomllib.loads((REPO / "docs" / "vendor-notes.toml").read_text())
     assert sorted(notes) == sorted(VENDORS)
-    wanted = ["audience", "never", "opted_out", "questions", "sends", "sign_in"]
+    wanted = ["audience", "leavers", "lost", "never", "opted_out", "questions", "returning", "sends", "sign_in", "told"]
     assert {name: sorted(found) for name, found in notes.items()} == dict.fromkeys(VENDORS, wanted)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from core.made import shared
 from vendors.accounts import Account
+from vendors.batches import ITEMS
 from vendors.leaving import Leaving
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
@@ -18,13 +19,6 @@ from airflow_provider_segexport.contract import Matched, drive
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import Settled, Target, Ticket
 from airflow_provider_segexport.stages.encode import expression
-
-ITEMS = {
-    "campaign_monitor": '{{"EmailAddress":"{0}","ConsentToTrack":"Unchanged"}}',
-    "dotdigital": '{{"matchIdentifier":"email","identifiers":{{"email":"{0}"}},"lists":[{1}]}}',
-    "constant_contact": '{{"email":"{0}"}}',
-    "omnisend": '{{"identifiers":[{{"type":"email","id":"{0}","sendWelcomeMessage":false}}],"tags":["{1}"]}}',
-}
 
 TAKING_OUT = {"remove", "removal_poll", "removal_collect", "identify"}
 
@@ -75,26 +69,33 @@ def work(account: Account, sample: Sample, listener: Listener, target: Target):
     if sample.operation == "create_field":
         return drive(vendor.create_field(target, *sample.new_field), listener)
     account.sim.seed(sample.vendor, list(sample.seed), account.audience)
-    if sample.operation == "members":
-        return drive(vendor.members(target, lambda _: None), listener, account.sleep)
     if sample.operation in TAKING_OUT:
         return take_out(account, sample, listener)
     items = sample.items or tuple(ITEMS[sample.vendor].format(email, account.audience) for email in sample.emails)
     batch = batch_of(sample.emails, items)
-    if sample.operation == "upsert":
+    at_once = {
+        "members": lambda: vendor.members(target, lambda _: None),
+        "optouts": lambda: vendor.optouts(target, sample.now, lambda _: None),
+        "revive": lambda: vendor.revive(target, batch),
+        "upsert": lambda: vendor.upsert(target, batch),
+    }
+    if sample.operation in at_once:
         account.sim.configure({sample.vendor: sample.settings})
         for _ in range(sample.times - 1):
-            drive(vendor.upsert(target, batch), listener)
-        return drive(vendor.upsert(target, batch), listener)
+            drive(at_once[sample.operation](), listener, account.sleep)
+        return drive(at_once[sample.operation](), listener, account.sleep)
     ticket = sample.ticket
     if not sample.unknown_ticket:
         answer = account.call(vendor.upsert(target, batch))
         assert isinstance(answer, Ticket)
         ticket = answer.id
     account.sim.clock.advance(sample.wait)
-    if sample.operation == "poll":
-        return drive(vendor.poll(target, [ticket]), listener)
-    return drive(vendor.collect(target, batch, ticket), listener)
+    of_a_job = {
+        "poll": lambda: vendor.poll(target, [ticket]),
+        "collect": lambda: vendor.collect(target, batch, ticket),
+        "lookup": lambda: vendor.lookup(target, [batch], account.sim.clock.now()),
+    }
+    return drive(of_a_job[sample.operation](), listener, account.sleep)
 
 
 def take_out(account: Account, sample: Sample, listener: Listener):

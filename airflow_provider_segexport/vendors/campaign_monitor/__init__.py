@@ -18,7 +18,9 @@ from airflow_provider_segexport.vendors.campaign_monitor.account import (
 from airflow_provider_segexport.vendors.campaign_monitor.contacts import item, members, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
 from airflow_provider_segexport.vendors.campaign_monitor.leavers import REMOVAL
+from airflow_provider_segexport.vendors.campaign_monitor.optouts import optouts
 from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
+from airflow_provider_segexport.vendors.campaign_monitor.revival import revive
 
 VENDOR = Vendor(
     name="campaign_monitor",
@@ -38,6 +40,10 @@ VENDOR = Vendor(
     upsert=upsert,
     members=members,
     removal=REMOVAL,
+    revive=revive,
+    optouts=optouts,
+    # No `lookup`: an import has no id and no trace that can be read. One whose answer was lost is sent again, which
+    # counts its people as existing (`TotalExistingSubscribers`) and does no harm, as no autoresponder is queued.
     audience_link=audience_link,
     form=Form(
         key_label="API key",
@@ -49,6 +55,12 @@ VENDOR = Vendor(
                 "OAuth refresh token",
                 "Instead of an API key: the refresh token of a sign-in with the scopes ImportSubscribers, ManageLists.",
                 secret=True,
+            ),
+            FormField(
+                "client",
+                "Client id",
+                "For a key of one client, where people whom an export took out are to come back, or who opted out of "
+                "everything is to be told: from the client's API settings. Empty for a key of the whole account.",
             ),
         ),
     ),

@@ -22,6 +22,7 @@ from airflow_provider_segexport.model import (
     VendorField,
 )
 from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
 from airflow_provider_segexport.vendors.replies import (
     get,
     send_json,
@@ -41,11 +42,18 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     api = access.api + VERSION
     clients = yield get(f"{api}/clients.json")
     # A client-level key may not list clients: what it may do, the list below proves.
-    one_client = clients.status in {401, 403} and code_and_words(clients)[0] in {60, 403}
-    names = [] if one_client else [str(client["Name"]) for client in read(clients)]
+    one_client = clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS
+    told = [] if one_client else read(clients)
+    names = [str(client["Name"]) for client in told]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
-    # List ids are unique over all accounts, and a list does not tell its client.
-    target = Target(api=api, account="all", account_name=account_name or "one client")
+    # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
+    only = str(told[0]["ClientID"]) if len(told) == 1 else ""
+    target = Target(
+        api=api,
+        account="all",
+        account_name=account_name or "one client",
+        facts={"client": access.options.get("client", "").strip() or only},
+    )
     if audience is None:
         return target
     if not LIST_ID.fullmatch(audience):
@@ -65,6 +73,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
         audience_name=found["Title"],
         members=stats.get("TotalActiveSubscribers"),
         fields=known_fields(fields),
+        facts=target.facts,
         notes=notes,
     )
 

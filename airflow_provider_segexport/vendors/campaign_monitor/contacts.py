@@ -33,9 +33,9 @@ from airflow_provider_segexport.vendors.replies import (
 
 # `Resubscribe` stays false: true would bring back people who unsubscribed. Both autoresponder flags are false by
 # default at the vendor; they are said so that a change of its default sets off no mail.
-TAIL = (
-    '],"Resubscribe":false,"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
-)
+QUIETLY = '"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
+TAIL = f'],"Resubscribe":false,{QUIETLY}'
+REVIVING_TAIL = f'],"Resubscribe":true,{QUIETLY}'  # of `revival`, and of nothing else
 
 PARTIAL_SUCCESS = 210
 
@@ -74,9 +74,14 @@ def item(matched: Matched, target: Target) -> Object:
 
 
 def upsert(target: Target, batch: Batch) -> Operation[Reply]:
-    """Import up to 1000 subscribers. 400 with code 210 is a partial success: the other rows are in."""
+    """Import up to 1000 subscribers, without bringing anybody back."""
+    return (yield from load(target, batch, TAIL))
+
+
+def load(target: Target, batch: Batch, tail: str) -> Operation[Settled]:
+    """One import. 400 with code 210 is a partial success: the other rows are in."""
     url = f"{target.api}/subscribers/{target.audience}/import.json"
-    response = yield send_items("POST", url, '{"Subscribers":[', batch, TAIL)
+    response = yield send_items("POST", url, '{"Subscribers":[', batch, tail)
     if response.status in {200, 201}:
         return verdicts(response.mapping(), batch)
     if response.status == 400:  # noqa: PLR2004

@@ -8,21 +8,15 @@ from __future__ import annotations
 
 from airflow_provider_segexport.contract import Limits, Removal
 from airflow_provider_segexport.errors import BatchRefused
-from airflow_provider_segexport.model import Batch, Operation, Reason, Refusal, Reply, Request, Settled, Target
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, read, refuse
-from airflow_provider_segexport.vendors.replies import get
-
-NOT_IN_LIST = 203
-ACTIVE, DELETED = "Active", "Deleted"
-
-STATES = {
-    "": Reason.NOT_THERE,
-    DELETED: Reason.DELETED,
-    "Unsubscribed": Reason.UNSUBSCRIBED,
-    "Bounced": Reason.BOUNCED,
-    "Unconfirmed": Reason.UNCONFIRMED,
-}
-"""Who is not active, and why there is nobody to take out."""
+from airflow_provider_segexport.model import Batch, Operation, Reply, Request, Settled, Target
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, refuse
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
+    ACTIVE,
+    NOT_IN_LIST,
+    inactive,
+    person,
+    state,
+)
 
 
 def remove(target: Target, batch: Batch) -> Operation[Reply]:
@@ -35,23 +29,6 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
         else:
             refused.append(inactive(index, found))
     return Settled(refused=tuple(refused))
-
-
-def inactive(index: int, found: str) -> Refusal:
-    """Why a person of that state is left alone."""
-    code = "" if found else str(NOT_IN_LIST)
-    return Refusal(index, STATES[found], code, f"The list holds this person as {found or 'nobody'}.")
-
-
-def state(target: Target, email: str) -> Operation[str]:
-    """How the list holds a person, in the vendor's word; nothing where it does not."""
-    response = yield get(person(target), email=email, includetrackingpreference="false")
-    if response.status == 400:  # noqa: PLR2004
-        code, words = code_and_words(response)
-        if code == NOT_IN_LIST:
-            return ""
-        raise BatchRefused(str(code), words)
-    return str(read(response)["State"])
 
 
 def delete(target: Target, email: str) -> Operation[None]:
@@ -68,11 +45,6 @@ def delete(target: Target, email: str) -> Operation[None]:
             return
         raise BatchRefused(str(code), words)
     refuse(response)
-
-
-def person(target: Target) -> str:
-    """Where one subscriber is read and deleted; the address goes into the query, which no log shows."""
-    return f"{target.api}/subscribers/{target.audience}.json"
 
 
 REMOVAL = Removal(

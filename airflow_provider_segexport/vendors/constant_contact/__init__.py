@@ -22,7 +22,9 @@ from airflow_provider_segexport.vendors.constant_contact.contacts import collect
 from airflow_provider_segexport.vendors.constant_contact.device import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
 from airflow_provider_segexport.vendors.constant_contact.leavers import REMOVAL
+from airflow_provider_segexport.vendors.constant_contact.lookup import lookup
 from airflow_provider_segexport.vendors.constant_contact.members import members
+from airflow_provider_segexport.vendors.constant_contact.optouts import optouts
 from airflow_provider_segexport.vendors.constant_contact.replies import refusal
 
 VENDOR = Vendor(
@@ -53,6 +55,9 @@ VENDOR = Vendor(
     collect=collect,
     members=members,
     removal=REMOVAL,
+    lookup=lookup,
+    lookup_is_sure=False,  # counters may be alike
+    optouts=optouts,
     audience_link=audience_link,
     refusal=refusal,
     readds_leavers=True,

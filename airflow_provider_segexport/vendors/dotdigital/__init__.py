@@ -17,6 +17,7 @@ from airflow_provider_segexport.vendors.dotdigital.answers import allowance, cod
 from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
 from airflow_provider_segexport.vendors.dotdigital.leavers import REMOVAL
 from airflow_provider_segexport.vendors.dotdigital.members import members
+from airflow_provider_segexport.vendors.dotdigital.optouts import optouts
 from airflow_provider_segexport.vendors.replies import get, send_json
 
 API = "https://r1-api.dotdigital.com"
@@ -142,6 +143,10 @@ VENDOR = Vendor(
     collect=collect,
     members=members,
     removal=REMOVAL,
+    optouts=optouts,
+    # No `lookup`: v3 lists no imports, so that the id of one whose answer was lost is lost with it. Sent again, it
+    # updates the same contacts (contacts specification 3.4.3; no idempotency key anywhere, conventions page; 2026-08).
+    # No `Target.headroom`: account-info tells credits and calls, and not the contacts that the contract has room for.
     audience_link=audience_link,
     form=Form(
         login_label="API user",

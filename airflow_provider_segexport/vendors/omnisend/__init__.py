@@ -21,7 +21,9 @@ from airflow_provider_segexport.vendors.omnisend.account import (
 from airflow_provider_segexport.vendors.omnisend.contacts import collect, item, poll, upsert
 from airflow_provider_segexport.vendors.omnisend.fields import CUSTOM_NAME, RULES
 from airflow_provider_segexport.vendors.omnisend.leavers import REMOVAL
+from airflow_provider_segexport.vendors.omnisend.lookup import lookup
 from airflow_provider_segexport.vendors.omnisend.members import members
+from airflow_provider_segexport.vendors.omnisend.optouts import optouts
 from airflow_provider_segexport.vendors.omnisend.replies import PERMISSIONS, refusal
 
 VENDOR = Vendor(
@@ -54,6 +56,8 @@ VENDOR = Vendor(
     collect=collect,
     members=members,
     removal=REMOVAL,
+    lookup=lookup,
+    optouts=optouts,
     audience_link=audience_link,
     refusal=refusal,
     free_fields=True,

@@ -1,0 +1,46 @@
+"""Campaign Monitor: who has opted out, of the list and of everything the client sends.
+
+The list's unsubscribed and bounced people since a day, and the client's suppression list, where its client can be
+known. Dates are the account's own, without a zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.contract import TellOptOuts
+from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
+from airflow_provider_segexport.vendors.campaign_monitor.replies import read
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import PAGE, client_of, suppressed
+from airflow_provider_segexport.vendors.moments import day_before
+from airflow_provider_segexport.vendors.replies import get
+
+STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
+
+
+def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
+    """Who is in one of these states since the day before; each person once, by the nearest reason."""
+    day, told = day_before(since), set[str]()
+
+    def tell_new(page: Sequence[dict[str, Any]], reason: Reason) -> None:
+        found = {str(one["EmailAddress"]).lower(): str(one["Date"]).replace(" ", "T") for one in page}
+        tell([OptOut(email, reason, date) for email, date in found.items() if email not in told])
+        told.update(found)
+
+    for word, reason in STATES.items():
+        page, pages = 1, 1
+        while page <= pages:
+            asked = {"date": day, "page": str(page), "pagesize": PAGE, "orderfield": "email", "orderdirection": "asc"}
+            found = read((yield get(f"{target.api}/lists/{target.audience}/{word}.json", **asked)))
+            tell_new(found["Results"], reason)
+            page, pages = page + 1, int(found["NumberOfPages"])
+
+    def take(page: Sequence[dict[str, Any]]) -> bool:
+        recent = [one for one in page if str(one["Date"]) >= day]
+        tell_new(recent, Reason.SUPPRESSED)
+        return len(recent) == len(page)
+
+    client = yield from client_of(target)
+    if client:
+        yield from suppressed(target, client, take, order="date")

@@ -1,0 +1,49 @@
+"""dotdigital: who has opted out, of the account and of one address book.
+
+Contacts and lists specifications v2, read 2026-08: both reads are v2's, and neither is deprecated.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.contract import TellOptOuts
+from airflow_provider_segexport.errors import ReplyNotUnderstood
+from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
+from airflow_provider_segexport.vendors.dotdigital.answers import read
+from airflow_provider_segexport.vendors.moments import day_before, since_or_untold
+from airflow_provider_segexport.vendors.replies import get
+
+SELECT = 1000  # the most of a page
+MOST_PAGES = 10_000
+
+
+def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
+    """Each person once: with what the account holds of them, or else as having left the address book."""
+    day, told = day_before(since), set[str]()
+    account = f"{target.api}/v2/contacts/suppressed-since/{day}"
+    book = f"{target.api}/v2/address-books/{target.audience}/contacts/unsubscribed-since/{day}"
+    for url in (account, book):
+        for page in range(MOST_PAGES):
+            found = read((yield get(url, select=str(SELECT), skip=str(page * SELECT))))
+            if not found:
+                break
+            people: dict[str, OptOut] = {}
+            for one in found:
+                contact, date = one["suppressedContact"], str(one["dateRemoved"])
+                email = str(contact.get("email") or "").lower()
+                if email and email not in told and since_or_untold(date, since):
+                    reason = (
+                        Reason.LEFT_AUDIENCE if url == book else why(f"{one.get('reason')} {contact.get('status')}")
+                    )
+                    people[email] = OptOut(email, reason, date)
+            tell(list(people.values()))
+            told.update(people)
+        else:
+            raise ReplyNotUnderstood(f"{url} goes on after {MOST_PAGES * SELECT:,} people.")
+
+
+def why(words: str) -> Reason:
+    """The vendor's word for a state, of an open set: `Unsubscribed`, `HardBounced`, `IspComplained`, `Suppressed`.."""
+    words = words.lower()
+    if "bounce" in words:
+        return Reason.BOUNCED
+    return Reason.UNSUBSCRIBED if "unsubscribed" in words else Reason.SUPPRESSED

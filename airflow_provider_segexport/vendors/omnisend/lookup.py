@@ -1,0 +1,66 @@
+"""Omnisend: the jobs that batches became whose call had no answer.
+
+Batches OpenAPI 2026-03-15, read 2026-08: the brand's batches are listed, and a batch's items echo the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_segexport.model import Batch, Kind, Operation, Target, Ticket, Wait
+from airflow_provider_segexport.vendors.moments import day_before, seconds
+from airflow_provider_segexport.vendors.omnisend.contacts import PAGE, RUNNING, address, report
+from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
+from airflow_provider_segexport.vendors.replies import get
+
+SKEW_S = 120.0
+"""So far the vendor's clock may be behind ours."""
+MOST_PAGES = 20
+MOST_READ = 40
+"""Batches of the right size whose items are read; those made nearest to the time first."""
+LOOKS_S = (0.0, 2.0, 5.0, 10.0, 20.0)
+"""Waits for batches that are not finished: their items are told when they are done."""
+
+
+def lookup(target: Target, batches: Sequence[Batch], since: float) -> Operation[dict[str, Ticket]]:
+    """A batch whose finished items are about the very people of one of ours is that one. Who is left is sent again."""
+    wanted = {frozenset(batch.emails): batch.name for batch in batches if batch.kind is Kind.UPSERT}
+    left = yield from candidates(target, {len(people) for people in wanted}, since)
+    found: dict[str, Ticket] = {}
+    for wait in LOOKS_S:
+        if not wanted or not left:
+            break
+        yield Wait(wait)
+        unfinished = []
+        for ticket in left:
+            told = yield from report(target, f"{ticket}/items")
+            if told is None:
+                continue
+            if str(told["status"]) in RUNNING:
+                unfinished.append(ticket)
+                continue
+            items = [*(told.get("responses") or []), *(told.get("errors") or [])]
+            name = wanted.pop(frozenset(map(address, items)), None)
+            if name:
+                found[name] = Ticket(ticket)
+        left = unfinished
+    return found
+
+
+def candidates(target: Target, sizes: set[int], since: float) -> Operation[list[str]]:
+    """Batches of these sizes that were made since, the nearest first. Newest first is hoped for, as when polling."""
+    earliest, near = since - SKEW_S, list[tuple[float, str]]()
+    for page in range(MOST_PAGES if sizes else 0):
+        asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(page * PAGE), "dateFrom": day_before(since)}
+        listed = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
+        recent = [(at, one) for at, one in ((made(one), one) for one in listed) if at >= earliest]
+        near += [(abs(at - since), str(one["batchID"])) for at, one in recent if one["totalCount"] in sizes]
+        if not recent or len(listed) < PAGE:
+            break
+    return [ticket for _, ticket in sorted(near)[:MOST_READ]]
+
+
+def made(batch: dict[str, Any]) -> float:
+    """When a batch was made, in epoch seconds."""
+    return seconds(str(batch["createdAt"])) or 0.0
