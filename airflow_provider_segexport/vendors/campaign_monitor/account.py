@@ -47,7 +47,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     names = [str(client["Name"]) for client in told]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
-    only = str(told[0]["ClientID"]) if len(told) == 1 else ""
+    only = str(told[0].get("ClientID") or "") if len(told) == 1 else ""
     target = Target(
         api=api,
         account="all",
