@@ -49,7 +49,7 @@ class Settings:
 
     def gate(self, dag_id: str | None) -> None:
         """Let a DAG through or say why not; None is a use outside any DAG, which only `*` lets in."""
-        self._open()
+        self.ready()
         if not any(fnmatchcase(dag_id or "", pattern) and (dag_id or pattern == "*") for pattern in self.allowed_dags):
             who = f"DAG {dag_id!r}" if dag_id else "A use outside any DAG"
             raise NotAllowed(
@@ -64,7 +64,7 @@ class Settings:
         if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
             notes.append("The base URL is http, not https: credentials and profiles travel in clear.")
         try:
-            self._open()
+            self.ready()
         except (SwitchedOff, NotAllowed) as error:
             notes.append(f"Not ready for exports: {error}")
         else:
@@ -72,7 +72,8 @@ class Settings:
                 notes.append("Not ready for exports: no DAG stands under 'Allowed DAGs'.")
         return notes
 
-    def _open(self) -> None:
+    def ready(self) -> None:
+        """Pass when exports through this connection are switched on, agreed to, and somebody stands for them."""
         if not self.export_enabled:
             raise SwitchedOff(
                 f"Exports through connection {self.conn_id!r} are switched off. An administrator switches them on "

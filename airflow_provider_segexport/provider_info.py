@@ -24,7 +24,10 @@ def provider_info(version: str) -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Segment Export",
-                "python-modules": ["airflow_provider_segexport.operators.segment_export"],
+                "python-modules": [
+                    "airflow_provider_segexport.operators.segment_export",
+                    "airflow_provider_segexport.operators.segment_export_undo",
+                ],
             }
         ],
         "cli": ["airflow_provider_segexport.cli.get_commands"],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport import connection as connections
 from airflow_provider_segexport.access import Invitation, SignIn, Token
+from airflow_provider_segexport.cli.accounts import hook_of
 from airflow_provider_segexport.errors import BadConnection, SegexportError
-from airflow_provider_segexport.hooks import HOOKS, hook_class
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,19 +32,8 @@ def sign_in(args: Namespace) -> None:
 
 def _approve(conn_id: str) -> Token:
     """Show the invitation and wait for the person."""
-    from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs
-
-    try:
-        found = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task
-    except AirflowNotFoundException:
-        raise BadConnection(
-            f"There is no connection {conn_id!r}. Make it first, with the client id as Login."
-        ) from None
-    if found.conn_type not in HOOKS:
-        raise BadConnection(f"Connection {conn_id!r} is of type {found.conn_type!r}, which this command does not know.")
-    hook = hook_class(found.conn_type)(conn_id)
-    hook.connection = found
+    hook = hook_of(conn_id)
+    found = hook.connection
     flow = hook.vendor.oauth.sign_in if hook.vendor.oauth else None
     if flow is None:
         raise BadConnection(f"{hook.vendor.title} needs no sign-in by this command: fill in the connection's form.")

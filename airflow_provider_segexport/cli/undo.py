@@ -1,0 +1,95 @@
+"""`airflow segexport undo CONN_ID AUDIENCE`: shows what the last run's undoing would do, asks, and does it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segexport.cli.accounts import hook_of
+from airflow_provider_segexport.errors import SegexportError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+
+
+def undo(args: Namespace) -> None:
+    """Take the last version of an audience's ledger back."""
+    try:
+        hook = hook_of(args.conn_id)
+        hook.settings.ready()
+        planned = _run(hook, args.audience, args.version, dry_run=True)
+        version = planned["undoes"]
+        _say(_plan(planned))
+        if args.dry_run or not _does(planned):
+            return
+        if not args.yes and not _agreed(f"Take version {version} back?"):
+            _say("Nothing was sent.")
+            return
+        report = _run(hook, args.audience, version, dry_run=False)
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    _say(_done(report))
+
+
+def _run(hook: SegmentExportHook, audience: str, version: int | None, *, dry_run: bool) -> dict[str, Any]:
+    """Plan, or do; the version that was shown is the one that is taken back."""
+    from airflow_provider_segexport.export.order import Undo  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.hooks.errand import Errand  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.launch import launch  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
+
+    errand = Errand(
+        segment="",
+        matching={},
+        as_of=datetime.now(UTC),
+        identity=("command", "undo", hook.conn_id, f"{time.time_ns()}"),
+        root=state_root(),
+        export="",
+        audience=audience,
+        undo=Undo(version),
+        dry_run=dry_run,
+    )
+    report = launch(hook, errand)
+    if not isinstance(report, dict):
+        raise SegexportError("The undoing waits for jobs although it was told to stay.")
+    return report
+
+
+def _does(planned: dict[str, Any]) -> bool:
+    return bool(planned["plan"]["upserts"] or planned["plan"]["removals"])
+
+
+def _plan(planned: dict[str, Any]) -> str:
+    """What would be done, in words."""
+    plan = planned["plan"]
+    where = f"version {planned['undoes']} of the ledger of {planned['audience_name']!r}"
+    if not _does(planned):
+        return f"Nobody would be taken out or put back: there is nothing to take back of {where}."
+    return (
+        f"To take back {where}: {plan['removals']:,} people would be taken out of the audience and {plan['upserts']:,} "
+        f"put back, in {plan['calls']:,} calls, about {plan['minutes']:g} minutes at the vendor's quota."
+    )
+
+
+def _done(report: dict[str, Any]) -> str:
+    """What was done, in words."""
+    removals = report.get("removals") or {}
+    return (
+        f"Taken back: {removals.get('removed', 0):,} of {removals.get('planned', 0):,} people were taken out, "
+        f"{report['counts']['delivered']:,} of {report['counts']['profiles']:,} put back. Report: {report['report']}"
+    )
+
+
+def _agreed(question: str) -> bool:
+    """Ask at the terminal; where there is none, `--yes` has to be said."""
+    if not sys.stdin.isatty():
+        raise SystemExit("Nobody is there to ask: give --yes to take it back, or --dry-run to look only.")
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)  # noqa: T201 - a command speaks to a terminal
