@@ -129,7 +129,6 @@ def test_the_flat_scheme_s_cap_is_waited_out_elsewhere(account):
     assert account.export(segment)["counts"]["delivered"] == 3
 
 
-@pytest.mark.xfail(strict=False, reason="threads race on the hand-moved clock")
 def test_a_full_minute_is_waited_out_here(account):
     """The tier's window tells its end, and the export goes on then without the task's failing."""
     account = Account(account.sim, "dotdigital", account.home, batch_rows=1, connections=1)
