@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from airflow_provider_segexport import address
 from airflow_provider_segexport.contract import ColumnType, Kind
+from airflow_provider_segexport.countries import CODES, OTHERS
 from airflow_provider_segexport.ports.engine import literal, quoted
 from airflow_provider_segexport.segment import Carried
 
@@ -93,12 +94,19 @@ def _from_text(text: str, wants: Kind, date_format: str) -> str:
         "text": text,
         "boolean": f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end",
         "gender": f"case when lower({text}) in ('m', 'f', 'male', 'female') then lower({text})[1] end",
-        "country_code": f"case when regexp_full_match({text}, '[A-Za-z]{{2}}') then upper({text}) end",
-        "country_name": f"case when not regexp_full_match({text}, '[A-Za-z]{{2}}') then {text} end",
+        "country_code": _country_code(text),
+        "country_name": f"case when {_country_code(text)} is null then {text} end",
         "phone": _phone(text),
         "number": f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end",
     }
     return forms[wants]
+
+
+def _country_code(text: str) -> str:
+    """Two letters that are a code of ISO 3166-1, or stand for one. Codes are a blank apart: nothing spans two."""
+    others = " ".join(f"when {literal(word)} then {literal(code)}" for word, code in OTHERS.items())
+    code = f"case when contains({literal(CODES)}, upper({text})) then upper({text}) end"
+    return f"case when regexp_full_match({text}, '[A-Za-z]{{2}}') then case upper({text}) {others} else {code} end end"
 
 
 def _phone(text: str) -> str:

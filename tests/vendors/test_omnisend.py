@@ -205,6 +205,9 @@ def test_every_field_has_its_place(account):
         ("country", "Lithuania", {"country": "Lithuania"}),
         ("country", "lt", {"countryCode": "LT"}),
         ("country", "LTU", {"country": "LTU"}),
+        ("country", "UK", {"countryCode": "GB"}),
+        ("country", "el", {"countryCode": "GR"}),
+        ("country", "XX", {"country": "XX"}),
     ],
 )
 def test_what_a_field_cannot_hold_is_left_out_of_its_row(account, field, given, kept):
