@@ -7,9 +7,11 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PROFILES ?= 100000
 PORT ?= 8100
+N ?= 200
+PLACES ?= 80
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo sim lock dist dist-check sbom clean
+.PHONY: help setup check test chaos demo sim lock dist dist-check sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,10 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest tests -n auto
+
+chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with VENDOR, SEED and N=1
+	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
+	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py $(if $(SEED),,tests/chaos/test_kills.py)
 
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)

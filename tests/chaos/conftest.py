@@ -1,0 +1,34 @@
+"""One simulator for all schedules, as on its first day for each, and an engine that is not started for every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from chaos.engines import shared_engine
+
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.vendors import VENDORS
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(clock=ManualClock(), seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+def sim(simulator: Simulator) -> Simulator:
+    simulator.world.clock = ManualClock()
+    simulator.reset(seed=1, latency=0.0, log_body_bytes=50_000_000)
+    return simulator
+
+
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_engine(monkeypatch)
+
+
+@pytest.fixture(params=VENDORS)
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,150 @@
+"""Strikes a run at its k-th step: each change of a file below its home, and each call, before it leaves and after.
+
+What Python does to files is heard by an audit hook, so that no list of functions has to be kept: a new file that the
+code writes is a new place to strike.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+
+Kind = Literal["stop", "kill", "disk"]
+
+
+_counting = threading.Lock()
+
+
+class Killed(BaseException):
+    """The process is gone, for all that it can do to the world."""
+
+
+@dataclass
+class Doom:
+    """What strikes, and when.
+
+    Attributes:
+        at: the step before which it strikes; 0 lets all pass.
+        near: or the first file with this in its name.
+        kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL; `disk` fails this write
+            and the `more` after it for want of space.
+        torn: half a line of the journal has been written when it strikes.
+        home: files below it count.
+    """
+
+    home: str
+    at: int = 0
+    kind: Kind = "stop"
+    more: int = 0
+    torn: bool = False
+    near: str = ""
+    taken: int = 0
+    struck: bool = False
+    last: str = ""
+
+    def step(self, what: str, path: str = "") -> None:
+        """Take a step, or be struck."""
+        with _counting:
+            self.taken += 1
+            if self.near and self.near in path:
+                self.at, self.near = self.taken, ""
+            if not 0 < self.at <= self.taken:
+                return
+            self.struck, self.last = True, self.last or what
+        if self.kind == "disk":
+            if path and what != "os.remove" and self.taken <= self.at + self.more:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return
+        if self.torn and path.endswith("journal.jsonl"):
+            self.torn = False
+            with open(path, "a") as file:  # noqa: PTH123 - before the hook is asked again
+                file.write('{"at": 17')
+        if self.kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise Killed
+
+
+_current: list[Doom] = []
+_WRITES = frozenset("wax+")
+_CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
+
+
+def _hear(event: str, details: tuple[Any, ...]) -> None:
+    if not _current:
+        return
+    if event == "open":
+        path, mode, flags = details
+        if mode is None:
+            if not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+        elif not _WRITES.intersection(mode):
+            return
+    elif event in _CHANGES:
+        path = details[0]
+    else:
+        return
+    doom = _current[-1]
+    if isinstance(path, str | os.PathLike) and (text := os.fspath(path)).startswith(doom.home) and not _aside.on:
+        _aside.on = True
+        try:
+            doom.step(event, text)
+        finally:
+            _aside.on = False
+
+
+class _Aside(threading.local):
+    on = False
+
+
+_aside = _Aside()
+_listening: list[bool] = []
+
+
+def listen() -> None:
+    """Hear what happens to files from now on. A hook stays for good; it costs little while nobody is doomed."""
+    if not _listening:
+        _listening.append(True)
+        sys.addaudithook(_hear)
+
+
+@contextmanager
+def doomed(doom: Doom) -> Any:
+    """Let it strike while in here."""
+    listen()
+    _current.append(doom)
+    try:
+        yield doom
+    finally:
+        _current.remove(doom)
+
+
+class Doomed(HTTPAdapter):
+    """Carries the calls of a run that may be struck before one leaves and when its answer has come."""
+
+    def __init__(self, doom: Callable[[], Doom | None]) -> None:
+        self._doom = doom
+        super().__init__()
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send, with a step before and a step after."""
+        doom = self._doom()
+        if doom is not None:
+            doom.step(f"before {request.method}")
+        response = super().send(request, *args, **kwargs)
+        if doom is not None:
+            try:
+                doom.step(f"after {request.method}")
+            except Killed:
+                response.close()  # as the machine would
+                raise
+        return response

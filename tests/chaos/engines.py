@@ -1,0 +1,41 @@
+"""Engines that are opened once: starting one takes longer than all that a run of two dozen people does with it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from airflow_provider_segexport.ports import engine as port
+
+_open = port.engine
+
+
+@functools.cache
+def _kept() -> port.Engine:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(_open())
+
+
+@contextmanager
+def _empty() -> Iterator[port.Engine]:
+    """The kept engine, as empty as a new one."""
+    kept = _kept()
+    try:
+        yield kept
+    finally:
+        for kind in ("view", "table"):
+            for (name,) in kept.rows(f"select {kind}_name from duckdb_{kind}s() where not internal"):
+                kept.run(f"drop {kind} if exists {port.quoted(name)} cascade")
+
+
+def shared_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put it in the place of the real one, wherever that has been imported to."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("airflow_provider_segexport.") and getattr(module, "engine", None) is _open:
+            monkeypatch.setattr(module, "engine", _empty)

@@ -1,0 +1,293 @@
+"""The nine lines of "What must always hold", each a function that tells what breaks it.
+
+`broken(evidence)` runs all of them. What it tells is meant to be read by who has to mend it: what happened, in which
+run, at which call of the simulator's log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chaos.evidence import CONFIGURATION, Call, Evidence, Run, rejects
+
+Law = Callable[[Evidence], Iterator[str]]
+
+OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
+
+
+def every_row_ends_once(evidence: Evidence) -> Iterator[str]:
+    """1. Conservation: in every report each row is in exactly one place, and what it says is what happened."""
+    for run in evidence.runs.values():
+        for folder, report in run.reports():
+            where = f"{run.name}/{folder.name}"
+            yield from _counts(where, run, report)
+            yield from _rejected_rows(where, run, folder, report)
+        if run.finished and not run.dry:
+            yield from _delivered(evidence, run)
+
+
+def _counts(where: str, run: Run, report: dict[str, Any]) -> Iterator[str]:
+    counts = report["counts"]
+    if counts["profiles"] != len(run.rows):
+        yield f"{where}: the segment has {len(run.rows)} rows, and the report {counts['profiles']}"
+    if counts["profiles"] != sum(counts[name] for name in OUTCOMES) or min(counts.values()) < 0:
+        yield f"{where}: the counts do not add up: {counts}"
+    if report["finished"] and not run.dry and counts["not_attempted"]:
+        yield f"{where}: finished, and {counts['not_attempted']} rows were not attempted"
+    for outcome in ("rejected", "withheld"):
+        told = sum(report["reasons"].get(outcome, {}).values())
+        if told != counts[outcome]:
+            yield f"{where}: {counts[outcome]} rows are {outcome}, and the reasons are of {told}"
+    removals = report.get("removals") or {}
+    if removals and removals["planned"] != sum(number for name, number in removals.items() if name != "planned"):
+        yield f"{where}: the removals do not add up: {removals}"
+    if any(number < 0 for number in removals.values()):
+        yield f"{where}: a count of removals is negative: {removals}"
+
+
+def _rejected_rows(where: str, run: Run, folder: Any, report: dict[str, Any]) -> Iterator[str]:
+    lines = [line for line in rejects(folder) if line["row"] is not None and line["row"] >= 0]
+    twice = [row for row, times in Counter(line["row"] for line in lines).items() if times > 1]
+    if twice:
+        yield f"{where}: rows {twice} stand in the rejects more than once"
+    told = Counter((line["outcome"], line["reason"]) for line in lines if line["row"] < len(run.rows))
+    reasons = {(outcome, reason): n for outcome, found in report["reasons"].items() for reason, n in found.items()}
+    if told != reasons:
+        yield f"{where}: rejects.parquet holds {dict(told)}, and the report says {reasons}"
+    by_row = {line["row"]: (line["outcome"], line["reason"]) for line in lines}
+    for number, row in enumerate(run.rows):
+        if row.wrong is not None and by_row.get(number) != row.wrong:
+            yield f"{where}: row {number} must end as {row.wrong}, and ended as {by_row.get(number, 'sent')}"
+
+
+def _delivered(evidence: Evidence, run: Run) -> Iterator[str]:
+    """Who is delivered has arrived in this run, who is unchanged in an earlier one, with the very same content."""
+    _, report = list(run.reports())[-1]
+    aside = run.aside()
+    arrived: dict[str, tuple[str, str]] = {}
+    last = max((call.number for call in evidence.calls_of(run)), default=0)
+    for call in evidence.calls:
+        if call.number <= last and call.arrived:
+            for email, item in call.items.items():
+                arrived[email] = (call.run, str(item))
+    here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
+    lost = [
+        email
+        for email, name in run.wanted.items()
+        if email not in aside and name not in arrived.get(email, ("", ""))[1]
+    ]
+    if lost:
+        yield f"{run.name}: {len(lost)} people are lost, their newest content never arrived: {lost[:3]}"
+    delivered = sum(email not in aside for email in here)
+    if run.mode == "full" and report["counts"]["delivered"] != delivered:
+        yield f"{run.name}: the report says {report['counts']['delivered']} delivered, and {delivered} arrived"
+
+
+def consent_is_never_upgraded(evidence: Evidence) -> Iterator[str]:
+    """2. Nobody is subscribed against their will, and no mail is set off."""
+    dialect = evidence.dialect
+    taken_out: set[str] = set()
+    for call in evidence.calls:
+        if call.items:
+            yield from (f"call {call.number} of {call.run}: {words}" for words in set(dialect.says(call.entry)))
+        taken_out |= {evidence.address(leaver) for leaver in call.leavers if call.arrived}
+        ours = [email for email in call.items if email in taken_out]
+        if dialect.revival and call.fact(dialect.revival) > len(ours):
+            yield f"call {call.number} of {call.run} brought back people whom we have not taken out"
+        withheld = call.items.keys() & (evidence.runs[call.run].withheld if call.run in evidence.runs else ())
+        if withheld:
+            yield f"call {call.number} of {call.run} carries {len(withheld)} people whose consent is missing"
+        for fact in ("mails", "consent_upgraded", "permission_changed", "unsuppressed", "status_sent"):
+            if call.fact(fact):
+                yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
+    for email, since in {**evidence.opted_out, **evidence.left}.items():
+        if email in evidence.members and dialect.mailable(evidence.members[email]):
+            yield f"{email} opted out after call {since}, and gets mail through the audience again"
+
+
+def leaving_is_not_unsubscribing(evidence: Evidence) -> Iterator[str]:
+    """3. A leaver stays in the account as they were; only people whom the ledger says we put there are taken out."""
+    for call in evidence.calls:
+        for fact in evidence.dialect.damage - {"mails", "consent_upgraded", "permission_changed", "status_sent"}:
+            if call.fact(fact):
+                yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
+        if not call.leavers:
+            continue
+        run = evidence.runs.get(call.run)
+        if run is None:
+            continue
+        known = frozenset().union(*(attempt.members for attempt in run.tries))
+        people = {evidence.address(leaver) for leaver in call.leavers}
+        if strangers := people - known:
+            yield f"call {call.number} of {call.run} takes out people whom the ledger does not hold: {strangers}"
+        if wanted := people & run.wanted.keys():
+            yield f"call {call.number} of {call.run} takes out people who are in the segment: {wanted}"
+        if run.mode not in {"mirror", "undo"}:
+            yield f"call {call.number} of {call.run} takes people out, and the mode is {run.mode}"
+        if call.arrived and any("state is lost" in note for note in call.entry["notes"]):
+            yield f"call {call.number} of {call.run} deleted somebody who was not active: {call.entry['notes']}"
+
+
+def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
+    """4. Once a snapshot has begun to arrive, or has ended, no call of an older one changes anything."""
+    newest: tuple[str, str] = ("", "")
+    finishing = {
+        max((call.number for call in evidence.calls_of(run)), default=0): run for run in evidence.runs.values()
+    }
+    for call in evidence.calls:
+        run = evidence.runs.get(call.run)
+        if run is not None and call.writes and call.arrived:
+            if run.as_of < newest[0]:
+                yield (
+                    f"call {call.number} of {run.name} (as of {run.as_of}) changes what {newest[1]} "
+                    f"(as of {newest[0]}) has brought"
+                )
+                return
+            newest = max(newest, (run.as_of, run.name))
+        ended = finishing.get(call.number)
+        if ended is not None and ended.finished and not ended.dry:
+            newest = max(newest, (ended.as_of, ended.name))
+
+
+def a_retry_goes_on(evidence: Evidence) -> Iterator[str]:
+    """5. At most the batches that were in flight at a kill arrive twice, and those whose answer was lost."""
+    for run in evidence.runs.values():
+        calls = [call for call in evidence.calls_of(run) if (call.items or call.leavers) and call.arrived]
+        arrived = Counter(call.batch for call in calls)
+        extra = sum(times - 1 for times in arrived.values())
+        in_flight = sum(attempt.in_flight for attempt in run.tries)
+        lost_answers = sum(call.spoilt for call in calls)
+        allowed = in_flight + lost_answers + evidence.asked_again
+        if extra > allowed:
+            yield (
+                f"{run.name}: {extra} batches arrived again, and at most {allowed} may "
+                f"({in_flight} in flight at kills, {lost_answers} answers lost, {evidence.asked_again} asked for again)"
+            )
+
+
+def one_writer_an_audience(evidence: Evidence) -> Iterator[str]:
+    """6. Between two writes of one try, or of a run that only waits, nobody else writes."""
+    writes = [call for call in evidence.calls if call.run and call.writes]
+    spans: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for call in writes:
+        spans[_holding(evidence, call)].append(call.number)
+    for (name, number), numbers in spans.items():
+        between = [call for call in writes if numbers[0] < call.number < numbers[-1] and call.run != name]
+        if between:
+            yield (
+                f"{name} (try {number}) writes from call {numbers[0]} to {numbers[-1]}, and {between[0].run} "
+                f"writes in between, at call {between[0].number}"
+            )
+
+
+def _holding(evidence: Evidence, call: Call) -> tuple[str, int]:
+    """Tries with nothing but waiting between them hold the audience as one."""
+    name, number = call.by
+    run = evidence.runs.get(name)
+    tries = {attempt.number: attempt for attempt in run.tries} if run else {}
+    while number - 1 in tries and tries[number - 1].ended == "waiting":
+        number -= 1
+    return name, number
+
+
+def nothing_personal_leaves(evidence: Evidence) -> Iterator[str]:
+    """7. No address, no name of a person and no secret in anything that a process tells."""
+    names = {row.name for run in evidence.runs.values() for row in run.rows}
+    canaries = re.compile("|".join(map(re.escape, sorted({*evidence.secrets, *names} - {""}))) or r"(?!)")
+    for run in evidence.runs.values():
+        for attempt in run.tries:
+            for text in attempt.texts:
+                found = ADDRESS.search(text) or canaries.search(text)
+                if found:
+                    yield f"{run.name} (try {attempt.number}) told {found[0]!r} in: {text[:200]}"
+    for path in (evidence.root / "ledgers").rglob("*.json"):
+        text = path.read_text()
+        if found := ADDRESS.search(text) or canaries.search(text):
+            yield f"{path.relative_to(evidence.root)} holds {found[0]!r}"
+
+
+def never_above_quota(evidence: Evidence) -> Iterator[str]:
+    """8. The vendor never has to say "too many", and its published windows are never full beyond their size."""
+    for call in evidence.calls:
+        if call.entry["status"] == 429 and not call.spoilt:
+            yield f"call {call.number} of {call.run} to {call.entry['path']} was one too many (429)"
+    for window in evidence.dialect.quota:
+        times = [float(call.entry["time"]) for call in evidence.calls if re.search(window.path, call.entry["path"])]
+        if window.resets:
+            most = max(Counter(time // window.seconds for time in times).values(), default=0)
+        else:
+            most = max((_within(times, at, window.seconds) for at in range(len(times))), default=0)
+        if most > window.calls:
+            yield f"{most} calls to {window.path or 'the vendor'} in {window.seconds} s, and {window.calls} are allowed"
+
+
+def _within(times: list[float], start: int, seconds: float) -> int:
+    """Calls in the span that begins with one of them."""
+    end = start
+    while end < len(times) and times[end] < times[start] + seconds:
+        end += 1
+    return end - start
+
+
+def nothing_is_sent_before_the_checks(evidence: Evidence) -> Iterator[str]:
+    """9. A run looks before it writes, and one that cannot be done writes nothing."""
+    for run in evidence.runs.values():
+        calls = evidence.calls_of(run)
+        writes = [call for call in calls if call.writes]
+        if not writes:
+            continue
+        if run.dry:
+            yield f"{run.name} is a dry run, and its call {writes[0].number} writes"
+        looks = [call for call in calls if call.entry["method"] == "GET" and not call.refused]
+        if not looks or looks[0].number > writes[0].number:
+            yield f"{run.name} writes at call {writes[0].number} before it has looked at the audience"
+        stopped = next((attempt for attempt in run.tries if attempt.ended in CONFIGURATION), None)
+        if stopped is not None and any(call.by[1] == stopped.number for call in writes):
+            yield f"{run.name} ended with {stopped.ended} in try {stopped.number}, which had sent something by then"
+
+
+def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
+    """What the laws are for: after a calm last run the audience is what the newest segment says."""
+    yield from evidence.unexpected
+    run = list(evidence.runs.values())[-1]
+    if not evidence.settled or not run.finished:
+        return
+    aside = run.aside()
+    gone = {**evidence.opted_out, **evidence.left}
+    for email, name in run.wanted.items():
+        if email in aside or email in gone:
+            continue
+        member = evidence.members.get(email)
+        if member is None or not evidence.dialect.mailable(member):
+            yield f"{email} is in the segment and was delivered, and is not in the audience"
+        elif evidence.dialect.name_of(member) != name:
+            yield f"{email} is {evidence.dialect.name_of(member)!r} at the vendor, and {name!r} in the segment"
+    if run.mode == "mirror":
+        known = frozenset().union(*(attempt.members for one in evidence.runs.values() for attempt in one.tries))
+        mailable = {email for email, member in evidence.members.items() if evidence.dialect.mailable(member)}
+        if stayed := (mailable & known) - {row.address for row in run.rows}:
+            yield f"{sorted(stayed)} have left the segment and are still in the audience"
+
+
+LAWS: dict[str, Law] = {
+    "conservation": every_row_ends_once,
+    "consent": consent_is_never_upgraded,
+    "leavers": leaving_is_not_unsubscribing,
+    "order": older_never_overwrites_newer,
+    "retry": a_retry_goes_on,
+    "one writer": one_writer_an_audience,
+    "privacy": nothing_personal_leaves,
+    "quota": never_above_quota,
+    "checks first": nothing_is_sent_before_the_checks,
+    "agreement": vendor_and_segment_agree,
+}
+"""The nine lines, and what they are for."""
+
+
+def broken(evidence: Evidence) -> list[str]:
+    """Everything that is wrong, each line with the law that it breaks."""
+    return [f"{name}: {words}" for name, law in LAWS.items() for words in law(evidence)]

@@ -1,0 +1,163 @@
+"""A process that waits with everything imported, and forks a child for each try, so that one may be killed in earnest.
+
+It runs beside the tests and speaks with them over its standard input and output, in pickles. It has opened no engine
+and no socket when it forks; the children reach the simulator, which lives in the tests' process, over its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+TIME = struct.Struct("d")
+
+
+class SharedClock:
+    """Stands still until one of several processes moves it."""
+
+    def __init__(self, path: Path, start: float | None = None) -> None:
+        self.path = path
+        if start is not None:
+            path.write_bytes(TIME.pack(start))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), TIME.size)
+
+    def now(self) -> float:
+        """Return the present moment."""
+        found: float = TIME.unpack(self._memory[: TIME.size])[0]
+        return found
+
+    def advance(self, seconds: float) -> None:
+        """Move the present moment forward."""
+        self._memory[: TIME.size] = TIME.pack(self.now() + seconds)
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A try of a run, as a child is told of it."""
+
+    name: str
+    home: Path
+    clock: Path
+    described: Mapping[str, Any]
+    run: Any
+    doom: Any
+    batch: int
+    leaves: bool = False
+
+
+class Far:
+    """What a child knows of the simulator."""
+
+    def __init__(self, errand: Errand) -> None:
+        self.clock = SharedClock(errand.clock)
+        self._described = errand.described
+
+    def describe(self) -> dict[str, Any]:
+        """What the control API told the tests' process."""
+        return {"vendors": self._described}
+
+
+class Nursery:
+    """The waiting process, for as long as the block lasts."""
+
+    def __enter__(self) -> Self:
+        tests = Path(__file__).resolve().parents[1]
+        told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=told
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)
+
+    def send(self, errand: Errand) -> tuple[int, Any]:
+        """Have a child do it: the signal that ended it, or 0, and the try as it tells of it, with the steps it took."""
+        _write(self._process.stdin, errand)
+        found: tuple[int, Any] = _read(self._process.stdout)
+        return found
+
+
+def _write(file: IO[bytes] | None, what: object) -> None:
+    assert file
+    content = pickle.dumps(what)
+    file.write(struct.pack("Q", len(content)) + content)
+    file.flush()
+
+
+def _read(file: IO[bytes] | None) -> Any:
+    assert file
+    head = file.read(8)
+    if len(head) < 8:
+        raise EOFError
+    return pickle.loads(file.read(struct.unpack("Q", head)[0]))
+
+
+def go(errand: Errand) -> tuple[Any, int]:
+    """Do one try in this process."""
+    from chaos.stage import Stage, Trouble, small  # noqa: PLC0415 - the tests' process has it already
+
+    stage = Stage(Far(errand), errand.name, errand.home, small(errand.name, errand.batch))  # type: ignore[arg-type]
+    run = replace(errand.run)
+    stage.runs[run.name] = run
+    stage.attempt(run, Trouble(errand.doom, leaves=errand.leaves))
+    return (run.tries[-1], stage.unexpected), errand.doom.taken
+
+
+def serve() -> None:
+    """Fork a child for every errand that comes in."""
+    import pytest  # noqa: PLC0415
+    from chaos.engines import shared_engine  # noqa: PLC0415
+    from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
+
+    shared_engine(pytest.MonkeyPatch())
+    known = set(sys.modules)
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what anybody prints does not disturb the talk
+    while True:
+        try:
+            errand = _read(source)
+        except EOFError:
+            return
+        ear, mouth = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(ear)
+            try:
+                with os.fdopen(mouth, "wb") as file:
+                    done = go(errand)
+                    file.write(pickle.dumps((done, sorted(set(sys.modules) - known))))
+            finally:
+                os._exit(0)
+        os.close(mouth)
+        with os.fdopen(ear, "rb") as file:
+            told = file.read()
+        _, status = os.waitpid(child, 0)
+        done, lacking = pickle.loads(told) if told else (None, [])
+        for name in lacking:  # what this child had to import the next one finds imported
+            with suppress(ImportError):
+                importlib.import_module(name)
+        known |= set(lacking)
+        _write(sink, (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, done))
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,98 @@
+"""People who join, leave and change from day to day, and the segments that tell of them, with their usual dirt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from chaos.evidence import Row
+
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def address(person: int) -> str:
+    return f"p{person}@example.com"
+
+
+@dataclass(frozen=True)
+class Day:
+    """The segment as of one day."""
+
+    number: int
+    rows: Sequence[Row]
+
+    @property
+    def as_of(self) -> str:
+        return (FIRST_DAY + timedelta(days=self.number)).isoformat()
+
+
+class Population:
+    """Days are made one after the other, each out of the one before.
+
+    Args:
+        rng: where all chance comes from.
+        size: people who may ever be in the segment.
+        dirty: some rows have no address, a bad one, or one that another row has.
+        changes: the share of people whose name is another one the next day.
+    """
+
+    def __init__(self, rng: Random, size: int, *, dirty: bool = True, changes: float = 0.3) -> None:
+        self._rng = rng
+        self._dirty = dirty
+        self._changes = changes
+        self._versions = [0] * size
+        self._in = {person for person in range(size) if rng.random() < 0.6}
+        self.days: list[Day] = []
+
+    def next_day(self) -> Day:
+        """Let a day pass."""
+        rng = self._rng
+        if self.days:
+            for person in range(len(self._versions)):
+                if person in self._in and rng.random() < 0.15:
+                    self._in.discard(person)
+                elif person not in self._in and rng.random() < 0.25:
+                    self._in.add(person)
+                if rng.random() < self._changes:
+                    self._versions[person] += 1
+        day = Day(len(self.days), self._rows())
+        self.days.append(day)
+        return day
+
+    def _rows(self) -> list[Row]:
+        rng = self._rng
+        people = sorted(self._in) or [0]
+        rows = [Row(address(person), f"Nx{person}v{self._versions[person]}q") for person in people]
+        rng.shuffle(rows)
+        if not self._dirty:
+            return rows
+        if rng.random() < 0.4:
+            again = rng.choice(rows)
+            rows.append(Row(again.email, "Nxtwiceq", ("withheld", "duplicate")))
+        if rng.random() < 0.4:
+            rows.insert(rng.randrange(len(rows)), Row("not an address", "Nxbadq", ("rejected", "bad_email")))
+        if rng.random() < 0.3:
+            rows.insert(rng.randrange(len(rows)), Row(None, "Nxnobodyq", ("rejected", "no_email")))
+        if rng.random() < 0.4:
+            at = next(index for index, row in enumerate(rows) if row.wrong is None)
+            rows[at] = Row(f" {(rows[at].email or '').upper()}", rows[at].name)
+        return rows
+
+
+def write_segment(rows: Sequence[Row], home: Path, files: int = 1) -> str:
+    """The rows as one Parquet file or several; the path that names them."""
+    home.mkdir(parents=True, exist_ok=True)
+    size = -(-len(rows) // files)
+    for number in range(files):
+        part = rows[number * size : (number + 1) * size]
+        columns = {"email": [row.email for row in part], "name": [row.name for row in part]}
+        pq.write_table(
+            pa.table(columns, schema=pa.schema([("email", pa.string()), ("name", pa.string())])),
+            home / f"part-{number}.parquet",
+        )
+    return str(home)

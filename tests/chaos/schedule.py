@@ -1,0 +1,208 @@
+"""Seeded schedules: days pass, people opt out, exports run in any order, and everything that can go wrong does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+
+from chaos.doom import Doom
+from chaos.evidence import Evidence, Run, in_audience
+from chaos.population import Day, Population, address
+from chaos.stage import Stage, Trouble, small
+
+from airflow_provider_segexport.simulator import Simulator
+
+WHOLE_CORE = find_spec("airflow_provider_segexport.export.checked") is not None
+"""Leavers are taken out, and a plan that has waited is held against the ledger again."""
+
+MODES = ("changes", "changes", "full", "mirror", "mirror") if WHOLE_CORE else ("changes", "changes", "full")
+MOST_STEPS = 75
+"""About as many steps as one export of two dozen people takes."""
+
+OPT_OUTS: dict[str, Sequence[str]] = {
+    "campaign_monitor": ("unsubscribed", "bounced", "deleted"),
+    "dotdigital": ("unsubscribed", "unsubscribedFromList", "hardBounced"),
+    "constant_contact": ("unsubscribe", "leave_list"),
+    "omnisend": ("unsubscribe",),
+}
+"""Ways in which a member stops to get mail: statuses to seed, or the vendor's own actions."""
+
+BY_ACTION = frozenset({"unsubscribe", "leave_list"})
+DONE = frozenset({"finished", "OlderThanLedger"})
+
+
+class Schedule:
+    """One seed at one vendor."""
+
+    def __init__(self, sim: Simulator, name: str, home: Path, seed: int) -> None:
+        self.rng = Random(f"{name}/{seed}")
+        self.stage = Stage(sim, name, home, small(name))
+        self.people = Population(self.rng, 24)
+        self.story: list[str] = []
+        self._strangers()
+
+    def play(self) -> Evidence:
+        """Some exports with trouble, and a calm one of the newest day."""
+        for _ in range(self.rng.randint(2, 4)):
+            self._happen()
+            self._export(self._day())
+        day = self.people.next_day()
+        self.stage.sim.clear_faults()
+        run = self._begin(day, self.rng.choice(MODES))
+        for _ in range(6):
+            if self.stage.attempt(run) in DONE:
+                break
+            self.stage.sleep(300)
+        self._tell(f"{run.name} {run.mode} of day {day.number}: calm, {run.ended}")
+        if not run.finished:
+            self.stage.unexpected.append(f"{run.name} is calm and newest, and ended with {run.ended}")
+        return self.stage.evidence(settled=True)
+
+    def _tell(self, words: str) -> None:
+        self.story.append(words)
+
+    def _strangers(self) -> None:
+        """People who were in the audience before we came; some will be in a segment one day, some never."""
+        people = [address(person) for person in self.rng.sample(range(24), 3)] + ["stranger@example.org"]
+        rows = [{"email": email} for email in people]
+        self.stage.sim.seed(self.stage.name, rows, self.stage.audience)
+
+    def _day(self) -> Day:
+        """Mostly the next one; sometimes one that has been, out of order."""
+        if self.people.days and self.rng.random() < 0.25:
+            return self.rng.choice(self.people.days)
+        return self.people.next_day()
+
+    def _begin(self, day: Day, mode: str) -> Run:
+        return self.stage.begin(day.as_of, day.rows, mode, files=self.rng.choice((1, 1, 2)))
+
+    def _export(self, day: Day) -> None:
+        """A run with as many tries as it takes; now and then it is left lying, or another comes between."""
+        rng, stage = self.rng, self.stage
+        run = self._begin(day, rng.choice(MODES))
+        for _ in range(5):
+            stage.sim.clear_faults()
+            words, trouble = self._trouble()
+            ended = stage.attempt(run, trouble)
+            self._tell(f"{run.name} {run.mode} of day {day.number}: {words}: {ended}")
+            if ended in DONE:
+                return
+            chance = rng.random()
+            if ended != "waiting" and chance < 0.1 and WHOLE_CORE:
+                return  # nobody ever tries again
+            if ended != "waiting" and chance < 0.2 and WHOLE_CORE:
+                other = self._begin(self._day(), rng.choice(MODES))
+                self._tell(f"{other.name} {other.mode} comes between, as of {other.as_of}: {stage.attempt(other)}")
+            if chance > 0.7:
+                self._happen()
+            stage.sleep(rng.choice((5, 200, 4000)))
+        stage.sim.clear_faults()
+        self._tell(f"{run.name}: a last try: {stage.attempt(run)}")
+
+    def _trouble(self) -> tuple[str, Trouble]:
+        """What the next try meets."""
+        rng = self.rng
+        kinds: list[Callable[[], tuple[str, Trouble]]] = [
+            lambda: ("calm", Trouble()),
+            lambda: ("leaves", Trouble(leaves=True)),
+            self._kill,
+            self._kill,
+            self._disk,
+            self._faults,
+            self._faults,
+            self._jobs,
+        ]
+        return rng.choice(kinds)()
+
+    def _kill(self) -> tuple[str, Trouble]:
+        at, torn = self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5
+        doom = Doom(str(self.stage.root), at, "stop", torn=torn)
+        return f"killed at step {at}{' in half a line' if torn else ''}", Trouble(doom)
+
+    def _disk(self) -> tuple[str, Trouble]:
+        at, more = self.rng.randint(1, MOST_STEPS), self.rng.randint(1, 10)
+        return f"disk full at step {at} for {more}", Trouble(Doom(str(self.stage.root), at, "disk", more))
+
+    def _faults(self) -> tuple[str, Trouble]:
+        """A few calls go wrong, in ways that may be hidden from us or from the vendor."""
+        rng, stage = self.rng, self.stage
+        method, path = stage.dialect.upsert
+        lines = []
+        for _ in range(rng.randint(1, 3)):
+            where = {"vendor": stage.name, "nth": rng.randint(1, 8), "count": rng.choice((1, 1, 2, 7))}
+            if rng.random() < 0.6:
+                where |= {"method": method, "path": path, "nth": rng.randint(1, 3)}
+            lines.append(where | rng.choice(FAULTS))
+        if rng.random() < 0.3:
+            person = address(rng.randrange(24))
+            poison = {"contains": f'"{person}"', "count": 0, "refuse": True}
+            lines.append({"vendor": stage.name, "method": method, "path": path, **poison})
+        stage.sim.faults(lines)
+        return f"faults {lines}", Trouble(leaves=rng.random() < 0.2)
+
+    def _jobs(self) -> tuple[str, Trouble]:
+        """Jobs that fail at the vendor, where it has jobs."""
+        stage, rng = self.stage, self.rng
+        action, details = rng.choice(JOBS[stage.name]) if JOBS[stage.name] else ("", {})
+        if action:
+            stage.sim.act(stage.name, action, dict(details))
+            stage.asked_again += 4
+        return f"jobs {details}", Trouble(leaves=rng.random() < 0.3)
+
+    def _happen(self) -> None:
+        """People do things at the vendor."""
+        stage, rng = self.stage, self.rng
+        for _ in range(rng.randint(0, 2)):
+            stage.sleep(60)
+            members = sorted(
+                email for email, one in stage.people(stage.audience).items() if stage.dialect.mailable(one)
+            )
+            if not members:
+                return
+            email, how = rng.choice(members), rng.choice(OPT_OUTS[stage.name])
+            if how == "leave_list" and email not in in_audience(stage.root):
+                continue  # the vendor tells nobody who has left a list that we never put them on
+            at = len(stage.sim.requests(vendor=stage.name))
+            if how in BY_ACTION:
+                stage.sim.act(stage.name, how, {"email": email, "audience": stage.audience})
+            else:
+                stage.sim.seed(stage.name, [{"email": email, "status": how}], stage.audience)
+            (stage.left if how in {"leave_list", "deleted"} else stage.opted_out)[email] = at
+            self._tell(f"{email} {how} after call {at}")
+
+
+FAULTS: Sequence[dict[str, object]] = (
+    {"status": 429, "headers": {"Retry-After": "2"}},
+    {"status": 503},
+    {"status": 503, "when": "after"},
+    {"drop": True},
+    {"drop": True, "when": "after"},
+    {"garble": "truncated", "when": "after"},
+    {"garble": "html", "when": "after"},
+    {"garble": "html"},
+)
+
+JOBS: dict[str, Sequence[tuple[str, dict[str, object]]]] = {
+    "campaign_monitor": (),
+    "dotdigital": (
+        ("script_jobs", {"scripts": [["NotFinished", "Failed"]]}),
+        ("script_jobs", {"scripts": [["NotFinished"] * 3 + ["Finished"], ["Failed"], ["NotFinished", "Failed"]]}),
+    ),
+    "constant_contact": (
+        ("script_jobs", {"scripts": [["initialized", "failed"]]}),
+        ("script_jobs", {"scripts": [["initialized", "completed"], ["processing", "timed_out"], ["failed"]]}),
+    ),
+    "omnisend": (
+        ("stop_batches", {"after": [2, 0]}),
+        ("fail_items", {"status": 503, "every": 3, "times": 3}),
+        ("script_jobs", {"scripts": [["pending", "inProgress", "inProgress", "finished"]]}),
+    ),
+}
+
+
+def play(sim: Simulator, name: str, home: Path, seed: int) -> tuple[Evidence, list[str]]:
+    """Play one seed; the evidence, and what happened in words."""
+    schedule = Schedule(sim, name, home, seed)
+    return schedule.play(), schedule.story

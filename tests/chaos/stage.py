@@ -1,0 +1,253 @@
+"""An audience at a simulated vendor, and exports to it that may be struck: what happens is kept as evidence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import requests
+from chaos.dialects import DIALECTS
+from chaos.doom import Doom, Doomed, Killed, doomed
+from chaos.evidence import AGENT, Evidence, Row, Run, Try, in_audience
+from chaos.population import write_segment
+from vendors.rows import row
+
+from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.contract import Limits, Vendor
+from airflow_provider_segexport.errors import SegexportError, TryAgain
+from airflow_provider_segexport.export import Export, Order, Waiting, World
+from airflow_provider_segexport.export.order import GUARDS
+from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.pace import Pace, open_book
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.vendors import VENDORS
+
+BATCH, CONNECTIONS, JOBS = 4, 2, 2
+MOST_LOOKS = 400
+UNGUARDED = dict.fromkeys(GUARDS)
+"""A population of two dozen people moves by shares that no real segment does."""
+
+
+def small(name: str, rows: int = BATCH) -> Vendor:
+    """The vendor with batches so small that a few people make many calls."""
+    vendor = VENDORS[name]
+
+    def limited(limits: Limits) -> Limits:
+        return replace(
+            limits,
+            batch_rows=min(rows, limits.batch_rows),
+            connections=CONNECTIONS,
+            jobs=min(JOBS, limits.jobs),
+        )
+
+    removal = vendor.removal and replace(vendor.removal, limits=limited(vendor.removal.limits))
+    return replace(vendor, limits=limited(vendor.limits), removal=removal)
+
+
+@dataclass
+class Trouble:
+    """What a try meets.
+
+    Attributes:
+        doom: what strikes it, and when.
+        leaves: it gives its place back when it would have to wait for jobs.
+    """
+
+    doom: Doom | None = None
+    leaves: bool = False
+
+
+class Heard(logging.Handler):
+    """What a process would write into a task's log."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line, with what an exception brings."""
+        if not record.name.startswith("uvicorn"):  # the simulator's server, in this process
+            self._texts.append(self.format(record))
+
+
+@contextmanager
+def hearing(texts: list[str]) -> Iterator[None]:
+    """Our loggers down to the last detail, everybody else's as a task's log shows them."""
+    handler = Heard(texts)
+    ours, everybody = logging.getLogger("airflow_provider_segexport"), logging.getLogger()
+    levels = ours.level, everybody.level
+    ours.setLevel(logging.DEBUG)
+    everybody.setLevel(logging.INFO)
+    everybody.addHandler(handler)
+    try:
+        yield
+    finally:
+        everybody.removeHandler(handler)
+        ours.setLevel(levels[0])
+        everybody.setLevel(levels[1])
+
+
+@dataclass
+class Stage:
+    """One audience, the runs that go to it, and what is known of them."""
+
+    sim: Simulator
+    name: str
+    home: Path
+    vendor: Vendor
+    runs: dict[str, Run] = field(default_factory=dict)
+    opted_out: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    asked_again: int = 0
+    unexpected: list[str] = field(default_factory=list)
+    looks: int = 0
+    paced: bool = True
+    """Calls are counted against the account's quota, as every session of ours does."""
+
+    def __post_init__(self) -> None:
+        self.row = row(self.name)
+        self.dialect = DIALECTS[self.name]
+        self.described: Mapping[str, Any] = self.sim.describe()["vendors"][self.name]  # type: ignore[index]
+        self.audience = str(self.described["audiences"][0]["id"])
+        self.access = Access(str(self.described["base_url"]), api_is_default=False)
+
+    @property
+    def root(self) -> Path:
+        return self.home / "root"
+
+    def now(self) -> float:
+        return self.sim.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        self.sim.clock.advance(seconds)
+
+    def begin(self, as_of: str, rows: Sequence[Row], mode: str, **options: Any) -> Run:
+        """A new task instance, with its segment on disk."""
+        name = f"chaos/export/r{len(self.runs)}/-1"
+        folder = self.root / "runs" / f"r{len(self.runs)}"
+        files = options.pop("files", 1)
+        run = self.runs[name] = Run(name, as_of, mode, rows, folder, **options)
+        write_segment(rows, self.home / "segments" / folder.name, files)
+        return run
+
+    def order(self, run: Run, **options: Any) -> Order:
+        segment = str(self.home / "segments" / run.folder.name)
+        matching = options.pop("matching", None) or {"email": "email", "first_name": "name"}
+        told: dict[str, Any] = {"guards": UNGUARDED, "export": "chaos.export", "dry_run": run.dry, **options}
+        return Order(segment, self.audience, matching, run.as_of, run.name, mode=run.mode, **told)  # type: ignore[arg-type]
+
+    def sender(self, attempt: str, doom: Callable[[], Doom | None]) -> Sender:
+        """Calls that tell whose they are, under the account's quota."""
+
+        def session() -> requests.Session:
+            made = requests.Session()
+            made.auth = self.row.auth(self.described)
+            made.trust_env = False
+            made.headers["User-Agent"] = attempt
+            made.mount("http://", Doomed(doom))
+            return made
+
+        pace = None
+        if self.paced:
+            book = open_book(str(self.home / "quotas"), self.name, self.vendor.limits)
+            pace = Pace(self.vendor, book, longest_s=60, sleep=self.sleep, clock=self.now, gate=lambda: None)
+        return Sender(session, self.vendor, pace=pace, sleep=self.sleep, clock=self.now)
+
+    def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
+        """One try of a run; how it ended."""
+        trouble = trouble or Trouble()
+        this = Try(len(run.tries) + 1, in_audience(self.root))
+        run.tries.append(this)
+        doom = trouble.doom or Doom(str(self.root))
+        sender = self.sender(f"{AGENT}{run.name} {this.number}", lambda: doom)
+        world = World(
+            sender,
+            RunFolder.open(run.folder),
+            self.root,
+            pause=lambda jobs: self.pause(leaves=trouble.leaves),
+            clock=self.now,
+            sleep=self.sleep,
+            tell=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
+            alive=lambda holder: False,
+        )
+        self.looks = 0
+        with hearing(this.texts), doomed(doom):
+            try:
+                this.ended = self._go(run, this, world, doom, options)
+            finally:
+                sender.close()
+        if this.ended in {"killed", "disk"}:
+            this.in_flight = CONNECTIONS
+        return this.ended
+
+    def _go(self, run: Run, this: Try, world: World, doom: Doom, options: Mapping[str, Any]) -> str:
+        try:
+            report = Export(self.vendor, self.access, self.order(run, **options), world).run()
+        except Killed:
+            return "killed"
+        except SegexportError as error:
+            this.texts.append("".join(traceback.format_exception(error)))
+            if type(error) is SegexportError:
+                self.unexpected.append(f"{run.name}: {error}")
+            elif isinstance(error, TryAgain) and error.after:
+                self.sleep(error.after)
+            return type(error).__name__
+        except Exception as error:  # noqa: BLE001 - whatever it is, the schedule that led to it is told
+            if isinstance(error, OSError) and doom.struck:
+                return "disk"
+            this.texts.append(traceback.format_exc())
+            self.unexpected.append(f"{run.name}, try {this.number}: {traceback.format_exc()}")
+            return "unexpected"
+        if isinstance(report, Waiting):
+            return "waiting"
+        this.report = report
+        this.texts.append(json.dumps(report))
+        return "finished"
+
+    def pause(self, *, leaves: bool) -> bool:
+        """Wait for jobs, or leave."""
+        self.looks += 1
+        if self.looks > MOST_LOOKS:
+            raise RuntimeError(f"{self.name} is asked for its jobs without an end.")
+        self.sleep(2)
+        return not leaves
+
+    def evidence(self, *, settled: bool = False) -> Evidence:
+        """All that is on record, with the vendor as it is now."""
+        self.sleep(60)
+        entries = self.sim.requests(vendor=self.name)
+        return Evidence(
+            self.dialect,
+            entries,
+            self.runs,
+            self.root,
+            members=self.people(self.audience),
+            people=self.people(self.dialect.account) if self.dialect.account else {},
+            opted_out=self.opted_out,
+            left=self.left,
+            asked_again=self.asked_again,
+            secrets=list(secrets(self.described["credentials"])),
+            unexpected=self.unexpected,
+            settled=settled,
+        )
+
+    def people(self, view: str) -> dict[str, dict[str, Any]]:
+        """Everybody in a view of the simulator's, by address."""
+        found: Any = self.sim.members(self.name, view)["members"]
+        return {str(one["email"]).lower(): one for one in found}
+
+
+def secrets(told: object) -> Iterator[str]:
+    """All texts of some length in what a connection holds."""
+    if isinstance(told, Mapping):
+        for one in told.values():
+            yield from secrets(one)
+    elif isinstance(told, str) and len(told) > 12:
+        yield told

@@ -1,0 +1,90 @@
+"""SIGKILL, in earnest, at every place of the way: each write of a file, before and after it, and each call."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from chaos.doom import Doom
+from chaos.evidence import Run, Try, in_audience
+from chaos.laws import broken
+from chaos.nursery import Errand, Nursery, SharedClock
+from chaos.population import Population
+from chaos.schedule import WHOLE_CORE
+from chaos.stage import CONNECTIONS, Stage, small
+
+from airflow_provider_segexport.simulator.clock import MANUAL_START
+
+PLACES = int(os.environ.get("CHAOS_PLACES", "52"))
+BATCH = 2
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery() as running:
+        yield running
+
+
+class Deathbed:
+    """One audience after another day, each exported by a process that is killed somewhere, and then by another."""
+
+    def __init__(self, sim, nursery: Nursery, name: str, home: Path) -> None:
+        clock = SharedClock(home / "clock", MANUAL_START)
+        sim.world.clock = clock
+        sim.reset(seed=1)
+        self.nursery = nursery
+        self.stage = Stage(sim, name, home, small(name, BATCH))
+        self.people = Population(Random(name), 20, changes=1.0)
+        self.clock = home / "clock"
+        self.described = {name: self.stage.described}
+
+    def begin(self) -> Run:
+        """The next day's run."""
+        day = self.people.next_day()
+        return self.stage.begin(day.as_of, day.rows, "mirror" if WHOLE_CORE else "changes")
+
+    def child(self, run: Run, at: int, *, torn: bool = False) -> tuple[bool, int]:
+        """One try in a process of its own, killed before its step `at`: whether it was, and how many steps it took."""
+        doom = Doom(str(self.stage.root), at, "kill", torn=torn)
+        this = Try(len(run.tries) + 1, in_audience(self.stage.root))
+        errand = Errand(self.stage.name, self.stage.home, self.clock, self.described, run, doom, BATCH)
+        killed, told = self.nursery.send(errand)
+        if killed:
+            assert killed == signal.SIGKILL
+            this.ended, this.in_flight = "killed", CONNECTIONS
+            run.tries.append(this)
+            return True, at
+        (done, unexpected), steps = told
+        self.stage.unexpected += unexpected
+        run.tries.append(done)
+        return False, steps
+
+
+def places(rng: Random, steps: int) -> Iterator[int]:
+    """Steps to be killed before, each once: as many as are asked for, spread over the whole way, and then the rest."""
+    spread = sorted({1 + number * steps // PLACES for number in range(PLACES)})
+    rest = sorted(set(range(1, steps + 1)) - set(spread))
+    rng.shuffle(rest)
+    yield from spread
+    yield from rest
+
+
+def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, nursery, vendor, tmp_path):
+    """At 50 places and more: the next process goes on, the counts add up, and all nine promises hold."""
+    bed = Deathbed(sim, nursery, vendor, tmp_path)
+    killed, steps = bed.child(bed.begin(), 0)
+    assert not killed
+    struck = 0
+    for at in places(Random(vendor), steps):
+        run = bed.begin()
+        if bed.child(run, at, torn=at % 2 == 0)[0]:
+            struck += 1
+            assert "finished" == bed.stage.attempt(run), f"{run.name}, killed at step {at}"
+        if struck == PLACES:
+            break
+    assert [] == broken(bed.stage.evidence(settled=True))
+    assert PLACES == struck

@@ -1,0 +1,22 @@
+"""Random schedules, each of which must keep all nine promises."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from chaos.laws import broken
+from chaos.schedule import play
+
+FIRST = int(os.environ.get("CHAOS_SEED", "0"))
+SEEDS = int(os.environ.get("CHAOS_N", "25"))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_whatever_happens_the_promises_hold(sim, vendor, seed, tmp_path):
+    """People come, go, opt out and change; runs are killed, starved, refused and backfilled; nothing is lost."""
+    evidence, story = play(sim, vendor, tmp_path, seed)
+    wrong = broken(evidence)
+    if wrong:
+        again = f"make chaos VENDOR={vendor} SEED={seed} N=1"
+        pytest.fail("\n".join([*wrong, "", "What happened:", *story, "", f"Run it again: {again}"]), pytrace=False)
