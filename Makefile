@@ -11,7 +11,7 @@ N ?= 200
 PLACES ?= 80
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test chaos demo sim lock dist dist-check sbom clean
+.PHONY: help setup check test chaos demo sim bench lock dist dist-check sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,10 +47,20 @@ demo: setup  ## the main job, end to end: PROFILES=100000 by default
 sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
 
+.bench/.ready: benchmarks/requirements.txt .venv/.ready
+	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv
+	@$(UV) pip install --quiet --compile-bytecode --python .bench/venv/bin/python --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
+bench: .bench/.ready  ## speed, memory, quotas, beside peers: QUICK=1 for a minute's worth
+	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
 lock: setup  ## compile requirements/*.txt from requirements/*.in
 	cd requirements && for set in dev runtime uv build cluster store sbom docs; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
+	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" -c ../requirements/dev.txt -o requirements.txt requirements.in
 
 dist: setup  ## wheel and sdist in dist/
 	rm -rf dist

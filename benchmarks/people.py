@@ -1,0 +1,123 @@
+"""Makes up segments: the same rows for the same numbers, on every machine. `rows, snapshot -> Parquet`.
+
+Each part of 100,000 rows comes from a seed of its own, so that a large file is made as a small one is, in little
+memory. The second snapshot differs from the first in every hundredth row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+SEED = 20_261_124
+PART = 100_000
+CHANGED_EVERY = 100
+
+MATCHING = {
+    "email": "email",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "gender": "gender",
+    "postcode": "postcode",
+    "city": "city",
+    "country": "country",
+    "birthdate": "birthdate",
+}
+CUSTOM = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
+"""Ten columns travel, of sixteen."""
+
+FIRST = ["Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ines", "Jonas", "Klara", "Noah", "Tilda"]
+LAST = ["Smith", "Jones", "Müller", "García", "Rossi", "Dubois", "Nowak", "Jansen", "Kovács", "O'Neil", "Andersson"]
+CITIES = ["London", "Paris", "Berlin", "Madrid", "Milano", "København", "Lisboa", "Wien", "Zürich", "Gdańsk", "Lyon"]
+COUNTRIES = ["GB", "FR", "DE", "ES", "IT", "DK", "PT", "AT", "CH", "PL"]
+DOMAINS = ["example.com", "mail.example.org", "example.net", "post.example.co.uk", "shop-example.de"]
+
+
+def write(path: Path, rows: int, *, snapshot: int = 1) -> Path:
+    """A segment as one Parquet file, unless it is there already."""
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".half")
+    writer: pq.ParquetWriter | None = None
+    for batch in _parts(rows, snapshot):
+        writer = writer or pq.ParquetWriter(half, batch.schema)
+        writer.write_table(pa.Table.from_batches([batch]))
+    if writer is None:
+        raise ValueError("A segment of no rows is no benchmark.")
+    writer.close()
+    half.replace(path)
+    return path
+
+
+def _parts(rows: int, snapshot: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, rows, PART):
+        count = min(PART, rows - start)
+        yield _part(start, count, np.random.default_rng((SEED, start)), snapshot)
+
+
+def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int) -> pa.RecordBatch:
+    number = np.arange(start, start + rows)
+    first, last = _of(FIRST, draw, rows), _of(LAST, draw, rows)
+    orders = draw.integers(0, 60, rows)
+    if snapshot > 1:
+        orders = orders + np.where(number % CHANGED_EVERY == 7, snapshot - 1, 0)  # noqa: PLR2004 - any of the hundred
+    columns = {
+        "profile_id": pc.binary_join_element_wise("p", pc.utf8_lpad(_text(number), 9, "0"), "-"),
+        "email": _emails(number, draw),
+        "first_name": _gaps(first, draw, 0.05),
+        "last_name": _gaps(last, draw, 0.05),
+        "gender": _gaps(_of(["f", "m"], draw, rows), draw, 0.3),
+        "postcode": pc.utf8_lpad(_text(draw.integers(1000, 99_999, rows)), 5, "0"),
+        "city": _gaps(_of(CITIES, draw, rows), draw, 0.1),
+        "country": _of(COUNTRIES, draw, rows),
+        "birthdate": _gaps(pa.array(draw.integers(-10_000, 13_000, rows).astype("int32")).cast(pa.date32()), draw, 0.2),
+        "loyalty_tier": _of(["bronze", "silver", "gold"], draw, rows),
+        "orders": pa.array(orders),
+        "spent": pa.array(np.round(draw.gamma(2.0, 90.0, rows), 2)),
+        "vip": pa.array(draw.random(rows) < 0.03),  # noqa: PLR2004 - three in a hundred
+        "customer_since": pa.array(draw.integers(14_000, 20_000, rows).astype("int32")).cast(pa.date32()),
+        "last_campaign": _gaps(_of(["spring", "summer", "autumn", "winter"], draw, rows), draw, 0.4),
+        "score": pa.array(draw.random(rows)),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _emails(number: np.ndarray, draw: np.random.Generator) -> pa.Array:
+    """Mostly plain; one in a hundred repeats an earlier address, 0.5 % are bad, 0.3 % missing, 0.2 % international.
+
+    Every tenth is written with capitals, and one in two hundred has blanks around it.
+    """
+    rows = len(number)
+    kind = draw.random(rows)
+    whose = np.where((kind < 0.01) & (number > 0), number // 2, number)  # noqa: PLR2004
+    domains = pa.array(DOMAINS).take(pa.array(whose % len(DOMAINS)))
+    names = pa.array([name.lower() for name in FIRST]).take(pa.array(whose % len(FIRST)))
+    local = pc.binary_join_element_wise(names, _text(whose), ".")
+    plain = pc.binary_join_element_wise(local, domains, "@")
+    emails = pc.if_else(pa.array(number % 10 == 3), pc.utf8_capitalize(plain), plain)  # noqa: PLR2004
+    blank = pc.binary_join_element_wise("", emails, " ", " ")
+    bad = pc.binary_join_element_wise(local, domains, " at ")
+    international = pc.binary_join_element_wise(local, "bücher.example.de", "@")
+    emails = pc.if_else(pa.array((kind >= 0.01) & (kind < 0.015)), bad, emails)  # noqa: PLR2004
+    emails = pc.if_else(pa.array((kind >= 0.015) & (kind < 0.018)), pa.scalar(None, pa.string()), emails)  # noqa: PLR2004
+    emails = pc.if_else(pa.array((kind >= 0.018) & (kind < 0.02)), international, emails)  # noqa: PLR2004
+    return pc.if_else(pa.array((kind >= 0.02) & (kind < 0.025)), blank, emails)  # noqa: PLR2004
+
+
+def _text(numbers: np.ndarray) -> pa.Array:
+    return pa.array(numbers).cast(pa.string())
+
+
+def _of(words: list[str], draw: np.random.Generator, rows: int) -> pa.Array:
+    return pa.array(words).take(pa.array(draw.integers(0, len(words), rows)))
+
+
+def _gaps(column: pa.Array, draw: np.random.Generator, share: float) -> pa.Array:
+    """The column with some values missing."""
+    return pc.if_else(pa.array(draw.random(len(column)) >= share), column, pa.scalar(None, column.type))

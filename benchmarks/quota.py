@@ -1,0 +1,132 @@
+"""How much of a vendor's quota an export uses: `simulator at its published quota -> seconds / (calls / quota)`.
+
+The clock runs fast, for the simulator and for the hook alike, and every call takes 300 ms of that clock. Batches are
+smaller than the vendor's, so that the simulator's own CPU is not what is timed: pacing and overlap are looked at. Calls
+are those that the quota counts, from the first to the last, as the simulator wrote them down.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from people import write
+from processes import DATA, HERE, server, task, told
+
+LATENCY_S = 0.3
+AS_OF = "2026-11-01T00:00:00+00:00"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One vendor's published quota, and how it is put to the test.
+
+    Attributes:
+        per_second: calls of the account; where none is published, as many as four connections can make.
+        counts: whether a call counts for it.
+        calls: about how many batches are sent.
+        speed: how fast the clock runs; so slow that the simulator's CPU has time.
+    """
+
+    per_second: float
+    words: str
+    calls: int
+    batch_rows: int
+    speed: float
+    counts: Callable[[str, str], bool] = lambda method, path: True  # noqa: ARG005 - every call
+    settings: dict[str, Any] = field(default_factory=dict)
+    credentials: dict[str, str] = field(default_factory=dict)
+
+
+SOON = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
+"""Jobs end at once: the vendor's own time is not what is measured."""
+
+CASES = {
+    "campaign_monitor": Case(
+        per_second=4 / LATENCY_S,
+        words="none published: four connections, 300 ms a call",
+        calls=400,
+        batch_rows=50,
+        speed=1.0,
+        credentials={"password": "api_key"},
+    ),
+    "constant_contact": Case(
+        per_second=4.0,
+        words="4 calls a second",
+        calls=400,
+        batch_rows=100,
+        speed=4.0,
+        settings=SOON | {"start_seconds": 0.1},
+        credentials={"login": "client_id", "password": "client_secret"},
+    ),
+    "dotdigital": Case(
+        per_second=150 / 60,
+        words="150 calls a minute (the tier of bulk calls; polls are free)",
+        calls=750,
+        batch_rows=100,
+        speed=10.0,
+        counts=lambda method, path: method == "PUT" and path.endswith("/import"),
+        settings=SOON,
+        credentials={"login": "username", "password": "password"},
+    ),
+    "omnisend": Case(
+        per_second=400 / 60,
+        words="400 calls a minute",
+        calls=2000,
+        batch_rows=20,
+        speed=10.0,
+        settings=SOON | {"start_seconds": 0.1},
+        credentials={"password": "api_key"},
+    ),
+}
+
+
+def measure(vendor: str, *, calls: int | None = None) -> dict[str, Any]:
+    """One export at the simulator's own quota."""
+    case = CASES[vendor]
+    rows = (calls or case.calls) * case.batch_rows
+    segment = write(DATA / f"{rows}-1.parquet", rows)
+    clock = {"begun": time.monotonic(), "start": time.time(), "speed": case.speed}
+    settings = {vendor: case.settings}
+    command = (str(HERE / "fast_simulator.py"), json.dumps(clock), str(LATENCY_S / case.speed), json.dumps(settings))
+    with server(*command) as address:
+        account = told(f"{address}/_sim")["vendors"][vendor]
+        done = task(_order(vendor, case, segment, account, clock))
+        log = told(f"{address}/_sim/requests?vendor={vendor}")["requests"]
+    counted = [one for one in log if case.counts(one["method"], one["path"])]
+    seconds = counted[-1]["time"] - counted[0]["time"]
+    imports = sum(1 for one in log if one["method"] in {"POST", "PUT"})
+    return {
+        "ratio": seconds / (len(counted) / case.per_second),
+        "quota": case.words,
+        "calls": len(counted),
+        "seconds": seconds,
+        "imports": imports,
+        "imports_at_least": -(-done["report"]["counts"]["delivered"] // case.batch_rows),
+        "all_calls": len(log),
+        "refused_429": sum(1 for one in log if one["status"] == 429),  # noqa: PLR2004 - HTTP's own number
+        "clock_speed": case.speed,
+    }
+
+
+def _order(vendor: str, case: Case, segment: Path, account: dict[str, Any], clock: dict[str, float]) -> dict[str, Any]:
+    credentials = {name: account["credentials"][told_as] for name, told_as in case.credentials.items()}
+    return {
+        "vendor": vendor,
+        "segment": str(segment),
+        "as_of": AS_OF,
+        "base_url": account["base_url"],
+        "audience": str(account["audiences"][0]["id"]),
+        "credentials": credentials,
+        "access_token": account["credentials"].get("access_token", ""),
+        "calls_per_minute": None,
+        "matching": {"email": "email", "first_name": "first_name", "last_name": "last_name"},
+        "custom_fields": {},
+        "clock": clock,
+        "limits": {"batch_rows": case.batch_rows},
+        "poll_interval": 30,
+    }
