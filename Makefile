@@ -79,4 +79,4 @@ sbom: dist-check  ## dist/sbom.cdx.json and dist/licences.csv of what the provid
 	$(BIN)/python scripts/licences.py .dist/sbom .dist/venv dist
 
 clean:  ## remove what make made
-	rm -rf .venv .demo .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache
