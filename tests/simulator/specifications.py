@@ -71,4 +71,6 @@ def _validator(text):
         schema["components"]["schemas"]["identifiers"]["properties"]["contactId"] = {}
     # The list removal's body is a bare array, which the spec wraps for its documentation site.
     wrapped = schema.get("properties", {}).get("RAW_BODY", {})
+    if schema.get("type") == "object" and schema.get("properties") == {}:
+        wrapped = {"type": ["object", "array"]}  # nothing is said, and the example beside it is an array
     return jsonschema.Draft202012Validator(wrapped or schema)

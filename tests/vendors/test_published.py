@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from simulator.specifications import SPECS
 from vendors.accounts import Account, people
+from vendors.leaving import Leaving
 from vendors.published import Exchange
 
 pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=f"the published specifications are not at {SPECS.name}/")
@@ -100,3 +101,39 @@ def test_a_request_is_checked_whatever_became_of_it(sim, tmp_path, published):
     with pytest.raises(jsonschema.ValidationError):
         spoilt.check()
     spoilt.entry.body = kept
+
+
+REMOVALS = {
+    "dotdigital": [
+        ("ids that are texts", b"[", b'["', b"]", b'"]'),
+        ("ids in an object", b"[", b'{"ids":[', b"]", b"]}"),
+    ],
+    "constant_contact": [
+        ("addresses for ids", b'"contact_ids"', b'"emails"', b"", b""),
+        ("no list", b'"list_ids"', b'"lists"', b"", b""),
+    ],
+    "omnisend": [
+        ("ids for addresses", b'"emails"', b'"ids"', b"", b""),
+        ("no tag", b'"tags"', b'"tag"', b"", b""),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "breach"), [(vendor, number) for vendor, found in REMOVALS.items() for number in range(len(found))]
+)
+def test_a_breach_in_a_removal_is_caught(sim, tmp_path, published, vendor, breach):
+    """Calls that take people out are held to the specification like those that bring them."""
+    account = Account(sim, vendor, tmp_path)
+    sim.seed(vendor, [{"email": email} for email in people(1)], account.audience)
+    account.members()
+    Leaving(account).leave(people(1))
+    method, path = account.row.removal
+    (call,) = [one for one in published if one.entry.method == method and one.entry.path.endswith(path)]
+    _, *pairs = REMOVALS[vendor][breach]
+    kept = call.entry.body
+    call.entry.body = kept.replace(pairs[0], pairs[1]).replace(*pairs[2:]) if pairs[2] else kept.replace(*pairs[:2])
+    assert call.entry.body != kept
+    with pytest.raises((jsonschema.ValidationError, AssertionError)):
+        call.check()
+    call.entry.body = kept
