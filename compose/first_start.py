@@ -19,15 +19,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-SEGMENTS = ("newsletter_active", "high_value", "lapsed")
+from airflow_provider_segexport.simulator.connections import connection
 
-# Which of the simulator's credentials feed which field of a connection; `extra.` ones go into its extra.
-CREDENTIALS: dict[str, dict[str, str]] = {
-    "campaign_monitor": {"password": "api_key"},
-    "constant_contact": {"login": "client_id", "password": "client_secret", "extra.refresh_token": "refresh_token"},
-    "dotdigital": {"login": "username", "password": "password"},
-    "omnisend": {"password": "api_key"},
-}
+SEGMENTS = ("newsletter_active", "high_value", "lapsed")
 
 
 def airflow(*words: str) -> None:
@@ -49,13 +43,13 @@ def object_store(keys: Path, url: str) -> dict[str, Any]:
     return {"conn_type": "aws", **told, "extra": {"endpoint_url": url, "region_name": "us-east-1"}}
 
 
-def make_bucket(connection: dict[str, Any], bucket: str) -> None:
+def make_bucket(store: dict[str, Any], bucket: str) -> None:
     """Make the bucket, unless it is there."""
     client = boto3.client(
         "s3",
-        aws_access_key_id=connection["login"],
-        aws_secret_access_key=connection["password"],
-        **connection["extra"],
+        aws_access_key_id=store["login"],
+        aws_secret_access_key=store["password"],
+        **store["extra"],
     )
     try:
         client.create_bucket(Bucket=bucket)
@@ -69,14 +63,11 @@ def simulated(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/_sim", timeout=30) as reply:  # noqa: S310 - the cluster's own simulator
         vendors = json.load(reply)["vendors"]
     connections, audiences = {}, {}
-    for name, fields in CREDENTIALS.items():
-        extra = {"privacy_consent": True, "consented_by": "first start", "allowed_dags": "segment_exports"}
-        found: dict[str, Any] = {"conn_type": name, "host": vendors[name]["base_url"], "port": 443, "extra": extra}
-        for field, told in fields.items():
-            into = extra if field.startswith("extra.") else found
-            into[field.removeprefix("extra.")] = vendors[name]["credentials"][told]
-        connections[f"{name}_default"] = found
-        ids = [str(audience["id"]) for audience in vendors[name]["audiences"]]
+    for name, told in vendors.items():
+        connections[f"{name}_default"] = connection(
+            name, told, consented_by="first start", allowed_dags="segment_exports"
+        )
+        ids = [str(audience["id"]) for audience in told["audiences"]]
         audiences[f"{name}_default"] = dict(zip(SEGMENTS, ids, strict=False))
     return connections, audiences
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_segexport.simulator.connections import connection
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = CHECKOUT / ".demo"
 DAY = "2026-11-21"
@@ -30,14 +32,6 @@ at Omnisend's 400 a minute alone it would take minutes. `make sim` has the publi
 OPTED_OUT = 25
 """People of the first segment who have unsubscribed at the vendor."""
 OPT_OUTS_AT = ("campaign_monitor", "constant_contact")
-
-# Which of the simulator's credentials feed which field of a connection; `extra` ones go into its extra.
-CREDENTIALS: dict[str, dict[str, str]] = {
-    "campaign_monitor": {"password": "api_key"},
-    "constant_contact": {"login": "client_id", "password": "client_secret", "extra.refresh_token": "refresh_token"},
-    "dotdigital": {"login": "username", "password": "password"},
-    "omnisend": {"password": "api_key"},
-}
 
 
 @dataclass
@@ -76,13 +70,12 @@ class Stage:
         audiences: dict[str, dict[str, str]] = {}
         for name, vendor in self.vendors.items():
             conn_id = f"{name}_default"
-            extra = {"privacy_consent": True, "consented_by": "the demo", "allowed_dags": "segment_exports"}
-            extra["calls_per_minute"] = CALLS_PER_MINUTE
-            connection = {"conn_type": name, "host": vendor["base_url"], "port": 443, "extra": extra}
-            for field, told in CREDENTIALS[name].items():
-                into = extra if field.startswith("extra.") else connection
-                into[field.removeprefix("extra.")] = vendor["credentials"][told]
-            found[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
+            extra = {
+                "consented_by": "the demo",
+                "allowed_dags": "segment_exports",
+                "calls_per_minute": CALLS_PER_MINUTE,
+            }
+            found[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection(name, vendor, **extra))
             ids = [str(audience["id"]) for audience in vendor["audiences"]]
             audiences[conn_id] = dict(zip(SEGMENTS, ids, strict=False))
         found["AIRFLOW_VAR_SEGEXPORT_AUDIENCES"] = json.dumps(audiences)
@@ -240,8 +233,7 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
     if "ready on " not in line:
         raise SystemExit(f"The simulator did not start: {line!r}")
     stage = Stage(line.split("ready on ")[1].strip(), {})
-    told = stage.get("/_sim")["vendors"]
-    stage.vendors = {name: vendor for name, vendor in told.items() if name in CREDENTIALS}
+    stage.vendors = stage.get("/_sim")["vendors"]
     soon = {"job_seconds": 0.1}
     contract = {
         "omnisend": {"calls_per_minute": CALLS_PER_MINUTE, "start_seconds": 0.1, **soon},
