@@ -9,12 +9,13 @@ PROFILES ?= 100000
 PORT ?= 8100
 N ?= 200
 PLACES ?= 80
+UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-backfill chaos demo sim bench lock dist dist-check sbom clean
+.PHONY: help setup check test chaos demo sim ui bench lock dist dist-check sbom clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found."; exit 1; }
@@ -41,14 +42,14 @@ chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with V
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py $(if $(SEED),,tests/chaos/test_kills.py)
 
-test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race (4 minutes)
-	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live
-
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)
 
 sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
+
+ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl-C stops it
+	@$(BIN)/python scripts/ui.py --port $(UI_PORT)
 
 .bench/.ready: benchmarks/requirements.txt .venv/.ready
 	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv
@@ -82,4 +83,4 @@ sbom: dist-check  ## dist/sbom.cdx.json and dist/licences.csv of what the provid
 	$(BIN)/python scripts/licences.py .dist/sbom .dist/venv dist
 
 clean:  ## remove what make made
-	rm -rf .venv .demo .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo .ui .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache

@@ -112,6 +112,14 @@ def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, e
     )
 
 
+def enabled(extra: str | None) -> bool:
+    """Whether a connection lets exports through at all; an extra that cannot be read stops none by itself."""
+    try:
+        return _switch(extras(extra).get("export_enabled"), default=True)
+    except BadConnection:
+        return True
+
+
 def _count(conn_id: str, value: Any) -> int | None:
     """A whole number above zero, if one is given."""
     text = _text(value)

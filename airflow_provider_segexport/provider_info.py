@@ -81,28 +81,59 @@ def connection_type(vendor: Vendor) -> dict[str, Any]:
             "placeholders": {"host": f"empty: {vendor.api}", "port": "443", **form.placeholders},
         },
         "conn-fields": {
-            "audience": text(f"Default {vendor.audience_word}", form.audience_help),
-            "privacy_consent": switch("Consent to data privacy terms", CONSENT, default=False),
-            "consented_by": text("Consented by", "Who stands for the exports through this connection."),
-            "allowed_dags": text(
-                "Allowed DAGs", "DAG ids or patterns, comma-separated, such as segment_*. Empty: none. *: all."
-            ),
-            "calls_per_minute": {
-                "label": "Calls per minute",
-                "description": "The account's quota, where your contract says another than the vendor publishes.",
-                "schema": {"type": ["integer", "null"], "minimum": 1},
-            },
-            "export_enabled": switch(
-                "Exports enabled",
-                "Off stops every export through this connection at once: tasks are skipped.",
-                default=True,
-            ),
-            **{one.name: text(one.label, one.help) | ({"schema": SECRET} if one.secret else {}) for one in form.fields},
+            **_placed(CONSENT_SECTION, _consent_fields()),
+            **_placed(MORE_SECTION, _more_fields(vendor)),
         },
     }
 
 
+CONSENT_SECTION = "Consent and access"
+MORE_SECTION = "Audience and account"
 SECRET = {"type": ["string", "null"], "format": "password"}
+REQUIRED = {"type": "string", "minLength": 1}
+"""A type without null: the form cannot be saved while it is empty, and its section is marked."""
+
+
+def _consent_fields() -> dict[str, dict[str, Any]]:
+    """What an administrator decides: whether, who stands for it, and for whom."""
+    return {
+        "privacy_consent": switch("Consent to data privacy terms", CONSENT, default=False),
+        "consented_by": text("Consented by", "Who stands for the exports through this connection.")
+        | {"schema": dict(REQUIRED)},
+        "allowed_dags": text(
+            "Allowed DAGs", "DAG ids or patterns, comma-separated, such as segment_*. Empty: none. *: all."
+        ),
+        "export_enabled": switch(
+            "Exports enabled",
+            "Off stops every export through this connection at once: tasks are skipped.",
+            default=True,
+        ),
+    }
+
+
+def _more_fields(vendor: Vendor) -> dict[str, dict[str, Any]]:
+    """Where exports go, and what else this vendor's account needs."""
+    form = vendor.form
+    return {
+        "audience": text(
+            f"Default {vendor.audience_word}",
+            f"{form.audience_help} Exports that name none go here, and Test looks whether it is there.",
+        ),
+        **{
+            one.name: text(one.label, one.help) | ({"schema": dict(SECRET)} if one.secret else {})
+            for one in form.fields
+        },
+        "calls_per_minute": {
+            "label": "Calls per minute",
+            "description": "The account's quota, where your contract says another than the vendor publishes.",
+            "schema": {"type": ["integer", "null"], "minimum": 1},
+        },
+    }
+
+
+def _placed(section: str, fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The fields under a heading of the form."""
+    return {name: {**field, "schema": {**field["schema"], "section": section}} for name, field in fields.items()}
 
 
 def text(label: str, words: str) -> dict[str, Any]:

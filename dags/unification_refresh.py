@@ -10,6 +10,7 @@ a manual run, so that a DAG scheduled by ``PartitionedAssetTimetable`` runs once
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
@@ -74,7 +75,7 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
     tags=["segexport", "example"],
     params={
         "profiles": Param(
-            100_000,
+            int(os.environ.get("SEGEXPORT_DEMO_PROFILES", "100000")),
             type="integer",
             minimum=100,
             title="Profiles",

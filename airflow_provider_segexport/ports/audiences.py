@@ -59,10 +59,18 @@ def runs(place: Place, most: int = KEPT) -> list[dict[str, Any]]:
 def audiences(root: Place) -> Iterator[Place]:
     """The places of all audiences that have a ledger, or at least a card."""
     ledgers = root / "ledgers"
-    for vendor in names(ledgers):
-        for account in names(ledgers / vendor):
-            for audience in names(ledgers / vendor / account):
+    for vendor in _folders(ledgers):
+        for account in _folders(ledgers / vendor):
+            for audience in _folders(ledgers / vendor / account):
                 yield ledgers / vendor / account / audience
+
+
+def _folders(place: Place) -> list[str]:
+    """The names in a folder; a file that somebody's file manager has left beside the folders holds none."""
+    try:
+        return names(place)
+    except NotADirectoryError:
+        return []
 
 
 def _json(place: Place) -> dict[str, Any] | None:

@@ -107,11 +107,18 @@ def test_a_form_shows_what_is_needed(form):
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_every_field_can_be_left_empty_and_has_a_word_of_help(form):
-    """A type without null would keep the form from being saved."""
-    for field in form["conn-fields"].values():
-        assert "null" in field["schema"]["type"]
-        assert field["description"]
+def test_only_who_stands_for_the_exports_must_be_filled_in(form):
+    """A type without null keeps the form from being saved while the field is empty."""
+    required = [name for name, field in form["conn-fields"].items() if "null" not in field["schema"]["type"]]
+    assert ["consented_by"] == required
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_field_has_a_heading_and_a_word_of_help(form):
+    """What an administrator decides stands together, and first."""
+    assert all(field["description"] for field in form["conn-fields"].values())
+    headings = [field["schema"]["section"] for field in form["conn-fields"].values()]
+    assert ["Consent and access", "Audience and account"] == list(dict.fromkeys(headings))
 
 
 @pytest.mark.parametrize("name", VENDORS)

@@ -1,0 +1,213 @@
+// The pages work without this script; it sorts, filters, follows Airflow's theme and keeps a running task's tab fresh.
+"use strict";
+
+// --- Airflow's theme and its window -------------------------------------------------------------------------------
+
+// Airflow marks its page with the class `dark` or `light`; alone, the page follows what Airflow has stored, or the system.
+function airflow() {
+  try {
+    return window.parent !== window && window.parent.document.documentElement ? window.parent : null;
+  } catch {
+    return null; // embedded by another site
+  }
+}
+
+function follow() {
+  const host = airflow();
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    let dark = system.matches;
+    if (host) {
+      dark = host.document.documentElement.classList.contains("dark");
+    } else {
+      try {
+        const stored = localStorage.getItem("theme");
+        if (stored === "dark" || stored === "light") dark = stored === "dark";
+      } catch { /* storage may be switched off */ }
+    }
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  };
+  apply();
+  system.addEventListener("change", apply);
+  window.addEventListener("storage", apply);
+  if (host) {
+    const watch = new MutationObserver(apply);
+    watch.observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
+    window.addEventListener("pagehide", () => watch.disconnect());
+  }
+}
+
+// The frame's sandbox lets no link leave it: a link to Airflow's own pages, or to the vendor's, is followed by the page around.
+function leave(event) {
+  const link = event.target instanceof Element ? event.target.closest("a[data-out]") : null;
+  const host = airflow();
+  if (!link || !host) return;
+  event.preventDefault();
+  const outer = host.document.createElement("a");
+  outer.href = link.href;
+  outer.rel = "noopener noreferrer";
+  if (link.dataset.out === "new" || event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) outer.target = "_blank";
+  host.document.body.append(outer);
+  outer.click();
+  outer.remove();
+}
+
+// --- The list: sorting and filtering ------------------------------------------------------------------------------
+
+function sorting(table) {
+  const body = table.tBodies[0];
+  const numbers = new Set(["rank", "ran", "members", "rejects", "due"]);
+  const downFirst = new Set(["ran", "members", "rejects"]);
+  table.tHead.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-sort]");
+    if (!button) return;
+    const head = button.closest("th");
+    const by = button.dataset.sort;
+    const before = head.getAttribute("aria-sort");
+    const up = before ? before === "descending" : !downFirst.has(by);
+    const value = (row) => (numbers.has(by) ? Number(row.dataset[by]) : row.dataset[by]);
+    const sign = up ? 1 : -1;
+    const rows = [...body.rows].map((row) => [value(row), row]);
+    rows.sort(([a], [b]) => sign * (numbers.has(by) ? (a === b ? 0 : a < b ? -1 : 1) : a.localeCompare(b)));
+    body.append(...rows.map(([, row]) => row));
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  });
+}
+
+function filtering(table) {
+  const rows = [...table.tBodies[0].rows];
+  const find = document.getElementById("find");
+  const vendor = document.getElementById("vendor");
+  const chips = [...document.querySelectorAll(".chip")];
+  const shown = document.getElementById("shown");
+  const nothing = document.getElementById("nothing");
+  let state = "";
+  const apply = () => {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const row of rows) {
+      const fits = (!state || row.dataset.state === state) && (!vendor || !vendor.value || row.dataset.vendor === vendor.value)
+        && words.every((word) => row.dataset.text.includes(word));
+      row.hidden = !fits;
+      count += fits;
+    }
+    shown.textContent = `${count} of ${rows.length} audiences shown`;
+    nothing.hidden = count > 0;
+    table.hidden = count === 0;
+  };
+  const choose = (chip) => {
+    state = chip.dataset.state;
+    for (const other of chips) other.setAttribute("aria-pressed", String(other === chip));
+    apply();
+  };
+  find.addEventListener("input", apply);
+  vendor?.addEventListener("change", apply);
+  for (const chip of chips) chip.addEventListener("click", () => choose(chip));
+  document.getElementById("clear").addEventListener("click", () => {
+    find.value = "";
+    if (vendor) vendor.value = "";
+    choose(chips[0]);
+    find.focus();
+  });
+}
+
+// --- The history: one cursor over all charts ----------------------------------------------------------------------
+
+function scrubbing(history) {
+  const columns = JSON.parse(history.dataset.columns);
+  const figures = [...history.querySelectorAll("figure")].map((figure) => ({
+    values: JSON.parse(figure.dataset.values),
+    output: figure.querySelector("output"),
+    cursor: figure.querySelector(".cursor"),
+    plot: figure.querySelector(".plot"),
+  }));
+  const range = document.getElementById("run");
+  const picked = document.getElementById("picked");
+  if (!range) return;
+  const number = new Intl.NumberFormat("en");
+  const show = (index) => {
+    range.value = index;
+    picked.textContent = columns[index];
+    range.setAttribute("aria-valuetext", `${columns[index]}: ${number.format(figures[0].values[index])} members`);
+    for (const { values, output, cursor } of figures) {
+      output.textContent = number.format(values[index]);
+      cursor.hidden = false;
+      cursor.style.left = `${(100 * (index + 0.5)) / columns.length}%`;
+    }
+  };
+  range.addEventListener("input", () => show(Number(range.value)));
+  for (const { plot } of figures) {
+    plot.addEventListener("pointermove", (event) => {
+      const box = plot.getBoundingClientRect();
+      const at = Math.floor(((event.clientX - box.left) / box.width) * columns.length);
+      show(Math.min(columns.length - 1, Math.max(0, at)));
+    });
+  }
+}
+
+// --- The tab of a running task ------------------------------------------------------------------------------------
+
+function living(live) {
+  const lost = document.getElementById("lost");
+  let failures = 0;
+  const again = () => Number(live.querySelector("[data-again]")?.dataset.again || 0);
+  const ask = async () => {
+    if (document.hidden) return setTimeout(ask, 3000);
+    let wait = 0;
+    try {
+      const reply = await fetch(live.dataset.source, { credentials: "same-origin" });
+      if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see how it goes on." : `Airflow answered ${reply.status}.`);
+      const text = await reply.text();
+      const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-again]");
+      if (!page) throw new Error("Airflow answered with another page.");
+      if (page.outerHTML !== live.firstElementChild.outerHTML) live.replaceChildren(page);
+      failures = 0;
+      lost.hidden = true;
+      wait = again();
+    } catch (error) {
+      failures += 1;
+      lost.textContent = `${error.message} What is shown is not the newest.`;
+      lost.hidden = false;
+      wait = Math.min(60000, 3000 * 2 ** failures);
+    }
+    if (wait) setTimeout(ask, wait);
+  };
+  if (again()) setTimeout(ask, again());
+}
+
+// --- Small things -------------------------------------------------------------------------------------------------
+
+function pressing(event) {
+  const button = event.target instanceof Element ? event.target.closest("button") : null;
+  if (!button) return;
+  if (button.dataset.more) {
+    for (const row of document.querySelectorAll(`table.${button.dataset.more} tr[hidden]`)) row.hidden = false;
+    button.remove();
+  } else if (button.dataset.copy) {
+    const text = document.getElementById(button.dataset.copy);
+    navigator.clipboard?.writeText(text.textContent).then(() => { button.textContent = "Copied"; }, () => select(text));
+    if (!navigator.clipboard) select(text);
+  }
+}
+
+function select(element) {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  getSelection().removeAllRanges();
+  getSelection().addRange(range);
+}
+
+follow();
+document.addEventListener("click", leave);
+document.addEventListener("auxclick", leave);
+document.addEventListener("click", pressing);
+const table = document.getElementById("audiences");
+if (table) {
+  sorting(table);
+  filtering(table);
+}
+const history_ = document.querySelector(".history");
+if (history_) scrubbing(history_);
+const live = document.getElementById("live");
+if (live) living(live);

@@ -1,0 +1,124 @@
+"""Charts as SVG: `numbers -> markup`. Colours are the style sheet's, so that they follow the theme.
+
+Each chart says in words what it shows; the numbers stand in a table beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+SPARK_WIDTH, SPARK_HEIGHT = 132, 32
+BAR_WIDTH, BAR_HEIGHT = 1000, 18
+WIDTH = 960
+PAD = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stretch of a bar: its style class, its name and how many."""
+
+    name: str
+    label: str
+    count: int
+
+
+def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
+    """A small line of members over the last runs; a run that failed is a mark at the foot."""
+    xs = _spread(len(values), SPARK_WIDTH, PAD)
+    ys = _heights(values, SPARK_HEIGHT - 8, PAD)
+    marks = Markup("").join(
+        Markup('<circle class="bad" cx="{:.1f}" cy="{}" r="2"/>').format(x, SPARK_HEIGHT - 3)
+        for x, bad in zip(xs, failed, strict=True)
+        if bad
+    )
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    body = Markup('<polyline points="{}"/>').format(line) if len(values) > 1 else Markup("")
+    dot = Markup('<circle class="now" cx="{:.1f}" cy="{:.1f}" r="2.5"/>').format(xs[-1], ys[-1]) if values else ""
+    return _svg("spark", (SPARK_WIDTH, SPARK_HEIGHT), label, body + marks + dot)
+
+
+def bar(parts: Sequence[Part], label: str) -> Markup:
+    """One bar, cut by what became of the profiles. The smallest part can still be seen."""
+    total = sum(part.count for part in parts)
+    shown = [part for part in parts if part.count > 0]
+    if not total:
+        nothing = Markup('<rect class="none" width="{}" height="{}"/>').format(BAR_WIDTH, BAR_HEIGHT)
+        return _svg("bar", (BAR_WIDTH, BAR_HEIGHT), label, nothing)
+    least = 6.0
+    spare = BAR_WIDTH - least * len(shown)
+    x, body = 0.0, Markup("")
+    for part in shown:
+        width = least + spare * part.count / total
+        body += Markup(
+            '<rect class="{}" x="{:.1f}" width="{:.1f}" height="{}"><title>{}: {:,} ({})</title></rect>'
+        ).format(part.name, x, width, BAR_HEIGHT, part.label, part.count, share(part.count, total))
+        x += width
+    return _svg("bar", (BAR_WIDTH, BAR_HEIGHT), label, body, stretch=True)
+
+
+def share(count: int, total: int) -> str:
+    """A share in per cent, never rounded to all or nothing."""
+    if not total or count in {0, total}:
+        return "0%" if not count else "100%"
+    part = 100 * count / total
+    if part < 0.1:  # noqa: PLR2004 - a tenth of a per cent
+        return "<0.1%"
+    return ">99.9%" if part > 99.9 else f"{part:.1f}%"  # noqa: PLR2004 - same
+
+
+def line(values: Sequence[int], height: int, label: str) -> Markup:
+    """A line with the ground under it filled, over runs of equal distance."""
+    xs, ys = _columns(len(values)), _heights(values, height, PAD)
+    pairs = [f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)]
+    body = Markup("")
+    if len(values) > 1:
+        ground = f"{xs[0]:.1f},{height} {' '.join(pairs)} {xs[-1]:.1f},{height}"
+        body = Markup('<polygon points="{}"/><polyline points="{}"/>').format(ground, " ".join(pairs))
+    elif values:
+        body = Markup('<circle class="now" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(xs[0], ys[0])
+    return _svg("line", (WIDTH, height), label, body, stretch=True)
+
+
+def bars(values: Sequence[int], height: int, label: str, style: str) -> Markup:
+    """One bar a run, each on its own scale from nought."""
+    top = max(values, default=0)
+    width = max(1.0, min(WIDTH / max(len(values), 1) * 0.8, 28.0))
+    body = Markup("")
+    for x, value in zip(_columns(len(values)), values, strict=True):
+        tall = max(1.5, (height - PAD) * value / top) if value else 0
+        if tall:
+            body += Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                x - width / 2, height - tall, width, tall
+            )
+    return _svg(f"bars {style}", (WIDTH, height), label, body, stretch=True)
+
+
+def _columns(count: int) -> list[float]:
+    """The middle of each run's column."""
+    return [(i + 0.5) * WIDTH / count for i in range(count)]
+
+
+def _spread(count: int, width: float, pad: float) -> list[float]:
+    if count == 1:
+        return [width - pad]
+    return [pad + i * (width - 2 * pad) / (count - 1) for i in range(count)]
+
+
+def _heights(values: Sequence[int], height: float, pad: float) -> list[float]:
+    """From the least value at the foot to the greatest at the top; all alike lie in the middle."""
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    if low == high:
+        return [height / 2] * len(values)
+    return [pad + (height - 2 * pad) * (high - value) / (high - low) for value in values]
+
+
+def _svg(style: str, size: tuple[int, int], label: str, body: Markup | str, *, stretch: bool = False) -> Markup:
+    ratio = Markup(' preserveAspectRatio="none"') if stretch else ""
+    return Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}"{}>{}</svg>').format(
+        style, *size, label, ratio, body
+    )

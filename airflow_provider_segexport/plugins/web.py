@@ -1,0 +1,117 @@
+"""The pages over HTTP. Nothing here answers without a log-in, and nothing here changes anything."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from starlette.middleware.base import RequestResponseEndpoint
+
+from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
+from airflow_provider_segexport.plugins.cards import Identity, Key
+from airflow_provider_segexport.plugins.instances import instance
+from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
+from airflow_provider_segexport.plugins.rights import UserRights, need, rights
+from airflow_provider_segexport.ports.run_folder import safe
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""What a page of ours may load and do: its own style sheet and script, and nothing from elsewhere."""
+
+
+def make_app() -> FastAPI:
+    """The application; there is no OpenAPI page, which would answer without a log-in."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(rights)])
+    app.middleware("http")(guarded)
+    app.get("/")(front)
+    app.get("/assets/{name}")(served)
+    app.get("/audiences", response_class=HTMLResponse)(audiences)
+    app.get("/audience", response_class=HTMLResponse)(audience)
+    app.get("/task", response_class=HTMLResponse)(task)
+    app.get("/live", response_class=HTMLResponse)(live)
+    app.get("/rejects.csv")(rejects_csv)
+    return app
+
+
+async def guarded(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Put the headers on every answer, refusals too."""
+    response = await call_next(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def front() -> RedirectResponse:
+    """The list."""
+    return RedirectResponse("audiences")
+
+
+def served(name: str) -> Response:
+    """The style sheet or the script."""
+    if name not in ASSETS:
+        raise HTTPException(status.HTTP_404_NOT_FOUND)
+    return Response(asset(name), media_type=ASSETS[name], headers={"cache-control": "private, max-age=60"})
+
+
+def audiences(user: UserRights) -> str:
+    """Every audience that the user may see."""
+    return render("audiences.html", list_page.page(state_root(), user, time.time()))
+
+
+def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
+    """One audience. One that is not there and one that the user may not see have the same answer."""
+    found = audience_page.page(state_root(), Key(vendor, account, audience), user, time.time())
+    if found is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or none that you may see.")
+    return render("audience.html", found)
+
+
+class Asked:
+    """A task instance that the user may see."""
+
+    def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
+        # The tab of a task that is not mapped hands over `{MAP_INDEX}` as it stands.
+        self.map_index = int(map_index) if map_index.removeprefix("-").isdecimal() else -1
+        self.who = Identity(dag_id, task_id, run_id, self.map_index)
+        self.user = user
+        need(user.reads(dag_id, DagAccessEntity.TASK_INSTANCE), "You may not see this DAG's task instances.")
+
+
+Task = Annotated[Asked, Depends()]
+
+
+def task(asked: Task) -> str:
+    """The tab of a task instance."""
+    return render("task.html", task_page.page(state_root(), resolve, asked.who, asked.map_index, asked.user))
+
+
+def live(asked: Task) -> str:
+    """What in the tab changes while the task runs."""
+    return render("run.html", task_page.page(state_root(), resolve, asked.who, asked.map_index, asked.user))
+
+
+def rejects_csv(asked: Task) -> Response:
+    """Whom the run could not deliver, with their addresses."""
+    need(
+        asked.user.reads_people(asked.who.dag_id),
+        "The rejects hold addresses: they are for those who may read the task's logs or XComs.",
+    )
+    found = instance(asked.who, asked.map_index)
+    folder = task_page.place_of(state_root(), resolve, asked.who, found)
+    if folder is None or not (folder / task_run.REJECTS).exists():
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has left no rejects.")
+    name = safe(f"rejects-{asked.who.dag_id}-{asked.who.task_id}-{asked.who.run_id}-{asked.map_index}")
+    return StreamingResponse(
+        rejects.lines(folder / task_run.REJECTS),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}.csv"'},
+    )

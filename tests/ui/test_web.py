@@ -1,0 +1,303 @@
+"""The pages over HTTP, behind Airflow's own log-in and rights."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ui_made import place, stories, summary, with_folder, write_run
+
+pytestmark = pytest.mark.airflow
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+REJECT = {
+    "file": "segment.parquet",
+    "file_row": 3,
+    "row": 3,
+    "email": "jane@example.com",
+    "outcome": "rejected",
+    "reason": "bad_email",
+    "field": "email",
+    "vendor_code": "",
+    "vendor_words": "",
+}
+
+
+@pytest.fixture(scope="session")
+def rooms(airflow_db):
+    """DAGs and one task instance in the metadata database."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        for dag_id in (*(f"exports_{i}" for i in range(6)), "exports", "bob_exports"):
+            session.add(
+                DagModel(
+                    dag_id=dag_id,
+                    bundle_name="tests",
+                    is_paused=False,
+                    is_stale=False,
+                    max_active_tasks=16,
+                    max_consecutive_failed_dag_runs=0,
+                    has_task_concurrency_limits=False,
+                    timetable_type="airflow.timetables.trigger.CronTriggerTimetable",
+                    timetable_summary="0 2 * * *",
+                    next_dagrun_create_after=datetime.now(UTC) + timedelta(hours=5),
+                )
+            )
+    return airflow_db
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def client(rooms, root, monkeypatch):
+    """Asks as `ann`, or as whom a test names."""
+    from airflow.api_fastapi import app as airflow_app
+    from fastapi import FastAPI
+    from starlette.testclient import TestClient
+    from ui_rights import token
+
+    from airflow_provider_segexport.plugins.web import make_app
+
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0" * 64)
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "ui_rights.PickyAuthManager")
+    airflow_app.purge_cached_app()
+    manager = airflow_app.create_auth_manager()
+    outer = FastAPI()
+    outer.mount("/segexport", make_app())
+    with TestClient(outer, base_url="http://airflow.test") as asking:
+
+        def ask(path: str, user: str | None = "ann", **more):
+            headers = {"authorization": f"Bearer {token(manager, user)}"} if user else {}
+            return asking.get(f"/segexport/{path}", headers=headers, follow_redirects=False, **more)
+
+        yield ask
+    airflow_app.purge_cached_app()
+
+
+def audience_path(told: dict) -> str:
+    here = place_parts(told)
+    return f"audience?vendor={here[0]}&account={here[1]}&audience={here[2]}"
+
+
+def place_parts(told: dict) -> tuple[str, str, str]:
+    from pathlib import Path
+
+    return place(Path(), told).parts[-3:]
+
+
+TASK = "dag_id=exports&run_id=scheduled__2026-11-24&task_id=export&map_index=-1"
+PATHS = [
+    "",
+    "audiences",
+    "audience?vendor=omnisend&account=a&audience=b",
+    f"task?{TASK}",
+    f"live?{TASK}",
+    f"rejects.csv?{TASK}",
+    "assets/style.css",
+    "assets/page.js",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_answers_without_a_login(client, path):
+    """Not even the style sheet."""
+    assert 401 == client(path, user=None).status_code
+
+
+@pytest.mark.parametrize("path", ["docs", "redoc", "openapi.json", "assets/../web.py", "assets/web.py", "nothing"])
+def test_nothing_else_is_served(client, path):
+    """No description of the API, and no file but the two."""
+    assert client(path).status_code in {404, 405}
+
+
+def test_every_route_asks_who_is_there_and_none_changes_anything():
+    """A route that is added later is covered too."""
+    from airflow_provider_segexport.plugins.rights import rights
+    from airflow_provider_segexport.plugins.web import make_app
+
+    app = make_app()
+    assert [rights] == [one.dependency for one in app.router.dependencies]
+    methods = {method for route in app.routes for method in route.methods}
+    assert methods <= {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize("path", PATHS[1:3])
+def test_a_page_may_load_nothing_from_elsewhere(client, path):
+    """And no frame of another site may hold it."""
+    headers = client(path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert "nosniff" == headers["x-content-type-options"]
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+def test_pages_hold_no_style_and_no_script_of_their_own(client, root):
+    """The policy would keep a browser from running them."""
+    stories(root, 3, runs=3)
+    page = client("audiences").text
+    assert not re.search(r"\sstyle=|\son\w+=|<style|<script(?! src=)|https?://(?!airflow\.test)", page)
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_the_list_shows_every_audience(client, root, count):
+    """None says what to do; many are one table."""
+    stories(root, count, runs=3)
+    page = client("audiences").text
+    assert count == page.count('<th scope="row"')
+    assert ("No export has run yet" in page) == (count == 0)
+
+
+def test_a_user_sees_audiences_of_their_own_dags_only(client, root):
+    """The same list, for three people."""
+    for dag_id, audience in (("exports", "theirs"), ("bob_exports", "bobs own")):
+        told = summary(run=f"{dag_id}/export/r/0", audience=audience, audience_name=audience, report=f"/{dag_id}")
+        write_run(root, told, members=5)
+    assert [True, True] == [name in client("audiences").text for name in ("theirs", "bobs own")]
+    assert [False, True] == [name in client("audiences", user="bob").text for name in ("theirs", "bobs own")]
+    assert [False, False] == [name in client("audiences", user="cem").text for name in ("theirs", "bobs own")]
+
+
+def test_the_page_of_an_audience_that_is_not_ones_own_is_not_there(client, root):
+    """The answer does not tell whether there is one."""
+    told = summary()
+    write_run(root, told, members=5)
+    assert 200 == client(audience_path(told)).status_code
+    hidden, missing = client(audience_path(told), user="bob"), client(audience_path(summary(audience="zz")), user="bob")
+    assert (404, 404) == (hidden.status_code, missing.status_code)
+    assert hidden.text == missing.text
+
+
+def test_a_hooks_run_is_for_those_who_may_read_its_connection(client, root):
+    """There is no DAG whose rights could say."""
+    write_run(root, summary(run="hook/omnisend_default/17", audience_name="By hand"), members=5)
+    assert "By hand" in client("audiences").text
+    assert "By hand" not in client("audiences", user="bob").text
+
+
+@pytest.mark.parametrize("path", ["task", "live"])
+def test_the_tab_of_another_dag_is_refused(client, path):
+    """By the same rights as the task instance itself."""
+    assert 200 == client(f"{path}?{TASK}").status_code
+    assert 403 == client(f"{path}?{TASK}", user="bob").status_code
+
+
+def test_rejects_are_for_those_who_may_read_logs_or_xcoms(client, root):
+    """They hold addresses. Who may only look at the runs sees the counts."""
+    for dag_id in ("exports", "bob_exports"):
+        with_folder(root, summary(run=f"{dag_id}/export/r/0"), rejects=[REJECT])
+    query = "dag_id=bob_exports&run_id=r&task_id=export&map_index=-1"
+    assert "jane@example.com" in client(f"rejects.csv?{query}").text
+    refused = client(f"rejects.csv?{query}", user="bob")
+    assert 403 == refused.status_code
+    assert "jane" not in refused.text
+    page = client(f"task?{query}", user="bob")
+    assert 200 == page.status_code
+    assert "not a valid email address" in page.text
+    assert "Download rejects" not in page.text
+    assert "Download rejects" in client(f"task?{query}").text
+
+
+def test_no_page_holds_an_address(client, root):
+    """Opt-outs and rejects are told as numbers and places."""
+    told = summary()
+    write_run(root, told, members=5)
+    with_folder(root, told, rejects=[REJECT])
+    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+        assert "jane" not in client(path).text
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_made_text(client, root):
+    """An address may begin with an equals sign."""
+    evil = {**REJECT, "email": "=HYPERLINK(1)@example.com", "vendor_words": '@SUM(A1),"quoted"\nline'}
+    with_folder(root, summary(), rejects=[evil, REJECT])
+    answer = client(f"rejects.csv?{TASK}")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert ["'=HYPERLINK(1)@example.com", "jane@example.com"] == [row["email"] for row in rows]
+    assert '\'@SUM(A1),"quoted"\nline' == rows[0]["vendor_words"]
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_a_run_without_rejects_has_none_to_download(client, root):
+    """It says so."""
+    assert 404 == client(f"rejects.csv?{TASK}").status_code
+
+
+def test_hostile_words_stay_words(client, root):
+    """Names and errors come from vendors and segments: none of it becomes markup."""
+    told = summary(
+        audience=HOSTILE,
+        audience_name=HOSTILE,
+        account=HOSTILE,
+        mode=HOSTILE,
+        as_of=HOSTILE,
+        error=HOSTILE,
+        finished=False,
+        conn_id=HOSTILE,
+        reasons={HOSTILE: {HOSTILE: 3}},
+        guards=[{"name": HOSTILE, "words": HOSTILE, "tripped": True, "then": HOSTILE}],
+        optouts={"path": HOSTILE, "count": 1},
+        report=HOSTILE,
+    )
+    write_run(root, told, members=5)
+    with_folder(root, told)
+    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+        answer = client(path)
+        assert 200 == answer.status_code
+        assert "<script>alert" not in answer.text
+        assert "<img" not in answer.text
+        assert "&lt;script&gt;" in answer.text
+
+
+@pytest.mark.parametrize("evil", ["../../../../etc", "/etc/passwd", "..%2f..%2fetc", "a\0b"])
+def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
+    """What is not there is not there, whatever it is called."""
+    (root.parent / "secret").mkdir(exist_ok=True)
+    (root.parent / "secret" / "card.json").write_text(json.dumps({**summary(), "runs": []}))
+    params = {"vendor": "campaign_monitor", "account": evil, "audience": evil}
+    assert 404 == client("audience", params=params).status_code
+    params = {"dag_id": "exports", "run_id": evil, "task_id": evil, "map_index": evil}
+    assert 404 == client("rejects.csv", params=params).status_code
+    assert 200 == client("task", params=params).status_code
+
+
+def test_a_report_that_names_another_place_opens_nothing_there(client, root, tmp_path_factory):
+    """Only what the task instance's own name leads to is read; the place that a record tells is a text."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "summary.json").write_text(json.dumps(summary(audience_name="from elsewhere")))
+    told = summary(report=str(elsewhere))
+    write_run(root, told, members=5)
+    with_folder(root, told)
+    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+        assert "from elsewhere" not in client(path).text
+
+
+def test_the_map_index_of_a_task_that_is_not_mapped_is_no_number(client):
+    """Airflow leaves `{MAP_INDEX}` as it stands."""
+    assert 200 == client("task?dag_id=exports&run_id=r&task_id=export&map_index={MAP_INDEX}").status_code
+
+
+def test_links_are_relative(client, root):
+    """Airflow may be served below a path: an address that begins with a slash would leave it."""
+    told = summary()
+    write_run(root, told, members=5)
+    with_folder(root, told, rejects=[])
+    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+        found = re.findall(r'(?:href|src|data-source)="([^"]*)"', client(path).text)
+        assert found
+        assert [] == [link for link in found if link.startswith(("/", "http"))]
+
+
+def test_the_front_door_leads_to_the_list(client):
+    """Below any path."""
+    answer = client("")
+    assert (307, "audiences") == (answer.status_code, answer.headers["location"])

@@ -1,0 +1,107 @@
+"""Words, numbers and charts, without Airflow."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from airflow_provider_segexport.model import Reason
+from airflow_provider_segexport.plugins import charts, words
+from airflow_provider_segexport.plugins.charts import Part
+
+
+def test_every_reason_has_words():
+    """A code alone tells nobody what to do."""
+    assert set(Reason) == set(words.REASONS)
+
+
+def test_a_reason_of_a_later_version_speaks_for_itself():
+    """The report of a newer worker."""
+    assert "moved to mars" == words.reason("moved_to_mars")
+
+
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [(0, "never"), (1000, "just now"), (940, "a minute ago"), (1600, "in 10 minutes"), (1000 - 7200, "2 hours ago")],
+)
+def test_a_moment_is_told_from_now(moment, told):
+    """And which way."""
+    assert told == words.ago(moment, 1000)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min")]
+)
+def test_a_duration_is_told_to_the_point(seconds, told):
+    """No false precision."""
+    assert told == words.lasted(seconds)
+
+
+@pytest.mark.parametrize(("count", "told"), [(493, "493 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (3e9, "3.0 GB")])
+def test_a_size_is_told_in_its_unit(count, told):
+    """As file managers do."""
+    assert told == words.size(count)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("2026-11-24T00:00:00+00:00", "2026-11-24"), ("2026-11-24T02:30:00+00:00", "2026-11-24 02:30"), ("<b>", "<b>")],
+)
+def test_a_snapshots_time_is_shortened(text, told):
+    """A text that is no time stays as it is, and the page escapes it."""
+    assert told == words.day(text)
+
+
+def drawn(svg: str) -> ET.Element:
+    return ET.fromstring(str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
+
+
+def test_the_smallest_part_of_a_bar_can_be_seen_and_the_bar_is_full():
+    """One rejected row in a million is the one that matters."""
+    svg = drawn(charts.bar([Part("delivered", "Delivered", 999_999), Part("rejected", "Rejected", 1)], "x"))
+    widths = [float(one.attrib["width"]) for one in svg]
+    assert 2 == len(widths)
+    assert min(widths) >= 6
+    assert pytest.approx(charts.BAR_WIDTH, abs=0.2) == sum(widths)
+
+
+@pytest.mark.parametrize("values", [[], [5], [5, 5, 5], [0, 10, 3], list(range(400))])
+def test_every_chart_stands_within_its_frame(values):
+    """None, one, all alike, many."""
+    for svg in (
+        charts.spark(values, [False] * len(values), "x"),
+        charts.line(values, 140, "x"),
+        charts.bars(values, 56, "x", "delivered"),
+    ):
+        root = drawn(svg)
+        _, _, width, height = map(float, root.attrib["viewBox"].split())
+        for one in root:
+            for x, y in re.findall(r"([-\d.]+),([-\d.]+)", one.attrib.get("points", "")):
+                assert 0 <= float(x) <= width
+                assert 0 <= float(y) <= height
+
+
+def test_a_chart_says_in_words_what_it_shows_and_escapes_them():
+    """For whoever does not see it."""
+    svg = charts.line([1, 2], 50, '"><script>alert(1)</script>')
+    assert 'role="img"' in svg
+    assert "<script" not in svg
+    assert "script" in drawn(svg).attrib["aria-label"]
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "told"),
+    [
+        (0, 10, "0%"),
+        (10, 10, "100%"),
+        (1, 3, "33.3%"),
+        (1, 100_000, "<0.1%"),
+        (99_999, 100_000, ">99.9%"),
+        (0, 0, "0%"),
+    ],
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(count, total, told):
+    """One of many is not none."""
+    assert told == charts.share(count, total)

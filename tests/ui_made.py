@@ -1,0 +1,152 @@
+"""Made-up state roots: audiences with cards, histories, ledgers and run folders, as runs leave them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.ports import audiences
+from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.stages.report import REJECTS
+
+NOW = 1_795_600_000.0
+DAY = 86400.0
+VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+NAMES = (
+    "Newsletter",
+    "High value",
+    "Lapsed",
+    "Win-back",
+    "Loyalty gold",
+    "Birthday club",
+    "Prospects",
+    "VIP early access",
+)
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    """A report as a finished run writes it."""
+    counts = {"profiles": 1000, "delivered": 120, "unchanged": 850, "rejected": 20, "withheld": 10, "not_attempted": 0}
+    found: dict[str, Any] = {
+        "vendor": "campaign_monitor",
+        "audience": "aa11",
+        "audience_name": "Newsletter",
+        "account": "Acme",
+        "mode": "mirror",
+        "as_of": "2026-11-24T00:00:00+00:00",
+        "run": "exports/export/scheduled__2026-11-24/0",
+        "finished": True,
+        "error": None,
+        "started_at": NOW - 30,
+        "ended_at": NOW,
+        "seconds": 30.0,
+        "traffic": {"calls": 12, "retries": 1, "waited_s": 2.5, "bytes_sent": 240_000},
+        "batches": 12,
+        "warnings": {},
+        "counts": counts,
+        "reasons": {"rejected": {"bad_email": 15, "no_email": 5}, "withheld": {"duplicate": 10}},
+        "removals": {"planned": 9, "removed": 7, "absent": 2, "kept": 0, "refused": 0, "not_attempted": 0},
+        "guards": [],
+        "export": "exports.export",
+        "conn_id": "campaign_monitor_default",
+        "dry_run": False,
+        "waiting": 3,
+        "optouts": {"path": "/state/optouts.parquet", "count": 4},
+        "ledger_version": 1,
+        "report": "/state/runs/exports/export/scheduled__2026-11-24/0/01",
+        "versions": {},
+    }
+    return {**found, **changes}
+
+
+def place(root: Path, told: Mapping[str, Any]) -> Path:
+    return root / "ledgers" / told["vendor"] / safe(told["account"]) / safe(told["audience"])
+
+
+def run_folder(root: Path, run: str, number: int = 1) -> Path:
+    home = root / "runs"
+    dag, task, *more, index = run.split("/")
+    for part in (dag, task, "/".join(more), index):
+        home /= safe(part)
+    return home / f"{number:02d}"
+
+
+def ledger(root: Path, told: Mapping[str, Any], members: int) -> None:
+    """A version of a ledger, without a person in it that anybody reads."""
+    folder = place(root, told)
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {"as_of": told["as_of"], "run": told["run"], "by": told["run"], "members": str(members)}
+    schema = pa.schema([("email", pa.string())], metadata={b"segexport": json.dumps(facts).encode()})
+    pq.write_table(
+        pa.table({"email": ["x@example.com"] * 3}, schema=schema), folder / f"{told['ledger_version']:08d}.parquet"
+    )
+
+
+def write_run(root: Path, told: Mapping[str, Any], *, members: int) -> None:
+    """What a run leaves beside the ledger."""
+    audiences.record(place(root, told), told, members=members)
+
+
+def with_folder(root: Path, told: Mapping[str, Any], rejects: list[dict[str, Any]] | None = None) -> Path:
+    """What a run leaves in its own folder."""
+    folder = run_folder(root, told["run"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").write_text(json.dumps(told))
+    if rejects is not None:
+        pq.write_table(pa.Table.from_pylist(rejects, schema=REJECTS), folder / "rejects.parquet")
+    return folder
+
+
+def story(number: int, *, runs: int = 12, root: Path) -> None:
+    """One audience with a life: it grows in waves, and now and then a run fails."""
+    vendor = VENDORS[number % len(VENDORS)]
+    name = NAMES[number % len(NAMES)] + (f" {number // len(NAMES) + 1}" if number >= len(NAMES) else "")
+    size = 2000 + 700 * (number % 13)
+    for i in range(runs):
+        members = round(size * (1 + 0.25 * math.sin(i / 3 + number)) + 14 * i)
+        failed = (i == runs - 1 and number % 9 == 4) or (number % 5 == 2 and i % 8 == 5)
+        rejected = round(members * (0.004 + 0.03 * ((i + number) % 7 == 0)))
+        delivered = 0 if failed else round(members * (0.05 + 0.3 * (i == 0)))
+        missing = round(members * 0.06) if failed else 0
+        removed = 0 if failed else (i * 7 + number) % 40
+        told = summary(
+            vendor=vendor,
+            account=f"Acme {('Ltd', 'GmbH', 'SA')[number % 3]}",
+            audience=f"list{number:04d}",
+            audience_name=name,
+            conn_id=f"{vendor}_{('default', 'eu', 'us')[number % 3]}",
+            run=f"exports_{number % 6}/export/scheduled__{i:03d}/{number}",
+            ended_at=NOW - DAY * (runs - 1 - i) - 600 * number - (5 * DAY if number % 11 == 7 else 0),
+            finished=not failed,
+            error="The vendor answered 503 for 10 minutes. Another try goes on where this one stopped."
+            if failed
+            else None,
+            counts={
+                "profiles": members + rejected + 12,
+                "delivered": delivered,
+                "unchanged": members - delivered - missing,
+                "rejected": rejected,
+                "withheld": 12,
+                "not_attempted": missing,
+            },
+            removals={"planned": removed, "removed": removed, "absent": 0, "kept": 0, "refused": 0, "not_attempted": 0},
+            seconds=12.0 + number % 40,
+            ledger_version=i + 1,
+            report=f"/state/{number}/{i}",
+        )
+        write_run(root, told, members=members)
+        if i >= runs - 5:
+            ledger(root, told, members)
+
+
+def stories(root: Path, count: int, *, runs: int = 12) -> Path:
+    """A state root with that many audiences."""
+    for number in range(count):
+        story(number, runs=runs, root=root)
+    return root
