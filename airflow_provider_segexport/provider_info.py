@@ -44,13 +44,15 @@ def provider_info(version: str) -> dict[str, Any]:
                         "default": "",
                     },
                     "quota_store": {
-                        "description": "Where calls are counted against the vendors' quotas: a folder that all workers "
-                        "of a machine can write to. Empty: quotas in the root, or in segexport in AIRFLOW_HOME where "
-                        "the root is in object storage.",
+                        "description": "Where calls are counted against the vendors' quotas. A folder that all workers "
+                        "of a machine can write to; or, shared by machines, redis://, rediss:// or postgresql://user@"
+                        "host/database (extras `redis` and `postgres`). Empty: quotas in the root, or in segexport in "
+                        "AIRFLOW_HOME where the root is in object storage.",
                         "version_added": "0.1.0",
                         "type": "string",
-                        "example": "/var/lib/segexport/quotas",
+                        "example": "redis://redis:6379/1",
                         "default": "",
+                        "sensitive": True,
                     },
                 },
             }

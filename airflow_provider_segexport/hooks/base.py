@@ -65,6 +65,8 @@ class SegmentExportHook(HttpHook):
     def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(http_conn_id=conn_id or self.default_conn_name, **kwargs)
         self.stopped = False
+        self.backfill = False
+        """Its calls go after those of scheduled runs, where the account's quota is scarce."""
 
     @abstractmethod
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
@@ -195,7 +197,7 @@ class SegmentExportHook(HttpHook):
             self.vendor,
             patience=patience,
             renew=getattr(self._auth, "renew", None),
-            pace=pace_of(self, patience.longest_s),
+            pace=pace_of(self, patience.longest_s, backfill=self.backfill),
             sleep=self.wait,
             clock=self.clock,
         )

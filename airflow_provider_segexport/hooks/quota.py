@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk.configuration import conf
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_segexport.hooks.state import SECTION, default_root, state_root
 from airflow_provider_segexport.model import Rate
@@ -16,17 +18,25 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 
-def pace_of(hook: SegmentExportHook, longest_s: float) -> Pace:
-    """What every call of a hook waits for; shared with all tasks that use the same account and store."""
+def pace_of(hook: SegmentExportHook, longest_s: float, *, backfill: bool = False) -> Pace:
+    """What every call of a hook waits for; shared with all tasks that use the same account and store.
+
+    A backfill's calls go after those of scheduled runs.
+    """
     account = account_mark(hook.vendor.name, hook.settings.access.api, hook.quota_account)
     limits, contract = hook.vendor.limits, hook.settings.calls_per_minute
     if contract is not None:
         limits = replace(limits, rates=(Rate(contract, 60),))
-    book = open_book(quota_store(), account, limits)
+    book = open_book(quota_store(), account, limits, backfill=backfill)
     return Pace(hook.vendor, book, longest_s=longest_s, sleep=hook.wait, clock=hook.clock, gate=hook.go_on)
 
 
 def quota_store() -> str:
-    """`[segexport] quota_store`, by default a folder in the root, or in AIRFLOW_HOME where the root is no folder."""
+    """`[segexport] quota_store`, by default a folder in the root, or in AIRFLOW_HOME where the root is no folder.
+
+    A server's password is masked from here on.
+    """
     told: str = conf.get(SECTION, "quota_store", fallback="")
+    if password := urlsplit(told).password:
+        mask_secret(unquote(password))
     return told or str((on_disk(state_root()) or default_root()) / "quotas")

@@ -28,6 +28,12 @@ ORDINARY_S = 0.5
 """So long an ordinary answer takes: what every call took beyond that may have been delay on the way there."""
 
 
+LACKING = (
+    "`[segexport] quota_store` names a server whose client is not installed here: "
+    "`pip install 'airflow-provider-segexport[{}]'`."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call that counts for pools from the moment it left; `mark` tells it from all others."""
@@ -148,18 +154,31 @@ def account_mark(vendor: str, api: str, account: str) -> str:
     return f"{vendor}-{hashlib.blake2b(f'{api}|{account}'.encode(), digest_size=10).hexdigest()}"
 
 
-def open_book(store: str, name: str, limits: Limits) -> Book:
-    """The book of an account in a store: a folder of this machine, or one that all machines share.
+def open_book(store: str, name: str, limits: Limits, *, backfill: bool = False) -> Book:
+    """The book of an account in a store: a folder of this machine, or a server that all machines share.
 
-    A store that machines share without a common disk (Redis, PostgreSQL: pyrate-limiter has buckets for both) is one
-    more module beside `ports.quota_file`, and one more case here.
+    Only who sends needs the libraries, and only those of the store.
     """
     scheme, mark, _ = store.partition("://")
-    if mark and scheme != "file":
-        raise BadConnection(
-            f"`[segexport] quota_store` begins with {scheme}://, and this release counts calls in files: give a folder "
-            "that all workers of the machine can write to, or leave it empty."
-        )
-    from airflow_provider_segexport.ports.quota_file import QuotaFile  # noqa: PLC0415 - only who sends needs the library
+    match scheme.partition("+")[0] if mark else "file":
+        case "file":
+            from airflow_provider_segexport.ports.quota_file import QuotaFile  # noqa: PLC0415
 
-    return QuotaFile(store.removeprefix("file://"), name, limits)
+            return QuotaFile(store.removeprefix("file://"), name, limits, backfill=backfill)
+        case "redis" | "rediss":
+            try:
+                from airflow_provider_segexport.ports.quota_redis import QuotaRedis  # noqa: PLC0415
+            except ImportError:
+                raise BadConnection(LACKING.format("redis")) from None
+            return QuotaRedis(store, name, limits, backfill=backfill)
+        case "postgresql" | "postgres":
+            try:
+                from airflow_provider_segexport.ports.quota_postgres import QuotaPostgres  # noqa: PLC0415
+            except ImportError:
+                raise BadConnection(LACKING.format("postgres")) from None
+            return QuotaPostgres(store, name, limits, backfill=backfill)
+        case other:
+            raise BadConnection(
+                f"`[segexport] quota_store` begins with {other}://, and calls are counted in a folder that all workers "
+                "of the machine can write to, or at redis://, rediss:// or postgresql://, which machines can share."
+            )

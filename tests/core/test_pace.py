@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import requests
 import requests_mock
 from core.made import PLAIN
+from pyrate_limiter.utils import enforce_rate_list
+from stores import STORES, forget, quota_store
 
 from airflow_provider_segexport.errors import BadConnection, QuotaSpent, SegexportError, TryAgain
 from airflow_provider_segexport.model import Allowance, Rate, Request, Response
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
+from airflow_provider_segexport.ports.quota_book import apart
+from airflow_provider_segexport.ports.quota_rules import Rank, sliding
 from airflow_provider_segexport.vendors import VENDORS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 LONGER = 1 / 0.97
 """How much longer than the vendor's a window of ours is."""
+
+NAME = f"account-{secrets.token_hex(4)}"
+"""Servers are shared with other test runs."""
 
 READ = Request("GET", "https://plain.test/people")
 TAG = Request("POST", "https://plain.test/people/tags", pool="tags")
@@ -41,13 +51,13 @@ def vendor_of(*rates, connections=1, **pools):
 class Account:
     """An account whose tasks share a folder, and a clock that only sleeping moves."""
 
-    def __init__(self, folder, vendor):
-        self.folder, self.vendor = folder, vendor
+    def __init__(self, store, vendor):
+        self.store, self.vendor = store, vendor
         self.now = NOW
         self.opened = []
 
-    def task(self, *, longest_s=1e9, gate=lambda: None):
-        book = open_book(str(self.folder), "account", self.vendor.limits)
+    def task(self, *, longest_s=1e9, gate=lambda: None, backfill=False):
+        book = open_book(self.store, NAME, self.vendor.limits, backfill=backfill)
         pace = Pace(self.vendor, book, longest_s=longest_s, sleep=self.sleep, clock=lambda: self.now, gate=gate)
         self.opened.append(pace)
         return pace
@@ -64,18 +74,30 @@ class Account:
         return times
 
 
-@pytest.fixture
-def account(tmp_path):
-    accounts = []
+def accounts(store):
+    """Makes accounts whose calls are counted in a store, and forgets them afterwards."""
+    made = []
 
     def make(*rates, **pools):
-        accounts.append(Account(tmp_path / "quotas", vendor_of(*rates, **pools)))
-        return accounts[-1]
+        made.append(Account(store, vendor_of(*rates, **pools)))
+        return made[-1]
 
     yield make
-    for one in accounts:
+    for one in made:
         for pace in one.opened:
             pace.close()
+    if made:
+        forget(store, NAME)
+
+
+@pytest.fixture(params=STORES)
+def account(request, tmp_path):
+    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
+
+
+@pytest.fixture
+def filed(tmp_path):
+    yield from accounts(str(tmp_path / "quotas"))
 
 
 def answer(status=200, **headers):
@@ -292,43 +314,43 @@ def test_a_clock_that_was_set_back_stops_nobody(account):
     assert here.leave(here.task(), calls=2) == [0, 0]
 
 
-def test_old_counts_are_swept(account):
+def test_old_counts_are_swept(filed):
     """The file does not grow with the years."""
-    here = account(Rate(50, 60))
+    here = filed(Rate(50, 60))
     task = here.task()
     here.leave(task, calls=500)
-    with sqlite3.connect(here.folder / "account.sqlite") as file:
+    with sqlite3.connect(Path(here.store) / f"{NAME}.sqlite") as file:
         assert file.execute("select count(*) from 'all'").fetchone()[0] <= 150
     file.close()
 
 
-def test_a_damaged_file_starts_anew(account):
+def test_a_damaged_file_starts_anew(filed):
     """A power failure cuts a file in two: one call is tried again, and then counting goes on."""
-    here = account(Rate(2, 60))
-    here.folder.mkdir()
-    (here.folder / "account.sqlite").write_bytes(b"SQLite format 3\0 and no more" * 99)
+    here = filed(Rate(2, 60))
+    Path(here.store).mkdir()
+    (Path(here.store) / f"{NAME}.sqlite").write_bytes(b"SQLite format 3\0 and no more" * 99)
     task = here.task()
     with pytest.raises(TryAgain, match="starts anew"):
         task(READ)
     assert here.leave(task, calls=2) == [0, 0]
 
 
-def test_a_folder_that_cannot_be_written_counts_for_the_process(account, caplog):
+def test_a_folder_that_cannot_be_written_counts_for_the_process(filed, caplog):
     """The web server tests a connection without the workers' disk: calls go out, and the log says what is missing."""
-    here = account(Rate(2, 60))
-    here.folder.write_text("a file in the place of the folder")
+    here = filed(Rate(2, 60))
+    Path(here.store).write_text("a file in the place of the folder")
     task = here.task()
     assert here.leave(task, calls=3) == [0, 0, pytest.approx(60 * LONGER, abs=0.01)]
     assert "counted for this process only" in caplog.text
 
 
-def test_a_file_that_another_holds_is_a_reason_to_come_later(account, monkeypatch):
+def test_a_file_that_another_holds_is_a_reason_to_come_later(filed, monkeypatch):
     """A hanging process elsewhere makes a try fail, not the export; an answer that has come is not lost for it."""
     monkeypatch.setattr("airflow_provider_segexport.ports.quota_file.BUSY_S", 0.01)
-    here = account(Rate(2, 60))
+    here = filed(Rate(2, 60))
     task = here.task()
     task(READ)
-    holder = sqlite3.connect(here.folder / "account.sqlite", isolation_level=None)
+    holder = sqlite3.connect(Path(here.store) / f"{NAME}.sqlite", isolation_level=None)
     holder.execute("begin immediate")
     with pytest.raises(TryAgain, match="cannot be reached"):
         task(READ)
@@ -337,7 +359,7 @@ def test_a_file_that_another_holds_is_a_reason_to_come_later(account, monkeypatc
     task(READ)
 
 
-@pytest.mark.parametrize("store", ["redis://cache", "postgresql://db/quotas", "s3://bucket"])
+@pytest.mark.parametrize("store", ["s3://bucket", "mysql://db/quotas", "sqlite:///quotas"])
 def test_a_store_of_another_kind_is_refused_in_words(store):
     """It is not taken for a folder's name."""
     with pytest.raises(BadConnection, match="quota_store"):
@@ -396,3 +418,150 @@ def test_a_day_that_resets_counts_calls_by_when_they_left(account):
     here.now += 3600
     task.heard(READ, None)
     assert here.leave(task, calls=96) == [3600] * 96
+
+
+def test_a_backfill_gives_way_while_a_scheduled_run_is_at_work(account):
+    """It goes on as long as less than half of the window is used, and has all of it when the other is silent again."""
+    here = account(Rate(10, 60))
+    scheduled, backfill = here.task(), here.task(backfill=True, longest_s=5)
+    assert [0] == here.leave(scheduled)
+    assert [0] * 4 == here.leave(backfill, calls=4)
+    with pytest.raises(QuotaSpent):
+        backfill(READ)
+    assert [0] * 5 == here.leave(scheduled, calls=5)
+    here.now += 130
+    assert [130] * 10 == here.leave(backfill, calls=10)
+
+
+def test_a_scheduled_run_that_waits_is_at_work(account):
+    """A backfill that came first does not fill the next window before it."""
+    here = account(Rate(10, 60))
+    scheduled, backfill = here.task(longest_s=1), here.task(backfill=True)
+    assert [0] * 10 == here.leave(backfill, calls=10)
+    for _ in range(2):
+        here.now += 25
+        with pytest.raises(QuotaSpent):
+            scheduled(READ)
+    here.now += 12
+    assert [62] * 5 == here.leave(backfill, calls=5)
+    assert [62] * 5 == here.leave(scheduled, calls=5)
+
+
+def test_a_backfill_leaves_a_part_of_the_day_to_the_others(account):
+    """Who comes later in the day finds calls."""
+    here = account(Rate(100, 86_400, resets=True))
+    scheduled, backfill = here.task(longest_s=1), here.task(longest_s=1, backfill=True)
+    assert [0] * 77 == here.leave(backfill, calls=77)
+    with pytest.raises(QuotaSpent):
+        backfill(READ)
+    assert [0] * 20 == here.leave(scheduled, calls=20)
+    with pytest.raises(QuotaSpent):
+        scheduled(READ)
+
+
+def test_a_backfill_leaves_a_part_of_what_the_vendor_says_is_left(account):
+    """No rate is published: half of what the vendor told first is for the scheduled run."""
+    here = account()
+    scheduled, backfill = here.task(), here.task(backfill=True)
+    scheduled(READ)
+    scheduled.heard(READ, answer(x_left=10, x_until=NOW + 40))
+    assert [0] * 5 == here.leave(backfill, calls=5)
+    assert [0] * 5 == here.leave(scheduled, calls=5)
+    assert [40] == here.leave(backfill)
+
+
+@pytest.mark.parametrize("rates", [((4, 1), (10, 3600)), ((3, 1), (50, 60)), ((1, 1), (2, 60)), ((400, 60), (7, 1))])
+@pytest.mark.parametrize("rank", [Rank(), Rank(backfill=True), Rank(backfill=True, behind=True)])
+def test_counts_are_in_the_order_that_the_library_wants(rates, rank):
+    """A longer window takes more calls at no higher rate, also where half of it was rounded; none more than told."""
+    told = [Rate(calls, seconds) for calls, seconds in rates]
+    counts = sliding(told, rank)
+    enforce_rate_list(counts)
+    for rate in told:
+        assert any(one.limit / one.interval <= rate.calls / rate.seconds / 1000 for one in counts)
+
+
+SERVERS = {
+    "redis": ("redis://user:s3cret@127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+    "postgresql": ("postgresql://user:s3cret@127.0.0.1:1/db", "postgresql://127.0.0.1:1/db"),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_that_does_not_answer_is_a_reason_to_come_later(name, messages):
+    """The error tells where calls are counted, and no password."""
+    url, shown = SERVERS[name]
+    pace = Account(url, vendor_of(Rate(2, 60))).task()
+    with pytest.raises(TryAgain, match=f"at {shown} cannot be reached"):
+        pace(READ)
+    pace.heard(READ, answer(429, retry_after=20))
+    pace.close()
+
+
+@pytest.mark.parametrize("name", ["redis", "postgresql"])
+def test_a_server_whose_client_is_not_installed(name, monkeypatch):
+    """The error names the extra to install."""
+    monkeypatch.setitem(sys.modules, {"redis": "redis", "postgresql": "psycopg"}[name], None)
+    monkeypatch.delitem(sys.modules, f"airflow_provider_segexport.ports.quota_{name.removesuffix('ql')}", raising=False)
+    with pytest.raises(BadConnection, match=r"pip install 'airflow-provider-segexport\[(redis|postgres)\]'"):
+        open_book(f"{name}://127.0.0.1/0", NAME, PLAIN.limits)
+
+
+def test_redis_that_was_started_anew(tmp_path):
+    """It has lost its scripts: one call is tried again, and then counting goes on."""
+    store = quota_store("redis", tmp_path)
+    import redis  # noqa: PLC0415 - only with its server
+
+    for make in accounts(store):
+        here = make(Rate(2, 60))
+        task = here.task()
+        task(READ)
+        with redis.Redis.from_url(store) as client:
+            client.script_flush()
+        with pytest.raises(TryAgain, match=r"NoScriptError"):
+            task(READ)
+        assert [0, pytest.approx(60 * LONGER, abs=0.01)] == here.leave(task, calls=2)
+
+
+def test_redis_forgets_by_itself_what_nobody_counts_any_more(tmp_path):
+    """Every key has a time to live."""
+    store = quota_store("redis", tmp_path)
+    import redis  # noqa: PLC0415 - only with its server
+
+    for make in accounts(store):
+        here = make(Rate(2, 60), tags=Rate(2, 600))
+        here.leave(here.task(), TAG)
+        with redis.Redis.from_url(store) as client:
+            lives = {key.decode().rpartition(":")[2]: client.ttl(key) for key in client.scan_iter(f"*{NAME}*")}
+        assert {"all", "tags", "notes"} == set(lives)
+        assert 100 < lives["all"] < 200
+        assert 1000 < lives["tags"] < 1400
+
+
+def test_postgresql_that_closed_the_connection(tmp_path):
+    """An idle connection was cut: the call goes out over another one."""
+    store = quota_store("postgresql", tmp_path)
+    import psycopg  # noqa: PLC0415 - only with its server
+
+    for make in accounts(store):
+        here = make(Rate(2, 60))
+        task = here.task()
+        task(READ)
+        number = task._book._connection.info.backend_pid
+        with psycopg.connect(store) as connection:
+            connection.execute("select pg_terminate_backend(%s)", [number])
+        assert [0, pytest.approx(60 * LONGER, abs=0.01)] == here.leave(task, calls=2)
+
+
+def test_postgresql_whose_zone_is_another(tmp_path):
+    """Counts are of moments, whatever zone the database and the connection are set to."""
+    store = quota_store("postgresql", tmp_path)
+    for make in accounts(f"{store}?options=-c%20timezone%3DAmerica/New_York"):
+        here = make(Rate(2, 60))
+        assert [0, 0, pytest.approx(60 * LONGER, abs=0.01)] == here.leave(here.task(), calls=3)
+
+
+@pytest.mark.parametrize(("theirs", "ahead"), [(1000.0, 0.0), (1000.4, 0.0), (1003.0, 2.5), (990.0, -10.5)])
+def test_machines_count_by_the_servers_clock(theirs, ahead):
+    """How far it is ahead is known to within the time that asking took."""
+    assert ahead == apart(theirs, 1000.0, 1001.0)

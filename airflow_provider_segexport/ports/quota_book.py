@@ -1,0 +1,179 @@
+"""The book of an account's calls, whatever keeps it: `call -> now, or how long to wait`.
+
+What a store brings is turns (one process at a time, all of a turn or nothing of it), buckets of pyrate-limiter, and a
+place for a few notes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from threading import Lock
+from urllib.parse import urlsplit
+
+from pyrate_limiter import AbstractBucket, FixedWindow, RateItem
+from pyrate_limiter import Rate as Count
+from pyrate_limiter.abstracts.algorithm import LogAlgorithm
+
+from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.model import Allowance
+from airflow_provider_segexport.ports.pace import ALL, Call
+from airflow_provider_segexport.ports.quota_rules import Note, Rank, resetting, slack, sliding
+
+RESETS = "_resets"
+"""How the name of a table ends whose rates start over at fixed times; the others are called as their pool."""
+
+SCHEDULED = "_scheduled"
+"""The note that a scheduled run is at work, and until when that is believed."""
+
+ANNOUNCED_S, AGAIN_S = 60.0, 10.0
+BUSY_S = 30.0
+SWEEP_S = 30.0
+AHEAD_S = 60.0
+"""Counts that lie further ahead are from a clock that has been set back since."""
+
+CLOSE_S = 0.02
+"""Clocks that are no further apart count as one. Redis tells the time at which it began to look at its clients."""
+
+
+class QuotaBook(ABC):
+    """One account's counts, by pools; opened when the first call is counted."""
+
+    def __init__(self, limits: Limits, *, backfill: bool = False) -> None:
+        self._rates = {ALL: limits.rates, **limits.pools}
+        self._slack = {pool: spare for pool, rates in self._rates.items() if (spare := slack(rates)) is not None}
+        self._connections = limits.connections
+        self._backfill = backfill
+        self._ranks = [Rank(), Rank(backfill=True), Rank(backfill=True, behind=True)] if backfill else [Rank()]
+        self._lock = Lock()
+        self._buckets: dict[tuple[str, Rank], list[tuple[str, AbstractBucket]]] = {}
+        self._swept = self._announced = float("-inf")
+        self._offset = 0.0
+        """What is added to this machine's time to have the store's, by which all machines count."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+    @abstractmethod
+    def _turn(self) -> AbstractContextManager[None]:
+        """One process and one thread at a time; what is below is called in a turn only."""
+
+    @abstractmethod
+    def _undo(self, call: Call, item: RateItem | None) -> None:
+        """Take back what was counted in this turn."""
+
+    @abstractmethod
+    def _notes(self, names: Sequence[str]) -> dict[str, Note]:
+        """The notes of these names, one each."""
+
+    @abstractmethod
+    def _keep(self, notes: Mapping[str, Note]) -> None:
+        """Replace notes."""
+
+    @abstractmethod
+    def _move(self, table: str, call: Call, stamp: int) -> None:
+        """Count a call that stands in a table from another millisecond on."""
+
+    @abstractmethod
+    def _forget_after(self, table: str, stamp: int) -> None:
+        """Forget what counts from after a millisecond."""
+
+    def _item(self, call: Call, now: float) -> RateItem:
+        """The call as buckets count it."""
+        return RateItem(call.mark, int(now * 1000))
+
+    def take(self, call: Call) -> float:
+        """Count a call for all its pools and return 0; or count nothing and return the seconds until it may fit."""
+        if not self._backfill and abs(call.left - self._announced) >= AGAIN_S:
+            with self._turn():
+                self._keep({SCHEDULED: Note(until=call.left + self._offset + ANNOUNCED_S)})
+            self._announced = call.left
+        with self._turn():
+            now = call.left + self._offset
+            due = abs(now - self._swept) > SWEEP_S
+            if due:
+                self._sweep(now)
+            notes = self._notes([*call.pools, SCHEDULED] if self._backfill else call.pools)
+            behind = self._backfill and notes.pop(SCHEDULED).until > now
+            rank = Rank(self._backfill, behind)
+            wait = max(note.closed(now, rank) for note in notes.values())
+            item = None
+            if wait <= 0:
+                item = self._item(call, now)
+                wait = max((_put(bucket, item) for _, bucket in self._of(call, rank)), default=0.0)
+            if wait > 0:
+                self._undo(call, item)
+                return wait
+            self._keep({pool: note.after_call(now) for pool, note in notes.items()})
+            self._swept = now if due else self._swept
+        return 0.0
+
+    def landed(self, call: Call, now: float, quickest: float) -> None:
+        """Count a call that took long from when it may have reached the vendor, not from when it left.
+
+        Our windows are longer than the vendor's: up to so many seconds it makes no difference.
+        """
+        stamps = {pool: now - max(quickest, self._slack[pool]) for pool in call.pools if pool in self._slack}
+        late = {pool: stamp for pool, stamp in stamps.items() if stamp > call.left}
+        if not late:
+            return
+        with suppress(TryAgain), self._turn():
+            for pool, stamp in late.items():
+                self._move(pool, call, int((stamp + self._offset) * 1000))
+
+    def told(self, pool: str, allowance: Allowance, now: float) -> None:
+        """Keep what the vendor says is left of a pool; nothing left closes it until then."""
+        with suppress(TryAgain), self._turn():  # an answer is not lost for a count
+            shared = Allowance(allowance.calls, allowance.until + self._offset, allowance.pool)
+            note = self._notes([pool])[pool]
+            self._keep({pool: note.told(shared, now + self._offset, self._connections)})
+
+    def _open_buckets(self, bucket: Callable[[list[Count], str, LogAlgorithm | None], AbstractBucket]) -> None:
+        """One bucket a pool for the rates over any span, and one for those that start over at fixed times."""
+        self._buckets = {
+            (pool, rank): [
+                (table, bucket(counts, table, algorithm))
+                for counts, table, algorithm in (
+                    (sliding(rates, rank), pool, None),
+                    (resetting(rates, rank), pool + RESETS, FixedWindow()),
+                )
+                if counts
+            ]
+            for pool, rates in self._rates.items()
+            for rank in self._ranks
+        }
+
+    def _of(self, call: Call, rank: Rank) -> Iterator[tuple[str, AbstractBucket]]:
+        """The tables that a call counts in, each with its bucket."""
+        for pool in call.pools:
+            yield from self._buckets.get((pool, rank), ())
+
+    def _sweep(self, now: float) -> None:
+        """Forget calls that no window holds any more, and those that have not happened yet."""
+        every = (table for (_, rank), tables in self._buckets.items() if rank == Rank() for table in tables)
+        for table, bucket in every:
+            bucket.leak(int(now * 1000) - 1)  # Redis's forgets what lies on the window's edge too
+            self._forget_after(table, int((now + AHEAD_S) * 1000))
+
+
+def _put(bucket: AbstractBucket, item: RateItem) -> float:
+    """Count a call; the seconds to wait where it does not fit."""
+    if bucket.put(item):
+        return 0.0
+    waiting = bucket.waiting(item)
+    return max(waiting if isinstance(waiting, int) else 1, 1) / 1000
+
+
+def apart(theirs: float, before: float, after: float) -> float:
+    """How far a server's clock is ahead of this machine's, which was read before and after; 0 where that may be all."""
+    found = theirs - (before + after) / 2
+    return found if abs(found) > (after - before) / 2 + CLOSE_S else 0.0
+
+
+def shown(url: str) -> str:
+    """A store's address, without its credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,50 @@
+"""Where calls can be counted, for tests: a folder, and the servers that answer on 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+STORES = {
+    "file": "",
+    "redis": os.environ.get("SEGEXPORT_TEST_REDIS", "redis://127.0.0.1:6379/15"),
+    "postgresql": os.environ.get("SEGEXPORT_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test"),
+}
+
+
+def quota_store(name: str, folder: Path) -> str:
+    """A store to count in; the test is skipped, saying so, where its server does not answer."""
+    url = STORES[name]
+    if not url:
+        return str(folder)
+    parts = urlsplit(url)
+    with suppress(OSError), socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=2):
+        return url
+    pytest.skip(f"no server answers at {parts.hostname}:{parts.port}, where calls would be counted in {name}")
+
+
+def forget(store: str, name: str) -> None:
+    """Remove an account's counts from a server."""
+    if store.startswith("redis"):
+        import redis  # noqa: PLC0415 - only with its server
+
+        with redis.Redis.from_url(store) as client:
+            keys = list(client.scan_iter(f"segexport:{{{name}}}:*"))
+            if keys:
+                client.delete(*keys)
+    if store.startswith("postgresql"):
+        import psycopg  # noqa: PLC0415 - only with its server
+        from psycopg import sql  # noqa: PLC0415
+
+        from airflow_provider_segexport.ports.quota_book import RESETS  # noqa: PLC0415
+        from airflow_provider_segexport.ports.quota_postgres import table_of  # noqa: PLC0415
+
+        with psycopg.connect(store) as connection:
+            for pool in ("all", "tags", f"all{RESETS}"):
+                connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table_of(name, pool))))
+            connection.execute("delete from segexport_notes where account = %s", [name])
