@@ -9,6 +9,7 @@ import pathlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Protocol, runtime_checkable
 
 
@@ -67,6 +68,25 @@ def on_disk(place: Place) -> pathlib.Path | None:
     """The place as a local path; None where it lies elsewhere."""
     found: Any = place
     return found if isinstance(found, pathlib.Path) else None
+
+
+CLIENTS = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure", "adlfs", "requests", "urllib3", "paramiko"}
+"""Libraries through which fsspec reaches stores. What they raise when they cannot is not always an OSError: s3fs lets
+botocore's EndpointConnectionError through, gcsfs has an HttpError (their sources, 2026.9)."""
+
+
+@contextmanager
+def reaching(place: Place) -> Iterator[None]:
+    """The border where errors of a store's library become an OSError, as a disk's are.
+
+    Its own words may hold a signed address, or a key: they stay with the cause.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in CLIENTS:
+            raise
+        raise OSError(errno.EIO, f"The store cannot be reached ({type(error).__name__})", str(place)) from None
 
 
 def half_of(path: pathlib.Path) -> pathlib.Path:
@@ -131,22 +151,29 @@ def put_new(place: Place, source: IO[bytes]) -> bool:
         FileExistsError: it is there.
     """
     try:
-        file = place.open("xb")
+        with reaching(place):
+            file = place.open("xb")
     except (ValueError, NotImplementedError):  # the store knows no exclusive mode
-        if fresh(place).exists():
+        if there(place):
             raise FileExistsError(str(place)) from None
-        with place.open("wb") as plain:
+        with reaching(place), place.open("wb") as plain:
             shutil.copyfileobj(source, plain, PART)
         return False
     try:
-        shutil.copyfileobj(source, file, PART)
-        file.close()
-    except Exception as error:
-        # Each store has an error of its own for a refused condition: gcsfs an HttpError, some like S3 a plain OSError.
-        if not isinstance(error, FileExistsError) and fresh(place).exists():
+        with reaching(place):
+            shutil.copyfileobj(source, file, PART)
+            file.close()
+    except OSError as error:  # each store has an error of its own for a condition that does not hold
+        if not isinstance(error, FileExistsError) and there(place):
             raise FileExistsError(str(place)) from error
         raise
     return True
+
+
+def there(place: Place) -> bool:
+    """Whether something is there now."""
+    with reaching(place):
+        return fresh(place).exists()
 
 
 def fresh(place: Place) -> Place:
@@ -165,7 +192,7 @@ def write(place: Place, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
     path = on_disk(place)
     if path is None:  # an object is put as a whole when it is closed
-        with place.open("wb") as file:
+        with reaching(place), place.open("wb") as file:
             file.write(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,17 +206,19 @@ def write(place: Place, content: bytes) -> None:
 
 def read(place: Place) -> bytes:
     """The content of a file as it is now: an object's length is not taken from an older listing."""
-    with fresh(place).open("rb") as file:
+    with reaching(place), fresh(place).open("rb") as file:
         content: bytes = file.read()
     return content
 
 
 def folder(place: Place) -> Place:
     """The folder, made if it is not there."""
-    place.mkdir(parents=True, exist_ok=True)
+    with reaching(place):
+        place.mkdir(parents=True, exist_ok=True)
     return place
 
 
 def names(place: Place) -> list[str]:
     """The names in a folder, sorted; none when it is not there."""
-    return sorted(one.name for one in place.iterdir()) if fresh(place).exists() else []
+    with reaching(place):
+        return sorted(one.name for one in place.iterdir()) if fresh(place).exists() else []

@@ -18,6 +18,10 @@ from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
 
 KEYS = {"key": "testing", "secret": "testing"}
+NOBODY = {
+    "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"},
+    "config_kwargs": {"retries": {"total_max_attempts": 1}},
+}
 PART = 5 << 20
 """The smallest part of an upload that S3 takes."""
 
@@ -196,9 +200,29 @@ def test_of_many_runs_one_holds_an_audience(bucket):
     now[0] = 100
     won[0].check()
     now[0] = 1000
-    Lease(bucket(), "dag/task/later/-1", clock=lambda: now[0], sleep=sleep).take()
+    later = Lease(bucket(), "dag/task/later/-1", clock=lambda: now[0], sleep=sleep)
+    later.take()
     with pytest.raises(TryAgain, match="taken over by dag/task/later"):
         won[0].check()
+    later.release()
+
+
+def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
+    """As a disk's failure is: the lease is kept until its time, and its holder is told then."""
+    now = [0.0]
+    lease = Lease(bucket(), "dag/task/run/-1", clock=lambda: now[0], sleep=lambda _: None)
+    lease.take()
+    lease._home = UPath("s3://none/lease", **{**lease._home.storage_options, **NOBODY})
+    for name in ("names", "read", "there"):
+        with pytest.raises(OSError, match="cannot be reached"):
+            getattr(places, name)(lease._home)
+    now[0] = 100
+    lease.check()
+    assert "cannot be renewed just now (OSError)" in caplog.text
+    now[0] = 130
+    with pytest.raises(TryAgain, match="neither renewed nor read"):
+        lease.check()
+    lease.release()
 
 
 def test_what_goes_up_in_parts_appears_under_the_same_condition(bucket):
