@@ -95,6 +95,8 @@ class Planned:
         batches: names of the batches, in the order of the record batches of `upserts.arrow`.
         aside: rows that are not sent, by outcome and reason.
         warnings: values changed or left out, by field and why.
+        removals: names of the batches of leavers, in the order of the record batches of `removals.arrow`.
+        leavers: how many people the removals are about, and what becomes of those who are not sent: `kept`, `absent`.
     """
 
     profiles: int
@@ -104,3 +106,5 @@ class Planned:
     bytes: int
     aside: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     warnings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    removals: tuple[str, ...] = ()
+    leavers: Mapping[str, int] = field(default_factory=dict)

@@ -7,20 +7,57 @@ machine all call it alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.export.close import close, name
-from airflow_provider_segexport.export.late import is_late, without_leavers
-from airflow_provider_segexport.export.order import MOST_PROFILES, Job, Mode, Older, Order, Waiting, World
-from airflow_provider_segexport.export.prepare import prepare
+from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, TryAgain
+from airflow_provider_segexport.export import leaving, undo
+from airflow_provider_segexport.export.checked import Checked, check
+from airflow_provider_segexport.export.close import close, give_up, name
+from airflow_provider_segexport.export.optouts import collect as collect_optouts
+from airflow_provider_segexport.export.order import (
+    GUARDS,
+    KNOWN_GUARDS,
+    MOST_PROFILES,
+    Consent,
+    Guard,
+    Job,
+    Mode,
+    Older,
+    Order,
+    Undo,
+    Waiting,
+    World,
+)
+from airflow_provider_segexport.export.prepare import Prepared, in_order, prepare
+from airflow_provider_segexport.export.sending import bookkeeper, send_all
 from airflow_provider_segexport.model import Target, VendorField
-from airflow_provider_segexport.stages import send, settle
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.segment import Planned
 
-__all__ = ["MOST_PROFILES", "Export", "Mode", "Older", "Order", "Waiting", "World"]
+__all__ = [
+    "GUARDS",
+    "KNOWN_GUARDS",
+    "MOST_PROFILES",
+    "Consent",
+    "Export",
+    "Guard",
+    "Mode",
+    "Older",
+    "Order",
+    "Undo",
+    "Waiting",
+    "World",
+]
+
+LONGEST_AWAY_S = 24 * 3600.0
+"""So long an audience stays with a run that waits for its jobs in the triggerer, as long as it waits there at most."""
 
 
 class Export:
@@ -34,34 +71,137 @@ class Export:
 
         Raises:
             StopExport: a person must act; what was done is in the report.
-            TryAgain: the vendor cannot be reached; another try goes on where this one stopped.
+            TryAgain: the vendor cannot be reached, or another run has the audience; another try goes on where this one
+                stopped.
         """
-        job, world, vendor = self._job, self._job.world, self._job.vendor
-        planned, facts = world.folder.plan() or prepare(job)
-        target = _target(facts["target"])
-        books = settle.Bookkeeper(world.folder)
-        pending = settle.remaining(world.folder, planned.batches)
-        if is_late(job, facts["started_at"]):
-            pending = without_leavers(job, target, pending, books.answered)
-        flight = send.Flight(pending)
-        calls = send.Calls(
-            upsert=lambda batch: job.drive(vendor.upsert(target, batch)),
-            poll=lambda tickets: job.drive(vendor.poll(target, tickets)),
-            collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket)),
-            sending=books.sending,
-            answered=books.answered,
-        )
+        found = self._job.world.folder.plan()
+        if found is not None:
+            planned, facts = found
+            target = _target(facts["target"])
+            with self._alone(target) as ledger:
+                self._still_valid(planned, facts, target, ledger)
+                return self._carry_out(planned, facts, target)
+        checked = None if self._job.order.undo else check(self._job)
+        target = checked.target if checked else self._known_target()
+        if self._job.order.dry_run:
+            return self._look(target, checked)
+        with self._alone(target) as ledger:
+            return self._begin(target, checked, ledger)
+
+    def _known_target(self) -> Target:
+        """Account and audience, where no segment is exported."""
+        return self._job.drive(self._job.vendor.check(self._job.access, self._job.order.audience))
+
+    def _ledger(self, target: Target) -> Ledger:
+        return Ledger.of(self._job.world.root, self._job.vendor.name, target)
+
+    @contextmanager
+    def _alone(self, target: Target) -> Iterator[Ledger]:
+        """One writer an audience: the lease is ours until the run ends, or for as long as it waits elsewhere."""
+        job, ledger = self._job, self._ledger(target)
+        lease = Lease(ledger.place, job.order.run, clock=job.world.clock, sleep=job.world.sleep, alive=job.world.alive)
+        self._job = replace(job, world=replace(job.world, send=lease.guarded(job.world.send)))
+        lease.take()
+        self._away = False
         try:
-            tickets = send.send(flight, calls, vendor.limits, pause=world.pause, stop=books.why_stop)
-            if tickets:
-                more = bool(flight.waiting) or not flight.exhausted
-                return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets))
-            name(job, planned, target)
-        except (send.Stopped, SegexportError) as ended:
-            error = ended.error if isinstance(ended, send.Stopped) else ended
+            yield ledger
+        finally:
+            self._job = job
+            if self._away:
+                lease.leave(job.world.clock() + LONGEST_AWAY_S, "it waits for import jobs at the vendor")
+            else:
+                lease.release()
+
+    def _begin(self, target: Target, checked: Checked | None, ledger: Ledger) -> dict[str, Any] | Waiting:
+        """Plan, freeze, and go."""
+        job, standing = self._job, Standing.of(ledger.place)
+        if checked is None:
+            prepared = undo.prepare(job, target, ledger)
+        else:
+            standing = standing.joined(job.order.export, shared=job.order.shared)
+            undo.not_by_two_of_one_run(job, standing)
+            try:
+                in_order(job, ledger, standing)
+            except OlderThanLedger:
+                if job.order.older != "verify":
+                    raise
+                return self._compare(prepare(job, checked, ledger, standing), target, verify=True)
+            prepared = prepare(job, checked, ledger, standing)
+            standing = replace(standing, as_of=job.order.as_of, run=job.order.run, segment=str(job.order.segment))
+        facts = prepared.facts
+        if prepared.error is not None:
+            close(job, prepared.planned, facts, target, prepared.error)
+            raise prepared.error
+        undo.as_expected(job, prepared.planned)
+        standing.write(ledger.place)
+        job.world.folder.freeze(prepared.planned, facts)
+        return self._carry_out(prepared.planned, facts, target)
+
+    def _look(self, target: Target, checked: Checked | None) -> dict[str, Any]:
+        """What would be done."""
+        job, ledger = self._job, self._ledger(target)
+        if checked is None:
+            return self._compare(undo.prepare(job, target, ledger), target)
+        standing = Standing.of(ledger.place).joined(job.order.export, shared=job.order.shared)
+        if job.order.older != "verify":
+            in_order(job, ledger, standing)
+        return self._compare(prepare(job, checked, ledger, standing), target)
+
+    def _compare(self, prepared: Prepared, target: Target, *, verify: bool = False) -> dict[str, Any]:
+        """The report of a plan that is not carried out."""
+        facts = {**prepared.facts, "dry_run": True, "verified": verify}
+        if prepared.error is not None:
+            facts["error"] = str(prepared.error)
+        return close(self._job, prepared.planned, facts, target)
+
+    def _still_valid(self, planned: Planned, facts: Mapping[str, Any], target: Target, ledger: Ledger) -> None:
+        """A plan that has waited while another run wrote the audience is of no use any more.
+
+        Raises:
+            OlderThanLedger: the other one was newer.
+            TryAgain: the next try plans anew.
+        """
+        job = self._job
+        if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.order.run:
+            return
+        give_up(job, planned, dict(facts), target)
+        if not job.order.undo:
+            in_order(job, ledger, Standing.of(ledger.place))
+        raise TryAgain(
+            "Another run has written this audience since this plan was made. What was sent is on record; the next try "
+            "makes a new plan."
+        )
+
+    def _carry_out(self, planned: Planned, facts: dict[str, Any], target: Target) -> dict[str, Any] | Waiting:
+        """Send, wait, take out, and close."""
+        job = self._job
+        try:
+            waiting = self._send(planned, facts, target)
+        except SegexportError as error:
             close(job, planned, facts, target, error)
             raise error from None
+        if waiting is not None:
+            self._away = True
+            close(job, planned, facts, target, waiting=True)
+            return waiting
         return close(job, planned, facts, target)
+
+    def _send(self, planned: Planned, facts: dict[str, Any], target: Target) -> Waiting | None:
+        job, folder = self._job, self._job.world.folder
+        while True:
+            books = bookkeeper(job, planned, folder)
+            waiting = send_all(job, planned, facts["started_at"], target, books)
+            if waiting is not None:
+                return waiting
+            if not name(job, planned, target):
+                break
+        if planned.removals:
+            unsure = job.vendor.removal is not None and not job.vendor.removal.verdict
+            leavers = bookkeeper(job, planned, folder.removals, read_back=unsure)
+            waiting = leaving.take_out(job, planned, target, leavers)
+        if waiting is None:
+            collect_optouts(job, planned, target)
+        return waiting
 
 
 def _target(facts: Mapping[str, Any]) -> Target:

@@ -9,61 +9,102 @@ from typing import Any
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target
+from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import commit, readback, report, settle
 
 
-def name(job: Job, planned: Planned, target: Target) -> None:
-    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any."""
-    if readback.unnamed(job.world.folder):
-        with engine() as sql:
-            job.drive(job.vendor.members(target, readback.Pages(sql)))
-            readback.name_them(sql, job.world.folder, planned.batches)
+def name(job: Job, planned: Planned, target: Target) -> bool:
+    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any.
 
-
-def close(
-    job: Job, planned: Planned, facts: Mapping[str, Any], target: Target, error: SegexportError | None = None
-) -> dict[str, Any]:
-    """The report of a run as far as it came."""
+    True when some are to go out again: a job that was found at the vendor was another's.
+    """
     folder = job.world.folder
+    if not readback.unnamed(folder):
+        return False
+    with engine() as sql:
+        job.drive(job.vendor.members(target, readback.Pages(sql)))
+        readback.name_them(sql, folder, planned.batches)
+    return any(entry.again for entry in folder.journal.states().values()) and any(
+        True for _ in settle.remaining(folder, planned.batches)
+    )
+
+
+def close(  # noqa: PLR0913 - what a report is made of
+    job: Job,
+    planned: Planned,
+    facts: Mapping[str, Any],
+    target: Target,
+    error: SegexportError | None = None,
+    *,
+    waiting: bool = False,
+) -> dict[str, Any]:
+    """The report of a run as far as it came. One that is not carried out leaves the ledger alone."""
+    folder = job.world.folder
+    looked_only = bool(facts.get("dry_run"))
+    ledger = Ledger.of(job.world.root, job.vendor.name, target)
     with engine() as sql:
         reasons = report.write_rejects(sql, folder, facts["files"])
         accepted, _ = settle.tally(folder.journal.states())
         counts = report.count(planned, accepted - readback.unnamed(folder), reasons)
-        version = _commit(job, sql, planned, facts, target, finished=error is None)
-    summary = report.summarize(
-        counts, reasons, {**_facts(job, planned, facts, target, error), "ledger_version": version}
-    )
+        removals = report.write_removals(sql, folder, planned)
+        version = ledger.version()
+        if not (looked_only or waiting or facts.get("superseded")):
+            version = _commit(job, sql, planned, facts, ledger, finished=error is None)
+    told = _facts(job, planned, facts, target, error or facts.get("error"))
+    told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
+    summary = report.summarize(counts, reasons, told)
     folder.write_summary(summary)
+    if not (looked_only or waiting):
+        audiences.record(ledger.place, summary, members=ledger.members())
     return summary
 
 
+def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target) -> None:
+    """Close a run folder whose plan is of no use any more; the next try begins another."""
+    close(job, planned, {**facts, "superseded": True}, target, SegexportError("Another run has written the audience."))
+
+
 def _commit(  # noqa: PLR0913 - what a ledger's version is made of
-    job: Job, sql: Engine, planned: Planned, facts: Mapping[str, Any], target: Target, *, finished: bool
+    job: Job, sql: Engine, planned: Planned, facts: Mapping[str, Any], ledger: Ledger, *, finished: bool
 ) -> int:
-    ledger = Ledger.of(job.world.root, job.vendor.name, target)
-    origin = commit.Origin(facts["as_of"], job.order.run, planned.profiles, finished=finished)
-    return commit.commit(sql, ledger, job.world.folder, planned.batches, origin)
+    before = ledger.facts() if facts.get("undoes") else {}
+    origin = commit.Origin(
+        before.get("as_of", facts["as_of"]),
+        job.order.run,
+        int(before.get("profiles", planned.profiles)),
+        finished=finished,
+        started_at=facts["started_at"],
+        ended_at=job.world.clock(),
+        bit=facts.get("bit"),
+        facts={name: str(facts[name]) for name in ("fingerprint", "undoes") if facts.get(name)},
+    )
+    return commit.commit(sql, ledger, job.world.folder, planned.batches, origin, planned.removals)
 
 
 def _facts(
-    job: Job, planned: Planned, facts: Mapping[str, Any], target: Target, error: SegexportError | None
+    job: Job, planned: Planned, facts: Mapping[str, Any], target: Target, error: SegexportError | str | None
 ) -> dict[str, Any]:
     """Who, what, when, how much."""
     before = (job.world.folder.summary() or {}).get("traffic", {})
-    ended = job.world.clock()
+    ended, order = job.world.clock(), job.order
     traffic = asdict(job.world.send.traffic)
-    return {
+    told: dict[str, Any] = {
         "vendor": facts["vendor"],
         "audience": target.audience,
         "audience_name": target.audience_name,
+        "audience_link": job.vendor.audience_link(target),
         "account": target.account_name,
+        "headroom": target.headroom,
+        "conn_id": order.conn_id,
+        "export": order.export,
+        "segment": order.segment if isinstance(order.segment, str) else list(order.segment),
         "mode": facts["mode"],
         "as_of": facts["as_of"],
-        "run": job.order.run,
-        "finished": error is None,
+        "run": order.run,
+        "dry_run": bool(facts.get("dry_run")),
         "error": str(error) if error else None,
         "started_at": facts["started_at"],
         "ended_at": ended,
@@ -74,3 +115,5 @@ def _facts(
         "report": str(job.world.folder.place),
         "versions": report.versions(),
     }
+    kept = ("guards", "plan", "waiting", "verified", "superseded", "undoes", "optouts", "mark")
+    return told | {name: facts[name] for name in kept if name in facts}

@@ -9,10 +9,27 @@ from typing import Any, Literal
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor, drive
-from airflow_provider_segexport.model import Operation, T
+from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, Then
+from airflow_provider_segexport.model import Kind, Operation, T
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
+
+__all__ = [
+    "GUARDS",
+    "KNOWN_GUARDS",
+    "MOST_PROFILES",
+    "Consent",
+    "Guard",
+    "Job",
+    "Mode",
+    "Older",
+    "Order",
+    "Then",
+    "Undo",
+    "Waiting",
+    "World",
+]
 
 Mode = Literal["full", "changes", "mirror"]
 Older = Literal["skip", "fail", "verify"]
@@ -43,38 +60,6 @@ class Consent:
     suppression: tuple[str, ...] = ()
 
 
-Then = Literal["fail", "warn", "keep"]
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """One limit, and what is done when it is passed. `keep` is for removals: they are left undone, the rest is sent."""
-
-    limit: float
-    then: Then = "fail"
-
-
-GUARDS: Mapping[str, Guard] = {
-    "empty": Guard(0),
-    "shrinks": Guard(0.5),
-    "grows": Guard(2.0, "warn"),
-    "removals_share": Guard(0.15),
-    "bad_emails_share": Guard(0.2),
-    "duplicates_share": Guard(0.5, "warn"),
-    "headroom": Guard(0),
-    "rejects_share": Guard(0.3),
-}
-"""The guards that hold where an export names no others.
-
-`empty`: rows of the segment, at most so many. `shrinks`, `grows`: share by which it is smaller or larger than the last.
-`removals_share`, `removals`: of the ledger's members, or as a number. `bad_emails_share`, `duplicates_share`: of the
-rows. `headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
-settled so far, while sending.
-"""
-
-KNOWN_GUARDS = (*GUARDS, "removals")
-
-
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a colleague configured.
@@ -97,6 +82,8 @@ class Order:
         dry_run: plan and report, send nothing.
         undo: take back the last version of the ledger, in place of exporting a segment.
         max_profiles: more rows than this are refused.
+        optouts: ask the vendor for the people who have opted out since the last export, at the end.
+        expect: the mark of the plan that this run is to carry out; another one is refused.
         conn_id: the Airflow connection, for those who look at the audience's history.
     """
 
@@ -116,6 +103,8 @@ class Order:
     guards: Mapping[str, Guard | None] = field(default_factory=dict)
     dry_run: bool = False
     undo: Undo | None = None
+    optouts: bool = False
+    expect: str = ""
     conn_id: str = ""
 
     def guard(self, name: str) -> Guard | None:
@@ -125,10 +114,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The run is not finished: jobs are at the vendor. Come back when `enough` of the tickets have ended."""
+    """The run is not finished: jobs are at the vendor. Come back when `enough` of the tickets have ended.
+
+    `kind`: import jobs, or jobs that take people out, which are asked for in another way.
+    """
 
     tickets: tuple[str, ...]
     enough: int
+    kind: Kind = Kind.UPSERT
 
 
 @dataclass(frozen=True, slots=True)

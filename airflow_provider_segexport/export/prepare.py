@@ -1,119 +1,165 @@
-"""Checks everything that can be checked, then freezes what is to be done: `order -> plan`. Nothing is sent here."""
+"""Decides what is to be done, and measures it against the guards: `order, ledger -> plan`. Nothing is sent here."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import BadMatching, BadSegment, OlderThanLedger
+from airflow_provider_segexport.errors import BadSegment, GuardTripped, OlderThanLedger
+from airflow_provider_segexport.export import foresight, leaving
+from airflow_provider_segexport.export.checked import Checked
 from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.guards import Measured
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.segment import Asked, Planned, SegmentFiles
-from airflow_provider_segexport.stages import clean, commit, encode, match, plan, read, readback
+from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.segment import Planned
+from airflow_provider_segexport.stages import clean, commit, consent, encode, guard, plan, read, readback
 
 log = logging.getLogger(__name__)
 
 
-def prepare(job: Job) -> tuple[Planned, dict[str, Any]]:
-    """Plan and freeze; returns the plan and the facts that it was made of."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan whose rows are written, and that does not count before it is frozen.
+
+    Attributes:
+        facts: what `plan.json` keeps beside the counts.
+        error: why nothing may be sent, by the guards.
+    """
+
+    planned: Planned
+    facts: dict[str, Any]
+    error: GuardTripped | None = None
+
+
+def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> Prepared:
+    """Plan an export: who is sent, who is taken out, who stays as they are."""
     order, vendor, world = job.order, job.vendor, job.world
-    started = world.clock()
-    asked = Asked(order.matching, order.custom_fields)
-    wanted = match.names(vendor, asked)
-    files = read.inspect(read.find(order.segment, world.resolve), wanted)
-    _size(job, files)
-    matched = match.types(vendor, asked, files)
-    target = _check(job, asked, matched, files)
-    matching = match.settle_on(vendor, asked, matched, files, target)
-    ledger = Ledger.of(world.root, vendor.name, target)
-    _in_order(job, ledger)
-    version = ledger.version()
-    with engine() as sql, read.readable(files):
-        cleaned = clean.clean(sql, files, matching)
+    started, version = world.clock(), ledger.version()
+    bit = standing.bit(order.export) if order.shared else None
+    with engine() as sql, read.readable(checked.files):
+        cleaned = clean.clean(sql, checked.files, checked.matching)
+        _withhold(job, checked, sql)
         if version:
             commit.load(sql, ledger, version)
         if vendor.readds_leavers and ledger.members():
-            job.drive(vendor.members(target, readback.Pages(sql)))
+            job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
-        item = encode.expression(vendor.item(matched, target))
-        upserts = plan.upserts(item, against_ledger=bool(version) and order.mode == "changes")
+        item = encode.expression(vendor.item(checked.matched, checked.target))
+        against = bool(version) and order.mode != "full"
+        waiting = 0
+        if against and ledger.facts().get("fingerprint") == checked.fingerprint:
+            waiting = plan.withhold_waiting(sql, item, started)
+        if version and vendor.revive:
+            plan.freeze_returners(sql, world.folder.place / "returners.parquet")
+        upserts = plan.upserts(item, against_ledger=against)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
+        found = leaving.find(job, sql, version, bit)
+        measured = _measure(job, sql, checked.target, planned, ledger, found)
+        planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
+        samples = foresight.samples(sql)
     _worth_sending(job, planned)
     facts = {
-        "vendor": vendor.name,
-        "target": asdict(target),
-        "files": [(file.name, file.first_row) for file in files.files],
-        "mode": order.mode,
-        "as_of": order.as_of,
-        "started_at": started,
+        **facts_of(job, checked.target, started, version),
+        "files": [(file.name, file.first_row) for file in checked.files.files],
+        "fingerprint": checked.fingerprint,
+        "bit": bit,
+        "waiting": waiting,
+        "guards": [asdict(one) for one in measured],
+        "plan": foresight.effort(vendor, planned) | {"samples": samples},
     }
-    world.folder.freeze(planned, facts)
-    log.info(
-        "Planned: %d profiles, %d to send in %d calls, %d unchanged, set aside %s.",
-        planned.profiles,
-        planned.upserts,
-        len(planned.batches),
-        planned.unchanged,
-        dict(planned.aside) or "none",
+    _tell(planned, facts, measured)
+    return Prepared(planned, facts, guard.error(measured))
+
+
+def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str, Any]:
+    """What every plan keeps."""
+    return {
+        "vendor": job.vendor.name,
+        "target": asdict(target),
+        "mode": job.order.mode,
+        "as_of": job.order.as_of,
+        "started_at": started,
+        "ledger_version": version,
+    }
+
+
+def _withhold(job: Job, checked: Checked, sql: Engine) -> None:
+    """Who is not to be mailed, by the warehouse's own word."""
+    if job.order.consent.column:
+        consent.withhold_without_consent(sql, checked.files, job.order.consent.column)
+    if checked.suppression:
+        consent.withhold_suppressed(sql, checked.suppression)
+
+
+def _measure(  # noqa: PLR0913 - all that is measured
+    job: Job, sql: Engine, target: Target, planned: Planned, ledger: Ledger, leavers: int
+) -> list[Measured]:
+    facts = ledger.facts()
+    before = facts.get("profiles", "")
+    new = planned.upserts
+    if ledger.version():
+        new = int(sql.one("select count(*) from clean c anti join ledger l on l.email = c.email")[0])
+    figures = guard.Figures(
+        rows=planned.profiles,
+        before=int(before) if before.isdecimal() else None,
+        first="as_of" not in facts,
+        members=ledger.members(),
+        leavers=leavers,
+        new=new,
+        headroom=target.headroom,
+        aside=planned.aside,
     )
-    return planned, facts
+    return guard.measure(figures, job.order.guard, job.order.guards)
 
 
-def _size(job: Job, files: SegmentFiles) -> None:
-    if files.rows == 0:
-        raise BadSegment("The segment has no rows. An empty segment is more often a mistake upstream than the truth.")
-    if files.rows > job.order.max_profiles:
-        raise BadSegment(
-            f"The segment has {files.rows:,} profiles, and this export takes {job.order.max_profiles:,} at most. "
-            "Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
-        )
+def in_order(job: Job, ledger: Ledger, standing: Standing) -> None:
+    """An older snapshot changes nothing at the vendor. The same one may be exported again.
 
-
-def _check(job: Job, asked: Asked, matched: Matched, files: SegmentFiles) -> Target:
-    """Credentials, audience and custom fields, as the vendor tells them; makes fields where that is asked for."""
-    vendor = job.vendor
-    target = job.drive(vendor.check(job.access, job.order.audience))
-    lacking = match.missing(vendor, asked, matched, files, target)
-    if not lacking:
-        return target
-    if not job.order.create_fields:
-        raise BadMatching(
-            f"{vendor.title} has no field {', '.join(map(repr, lacking))} for {vendor.audience_word} "
-            f"{target.audience_name!r}. Create it there, match it to another, or set `create_fields=True`."
-        )
-    for name, kind in lacking.items():
-        job.drive(vendor.create_field(target, name, kind))
-    target = job.drive(vendor.check(job.access, job.order.audience))
-    lacking = match.missing(vendor, asked, matched, files, target)
-    if lacking:
-        raise BadMatching(
-            f"{vendor.title} took the new fields {', '.join(map(repr, lacking))} and does not list them yet. "
-            "Try again in a minute, or create them there."
-        )
-    return target
-
-
-def _in_order(job: Job, ledger: Ledger) -> None:
-    """An older snapshot changes nothing at the vendor. The same one may be exported again."""
-    newest = ledger.facts().get("as_of")
-    if newest is None or datetime.fromisoformat(job.order.as_of) >= datetime.fromisoformat(newest):
+    Raises:
+        OlderThanLedger: the audience has been brought, or at least begun to be brought, to a newer state.
+    """
+    known = [told for told in (ledger.facts().get("as_of"), standing.as_of) if told]
+    newest = max(map(datetime.fromisoformat, known), default=None)
+    if newest is None or datetime.fromisoformat(job.order.as_of) >= newest:
         return
     raise OlderThanLedger(
-        f"This snapshot is as of {job.order.as_of}, and the audience has been brought to {newest} already: nothing is "
-        "sent, for an older state would overwrite the newer one.",
+        f"This snapshot is as of {job.order.as_of}, and the audience has been brought to {newest.isoformat()} already: "
+        "nothing is sent, for an older state would overwrite the newer one.",
         fails=job.order.older == "fail",
     )
 
 
 def _worth_sending(job: Job, planned: Planned) -> None:
     rejected = sum(planned.aside.get("rejected", {}).values())
-    if rejected == planned.profiles:
+    if planned.profiles and rejected == planned.profiles:
         raise BadSegment(
             f"Not one of {planned.profiles:,} profiles can be sent: {dict(planned.aside['rejected'])}. "
             f"Is {job.order.matching['email']!r} the column with the emails?"
         )
+
+
+def _tell(planned: Planned, facts: dict[str, Any], measured: Sequence[Measured]) -> None:
+    """The plan in a line, and what the guards have to say."""
+    log.info(
+        "Planned: %d profiles, %d to send in %d calls, %d unchanged, set aside %s, leavers %s. At the quota: %.1f min.",
+        planned.profiles,
+        planned.upserts,
+        len(planned.batches),
+        planned.unchanged,
+        dict(planned.aside) or "none",
+        dict(planned.leavers) or "none",
+        facts["plan"]["minutes"],
+    )
+    for words in guard.tripped_words(list(measured)):
+        log.warning("%s", words)
+
+
+def as_compared(prepared: Prepared) -> Prepared:
+    """The same plan as one that is only looked at."""
+    return replace(prepared, error=None)

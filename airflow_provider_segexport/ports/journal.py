@@ -42,7 +42,10 @@ class Entry:
         again: indexes of rows that the vendor asks to send once more.
         unnamed: rows counted as not taken, and not named yet, and the reason for it; `named`: those that were named, by
             reading back.
+        revive: indexes of rows that go out once more to bring back whom we have taken out.
         part: a file of row verdicts stands in `settled/`.
+        adopted: the job was found at the vendor, after a call without an answer.
+        at: when it was written, epoch seconds.
     """
 
     batch: str
@@ -55,7 +58,10 @@ class Entry:
     unnamed: int = 0
     unnamed_reason: str = ""
     named: int = 0
+    revive: tuple[int, ...] = ()
     part: bool = False
+    adopted: bool = False
+    at: float = 0.0
 
 
 class Journal:
@@ -73,7 +79,7 @@ class Journal:
         if not entries:
             return
         known = self._load()
-        lines = "".join(json.dumps({"at": round(self._clock(), 3), **_plain(entry)}) + "\n" for entry in entries)
+        lines = "".join(json.dumps({**_plain(entry), "at": round(self._clock(), 3)}) + "\n" for entry in entries)
         disk = on_disk(self.place)
         if disk is not None:
             self._append(disk, lines)
@@ -123,8 +129,8 @@ def _entry(line: bytes) -> Entry | None:
         found = json.loads(line)
     except ValueError:
         return None
-    del found["at"]
-    return Entry(**{**found, "state": State(found["state"]), "again": tuple(found.get("again", ()))})
+    listed = {name: tuple(found.get(name, ())) for name in ("again", "revive")}
+    return Entry(**{**found, "state": State(found["state"]), **listed})
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

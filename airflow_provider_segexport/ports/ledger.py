@@ -1,6 +1,7 @@
-"""What this provider knows it has put into an audience: `email, row hash, vendor contact id, as_of, run`.
+"""What this provider knows it has put into an audience, one row an address.
 
     <root>/ledgers/<vendor>/<account>/<audience>/<version>.parquet
+    <root>/ledgers/<vendor>/<account>/<audience>/standing.json        who owns it, and the newest state that was begun
 
 A version is written whole and appears under the next number, or not at all: who finds that number taken has lost
 a race and must read again. Keyed by what the vendor says the account and the audience are.
@@ -34,15 +35,34 @@ from airflow_provider_segexport.ports.places import (
 from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.ports.tables import write_parquet
 
+MOMENT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
         ("email", pa.string()),
         ("hash", pa.uint64()),
         ("contact_id", pa.string()),
-        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("as_of", MOMENT),
         ("run", pa.string()),
+        ("state", pa.string()),
+        ("since", MOMENT),
+        ("rejected", pa.uint64()),
+        ("reason", pa.string()),
+        ("tries", pa.uint8()),
+        ("tried_at", MOMENT),
+        ("retried_at", MOMENT),
+        ("holders", pa.uint64()),
     ]
 )
+"""One row an address.
+
+`state`: `in`, we have put it into the audience; `out`, we have taken it out; `new`, it was never delivered.
+`hash`: of the item that was delivered; null where it is not known any more. `as_of`, `run`: of that call.
+`since`: when it was put in. `rejected`, `reason`: hash of the item that was rejected last, and why; `tries` of it, the
+first at `tried_at`, the last at `retried_at`. `holders`: which sharers hold it, a bit for each in the order of the
+standing; null where the audience is not shared.
+"""
+
+IN, OUT, NEW = "in", "out", "new"
 FACTS = b"segexport"
 MARK = b"segexport-commit"
 """Whose version it is: a put whose answer was lost is put again, and then refused by itself."""
@@ -72,16 +92,16 @@ class Ledger:
         return self.place / f"{version:08d}.parquet"
 
     def members(self) -> int:
-        """How many people it holds."""
-        version = self.version()
-        if not version:
-            return 0
-        with self.file(version).open("rb") as file:
-            return int(pq.ParquetFile(file).metadata.num_rows)
+        """How many people it says are in the audience."""
+        return int(self.facts().get("members", 0))
 
-    def facts(self) -> dict[str, str]:
-        """What is known of the newest version as a whole: `as_of`, `run` and `profiles` of the last finished export."""
-        version = self.version()
+    def facts(self, version: int | None = None) -> dict[str, str]:
+        """What is known of a version as a whole, of the newest where none is named.
+
+        `as_of`, `run`, `profiles` and `fingerprint` of the last finished export; `by`, whose run wrote the version;
+        `members`, how many people are in; `undone`, the version that it took back.
+        """
+        version = self.version() if version is None else version
         if not version:
             return {}
         found: dict[str, str] = json.loads(self._kept(version).get(FACTS, b"{}"))

@@ -1,14 +1,15 @@
 """Where each part of a planned batch stands: `batch, journal -> leaves`.
 
-A batch that the vendor refused as a whole went out as halves, and rows that it asked for again went out as a batch of
-the next generation; both are found again from the journal and the batch's content alone.
+A batch that the vendor refused as a whole went out as halves, rows that it asked for again as a batch of the next
+generation, and people whom we had taken out as one that revives them. All are found again from the journal and the
+batch's content alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from airflow_provider_segexport.model import Batch
+from airflow_provider_segexport.model import Batch, Kind
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
@@ -27,6 +28,8 @@ def leaves(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Batch, E
             yield batch, entry
             if entry and entry.again:
                 yield from leaves(batch.part(entry.again, generation=batch.generation + 1), states)
+            if entry and entry.revive:
+                yield from leaves(batch.part(entry.revive, kind=Kind.REVIVE), states)
         case _:
             yield batch, entry
 

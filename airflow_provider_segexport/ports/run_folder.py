@@ -4,6 +4,7 @@
         upserts.arrow  aside.parquet  plan.json     the frozen plan
         journal.jsonl                               what happened to each batch
         settled/<batch>.parquet                     verdicts by row, where there are any
+        removals/                                   the same of the leavers: removals.arrow, journal, settled
         rejects.parquet  summary.json               the report
 
 A folder with a finished summary is never written again: a task that is cleared after success starts in the next one.
@@ -16,12 +17,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.model import Batch, Settled
+from airflow_provider_segexport.model import Batch, Kind, Settled
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, write
 from airflow_provider_segexport.ports.tables import ArrowReader, Values, write_parquet
@@ -58,9 +60,20 @@ def safe(name: str) -> str:
 class RunFolder:
     """One generation of one task instance's run."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, kind: Kind = Kind.UPSERT) -> None:
         self.place = place
+        self.kind = kind
         self.journal = Journal(place)
+
+    @cached_property
+    def removals(self) -> RunFolder:
+        """The part of it that holds the leavers."""
+        return RunFolder(self.place / "removals", Kind.REMOVE)
+
+    @property
+    def rows(self) -> Place:
+        """Where the planned rows are: a record batch is a batch."""
+        return self.place / ("upserts.arrow" if self.kind is Kind.UPSERT else "removals.arrow")
 
     @classmethod
     def open(cls, home: Place) -> RunFolder:
@@ -72,9 +85,9 @@ class RunFolder:
         return cls(home / f"{newest + 1:02d}")
 
     def finished(self) -> bool:
-        """Whether the run in it came to its end."""
+        """Whether the run in it came to its end, or was given up for a new plan."""
         summary = self.summary()
-        return summary is not None and bool(summary.get("finished"))
+        return summary is not None and bool(summary.get("finished") or summary.get("superseded"))
 
     def summary(self) -> dict[str, Any] | None:
         """The report, if one is written."""
@@ -90,7 +103,7 @@ class RunFolder:
         if found is None:
             return None
         planned = found.pop("planned")
-        planned["batches"] = tuple(planned["batches"])
+        planned |= {name: tuple(planned[name]) for name in ("batches", "removals")}
         return Planned(**planned), found
 
     def freeze(self, planned: Planned, facts: dict[str, Any]) -> None:
@@ -99,13 +112,13 @@ class RunFolder:
 
     def upserts(self, columns: Sequence[str] | None = None) -> ArrowReader:
         """The planned rows, with all columns or some; a record batch is a batch."""
-        return ArrowReader(self.place / "upserts.arrow", columns)
+        return ArrowReader(self.rows, columns)
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
         """One planned batch with its content."""
         found = rows.batch(number)
         numbers, emails, items = (Values(found.column(column)) for column in ("row", "email", "item"))
-        return Batch(name, numbers, emails, items, joined=items.joined(","))
+        return Batch(name, numbers, emails, items, kind=self.kind, joined=items.joined(","))
 
     def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
         """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""
@@ -123,6 +136,29 @@ class RunFolder:
                 )
             ]
         )
+
+    def send_again(self, entry: Entry, indexes: Sequence[int]) -> None:
+        """Rows of a settled batch that were not delivered after all, and go out once more; the others were."""
+        self.journal.write(
+            [
+                replace(
+                    entry,
+                    accepted=entry.accepted - len(indexes),
+                    again=(*entry.again, *indexes),
+                    unnamed=0,
+                    unnamed_reason="",
+                    adopted=False,
+                )
+            ]
+        )
+
+    def returners(self) -> frozenset[int]:
+        """Rows of people whom the ledger says we took out."""
+        place = self.place / "returners.parquet"
+        if not place.exists():
+            return frozenset()
+        with place.open("rb") as file:
+            return frozenset(pq.read_table(file).column("row").to_pylist())
 
     def refused_rows(self, batch: Batch) -> set[int]:
         """Rows of the batch that have been refused by name."""
@@ -157,7 +193,7 @@ class RunFolder:
 
     def note_kill(self) -> tuple[int, int]:
         """Write down what is in flight: calls without an answer and jobs without an end; returns how many of each."""
-        states = self.journal.states()
+        states = {**self.journal.states(), **self.removals.journal.states()}
         calls = [name for name, entry in states.items() if entry.state is State.SENDING]
         jobs = {name: entry.ticket for name, entry in states.items() if entry.state is State.SUBMITTED}
         write(self.place / "killed.json", json.dumps({"calls": calls, "jobs": jobs}, indent=2).encode())

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import TryAgain
-from airflow_provider_segexport.model import Batch
+from airflow_provider_segexport.model import GONE, Batch
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.ledger import IN, NEW, OUT, SCHEMA, Ledger
 from airflow_provider_segexport.ports.progress import leaves
-from airflow_provider_segexport.ports.run_folder import NAMED, RunFolder
+from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
+TRIES_DAYS = 14
+"""After so many days a rejected row's tries are counted anew."""
 
 
 def settled_rows(folder: RunFolder, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -28,7 +30,7 @@ def settled_rows(folder: RunFolder, names: tuple[str, ...]) -> Iterator[pa.Recor
             if entry is None or entry.state in {State.SENDING, State.SUBMITTED}:
                 continue
             found = rows.batch(number)
-            if entry.state is State.SETTLED and not entry.again:
+            if entry.state is State.SETTLED and not entry.again and not entry.revive:
                 yield found
                 continue
             done = set(_done(folder.batch(whole, number, name), states))
@@ -39,8 +41,8 @@ def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
     """Rows of a batch whose own verdict, or that of the part they went into, is there."""
     for part, entry in leaves(batch, states):
         if entry is not None and entry.state is State.SETTLED:
-            again = set(entry.again)
-            yield from (row for index, row in enumerate(part.rows) if index not in again)
+            open_ = {*entry.again, *entry.revive}
+            yield from (row for index, row in enumerate(part.rows) if index not in open_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +54,45 @@ class Origin:
         run: who exported it.
         profiles: how many rows the segment had.
         finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
+        started_at, ended_at: epoch seconds.
+        bit: of this sharer, where the audience is shared.
+        facts: what else a finished run says of the version.
     """
 
     as_of: str
     run: str
     profiles: int = 0
     finished: bool = True
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    bit: int | None = None
+    facts: Mapping[str, str] | None = None
 
 
-def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, ...], origin: Origin) -> int:
+def commit(
+    engine: Engine,
+    ledger: Ledger,
+    folder: RunFolder,
+    names: tuple[str, ...],
+    origin: Origin,
+    removals: tuple[str, ...] = (),
+) -> int:
     """Write the next version of the ledger, and tell its number.
 
-    A run that has delivered nothing and did not finish makes no version. One that has finished makes one also when
+    A run that has settled nothing and did not finish makes no version. One that has finished makes one also when
     nothing changed: an older snapshot must find out that the audience has come further.
     """
-    _delivered(engine, folder, names)
-    if engine.one("select count(*) from delivered") == (0,) and not origin.finished:
+    _gather(engine, folder, names, removals)
+    if engine.one("select count(*) from touched") == (0,) and not origin.finished:
         return ledger.version()
-    new = f"""select email, hash, contact_id, {literal(origin.as_of)}::timestamptz as as_of,
-        {literal(origin.run)} as run from delivered"""
     for _ in range(TRIES):
         base = ledger.version()
-        sql, facts = new, ledger.facts()
-        if base:
-            # What an earlier try of this run took for delivered, and the vendor had only counted, goes again.
-            ours = f"l.run = {literal(origin.run)} and l.as_of = {literal(origin.as_of)}::timestamptz"
-            sql = f"""select l.email, l.hash, l.contact_id, l.as_of, l.run from {engine.scan([ledger.file(base)])} l
-                anti join delivered d on d.email = l.email left join named n on n.email = l.email
-                where n.email is null or not ({ours}) union all
-                select n.email, n.hash, coalesce(n.contact_id, l.contact_id), n.as_of, n.run from ({new}) n
-                left join {engine.scan([ledger.file(base)])} l on l.email = n.email"""
-        if origin.finished:
-            facts = {"as_of": origin.as_of, "run": origin.run, "profiles": str(origin.profiles)}
+        engine.run("create or replace temp view base as " + _base(engine, ledger, base))
+        sql = _next(origin, shared=engine.one("select count(*) from holds") != (0,))
+        members = engine.one(MEMBERS)[0]
+        before = ledger.facts(base)
+        told = {"as_of": origin.as_of, "run": origin.run, "profiles": str(origin.profiles), **(origin.facts or {})}
+        facts = (told if origin.finished else before) | {"members": str(members), "by": origin.run}
         try:
             return ledger.commit(engine.stream(sql), base, facts)
         except TryAgain:
@@ -91,22 +100,120 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: tuple[str, 
     raise TryAgain("The audience's ledger changes faster than it can be written: another run is writing it.")
 
 
-def _delivered(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
-    """`delivered(email, hash, contact_id)`: rows that were not refused; `named(email)`: those that were, and late."""
-    schema = pa.schema([SCHEMA.field("email"), SCHEMA.field("hash")]).insert(0, pa.field("row", pa.int64()))
-    engine.stage("verdicts", pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names)))
-    parts = folder.parts()
-    told = f"select * from {engine.scan(parts)}" if parts else "select 0 as row, '' as reason, '' as contact_id limit 0"
-    named = [part for part in parts if part.name.endswith(f"{NAMED}.parquet")]
-    late = f"select email from {engine.scan(named)}" if named else "select '' as email limit 0"
-    engine.run(f"create or replace table named as {late}")
+def _base(engine: Engine, ledger: Ledger, version: int) -> str:
+    """The version that the next one is made from."""
+    if version:
+        return f"select * from {engine.scan([ledger.file(version)])}"
+    empty = pa.Table.from_batches([], SCHEMA)
+    engine.table("nothing", empty)
+    return "select * from nothing"
+
+
+MEMBERS = f"""select (select count(*) from base l anti join touched t on t.email = l.email where l.state = '{IN}')
+    + (select count(*) from delivered) + (select count(*) from refused n join base l on l.email = n.email
+        where l.state = '{IN}')"""
+"""How many people the next version holds as in; one whom this run took for delivered at first is counted too."""
+
+
+def _next(origin: Origin, *, shared: bool) -> str:
+    """SQL of the next version's rows. `base` is the last one."""
+    now = f"make_timestamptz({int(origin.ended_at * 1e6)})"
+    begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
+    as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
+    bit = f"(coalesce(l.holders, 0) | {origin.bit})::ubigint" if origin.bit else "l.holders"
+    mine = f"(l.run = {run} and l.as_of = {as_of})"
+    ours = f"({mine} and l.since >= {begun})"
+    held = "left join holds h on h.email = l.email" if shared else ""
+    kept = "l.* exclude (holders), coalesce(h.holders, l.holders) as holders" if shared else "l.*"
+    same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
+    again = f"if({same}, l.tries + (l.retried_at < {begun})::utinyint, 1)::utinyint"
+    fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
+    return f"""
+        select {kept} from base l {held} anti join touched t on t.email = l.email
+        union all
+        select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
+            if(l.state = '{IN}', l.since, {now}), {fresh}, {bit}
+        from delivered n left join base l on l.email = n.email
+        union all
+        select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
+            if({ours}, '{NEW}', coalesce(l.state, '{NEW}')), if({ours}, null, l.since), n.hash, n.reason, {again},
+            if({same}, l.tried_at, {now}), {now}, l.holders
+        from refused n left join base l on l.email = n.email
+        union all
+        select n.email, null, l.contact_id, {as_of}, {run}, '{OUT}', null, {fresh}, null
+        from taken_out n join base l on l.email = n.email"""
+
+
+def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals: tuple[str, ...]) -> None:
+    """What this run has brought about, by address.
+
+    `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, `taken_out(email)`, `absent(email)` of leavers,
+    `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
+    """
+    told = _verdicts(engine, folder, names, "verdicts")
     engine.run(
-        f"""create or replace table delivered as
-        select v.email, v.hash, t.contact_id from verdicts v left join ({told}) t on t.row = v.row
-        where t.reason is null"""
+        f"""create or replace table judged as
+        select v.email, v.hash, t.contact_id, t.reason from verdicts v left join ({told}) t on t.row = v.row"""
+    )
+    # One who was taken at first and refused by a later look has two lines: the refusal counts.
+    engine.run(
+        """create or replace table refused as
+        select email, any_value(hash) as hash, any_value(reason) as reason from judged
+        where reason is not null group by email"""
+    )
+    engine.run(
+        """create or replace table delivered as select email, hash, contact_id from judged
+        where reason is null and email not in (select email from refused)"""
+    )
+    leavers = folder.removals
+    told = _verdicts(engine, leavers, removals, "leaver_verdicts") if removals else "select 0 as row, '' as reason"
+    gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
+    rows = "leaver_verdicts" if removals else "(select 0 as row, '' as email limit 0)"
+    engine.run(
+        f"""create or replace table left_with as
+        select v.email, t.reason from {rows} v left join ({told}) t on t.row = v.row"""
+    )
+    engine.run("create or replace table taken_out as select email from left_with where reason is null")
+    engine.run(f"create or replace table absent as select email from left_with where reason in ({gone})")
+    aside = folder.place / "leavers_aside.parquet"
+    if aside.exists():
+        engine.run(f"insert into absent select email from {engine.scan([aside])} where outcome = 'absent'")
+    holds = folder.place / "holds.parquet"
+    engine.run(
+        f"create or replace table holds as select * from {engine.scan([holds])}"
+        if holds.exists()
+        else "create or replace table holds (email varchar, holders ubigint)"
+    )
+    engine.run(
+        """create or replace table touched as select email from delivered union all select email from refused
+        union all select email from taken_out union all select email from absent"""
     )
 
 
+def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str) -> str:
+    """Stage the rows that have a verdict; returns SQL of what was said of single rows."""
+    schema = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
+    engine.stage(table, pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names)))
+    parts = folder.parts()
+    if parts:
+        return f"select row, reason, contact_id from {engine.scan(parts)}"
+    return "select 0 as row, '' as reason, '' as contact_id limit 0"
+
+
 def load(engine: Engine, ledger: Ledger, version: int) -> None:
-    """The ledger as the table `ledger(email, hash)`."""
-    engine.run(f"create or replace table ledger as select email, hash from {engine.scan([ledger.file(version)])}")
+    """The ledger, as far as planning needs it.
+
+    `ledger(email, hash)` and `ledger_in(email, contact_id, holders)`: who is in; `removed(email)`: whom we took out;
+    `refusals(email, rejected, tries, tried_at)`: rows that were rejected.
+    """
+    file = engine.scan([ledger.file(version)])
+    engine.run(f"create or replace table ledger as select email, hash from {file} where state = '{IN}'")
+    engine.run(
+        f"""create or replace temp view ledger_in as
+        select email, contact_id, holders from {file} where state = '{IN}'"""
+    )
+    engine.run(f"create or replace table removed as select email from {file} where state = '{OUT}'")
+    engine.run(
+        f"""create or replace table refusals as
+        select email, rejected, tries, tried_at from {file} where rejected is not null"""
+    )

@@ -5,21 +5,15 @@ One record batch of `upserts.arrow` is one batch at the vendor, so that a resume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_segexport.contract import Limits
-from airflow_provider_segexport.model import Outcome, Reason, name_of
+from airflow_provider_segexport.model import Outcome, Reason
+from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 from airflow_provider_segexport.segment import Cleaned, Planned
-
-ENVELOPE_BYTES = 1_000
-"""Room for what stands around the items in a body."""
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 
@@ -34,6 +28,47 @@ def upserts(item: str, *, against_ledger: bool) -> str:
     return f"select u.* from ({rows}) u left join ledger l on l.email = u.email where l.hash is distinct from u.hash"
 
 
+MOST_TRIES = 3
+TRIES_DAYS = 14
+"""A row that was rejected is tried again as it is at most so often in so many days."""
+
+
+def withhold_waiting(engine: Engine, item: str, now: float) -> int:
+    """Set aside rows that were rejected as they are, often enough of late; returns how many.
+
+    Args:
+        engine: holds `clean` and `refusals(email, rejected, tries, tried_at)`, what the ledger tells of rejected rows.
+        item: SQL of an item; a row whose content has changed is tried.
+        now: epoch seconds.
+    """
+    engine.run(
+        f"""create or replace table waiting as
+        select row from (
+            select c.row, r.rejected, (md5_number(c.item) >> 64)::ubigint as hash
+            from (select row, email, {item} as item from clean semi join often on often.email = clean.email) c
+            join often r on r.email = c.email) where hash = rejected"""
+        if _often(engine, now)
+        else "create or replace table waiting (row bigint)"
+    )
+    engine.run("insert into aside select row, ?, ?, '' from waiting", [Outcome.WITHHELD, Reason.WAITS])
+    return int(engine.one("select count(*) from waiting")[0])
+
+
+def _often(engine: Engine, now: float) -> bool:
+    """`often`: whom the ledger tells to have been rejected as often as is allowed, not long ago."""
+    engine.run(
+        f"""create or replace table often as select email, rejected from refusals
+        where tries >= {MOST_TRIES} and tried_at > make_timestamptz({int(now * 1e6)}) - interval {TRIES_DAYS} days"""
+    )
+    return bool(engine.one("select count(*) from often")[0])
+
+
+def freeze_returners(engine: Engine, place: Place) -> int:
+    """Write which rows are of people whom the ledger says we took out; returns how many."""
+    rows = "select c.row from clean c semi join removed r on r.email = c.email"
+    return write_parquet(place, engine.stream(rows), pa.schema([("row", pa.int64())]))
+
+
 def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Cleaned) -> Planned:
     """Write the plan's rows. They count once `plan.json`, which the caller writes last, is there."""
     names: list[str] = []
@@ -41,7 +76,7 @@ def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Clea
     too_large: list[int] = []
     with ArrowFile(place / "upserts.arrow", SCHEMA) as out:
         for batch in cut(engine.stream(sql), limits, too_large):
-            names.append(name_of(batch.column("hash").to_numpy().astype("<u8", copy=False).tobytes()))
+            names.append(named(batch))
             sent += batch.num_rows
             size += batch.column("item").nbytes
             out.write(batch)
@@ -76,41 +111,3 @@ ASIDE = pa.schema(
 
 
 ASIDE_ROWS = "select a.row, k.email, a.outcome, a.reason, a.field from keys k join aside a using (row) order by a.row"
-
-
-def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
-    """Re-cut a stream into the vendor's batches: as full as rows and bytes allow, in order.
-
-    Rows that no batch can hold are put into `too_large`.
-    """
-    room = limits.batch_bytes - ENVELOPE_BYTES
-    carry: list[pa.RecordBatch] = []
-    rows = size = 0
-    for arrived in stream:
-        lengths = pc.add(pc.binary_length(arrived.column("item")), 1).to_numpy(zero_copy_only=False).astype(np.int64)
-        if (lengths > room).any():
-            too_large.extend(arrived.column("row").filter(pa.array(lengths > room)).to_pylist())
-            arrived = arrived.filter(pa.array(lengths <= room))  # noqa: PLW2901 - the rest of the same batch
-            lengths = lengths[lengths <= room]
-        ends = np.cumsum(lengths)
-        start = 0
-        while start < arrived.num_rows:
-            before = int(ends[start - 1]) if start else 0
-            fits = int(np.searchsorted(ends, before + room - size, side="right"))
-            stop = min(fits, start + limits.batch_rows - rows)
-            if stop > start:
-                carry.append(arrived.slice(start, stop - start))
-                rows += stop - start
-                size += int(ends[stop - 1]) - before
-            if stop < arrived.num_rows or rows == limits.batch_rows:
-                yield _joined(carry)
-                carry, rows, size = [], 0, 0
-            start = stop
-    if carry:
-        yield _joined(carry)
-
-
-def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(parts) == 1:
-        return parts[0]
-    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]

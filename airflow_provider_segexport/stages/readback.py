@@ -18,6 +18,8 @@ from airflow_provider_segexport.ports.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
+STILL_THERE = "still_there"
+NOT_REMOVED = "Taken out, and in the audience all the same when it was read back."
 NOT_ADDED_CODE = "not_added"
 NOT_ADDED = "Counted by the vendor as not added, and not in the audience when it was read back."
 
@@ -70,21 +72,23 @@ def left(engine: Engine, batch: Batch) -> list[int]:
 
 
 def unnamed(folder: RunFolder) -> int:
-    """Rows that the vendor has only counted as not taken."""
+    """Rows that the vendor has only counted as not taken, or taken without a word on whom."""
     return sum(entry.unnamed for entry in folder.journal.states().values())
 
 
 def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
     """Give the rows that were only counted their verdict: they are those that the audience does not hold as active.
 
-    A batch is named once: what it writes into the journal says that nothing is left to name.
+    A batch is named once: what it writes into the journal says that nothing is left to name. Rows of a job that was
+    found at the vendor, and was perhaps another's, go out again instead.
     """
     for batch, entry in settled(folder, names):
         if entry.unnamed:
-            known = folder.refused_rows(batch)
-            found = [
-                index for index in absent(engine, batch) if batch.rows[index] not in known and index not in entry.again
-            ]
+            known = folder.refused_rows(batch) | {batch.rows[index] for index in (*entry.again, *entry.revive)}
+            found = [index for index in absent(engine, batch) if batch.rows[index] not in known]
+            if entry.adopted:
+                folder.send_again(entry, found)
+                continue
             folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
             if len(found) != entry.unnamed:
                 log.warning(
@@ -92,6 +96,30 @@ def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None
                     entry.unnamed,
                     len(found),
                 )
+
+
+def still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
+    """Look at leavers whose removal nobody has confirmed; returns how many are in the audience yet.
+
+    Whoever is gone has their verdict. At the last look whoever is not has one too.
+    """
+    left = 0
+    for batch, entry in settled(folder, names):
+        if entry.unnamed:
+            known = folder.refused_rows(batch)
+            found = [index for index in present(engine, batch) if batch.rows[index] not in known]
+            left += len(found)
+            if last or not found:
+                refused = tuple(Refusal(index, Reason.STILL_THERE, STILL_THERE, NOT_REMOVED) for index in found)
+                folder.add_refusals(batch, entry, Settled(refused=refused))
+    return left
+
+
+def present(engine: Engine, batch: Batch) -> list[int]:
+    """Entries of a batch whom the audience holds."""
+    _sent(engine, batch)
+    rows = engine.rows("select distinct s.i from members m join sent s on s.email = m.email")
+    return sorted(index for (index,) in rows)
 
 
 def absent(engine: Engine, batch: Batch) -> list[int]:

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.model import Outcome, Reason
+from airflow_provider_segexport.model import GONE, Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import write_parquet
 from airflow_provider_segexport.segment import Planned
@@ -29,6 +30,9 @@ REJECTS = pa.schema(
         ("vendor_words", pa.string()),
     ]
 )
+
+
+REMOVALS = pa.schema([(name, pa.string()) for name in ("email", "outcome", "reason", "code", "words")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
     parts = folder.parts()
     sources = "select row, email, outcome, reason, field, '' as code, '' as words from set_aside"
     if parts:
-        outcome = f"if(reason = '{Reason.LEFT_AUDIENCE}', '{Outcome.WITHHELD}', '{Outcome.REJECTED}')"
+        withheld = f"reason in ('{Reason.LEFT_AUDIENCE}', '{Reason.DELETED}')"
+        outcome = f"if({withheld}, '{Outcome.WITHHELD}', '{Outcome.REJECTED}')"
         sources += f""" union all
             select row, email, {outcome}, reason, '', code, words from {engine.scan(parts)}
             where reason is not null"""
@@ -94,6 +99,38 @@ def count(planned: Planned, accepted: int, reasons: Mapping[str, Mapping[str, in
     counts = Counts(planned.profiles, accepted, planned.unchanged, rejected, withheld, rest)
     if not counts.add_up():
         raise SegexportError(f"The counts of this run do not add up: {counts}. Please report it with the run folder.")
+    return counts
+
+
+def write_removals(engine: Engine, folder: RunFolder, planned: Planned) -> dict[str, int]:
+    """Where the leavers ended, with each of whom there is something to tell; returns counts that add up."""
+    leavers = folder.removals
+    states = leavers.journal.states().values()
+    settled = [entry for entry in states if entry.state is State.SETTLED]
+    removed = sum(entry.accepted - entry.unnamed for entry in settled)
+    parts = leavers.parts()
+    gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
+    sources = ["select '' as email, '' as outcome, '' as reason, '' as code, '' as words limit 0"]
+    aside = folder.place / "leavers_aside.parquet"
+    if aside.exists():
+        sources.append(f"select email, outcome, reason, '', '' from {engine.scan([aside])}")
+    if parts:
+        sources.append(
+            f"""select email, if(reason in ({gone}), 'absent', 'refused'), reason, code, words
+            from {engine.scan(parts)} where reason is not null"""
+        )
+    engine.run("create or replace table leavers_told as " + " union all ".join(f"({one})" for one in sources))
+    if len(sources) > 1:
+        write_parquet(folder.place / "removals.parquet", engine.stream("from leavers_told order by email"), REMOVALS)
+    told = dict(engine.rows("select outcome, count(*) from leavers_told group by all"))
+    counts = {
+        "planned": sum(planned.leavers.values()),
+        "removed": removed,
+        **{name: told.get(name, 0) for name in ("absent", "kept", "refused")},
+    }
+    counts["not_attempted"] = counts["planned"] - sum(number for name, number in counts.items() if name != "planned")
+    if counts["not_attempted"] < 0:
+        raise SegexportError(f"The removals of this run do not add up: {counts}. Please report it with the run folder.")
     return counts
 
 

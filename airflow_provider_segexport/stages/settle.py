@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, StopExport
-from airflow_provider_segexport.model import Batch, Reason, Refusal, Reply, Settled, Ticket
+from airflow_provider_segexport.model import OPTED_OUT, Batch, Kind, Reason, Refusal, Reply, Settled, Ticket
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 MOST_GENERATIONS = 3
 """How often a row goes out again because the vendor asked for it; then it is refused, with that reason."""
+
+NO_REJECTS = OPTED_OUT | {Reason.DELETED}
+"""Reasons that say something of the person, not of the data: they do not count as rejects while it runs."""
 
 MOST_REFUSED_IN_A_ROW = 40
 """Whole-batch refusals without one acceptance between them: halving on would be a storm of calls. One bad row in a
@@ -21,14 +24,31 @@ thousand costs ten, each followed by an acceptance."""
 
 @dataclass(slots=True)
 class Bookkeeper:
-    """Keeps the journal of a run; called from one thread."""
+    """Keeps the journal of a run; called from one thread.
+
+    Attributes:
+        returners: rows of people whom we have taken out and may bring back; None where the vendor has no way.
+        most_rejects: asked after each batch with rows settled and rows rejected so far; an error ends the sending.
+        read_back: an accepted batch says nothing of single people: they are looked at later.
+        tell: told the number of batches settled by this process.
+    """
 
     folder: RunFolder
+    returners: Callable[[], frozenset[int]] | None = None
+    most_rejects: Callable[[int, int], SegexportError | None] | None = None
+    read_back: bool = False
+    tell: Callable[[int], None] = lambda _: None
     accepted: int = 0
     refused: int = 0
+    rejects: int = 0
     refused_in_a_row: int = 0
     error: SegexportError | None = None
-    submitted: dict[str, str] = field(default_factory=dict)
+    batches: int = 0
+    adopted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """An earlier try may have adopted jobs."""
+        self.adopted |= {name for name, entry in self.folder.journal.states().items() if entry.adopted}
 
     def sending(self, batches: list[Batch]) -> None:
         """Intent, before the calls."""
@@ -38,12 +58,18 @@ class Bookkeeper:
         """Verdict, after a call; returns what is to go out in the batch's place."""
         match answer:
             case Ticket(id):
-                self.folder.journal.write([Entry(batch.name, State.SUBMITTED, len(batch), ticket=id)])
-                return []
+                return self.submitted(batch, id)
             case Settled():
                 return self._settle(batch, answer)
             case BatchRefused():
                 return self._isolate(batch, answer)
+
+    def submitted(self, batch: Batch, ticket: str, *, adopted: bool = False) -> list[Batch]:
+        """The batch became a job; `adopted`: one that was found at the vendor, and is only alike."""
+        self.folder.journal.write([Entry(batch.name, State.SUBMITTED, len(batch), ticket=ticket, adopted=adopted)])
+        if adopted:
+            self.adopted.add(batch.name)
+        return []
 
     def why_stop(self) -> SegexportError | None:
         """An error found in the answers that ends the sending."""
@@ -54,8 +80,12 @@ class Bookkeeper:
             words = f"The vendor asked for this row again {batch.generation + 1} times."
             given_up = tuple(Refusal(index, Reason.JOB_FAILED, "", words) for index in settled.again)
             settled = replace(settled, refused=settled.refused + given_up, again=())
+        settled, revive = self._revive(batch, settled)
         part = self.folder.write_part(batch, settled)
-        accepted = len(batch) - len(settled.refused) - len(settled.again)
+        accepted = len(batch) - len(settled.refused) - len(settled.again) - len(revive)
+        adopted = batch.name in self.adopted
+        if self.read_back or adopted:
+            settled = replace(settled, unnamed=accepted, unnamed_reason=Reason.STILL_THERE)
         entry = Entry(
             batch.name,
             State.SETTLED,
@@ -65,16 +95,38 @@ class Bookkeeper:
             again=settled.again,
             unnamed=settled.unnamed,
             unnamed_reason=str(settled.unnamed_reason) if settled.unnamed else "",
+            revive=revive,
             part=part,
+            adopted=adopted,
         )
         self.folder.journal.write([entry])
+        self._count(accepted, settled)
+        next_ = [batch.part(settled.again, generation=batch.generation + 1)] if settled.again else []
+        return next_ + ([batch.part(revive, kind=Kind.REVIVE)] if revive else [])
+
+    def _revive(self, batch: Batch, settled: Settled) -> tuple[Settled, tuple[int, ...]]:
+        """Take from the refused whom we have taken out ourselves: they go out once more, in a way that revives them."""
+        if self.returners is None or batch.kind is not Kind.UPSERT:
+            return settled, ()
+        deleted = [one.index for one in settled.refused if one.reason is Reason.DELETED]
+        ours = self.returners() if deleted else frozenset()
+        revive = tuple(index for index in deleted if batch.rows[index] in ours)
+        refused = tuple(one for one in settled.refused if one.index not in set(revive))
+        return replace(settled, refused=refused), revive
+
+    def _count(self, accepted: int, settled: Settled) -> None:
+        """Add up, and find out whether to go on."""
+        self.batches += 1
         self.accepted += accepted
         self.refused += len(settled.refused)
+        self.rejects += sum(one.reason not in NO_REJECTS for one in settled.refused)
         if accepted:
             self.refused_in_a_row = 0
         if settled.stop:
             self.error = StopExport(settled.stop)
-        return [batch.part(settled.again, generation=batch.generation + 1)] if settled.again else []
+        elif self.most_rejects is not None:
+            self.error = self.error or self.most_rejects(self.accepted + self.refused, self.rejects)
+        self.tell(self.batches)
 
     def _isolate(self, batch: Batch, refused: BatchRefused) -> list[Batch]:
         """Halve the batch until the bad rows stand alone; a row that is refused alone has its verdict."""
@@ -107,7 +159,7 @@ def remaining(folder: RunFolder, names: tuple[str, ...]) -> Iterator[Batch | tup
     try:
         for number, name in enumerate(names):
             entry = states.get(name)
-            if entry is None or entry.state is not State.SETTLED or entry.again:
+            if entry is None or entry.state is not State.SETTLED or entry.again or entry.revive:
                 yield from unsettled(folder.batch(rows, number, name), states)
     finally:
         rows.close()

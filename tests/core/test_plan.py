@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.model import batch_name
+from airflow_provider_segexport.ports.cutting import ENVELOPE_BYTES
+from airflow_provider_segexport.ports.cutting import cut as cut_stream
 from airflow_provider_segexport.ports.tables import ArrowReader
 from airflow_provider_segexport.stages import encode, plan
-from airflow_provider_segexport.stages.plan import ENVELOPE_BYTES
 
 ITEM = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
 
@@ -30,7 +31,7 @@ def stream(items, cuts=()):
 def cut(items, *, rows=1000, bytes_=10_000, cuts=()):
     too_large = []
     limits = limited(batch_rows=rows, batch_bytes=bytes_ + ENVELOPE_BYTES).limits
-    batches = [batch.column("item").to_pylist() for batch in plan.cut(stream(items, cuts), limits, too_large)]
+    batches = [batch.column("item").to_pylist() for batch in cut_stream(stream(items, cuts), limits, too_large)]
     return batches, too_large
 
 

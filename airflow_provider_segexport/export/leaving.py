@@ -1,0 +1,102 @@
+"""Takes leavers out: finds them while planning, and sends them after everybody else has a verdict."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from airflow_provider_segexport.contract import Removal
+from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.export.order import Job, Waiting
+from airflow_provider_segexport.export.sending import flown
+from airflow_provider_segexport.model import Kind, Target
+from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.segment import Planned
+from airflow_provider_segexport.stages import leavers, readback, send, settle
+
+log = logging.getLogger(__name__)
+
+LOOKS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
+"""A vendor that works on removals in the background, and tells nothing of them, is looked at after so long."""
+
+
+def removal_of(job: Job) -> Removal:
+    """How this vendor takes people out."""
+    if job.vendor.removal is None:
+        raise BadMatching(f"{job.vendor.title} has no way to take people out; use the mode `changes`.")
+    return job.vendor.removal
+
+
+def find(job: Job, sql: Engine, version: int, bit: int | None) -> int:
+    """How many people this run would take out; whom other sharers hold are none of them."""
+    leavers.start(sql)
+    mirror = job.order.mode == "mirror"
+    if mirror:
+        removal_of(job)
+    if not version:
+        return 0
+    if mirror:
+        leavers.find(sql)
+    if bit is not None:
+        leavers.hold(sql, bit, lets_go=mirror)
+        leavers.freeze_holds(sql, job.world.folder.place / "holds.parquet")
+    return leavers.count(sql)
+
+
+def freeze(job: Job, sql: Engine, target: Target, planned: Planned, *, keep: str) -> Planned:
+    """Write the leavers in batches; with `keep`, the name of a guard, none is sent."""
+    if keep:
+        leavers.keep(sql, keep)
+    place = job.world.folder.place
+    names: tuple[str, ...] = ()
+    sending = 0
+    if leavers.count(sql):
+        removal = removal_of(job)
+        if removal.by_id:
+            _identify(job, removal, sql, target)
+        sending = leavers.count(sql)
+        names = leavers.freeze(sql, job.world.folder.removals.rows, removal.limits, by_id=removal.by_id)
+    told = leavers.freeze_aside(sql, place / "leavers_aside.parquet")
+    counts = {name: number for name, number in {"send": sending, **told}.items() if number}
+    return replace(planned, removals=names, leavers=counts)
+
+
+def _identify(job: Job, removal: Removal, sql: Engine, target: Target) -> None:
+    """Contact ids of leavers whom the ledger knows by their address alone."""
+    lacking = leavers.lacking(sql)
+    if lacking and removal.identify is not None:
+        job.drive(removal.identify(target, lacking, lambda people: leavers.identify(sql, people)))
+    leavers.drop_unidentified(sql)
+
+
+def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) -> Waiting | None:
+    """Send the leavers; what is waited for, where jobs run on."""
+    if not planned.removals:
+        return None
+    removal = removal_of(job)
+    folder = job.world.folder.removals
+    flight = send.Flight(settle.remaining(folder, planned.removals))
+    calls = send.Calls(
+        upsert=lambda batch: job.drive(removal.remove(target, batch)),
+        poll=lambda tickets: job.drive(removal.poll(target, tickets)),
+        collect=lambda batch, ticket: job.drive(removal.collect(target, batch, ticket)),
+        sending=books.sending,
+        answered=books.answered,
+    )
+    waiting = flown(job, flight, calls, removal.limits, books, Kind.REMOVE)
+    if waiting is None and readback.unnamed(folder):
+        _read_back(job, planned, target)
+    return waiting
+
+
+def _read_back(job: Job, planned: Planned, target: Target) -> None:
+    """Look whether they are gone; the vendor has only said that it will see to it."""
+    folder = job.world.folder.removals
+    for number, seconds in enumerate(LOOKS_S):
+        job.world.sleep(seconds)
+        with engine() as sql:
+            job.drive(job.vendor.members(target, readback.Pages(sql)))
+            left = readback.still_there(sql, folder, planned.removals, last=number == len(LOOKS_S) - 1)
+        if not left:
+            return
+    log.warning("%d people are in the audience although they were taken out; the report names them.", left)

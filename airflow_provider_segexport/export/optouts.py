@@ -1,0 +1,93 @@
+"""Tells the warehouse who has opted out at the vendor: `answers, the vendor's lists -> optouts.parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.model import OPTED_OUT, OptOut, Target
+from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.ports.tables import write_parquet
+from airflow_provider_segexport.segment import Planned
+
+SCHEMA = pa.schema(
+    [
+        ("email", pa.string()),
+        ("reason", pa.string()),
+        ("since", pa.string()),
+        ("seen_at", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+OVERLAP_S = 2 * 86_400.0
+"""The vendors' lists are asked by days, in zones of their own: the last two are read again."""
+
+
+class Told:
+    """Takes pages of opt-outs into the table `listed`."""
+
+    def __init__(self, sql: Engine) -> None:
+        self._engine = sql
+        sql.run("create or replace table listed (email varchar, reason varchar, since varchar)")
+
+    def __call__(self, people: Sequence[OptOut]) -> None:
+        """Add one page."""
+        page = pa.table(
+            {
+                "email": pa.array([one.email for one in people], pa.string()),
+                "reason": pa.array([str(one.reason) for one in people], pa.string()),
+                "since": pa.array([one.since for one in people], pa.string()),
+            }
+        )
+        self._engine.table("page", page)
+        self._engine.run("insert into listed select * from page")
+
+
+def collect(job: Job, planned: Planned, target: Target) -> int:
+    """Write who has opted out, of those whom this provider knows; returns how many.
+
+    The vendor's own lists are read only where the export asks for it: what answers have told costs no call.
+    """
+    folder, world = job.world.folder, job.world
+    ledger = Ledger.of(world.root, job.vendor.name, target)
+    began = world.clock()
+    with engine() as sql:
+        told = Told(sql)
+        if job.order.optouts and job.vendor.optouts is not None:
+            since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
+            job.drive(job.vendor.optouts(target, since, told))
+        _known(sql, job, ledger)
+        words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
+        parts = folder.parts()
+        answers = "select '' as email, '' as reason limit 0"
+        if parts:
+            answers = f"select email, reason from {sql.scan(parts)} where reason in ({words})"
+        aside = f"select email, reason from {sql.scan([folder.place / 'aside.parquet'])} where reason in ({words})"
+        seen = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
+        rows = f"""select email, any_value(reason), max(since), '{seen}', min(source) from (
+                select email, reason, '' as since, 'answer' as source from ({answers} union all {aside})
+                union all select l.email, l.reason, l.since, 'list' from listed l semi join known k on k.email = l.email)
+            group by email order by email"""
+        count = write_parquet(folder.place / "optouts.parquet", sql.stream(rows), SCHEMA)
+    if job.order.optouts:
+        replace(Standing.of(ledger.place), optouts_at=began).write(ledger.place)
+    return count
+
+
+def _known(sql: Engine, job: Job, ledger: Ledger) -> None:
+    """`known(email)`: the ledger's people and this run's. Nobody else's opt-out is brought into the warehouse."""
+    version = ledger.version()
+    sources = [] if not version else [f"select email from {sql.scan([ledger.file(version)])}"]
+    schema = pa.schema([("email", pa.string())])
+    reader = job.world.folder.upserts(["email"])
+    try:
+        sql.stage("sending", pa.RecordBatchReader.from_batches(schema, iter(reader)))
+    finally:
+        reader.close()
+    sql.run("create or replace table known as " + " union ".join([*sources, "select email from sending"]))

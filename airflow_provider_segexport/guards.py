@@ -1,0 +1,56 @@
+"""Guards: what is out of the ordinary, and what is done then. Values only; `stages.guard` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Then = Literal["fail", "warn", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One limit, and what is done when it is passed. `keep` is for removals: they are left undone, the rest is sent."""
+
+    limit: float
+    then: Then = "fail"
+
+
+GUARDS: Mapping[str, Guard] = {
+    "empty": Guard(0),
+    "shrinks": Guard(0.5),
+    "grows": Guard(2.0, "warn"),
+    "removals_share": Guard(0.15),
+    "bad_emails_share": Guard(0.2),
+    "duplicates_share": Guard(0.5, "warn"),
+    "headroom": Guard(0),
+    "rejects_share": Guard(0.3),
+}
+"""The guards that hold where an export names no others.
+
+`empty`: rows of the segment, at most so many. `shrinks`, `grows`: share by which it is smaller or larger than the last.
+`removals_share`, `removals`: of the ledger's members, or as a number. `bad_emails_share`, `duplicates_share`: of the
+rows. `headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
+settled so far, while sending.
+"""
+
+KNOWN_GUARDS = (*GUARDS, "removals")
+REMOVAL_GUARDS = ("removals_share", "removals")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a guard found.
+
+    Attributes:
+        measured: the figure; None where it cannot be measured, which counts as tripped.
+        words: for the person who decides.
+    """
+
+    name: str
+    measured: float | None
+    limit: float
+    then: Then
+    tripped: bool
+    words: str

@@ -1,0 +1,58 @@
+"""Cuts a stream of rows into the vendor's batches, as full as rows and bytes allow: `record batches -> record batches`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.model import Kind, name_of
+
+ENVELOPE_BYTES = 1_000
+"""Room for what stands around the items in a body."""
+
+
+def named(batch: pa.RecordBatch, kind: Kind = Kind.UPSERT) -> str:
+    """The name of a batch by its column `hash`, as `model.batch_name` makes it of the items."""
+    return f"{kind}{name_of(batch.column('hash').to_numpy().astype('<u8', copy=False).tobytes())}"
+
+
+def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
+    """Re-cut a stream into the vendor's batches: as full as rows and bytes allow, in order.
+
+    Rows that no batch can hold are put into `too_large`.
+    """
+    room = limits.batch_bytes - ENVELOPE_BYTES
+    carry: list[pa.RecordBatch] = []
+    rows = size = 0
+    for arrived in stream:
+        lengths = pc.add(pc.binary_length(arrived.column("item")), 1).to_numpy(zero_copy_only=False).astype(np.int64)
+        if (lengths > room).any():
+            too_large.extend(arrived.column("row").filter(pa.array(lengths > room)).to_pylist())
+            arrived = arrived.filter(pa.array(lengths <= room))  # noqa: PLW2901 - the rest of the same batch
+            lengths = lengths[lengths <= room]
+        ends = np.cumsum(lengths)
+        start = 0
+        while start < arrived.num_rows:
+            before = int(ends[start - 1]) if start else 0
+            fits = int(np.searchsorted(ends, before + room - size, side="right"))
+            stop = min(fits, start + limits.batch_rows - rows)
+            if stop > start:
+                carry.append(arrived.slice(start, stop - start))
+                rows += stop - start
+                size += int(ends[stop - 1]) - before
+            if stop < arrived.num_rows or rows == limits.batch_rows:
+                yield _joined(carry)
+                carry, rows, size = [], 0, 0
+            start = stop
+    if carry:
+        yield _joined(carry)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(parts) == 1:
+        return parts[0]
+    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]

@@ -1,0 +1,135 @@
+"""Measures what a run would do against the guards: `figures, guards -> measured`. What cannot be measured has tripped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from airflow_provider_segexport.errors import GuardTripped, SegexportError
+from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, Measured
+from airflow_provider_segexport.model import Outcome, Reason
+
+SETTLED_BEFORE_JUDGING = 200
+"""Rows that must have a verdict before a share of rejects says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the guards look at.
+
+    Attributes:
+        rows: of the segment.
+        before: rows of the last finished export; None when it is not known.
+        first: nothing was exported to this audience before, to the end.
+        members: people in the audience by the ledger.
+        leavers: people whom this run would take out.
+        new: people whom the ledger does not hold.
+        headroom: contacts that the vendor says there is room for; None where it does not tell.
+    """
+
+    rows: int
+    before: int | None
+    first: bool
+    members: int
+    leavers: int
+    new: int
+    headroom: int | None
+    aside: Mapping[str, Mapping[str, int]]
+
+
+def measure(
+    figures: Figures, guard: Callable[[str], Guard | None], named: Mapping[str, Guard | None]
+) -> list[Measured]:
+    """Every guard that is on, with what it found.
+
+    Args:
+        figures: of this run.
+        guard: a guard by name; None where it is off.
+        named: the guards that the export itself names: one of a figure that the vendor does not tell has tripped.
+    """
+    found = []
+    for name, value, words in _figures(figures, named):
+        limit = guard(name)
+        if limit is None:
+            continue
+        too_little = name in {"empty", "headroom"}
+        passed = value is None or (value <= limit.limit if name == "empty" else _beyond(value, limit.limit, too_little))
+        found.append(Measured(name, value, limit.limit, limit.then, passed, words))
+    return found
+
+
+def _beyond(value: float, limit: float, too_little: bool) -> bool:  # noqa: FBT001 - which side of the limit is bad
+    return value < limit if too_little else value > limit
+
+
+def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, float | None, str]]:
+    """What there is to measure, by guard, each in words."""
+    yield "empty", of.rows, f"The segment has {of.rows:,} rows."
+    if not of.first and of.before != 0:
+        change = None if of.before is None else of.rows / of.before - 1
+        said = "an unknown number of" if of.before is None else f"{of.before:,}"
+        words = f"The segment has {of.rows:,} rows, and the last one that was exported had {said}."
+        yield "shrinks", None if change is None else -change, words
+        yield "grows", change, words
+    if of.leavers:
+        share = of.leavers / of.members if of.members else None
+        words = f"{of.leavers:,} of {of.members:,} people would be taken out of the audience."
+        yield "removals_share", share, words
+        yield "removals", of.leavers, words
+    if of.rows:
+        rejected = of.aside.get(Outcome.REJECTED, {})
+        bad = sum(rejected.get(reason, 0) for reason in (Reason.NO_EMAIL, Reason.BAD_EMAIL, Reason.NON_ASCII_EMAIL))
+        yield "bad_emails_share", bad / of.rows, f"{bad:,} of {of.rows:,} rows have no email, or a bad one."
+        twice = of.aside.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
+        yield "duplicates_share", twice / of.rows, f"{twice:,} of {of.rows:,} rows repeat an address."
+    if of.headroom is not None:
+        left = of.headroom - of.new
+        yield "headroom", left, f"{of.new:,} people would be new, and the contract has room for {of.headroom:,}."
+    elif named.get("headroom") is not None:
+        yield "headroom", None, "The vendor does not tell how many contacts the contract has room for."
+
+
+def keeps(found: list[Measured]) -> str:
+    """The guard that leaves the removals undone, if one does."""
+    return next((one.name for one in found if one.tripped and one.then == "keep" and one.name in REMOVAL_GUARDS), "")
+
+
+def error(found: list[Measured]) -> GuardTripped | None:
+    """What stops the run before the first call."""
+    tripped = [one for one in found if one.tripped and (one.then == "fail" or one.name not in REMOVAL_GUARDS)]
+    stopping = [one for one in tripped if one.then != "warn"]
+    if not stopping:
+        return None
+    told = " ".join(f"{one.words} (guard `{one.name}`, limit {one.limit:g})" for one in stopping)
+    return GuardTripped(
+        f"Nothing is sent: {told} If this is right, raise the limit for this run: "
+        f"`guards={{{stopping[0].name!r}: ...}}`, or None to switch the guard off."
+    )
+
+
+def rejects(guard: Guard | None, warn: Callable[[str], None]) -> Callable[[int, int], SegexportError | None] | None:
+    """What watches the rejects while a run sends; None where nobody does."""
+    if guard is None:
+        return None
+    warned: list[str] = []
+
+    def look(settled: int, rejected: int) -> SegexportError | None:
+        if settled < SETTLED_BEFORE_JUDGING or rejected <= guard.limit * settled:
+            return None
+        words = f"{rejected:,} of the first {settled:,} rows were rejected by the vendor"
+        if guard.then == "warn":
+            if not warned:
+                warned.append(words)
+                warn(f"{words} (guard `rejects_share`, limit {guard.limit:g}).")
+            return None
+        return GuardTripped(
+            f"The sending has stopped: {words} (guard `rejects_share`, limit {guard.limit:g}). What went out is on "
+            "record. Look into the report's rejects, mend data matching or the segment, and run again."
+        )
+
+    return look
+
+
+def tripped_words(found: list[Measured]) -> list[str]:
+    """What to warn of."""
+    return [f"{one.words} (guard `{one.name}`, limit {one.limit:g})" for one in found if one.tripped]

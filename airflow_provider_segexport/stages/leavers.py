@@ -1,0 +1,136 @@
+"""Finds whom this run may take out: `ledger, segment -> leavers, held`. Only people whom the ledger says we put there.
+
+A row that cannot be sent this time (a bad value, a rejection that waits) is still in the segment: its person has not
+left. Who is withheld for want of consent, or by a suppression file, has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.model import Kind, Member, Reason
+from airflow_provider_segexport.ports.cutting import cut, named
+from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
+
+SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
+HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64())])
+ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
+KEPT, ABSENT = "kept", "absent"
+SHARED = "shared"
+
+PRESENT = """create or replace temp view present as
+    select email from keys k where plain and {stays}
+    union all select v.clean from keys k join verdict v using (email)
+    where not k.plain and v.reason is null and {stays}"""
+STAYS = f"""not exists (select 1 from aside a where a.row = k.row
+    and a.reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}'))"""
+
+
+def find(engine: Engine) -> int:
+    """`leavers(email, contact_id)`: in the audience by the ledger, and not in the segment; returns how many."""
+    engine.run(PRESENT.format(stays=STAYS))
+    engine.run(
+        """create or replace table leavers as
+        select l.email, l.contact_id, l.holders from ledger_in l anti join present p on p.email = l.email"""
+    )
+    return count(engine)
+
+
+def count(engine: Engine) -> int:
+    """How many leavers there are."""
+    return int(engine.one("select count(*) from leavers")[0])
+
+
+def start(engine: Engine) -> None:
+    """`leavers_aside(email, outcome, reason)`: leavers who are not sent. No leavers yet."""
+    engine.run("create or replace table leavers (email varchar, contact_id varchar, holders ubigint)")
+    engine.run("create or replace table leavers_aside (email varchar, outcome varchar, reason varchar)")
+
+
+def keep(engine: Engine, reason: str, where: str = "true") -> int:
+    """Leave leavers where they are, and say why; returns how many."""
+    engine.run(f"insert into leavers_aside select email, ?, ? from leavers where {where}", [KEPT, reason])
+    before = count(engine)
+    engine.run(f"delete from leavers where {where}")
+    return before - count(engine)
+
+
+def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
+    """`holds(email, holders)`: where this sharer's bit changes. A leaver whom another holds stays.
+
+    Args:
+        engine: holds `ledger_in` and `leavers`.
+        bit: this sharer's.
+        lets_go: whoever left the segment is no longer held by it; only `mirror` does so.
+    """
+    engine.run(PRESENT.format(stays=STAYS))
+    engine.run(
+        f"""create or replace table holds as select l.email, (coalesce(l.holders, 0) | {bit})::ubigint as holders
+        from ledger_in l semi join present p on p.email = l.email where coalesce(l.holders, 0) & {bit} = 0"""
+    )
+    if lets_go:
+        engine.run(
+            f"""insert into holds select email, (holders - {bit})::ubigint from leavers
+            where coalesce(holders, 0) & {bit} <> 0 and coalesce(holders, 0) <> {bit}"""
+        )
+        keep(engine, SHARED, f"coalesce(holders, 0) & ~({bit}::ubigint) <> 0")
+
+
+def lacking(engine: Engine) -> list[str]:
+    """Leavers whose contact id is not known."""
+    return [email for (email,) in engine.rows("select email from leavers where contact_id is null order by email")]
+
+
+def identify(engine: Engine, people: Sequence[Member]) -> None:
+    """Take contact ids that the vendor has told."""
+    engine.table(
+        "told",
+        pa.table(
+            {
+                "email": pa.array([one.email for one in people], pa.string()),
+                "contact_id": pa.array([one.contact_id for one in people], pa.string()),
+            }
+        ),
+    )
+    engine.run("update leavers set contact_id = told.contact_id from told where told.email = leavers.email")
+
+
+def drop_unidentified(engine: Engine) -> int:
+    """Who has no contact id after all is not in the audience: there is nobody to take out."""
+    engine.run(
+        "insert into leavers_aside select email, ?, ? from leavers where coalesce(contact_id, '') = ''",
+        [ABSENT, Reason.NOT_THERE],
+    )
+    before = count(engine)
+    engine.run("delete from leavers where coalesce(contact_id, '') = ''")
+    return before - count(engine)
+
+
+def freeze(engine: Engine, place: Place, limits: Limits, *, by_id: bool) -> tuple[str, ...]:
+    """Write the leavers in batches, and tell the batches' names. The order is the addresses', on every machine."""
+    item = "contact_id" if by_id else "email"
+    sql = f"""select (row_number() over (order by email) - 1)::bigint as row, email,
+            (md5_number(item) >> 64)::ubigint as hash, item
+        from (select email, {item} as item from leavers) order by email"""
+    names: list[str] = []
+    with ArrowFile(place, SCHEMA) as out:
+        for batch in cut(engine.stream(sql), limits, []):
+            names.append(named(batch, Kind.REMOVE))
+            out.write(batch)
+    return tuple(names)
+
+
+def freeze_aside(engine: Engine, place: Place) -> dict[str, int]:
+    """Write the leavers who are not sent; returns how many by outcome."""
+    write_parquet(place, engine.stream("select * from leavers_aside order by email"), ASIDE)
+    return dict(engine.rows("select outcome, count(*) from leavers_aside group by all"))
+
+
+def freeze_holds(engine: Engine, place: Place) -> None:
+    """Write where a sharer's bit changes."""
+    write_parquet(place, engine.stream("select * from holds order by email"), HOLDS)
