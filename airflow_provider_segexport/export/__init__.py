@@ -65,6 +65,7 @@ class Export:
 
     def __init__(self, vendor: Vendor, access: Access, order: Order, world: World) -> None:
         self._job = Job(vendor, access, order, world)
+        self._away = False
 
     def run(self) -> dict[str, Any] | Waiting:
         """Do what is left to do; the report, or what is waited for.
@@ -100,15 +101,14 @@ class Export:
         """One writer an audience: the lease is ours until the run ends, or for as long as it waits elsewhere."""
         job, ledger = self._job, self._ledger(target)
         lease = Lease(ledger.place, job.order.run, clock=job.world.clock, sleep=job.world.sleep, alive=job.world.alive)
-        self._job = replace(job, world=replace(job.world, send=lease.guarded(job.world.send)))
         lease.take()
-        self._away = False
+        self._job, self._away = replace(job, gate=lease.check), False
         try:
             yield ledger
         finally:
             self._job = job
             if self._away:
-                lease.leave(job.world.clock() + LONGEST_AWAY_S, "it waits for import jobs at the vendor")
+                lease.leave(job.world.clock() + LONGEST_AWAY_S, "it waits for jobs at the vendor")
             else:
                 lease.release()
 
@@ -161,16 +161,21 @@ class Export:
             OlderThanLedger: the other one was newer.
             TryAgain: the next try plans anew.
         """
-        job = self._job
-        if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.order.run:
-            return
-        give_up(job, planned, dict(facts), target)
-        if not job.order.undo:
-            in_order(job, ledger, Standing.of(ledger.place))
-        raise TryAgain(
+        job, undoes = self._job, self._job.order.undo is not None
+        try:
+            if not undoes:
+                in_order(job, ledger, Standing.of(ledger.place))
+            if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.order.run:
+                return
+        except OlderThanLedger as older:
+            give_up(job, planned, dict(facts), target, older)
+            raise
+        again = TryAgain(
             "Another run has written this audience since this plan was made. What was sent is on record; the next try "
             "makes a new plan."
         )
+        give_up(job, planned, dict(facts), target, again)
+        raise again
 
     def _carry_out(self, planned: Planned, facts: dict[str, Any], target: Target) -> dict[str, Any] | Waiting:
         """Send, wait, take out, and close."""
@@ -200,7 +205,7 @@ class Export:
             leavers = bookkeeper(job, planned, folder.removals, read_back=unsure)
             waiting = leaving.take_out(job, planned, target, leavers)
         if waiting is None:
-            collect_optouts(job, planned, target)
+            collect_optouts(job, target)
         return waiting
 
 

@@ -80,8 +80,8 @@ def _target(job: Job, asked: Asked, matched: Matched, files: SegmentFiles) -> Ta
         )
     if job.order.dry_run:
         raise BadMatching(
-            f"{vendor.title} has no field {', '.join(map(repr, lacking))} yet, and a dry run makes none. The run itself "
-            "would make it; create it there, or match without it, to see the plan."
+            f"{vendor.title} has no field {', '.join(map(repr, lacking))} yet, and a dry run makes none. The run "
+            "itself would make it; create it there, or match without it, to see the plan."
         )
     for name, kind in lacking.items():
         job.drive(vendor.create_field(target, name, kind))

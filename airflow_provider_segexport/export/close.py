@@ -62,9 +62,9 @@ def close(  # noqa: PLR0913 - what a report is made of
     return summary
 
 
-def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target) -> None:
+def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target, why: SegexportError) -> None:
     """Close a run folder whose plan is of no use any more; the next try begins another."""
-    close(job, planned, {**facts, "superseded": True}, target, SegexportError("Another run has written the audience."))
+    close(job, planned, {**facts, "superseded": True}, target, why)
 
 
 def _commit(  # noqa: PLR0913 - what a ledger's version is made of
@@ -81,7 +81,7 @@ def _commit(  # noqa: PLR0913 - what a ledger's version is made of
         bit=facts.get("bit"),
         facts={name: str(facts[name]) for name in ("fingerprint", "undoes") if facts.get(name)},
     )
-    return commit.commit(sql, ledger, job.world.folder, planned.batches, origin, planned.removals)
+    return commit.commit(sql, ledger, job.world.folder, commit.Names(planned.batches, planned.removals), origin)
 
 
 def _facts(

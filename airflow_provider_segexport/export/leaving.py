@@ -9,7 +9,7 @@ from airflow_provider_segexport.contract import Removal
 from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export.order import Job, Waiting
 from airflow_provider_segexport.export.sending import flown
-from airflow_provider_segexport.model import Kind, Target
+from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import leavers, readback, send, settle
@@ -83,7 +83,7 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
         sending=books.sending,
         answered=books.answered,
     )
-    waiting = flown(job, flight, calls, removal.limits, books, Kind.REMOVE)
+    waiting = flown(job, flight, calls, removal.limits, books)
     if waiting is None and readback.unnamed(folder):
         _read_back(job, planned, target)
     return waiting
@@ -92,6 +92,7 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
 def _read_back(job: Job, planned: Planned, target: Target) -> None:
     """Look whether they are gone; the vendor has only said that it will see to it."""
     folder = job.world.folder.removals
+    left = 0
     for number, seconds in enumerate(LOOKS_S):
         job.world.sleep(seconds)
         with engine() as sql:

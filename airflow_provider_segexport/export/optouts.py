@@ -14,7 +14,6 @@ from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.ports.tables import write_parquet
-from airflow_provider_segexport.segment import Planned
 
 SCHEMA = pa.schema(
     [
@@ -49,7 +48,7 @@ class Told:
         self._engine.run("insert into listed select * from page")
 
 
-def collect(job: Job, planned: Planned, target: Target) -> int:
+def collect(job: Job, target: Target) -> int:
     """Write who has opted out, of those whom this provider knows; returns how many.
 
     The vendor's own lists are read only where the export asks for it: what answers have told costs no call.
@@ -65,14 +64,16 @@ def collect(job: Job, planned: Planned, target: Target) -> int:
         _known(sql, job, ledger)
         words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         parts = folder.parts()
-        answers = "select '' as email, '' as reason limit 0"
+        answers = "select '' as email, '' as reason where false"
         if parts:
             answers = f"select email, reason from {sql.scan(parts)} where reason in ({words})"
         aside = f"select email, reason from {sql.scan([folder.place / 'aside.parquet'])} where reason in ({words})"
         seen = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
-        rows = f"""select email, any_value(reason), max(since), '{seen}', min(source) from (
+        rows = f"""select email, any_value(reason) as reason, max(since) as since, '{seen}' as seen_at,
+                min(source) as source from (
                 select email, reason, '' as since, 'answer' as source from ({answers} union all {aside})
-                union all select l.email, l.reason, l.since, 'list' from listed l semi join known k on k.email = l.email)
+                union all select l.email, l.reason, l.since, 'list' from listed l
+                semi join known k on k.email = l.email)
             group by email order by email"""
         count = write_parquet(folder.place / "optouts.parquet", sql.stream(rows), SCHEMA)
     if job.order.optouts:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, Then
-from airflow_provider_segexport.model import Kind, Operation, T
+from airflow_provider_segexport.model import Kind, Operation, Request, Response, T
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -151,13 +151,21 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An order at a vendor, with the world it touches."""
+    """An order at a vendor, with the world it touches.
+
+    `gate` is asked before every call; it raises where the audience is no longer ours.
+    """
 
     vendor: Vendor
     access: Access
     order: Order
     world: World
+    gate: Callable[[], None] = lambda: None
 
     def drive(self, operation: Operation[T]) -> T:
         """Run one of the vendor's operations."""
-        return drive(operation, self.world.send, self.world.sleep)
+        return drive(operation, self._send, self.world.sleep)
+
+    def _send(self, request: Request) -> Response:
+        self.gate()
+        return self.world.send(request)

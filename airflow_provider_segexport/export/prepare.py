@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -60,7 +60,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         upserts = plan.upserts(item, against_ledger=against)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit)
-        measured = _measure(job, sql, checked.target, planned, ledger, found)
+        measured = _measure(job, sql, checked.target, planned, found)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
     _worth_sending(job, planned)
@@ -97,9 +97,9 @@ def _withhold(job: Job, checked: Checked, sql: Engine) -> None:
         consent.withhold_suppressed(sql, checked.suppression)
 
 
-def _measure(  # noqa: PLR0913 - all that is measured
-    job: Job, sql: Engine, target: Target, planned: Planned, ledger: Ledger, leavers: int
-) -> list[Measured]:
+def _measure(job: Job, sql: Engine, target: Target, planned: Planned, leavers: int) -> list[Measured]:
+    """What the guards find."""
+    ledger = Ledger.of(job.world.root, job.vendor.name, target)
     facts = ledger.facts()
     before = facts.get("profiles", "")
     new = planned.upserts
@@ -158,8 +158,3 @@ def _tell(planned: Planned, facts: dict[str, Any], measured: Sequence[Measured])
     )
     for words in guard.tripped_words(list(measured)):
         log.warning("%s", words)
-
-
-def as_compared(prepared: Prepared) -> Prepared:
-    """The same plan as one that is only looked at."""
-    return replace(prepared, error=None)

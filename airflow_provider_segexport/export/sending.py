@@ -61,7 +61,7 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
         sending=books.sending,
         answered=books.answered,
     )
-    return flown(job, send.Flight(pending), calls, vendor.limits, books, Kind.UPSERT)
+    return flown(job, send.Flight(pending), calls, vendor.limits, books)
 
 
 def _call(job: Job, target: Target, batch: Batch) -> Operation[Reply]:
@@ -71,9 +71,7 @@ def _call(job: Job, target: Target, batch: Batch) -> Operation[Reply]:
     return job.vendor.upsert(target, batch)
 
 
-def flown(  # noqa: PLR0913 - what a flight needs
-    job: Job, flight: send.Flight, calls: send.Calls, limits: Limits, books: settle.Bookkeeper, kind: Kind
-) -> Waiting | None:
+def flown(job: Job, flight: send.Flight, calls: send.Calls, limits: Limits, books: settle.Bookkeeper) -> Waiting | None:
     """Let it go out; an error leaves as the call's own."""
     try:
         tickets = send.send(flight, calls, limits, pause=job.world.pause, stop=books.why_stop)
@@ -82,7 +80,7 @@ def flown(  # noqa: PLR0913 - what a flight needs
     if not tickets:
         return None
     more = bool(flight.waiting) or not flight.exhausted
-    return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets), kind=kind)
+    return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets), kind=books.folder.kind)
 
 
 def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) -> None:

@@ -68,7 +68,7 @@ def _version(job: Job, ledger: Ledger) -> int:
 def _differences(sql: Engine, ledger: Ledger, version: int) -> int:
     """`clean(row, email)`: whom to put in again; `leavers`: whom to take out; returns how many are put in."""
     new = f"select * from {sql.scan([ledger.file(version)])}"
-    old = "select null::varchar as email, null::varchar as state limit 0"
+    old = "select null::varchar as email, null::varchar as state where false"
     if version > 1:
         old = f"select email, state from {sql.scan([ledger.file(version - 1)])}"
     leavers.start(sql)

@@ -1,4 +1,4 @@
-"""Cuts a stream of rows into the vendor's batches, as full as rows and bytes allow: `record batches -> record batches`."""
+"""Cuts a stream of rows into the vendor's batches, as full as rows and bytes allow."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -61,7 +61,7 @@ class Entry:
     revive: tuple[int, ...] = ()
     part: bool = False
     adopted: bool = False
-    at: float = 0.0
+    at: float = field(default=0.0, compare=False)
 
 
 class Journal:
@@ -78,8 +78,9 @@ class Journal:
         """Append entries; on return they survive the process."""
         if not entries:
             return
-        known = self._load()
-        lines = "".join(json.dumps({**_plain(entry), "at": round(self._clock(), 3)}) + "\n" for entry in entries)
+        known, now = self._load(), round(self._clock(), 3)
+        entries = [replace(entry, at=now) for entry in entries]
+        lines = "".join(json.dumps(_plain(entry)) + "\n" for entry in entries)
         disk = on_disk(self.place)
         if disk is not None:
             self._append(disk, lines)

@@ -46,6 +46,14 @@ def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """The planned batches by their names, in the order of their record batches."""
+
+    upserts: tuple[str, ...]
+    removals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """What stands behind a version of a ledger.
 
@@ -69,25 +77,18 @@ class Origin:
     facts: Mapping[str, str] | None = None
 
 
-def commit(
-    engine: Engine,
-    ledger: Ledger,
-    folder: RunFolder,
-    names: tuple[str, ...],
-    origin: Origin,
-    removals: tuple[str, ...] = (),
-) -> int:
+def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, origin: Origin) -> int:
     """Write the next version of the ledger, and tell its number.
 
     A run that has settled nothing and did not finish makes no version. One that has finished makes one also when
     nothing changed: an older snapshot must find out that the audience has come further.
     """
-    _gather(engine, folder, names, removals)
+    _gather(engine, folder, names.upserts, names.removals)
     if engine.one("select count(*) from touched") == (0,) and not origin.finished:
         return ledger.version()
     for _ in range(TRIES):
         base = ledger.version()
-        engine.run("create or replace temp view base as " + _base(engine, ledger, base))
+        engine.run("create or replace view base as " + _base(engine, ledger, base))
         sql = _next(origin, shared=engine.one("select count(*) from holds") != (0,))
         members = engine.one(MEMBERS)[0]
         before = ledger.facts(base)
@@ -122,7 +123,7 @@ def _next(origin: Origin, *, shared: bool) -> str:
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
     bit = f"(coalesce(l.holders, 0) | {origin.bit})::ubigint" if origin.bit else "l.holders"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
-    ours = f"({mine} and l.since >= {begun})"
+    ours = f"({mine} and l.since > {begun})"
     held = "left join holds h on h.email = l.email" if shared else ""
     kept = "l.* exclude (holders), coalesce(h.holders, l.holders) as holders" if shared else "l.*"
     same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
@@ -147,8 +148,8 @@ def _next(origin: Origin, *, shared: bool) -> str:
 def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals: tuple[str, ...]) -> None:
     """What this run has brought about, by address.
 
-    `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, `taken_out(email)`, `absent(email)` of leavers,
-    `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
+    `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
+    `absent(email)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
     """
     told = _verdicts(engine, folder, names, "verdicts")
     engine.run(
@@ -168,7 +169,7 @@ def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals:
     leavers = folder.removals
     told = _verdicts(engine, leavers, removals, "leaver_verdicts") if removals else "select 0 as row, '' as reason"
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
-    rows = "leaver_verdicts" if removals else "(select 0 as row, '' as email limit 0)"
+    rows = "leaver_verdicts" if removals else "(select 0 as row, '' as email where false)"
     engine.run(
         f"""create or replace table left_with as
         select v.email, t.reason from {rows} v left join ({told}) t on t.row = v.row"""
@@ -197,7 +198,7 @@ def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: 
     parts = folder.parts()
     if parts:
         return f"select row, reason, contact_id from {engine.scan(parts)}"
-    return "select 0 as row, '' as reason, '' as contact_id limit 0"
+    return "select 0 as row, '' as reason, '' as contact_id where false"
 
 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:
@@ -209,7 +210,7 @@ def load(engine: Engine, ledger: Ledger, version: int) -> None:
     file = engine.scan([ledger.file(version)])
     engine.run(f"create or replace table ledger as select email, hash from {file} where state = '{IN}'")
     engine.run(
-        f"""create or replace temp view ledger_in as
+        f"""create or replace view ledger_in as
         select email, contact_id, holders from {file} where state = '{IN}'"""
     )
     engine.run(f"create or replace table removed as select email from {file} where state = '{OUT}'")

@@ -23,7 +23,7 @@ SHA256 = "[0-9a-f]{64}"
 
 COUNTS: Sequence[ColumnType] = ("boolean", "text", "integer")
 
-ADDRESSED = """create or replace temp view addressed as
+ADDRESSED = """create or replace view addressed as
     select row, email from keys where plain
     union all select k.row, v.clean from keys k join verdict v using (email) where not k.plain and v.reason is null"""
 
@@ -31,7 +31,7 @@ ADDRESSED = """create or replace temp view addressed as
 def column_type(files: SegmentFiles, column: str) -> ColumnType:
     """The type of the consent column, if it is one that can say yes or no."""
     found = files.columns[column]
-    if found not in COUNTS:
+    if found is None or found not in COUNTS:
         raise BadSegment(
             f"The consent column {column!r} is {files.type_words[column]}, and should be boolean, text or integer."
         )

@@ -1,4 +1,4 @@
-"""Measures what a run would do against the guards: `figures, guards -> measured`. What cannot be measured has tripped."""
+"""Measures what a run would do: `figures, guards -> measured`. What cannot be measured has tripped."""
 
 from __future__ import annotations
 

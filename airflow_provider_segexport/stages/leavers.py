@@ -23,7 +23,7 @@ ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", 
 KEPT, ABSENT = "kept", "absent"
 SHARED = "shared"
 
-PRESENT = """create or replace temp view present as
+PRESENT = """create or replace view present as
     select email from keys k where plain and {stays}
     union all select v.clean from keys k join verdict v using (email)
     where not k.plain and v.reason is null and {stays}"""

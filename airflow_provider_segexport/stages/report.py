@@ -110,7 +110,7 @@ def write_removals(engine: Engine, folder: RunFolder, planned: Planned) -> dict[
     removed = sum(entry.accepted - entry.unnamed for entry in settled)
     parts = leavers.parts()
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
-    sources = ["select '' as email, '' as outcome, '' as reason, '' as code, '' as words limit 0"]
+    sources = ["select '' as email, '' as outcome, '' as reason, '' as code, '' as words where false"]
     aside = folder.place / "leavers_aside.parquet"
     if aside.exists():
         sources.append(f"select email, outcome, reason, '', '' from {engine.scan([aside])}")

@@ -63,7 +63,7 @@ def go(vendor, batches, *, pause=lambda _: True, stop=lambda: None, **limits):
     try:
         return flight, send(flight, calls, limited(**limits).limits, pause=pause, stop=stop)
     finally:
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("segexport")]
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("segexport_")]
 
 
 @pytest.fixture

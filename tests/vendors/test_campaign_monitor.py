@@ -122,7 +122,8 @@ def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
     account.sim.seed(account.name, seeded, account.audience)
     report = account.export(account.segment({"email": people(6)}))
     assert report["reasons"] == {
-        "rejected": dict.fromkeys(("bounced", "deleted", "suppressed", "unconfirmed", "unsubscribed"), 1)
+        "rejected": dict.fromkeys(("bounced", "suppressed", "unconfirmed", "unsubscribed"), 1),
+        "withheld": {"deleted": 1},
     }
     (call,) = account.upserts()
     switches = {key: value for key, value in call["body"].items() if key != "Subscribers"}
