@@ -7,6 +7,7 @@ left. Who is withheld for want of consent, or by a suppression file, has.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -20,8 +21,13 @@ from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64())])
 ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
+MOST_BYTES = 10_000_000
+"""Addresses and ids are short: rows bound a call, not bytes."""
+
 KEPT, ABSENT = "kept", "absent"
 SHARED = "shared"
+OWNER = 1
+"""The bit of the first sharer, who holds whoever was put in before the audience was shared."""
 
 PRESENT = """create or replace view present as
     select email from keys k where plain and {stays}
@@ -69,16 +75,15 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
         lets_go: whoever left the segment is no longer held by it; only `mirror` does so.
     """
     engine.run(PRESENT.format(stays=STAYS))
+    held = f"coalesce(holders, {OWNER})"
     engine.run(
-        f"""create or replace table holds as select l.email, (coalesce(l.holders, 0) | {bit})::ubigint as holders
-        from ledger_in l semi join present p on p.email = l.email where coalesce(l.holders, 0) & {bit} = 0"""
+        f"""create or replace table holds as select l.email, ({held} | {bit})::ubigint as holders
+        from ledger_in l semi join present p on p.email = l.email where {held} & {bit} = 0"""
     )
     if lets_go:
-        engine.run(
-            f"""insert into holds select email, (holders - {bit})::ubigint from leavers
-            where coalesce(holders, 0) & {bit} <> 0 and coalesce(holders, 0) <> {bit}"""
-        )
-        keep(engine, SHARED, f"coalesce(holders, 0) & ~({bit}::ubigint) <> 0")
+        engine.run(f"delete from leavers where {held} & {bit} = 0")
+        engine.run(f"insert into holds select email, ({held} - {bit})::ubigint from leavers where {held} <> {bit}")
+        keep(engine, SHARED, f"{held} <> {bit}")
 
 
 def lacking(engine: Engine) -> list[str]:
@@ -119,7 +124,7 @@ def freeze(engine: Engine, place: Place, limits: Limits, *, by_id: bool) -> tupl
         from (select email, {item} as item from leavers) order by email"""
     names: list[str] = []
     with ArrowFile(place, SCHEMA) as out:
-        for batch in cut(engine.stream(sql), limits, []):
+        for batch in cut(engine.stream(sql), replace(limits, batch_bytes=MOST_BYTES), []):
             names.append(named(batch, Kind.REMOVE))
             out.write(batch)
     return tuple(names)

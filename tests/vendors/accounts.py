@@ -15,9 +15,11 @@ from vendors.rows import Row, row
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor, drive
-from airflow_provider_segexport.export import Export, Order, Waiting, World
+from airflow_provider_segexport.export import Consent, Export, Order, Undo, Waiting, World
 from airflow_provider_segexport.model import Operation, Request, Response, T
+from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.http import Patience, Sender
+from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.vendors import VENDORS
@@ -84,7 +86,8 @@ class Account:
 
     def order(self, segment: Path, **options: Any) -> Order:
         matching = {"email": "email", **options.pop("matching", {})}
-        return Order(str(segment), self.audience, matching, AS_OF, "test", **options)
+        told = {"as_of": AS_OF, "run": options.pop("by", "test"), "export": "tests.export", **options}
+        return Order(str(segment), self.audience, matching, **told)
 
     def world(self, run: str = "run", **options: Any) -> World:
         send = options.pop("send", None) or self.sender(patience=options.pop("patience", None))
@@ -101,6 +104,44 @@ class Account:
             world.send.close()
         assert not isinstance(report, Waiting)
         return report
+
+    def day(self, number: int, emails: Sequence[str], **options: Any) -> dict[str, Any]:
+        """Export the people of a day, each with a name of that day's where `first` gives one; the report."""
+        first = options.pop("first", {})
+        columns: dict[str, list[Any]] = {"email": list(emails), "first": [first.get(one, "Same") for one in emails]}
+        columns |= options.pop("columns", {})
+        name = options.pop("name", f"day-{number}")
+        told = {"as_of": f"2026-01-{number:02d}T00:00:00Z", "by": f"dag/task/{name}/0", "mode": "mirror"}
+        told |= {"matching": {"first_name": "first"}, "guards": {"removals_share": None, "shrinks": None}, **options}
+        return self.export(self.segment(columns, f"{name}.parquet"), name, **told)
+
+    def undo(self, undo: Undo | None = None, run: str = "undo") -> dict[str, Any]:
+        """Take back the last run; the report."""
+        told = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0"}
+        return self.export(self.home / "none.parquet", run, **told)
+
+    @staticmethod
+    def consent(column: str | None = None, *suppression: Path) -> Consent:
+        return Consent(column, tuple(map(str, suppression)))
+
+    def card(self) -> dict[str, Any]:
+        """What stands beside the ledger for people to look at."""
+        target = self.call(self.vendor.check(self.access, self.audience))
+        found = audiences.card(Ledger.of(self.home, self.name, target).place)
+        assert found
+        return found
+
+    def ledger(self) -> dict[str, dict[str, Any]]:
+        """The newest version of the audience's ledger, by address."""
+        target = self.call(self.vendor.check(self.access, self.audience))
+        ledger = Ledger.of(self.home, self.name, target)
+        rows = pq.read_table(ledger.file(ledger.version())).to_pylist() if ledger.version() else []
+        return {row["email"]: row for row in rows}
+
+    def active(self) -> set[str]:
+        """Addresses of those in the audience who may get mail."""
+        quiet = {"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"}
+        return {email for email, one in self.members().items() if str(one["status"]).lower() not in quiet}
 
     def rejects(self, run: str = "run", generation: str = "01") -> list[dict[str, Any]]:
         return pq.read_table(self.home / "runs" / run / generation / "rejects.parquet").to_pylist()

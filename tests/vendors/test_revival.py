@@ -51,7 +51,7 @@ def test_only_one_vendor_needs_it():
 def test_an_ordinary_import_brings_nobody_back(account):
     """The vendor answers 205, which says that the person was deleted and not by whom."""
     report = account.export(account.segment({"email": people(5)}))
-    assert report["reasons"] == {"rejected": {"deleted": 3}}
+    assert report["reasons"] == {"withheld": {"deleted": 3}}
     assert account.facts("resubscribed") == 0
 
 

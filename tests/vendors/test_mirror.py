@@ -1,0 +1,210 @@
+"""Leavers, returners, sharers and undo, at every vendor: only people whom we put there are ever taken out."""
+
+from __future__ import annotations
+
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
+from airflow_provider_segexport.export import Guard, Undo
+
+DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "resubscribed", "consent_upgraded", "mails")
+
+
+def removals(report):
+    return {name: count for name, count in report["removals"].items() if count}
+
+
+@pytest.fixture
+def calm(account):
+    """An account whose simulator shows what a test looks for at once."""
+    return account
+
+
+def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: Account):
+    """They are no longer in the audience, still in the account, and nobody is unsubscribed or written to."""
+    foreign = "foreign@example.com"
+    calm.sim.seed(calm.name, [{"email": foreign, "status": "active"}], calm.audience)
+    calm.day(1, people(6))
+    report = calm.day(2, people(4))
+    assert removals(report) == {"planned": 2, "removed": 2}
+    assert report["counts"]["unchanged"] == 4
+    assert calm.active() == {*people(4), foreign}
+    assert {name: calm.facts(name) for name in DAMAGE} == dict.fromkeys(DAMAGE, 0)
+    assert {email: row["state"] for email, row in calm.ledger().items()} == {
+        **dict.fromkeys(people(4), "in"),
+        **dict.fromkeys(people(6)[4:], "out"),
+    }
+
+
+def test_changes_takes_nobody_out(calm: Account):
+    """Only `mirror` removes; whoever left stays where they are until a run mirrors."""
+    calm.day(1, people(4), mode="changes")
+    assert removals(calm.day(2, people(2), mode="changes")) == {}
+    assert calm.active() == set(people(4))
+    assert removals(calm.day(3, people(2))) == {"planned": 2, "removed": 2}
+    assert calm.active() == set(people(2))
+
+
+def test_a_returner_is_brought_back(calm: Account):
+    """Whom we took out, and who is in the segment again, is in the audience again; mails are not set off."""
+    calm.day(1, people(4))
+    calm.day(2, people(3))
+    assert calm.active() == set(people(3))
+    report = calm.day(3, people(4))
+    assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)
+    assert calm.active() == set(people(4))
+    assert calm.facts("mails") == 0
+    assert {row["state"] for row in calm.ledger().values()} == {"in"}
+
+
+def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim, tmp_path):
+    """A person whom a human deleted from the list is withheld: the vendor's 205 does not say who did it."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    account.sim.seed(account.name, [{"email": "p1@example.com", "status": "deleted"}], account.audience)
+    report = account.day(1, people(3))
+    assert (report["reasons"], report["counts"]["delivered"]) == ({"withheld": {"deleted": 1}}, 2)
+    assert account.facts("resubscribed") == 0
+
+
+def test_a_leaver_who_has_opted_out_is_left_alone(sim, tmp_path):
+    """Deleting somebody who has unsubscribed would lose the opt-out: the state at the vendor stays as it is."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(3))
+    account.sim.seed(account.name, [{"email": "p2@example.com", "status": "unsubscribed"}], account.audience)
+    assert removals(account.day(2, people(2))) == {"planned": 1, "absent": 1}
+    assert account.members()["p2@example.com"]["status"] == "Unsubscribed"
+    report = account.day(3, people(3))
+    assert report["reasons"] == {"rejected": {"unsubscribed": 1}}
+    assert account.facts("resubscribed") == 0
+
+
+def test_a_row_that_cannot_be_sent_has_not_left(calm: Account):
+    """A person with a bad value this time, or twice in the segment, is still in it."""
+    calm.day(1, people(3))
+    report = calm.day(2, [*people(3), "p2@example.com"], first={"p1@example.com": "x" * 9000})
+    assert removals(report) == {}
+    assert calm.active() == set(people(3))
+
+
+def test_who_has_no_consent_any_more_is_a_leaver(calm: Account):
+    """Consent that was withdrawn in the warehouse takes a person out of the audience."""
+    calm.day(1, people(3))
+    told = {"consent": calm.consent("agreed"), "columns": {"agreed": [True, None, False]}}
+    report = calm.day(2, people(3), **told)
+    assert report["reasons"] == {"withheld": {"no_consent": 2}}
+    assert removals(report) == {"planned": 2, "removed": 2}
+    assert calm.active() == {"p0@example.com"}
+
+
+def test_too_many_removals_stop_the_run_before_the_first_call(calm: Account):
+    """15 % by default; the message says what to do, and the report has every row as not attempted."""
+    calm.day(1, people(10))
+    sent = len(calm.upserts())
+    with pytest.raises(GuardTripped, match=r"2 of 10 people would be taken out.*removals_share"):
+        calm.day(2, [*people(8), "new@example.com"], guards={})
+    assert len(calm.upserts()) == sent
+    assert len(calm.active()) == 10
+    card = calm.card()
+    assert (card["finished"], card["counts"]["not_attempted"]) == (False, 1)
+
+
+def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: Account):
+    """`keep` leaves removals undone, says so, and the next run within the limit takes them out."""
+    calm.day(1, people(10))
+    kept = {"removals_share": Guard(0.15, "keep")}
+    report = calm.day(2, [*people(8), "new@example.com"], guards=kept)
+    assert removals(report) == {"planned": 2, "kept": 2}
+    assert report["counts"]["delivered"] == 1
+    assert len(calm.active()) == 11
+    assert removals(calm.day(3, [*people(8), "new@example.com"])) == {"planned": 2, "removed": 2}
+
+
+def test_an_older_snapshot_takes_nobody_out(calm: Account):
+    """Older never overwrites newer: nothing is sent, whatever the mode."""
+    calm.day(2, people(4))
+    calls = len(calm.sim.requests(vendor=calm.name))
+    with pytest.raises(OlderThanLedger, match="has been brought to"):
+        calm.day(1, people(2))
+    after = calm.sim.requests(vendor=calm.name)[calls:]
+    assert {call["method"] for call in after} <= {"GET"}
+    assert calm.active() == set(people(4))
+
+
+def test_an_older_snapshot_may_be_compared(calm: Account):
+    """`verify` tells what would differ, and sends nothing."""
+    calm.day(2, people(4))
+    sent = len(calm.upserts())
+    report = calm.day(1, people(3), first={"p0@example.com": "Other"}, older="verify")
+    assert (report["verified"], report["dry_run"], len(calm.upserts())) == (True, True, sent)
+    assert (report["counts"]["unchanged"], report["counts"]["not_attempted"]) == (2, 1)
+    assert removals(report) == {"planned": 1, "not_attempted": 1}
+    assert calm.ledger()["p0@example.com"]["as_of"].day == 2
+
+
+def test_a_dry_run_sends_nothing_and_leaves_no_trace(calm: Account):
+    """The plan with its counts, calls, minutes and row numbers; the ledger, the audience and the standing stay."""
+    calm.day(1, people(3))
+    before = (calm.ledger(), calm.card(), len(calm.upserts()))
+    report = calm.day(2, ["new@example.com", *people(2)], dry_run=True)
+    assert (report["dry_run"], report["counts"]["not_attempted"], report["counts"]["unchanged"]) == (True, 1, 2)
+    assert report["plan"]["upserts"] == 1
+    assert report["plan"]["removals"] == 1
+    assert report["plan"]["calls"] == 2
+    assert report["plan"]["samples"]["clean"] == [0, 1, 2]
+    assert (calm.ledger(), calm.card(), len(calm.upserts())) == before
+    assert calm.day(2, people(3), name="for-real")["counts"]["unchanged"] == 3
+
+
+def test_an_audience_has_one_owner(calm: Account):
+    """A second export is refused with the owner's name, before anything is sent."""
+    calm.day(1, people(2), export="crm.newsletter")
+    sent = len(calm.upserts())
+    with pytest.raises(OwnedByAnother, match=r"owned by the export 'crm\.newsletter'; this one is 'shop\.vip'"):
+        calm.day(2, people(3), export="shop.vip", shared=True)
+    assert len(calm.upserts()) == sent
+
+
+def test_sharers_let_a_person_go_together(calm: Account):
+    """Two exports that both share: a person leaves when no sharer holds them any more, and not before."""
+    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    calm.day(1, people(3), **one)
+    calm.day(2, people(4)[2:], name="two-1", **two)
+    assert calm.active() == set(people(4))
+    assert removals(calm.day(3, people(1), name="one-2", **one)) == {"planned": 2, "kept": 1, "removed": 1}
+    assert calm.active() == {"p0@example.com", "p2@example.com", "p3@example.com"}
+    assert removals(calm.day(4, people(4)[3:], name="two-2", **two)) == {"planned": 1, "removed": 1}
+    assert calm.active() == {"p0@example.com", "p3@example.com"}
+
+
+def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
+    """A sharer in mode `changes` keeps whom it has once put in."""
+    calm.day(1, people(2), export="crm.one", shared=True, mode="changes")
+    calm.day(2, people(1), name="one-2", export="crm.one", shared=True, mode="changes")
+    report = calm.day(3, ["x@example.com"], name="two", export="crm.two", shared=True)
+    assert removals(report) == {}
+    assert calm.active() == {*people(2), "x@example.com"}
+
+
+def test_undo_takes_back_the_last_run(calm: Account):
+    """Whom the run put in is out again, and whom it took out is in again; twice is refused."""
+    calm.day(1, people(4))
+    calm.day(2, [*people(3), "new@example.com"])
+    assert calm.active() == {*people(3), "new@example.com"}
+    report = calm.undo()
+    assert removals(report) == {"planned": 1, "removed": 1}
+    assert (report["mode"], report["counts"]["delivered"], report["undoes"]) == ("undo", 1, 2)
+    assert calm.active() == set(people(4))
+    with pytest.raises(StopExport, match="has taken back version 2 already"):
+        calm.undo(run="again")
+    report = calm.day(3, people(4))
+    assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)
+
+
+def test_undo_of_a_version_that_is_not_the_newest_is_refused(calm: Account):
+    """Nothing is sent; the message names the newest."""
+    calm.day(1, people(2))
+    calm.day(2, people(3))
+    with pytest.raises(StopExport, match="Version 1 of this audience's ledger is not the newest any more: that is 2"):
+        calm.undo(Undo(1))
+    assert calm.active() == set(people(3))
