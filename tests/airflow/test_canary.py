@@ -114,7 +114,7 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     for number, (told, faults) in enumerate(spoilt):
         stage.sim.clear_faults()
         stage.sim.faults(faults)
-        worker = Worker.start(f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, **told})
+        worker = Worker.start(f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, "export_name": "canary", **told})
         assert "failed" == worker.work().state
 
     def burst(*_):
@@ -122,7 +122,7 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
 
     stage.sim.clear_faults()
     monkeypatch.setattr(clean, "clean", burst)
-    worker = Worker.start("canary_bursts", conn_id=conn_id, segment=planted, matching=MATCHING)
+    worker = Worker.start("canary_bursts", conn_id=conn_id, segment=planted, matching=MATCHING, export_name="canary")
     found = worker.work()
     assert "failed" == found.state
     assert "ValueError came up unforeseen" in found.log
