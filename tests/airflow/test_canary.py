@@ -114,7 +114,9 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     for number, (told, faults) in enumerate(spoilt):
         stage.sim.clear_faults()
         stage.sim.faults(faults)
-        worker = Worker.start(f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, "export_name": "canary", **told})
+        worker = Worker.start(
+            f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, "export_name": "canary", **told}
+        )
         assert "failed" == worker.work().state
 
     def burst(*_):
