@@ -12,10 +12,10 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test chaos demo sim ui bench lock dist dist-check sbom clean
+.PHONY: help setup check test test-backfill chaos demo sim ui bench lock dist dist-check sbom clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found."; exit 1; }
@@ -41,6 +41,9 @@ test: setup  ## the tests
 chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with VENDOR, SEED and N=1
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py $(if $(SEED),,tests/chaos/test_kills.py)
+
+test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race (4 minutes)
+	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live
 
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)

@@ -1,7 +1,7 @@
 """Whether a run is the newest that its DAG has to do: `context -> go on, or skip with the reason`.
 
-Asked of what made the run: a run by assets of their later events, one by a schedule of the timetable, one of a backfill
-of later days. Where it cannot be known the run goes on: the ledger keeps older from overwriting newer in any case.
+A newer one is there when the DAG's timetable has its next run due, or when another run of the DAG, of a later day,
+waits or works. Where that cannot be known the run goes on: the ledger keeps older from overwriting newer in any case.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.execution_time.context import InletEventsAccessor
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
+from airflow_provider_segexport.hooks.peers import ENDED
 from airflow_provider_segexport.operators.as_of import key_date
 
-UNFINISHED = ["queued", "running"]
+UNFINISHED = frozenset({"queued", "running"})
 
-MOST_EVENTS = 500
-"""Later events than these are not looked at: a daily segment's are those of more than a year."""
-
-MOST_STEPS = 1_000
+BY_ITSELF = frozenset({"scheduled", "backfill", "asset_triggered"})
+"""Runs that nobody has started by hand. Whoever starts one wants that one."""
 
 
 def skip_unless_newest(context: Mapping[str, Any]) -> None:
-    """Skip the task when a newer run of its DAG is due.
+    """Skip the task when a newer run of its DAG is due, waits or works.
 
     Raises:
         AirflowSkipException: it says which run makes this one needless.
@@ -39,77 +39,78 @@ def skip_unless_newest(context: Mapping[str, Any]) -> None:
 def newer_run(context: Mapping[str, Any]) -> str | None:
     """What newer run there is, in words; None where this one is the newest, or nothing is known of others."""
     run = context["dag_run"]
-    events = context.get("triggering_asset_events") or {}
-    if len(events):
-        return _by_assets(context, events)
-    match str(getattr(run.run_type, "value", run.run_type)):
-        case "scheduled":
-            return _by_schedule(context)
-        case "backfill":
-            return _by_backfill(context)
-        case _:
-            return None
-
-
-def _by_assets(context: Mapping[str, Any], events: Mapping[Any, Any]) -> str | None:
-    """Every asset that started this run has a later event, and another run of the DAG waits or works."""
-    later = [_later_event(asset, events[asset]) for asset in events if hasattr(asset, "uri")]
-    if not later or None in later or context["ti"].get_dr_count(context["ti"].dag_id, states=UNFINISHED) < 2:  # noqa: PLR2004 - this one, and another
+    kind = _word(run.run_type)
+    if kind not in BY_ITSELF:
         return None
-    return f"There is newer data for this DAG, {later[0]}, whose run waits or works already"
-
-
-def _later_event(asset: Any, ours: Any) -> str | None:
-    """A later event of this asset than those that started the run: of a later day, or of the same partition again."""
-    by_key: dict[str | None, datetime] = {}
-    for event in ours:
-        by_key[event.partition_key] = max(event.timestamp, by_key.get(event.partition_key, event.timestamp))
-    newest = max((day for key in by_key if (day := key_date(key))), default=None)
-    found = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri).ascending(ascending=False)
-    for event in found.limit(MOST_EVENTS):
-        day = key_date(event.partition_key)
-        if newest and day and day > newest:
-            return f"partition {event.partition_key}"
-        if event.partition_key in by_key and event.timestamp > by_key[event.partition_key]:
-            return f"of {event.timestamp:%Y-%m-%d %H:%M:%S}"
+    if kind == "scheduled" and (due := _due(context)):
+        return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due already"
+    for other in _unfinished(context):
+        if is_newer(other, run):
+            return f"Run {other.run_id}, of {_day(other)}, waits or works already"
     return None
 
 
-def _by_schedule(context: Mapping[str, Any]) -> str | None:
-    """The timetable's next run is due."""
-    following = next(_following(context), None)
-    if following is None or following.run_after > datetime.now(UTC):
-        return None
-    return f"The DAG's next run, of {following.run_after:%Y-%m-%d %H:%M:%S}, is due already"
+def is_newer(other: Any, run: Any) -> bool:
+    """Whether another run brings a newer state: of a later day, or of the same partition, asked for later."""
+    if (other.partition_key is None) != (run.partition_key is None):
+        return False
+    if other.partition_key == run.partition_key and run.partition_key is not None:
+        return bool(other.run_after > run.run_after)
+    days = _moment(other), _moment(run)
+    return None not in days and days[0] > days[1]  # type: ignore[operator]  # neither is None
 
 
-def _by_backfill(context: Mapping[str, Any]) -> str | None:
-    """A later day of the DAG waits or works; of partitions, which have no logical date, nobody can ask that."""
-    now = datetime.now(UTC)
-    later = [
-        info.data_interval.start
-        for info, _ in zip(_following(context), range(MOST_STEPS), strict=False)
-        if info.data_interval and info.run_after <= now
-    ]
-    run, ti = context["dag_run"], context["ti"]
-    if run.logical_date is None or not later:
-        return None
-    if not ti.get_dr_count(ti.dag_id, logical_dates=later, states=UNFINISHED):
-        return None
-    return "A later day of this DAG waits or works already"
+def _moment(run: Any) -> datetime | None:
+    """What orders the runs of one DAG; partitions that are no days have no order."""
+    if run.partition_key is not None:
+        return run.partition_date or key_date(run.partition_key)
+    found: datetime = run.data_interval_end or run.logical_date or run.run_after
+    return found
 
 
-def _following(context: Mapping[str, Any]) -> Iterator[Any]:
-    """The runs that the DAG's timetable has after this one, up to the DAG's end."""
-    from airflow.sdk.timezone import coerce_datetime  # noqa: PLC0415
-    from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415 - who does not ask needs it not
+def _day(run: Any) -> str:
+    return f"partition {run.partition_key}" if run.partition_key else f"{_moment(run):%Y-%m-%d %H:%M:%S}"
+
+
+def _unfinished(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
+    """Other runs of the DAG whose task of this name has not ended, the last created first.
+
+    Asked for the task's state in all runs, for Airflow 3.3.2 has no other list of them for a worker: it counts runs by
+    logical date only, which partitions have not, and its list of an asset's events breaks while a run that they made
+    is queued (`DagRunAssetReference.start_date` may not be null there).
+    """
+    ti = context["ti"]
+    states = task_runner.RuntimeTaskInstance.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
+    for run_id in sorted(states, reverse=True):
+        if run_id == ti.run_id or all(_word(state) in ENDED for state in states[run_id].values()):
+            continue
+        try:
+            found = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=run_id))
+        except AirflowRuntimeError:  # deleted meanwhile
+            continue
+        if isinstance(found, DagRunResult) and _word(found.state) in UNFINISHED:
+            yield found
+
+
+def _due(context: Mapping[str, Any]) -> datetime | None:
+    """When the timetable's next run was due, if it was: the scheduler makes it for certain."""
+    from airflow.sdk.timezone import coerce_datetime  # noqa: PLC0415 - who does not ask needs none of it
+    from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415
     from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction  # noqa: PLC0415
 
     run, dag = context["dag_run"], context["dag"]
     timetable: Any = coerce_to_core_timetable(dag.timetable)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     interval = DataInterval(start, end) if start and end else None
-    info: Any = DagRunInfo(coerce_datetime(run.run_after), interval)
+    last: Any = DagRunInfo(coerce_datetime(run.run_after), interval)
     limits = TimeRestriction(earliest=None, latest=dag.end_date, catchup=True)
-    while info := timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=limits):
-        yield info
+    following = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=limits)
+    if following is None or following.run_after > datetime.now(UTC):
+        return None
+    due: datetime = following.run_after
+    return due
+
+
+def _word(value: Any) -> str:
+    """An enumeration's member as its word."""
+    return str(getattr(value, "value", value))

@@ -24,6 +24,9 @@ LONG_S = 60.0
 SHORTEST_S = 5.0
 """Before this, nobody comes back."""
 
+LOOK_AGAIN_S = 60.0
+"""An audience may be free long before its holder's time is over: nobody waits longer than this without a look."""
+
 LONGEST_WAIT = dt.timedelta(hours=24)
 
 
@@ -40,7 +43,8 @@ def is_worth_leaving(error: SegexportError) -> bool:
 
 def come_back(task: AudienceTask, error: TryAgain) -> NoReturn:
     """Leave the worker and go on by itself at the moment that the error names, with a word on why until when."""
-    moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(error.after or 0, SHORTEST_S))
+    after = min(error.after or 0, LOOK_AGAIN_S) if isinstance(error, AudienceBusy) else error.after or 0
+    moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after, SHORTEST_S))
     task.log.warning("%s The task gives its place back, and goes on at %s UTC.", error, f"{moment:%Y-%m-%d %H:%M:%S}")
     if task.deferrable:
         from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415

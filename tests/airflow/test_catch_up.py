@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk import Asset, PartitionedAssetTimetable
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
@@ -102,23 +101,17 @@ class TestAssets:
         segment = Asset(name, uri=f"segexport://segments/{name}")
         return daily(name, schedule=PartitionedAssetTimetable(assets=segment))
 
-    def begin(self, stage, dag, key, *, at, state=DagRunState.RUNNING):
-        """An event of a partition, and the run that it started."""
-        run = stage.begin(
-            dag, run_id=f"{key}_{at}", run_type=DagRunType.ASSET_TRIGGERED, partition_key=key, state=state
-        )
-        with create_session() as session:
-            asset = session.query(AssetModel).filter_by(name=dag.dag_id).one()
-            event = AssetEvent(asset_id=asset.id, timestamp=days_ago(0) + timedelta(minutes=at), partition_key=key)
-            session.add(event)
-            session.merge(run.dag_run).consumed_asset_events.append(event)
-        return run
+    def begin(self, stage, dag, key, *, at):
+        """The run that a partition's event has started."""
+        moment = days_ago(0) + timedelta(minutes=at)
+        about = {"run_id": f"{key}_{at}", "run_type": DagRunType.ASSET_TRIGGERED, "run_after": moment}
+        return stage.begin(dag, partition_key=key, **about)
 
     def test_of_partitions_that_wait_only_the_newest_day_goes_out(self, stage, dag, capsys):
         """The first runs see that a later day has come, and that its run waits."""
         runs = [self.begin(stage, dag, f"2026-02-0{day}", at=day) for day in (1, 2, 3)]
         assert ["skipped", "skipped", "success"] == [ended(run, run.go(dag)) for run in runs]
-        assert "newer data for this DAG, partition 2026-02-03" in capsys.readouterr().out
+        assert "Run 2026-02-03_3, of partition 2026-02-03, waits or works already" in capsys.readouterr().out
         assert "2026-02-03T00:00:00+00:00" == runs[-1].summary()["as_of"]
 
     def test_newest_first_the_first_goes_out(self, stage, dag):
