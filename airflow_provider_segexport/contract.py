@@ -155,7 +155,8 @@ class Removal:
             `model.GONE`: nothing was done to them.
         poll, collect: of removal jobs, as `Vendor`'s are of import jobs.
         identify: tells the members among these addresses, with their contact ids; who is not told is not in it.
-        verdict: an answer that takes a batch means that its people are out. False: the audience is read back.
+        verdict: an answer that takes a batch means that its people are out. False: it is looked whether they are.
+        look: tells the members among these addresses, where that takes fewer calls than reading the audience back.
     """
 
     remove: Callable[[Target, Batch], Operation[Reply]]
@@ -165,6 +166,7 @@ class Removal:
     collect: Callable[[Target, Batch, str], Operation[Settled]] = no_collect
     identify: Callable[[Target, Sequence[str], Tell], Operation[None]] | None = None
     verdict: bool = True
+    look: Callable[[Target, Sequence[str], Tell], Operation[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +196,9 @@ class Vendor:
     removal: Removal | None = None
     revive: Callable[[Target, Batch], Operation[Reply]] | None = None
     """Bring back people whom we have taken out (`Reason.DELETED` in the answer to an upsert). Nobody else."""
-    lookup: Callable[[Target, Sequence[Batch], float], Operation[dict[str, Ticket]]] | None = None
-    """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds)."""
+    lookup: Callable[[Target, Sequence[Batch], float, frozenset[str]], Operation[dict[str, Ticket]]] | None = None
+    """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds), and
+    none of those that are known to be other batches'."""
     lookup_is_sure: bool = True
     """The job that `lookup` finds is proven to be the batch's, and not only alike."""
     optouts: Callable[[Target, float, TellOptOuts], Operation[None]] | None = None

@@ -91,12 +91,16 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
 
 def _read_back(job: Job, planned: Planned, target: Target) -> None:
     """Look whether they are gone; the vendor has only said that it will see to it."""
-    folder = job.world.folder.removals
+    folder, look = job.world.folder.removals, removal_of(job).look
     left = 0
     for number, seconds in enumerate(LOOKS_S):
         job.world.sleep(seconds)
         with engine() as sql:
-            job.drive(job.vendor.members(target, readback.Pages(sql)))
+            pages = readback.Pages(sql)
+            if look is None:
+                job.drive(job.vendor.members(target, pages))
+            else:
+                job.drive(look(target, readback.unconfirmed(folder, planned.removals), pages))
             left = readback.still_there(sql, folder, planned.removals, last=number == len(LOOKS_S) - 1)
         if not left:
             return

@@ -86,15 +86,17 @@ def flown(job: Job, flight: send.Flight, calls: send.Calls, limits: Limits, book
 def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) -> None:
     """Find the jobs of calls that had no answer, where the vendor lists its jobs, before anything is sent twice."""
     lookup, folder = job.vendor.lookup, job.world.folder
-    unknown = {name: entry for name, entry in folder.journal.states().items() if entry.state is State.SENDING}
+    states = folder.journal.states()
+    unknown = {name: entry for name, entry in states.items() if entry.state is State.SENDING}
     if lookup is None or not unknown:
         return
     listed = settle.remaining(folder, planned.batches)
     batches = [one for one in listed if isinstance(one, Batch) and one.name in unknown]
     if not batches:
         return
+    known = frozenset(entry.ticket for entry in states.values() if entry.ticket)
     try:
-        found = job.drive(lookup(target, batches, min(entry.at for entry in unknown.values())))
+        found = job.drive(lookup(target, batches, min(entry.at for entry in unknown.values()), known))
     except SegexportError as error:
         log.warning("Calls without an answer could not be looked up, and go out again: %s", error)
         return

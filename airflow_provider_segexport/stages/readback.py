@@ -98,6 +98,17 @@ def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None
                 )
 
 
+def unconfirmed(folder: RunFolder, names: tuple[str, ...]) -> list[str]:
+    """Leavers whom an answer has only promised to take out."""
+    waiting = [(batch, folder.refused_rows(batch)) for batch, entry in settled(folder, names) if entry.unnamed]
+    return [
+        email
+        for batch, known in waiting
+        for row, email in zip(batch.rows, batch.emails, strict=True)
+        if row not in known
+    ]
+
+
 def still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
     """Look at leavers whose removal nobody has confirmed; returns how many are in the audience yet.
 

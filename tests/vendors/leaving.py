@@ -25,14 +25,11 @@ class Leaving:
 
     def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
         """The contact ids of those who are in the audience, as `identify` tells them."""
-        assert self.removal.identify
+        ask = self.removal.identify or self.removal.look
+        assert ask
         found: dict[str, str] = {}
         target = self.target if members is None else replace(self.target, members=members)
-        self.account.call(
-            self.removal.identify(
-                target, emails, lambda page: found.update({one.email: one.contact_id for one in page})
-            )
-        )
+        self.account.call(ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page})))
         return found
 
     def batch(self, emails: Sequence[str]) -> Batch:

@@ -31,9 +31,9 @@ def send(account, batch):
     return account.call(account.vendor.upsert(target(account), batch))
 
 
-def found(account, *batches, since=None):
-    now = account.sim.clock.now()
-    return account.call(account.vendor.lookup(target(account), batches, now if since is None else since))
+def found(account, *batches, since=None, known=()):
+    since = account.sim.clock.now() if since is None else since
+    return account.call(account.vendor.lookup(target(account), batches, since, frozenset(known)))
 
 
 def test_a_batch_that_became_a_job(lost):
@@ -95,6 +95,18 @@ def test_jobs_that_look_alike(lost):
     lost.sim.clock.advance(30)
     told = found(lost, ours, since=since)
     assert told == ({ours.name: ticket} if lost.vendor.lookup_is_sure else {})
+
+
+def test_a_job_that_is_known(lost):
+    """It is another batch's, whose answer came: with that out of the way, what looks alike is told apart."""
+    since = lost.sim.clock.now()
+    ours, other = batch(lost, *people(3)), batch(lost, "x@example.com", "y@example.com", "z@example.com")
+    theirs = send(lost, other)
+    lost.sim.clock.advance(30)
+    assert found(lost, ours, since=since, known=[theirs.id]) == {}
+    ticket = send(lost, ours)
+    lost.sim.clock.advance(30)
+    assert found(lost, ours, since=since, known=[theirs.id]) == {ours.name: ticket}
 
 
 def test_two_batches_for_one_job(lost):

@@ -86,7 +86,7 @@ def run(sample: Sample):
         "identify": lambda: contacts(vendor, target, sample.emails),
         "revive": lambda: vendor.revive(target, batch),
         "optouts": lambda: optouts(vendor, target, sample.now),
-        "lookup": lambda: vendor.lookup(target, [batch], sample.now),
+        "lookup": lambda: vendor.lookup(target, [batch], sample.now, frozenset()),
     }
     replay = Replay(sample)
     found = drive(operations[sample.operation](), replay, lambda _: None)
@@ -104,9 +104,8 @@ def members(vendor, target):
 def contacts(vendor, target, emails):
     """Who of these is in the audience, with the vendor's ids."""
     found = {}
-    yield from vendor.removal.identify(
-        target, emails, lambda page: found.update({one.email: one.contact_id for one in page})
-    )
+    ask = vendor.removal.identify or vendor.removal.look
+    yield from ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page}))
     return found
 
 

@@ -93,7 +93,7 @@ def work(account: Account, sample: Sample, listener: Listener, target: Target):
     of_a_job = {
         "poll": lambda: vendor.poll(target, [ticket]),
         "collect": lambda: vendor.collect(target, batch, ticket),
-        "lookup": lambda: vendor.lookup(target, [batch], account.sim.clock.now()),
+        "lookup": lambda: vendor.lookup(target, [batch], account.sim.clock.now(), frozenset()),
     }
     return drive(of_a_job[sample.operation](), listener, account.sleep)
 
@@ -103,7 +103,7 @@ def take_out(account: Account, sample: Sample, listener: Listener):
     leaving = Leaving(account)
     removal, target = leaving.removal, leaving.target
     if sample.operation == "identify":
-        return drive(removal.identify(target, sample.emails, lambda _: None), listener)
+        return drive((removal.identify or removal.look)(target, sample.emails, lambda _: None), listener)
     account.sim.clock.advance(60)
     batch = leaving.batch(sample.emails)
     if sample.operation == "remove":

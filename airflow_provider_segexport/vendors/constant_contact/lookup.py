@@ -23,11 +23,14 @@ LOOKS_S = (2.0, 5.0, 10.0, 20.0)
 """Waits for activities that do not count yet: one of them might be the one."""
 
 
-def lookup(target: Target, batches: Sequence[Batch], since: float) -> Operation[dict[str, Ticket]]:
+def lookup(
+    target: Target, batches: Sequence[Batch], since: float, known: frozenset[str]
+) -> Operation[dict[str, Ticket]]:
     """One activity that fits one batch, and that batch alone, is its."""
     waits = iter(LOOKS_S)
     while True:
-        made = yield from activities(target, since - SKEW_S)
+        listed = yield from activities(target, since - SKEW_S)
+        made = [one for one in listed if str(one["activity_id"]) not in known]
         if all(one.get("status") for one in made) or (wait := next(waits, None)) is None:
             break
         yield Wait(wait)

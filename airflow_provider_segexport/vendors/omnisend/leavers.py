@@ -29,7 +29,7 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
     refuse(response)
 
 
-def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[None]:
+def look(target: Target, emails: Sequence[str], tell: Tell) -> Operation[None]:
     """Who still has the tag: by pages of all who have it while fewer were read than people are wanted, then one by one.
 
     How many have a tag is told nowhere, and a page costs as much as a read of one person: this is at most twice what
@@ -53,6 +53,6 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
 REMOVAL = Removal(
     remove=remove,
     limits=Limits(batch_rows=250, batch_bytes=100_000, connections=4, jobs=0, timeout_s=30),
-    identify=identify,
+    look=look,
     verdict=False,  # 202 promises the work and reports nothing of it
 )

@@ -23,10 +23,13 @@ LOOKS_S = (0.0, 2.0, 5.0, 10.0, 20.0)
 """Waits for batches that are not finished: their items are told when they are done."""
 
 
-def lookup(target: Target, batches: Sequence[Batch], since: float) -> Operation[dict[str, Ticket]]:
+def lookup(
+    target: Target, batches: Sequence[Batch], since: float, known: frozenset[str]
+) -> Operation[dict[str, Ticket]]:
     """A batch whose finished items are about the very people of one of ours is that one. Who is left is sent again."""
     wanted = {frozenset(batch.emails): batch.name for batch in batches if batch.kind is Kind.UPSERT}
-    left = yield from candidates(target, {len(people) for people in wanted}, since)
+    near = yield from candidates(target, {len(people) for people in wanted}, since)
+    left = [ticket for ticket in near if ticket not in known][:MOST_READ]
     found: dict[str, Ticket] = {}
     for wait in LOOKS_S:
         if not wanted or not left:
@@ -58,7 +61,7 @@ def candidates(target: Target, sizes: set[int], since: float) -> Operation[list[
         near += [(abs(at - since), str(one["batchID"])) for at, one in recent if one["totalCount"] in sizes]
         if not recent or len(listed) < PAGE:
             break
-    return [ticket for _, ticket in sorted(near)[:MOST_READ]]
+    return [ticket for _, ticket in sorted(near)]
 
 
 def made(batch: dict[str, Any]) -> float:
