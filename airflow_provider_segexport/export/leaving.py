@@ -8,6 +8,7 @@ from dataclasses import replace
 from airflow_provider_segexport.contract import Removal
 from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export.order import Job, Waiting
+from airflow_provider_segexport.export.recent import Recent
 from airflow_provider_segexport.export.sending import flown
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
@@ -76,10 +77,11 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     removal = removal_of(job)
     folder = job.world.folder.removals
     flight = send.Flight(settle.remaining(folder, planned.removals))
+    recent = Recent(job.send)
     calls = send.Calls(
         upsert=lambda batch: job.drive(removal.remove(target, batch)),
-        poll=lambda tickets: job.drive(removal.poll(target, tickets)),
-        collect=lambda batch, ticket: job.drive(removal.collect(target, batch, ticket)),
+        poll=lambda tickets: job.drive(removal.poll(target, tickets), recent.polling()),
+        collect=lambda batch, ticket: job.drive(removal.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
         answered=books.answered,
     )

@@ -162,10 +162,11 @@ class Job:
     world: World
     gate: Callable[[], None] = lambda: None
 
-    def drive(self, operation: Operation[T]) -> T:
-        """Run one of the vendor's operations."""
-        return drive(operation, self._send, self.world.sleep)
+    def drive(self, operation: Operation[T], send: Callable[[Request], Response] | None = None) -> T:
+        """Run one of the vendor's operations; its requests go out by `send`, or as they are."""
+        return drive(operation, send or self.send, self.world.sleep)
 
-    def _send(self, request: Request) -> Response:
+    def send(self, request: Request) -> Response:
+        """Send one request, if the audience is ours still."""
         self.gate()
         return self.world.send(request)

@@ -9,6 +9,7 @@ from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.late import is_late, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
+from airflow_provider_segexport.export.recent import Recent
 from airflow_provider_segexport.model import Batch, Kind, Operation, Reply, Target
 from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -54,10 +55,11 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
     pending = settle.remaining(folder, planned.batches)
     if is_late(job, planned_at):
         pending = without_leavers(job, target, pending, books.answered)
+    recent = Recent(job.send)
     calls = send.Calls(
         upsert=lambda batch: job.drive(_call(job, target, batch)),
-        poll=lambda tickets: job.drive(vendor.poll(target, tickets)),
-        collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket)),
+        poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling()),
+        collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
         answered=books.answered,
     )

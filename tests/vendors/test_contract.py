@@ -216,6 +216,16 @@ def test_a_job_is_waited_for(jobs):
     assert len(jobs.paused) == 3
 
 
+def test_what_a_poll_has_read_is_not_read_again(jobs):
+    """A report that came with the state, or an activity that was asked for by itself, costs one call."""
+    running, done, _, _ = jobs.row.states
+    script(jobs, running, done)
+    jobs.export(jobs.segment({"email": people(3)}))
+    reads = [(one["path"], str(one["query"])) for one in jobs.sim.requests(vendor=jobs.name) if one["method"] == "GET"]
+    most = max(reads.count(one) for one in reads)
+    assert most == len(jobs.paused) == 2
+
+
 def test_a_job_that_fails_goes_again(jobs):
     """Whatever the vendor calls it, its rows are sent once more."""
     _, _, failures, _ = jobs.row.states

@@ -1,0 +1,56 @@
+"""What a poll has read is not read again by the collecting that follows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_segexport.export.recent import Recent
+from airflow_provider_segexport.model import Request, Response
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def recent(sent):
+    def send(request):
+        sent.append(request)
+        return Response(200, {}, str(len(sent)).encode())
+
+    return Recent(send)
+
+
+REPORT = Request("GET", "https://plain.test/jobs/1", {"full": "yes"})
+
+
+def test_an_answer_is_given_once(recent, sent):
+    """After that the vendor is asked, for it may have more to tell."""
+    polled = recent.polling()(REPORT)
+    assert recent.collecting(REPORT) == polled
+    assert recent.collecting(REPORT) != polled
+    assert sent == [REPORT, REPORT]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Request("GET", "https://plain.test/jobs/2", {"full": "yes"}),
+        Request("GET", "https://plain.test/jobs/1"),
+        Request("POST", "https://plain.test/jobs/1", {"full": "yes"}),
+    ],
+)
+def test_another_request_goes_out(recent, sent, other):
+    """Another job, another question of it, and whatever is no read."""
+    recent.polling()(REPORT)
+    recent.collecting(other)
+    assert sent == [REPORT, other]
+
+
+def test_the_next_poll_forgets(recent, sent):
+    """What the last one has read and nobody wanted is old by then."""
+    recent.polling()(REPORT)
+    recent.polling()
+    recent.collecting(REPORT)
+    assert sent == [REPORT, REPORT]
