@@ -45,10 +45,13 @@ class Bookkeeper:
     error: SegexportError | None = None
     batches: int = 0
     adopted: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """An earlier try may have adopted jobs."""
-        self.adopted |= {name for name, entry in self.folder.journal.states().items() if entry.adopted}
+        """An earlier try may have adopted jobs, and may have made calls whose answer it did not live to see."""
+        states = self.folder.journal.states()
+        self.adopted |= {name for name, entry in states.items() if entry.adopted}
+        self.unanswered |= {name for name, entry in states.items() if entry.state is State.SENDING}
 
     def sending(self, batches: list[Batch]) -> None:
         """Intent, before the calls."""
@@ -80,7 +83,7 @@ class Bookkeeper:
             words = f"The vendor asked for this row again {batch.generation + 1} times."
             given_up = tuple(Refusal(index, Reason.JOB_FAILED, "", words) for index in settled.again)
             settled = replace(settled, refused=settled.refused + given_up, again=())
-        settled, revive = self._revive(batch, settled)
+        settled, revive = self._revive(batch, self._taken_out(batch, settled))
         part = self.folder.write_part(batch, settled)
         accepted = len(batch) - len(settled.refused) - len(settled.again) - len(revive)
         adopted = batch.name in self.adopted
@@ -103,6 +106,12 @@ class Bookkeeper:
         self._count(accepted, settled)
         next_ = [batch.part(settled.again, generation=batch.generation + 1)] if settled.again else []
         return next_ + ([batch.part(revive, kind=Kind.REVIVE)] if revive else [])
+
+    def _taken_out(self, batch: Batch, settled: Settled) -> Settled:
+        """Whoever is deleted already, and was to be by a call that had no answer, was by that call: they are ours."""
+        if batch.kind is not Kind.REMOVE or batch.name not in self.unanswered:
+            return settled
+        return replace(settled, refused=tuple(one for one in settled.refused if one.reason is not Reason.DELETED))
 
     def _revive(self, batch: Batch, settled: Settled) -> tuple[Settled, tuple[int, ...]]:
         """Take from the refused whom we have taken out ourselves: they go out once more, in a way that revives them."""

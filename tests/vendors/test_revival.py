@@ -11,7 +11,9 @@ from vendors.leaving import Leaving
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.model import Kind, Reason, Response, Target
+from airflow_provider_segexport.ports.http import Patience
 from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import client_of
 
@@ -131,3 +133,28 @@ def test_the_client_of_a_list_among_many():
     assert client("1" * 32) == "two"
     assert called == ["/clients.json", "/clients/one/lists.json", "/clients/two/lists.json"]
     assert client("9" * 32) == ""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
+    """The next try finds them deleted, knows that it was this export, and brings them back when they return."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(4))
+    sim.faults([{"method": "DELETE", "drop": True, "when": when}])
+    with pytest.raises(VendorUnavailable):
+        account.day(2, people(3), world=account.world("day-2", patience=Patience(attempts=1)))
+    report = account.day(2, people(3))
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
+    assert account.ledger()["p3@example.com"]["state"] == "out"
+    assert account.day(3, people(4))["counts"]["delivered"] == 1
+    assert account.active() == set(people(4))
+
+
+def test_whom_somebody_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
+    """A leaver who is deleted already, and by no call of this run, is absent: only a person may bring them back."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(4))
+    sim.seed(account.name, [{"email": "p3@example.com", "status": "deleted"}], account.audience)
+    report = account.day(2, people(3))
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "absent": 1}
+    assert account.day(3, people(4))["reasons"] == {"withheld": {"deleted": 1}}
