@@ -36,6 +36,7 @@ RENEWALS, LOOKS = 3, 12
 SETTLE_S = 1.0
 """Longer than two writes that overlap may take to become visible, where a store has no conditional put."""
 
+WATCHER_S = 5.0  # so long the end of a run waits for a look at a store that does not answer
 MOST_TRIES = 20
 
 
@@ -104,6 +105,7 @@ class Lease:
         self._mark = secrets.token_hex(8)
         self._lock = RLock()
         self._done = Event()
+        self._watcher: Thread | None = None
         self._held: Holder | None = None
         self._successor = ""
         self.number = 0
@@ -246,7 +248,8 @@ class Lease:
         """Renew it from now on, beside what the process does."""
         self._done.set()
         self._done = Event()
-        Thread(target=self._watch, args=(self._done,), name="segexport-lease", daemon=True).start()
+        self._watcher = Thread(target=self._watch, args=(self._done,), name="segexport-lease", daemon=True)
+        self._watcher.start()
 
     def _watch(self, done: Event) -> None:
         while not done.wait(self._ttl_s / LOOKS):
@@ -270,6 +273,8 @@ class Lease:
 
     def _end(self, until: float, words: str) -> None:
         self._done.set()
+        if self._watcher is not None:
+            self._watcher.join(WATCHER_S)
         with self._lock:
             held, self._held = self._held, None
             if held is None:

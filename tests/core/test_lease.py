@@ -304,14 +304,16 @@ def test_of_many_threads_one_wins(tmp_path):
                 lease.take()
             except AudienceBusy:
                 continue
-            won.append(number)
+            won.append((number, lease))
 
     runners = [threading.Thread(target=race, args=(f"dag/task/run {n}/-1",)) for n in range(threads)]
     for one in runners:
         one.start()
     for one in runners:
         one.join()
-    assert list(range(rounds)) == sorted(won)
+    for _, lease in won:
+        lease.release()
+    assert list(range(rounds)) == sorted(number for number, _ in won)
 
 
 def test_of_many_processes_one_wins(tmp_path):
@@ -341,6 +343,8 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
 
     monkeypatch.setattr("os.link", refuse)
     here = Audience(tmp_path)
-    here.lease().take()
+    lease = here.lease()
+    lease.take()
     with pytest.raises(AudienceBusy):
         here.lease(OTHER).take()
+    lease.release()
