@@ -253,10 +253,7 @@ class Lease:
 
     def _watch(self, done: Event) -> None:
         while not done.wait(self._ttl_s / LOOKS):
-            try:
-                self.beat()
-            except Exception as error:  # noqa: BLE001 - without this thread the lease runs out: it tries again
-                log.warning("The lease in %s could not be looked after (%s).", self._home, type(error).__name__)
+            self.beat()
 
     def beat(self) -> None:
         """Renew it when a part of its time has passed, and look before that whether somebody has taken it over."""
