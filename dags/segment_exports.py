@@ -54,7 +54,8 @@ def choose() -> list[dict[str, Any]]:
     }
     paths = segment_paths(params["segments"], events, context.get("partition_key") or params["day"])
     audiences = Variable.get("segexport_audiences", default={}, deserialize_json=True)
-    return pairs(paths, params["connections"], audiences, params["mode"])
+    how = {"mode": params["mode"], "dry_run": params["dry_run"]}
+    return pairs(paths, params["connections"], audiences, how)
 
 
 @dag(
@@ -103,10 +104,22 @@ def choose() -> list[dict[str, Any]]:
         "mode": Param(
             "changes",
             type="string",
-            enum=["changes", "full"],
-            values_display={"changes": "Only what is new or changed", "full": "Every profile"},
+            enum=["changes", "full", "mirror"],
+            values_display={
+                "changes": "Only what is new or changed",
+                "full": "Every profile",
+                "mirror": "What is new or changed, and leavers are taken out",
+            },
             title="Mode",
-            description="What the last exports have put there is known from the ledger.",
+            description="What the last exports have put there is known from the ledger. Nobody is unsubscribed: a "
+            "leaver is taken out of the audience, and only if an export has put them there.",
+            section="How",
+        ),
+        "dry_run": Param(
+            default=False,
+            type="boolean",
+            title="Dry run",
+            description="Plan only: how many would be sent and taken out, in how many calls. Nothing is sent.",
             section="How",
         ),
     },

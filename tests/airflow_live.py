@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from airflow_home import REPO
+from airflow_home import REPO, bundle
 
 DAGS = Path(__file__).parent / "live" / "dags"
+BUNDLES = [bundle("live", DAGS), bundle("examples", REPO / "dags")]
 PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 UNFINISHED = {"queued", "running"}
 WAIT_S = 240.0
@@ -136,9 +137,15 @@ class Live:
         found = (self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}").glob("*.log")
         return "".join(path.read_text() for path in sorted(found))
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run; returns its id."""
-        return str(self.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None)["dag_run_id"])
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Start a run; returns its id. The examples are paused, so that only what a test starts runs."""
+        self.api("PATCH", f"/dags/{dag_id}", is_paused=False)
+        return str(self.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None, conf=conf)["dag_run_id"])
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """What a person does under Required Actions."""
+        place = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self.api("PATCH", place, chosen_options=[option], params_input={})
 
     def wait_for_runs(self, dag_id: str, count: int) -> None:
         """Wait until a DAG has so many runs."""
@@ -167,7 +174,8 @@ class Live:
             health = requests.get(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=5).json()
             parts = ("scheduler", "dag_processor", "triggerer")
             good = all(health[part]["status"] == "healthy" for part in parts)
-            return good and len(self.api("GET", "/dags?limit=100")["dags"]) >= len(list(DAGS.glob("*.py")))
+            known = {dag["dag_id"] for dag in self.api("GET", "/dags?limit=100")["dags"]}
+            return good and {"refresh_forward", "export_deferred", "segment_export_with_approval"} <= known
         return False
 
 
@@ -180,9 +188,10 @@ def environment(home: Path, port: int, sim: Sim) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
@@ -201,6 +210,7 @@ def environment(home: Path, port: int, sim: Sim) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SEGEXPORT__ROOT": str(home / "state"),
         "LIVE_DATA": str(home / "data"),
+        "SEGEXPORT_DEMO_ROOT": str(home / "data"),
     }
     for vendor, fields in {"dotdigital": ("username", "password"), "campaign_monitor": (None, "api_key")}.items():
         told = sim.get("")["vendors"][vendor]

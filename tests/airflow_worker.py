@@ -26,12 +26,19 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_home import FILES, HOME
 
 SOURCE = """
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
+told = {told!r}
+if "optouts" in told:
+    told["optouts"] = Asset(told["optouts"], uri="segexport://" + told["optouts"])
+if "outlets" in told:
+    told["outlets"] = [Asset(name, uri="segexport://" + name) for name in told["outlets"]]
+
 with DAG({dag_id!r}):
-    SegmentExportOperator(task_id="export", **{told!r})
+    SegmentExportOperator(task_id="export", **told)
 """
+"""The DAG's file; assets are told by their names."""
 
 
 @dataclass

@@ -149,7 +149,7 @@ class Export:
 
     def _compare(self, prepared: Prepared, target: Target, *, verify: bool = False) -> dict[str, Any]:
         """The report of a plan that is not carried out."""
-        facts = {**prepared.facts, "dry_run": True, "verified": verify}
+        facts = {**prepared.facts, "dry_run": True, "verified": verify, "mark": undo.mark_of(prepared.planned)}
         if prepared.error is not None:
             facts["error"] = str(prepared.error)
         return close(self._job, prepared.planned, facts, target)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.export import optouts
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports import audiences
@@ -55,6 +56,8 @@ def close(  # noqa: PLR0913 - what a report is made of
             version = _commit(job, sql, planned, facts, ledger, finished=error is None)
     told = _facts(job, planned, facts, target, error or facts.get("error"))
     told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
+    if found := optouts.written(folder):
+        told["optouts"] = found
     summary = report.summarize(counts, reasons, told)
     folder.write_summary(summary)
     if not (looked_only or waiting):
@@ -115,5 +118,5 @@ def _facts(
         "report": str(job.world.folder.place),
         "versions": report.versions(),
     }
-    kept = ("guards", "plan", "waiting", "verified", "superseded", "undoes", "optouts", "mark")
+    kept = ("guards", "plan", "waiting", "verified", "superseded", "undoes", "mark")
     return told | {name: facts[name] for name in kept if name in facts}

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import OPTED_OUT, OptOut, Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.ports.tables import write_parquet
 
@@ -79,6 +82,15 @@ def collect(job: Job, target: Target) -> int:
     if job.order.optouts:
         replace(Standing.of(ledger.place), optouts_at=began).write(ledger.place)
     return count
+
+
+def written(folder: RunFolder) -> dict[str, Any] | None:
+    """Where this run's opt-outs are, and how many; None where it came to none yet."""
+    place = folder.place / "optouts.parquet"
+    if not place.exists():
+        return None
+    with place.open("rb") as file:
+        return {"path": str(place), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 
 def _known(sql: Engine, job: Job, ledger: Ledger) -> None:

@@ -259,13 +259,14 @@ class SegmentExportHook(HttpHook):
         suppression: str | Sequence[str] | None = None,
         guards: Mapping[str, Any] | None = None,
         dry_run: bool = False,
+        optouts: bool = False,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
         """Export a segment from here, waiting for the vendor's jobs; returns the report.
 
-        Arguments are those of `SegmentExportOperator`. A DataFrame is written to Parquet first, into a folder that is
-        removed afterwards. `dag_id` is who must stand under 'Allowed DAGs' of the connection: by default the DAG whose
-        task this runs in, which also names the export.
+        Arguments are those of `SegmentExportOperator`; `optouts` reads the vendor's lists of them, too. A DataFrame is
+        written to Parquet first, into a folder that is removed afterwards. `dag_id` is who must stand under 'Allowed
+        DAGs' of the connection: by default the DAG whose task this runs in, which also names the export.
         """
         from airflow_provider_segexport.hooks import arguments  # noqa: PLC0415
         from airflow_provider_segexport.hooks.launch import alone  # noqa: PLC0415
@@ -287,6 +288,7 @@ class SegmentExportHook(HttpHook):
             consent=arguments.consent(consent_column, suppression),
             guards=arguments.guards(guards),
             dry_run=dry_run,
+            optouts=optouts,
         )
 
 

@@ -50,6 +50,8 @@ class Errand:
     guards: Mapping[str, Guard | None] = field(default_factory=dict)
     dry_run: bool = False
     undo: Undo | None = None
+    optouts: bool = False
+    expect: str = ""
     reports: str | None = None
 
 
@@ -78,6 +80,8 @@ def order_of(hook: SegmentExportHook, errand: Errand) -> Order:
         guards=errand.guards,
         dry_run=errand.dry_run,
         undo=errand.undo,
+        optouts=errand.optouts,
+        expect=errand.expect,
         conn_id=hook.conn_id,
     )
 

@@ -51,6 +51,8 @@ class SegmentExportOperator(AudienceTask):
             named holds as by default: `empty`, `shrinks`, `grows`, `removals_share`, `bad_emails_share`,
             `duplicates_share`, `headroom`, `rejects_share`; `removals` (a number) only where it is named.
         dry_run: plan and report, send nothing.
+        expect: the `mark` of the plan that this task is to carry out, as a dry run's summary tells it; any other plan
+            is refused, and nothing is sent.
         max_profiles: a larger segment is refused before anything is sent.
         reports: folder for run folders and reports; by default below `[segexport] root`.
         optouts: an asset that becomes an outlet; its event says where `optouts.parquet` is and how many are in it.
@@ -74,6 +76,7 @@ class SegmentExportOperator(AudienceTask):
         "suppression",
         "guards",
         "is_dry_run",
+        "expect",
         "max_profiles",
         "reports",
     )
@@ -99,6 +102,7 @@ class SegmentExportOperator(AudienceTask):
         suppression: str | Sequence[str] | None = None,
         guards: Mapping[str, Any] | str | None = None,
         dry_run: bool | str = False,
+        expect: str | None = None,
         max_profiles: int | str = 1_000_000,
         reports: str | None = None,
         optouts: Asset | None = None,
@@ -122,6 +126,7 @@ class SegmentExportOperator(AudienceTask):
         self.suppression = suppression
         self.guards = guards
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
+        self.expect = expect
         self.max_profiles = max_profiles
         self.reports = reports
 
@@ -151,6 +156,8 @@ class SegmentExportOperator(AudienceTask):
             consent=arguments.consent(self.consent_column, self.suppression),
             guards=arguments.guards(self.guards),
             dry_run=arguments.flag(self.is_dry_run, "dry_run"),
+            expect=arguments.optional(self.expect) or "",
+            optouts=self.optouts is not None,
             identity=self.identity(context),
             root=state_root(),
             reports=arguments.optional(self.reports),

@@ -60,7 +60,7 @@ def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, errand: Errand, w
 
     found = run_folder(errand).plan()
     target = found[1]["target"] if found else {}
-    task.log.info("%d import jobs run at %s; waiting in the triggerer.", len(waiting.tickets), hook.vendor.title)
+    task.log.info("%d jobs run at %s; waiting in the triggerer.", len(waiting.tickets), hook.vendor.title)
     task.defer(
         trigger=ImportJobsTrigger(
             vendor=hook.vendor.name,
@@ -70,6 +70,7 @@ def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, errand: Errand, w
             tickets=waiting.tickets,
             enough=waiting.enough,
             poll_interval=task.poll_interval,
+            kind=waiting.kind,
         ),
         method_name="resume",
         timeout=LONGEST_WAIT,

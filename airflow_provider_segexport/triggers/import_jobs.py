@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from asyncio import sleep, to_thread
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_segexport.contract import drive
+from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.hooks import hook_class
-from airflow_provider_segexport.model import JobState, Target
+from airflow_provider_segexport.model import JobState, Kind, Operation, Target
 
 ENDED = "ended"
 LOOK = "look"
@@ -37,6 +37,7 @@ class ImportJobsTrigger(BaseTrigger):
         tickets: job ids.
         enough: how many must have ended.
         poll_interval: seconds between two looks.
+        kind: what the jobs do, as `model.Kind` has it: jobs that take people out are asked for in another way.
     """
 
     def __init__(  # noqa: PLR0913 - what Airflow stores is flat
@@ -49,6 +50,7 @@ class ImportJobsTrigger(BaseTrigger):
         tickets: Sequence[str],
         enough: int,
         poll_interval: float,
+        kind: str = Kind.UPSERT,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow does not type it
         self.vendor = vendor
@@ -58,10 +60,11 @@ class ImportJobsTrigger(BaseTrigger):
         self.tickets = list(tickets)
         self.enough = enough
         self.poll_interval = poll_interval
+        self.kind = str(kind)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores of it."""
-        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval")
+        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval", "kind")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -96,7 +99,10 @@ class ImportJobsTrigger(BaseTrigger):
         target = Target(api=self.api, account="", account_name="", audience=self.audience)
         sender = hook.sender()
         try:
-            states = drive(hook.vendor.poll(target, self.tickets), sender)
+            states = drive(self._poll(hook.vendor)(target, self.tickets), sender)
         finally:
             sender.close()
         return sum(state is not JobState.RUNNING for state in states.values())
+
+    def _poll(self, vendor: Vendor) -> Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]]:
+        return vendor.removal.poll if self.kind == Kind.REMOVE and vendor.removal else vendor.poll

@@ -38,17 +38,31 @@ def pairs(
     paths: Mapping[str, Mapping[str, str]],
     connections: Iterable[str],
     audiences: Mapping[str, Mapping[str, str]],
-    mode: str,
+    how: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """One export a segment and connection, as arguments of the operator."""
+    """One export a segment and connection, as arguments of the operator; `how` is what all of them are told."""
     return [
         {
             "conn_id": connection,
             "segment": place["path"],
             "audience": audiences.get(connection, {}).get(segment),
             "as_of": place["as_of"],
-            "mode": mode,
+            **how,
         }
         for segment, place in paths.items()
         for connection in connections
     ]
+
+
+NEAR = 0.8
+"""A measure of so much of its limit is near it."""
+
+
+def near(guards: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a plan is one that a person should see: a guard has tripped, or one that bounds a share is near that."""
+    return any(guard["tripped"] or _is_near(guard) for guard in guards)
+
+
+def _is_near(guard: Mapping[str, Any]) -> bool:
+    bounds = guard["name"].endswith("_share") or guard["name"] in {"shrinks", "grows", "removals"}
+    return bounds and guard["measured"] is not None and 0 < NEAR * guard["limit"] <= guard["measured"]

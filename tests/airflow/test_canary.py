@@ -1,7 +1,8 @@
 """Planted addresses, names and secrets are searched for in all that Airflow keeps of a run.
 
 The runs are real tries in processes of their own, with log files; the places are the metadata database (every table,
-and what it holds encrypted), the log folder and what the supervisor prints.
+task state and asset events among them, and what it holds encrypted), the log folder, what the supervisor prints, and
+all of the state root that is no table of rows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import sqlite3
 import time
 
+import pyarrow.parquet as pq
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
@@ -54,6 +56,17 @@ def kept() -> dict[str, str]:
     return found
 
 
+def state(stage) -> dict[str, str]:
+    """What the state root holds besides rows: leases, cards, histories, standings, plans, journals, reports, quotas.
+
+    Rows stand in Parquet and Arrow files, and nowhere else.
+    """
+    root = stage.folder / "state"
+    rows = {".parquet", ".arrow"}
+    found = {path for path in root.rglob("*") if path.is_file() and path.suffix not in rows}
+    return {str(path.relative_to(root)): path.read_text(errors="replace") for path in found}
+
+
 def secrets_of(stage, vendor):
     """The vendor's credentials, as they are and as they travel."""
     told = stage.vendor(vendor)["credentials"]
@@ -63,8 +76,8 @@ def secrets_of(stage, vendor):
     return [secret for secret in plain if secret] + signed
 
 
-def nothing_leaked(capfd, secrets):
-    places = kept() | dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
+def nothing_leaked(stage, capfd, secrets):
+    places = kept() | state(stage) | dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
     leaks = [(place, word) for place, text in places.items() for word in [WHO, PLANTED, *secrets] if word in text]
     assert [] == leaks
     return places
@@ -74,12 +87,20 @@ def nothing_leaked(capfd, secrets):
 def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
     """Rows are delivered, set aside and refused; nobody's name is kept, and no credential."""
     conn_id = real_time.connection(vendor)
-    worker = Worker.start(f"canary_{vendor}", conn_id=conn_id, segment=planted, matching=MATCHING)
-    found = worker.work()
+    told = {"conn_id": conn_id, "segment": planted, "matching": MATCHING, "export_name": "canary", "mode": "mirror"}
+    told |= {"outlets": [f"exported_{vendor}"], "optouts": f"optouts_{vendor}", "guards": {"removals_share": None}}
+    found = Worker.start(f"canary_{vendor}", **told).work()
     assert "success" == found.state, found.log
     assert real_time.sent(vendor)
-    places = nothing_leaked(capfd, secrets_of(real_time, vendor))
-    assert "delivered" in places["xcom"], "the search looks where the summary is"
+    shrunk = pq.read_table(planted).slice(0, 30)
+    pq.write_table(shrunk, planted)
+    found = Worker.start(f"canary_{vendor}_mirrors", **told).work()
+    assert "success" == found.state, found.log
+    places = nothing_leaked(real_time, capfd, secrets_of(real_time, vendor))
+    words = {"xcom": "delivered", "asset_event": "optouts.parquet", "card.json": "removed", "standing.json": "canary"}
+    words |= {"lease/": "until", "journal.jsonl": "settled", "order.json": "matching", "plan.json": "planned"}
+    for name, word in words.items():
+        assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"
 
 
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
@@ -88,8 +109,9 @@ def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
     conn_id = real_time.connection("dotdigital")
     worker = Worker.start("canary_deferred", conn_id=conn_id, segment=planted, matching=MATCHING, deferrable=True)
     assert "deferred" == worker.work().state
-    places = nothing_leaked(capfd, secrets_of(real_time, "dotdigital"))
+    places = nothing_leaked(real_time, capfd, secrets_of(real_time, "dotdigital"))
     assert "tickets" in places["trigger, decrypted"]
+    assert "waiting" in places["task_state_store"]
 
 
 def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
@@ -128,7 +150,8 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     found = worker.work()
     assert "failed" == found.state
     assert "ValueError came up unforeseen" in found.log
-    nothing_leaked(capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
+    places = nothing_leaked(stage, capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
+    assert "stopped" in places["task_state_store"]
 
 
 def test_the_search_finds_what_is_there(real_time, planted):

@@ -39,6 +39,7 @@ def everything(stage, **changes):
         "suppression": [],
         "guards": json.dumps({"shrinks": 0.4, "grows": None}),
         "dry_run": "False",
+        "expect": "",
         "max_profiles": "12",
         "reports": str(stage.folder / "reports"),
     }

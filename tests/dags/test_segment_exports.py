@@ -130,7 +130,8 @@ class TestForm:
             ("connections", []),
             ("connections", ["a", "a"]),
             ("connections", None),
-            ("mode", "mirror"),
+            ("mode", "sync"),
+            ("dry_run", "perhaps"),
             ("mode", None),
             ("day", "yesterday"),
             ("day", 20261121),
@@ -143,7 +144,14 @@ class TestForm:
 
     @pytest.mark.parametrize(
         ("param", "value"),
-        [("segments", ["lapsed"]), ("connections", ["my_own"]), ("mode", "full"), ("day", "2026-11-21"), ("day", None)],
+        [
+            ("segments", ["lapsed"]),
+            ("connections", ["my_own"]),
+            ("mode", "mirror"),
+            ("dry_run", True),
+            ("day", "2026-11-21"),
+            ("day", None),
+        ],
     )
     def test_takes(self, exports, param, value):
         """One segment, a connection of one's own, a day or none."""
@@ -185,7 +193,7 @@ class TestPairs:
     def test_each_segment_goes_through_each_connection(self):
         """To the audience that the Variable names, or else the connection's own."""
         paths = {name: {"path": f"/{name}/day", "as_of": "2026-11-21"} for name in ("a", "b")}
-        found = pairs(paths, ["c1", "c2"], {"c1": {"a": "7"}}, "full")
+        found = pairs(paths, ["c1", "c2"], {"c1": {"a": "7"}}, {"mode": "full"})
         told = [(one["conn_id"], one["segment"], one["audience"], one["mode"]) for one in found]
         assert [
             ("c1", "/a/day", "7", "full"),

@@ -30,6 +30,7 @@ def slow_jobs(live):
 def test_scheduler_worker_and_triggerer_die_while_a_task_is_deferred(live, slow_jobs):
     """Started again, the triggerer waits on for the same job, and a new worker settles it: one import, nobody lost."""
     people = write(live, "export_deferred", 0)
+    before = len(live.sim.calls("dotdigital", IMPORTS))
     run_id = live.trigger("export_deferred")
     wait_for(lambda: live.task("export_deferred", run_id)["state"] == "deferred", "deferred")
     for part in ("scheduler", "triggerer"):
@@ -39,4 +40,26 @@ def test_scheduler_worker_and_triggerer_die_while_a_task_is_deferred(live, slow_
     live.finished("export_deferred", 1)
     assert "success" == live.task("export_deferred", run_id)["state"]
     assert people == set(live.sim.members("dotdigital", 0))
-    assert 1 == len(live.sim.calls("dotdigital", IMPORTS))
+    assert 1 == len(live.sim.calls("dotdigital", IMPORTS)) - before
+
+
+def test_two_tasks_race_for_one_audience(live, slow_jobs):
+    """One of them writes, the other gives its slot back and says for whom it waits; they end well, one by one."""
+    first, second = write(live, "export_first", 100), write(live, "export_second", 110)
+    before = len(live.sim.calls("dotdigital", IMPORTS))
+    runs = {name: live.trigger(name) for name in ("export_first", "export_second")}
+    waiting = wait_for(
+        lambda: [name for name, run in runs.items() if live.task(name, run)["state"] == "up_for_reschedule"],
+        "one that waits",
+    )
+    assert 1 == len(waiting)
+    for name in runs:
+        live.finished(name, 1)
+    assert ["success", "success"] == [live.task(name, run)["state"] for name, run in runs.items()]
+    assert [1, 1] == [live.task(name, run)["try_number"] for name, run in runs.items()]
+    assert first | second == set(live.sim.members("dotdigital", 1))
+    one, other = live.sim.calls("dotdigital", IMPORTS)[before:]
+    assert other["time"] - one["time"] >= 30
+    log = live.log(waiting[0], runs[waiting[0]])
+    assert "This audience is being written by " in log
+    assert "The task gives its place back, and goes on at " in log

@@ -35,6 +35,7 @@ for name, (number, catch_up) in PAIRS.items():
         start_date=FIRST,
         end_date=FIRST + timedelta(days=10),
         catchup=False,
+        is_paused_upon_creation=False,
     ):
 
         @task(outlets=[segment])
@@ -58,6 +59,7 @@ for name, (number, catch_up) in PAIRS.items():
         schedule=PartitionedAssetTimetable(assets=segment, default_partition_mapper=IdentityMapper()),
         start_date=FIRST,
         max_active_runs=1,
+        is_paused_upon_creation=False,
     ):
         export = SegmentExportOperator(
             task_id="export",
@@ -65,6 +67,8 @@ for name, (number, catch_up) in PAIRS.items():
             audience=f"{{{{ var.value.campaign_monitor_{number} }}}}",
             segment=f"{DATA}/{name}/{{{{ partition_key }}}}.parquet",
             matching={"email": "email", "first_name": "first_name"},
+            mode="mirror",
+            guards={"removals_share": None},  # a third leaves every day
             catch_up=catch_up,
             retries=2,
             retry_delay=timedelta(seconds=1),

@@ -1,0 +1,143 @@
+"""The last run of an audience, taken back: by a task and by a command."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from datetime import UTC, datetime
+
+import pytest
+from airflow.sdk import DAG
+from airflow_stage import people
+
+from airflow_provider_segexport.cli import undo as command
+from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
+from airflow_provider_segexport.vendors import VENDORS
+
+pytestmark = pytest.mark.airflow
+
+DAYS = ("2026-03-01", "2026-03-02")
+ALL = {"guards": {"removals_share": None}}
+
+
+def emails(numbers):
+    return {f"person{n}@example.com" for n in numbers}
+
+
+@pytest.fixture
+def two_days(stage):
+    """On the second day persons 0 to 4 have left and 20 to 22 have joined; returns a function that does it."""
+
+    def go(vendor):
+        conn_id = stage.connection(vendor)
+        for day, rows in zip(DAYS, (people(20), people(18, start=5)), strict=True):
+            stage.segment(rows)
+            run = stage.export(conn_id=conn_id, mode="mirror", as_of=day, **ALL)
+            assert "success" == run.state, run.errors
+        return conn_id
+
+    return go
+
+
+def taken_back(stage, **told):
+    with DAG("taken_back", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        SegmentExportUndoOperator(**{"task_id": "export", **told})
+    return stage.run(dag)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
+    """Who was put in is taken out; who was taken out is put back where the vendor lets us, and told of elsewhere."""
+    conn_id = two_days(vendor)
+    run = taken_back(stage, conn_id=conn_id)
+    assert "success" == run.state, run.errors
+    summary = run.summary()
+    assert 2 == summary["undoes"]
+    assert 3 == summary["removals"]["removed"]
+    assert 5 == summary["counts"]["profiles"]
+    there = {email for email, person in stage.members(vendor).items() if person.get("status") != "Deleted"}
+    assert not there & emails(range(20, 23))
+    assert emails(range(5, 20)) <= there
+    assert summary["counts"]["delivered"] == len(there & emails(range(5)))
+
+
+def test_a_version_that_is_not_the_newest_is_refused(stage, two_days):
+    """Another run has been there since: the error names it."""
+    conn_id = two_days("dotdigital")
+    run = taken_back(stage, conn_id=conn_id, version="1")
+    assert "failed" == run.state
+    assert "is not the newest any more: that is 2" in run.error
+
+
+def test_a_dry_run_of_it_sends_nothing(stage, two_days):
+    """It tells whom it would take out and put back."""
+    conn_id = two_days("dotdigital")
+    before = len(stage.sent("dotdigital"))
+    summary = taken_back(stage, conn_id=conn_id, dry_run=True).summary()
+    assert (3, 5) == (summary["plan"]["removals"], summary["plan"]["upserts"])
+    assert before == len(stage.sent("dotdigital"))
+    assert emails(range(5, 23)) == set(stage.members("dotdigital"))
+
+
+class TestCommand:
+    """`airflow segexport undo CONN_ID AUDIENCE`."""
+
+    @pytest.fixture
+    def asked(self, stage, two_days, monkeypatch):
+        """Two days at dotdigital, and a function that gives the command."""
+        conn_id = two_days("dotdigital")
+
+        def give(answer=None, **more):
+            monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
+            monkeypatch.setattr("builtins.input", lambda _: answer)
+            told = {"conn_id": conn_id, "audience": stage.audience("dotdigital"), "version": None}
+            command.undo(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
+
+        return give
+
+    def test_it_shows_the_plan_asks_and_does_it(self, stage, asked, capsys):
+        """Answered with yes, the version that was shown is taken back."""
+        asked("yes")
+        shown = capsys.readouterr().out
+        assert "To take back version 2 of the ledger of 'Customers': 3 people would be taken out" in shown
+        assert "and 5 put back" in shown
+        assert "Taken back: 3 of 3 people were taken out" in shown
+        assert not set(stage.members("dotdigital")) & emails(range(20, 23))
+
+    @pytest.mark.parametrize("answer", ["", "n", "no"])
+    def test_anything_but_yes_sends_nothing(self, stage, asked, capsys, answer):
+        """The question has no as its default."""
+        before = set(stage.members("dotdigital"))
+        asked(answer)
+        assert "Nothing was sent." in capsys.readouterr().out
+        assert before == set(stage.members("dotdigital"))
+
+    def test_where_nobody_can_answer_it_wants_to_be_told(self, asked):
+        """A script says --yes."""
+        with pytest.raises(SystemExit, match="give --yes"):
+            asked()
+
+    def test_told_to_it_asks_nobody(self, stage, asked):
+        """With --yes."""
+        asked(yes=True)
+        assert not set(stage.members("dotdigital")) & emails(range(20, 23))
+
+    def test_a_dry_run_only_looks(self, stage, asked, capsys):
+        """With --dry-run."""
+        before = set(stage.members("dotdigital"))
+        asked(dry_run=True)
+        assert "3 people would be taken out" in capsys.readouterr().out
+        assert before == set(stage.members("dotdigital"))
+
+    def test_it_is_taken_back_once(self, asked, capsys):
+        """The undoing is no run that is taken back again."""
+        asked(yes=True)
+        with pytest.raises(SystemExit, match="has taken back version 2 already"):
+            asked(yes=True)
+
+    def test_a_connection_that_is_switched_off_stops_it(self, stage):
+        """Exports through it are not wanted, and neither is this."""
+        conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
+        told = Namespace(conn_id=conn_id, audience="1", version=None, dry_run=True, yes=False)
+        with pytest.raises(SystemExit, match="are switched off"):
+            command.undo(told)
