@@ -157,6 +157,8 @@ class Removal:
         identify: tells the members among these addresses, with their contact ids; who is not told is not in it.
         verdict: an answer that takes a batch means that its people are out. False: it is looked whether they are.
         look: tells the members among these addresses, where that takes fewer calls than reading the audience back.
+        loses_optouts: to take somebody out forgets that they have opted out of the audience: those people are found
+            first, by `Vendor.optouts`, and left alone.
     """
 
     remove: Callable[[Target, Batch], Operation[Reply]]
@@ -167,6 +169,7 @@ class Removal:
     identify: Callable[[Target, Sequence[str], Tell], Operation[None]] | None = None
     verdict: bool = True
     look: Callable[[Target, Sequence[str], Tell], Operation[None]] | None = None
+    loses_optouts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from airflow_provider_segexport.export.order import (
     World,
 )
 from airflow_provider_segexport.export.prepare import Prepared, in_order, prepare
+from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import bookkeeper, send_all
 from airflow_provider_segexport.model import Target, VendorField
 from airflow_provider_segexport.ports.lease import Lease
@@ -114,7 +115,8 @@ class Export:
 
     def _begin(self, target: Target, checked: Checked | None, ledger: Ledger) -> dict[str, Any] | Waiting:
         """Plan, freeze, and go."""
-        job, standing = self._job, Standing.of(ledger.place)
+        job = self._job
+        standing = recover(job, ledger, Standing.of(ledger.place))
         if checked is None:
             prepared = undo.prepare(job, target, ledger)
         else:
@@ -127,13 +129,13 @@ class Export:
                     raise
                 return self._compare(prepare(job, checked, ledger, standing), target, verify=True)
             prepared = prepare(job, checked, ledger, standing)
-            standing = replace(standing, as_of=job.order.as_of, run=job.order.run, segment=str(job.order.segment))
+            standing = replace(standing, as_of=job.order.as_of, segment=str(job.order.segment))
         facts = prepared.facts
         if prepared.error is not None:
             close(job, prepared.planned, facts, target, prepared.error)
             raise prepared.error
         undo.as_expected(job, prepared.planned)
-        standing.write(ledger.place)
+        replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
         job.world.folder.freeze(prepared.planned, facts)
         return self._carry_out(prepared.planned, facts, target)
 
@@ -166,6 +168,7 @@ class Export:
             if not undoes:
                 in_order(job, ledger, Standing.of(ledger.place))
             if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.order.run:
+                replace(Standing.of(ledger.place), open=str(job.world.folder.place)).write(ledger.place)
                 return
         except OlderThanLedger as older:
             give_up(job, planned, dict(facts), target, older)

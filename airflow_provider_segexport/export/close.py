@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
@@ -13,8 +14,11 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import commit, readback, report, settle
+
+log = logging.getLogger(__name__)
 
 
 def name(job: Job, planned: Planned, target: Target) -> bool:
@@ -54,15 +58,25 @@ def close(  # noqa: PLR0913 - what a report is made of
         version = ledger.version()
         if not (looked_only or waiting or facts.get("superseded")):
             version = _commit(job, sql, planned, facts, ledger, finished=error is None)
+            if (standing := Standing.of(ledger.place)).open == str(folder.place):
+                replace(standing, open="").write(ledger.place)
     told = _facts(job, planned, facts, target, error or facts.get("error"))
     told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
     if found := optouts.written(folder):
         told["optouts"] = found
     summary = report.summarize(counts, reasons, told)
-    folder.write_summary(summary)
     if not (looked_only or waiting):
-        audiences.record(ledger.place, summary, members=ledger.members())
+        _show(ledger, summary)
+    folder.write_summary(summary)  # the last write: from here on a retry would begin anew
     return summary
+
+
+def _show(ledger: Ledger, summary: Mapping[str, Any]) -> None:
+    """Tell it to people who look at the audience; that it cannot be told fails no run."""
+    try:
+        audiences.record(ledger.place, summary, members=ledger.members())
+    except OSError as error:
+        log.warning("The run could not be written down in %s (%s).", ledger.place, type(error).__name__)
 
 
 def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target, why: SegexportError) -> None:
@@ -82,6 +96,8 @@ def _commit(  # noqa: PLR0913 - what a ledger's version is made of
         started_at=facts["started_at"],
         ended_at=job.world.clock(),
         bit=facts.get("bit"),
+        in_flight=not finished,
+        keeps_left=job.vendor.readds_leavers,
         facts={name: str(facts[name]) for name in ("fingerprint", "undoes") if facts.get(name)},
     )
     return commit.commit(sql, ledger, job.world.folder, commit.Names(planned.batches, planned.removals), origin)

@@ -5,10 +5,11 @@ A plan may wait: for a retry, for a person, for the vendor's next day of calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.model import Batch, Reason, Refusal, Settled, Target
+from airflow_provider_segexport.model import Batch, Reason, Refusal, Reply, Settled, Target
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.stages import commit, readback, settle
@@ -19,6 +20,22 @@ LATE_S = 3600.0
 WORDS = "Left the audience between the plan and the call."
 
 Pending = Batch | tuple[Batch, str]
+Answer = Reply | BatchRefused
+
+
+def watched(
+    job: Job, target: Target, planned_at: float, answered: Callable[[Batch, Answer], list[Batch]]
+) -> Callable[[Batch, Answer], list[Batch]]:
+    """The same bookkeeping; what is to go out again, hours after the plan, is looked at again first."""
+
+    def told(batch: Batch, answer: Answer) -> list[Batch]:
+        instead = answered(batch, answer)
+        if not (instead and is_late(job, planned_at)):
+            return instead
+        sifted = without_leavers(job, target, iter(instead), answered)
+        return [one for one in sifted if isinstance(one, Batch)]
+
+    return told
 
 
 def is_late(job: Job, planned_at: float) -> bool:
@@ -27,7 +44,7 @@ def is_late(job: Job, planned_at: float) -> bool:
 
 
 def without_leavers(
-    job: Job, target: Target, pending: Iterator[Pending], answered: Callable[[Batch, Settled], list[Batch]]
+    job: Job, target: Target, pending: Iterator[Pending], answered: Callable[[Batch, Answer], list[Batch]]
 ) -> Iterator[Pending]:
     """The same batches; one with leavers in it gives way to what is left of it, and the leavers have their verdict.
 
@@ -37,7 +54,7 @@ def without_leavers(
     with engine() as sql:
         looked = False
         for one in pending:
-            if isinstance(one, tuple) or not ledger.members() or one.generation >= settle.MOST_GENERATIONS:
+            if isinstance(one, tuple) or not ledger.version() or one.generation >= settle.MOST_GENERATIONS:
                 yield one
                 continue
             if not looked:
@@ -46,8 +63,12 @@ def without_leavers(
                 readback.find_gone(sql)
                 looked = True
             if left := readback.left(sql, one):
-                refused = tuple(Refusal(index, Reason.LEFT_AUDIENCE, "", WORDS) for index in left)
-                rest = tuple(sorted(set(range(len(one))) - set(left)))
-                yield from answered(one, Settled(refused=refused, again=rest))
+                yield from answered(one, set_apart(one, left, Reason.LEFT_AUDIENCE, WORDS))
             else:
                 yield one
+
+
+def set_apart(batch: Batch, indexes: Sequence[int], reason: Reason, words: str) -> Settled:
+    """A verdict on some entries of a batch that was not sent; the others go out."""
+    refused = tuple(Refusal(index, reason, "", words) for index in indexes)
+    return Settled(refused=refused, again=tuple(sorted(set(range(len(batch))) - set(indexes))))

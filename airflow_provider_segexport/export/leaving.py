@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 from airflow_provider_segexport.contract import Removal
 from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.export.late import Pending, set_apart
 from airflow_provider_segexport.export.order import Job, Waiting
 from airflow_provider_segexport.export.recent import Recent
 from airflow_provider_segexport.export.sending import flown
-from airflow_provider_segexport.model import Target
+from airflow_provider_segexport.model import Reason, Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import leavers, readback, send, settle
 
 log = logging.getLogger(__name__)
+
+OPTED_OUT_WORDS = "Has opted out of the audience, which being taken out of it would forget."
 
 LOOKS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
 """A vendor that works on removals in the background, and tells nothing of them, is looked at after so long."""
@@ -38,6 +42,8 @@ def find(job: Job, sql: Engine, version: int, bit: int | None) -> int:
         return 0
     if mirror:
         leavers.find(sql)
+        if job.vendor.readds_leavers:
+            leavers.drop_gone(sql)
     if bit is not None:
         leavers.hold(sql, bit, lets_go=mirror)
         leavers.freeze_holds(sql, job.world.folder.place / "holds.parquet")
@@ -76,7 +82,10 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
         return None
     removal = removal_of(job)
     folder = job.world.folder.removals
-    flight = send.Flight(settle.remaining(folder, planned.removals))
+    pending = settle.remaining(folder, planned.removals)
+    if removal.loses_optouts:
+        pending = _without_optouts(job, target, pending, books)
+    flight = send.Flight(pending)
     recent = Recent(job.send)
     calls = send.Calls(
         upsert=lambda batch: job.drive(removal.remove(target, batch)),
@@ -89,6 +98,25 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     if waiting is None and readback.unnamed(folder):
         _read_back(job, planned, target)
     return waiting
+
+
+def _without_optouts(
+    job: Job, target: Target, pending: Iterator[Pending], books: settle.Bookkeeper
+) -> Iterator[Pending]:
+    """The same batches without whoever has opted out of the audience: the opt-out would go with the membership."""
+    with engine() as sql:
+        looked = False
+        for one in pending:
+            if isinstance(one, tuple) or one.generation:
+                yield one
+                continue
+            if not looked and job.vendor.optouts is not None:
+                job.drive(job.vendor.optouts(target, 0.0, readback.OptOuts(sql)))
+                looked = True
+            if found := readback.opted_out(sql, one):
+                yield from books.answered(one, set_apart(one, found, Reason.UNSUBSCRIBED, OPTED_OUT_WORDS))
+            else:
+                yield one
 
 
 def _read_back(job: Job, planned: Planned, target: Target) -> None:

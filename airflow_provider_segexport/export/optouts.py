@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.model import OPTED_OUT, OptOut, Target
+from airflow_provider_segexport.model import OPTED_OUT, Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.ports.tables import write_parquet
+from airflow_provider_segexport.stages import readback
 
 SCHEMA = pa.schema(
     [
@@ -31,26 +31,6 @@ OVERLAP_S = 2 * 86_400.0
 """The vendors' lists are asked by days, in zones of their own: the last two are read again."""
 
 
-class Told:
-    """Takes pages of opt-outs into the table `listed`."""
-
-    def __init__(self, sql: Engine) -> None:
-        self._engine = sql
-        sql.run("create or replace table listed (email varchar, reason varchar, since varchar)")
-
-    def __call__(self, people: Sequence[OptOut]) -> None:
-        """Add one page."""
-        page = pa.table(
-            {
-                "email": pa.array([one.email for one in people], pa.string()),
-                "reason": pa.array([str(one.reason) for one in people], pa.string()),
-                "since": pa.array([one.since for one in people], pa.string()),
-            }
-        )
-        self._engine.table("page", page)
-        self._engine.run("insert into listed select * from page")
-
-
 def collect(job: Job, target: Target) -> int:
     """Write who has opted out, of those whom this provider knows; returns how many.
 
@@ -60,7 +40,7 @@ def collect(job: Job, target: Target) -> int:
     ledger = Ledger.of(world.root, job.vendor.name, target)
     began = world.clock()
     with engine() as sql:
-        told = Told(sql)
+        told = readback.OptOuts(sql)
         if job.order.optouts and job.vendor.optouts is not None:
             since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
             job.drive(job.vendor.optouts(target, since, told))

@@ -47,7 +47,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         _withhold(job, checked, sql)
         if version:
             commit.load(sql, ledger, version)
-        if vendor.readds_leavers and ledger.members():
+        if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
         item = encode.expression(vendor.item(checked.matched, checked.target))

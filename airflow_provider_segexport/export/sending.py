@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.export.late import is_late, without_leavers
+from airflow_provider_segexport.export.late import is_late, watched, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
 from airflow_provider_segexport.export.recent import Recent
 from airflow_provider_segexport.model import Batch, Kind, Operation, Reply, Target
@@ -61,7 +61,7 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
         poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling()),
         collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
-        answered=books.answered,
+        answered=watched(job, target, planned_at, books.answered),
     )
     return flown(job, send.Flight(pending), calls, vendor.limits, books)
 

@@ -27,6 +27,7 @@ class Standing:
         as_of: the newest state that was begun, ISO 8601; empty before the first.
         run: who began it.
         segment: what it exported, as it was told.
+        open: run folder of a run that has begun, and whose verdicts are not in the ledger yet; empty when all are.
         optouts_at: until when the vendor's opt-outs have been read, epoch seconds.
     """
 
@@ -36,6 +37,7 @@ class Standing:
     as_of: str = ""
     run: str = ""
     segment: str = ""
+    open: str = ""
     optouts_at: float = 0.0
 
     @classmethod

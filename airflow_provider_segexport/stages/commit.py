@@ -7,12 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import GONE, Batch
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.ledger import IN, NEW, OUT, SCHEMA, Ledger
+from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, NEW, OUT, SCHEMA, THERE, Ledger
 from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
@@ -21,20 +22,31 @@ TRIES_DAYS = 14
 """After so many days a rejected row's tries are counted anew."""
 
 
-def settled_rows(folder: RunFolder, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Planned rows that have a verdict, accepted or refused."""
+def settled_rows(folder: RunFolder, names: tuple[str, ...], *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
+    """Planned rows that have a verdict, accepted or refused.
+
+    With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
+    """
     states = folder.journal.states()
     with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
         for number, name in enumerate(names):
             entry = states.get(name)
-            if entry is None or entry.state in {State.SENDING, State.SUBMITTED}:
+            if entry is None:
                 continue
             found = rows.batch(number)
             if entry.state is State.SETTLED and not entry.again and not entry.revive:
                 yield found
                 continue
             done = set(_done(folder.batch(whole, number, name), states))
-            yield found.filter(pa.array([row in done for row in found.column("row").to_pylist()]))
+            known = pa.array([row in done for row in found.column("row").to_pylist()], pa.bool_())
+            yield found.filter(known)
+            if in_flight:
+                yield _without_hash(found.filter(pc.invert(known)))
+
+
+def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
+    at = batch.schema.get_field_index("hash")
+    return batch.set_column(at, "hash", pa.nulls(batch.num_rows, pa.uint64()))
 
 
 def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
@@ -64,6 +76,9 @@ class Origin:
         finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
         started_at, ended_at: epoch seconds.
         bit: of this sharer, where the audience is shared.
+        in_flight: the run has not come to its end: what it sent without an answer counts as put in, its content as not
+            known.
+        keeps_left: whoever is found to have left on their own stays on record: the vendor would bring them back.
         facts: what else a finished run says of the version.
     """
 
@@ -74,6 +89,8 @@ class Origin:
     started_at: float = 0.0
     ended_at: float = 0.0
     bit: int | None = None
+    in_flight: bool = False
+    keeps_left: bool = False
     facts: Mapping[str, str] | None = None
 
 
@@ -83,7 +100,7 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
     A run that has settled nothing and did not finish makes no version. One that has finished makes one also when
     nothing changed: an older snapshot must find out that the audience has come further.
     """
-    _gather(engine, folder, names.upserts, names.removals)
+    _gather(engine, folder, names, in_flight=origin.in_flight)
     if engine.one("select count(*) from touched") == (0,) and not origin.finished:
         return ledger.version()
     for _ in range(TRIES):
@@ -110,9 +127,9 @@ def _base(engine: Engine, ledger: Ledger, version: int) -> str:
     return "select * from nothing"
 
 
-MEMBERS = f"""select (select count(*) from base l anti join touched t on t.email = l.email where l.state = '{IN}')
+MEMBERS = f"""select (select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})
     + (select count(*) from delivered) + (select count(*) from refused n join base l on l.email = n.email
-        where l.state = '{IN}')"""
+        where l.state in {THERE})"""
 """How many people the next version holds as in; one whom this run took for delivered at first is counted too."""
 
 
@@ -133,7 +150,7 @@ def _next(origin: Origin, *, shared: bool) -> str:
         select {kept} from base l {held} anti join touched t on t.email = l.email
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
-            if(l.state = '{IN}', l.since, {now}), {fresh}, {bit}
+            coalesce(if(l.state = '{IN}', l.since, null), if(n.hash is null, null, {now})), {fresh}, {bit}
         from delivered n left join base l on l.email = n.email
         union all
         select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
@@ -141,17 +158,21 @@ def _next(origin: Origin, *, shared: bool) -> str:
             if({same}, l.tried_at, {now}), {now}, l.holders
         from refused n left join base l on l.email = n.email
         union all
-        select n.email, null, l.contact_id, {as_of}, {run}, '{OUT}', null, {fresh}, null
-        from taken_out n join base l on l.email = n.email"""
+        select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,
+            {fresh}, null
+        from taken_out n join base l on l.email = n.email
+        union all
+        select l.email, null, l.contact_id, {as_of}, {run}, '{LEFT}', l.since, {fresh}, null
+        from absent n join base l on l.email = n.email where {str(origin.keeps_left).lower()}"""
 
 
-def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals: tuple[str, ...]) -> None:
+def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool) -> None:
     """What this run has brought about, by address.
 
     `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
     `absent(email)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
     """
-    told = _verdicts(engine, folder, names, "verdicts")
+    told = _verdicts(engine, folder, names.upserts, "verdicts", in_flight=in_flight)
     engine.run(
         f"""create or replace table judged as
         select v.email, v.hash, t.contact_id, t.reason from verdicts v left join ({told}) t on t.row = v.row"""
@@ -166,15 +187,15 @@ def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals:
         """create or replace table delivered as select email, hash, contact_id from judged
         where reason is null and email not in (select email from refused)"""
     )
-    leavers = folder.removals
-    told = _verdicts(engine, leavers, removals, "leaver_verdicts") if removals else "select 0 as row, '' as reason"
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
-    rows = "leaver_verdicts" if removals else "(select 0 as row, '' as email where false)"
-    engine.run(
-        f"""create or replace table left_with as
-        select v.email, t.reason from {rows} v left join ({told}) t on t.row = v.row"""
-    )
-    engine.run("create or replace table taken_out as select email from left_with where reason is null")
+    engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
+    if names.removals:
+        told = _verdicts(engine, folder.removals, names.removals, "leaver_verdicts", in_flight=in_flight)
+        engine.run(
+            f"""insert into left_with
+            select v.email, v.hash, t.reason from leaver_verdicts v left join ({told}) t on t.row = v.row"""
+        )
+    engine.run("create or replace table taken_out as select email, hash from left_with where reason is null")
     engine.run(f"create or replace table absent as select email from left_with where reason in ({gone})")
     aside = folder.place / "leavers_aside.parquet"
     if aside.exists():
@@ -191,10 +212,10 @@ def _gather(engine: Engine, folder: RunFolder, names: tuple[str, ...], removals:
     )
 
 
-def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str) -> str:
+def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> str:
     """Stage the rows that have a verdict; returns SQL of what was said of single rows."""
     schema = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
-    engine.stage(table, pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names)))
+    engine.stage(table, pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names, in_flight=in_flight)))
     parts = folder.parts()
     if parts:
         return f"select row, reason, contact_id from {engine.scan(parts)}"
@@ -204,16 +225,19 @@ def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:
     """The ledger, as far as planning needs it.
 
-    `ledger(email, hash)` and `ledger_in(email, contact_id, holders)`: who is in; `removed(email)`: whom we took out;
-    `refusals(email, rejected, tries, tried_at)`: rows that were rejected.
+    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders)`: who is in, `sure` where an answer has said so;
+    `removed(email)`: whom we took out; `gone_before(email)`: who has left on their own; `refusals(email, rejected, tries,
+    tried_at)`: rows that were rejected.
     """
     file = engine.scan([ledger.file(version)])
-    engine.run(f"create or replace table ledger as select email, hash from {file} where state = '{IN}'")
+    engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")
+    engine.run(f"create or replace table ledger as select email, hash, since is not null as sure
+        from {file} where state in {THERE}")
     engine.run(
         f"""create or replace view ledger_in as
-        select email, contact_id, holders from {file} where state = '{IN}'"""
+        select email, contact_id, holders from {file} where state in {THERE}"""
     )
-    engine.run(f"create or replace table removed as select email from {file} where state = '{OUT}'")
+    engine.run(f"create or replace table removed as select email from {file} where state in ('{OUT}', '{LEAVING}')")
     engine.run(
         f"""create or replace table refusals as
         select email, rejected, tries, tried_at from {file} where rejected is not null"""

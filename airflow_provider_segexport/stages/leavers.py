@@ -86,6 +86,15 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
         keep(engine, SHARED, f"{held} <> {bit}")
 
 
+def drop_gone(engine: Engine) -> None:
+    """Leavers who have left the audience on their own already, where it was read: there is nobody to take out."""
+    engine.run(
+        "insert into leavers_aside select email, ?, ? from leavers semi join gone using (email)",
+        [ABSENT, Reason.LEFT_AUDIENCE],
+    )
+    engine.run("delete from leavers where email in (select email from gone)")
+
+
 def lacking(engine: Engine) -> list[str]:
     """Leavers whose contact id is not known."""
     return [email for (email,) in engine.rows("select email from leavers where contact_id is null order by email")]

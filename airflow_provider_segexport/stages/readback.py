@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from airflow_provider_segexport.model import Batch, Member, Outcome, Reason, Refusal, Settled
+from airflow_provider_segexport.model import Batch, Member, OptOut, Outcome, Reason, Refusal, Settled
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.journal import Entry
 from airflow_provider_segexport.ports.progress import settled
@@ -46,6 +46,33 @@ class Pages:
         self._engine.run("insert into members select * from page")
 
 
+class OptOuts:
+    """Takes pages of opt-outs into the table `listed(email, reason, since)`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        engine.run("create or replace table listed (email varchar, reason varchar, since varchar)")
+
+    def __call__(self, people: Sequence[OptOut]) -> None:
+        """Add one page."""
+        page = pa.table(
+            {
+                "email": pa.array([one.email for one in people], pa.string()),
+                "reason": pa.array([str(one.reason) for one in people], pa.string()),
+                "since": pa.array([one.since for one in people], pa.string()),
+            }
+        )
+        self._engine.table("page", page)
+        self._engine.run("insert into listed select * from page")
+
+
+def opted_out(engine: Engine, batch: Batch) -> list[int]:
+    """Entries of a batch who are listed as opted out."""
+    _sent(engine, batch)
+    rows = engine.rows("select distinct s.i from sent s semi join listed l on l.email = s.email")
+    return sorted(index for (index,) in rows)
+
+
 def withhold_leavers(engine: Engine) -> int:
     """Set aside whom we put into the audience and who is not in it any more; returns how many.
 
@@ -62,7 +89,11 @@ def withhold_leavers(engine: Engine) -> int:
 
 def find_gone(engine: Engine) -> None:
     """`gone(email)`: whom the ledger says we put into the audience, and who is not among its members."""
-    engine.run("create or replace table gone as select l.email from ledger l anti join members m on m.email = l.email")
+    engine.run(
+        """create or replace table gone as select l.email
+        from (select email from ledger where sure union all select email from gone_before) l
+        anti join members m on m.email = l.email"""
+    )
 
 
 def left(engine: Engine, batch: Batch) -> list[int]:

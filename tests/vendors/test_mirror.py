@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from vendors.accounts import Account, people
 
+from airflow_provider_segexport import export
 from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
 from airflow_provider_segexport.export import Guard, Undo
+from airflow_provider_segexport.stages import commit
 
 DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "resubscribed", "consent_upgraded", "mails")
 
@@ -208,3 +210,55 @@ def test_undo_of_a_version_that_is_not_the_newest_is_refused(calm: Account):
     with pytest.raises(StopExport, match="Version 1 of this audience's ledger is not the newest any more: that is 2"):
         calm.undo(Undo(1))
     assert calm.active() == set(people(3))
+
+
+def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):
+    """To take them off the book would forget that they left it, and a later import would put them on again."""
+    account = Account(sim, "dotdigital", tmp_path)
+    account.day(1, people(3))
+    gone = {"email": "p2@example.com", "status": "unsubscribedFromList"}
+    account.sim.seed(account.name, [gone], account.audience)
+    assert removals(account.day(2, people(2))) == {"planned": 1, "absent": 1}
+    assert account.facts("removed") == 0
+
+
+def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: Account, monkeypatch):
+    """A day's run is killed before it could write the ledger, and nobody tries it again: the next day's run knows."""
+    calm.day(1, people(3), first=dict.fromkeys(people(3), "Old"))
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            calm.day(2, [*people(3), "new@example.com"], first=dict.fromkeys(people(3), "New"))
+    assert "new@example.com" not in calm.ledger()
+    report = calm.day(3, people(3), first=dict.fromkeys(people(3), "Old"))
+    assert report["counts"]["delivered"] == 3, "values that flipped back are sent again"
+    assert removals(report) == {"planned": 1, "removed": 1}
+    assert calm.active() == set(people(3))
+
+
+def test_a_newer_run_that_died_half_way_holds_back_an_older_one(calm: Account, monkeypatch):
+    """It has begun to bring the audience to its state: an older snapshot would overwrite what it sent."""
+    calm.day(1, people(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            calm.day(3, people(3))
+    with pytest.raises(OlderThanLedger):
+        calm.day(2, people(2))
+
+
+def test_a_plan_that_another_run_has_overtaken_is_given_up(calm: Account, monkeypatch):
+    """Its next try finds a newer state, sends nothing, and says so."""
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "send_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            calm.day(1, people(2), first={"p0@example.com": "Old"})
+    calm.day(2, people(2), first={"p0@example.com": "New"})
+    sent = len(calm.upserts())
+    with pytest.raises(OlderThanLedger):
+        calm.day(1, people(2), first={"p0@example.com": "Old"})
+    assert len(calm.upserts()) == sent
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

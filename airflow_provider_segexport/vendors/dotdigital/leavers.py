@@ -107,6 +107,7 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
 
 
 REMOVAL = Removal(
+    loses_optouts=True,
     remove=remove,
     # The most ids of a call are not published; Oro's connector sends 1,000 (OroCRMDotmailerBundle, batch_jobs.yml), and
     # what is too many is refused and halved. Whether two jobs may work on one book is not stated: the vendor says so.
