@@ -58,9 +58,9 @@ SCHEMA = pa.schema(
 `state`: `in`, we have put it into the audience; `out`, we have taken it out; `leaving`, a run died while it did so;
 `left`, they are no longer in it, and not by us: an import must not bring them back; `new`, it was never delivered.
 `hash`: of the item that was delivered; null where it is not known any more. `as_of`, `run`: of that call.
-`since`: when it was put in; null where no answer has said that it was. `rejected`, `reason`: hash of the item that was rejected last, and why; `tries` of it, the
-first at `tried_at`, the last at `retried_at`. `holders`: which sharers hold it, a bit for each in the order of the
-standing; null where the audience is not shared.
+`since`: when it was put in; null where no answer has said that it was. `rejected`, `reason`: hash of the item that was
+rejected last, and why; `tries` of it, the first at `tried_at`, the last at `retried_at`. `holders`: which sharers hold
+it, a bit for each in the order of the standing; null where the audience is not shared.
 """
 
 IN, OUT, LEAVING, LEFT, NEW = "in", "out", "leaving", "left", "new"

@@ -225,14 +225,16 @@ def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:
     """The ledger, as far as planning needs it.
 
-    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders)`: who is in, `sure` where an answer has said so;
-    `removed(email)`: whom we took out; `gone_before(email)`: who has left on their own; `refusals(email, rejected, tries,
-    tried_at)`: rows that were rejected.
+    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders)`: who is in, `sure` where an answer said so;
+    `removed(email)`: whom we took out; `gone_before(email)`: who has left on their own;
+    `refusals(email, rejected, tries, tried_at)`: rows that were rejected.
     """
     file = engine.scan([ledger.file(version)])
     engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")
-    engine.run(f"create or replace table ledger as select email, hash, since is not null as sure
-        from {file} where state in {THERE}")
+    engine.run(
+        f"""create or replace table ledger as
+        select email, hash, since is not null as sure from {file} where state in {THERE}"""
+    )
     engine.run(
         f"""create or replace view ledger_in as
         select email, contact_id, holders from {file} where state in {THERE}"""
