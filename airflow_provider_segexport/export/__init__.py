@@ -67,6 +67,8 @@ class Export:
     def __init__(self, vendor: Vendor, access: Access, order: Order, world: World) -> None:
         self._job = Job(vendor, access, order, world)
         self._away = False
+        for folder in (world.folder, world.folder.removals):
+            folder.journal.clock = world.clock
 
     def run(self) -> dict[str, Any] | Waiting:
         """Do what is left to do; the report, or what is waited for.

@@ -69,7 +69,7 @@ class Journal:
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.time) -> None:
         self.place = place
-        self._clock = clock
+        self.clock = clock
         self._known: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
@@ -78,7 +78,7 @@ class Journal:
         """Append entries; on return they survive the process."""
         if not entries:
             return
-        known, now = self._load(), round(self._clock(), 3)
+        known, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, at=now) for entry in entries]
         lines = "".join(json.dumps(_plain(entry)) + "\n" for entry in entries)
         disk = on_disk(self.place)

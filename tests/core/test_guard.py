@@ -1,0 +1,115 @@
+"""Guards: what is measured, what has tripped, and what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_segexport.errors import GuardTripped
+from airflow_provider_segexport.guards import GUARDS, Guard
+from airflow_provider_segexport.stages import guard
+
+USUAL = guard.Figures(rows=1000, before=1000, first=False, members=1000, leavers=0, new=10, headroom=None, aside={})
+
+
+def measured(named=None, **figures):
+    """What has tripped, by guard, with the figure."""
+    named = named or {}
+    found = guard.measure(replace(USUAL, **figures), ({**GUARDS, **named}).get, named)
+    return {one.name: one.measured for one in found if one.tripped}
+
+
+def test_a_usual_run_trips_nothing():
+    """A segment like the last one goes out without a word."""
+    assert {} == measured()
+
+
+@pytest.mark.parametrize(
+    ("figures", "tripped"),
+    [
+        ({"rows": 0, "before": 0}, {"empty": 0}),
+        ({"rows": 499}, {"shrinks": 0.501}),
+        ({"rows": 500}, {}),
+        ({"rows": 3001}, {"grows": 2.001}),
+        ({"leavers": 151}, {"removals_share": 0.151}),
+        ({"leavers": 150}, {}),
+        ({"aside": {"rejected": {"bad_email": 150, "no_email": 51}}}, {"bad_emails_share": 0.201}),
+        ({"aside": {"rejected": {"value_too_long": 900}}}, {}),
+        ({"aside": {"withheld": {"duplicate": 501}}}, {"duplicates_share": 0.501}),
+        ({"headroom": 9}, {"headroom": -1}),
+        ({"headroom": 10}, {}),
+    ],
+)
+def test_each_guard_has_its_limit(figures, tripped):
+    """Just inside the limit nothing trips, just beyond it does."""
+    assert pytest.approx(tripped) == measured(**figures)
+
+
+def test_removals_may_be_bounded_by_a_number():
+    """Off unless the export names it."""
+    assert {} == measured(leavers=100)
+    assert {"removals": 100} == measured({"removals": Guard(99)}, leavers=100)
+
+
+def test_what_cannot_be_measured_has_tripped():
+    """A last export of unknown size, and a headroom that the export asks for and the vendor does not tell."""
+    assert {"shrinks": None, "grows": None} == measured(before=None)
+    assert {"headroom": None} == measured({"headroom": Guard(100)})
+
+
+def test_a_first_export_has_nothing_to_be_compared_with():
+    """No export has come to its end yet: there is no last one."""
+    assert {} == measured(before=None, first=True)
+
+
+def test_a_guard_may_be_switched_off():
+    """None is off."""
+    assert {} == measured({"shrinks": None}, rows=1)
+
+
+def stopped(named, **figures):
+    return guard.error(guard.measure(replace(USUAL, **figures), named.get, named))
+
+
+def test_only_fail_stops():
+    """`warn` is told and goes on; `keep` leaves the removals undone; for other guards it stops all the same."""
+    assert None is stopped({"shrinks": Guard(0.5, "warn")}, rows=1)
+    assert None is stopped({"removals_share": Guard(0.1, "keep")}, leavers=500)
+    assert isinstance(stopped({"shrinks": Guard(0.5)}, rows=1), GuardTripped)
+    assert isinstance(stopped({"shrinks": Guard(0.5, "keep")}, rows=1), GuardTripped)
+
+
+def test_the_error_says_what_happened_and_what_to_do():
+    """Every guard that stopped it is named, with its figures and its limit."""
+    error = stopped({"shrinks": Guard(0.5), "removals_share": Guard(0.15)}, rows=10, leavers=990)
+    assert (
+        "Nothing is sent: The segment has 10 rows, and the last one that was exported had 1,000. (guard `shrinks`, "
+        "limit 0.5) 990 of 1,000 people would be taken out of the audience. (guard `removals_share`, limit 0.15) If "
+        "this is right, raise the limit for this run: `guards={'shrinks': ...}`, or None to switch the guard off."
+    ) == str(error)
+
+
+def test_the_guard_that_keeps_the_leavers_is_named():
+    """The report says why they stayed."""
+    found = guard.measure(replace(USUAL, leavers=500), {"removals_share": Guard(0.1, "keep")}.get, {})
+    assert "removals_share" == guard.keeps(found)
+    assert "" == guard.keeps(guard.measure(USUAL, GUARDS.get, {}))
+
+
+def test_rejects_stop_the_sending_when_there_are_enough_of_them():
+    """Not before some hundreds of rows have a verdict; then at the first look beyond the share."""
+    look = guard.rejects(Guard(0.3), lambda _: None)
+    assert look
+    assert [None, None] == [look(199, 199), look(200, 60)]
+    assert "61 of the first 200 rows were rejected" in str(look(200, 61))
+
+
+def test_rejects_may_only_be_warned_of():
+    """Once, and the sending goes on."""
+    warned = []
+    look = guard.rejects(Guard(0.3, "warn"), warned.append)
+    assert look
+    assert [None, None] == [look(1000, 500), look(2000, 1000)]
+    assert ["500 of the first 1,000 rows were rejected by the vendor (guard `rejects_share`, limit 0.3)."] == warned
+    assert None is guard.rejects(None, warned.append)

@@ -1,0 +1,78 @@
+"""Rows that a vendor has rejected: tried again when something has changed, and otherwise three times in 14 days."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from requests.auth import HTTPBasicAuth
+from vendors.accounts import Account, people
+
+DAY = 86_400
+
+
+@pytest.fixture
+def account(sim, tmp_path):
+    """Somebody whom the vendor turns away, whatever is sent of them."""
+    found = Account(sim, "campaign_monitor", tmp_path)
+    found.row = replace(found.row, auth=lambda told: HTTPBasicAuth(told["credentials"]["api_key"], "x"))  # never ends
+    found.sim.seed(found.name, [{"email": "p1@example.com", "status": "bounced"}], found.audience)
+    return found
+
+
+def attempts(account):
+    return sum("p1@example.com" in str(call["body"]) for call in account.upserts())
+
+
+def days(account, numbers, **told):
+    """One export a day; what was said of the one row each day."""
+    said = []
+    for number in numbers:
+        report = account.day(number, people(3), mode="changes", **told)
+        account.sim.clock.advance(DAY)
+        said.append((report["reasons"], report["waiting"]))
+    return said
+
+
+def test_three_times_and_then_it_waits(account):
+    """The fourth day and later the row is withheld, is counted as waiting, and no call carries it."""
+    rejected, waits = {"rejected": {"bounced": 1}}, {"withheld": {"waits_after_rejection": 1}}
+    assert [(rejected, 0)] * 3 + [(waits, 1)] * 2 == days(account, range(1, 6))
+    assert 3 == attempts(account)
+    row = account.ledger()["p1@example.com"]
+    assert ("new", 3, "bounced") == (row["state"], row["tries"], row["reason"])
+
+
+def test_after_a_fortnight_it_is_tried_again(account):
+    """Three tries in 14 days, not for ever."""
+    days(account, range(1, 5))
+    account.sim.clock.advance(14 * DAY)
+    assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [20])
+    assert 1 == account.ledger()["p1@example.com"]["tries"]
+
+
+def test_another_content_is_tried_at_once(account):
+    """The row has changed: the verdict on the old one says nothing of it."""
+    days(account, range(1, 5))
+    assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [5], first={"p1@example.com": "Changed"})
+
+
+def test_another_data_matching_is_tried_at_once(account):
+    """A field that was matched otherwise may be what the vendor did not like."""
+    days(account, range(1, 5))
+    assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [5], matching={"full_name": "first"})
+
+
+def test_full_sends_everybody(account):
+    """Who asks for everything gets everything."""
+    days(account, range(1, 5))
+    assert {"rejected": {"bounced": 1}} == account.day(6, people(3), mode="full")["reasons"]
+
+
+def test_who_is_taken_at_last_waits_no_more(account):
+    """The rejection is forgotten with the delivery."""
+    days(account, range(1, 3))
+    account.sim.seed(account.name, [{"email": "p1@example.com", "status": "active"}], account.audience)
+    days(account, [3])
+    row = account.ledger()["p1@example.com"]
+    assert ("in", None, None) == (row["state"], row["tries"], row["reason"])
