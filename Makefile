@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-backfill chaos demo sim ui bench lock dist dist-check sbom clean
+.PHONY: help setup check test test-backfill test-cluster chaos demo sim ui bench docs lock dist dist-check sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,16 @@ chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with V
 test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race (4 minutes)
 	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live
 
+.cluster/.ready: requirements/cluster.txt requirements/store.txt .venv/.ready
+	@rm -rf .cluster && $(UV) venv --quiet --python $(BIN)/python .cluster/venv
+	@$(UV) pip install --quiet --compile-bytecode --python .cluster/venv/bin/python --require-hashes \
+	  -r requirements/cluster.txt -r requirements/store.txt -r requirements/build.txt
+	@$(UV) pip install --quiet --python .cluster/venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-cluster: setup .cluster/.ready  ## the compose file's cluster as processes: two workers, kill -9, quotas (5 minutes)
+	$(BIN)/python -m pytest tests/cluster -m cluster -rs
+
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)
 
@@ -61,6 +71,14 @@ ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl
 
 bench: .bench/.ready  ## speed, memory, quotas, beside peers: QUICK=1 for a minute's worth
 	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+.docs/.ready: requirements/docs.txt .venv/.ready
+	@rm -rf .docs/venv && $(UV) venv --quiet --python $(BIN)/python .docs/venv
+	@$(UV) pip install --quiet --compile-bytecode --python .docs/venv/bin/python --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: setup .docs/.ready  ## the documentation as a site in .docs/site; a dead link fails it
+	@.docs/venv/bin/python scripts/docs_site.py
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
 	cd requirements && for set in dev runtime uv build cluster store sbom docs; do \

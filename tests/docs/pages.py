@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 DOCS = REPO / "docs"
-FENCE = re.compile(r"^( *)```([a-z]*)([^\n]*)\n(.*?)^\1```\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```\{?([a-z-]*)\}?([^\n]*)\n(.*?)^\1```\s*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)

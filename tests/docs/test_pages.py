@@ -1,0 +1,196 @@
+"""The documentation holds: links lead somewhere, code parses, commands, options and errors exist."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib
+import inspect
+import itertools
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from airflow.cli.cli_parser import airflow_commands
+from docs.messages import texts
+from docs.pages import DOCS, REPO, Block, blocks, pages
+
+from airflow_provider_segexport import get_provider_info
+from airflow_provider_segexport.cli import get_commands
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+
+sys.path.insert(0, str(REPO / "scripts"))
+import docs_site
+
+PAGES = pages()
+SIMULATOR = REPO / "airflow_provider_segexport" / "simulator" / "README.md"
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+LANGUAGES = {"console", "eval-rst", "ini", "json", "provider", "python", "text", "toctree", "toml", "yaml"}
+OTHERS = {"curl", "docker", "export", "git", "kill", "pip"}
+"""Commands that are not ours to look up."""
+
+
+def of(*languages: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language in languages]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may name, as GitHub and MyST make it."""
+    headings = re.findall(r"^#{1,4} (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, SIMULATOR], ids=lambda page: str(page.relative_to(REPO)))
+def test_every_link_inside_the_repository_leads_somewhere(page):
+    """To a file or a folder that is there, and to a heading in it where it names one."""
+    dead = []
+    for _, _, target, anchor in docs_site.LINK.findall(page.read_text()):
+        path = (page.parent / target).resolve()
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor[1:] not in anchors(path)):
+            dead.append(target + anchor)
+    assert [] == dead
+
+
+def test_every_page_is_on_the_site():
+    """A page that no table of contents names is found by nobody."""
+    named = {DOCS / f"{line}.md" for block in of("toctree") for line in block.text.splitlines() if line[:1] not in ":0"}
+    inside = {page for page in PAGES if page.is_relative_to(DOCS)}
+    by_pattern = set((DOCS / "decisions").glob("0*.md"))
+    assert inside - by_pattern - {DOCS / "index.md"} == named - {DOCS / name for name in docs_site.ELSEWHERE.values()}
+
+
+def test_every_block_says_what_it_is():
+    """A block of code without a known language is checked by nothing."""
+    assert [] == [str(block) for block in BLOCKS if block.language not in LANGUAGES]
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+def test_python_parses_and_names_what_there_is(block):
+    """It compiles; what it imports of ours exists; an operator gets arguments that it takes."""
+    tree = ast.parse(block.text)
+    taken = set(inspect.signature(SegmentExportOperator.__init__).parameters) | {
+        "task_id",
+        "retries",
+        "retry_delay",
+        "retry_policy",
+        "outlets",
+        "inlets",
+        "pool",
+        "map_index_template",
+        "trigger_rule",
+        "execution_timeout",
+        "on_failure_callback",
+        "on_success_callback",
+        "on_execute_callback",
+        "retry_exponential_backoff",
+        "max_active_tis_per_dag",
+        "priority_weight",
+        "doc_md",
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow_provider_segexport"):
+            module = importlib.import_module(node.module)
+            assert [] == [name.name for name in node.names if not hasattr(module, name.name)]
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+            "SegmentExportOperator",
+            "SegmentExportOperator.partial",
+        }:
+            assert [] == [word.arg for word in node.keywords if word.arg and word.arg not in taken]
+
+
+def commands(block: Block) -> list[list[str]]:
+    """What a block of a console tells to type, without comments and output."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [
+        shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.strip() and line[0] not in "# "
+    ]
+
+
+def ours() -> dict[str, set[str]]:
+    """The commands below `airflow segexport`."""
+    return {
+        command.name: {flag for one in command.args for flag in one.flags} for command in get_commands()[0].subcommands
+    }
+
+
+@pytest.mark.parametrize("block", of("console"), ids=str)
+def test_what_is_to_be_typed_exists(block):
+    """A target of the Makefile, a command of Airflow's or of ours with its options, a module of ours."""
+    targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE))
+    for typed in filter(None, commands(block)):
+        words = list(itertools.dropwhile(lambda word: "=" in word, typed))
+        match words:
+            case ["make", *rest]:
+                assert set() == {word for word in rest if "=" not in word} - targets
+            case ["airflow", "segexport", name, *rest]:
+                assert set() == {word.split("=")[0] for word in rest if word.startswith("--")} - ours()[name]
+            case ["airflow", *rest]:
+                assert rest[0] in {one.name for one in airflow_commands}
+            case ["python", "-m", module, *_] if module.startswith("airflow_provider_segexport"):
+                assert importlib.util.find_spec(module)
+            case ["python", script, *_] if script.endswith(".py"):
+                assert (REPO / script).exists()
+            case [program, *_]:
+                assert program in OTHERS
+
+
+@pytest.mark.parametrize("block", of("ini", "json", "yaml", "toml"), ids=str)
+def test_data_parses_and_options_exist(block):
+    """What is to be pasted is well-formed; an option of ours is one that there is."""
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "yaml":
+        yaml.safe_load(block.text)
+    elif block.language == "ini":
+        told = configparser.ConfigParser(interpolation=None)
+        told.read_string(block.text)
+        known = get_provider_info()["config"]["segexport"]["options"]
+        if told.has_section("segexport"):
+            assert set() == set(told["segexport"]) - set(known)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_every_option_in_the_text_exists(page):
+    """`[segexport] name` and `AIRFLOW__SEGEXPORT__NAME` are options of the provider."""
+    known = set(get_provider_info()["config"]["segexport"]["options"])
+    text = page.read_text()
+    named = set(re.findall(r"\[segexport\] ([a-z_]+)", text))
+    named |= {name.lower() for name in re.findall(r"AIRFLOW__SEGEXPORT__([A-Z_]+[A-Z])", text)}
+    assert set() == {re.sub(r"_(secret|cmd)$", "", name) for name in named} - known
+
+
+def errors() -> list[str]:
+    """The error texts that the troubleshooting page explains."""
+    quoted = re.findall(r"^> (.+)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    return [text for text in quoted if not text.startswith("Airflow: ")]
+
+
+@pytest.mark.parametrize("text", errors())
+def test_an_error_that_is_explained_is_one_that_is_told(text):
+    """Its words stand in the code, in their order, in one message."""
+    pattern = ".*".join(re.escape(part) for part in text.strip("…").split("…"))
+    assert [1] == [1 for _, told in texts() if re.search(pattern, " ".join(told.split()))][:1]
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "first-export").glob("*.md")), ids=lambda page: page.stem)
+def test_a_first_export_fills_in_fields_that_the_form_has(page):
+    """The labels are those of the connection's form, and what must be filled in is."""
+    vendor = page.stem.replace("-", "_")
+    form = next(one for one in get_provider_info()["connection-types"] if one["connection-type"] == vendor)
+    labels = {about["label"] for about in form["conn-fields"].values()} | set(
+        form["ui-field-behaviour"]["relabeling"].values()
+    )
+    table = page.read_text().split("| field | fill in |\n|---|---|\n")[1].split("\n\n")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines()]
+
+    def known(row: str) -> bool:
+        return any(
+            re.sub(r" \((Login|Password)\)$", "", row) in {label, label.removesuffix(" (443)")} for label in labels
+        )
+
+    assert [] == [row for row in rows if not known(row)]
+    assert {"Consent to data privacy terms", "Consented by", "Allowed DAGs"} <= set(rows)
