@@ -11,8 +11,9 @@ import json
 import os
 import pathlib
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -64,6 +65,9 @@ class Entry:
     at: float = field(default=0.0, compare=False)
 
 
+_NAMES = tuple(one.name for one in fields(Entry))
+
+
 class Journal:
     """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
 
@@ -73,6 +77,7 @@ class Journal:
         self._known: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
+        self._open: int | None = None
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append entries; on return they survive the process."""
@@ -106,13 +111,21 @@ class Journal:
         return self._known
 
     def _append(self, folder: pathlib.Path, lines: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "journal.jsonl").open("ab+") as file:
-            if self._written == 0 and file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read() != b"\n":  # torn by a kill: what comes now starts on a line of its own
-                    lines = "\n" + lines
-            file.write(lines.encode())
+        """The file stays open: an export to Omnisend writes twenty thousand times."""
+        if self._open is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            weakref.finalize(self, os.close, self._open)
+            size = os.fstat(self._open).st_size
+            if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own
+                lines = "\n" + lines
+        content = lines.encode()
+        try:
+            while content:
+                content = content[os.write(self._open, content) :]
+        except OSError:
+            self._open = None  # a line may be cut: the next write looks at what it comes after
+            raise
 
     def _files(self) -> list[str]:
         return [name for name in names(self.place) if name.startswith("journal") and name.endswith(".jsonl")]
@@ -136,4 +149,5 @@ def _entry(line: bytes) -> Entry | None:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     """Without what says nothing."""
-    return {key: value for key, value in asdict(entry).items() if value not in ("", 0, (), False) or key == "rows"}
+    values = {name: getattr(entry, name) for name in _NAMES}
+    return {name: value for name, value in values.items() if value or name == "rows"}
