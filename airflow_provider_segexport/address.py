@@ -42,6 +42,8 @@ def judge(text: str) -> Verdict:
     An internationalised domain is sent in its ASCII form, which reaches the same mailbox. A local part outside ASCII
     is rejected: it needs SMTPUTF8 all the way, and none of the vendors documents that it takes one.
     """
+    if "@" not in text:
+        return Verdict(None, Reason.BAD_EMAIL)
     try:
         found = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
     except EmailNotValidError:

@@ -31,6 +31,9 @@ PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
+NEEDLESS = ("pandas", "scipy")
+"""What an export has no use for, and a library may bring along: tens of MiB each."""
+
 STAGES = {
     "clean": "stages.clean:clean",
     "load the ledger": "stages.commit:load",
@@ -66,7 +69,8 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     instance = SimpleNamespace(dag_id="bench", task_id="export", run_id=order["as_of"], map_index=-1, try_number=1)
     context = {"dag": SimpleNamespace(dag_id="bench"), "ti": instance, "task_instance": instance, "outlet_events": {}}
     report = operator.execute(context)
-    return report | ({"stages": counted} if counted is not None else {})
+    heavy = [name for name in NEEDLESS if name in sys.modules]
+    return report | {"heavy": heavy} | ({"stages": counted} if counted is not None else {})
 
 
 def count_stages() -> dict[str, float]:

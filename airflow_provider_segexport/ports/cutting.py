@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Kind, name_of
+from airflow_provider_segexport.ports.columns import numbers, switches
 
 ENVELOPE_BYTES = 1_000
 """Room for what stands around the items in a body."""
@@ -17,7 +18,7 @@ ENVELOPE_BYTES = 1_000
 
 def named(batch: pa.RecordBatch, kind: Kind = Kind.UPSERT) -> str:
     """The name of a batch by its column `hash`, as `model.batch_name` makes it of the items."""
-    return f"{kind}{name_of(batch.column('hash').to_numpy().astype('<u8', copy=False).tobytes())}"
+    return f"{kind}{name_of(numbers(batch.column('hash'), np.uint64).astype('<u8', copy=False).tobytes())}"
 
 
 def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
@@ -29,10 +30,10 @@ def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) 
     carry: list[pa.RecordBatch] = []
     rows = size = 0
     for arrived in stream:
-        lengths = pc.add(pc.binary_length(arrived.column("item")), 1).to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = numbers(pc.binary_length(arrived.column("item")), np.int32).astype(np.int64) + 1
         if (lengths > room).any():
-            too_large.extend(arrived.column("row").filter(pa.array(lengths > room)).to_pylist())
-            arrived = arrived.filter(pa.array(lengths <= room))  # noqa: PLW2901 - the rest of the same batch
+            too_large.extend(arrived.column("row").filter(switches(lengths > room)).to_pylist())
+            arrived = arrived.filter(switches(lengths <= room))  # noqa: PLW2901 - the rest of the same batch
             lengths = lengths[lengths <= room]
         ends = np.cumsum(lengths)
         start = 0

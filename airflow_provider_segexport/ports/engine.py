@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from airflow_provider_segexport.ports.places import Place, on_disk
 
-MEMORY = "250MB"
-BATCH_ROWS = 32_768
+MEMORY = "128MB"
+BATCH_ROWS = 16_384
 
 
 def quoted(name: str) -> str:
@@ -58,10 +58,10 @@ class Engine:
         self.run(f"create or replace table {quoted(name)} as select * from incoming")
         self._connection.unregister("incoming")
 
-    def stage(self, name: str, batches: pa.RecordBatchReader) -> None:
-        """A table from a stream of record batches."""
+    def stage(self, name: str, batches: pa.RecordBatchReader, sql: str = "select * from incoming") -> None:
+        """A table from a stream of record batches, which `sql` names `incoming`."""
         self._connection.register("incoming", batches)
-        self.run(f"create or replace table {quoted(name)} as select * from incoming")
+        self.run(f"create or replace table {quoted(name)} as {sql}")
         self._connection.unregister("incoming")
 
     def address(self, place: Place) -> str:

@@ -16,17 +16,19 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.model import Batch, Kind, Settled
+from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, write
-from airflow_provider_segexport.ports.tables import ArrowReader, Values, write_parquet
+from airflow_provider_segexport.ports.tables import ArrowReader, Stored, Values, write_parquet
 from airflow_provider_segexport.segment import Planned
 
 SETTLED = pa.schema(
@@ -115,10 +117,15 @@ class RunFolder:
         return ArrowReader(self.rows, columns)
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
-        """One planned batch with its content."""
-        found = rows.batch(number)
-        numbers, emails, items = (Values(found.column(column)) for column in ("row", "email", "item"))
-        return Batch(name, numbers, emails, items, kind=self.kind, joined=items.joined(","))
+        """One planned batch with its content. The reader may be closed when it is read again."""
+        stored = Stored(lambda: self._again(number) if rows.closed else rows.batch(number))
+        numbers, emails, items = (Values(stored, column) for column in ("row", "email", "item"))
+        joined = partial(stored.joined, "item", ",")
+        return Batch(name, numbers, emails, items, kind=self.kind, joined=joined, let_go=stored.let_go)
+
+    def _again(self, number: int) -> pa.RecordBatch:
+        with closing(self.upserts()) as rows:
+            return rows.batch(number)
 
     def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
         """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""
@@ -179,10 +186,10 @@ class RunFolder:
         indexes = [line[0] for line in lines]
         table = pa.table(
             {
-                "row": pa.array([batch.rows[i] for i in indexes], pa.int64()),
-                "email": pa.array([batch.emails[i] for i in indexes], pa.string()),
+                "row": integers(batch.rows[i] for i in indexes),
+                "email": texts(batch.emails[i] for i in indexes),
                 **{
-                    column: pa.array([line[position] for line in lines], pa.string())
+                    column: texts(line[position] for line in lines)
                     for position, column in enumerate(("reason", "code", "words", "contact_id"), start=1)
                 },
             },

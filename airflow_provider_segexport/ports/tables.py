@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, overload
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.ports.columns import starts, texts
 from airflow_provider_segexport.ports.places import Place, half_of, on_disk
 
 UNLIKE = frozenset({"email", "contact_id"})
@@ -27,7 +27,8 @@ class Whole:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._half = half_of(self._path)
-        self.file: IO[Any] = place.open("wb") if self._half is None else self._half.open("wb")
+        # Arrow's own file: through one of Python's, each of a batch's buffers is a call.
+        self.file: IO[Any] = place.open("wb") if self._half is None else pa.OSFile(str(self._half), "wb")
 
     def __enter__(self) -> Self:
         return self
@@ -49,12 +50,13 @@ class ArrowFile(Whole):
 
     def __init__(self, place: Place, schema: pa.Schema) -> None:
         super().__init__(place)
-        self._writer = pa.ipc.new_file(self.file, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        self._writer = pa.ipc.new_file(self.file, schema, options=options)
         self._schema = schema
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one record batch."""
-        self._writer.write_batch(batch.cast(self._schema))
+        self._writer.write_batch(_as(batch, self._schema))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,19 +65,51 @@ class ArrowFile(Whole):
         super().__exit__(kind, error, trace)
 
 
-class Values(Sequence[Any]):
-    """A column as a Python sequence; its values are made when the first is asked for, and often none is."""
+class Stored:
+    """A record batch of a file, in memory while it is needed: let go of, it is read again when it is asked for.
 
-    def __init__(self, column: pa.Array) -> None:
+    A thousand batches may wait for their jobs at the vendor, and most of them are never looked at again.
+    """
+
+    def __init__(self, read: Callable[[], pa.RecordBatch]) -> None:
+        self._read = read
+        self._held: pa.RecordBatch | None = None
+        self._lists: dict[str, list[Any]] = {}
+        self.rows: int = self._batch().num_rows
+
+    def _batch(self) -> pa.RecordBatch:
+        if self._held is None:
+            self._held = self._read()
+        return self._held
+
+    def let_go(self) -> None:
+        """Keep nothing of it in memory."""
+        self._held = None
+        self._lists = {}
+
+    def values(self, column: str) -> list[Any]:
+        """A column as Python objects, made when the first is asked for."""
+        if column not in self._lists:
+            self._lists[column] = self._batch().column(column).to_pylist()
+        return self._lists[column]
+
+    def joined(self, column: str, mark: str) -> bytes:
+        """The texts of a column with a mark between them, without a Python object of each."""
+        found = self._batch().column(column)
+        one = pa.ListArray.from_arrays(starts(0, len(found)), found)
+        text: bytes = pc.binary_join(one, texts([mark])[0])[0].as_buffer().to_pybytes()
+        return text
+
+
+class Values(Sequence[Any]):
+    """A column of a stored batch as a Python sequence."""
+
+    def __init__(self, stored: Stored, column: str) -> None:
+        self._stored = stored
         self._column = column
 
-    @cached_property
-    def _values(self) -> list[Any]:
-        values: list[Any] = self._column.to_pylist()
-        return values
-
     def __len__(self) -> int:
-        return len(self._column)
+        return self._stored.rows
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -84,22 +118,16 @@ class Values(Sequence[Any]):
     def __getitem__(self, index: slice) -> list[Any]: ...
 
     def __getitem__(self, index: int | slice) -> Any:
-        return self._values[index]
+        return self._stored.values(self._column)[index]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._values)
+        return iter(self._stored.values(self._column))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self._values == list(other)
+        return isinstance(other, Sequence) and list(self) == list(other)
 
     def __hash__(self) -> int:
         return id(self)
-
-    def joined(self, mark: str) -> bytes:
-        """Texts with a mark between them, without a Python object of each."""
-        one = pa.ListArray.from_arrays([0, len(self._column)], self._column)
-        text: bytes = pc.binary_join(one, mark)[0].as_buffer().to_pybytes()
-        return text
 
 
 class ArrowReader:
@@ -133,9 +161,19 @@ class ArrowReader:
         for number in range(len(self)):
             yield self.batch(number)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return bool(self._file.closed)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in the file's own types; a cast that changes nothing costs as much as one that does."""
+    return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
 def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
@@ -148,6 +186,6 @@ def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Sc
     ):
         for batch in batches:
             if batch.num_rows:
-                writer.write_batch(batch.cast(schema))
+                writer.write_batch(_as(batch, schema))
                 rows += batch.num_rows
     return rows

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport import address, fitting
 from airflow_provider_segexport.model import Outcome, Reason
+from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
@@ -74,22 +75,16 @@ def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
 
 
 def _judge_addresses(engine: Engine) -> None:
-    """`verdict(email, clean, reason)`: one row for each address that is not plain."""
+    """`verdict(email, clean, reason)`: one row for each address that is not plain, though it may be when trimmed."""
     engine.run("create or replace table verdict (email varchar, clean varchar, reason varchar)")
-    slow = "select distinct email from keys where email is not null and not plain"
+    trimmed = address.plain("email")
+    doubtful = "from keys where email is not null and not plain"
+    engine.run(f"insert into verdict select distinct email, email, null {doubtful} and {trimmed}")
+    slow = f"select distinct email {doubtful} and not {trimmed}"
     for batch in engine.stream(slow, SLOW_CHUNK):
-        texts = batch.column(0).to_pylist()
-        verdicts = [address.judge(text) for text in texts]
-        engine.table(
-            "judged",
-            pa.table(
-                {
-                    "email": pa.array(texts, pa.string()),
-                    "clean": pa.array([verdict.email for verdict in verdicts], pa.string()),
-                    "reason": pa.array([verdict.reason for verdict in verdicts], pa.string()),
-                }
-            ),
-        )
+        verdicts = [address.judge(text) for text in batch.column(0).to_pylist()]
+        columns = {"clean": texts(one.email for one in verdicts), "reason": texts(one.reason for one in verdicts)}
+        engine.table("judged", pa.table({"email": batch.column(0), **columns}))
         engine.run("insert into verdict select * from judged")
 
 
@@ -143,9 +138,9 @@ def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
 
 def _doubts(matching: Matching) -> Iterator[str]:
     """Quick tests that no good row fails; a row that fails one may be good all the same."""
-    texts = [fitting.raw(one) for one in matching.carried if one.type == "text"]
-    if texts:
-        yield f"regexp_matches(concat_ws('\"', '', {', '.join(texts)}, ''), {literal(DOUBT)})"
+    raws = [fitting.raw(one) for one in matching.carried if one.type == "text"]
+    if raws:
+        yield f"regexp_matches(concat_ws('\"', '', {', '.join(raws)}, ''), {literal(DOUBT)})"
     for one in matching.carried:
         if one.max_chars and one.type == "text":
             yield f"strlen({fitting.raw(one)}) > {one.max_chars}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import GONE, Batch
+from airflow_provider_segexport.ports.columns import switches
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, NEW, OUT, SCHEMA, THERE, Ledger
@@ -18,6 +19,7 @@ from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
+NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
 TRIES_DAYS = 14
 """After so many days a rejected row's tries are counted anew."""
 
@@ -38,7 +40,7 @@ def settled_rows(folder: RunFolder, names: tuple[str, ...], *, in_flight: bool =
                 yield found
                 continue
             done = set(_done(folder.batch(whole, number, name), states))
-            known = pa.array([row in done for row in found.column("row").to_pylist()], pa.bool_())
+            known = switches(row in done for row in found.column("row").to_pylist())
             yield found.filter(known)
             if in_flight:
                 yield _without_hash(found.filter(pc.invert(known)))
@@ -105,9 +107,9 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
         return ledger.version()
     for _ in range(TRIES):
         base = ledger.version()
-        engine.run("create or replace view base as " + _base(engine, ledger, base))
-        sql = _next(origin, shared=engine.one("select count(*) from holds") != (0,))
-        members = engine.one(MEMBERS)[0]
+        _stage_base(engine, ledger, base)
+        sql = _next(origin, first=not base, shared=engine.one("select count(*) from holds") != (0,))
+        members = engine.one(_members(first=not base))[0]
         before = ledger.facts(base)
         told = {"as_of": origin.as_of, "run": origin.run, "profiles": str(origin.profiles), **(origin.facts or {})}
         facts = (told if origin.finished else before) | {"members": str(members), "by": origin.run}
@@ -118,23 +120,27 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
     raise TryAgain("The audience's ledger changes faster than it can be written: another run is writing it.")
 
 
-def _base(engine: Engine, ledger: Ledger, version: int) -> str:
-    """The version that the next one is made from."""
-    if version:
-        return f"select * from {engine.scan([ledger.file(version)])}"
-    empty = pa.Table.from_batches([], SCHEMA)
-    engine.table("nothing", empty)
-    return "select * from nothing"
+def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
+    """The version that the next one is made from: `base`, all of it, and `old`, the rows that this run touches.
+
+    What is looked up by address is `old`: of a large ledger and a small run it is the small part.
+    """
+    if not version:
+        engine.table("old", pa.Table.from_batches([], SCHEMA))
+        return
+    engine.run(f"create or replace view base as select * from {engine.scan([ledger.file(version)])}")
+    engine.run("create or replace table old as select l.* from base l semi join touched t on t.email = l.email")
 
 
-MEMBERS = f"""select (select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})
-    + (select count(*) from delivered) + (select count(*) from refused n join base l on l.email = n.email
-        where l.state in {THERE})"""
-"""How many people the next version holds as in; one whom this run took for delivered at first is counted too."""
+def _members(*, first: bool) -> str:
+    """SQL of how many people the next version holds as in; one whom this run took for delivered at first counts too."""
+    stay = f"(select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})"
+    late = f"(select count(*) from refused n join old l on l.email = n.email where l.state in {THERE})"
+    return f"select {'0' if first else stay} + (select count(*) from delivered) + {late}"
 
 
-def _next(origin: Origin, *, shared: bool) -> str:
-    """SQL of the next version's rows. `base` is the last one."""
+def _next(origin: Origin, *, first: bool, shared: bool) -> str:
+    """SQL of the next version's rows. `base` is the last one, if there is one."""
     now = f"make_timestamptz({int(origin.ended_at * 1e6)})"
     begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
@@ -146,24 +152,24 @@ def _next(origin: Origin, *, shared: bool) -> str:
     same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
     again = f"if({same}, l.tries + (l.retried_at < {begun})::utinyint, 1)::utinyint"
     fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
-    return f"""
-        select {kept} from base l {held} anti join touched t on t.email = l.email
+    untouched = f"select {kept} from base l {held} anti join touched t on t.email = l.email"
+    return f"""{"select * from old" if first else untouched}
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
             coalesce(if(l.state = '{IN}', l.since, null), if(n.hash is null, null, {now})), {fresh}, {bit}
-        from delivered n left join base l on l.email = n.email
+        from delivered n left join old l on l.email = n.email
         union all
         select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
             if({ours}, '{NEW}', coalesce(l.state, '{NEW}')), if({ours}, null, l.since), n.hash, n.reason, {again},
             if({same}, l.tried_at, {now}), {now}, l.holders
-        from refused n left join base l on l.email = n.email
+        from refused n left join old l on l.email = n.email
         union all
         select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,
             {fresh}, null
-        from taken_out n join base l on l.email = n.email
+        from taken_out n join old l on l.email = n.email
         union all
         select l.email, null, l.contact_id, {as_of}, {run}, '{LEFT}', l.since, {fresh}, null
-        from absent n join base l on l.email = n.email where {str(origin.keeps_left).lower()}"""
+        from absent n join old l on l.email = n.email where {str(origin.keeps_left).lower()}"""
 
 
 def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool) -> None:
@@ -172,29 +178,23 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
     `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
     `absent(email)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
     """
-    told = _verdicts(engine, folder, names.upserts, "verdicts", in_flight=in_flight)
-    engine.run(
-        f"""create or replace table judged as
-        select v.email, v.hash, t.contact_id, t.reason from verdicts v left join ({told}) t on t.row = v.row"""
-    )
+    _stage_verdicts(engine, folder, names.upserts, "ends", in_flight=in_flight)
     # One who was taken at first and refused by a later look has two lines: the refusal counts.
     engine.run(
         """create or replace table refused as
-        select email, any_value(hash) as hash, any_value(reason) as reason from judged
+        select email, any_value(hash) as hash, any_value(reason) as reason from ends
         where reason is not null group by email"""
     )
     engine.run(
-        """create or replace table delivered as select email, hash, contact_id from judged
-        where reason is null and email not in (select email from refused)"""
+        """create or replace view delivered as
+        select e.email, e.hash, e.contact_id from ends e anti join refused r on r.email = e.email
+        where e.reason is null"""
     )
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
-    engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
     if names.removals:
-        told = _verdicts(engine, folder.removals, names.removals, "leaver_verdicts", in_flight=in_flight)
-        engine.run(
-            f"""insert into left_with
-            select v.email, v.hash, t.reason from leaver_verdicts v left join ({told}) t on t.row = v.row"""
-        )
+        _stage_verdicts(engine, folder.removals, names.removals, "left_with", in_flight=in_flight)
+    else:
+        engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
     engine.run("create or replace table taken_out as select email, hash from left_with where reason is null")
     engine.run(f"create or replace table absent as select email from left_with where reason in ({gone})")
     aside = folder.place / "leavers_aside.parquet"
@@ -207,19 +207,21 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
         else "create or replace table holds (email varchar, holders ubigint)"
     )
     engine.run(
-        """create or replace table touched as select email from delivered union all select email from refused
+        """create or replace view touched as select email from delivered union all select email from refused
         union all select email from taken_out union all select email from absent"""
     )
 
 
-def _verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> str:
-    """Stage the rows that have a verdict; returns SQL of what was said of single rows."""
+def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
+    """The rows that have a verdict, with what was said of single ones: `table(email, hash, contact_id, reason)`."""
     schema = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
-    engine.stage(table, pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names, in_flight=in_flight)))
     parts = folder.parts()
-    if parts:
-        return f"select row, reason, contact_id from {engine.scan(parts)}"
-    return "select 0 as row, '' as reason, '' as contact_id where false"
+    told = f"select row, reason, contact_id from {engine.scan(parts)}" if parts else NOTHING_TOLD
+    engine.stage(
+        table,
+        pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names, in_flight=in_flight)),
+        f"select v.email, v.hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
+    )
 
 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Kind, Member, Reason
+from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
@@ -106,8 +107,8 @@ def identify(engine: Engine, people: Sequence[Member]) -> None:
         "told",
         pa.table(
             {
-                "email": pa.array([one.email for one in people], pa.string()),
-                "contact_id": pa.array([one.contact_id for one in people], pa.string()),
+                "email": texts(one.email for one in people),
+                "contact_id": texts(one.contact_id for one in people),
             }
         ),
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Outcome, Reason
+from airflow_provider_segexport.ports.columns import integers
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
@@ -81,7 +82,7 @@ def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Clea
             size += batch.column("item").nbytes
             out.write(batch)
     if too_large:
-        engine.table("too_large", pa.table({"row": pa.array(too_large, pa.int64())}))
+        engine.table("too_large", pa.table({"row": integers(too_large)}))
         engine.run("insert into aside select row, ?, ?, '' from too_large", [Outcome.REJECTED, Reason.ROW_TOO_LARGE])
     write_parquet(place / "aside.parquet", engine.stream(ASIDE_ROWS), ASIDE)
     aside: dict[str, dict[str, int]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from airflow_provider_segexport.model import Batch, Member, OptOut, Outcome, Reason, Refusal, Settled
+from airflow_provider_segexport.ports.columns import integers, switches, texts
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.journal import Entry
 from airflow_provider_segexport.ports.progress import settled
@@ -37,9 +38,9 @@ class Pages:
             "page",
             pa.table(
                 {
-                    "email": pa.array([person.email for person in people], pa.string()),
-                    "contact_id": pa.array([person.contact_id for person in people], pa.string()),
-                    "active": pa.array([person.active for person in people], pa.bool_()),
+                    "email": texts(person.email for person in people),
+                    "contact_id": texts(person.contact_id for person in people),
+                    "active": switches(person.active for person in people),
                 }
             ),
         )
@@ -57,9 +58,9 @@ class OptOuts:
         """Add one page."""
         page = pa.table(
             {
-                "email": pa.array([one.email for one in people], pa.string()),
-                "reason": pa.array([str(one.reason) for one in people], pa.string()),
-                "since": pa.array([one.since for one in people], pa.string()),
+                "email": texts(one.email for one in people),
+                "reason": texts(one.reason for one in people),
+                "since": texts(one.since for one in people),
             }
         )
         self._engine.table("page", page)
@@ -172,7 +173,7 @@ def absent(engine: Engine, batch: Batch) -> list[int]:
 
 
 def _sent(engine: Engine, batch: Batch) -> None:
-    engine.table("sent", pa.table({"i": pa.array(range(len(batch)), pa.int32()), "email": list(batch.emails)}))
+    engine.table("sent", pa.table({"i": integers(range(len(batch))), "email": texts(batch.emails)}))
 
 
 def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:

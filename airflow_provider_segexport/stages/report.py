@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import GONE, Outcome, Reason
+from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -73,8 +74,8 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
         "segment_files",
         pa.table(
             {
-                "file": [name for name, _ in files],
-                "first_row": pa.array([row for _, row in files], pa.int64()),
+                "file": texts(name for name, _ in files),
+                "first_row": integers(row for _, row in files),
             }
         ),
     )

@@ -173,6 +173,7 @@ def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
     else:
         flight.waiting.extend(instead)
     if isinstance(reply, Ticket):
+        batch.let_go()
         flight.tickets[reply.id] = batch
 
 

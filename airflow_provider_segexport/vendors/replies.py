@@ -29,7 +29,7 @@ def send_json(method: str, url: str, value: Any) -> Request:
 
 def send_items(method: str, url: str, head: str, batch: Batch, tail: str) -> Request:
     """A call whose body is the batch's ready-made items between a head and a tail."""
-    items = ",".join(batch.items).encode() if batch.joined is None else batch.joined
+    items = ",".join(batch.items).encode() if batch.joined is None else batch.joined()
     return Request(method, url, headers=JSON, body=b"".join((head.encode(), items, tail.encode())))
 
 

@@ -40,7 +40,10 @@ def test_the_second_snapshot_changes_every_hundredth_row(bench, tmp_path):
 
 @pytest.mark.airflow
 def test_a_round_brings_every_figure(bench):
-    """Tasks, imports, stages and a quota are measured, and the tables of them are written; peers are another matter."""
+    """Tasks, imports, stages and a quota are measured, and the tables of them are written; peers are another matter.
+
+    On the way no task imports pandas, which pyarrow does unasked.
+    """
     run, page = bench("run"), bench("page")
     made = run.Bench({"10k": ROWS}, plan={"size": ROWS, "stage_rounds": 0}, say=lambda _: None)
     made.keep("idle", run.task({}))
@@ -49,6 +52,8 @@ def test_a_round_brings_every_figure(bench):
     for vendor in run.VENDORS[1:]:
         made.export(f"export_10k/{vendor}", vendor, "10k", stages=True)
     made.keep("quota/omnisend", run.quota.measure("omnisend", calls=3))
+    reports = [one["report"] for runs in made.runs.values() for one in runs if "report" in one]
+    assert [] == [name for report in reports for name in report.get("heavy", [])]
     found = run.figures(made.runs)
     assert set(run.VENDORS) == found["export_10k"]["by_vendor"].keys()
     assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= found.keys()

@@ -8,7 +8,7 @@ import pytest
 from core.made import batch_of
 
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, Values, write_parquet
+from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, Stored, write_parquet
 from airflow_provider_segexport.stages.plan import SCHEMA
 
 
@@ -30,13 +30,26 @@ def test_a_planned_batch_is_like_one_of_lists(folder):
     assert batch == expected
     assert (len(batch), batch.rows[1], list(batch.emails[:1])) == (2, 1, ["p0@example.com"])
     assert batch.halves() == expected.halves()
-    assert batch.joined == ",".join(expected.items).encode()
+    assert batch.joined() == ",".join(expected.items).encode()
+
+
+def test_a_batch_that_was_let_go_is_read_again(folder):
+    """Also when the reader it came from is closed by then, and as often as it is let go."""
+    rows = folder.upserts()
+    batch = folder.batch(rows, 1, "b")
+    for closes in (False, True):
+        batch.let_go()
+        if closes:
+            rows.close()
+        assert ([2], ["p2@example.com"], 1) == (list(batch.rows), list(batch.emails), len(batch))
+        assert batch.joined() == batch.items[0].encode()
 
 
 def test_texts_are_joined_with_a_mark():
     """Also in a slice, in several bytes a letter, and when there is one alone."""
-    column = pa.array(["a", "é", "😀", "d"]).slice(1, 2)
-    assert [Values(column).joined(","), Values(column[:1]).joined(",")] == ["é,😀".encode(), "é".encode()]
+    batch = pa.RecordBatch.from_pydict({"item": ["a", "é", "😀", "d"]}).slice(1, 2)
+    stored = [Stored(lambda: batch), Stored(lambda: batch.slice(0, 1))]
+    assert [one.joined("item", ",") for one in stored] == ["é,😀".encode(), "é".encode()]
 
 
 def test_some_columns_of_a_file(folder):
