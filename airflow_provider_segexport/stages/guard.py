@@ -9,6 +9,9 @@ from airflow_provider_segexport.errors import GuardTripped, SegexportError
 from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, Measured
 from airflow_provider_segexport.model import Outcome, Reason
 
+ROWS_BEFORE_JUDGING = 20
+"""Rows that a segment must have before a share of bad emails or of duplicates says anything."""
+
 SETTLED_BEFORE_JUDGING = 200
 """Rows that must have a verdict before a share of rejects says anything."""
 
@@ -76,7 +79,7 @@ def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[s
         words = f"{of.leavers:,} of {of.members:,} people would be taken out of the audience."
         yield "removals_share", share, words
         yield "removals", of.leavers, words
-    if of.rows:
+    if of.rows >= ROWS_BEFORE_JUDGING:
         rejected = of.aside.get(Outcome.REJECTED, {})
         bad = sum(rejected.get(reason, 0) for reason in (Reason.NO_EMAIL, Reason.BAD_EMAIL, Reason.NON_ASCII_EMAIL))
         yield "bad_emails_share", bad / of.rows, f"{bad:,} of {of.rows:,} rows have no email, or a bad one."

@@ -58,6 +58,13 @@ def test_what_cannot_be_measured_has_tripped():
     assert {"headroom": None} == measured({"headroom": Guard(100)})
 
 
+def test_a_handful_of_rows_has_no_share_of_bad_ones():
+    """One bad address among three is no reason to stop."""
+    few = {"before": 3, "members": 3, "aside": {"rejected": {"bad_email": 2}, "withheld": {"duplicate": 2}}}
+    assert {} == measured(rows=3, **few)
+    assert {"bad_emails_share": 0.25} == measured(rows=20, before=20, aside={"rejected": {"bad_email": 5}})
+
+
 def test_a_first_export_has_nothing_to_be_compared_with():
     """No export has come to its end yet: there is no last one."""
     assert {} == measured(before=None, first=True)
