@@ -16,7 +16,7 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_sign_in(), _undo()),
+            subcommands=(_sign_in(), _undo(), _explain(), _erase()),
         )
     ]
 
@@ -53,6 +53,48 @@ def _undo() -> ActionCommand:
             Arg(("conn_id",), help="the Airflow connection"),
             Arg(("audience",), help="the vendor's id of the list, address book or tag"),
             Arg(("--version",), type=int, help="the version that must still be the newest; by default whichever is"),
+            Arg(("--dry-run",), action="store_true", help="look only"),
+            Arg(("-y", "--yes"), action="store_true", help="do not ask"),
+        ),
+    )
+
+
+def _explain() -> ActionCommand:
+    """What is known of one person."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="explain",
+        help="Tell what is known of one person, audience by audience",
+        description=(
+            "In or out, since when and by which run, and why a row was rejected or withheld. Reads ledgers and reports "
+            "below `[segexport] root`; asks no vendor."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.person.explain"),
+        args=(
+            Arg(("email",), help="the person's address; `-` reads it from standard input, past the shell's history"),
+            Arg(("--runs",), type=int, default=5, help="so many of each audience's last runs are looked through (5)"),
+        ),
+    )
+
+
+def _erase() -> ActionCommand:
+    """One person, taken out of everything."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="erase",
+        help="Take one person out of audiences, ledgers and run folders, with a receipt",
+        description=(
+            "Shows what is held of the person, asks, takes them out of the audiences at the vendors, of every kept "
+            "version of the ledgers and of all run folders, and writes a receipt that holds no address. Ends with 1 "
+            "where something was left. Take the person out of the sources of your segments first: the next export "
+            "would send them again."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.person.erase"),
+        args=(
+            Arg(("email",), help="the person's address; `-` reads it from standard input, past the shell's history"),
+            Arg(("--by",), required=True, help="who asks for it; it goes into the receipt"),
             Arg(("--dry-run",), action="store_true", help="look only"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
         ),

@@ -1,0 +1,115 @@
+"""`airflow segexport explain EMAIL` and `airflow segexport erase EMAIL`: one person over all audiences."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.cli.accounts import hook_of
+from airflow_provider_segexport.errors import SegexportError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_provider_segexport.person.erase import Receipt
+    from airflow_provider_segexport.person.explain import Known
+    from airflow_provider_segexport.person.whom import Person
+
+STATES = {
+    "in": "in, put there by an export",
+    "out": "out, taken out by an export",
+    "leaving": "being taken out by a run that died",
+    "left": "out: has left it, and not by an export",
+    "new": "never delivered",
+}
+
+
+def explain(args: Namespace) -> None:
+    """Tell what is known."""
+    from airflow_provider_segexport.hooks.state import resolve, state_root  # noqa: PLC0415
+    from airflow_provider_segexport.person import explain as core  # noqa: PLC0415 - the core, when the command runs
+
+    try:
+        known = list(core.explain(state_root(), _person(args.email), resolve, args.runs))
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    told = [one for one in known if one.anything]
+    for one in told:
+        _say("\n".join(words(one)))
+    others = len(known) - len(told)
+    _say(f"Nothing is known of this person in {'any' if not told else 'the other'} of {others} audiences.")
+
+
+def words(known: Known) -> Iterator[str]:
+    """What is known of a person and an audience, line by line."""
+    yield f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
+    row = known.ledger
+    if row is None:
+        yield "  not in the ledger"
+    else:
+        yield f"  {STATES.get(row['state'], row['state'])}"
+        for label, name in (("since", "since"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
+            if row.get(name):
+                yield f"  {label} {row[name]}"
+        if row.get("reason"):
+            last = row["retried_at"] or row["tried_at"]
+            yield f"  rejected last for {row['reason']}, {row['tries'] or 1} times, last at {last}"
+    if row is None and known.versions:
+        yield f"  in kept versions {', '.join(map(str, known.versions))} of the ledger"
+    for one in known.missed:
+        field = f" of {one.field}" if one.field else ""
+        vendor = f" ({' '.join(filter(None, (one.vendor_code, one.vendor_words)))})" if one.vendor_code else ""
+        yield f"  {one.outcome} by {one.run}: {one.reason}{field}{vendor}, row {one.file_row} of {one.file}"
+    for run in known.unread:
+        yield f"  the report of {run} was cleared away"
+
+
+def erase(args: Namespace) -> None:
+    """Show, ask, erase, and tell what was done."""
+    from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
+    from airflow_provider_segexport.person import erase as core  # noqa: PLC0415
+
+    try:
+        person = _person(args.email)
+        made = tools(hook_of)
+        found = core.erase(made, person, args.by, dry_run=True)
+        _report(found)
+        if args.dry_run:
+            return
+        if found.found and not args.yes and not _agreed():
+            _say("Nothing was touched.")
+            return
+        receipt = core.erase(made, person, args.by)
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    _report(receipt)
+    _say(f"Receipt: {receipt.place}")
+    if not receipt.complete:
+        raise SystemExit(1)
+
+
+def _report(receipt: Receipt) -> None:
+    if not receipt.found and not receipt.left:
+        _say("Nothing is held of this person.")
+    for one in receipt.found:
+        _say(f"{one.outcome:12} {one.kind}: {one.place}" + (f", {one.rows} rows" if one.rows > 1 else ""))
+    for words in receipt.left:
+        _say(f"{'left':12} {words}")
+
+
+def _person(text: str) -> Person:
+    from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
+
+    return Person.of(sys.stdin.readline() if text == "-" else text)
+
+
+def _agreed() -> bool:
+    """Ask at the terminal; where there is none, `--yes` has to be said."""
+    if not sys.stdin.isatty():
+        raise SystemExit("Nobody is there to ask: give --yes to erase, or --dry-run to look only.")
+    return input("Erase all this? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)  # noqa: T201 - a command speaks to a terminal

@@ -1,0 +1,85 @@
+"""The operator that takes people out of everything that exports have left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_provider_segexport.errors import BadSegment, StopExport
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.person.whom import Person
+
+
+class SegmentExportEraseOperator(BaseOperator):
+    """Takes people out of audiences, of every kept version of the ledgers and of all run folders, with receipts.
+
+    The people are read from a file, for what a task is given shows in Airflow's UI. Take them out of the sources of
+    your segments first: the next export would send them again. Fails where something was left, such as an audience that
+    another run is writing; another try goes on.
+
+    Returns how many people there were, and the places of the receipts, which hold no address.
+
+    Args:
+        requests: Parquet with a column `email`, or text with an address a line: a path, or anything that
+            ObjectStoragePath opens.
+        by: who asks for it; it goes into the receipts.
+        dry_run: look only, and write no receipt.
+    """
+
+    template_fields: Sequence[str] = ("requests", "by", "is_dry_run")
+    ui_color = "#e8e0f0"
+
+    def __init__(self, *, requests: str, by: str, dry_run: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.requests = requests
+        self.by = by
+        self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Erase one after the other."""
+        from airflow_provider_segexport.hooks import arguments, hook_for  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
+        from airflow_provider_segexport.person.erase import erase  # noqa: PLC0415
+
+        def allowed(conn_id: str) -> SegmentExportHook:
+            hook = hook_for(conn_id)
+            hook.settings.gate(context["dag"].dag_id)
+            return hook
+
+        try:
+            dry_run = arguments.flag(self.is_dry_run, "dry_run")
+            people = self._people()
+        except StopExport as error:
+            raise AirflowFailException(str(error)) from None
+        made = tools(allowed)
+        receipts = [erase(made, person, self.by, dry_run=dry_run) for person in people]
+        left = [words for receipt in receipts for words in receipt.left]
+        for words in left:
+            self.log.warning("Left: %s", words)
+        found = sum(len(receipt.found) for receipt in receipts)
+        self.log.info("%d people, %d places; %d are left.", len(people), found, len(left))
+        if left and not dry_run:
+            raise AirflowException(f"{len(left)} places still hold a person who was to be erased; the log names them.")
+        return {"people": len(people), "places": found, "left": len(left), "receipts": [one.place for one in receipts]}
+
+    def _people(self) -> list[Person]:
+        import pyarrow.parquet as pq  # noqa: PLC0415 - when the task runs
+
+        from airflow_provider_segexport.hooks.state import resolve  # noqa: PLC0415
+        from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
+        from airflow_provider_segexport.ports.places import read  # noqa: PLC0415
+
+        place = resolve(self.requests)
+        if not place.exists():
+            raise BadSegment(f"{self.requests} does not exist.")
+        if place.name.endswith(".parquet"):
+            with place.open("rb") as file:
+                texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()
+        else:
+            texts = read(place).decode().splitlines()
+        return [Person.of(text) for text in dict.fromkeys(texts) if text and text.strip()]

@@ -1,0 +1,126 @@
+"""What is known of one person, audience by audience: in or out, since when, by which run, why rejected or withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.person.whom import Person
+from airflow_provider_segexport.ports.audiences import audiences, card
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.places import Place, Resolve, fresh, names
+
+RUNS = 5
+"""So many of an audience's last runs are looked through for rows that were not delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A row of the person that a run did not deliver."""
+
+    run: str
+    as_of: str
+    outcome: str
+    reason: str
+    field: str
+    file: str
+    file_row: int
+    vendor_code: str
+    vendor_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a person and one audience.
+
+    Attributes:
+        ledger: the newest version's row, by column; None where it holds no such person.
+        versions: kept versions of the ledger that hold the person.
+        missed: rows of the last runs that were not delivered, newest run first.
+        runs: how many runs were looked through.
+    """
+
+    vendor: str
+    account: str
+    audience: str
+    audience_name: str
+    conn_id: str
+    place: Place
+    ledger: Mapping[str, Any] | None
+    versions: tuple[int, ...] = ()
+    missed: tuple[Missed, ...] = ()
+    runs: int = 0
+    unread: tuple[str, ...] = field(default=())
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is known at all."""
+        return bool(self.ledger or self.versions or self.missed)
+
+
+def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS) -> Iterator[Known]:
+    """Every audience there is, with what is known of the person in it."""
+    for place in audiences(root):
+        ledger, about = Ledger(place), card(place) or {}
+        versions = tuple(version for version in kept(ledger) if row(ledger, version, person) is not None)
+        newest = ledger.version()
+        missed, runs, unread = _missed(about, person, resolve, most_runs)
+        yield Known(
+            vendor=place.parent.parent.name,
+            account=str(about.get("account") or place.parent.name),
+            audience=str(about.get("audience") or place.name),
+            audience_name=str(about.get("audience_name") or ""),
+            conn_id=str(about.get("conn_id") or ""),
+            place=place,
+            ledger=row(ledger, newest, person) if newest else None,
+            versions=versions,
+            missed=missed,
+            runs=runs,
+            unread=unread,
+        )
+
+
+def kept(ledger: Ledger) -> list[int]:
+    """The versions that are there, oldest first."""
+    found = (name.removesuffix(".parquet") for name in names(ledger.place) if name.endswith(".parquet"))
+    return sorted(int(name) for name in found if name.isdecimal())
+
+
+def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
+    """The person's row in a version, if there is one. Only the row group that may hold it is read."""
+    with fresh(ledger.file(version)).open("rb") as file:
+        found = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
+    return found[0] if found else None
+
+
+def _missed(
+    about: Mapping[str, Any], person: Person, resolve: Resolve, most: int
+) -> tuple[tuple[Missed, ...], int, tuple[str, ...]]:
+    """The person's rows in the reports of the last runs; a report that was cleared away is passed over, and named."""
+    found: list[Missed] = []
+    unread: list[str] = []
+    runs = list(reversed(about.get("runs", [])))[:most]
+    for run in runs:
+        place = resolve(str(run["report"])) / "rejects.parquet"
+        if not place.exists():
+            unread.append(str(run["run"]))
+            continue
+        with place.open("rb") as file:
+            table = pq.read_table(file)
+        table = table.filter(person.rows(table.column("email")))
+        found += [
+            Missed(
+                run=str(run["run"]),
+                as_of=str(run["as_of"]),
+                file_row=int(one["file_row"]),
+                **{
+                    name: str(one[name] or "")
+                    for name in ("outcome", "reason", "field", "file", "vendor_code", "vendor_words")
+                },
+            )
+            for one in table.to_pylist()
+        ]
+    return tuple(found), len(runs) - len(unread), tuple(unread)

@@ -1,0 +1,111 @@
+"""Takes one person out of one audience at the vendor: `address, contact id -> what became of it`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_provider_segexport.contract import Removal, Vendor
+from airflow_provider_segexport.errors import SegexportError, TryAgain
+from airflow_provider_segexport.model import (
+    Batch,
+    JobState,
+    Kind,
+    Member,
+    Operation,
+    OptOut,
+    Reason,
+    Settled,
+    T,
+    Target,
+    Ticket,
+    batch_name,
+)
+
+REMOVED = "removed"
+LOOKS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
+"""A vendor that works on removals in the background is looked at after so long."""
+
+POLLS_S = (0.5, 1.0, 2.0, 5.0, *([10.0] * 30))
+TRIES = 3
+
+
+class Run(Protocol):
+    """Runs an operation of the vendor's."""
+
+    def __call__(self, operation: Operation[T], /) -> T:
+        """Its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One audience at a vendor, and what goes through to it."""
+
+    vendor: Vendor
+    target: Target
+    run: Run
+    sleep: Callable[[float], Any]
+
+    def take_out(self, email: str, contact_id: str) -> str:
+        """`removed`, or the reason why nobody was.
+
+        Who has opted out of the audience is left in it where being taken out would make the vendor forget that.
+        """
+        removal = self.vendor.removal
+        if removal is None:
+            raise SegexportError(f"{self.vendor.title} has no way to take people out: do it there by hand.")
+        if removal.loses_optouts and self._opted_out(email):
+            return str(Reason.UNSUBSCRIBED)
+        item = (contact_id or self._contact_id(removal, email)) if removal.by_id else email
+        if not item:
+            return str(Reason.NOT_THERE)
+        batch = Batch(batch_name([item], kind=Kind.REMOVE), [0], [email], [item], kind=Kind.REMOVE)
+        for _ in range(TRIES):
+            settled = self._sent(removal, batch)
+            if settled.refused:
+                return str(settled.refused[0].reason)
+            if not settled.again:
+                return REMOVED if removal.verdict or self._is_gone(removal, email) else str(Reason.STILL_THERE)
+        return str(Reason.JOB_FAILED)
+
+    def _sent(self, removal: Removal, batch: Batch) -> Settled:
+        """The verdict on the one call; a job is waited for."""
+        reply = self.run(removal.remove(self.target, batch))
+        if not isinstance(reply, Ticket):
+            return reply
+        for seconds in POLLS_S:
+            self.sleep(seconds)
+            state = self.run(removal.poll(self.target, [reply.id])).get(reply.id, JobState.RUNNING)
+            if state is JobState.ACCEPTED:
+                return Settled()
+            if state is not JobState.RUNNING:
+                return self.run(removal.collect(self.target, batch, reply.id))
+        raise TryAgain("The vendor has not ended the removal within five minutes: look again later.")
+
+    def _contact_id(self, removal: Removal, email: str) -> str:
+        found: list[Member] = []
+        if removal.identify is not None:
+            self.run(removal.identify(self.target, [email], found.extend))
+        return next((one.contact_id for one in found if one.email.lower() == email), "")
+
+    def _opted_out(self, email: str) -> bool:
+        found: list[OptOut] = []
+        if self.vendor.optouts is not None:
+            self.run(self.vendor.optouts(self.target, 0.0, found.extend))
+        return any(one.email.lower() == email for one in found)
+
+    def _is_gone(self, removal: Removal, email: str) -> bool:
+        """Look whether they are gone; the vendor has only said that it will see to it."""
+        for seconds in LOOKS_S:
+            self.sleep(seconds)
+            found: set[str] = set()
+
+            def tell(people: Sequence[Member], into: set[str] = found) -> None:
+                into.update(one.email.lower() for one in people)
+
+            look = removal.look
+            self.run(look(self.target, [email], tell) if look else self.vendor.members(self.target, tell))
+            if email not in found:
+                return True
+        return False

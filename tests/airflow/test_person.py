@@ -1,0 +1,270 @@
+"""One person over all audiences: what is known of them, and how they are taken out of everything."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from argparse import Namespace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from airflow.sdk import DAG
+from airflow_stage import people
+
+from airflow_provider_segexport.cli import person as command
+from airflow_provider_segexport.hooks import erasure, hook_for
+from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
+from airflow_provider_segexport.person import traces
+from airflow_provider_segexport.person.whom import Person
+from airflow_provider_segexport.ports.audiences import audiences
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.vendors import VENDORS
+
+pytestmark = pytest.mark.airflow
+
+EMAIL = "person3@example.com"
+PERSON = Person.of(EMAIL)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch, stage):
+    """Waiting moves the simulator's clock."""
+    real = erasure.tools
+    monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
+    monkeypatch.setattr(command, "hook_of", hook_for)
+
+
+def exported(stage, vendor, rows=8, **told):
+    stage.segment(rows)
+    run = stage.export(conn_id=stage.connection(vendor), **told)
+    assert "success" == run.state, run.errors
+    return run
+
+
+def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
+    capsys.readouterr()
+    try:
+        command.erase(Namespace(email=email, by="Ann Administrator", dry_run=dry_run, yes=yes))
+    finally:
+        said = capsys.readouterr().out
+    return said
+
+
+def explained(capsys, email=EMAIL, runs=5):
+    capsys.readouterr()
+    command.explain(Namespace(email=email, runs=runs))
+    return capsys.readouterr().out
+
+
+def holding(person=PERSON):
+    """Every file below the root that holds the person."""
+    found = [file for file in Path(str(state_root())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
+    return [file.name for file in found if traces.count(file, person)]
+
+
+def receipts():
+    return [json.loads(path.read_text()) for path in sorted((Path(str(state_root())) / "erasures").glob("*.json"))]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_person_is_taken_out_of_everything(stage, vendor, capsys):
+    """Audience, every kept version of the ledger, every table of every run folder; nobody else is touched."""
+    exported(stage, vendor)
+    exported(stage, vendor, people(9))
+    assert holding()
+    before = set(stage.members(vendor))
+    erase(capsys)
+    there = {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}
+    assert before - {EMAIL} == there - {EMAIL}
+    assert EMAIL not in there
+    assert [] == holding()
+    assert holding(Person.of("person4@example.com"))
+    assert [True] == [one["complete"] for one in receipts()]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_person_who_is_erased_is_not_missed_by_the_next_export(stage, vendor, capsys):
+    """The ledger that is left is a good one: the others are unchanged, and nobody is taken for a leaver."""
+    conn_id = stage.connection(vendor)
+    stage.segment(20)
+    stage.export(conn_id=conn_id, mode="mirror")
+    erase(capsys)
+    rows = people(20)
+    stage.segment(rows[rows["email"] != EMAIL])
+    run = stage.export(conn_id=conn_id, mode="mirror")
+    assert "success" == run.state, run.errors
+    summary = run.summary()
+    assert (19, 0) == (summary["counts"]["unchanged"], summary["counts"]["delivered"])
+    assert 0 == (summary["removals"] or {"planned": 0})["planned"]
+    [place] = audiences(state_root())
+    assert 19 == Ledger(place).members()
+
+
+def test_the_receipt_tells_all_but_the_address(stage, capsys):
+    """What was found and removed where, when and by whom; the person by SHA-256, as suppression lists have them."""
+    exported(
+        stage,
+        "campaign_monitor",
+        pd.DataFrame({"email": [EMAIL, f" {EMAIL.upper()} "], "first_name": ["A", "B"], "last_name": ["C", "D"]}),
+    )
+    said = erase(capsys)
+    [receipt] = receipts()
+    assert EMAIL not in json.dumps(receipt)
+    assert EMAIL not in said
+    assert (sha256(EMAIL.encode()).hexdigest(), "Ann Administrator") == (receipt["person"], receipt["by"])
+    assert {"audience", "ledger", "run folder"} == {one["kind"] for one in receipt["found"]}
+    assert {"removed"} == {one["outcome"] for one in receipt["found"]}
+    assert receipt["place"] in said
+
+
+def test_looking_touches_nothing(stage, capsys):
+    """A dry run tells what is held, sends nothing, and leaves no receipt."""
+    exported(stage, "dotdigital")
+    calls, held = len(stage.sim.requests()), holding()
+    said = erase(capsys, dry_run=True)
+    assert "in           audience: dotdigital" in said
+    assert (calls, held, []) == (len(stage.sim.requests()), holding(), receipts())
+
+
+def test_a_person_stays_in_the_ledger_until_they_are_out_at_the_vendor(stage, capsys):
+    """The vendor is down: the receipt says what is left, the command ends with 1, and a second time goes on."""
+    exported(stage, "campaign_monitor")
+    stage.sim.faults([{"vendor": "campaign_monitor", "count": 0, "status": 503}])
+    with pytest.raises(SystemExit) as ended:
+        erase(capsys)
+    assert 1 == ended.value.code
+    assert {"00000001.parquet"} == set(holding())
+    stage.sim.clear_faults()
+    erase(capsys)
+    assert [] == holding()
+    assert [False, True] == [one["complete"] for one in receipts()]
+
+
+def test_an_audience_that_is_being_written_is_left_alone(stage, capsys):
+    """One writer an audience: an export that runs is not disturbed."""
+    exported(stage, "campaign_monitor")
+    [place] = audiences(state_root())
+    lease = Lease(place, "dag/task/run/0", clock=datetime.now(UTC).timestamp, sleep=stage.sim.clock.advance)
+    lease.take()
+    try:
+        with pytest.raises(SystemExit):
+            erase(capsys)
+    finally:
+        lease.release()
+    assert EMAIL in stage.members("campaign_monitor")
+
+
+def test_who_has_opted_out_keeps_their_opt_out(stage, capsys):
+    """To take them out of the address book would make the vendor forget it; what we hold of them goes all the same."""
+    exported(stage, "dotdigital")
+    stage.sim.seed("dotdigital", [{"email": EMAIL, "status": "unsubscribedFromList"}], stage.audience("dotdigital"))
+    erase(capsys)
+    assert [["unsubscribed"]] == [
+        [found["outcome"] for found in one["found"] if found["kind"] == "audience"] for one in receipts()
+    ]
+    assert [] == holding()
+    told = stage.sim.members("dotdigital", stage.audience("dotdigital"))["members"]
+    assert ["suppressed"] == [one["in_list"] for one in told if one["email"] == EMAIL]
+
+
+def test_nobody_is_asked_where_there_is_nobody(stage, capsys, monkeypatch):
+    """Without a terminal, `--yes` has to be said."""
+    exported(stage, "campaign_monitor")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(SystemExit, match="give --yes"):
+        erase(capsys, yes=False)
+    assert holding()
+
+
+def test_an_address_may_come_from_standard_input(stage, capsys, monkeypatch):
+    """So that it stands in no shell's history."""
+    exported(stage, "campaign_monitor")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{EMAIL}\n"))
+    assert "in, put there by an export" in explained(capsys, "-")
+
+
+def test_a_member_is_explained(stage, capsys):
+    """In, since when, by which run, and by which id the vendor knows them."""
+    run = exported(stage, "dotdigital")
+    said = explained(capsys)
+    assert "dotdigital" in said
+    assert "in, put there by an export" in said
+    assert f"by run exports/export/{run.dag_run.run_id}/0" in said
+    assert "contact id " in said
+
+
+def test_a_rejected_row_is_explained(stage, capsys):
+    """Why, by which run, and in which row of which file; an address that is none is looked for as it was written."""
+    rows = people(5)
+    rows.loc[2, "email"] = "no@address@at.all"
+    rows.loc[4, "email"] = "person1@example.com"
+    exported(stage, "campaign_monitor", rows)
+    assert "rejected by exports/export/" in explained(capsys, "no@address@at.all")
+    assert ": bad_email of email, row 2 of " in explained(capsys, "NO@address@at.all ")
+    assert ": duplicate of email, row 4 of " in explained(capsys, "person1@example.com")
+
+
+def test_who_was_taken_out_is_explained(stage, capsys):
+    """A leaver is out, and the ledger says so."""
+    conn_id = stage.connection("campaign_monitor")
+    stage.segment(20)
+    stage.export(conn_id=conn_id, mode="mirror")
+    rows = people(20)
+    stage.segment(rows[rows["email"] != EMAIL])
+    stage.export(conn_id=conn_id, mode="mirror")
+    assert "out, taken out by an export" in explained(capsys)
+
+
+def test_a_stranger_is_told_as_one(stage, capsys):
+    """Nothing is known, and how many audiences were looked through."""
+    exported(stage, "campaign_monitor")
+    assert "Nothing is known of this person in any of 1 audiences." in explained(capsys, "nobody@example.com")
+    assert "Nothing is held of this person." in erase(capsys, email="nobody@example.com")
+
+
+def erased(stage, path, **told):
+    with DAG("erasures", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        SegmentExportEraseOperator(task_id="export", requests=str(path), by="Ann Administrator", **told)
+    return stage.run(dag)
+
+
+@pytest.mark.parametrize("kind", ["txt", "parquet"])
+def test_a_task_erases_all_who_ask_for_it(stage, tmp_path, kind):
+    """They are read from a file: no address goes through Airflow."""
+    exported(stage, "omnisend")
+    path, asked = tmp_path / f"requests.{kind}", [EMAIL, "person5@example.com", "nobody@example.com"]
+    if kind == "txt":
+        path.write_text("\n".join([*asked, ""]))
+    else:
+        pd.DataFrame({"email": asked}).to_parquet(path)
+    run = erased(stage, path)
+    assert "success" == run.state, run.errors
+    summary = run.summary()
+    assert (3, 0, 3) == (summary["people"], summary["left"], len(summary["receipts"]))
+    assert "@" not in json.dumps(summary["receipts"])
+    assert [] == holding() + holding(Person.of("person5@example.com"))
+
+
+def test_a_task_fails_where_something_is_left(stage, tmp_path, monkeypatch):
+    """Such as an audience whose connection does not let this DAG in; another try goes on."""
+    stage.segment(8)
+    conn_id = stage.connection("campaign_monitor", extra={"allowed_dags": "exports"})
+    stage.export(conn_id=conn_id)
+    (tmp_path / "requests.txt").write_text(EMAIL)
+    run = erased(stage, tmp_path / "requests.txt")
+    assert "failed" == run.state
+    assert "still hold a person" in run.error
+    assert EMAIL in stage.members("campaign_monitor")
+
+
+def test_a_file_of_requests_that_is_not_there_fails_for_good(stage, tmp_path):
+    """The error names the file."""
+    run = erased(stage, tmp_path / "none.txt")
+    assert "failed" == run.state
+    assert "none.txt does not exist" in run.error
