@@ -1,0 +1,15 @@
+"""One cluster for all of its tests: it takes a minute to start."""
+
+from __future__ import annotations
+
+import pytest
+from cluster.topology import missing, running
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The compose file's topology as plain processes."""
+    if why := missing():
+        pytest.skip(why)
+    with running(tmp_path_factory.mktemp("cluster")) as found:
+        yield found

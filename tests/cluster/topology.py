@@ -1,0 +1,309 @@
+"""The compose file's services as plain processes: its commands, its options and its scripts, on free loopback ports.
+
+Only what a container would bring is replaced: hosts by ports, volumes by folders, PostgreSQL and Redis by those of this
+machine, in which the cluster has a database of its own each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPO = Path(__file__).resolve().parents[2]
+VENV = Path(os.environ.get("SEGEXPORT_CLUSTER_VENV", REPO / ".cluster" / "venv"))
+SERVICES = yaml.safe_load((REPO / "docker-compose.yaml").read_text())["services"]
+BUCKET = "segexport"
+WORKERS = ("worker-1", "worker-2")
+PATIENCE_S = 240.0
+POSTGRES, REDIS = ("127.0.0.1", 5432), ("127.0.0.1", 6379)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def listens(address: tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def missing() -> str:
+    """Why the cluster cannot be started here; empty where it can."""
+    if not (VENV / "bin" / "airflow").exists():
+        return "the cluster's environment is made by `make test-cluster`"
+    for name, address in (("PostgreSQL", POSTGRES), ("Redis", REDIS)):
+        if not listens(address):
+            return f"no {name} listens on {address[0]}:{address[1]}"
+    return ""
+
+
+def tell(url: str, body: Any = None, method: str = "", **headers: str) -> Any:
+    """A request to one of the cluster's own servers, JSON in and out."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **headers}, method=method or None)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        content = reply.read()
+    return json.loads(content) if content else None
+
+
+@dataclass
+class Cluster:
+    """The processes, and what is told to them."""
+
+    folder: Path
+    number: str
+    ports: dict[str, int] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    redis: str = ""
+
+    @property
+    def database(self) -> str:
+        return f"segexport_cluster_{self.number}"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def home(self, name: str) -> Path:
+        """The disk of a service's own: nothing of it is shared."""
+        return self.folder / name
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What the compose file tells the service, and where things are here."""
+        home = self.home(name)
+        (home / "tmp").mkdir(parents=True, exist_ok=True)
+        told = {key: self.here(value) for key, value in SERVICES["scheduler"]["environment"].items()}
+        return {
+            "PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(REPO),
+            "PYTHONWARNINGS": "ignore",
+            "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),
+            "AIRFLOW_HOME": str(home),
+            **told,
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPO / "tests" / "cluster" / "dags"),
+            "AIRFLOW__API__PORT": str(self.ports["api-server"]),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.ports["scheduler"]),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.ports.get(name, free_port())),
+            "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "50",
+            # A worker that is gone is found out in seconds, not in minutes.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "3",
+            "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
+        }
+
+    def here(self, text: str) -> str:
+        """A value of the compose file, with this machine's addresses."""
+        for service in ("api-server", "store", "simulator"):
+            inner = {"api-server": 8080, "store": 9000, "simulator": 8100}[service]
+            text = text.replace(f"http://{service}:{inner}", self.url(service))
+        text = text.replace("redis://redis:6379/1", f"{self.redis}/{SPARE_DATABASES[1]}")
+        text = text.replace("redis://redis:6379/0", f"{self.redis}/{SPARE_DATABASES[0]}")
+        text = text.replace("airflow@postgres:5432/airflow", f"postgres@127.0.0.1:5432/{self.database}")
+        return re.sub(r"(?<!\w)/keys(-postgres)?", lambda found: str(self.folder / found[0][1:]), text)
+
+    def command(self, name: str) -> list[str]:
+        """The service's command, as the compose file has it."""
+        words = [self.here(word) for word in SERVICES[name]["command"]]
+        words = [str(REPO / word) if word.startswith("compose/") else word for word in words]
+        if name == "simulator":
+            words = [word for word in words if not word.startswith(("--host", "--address", "--port"))]
+            words += [f"--port={self.ports['simulator']}", "--log-body-bytes=0"]
+        if name in WORKERS:
+            words += ["--celery-hostname", f"{name}@%h", "--skip-serve-logs"]
+        if name == "triggerer":
+            words += ["--skip-serve-logs"]
+        return words
+
+    def start(self, name: str, command: list[str] | None = None) -> None:
+        """Start a service in a process group of its own."""
+        environment = self.environment(name)
+        command = command or self.command(name)
+        program = str(VENV / "bin" / command[0])
+        with (self.home(name) / "output.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [program, *command[1:]],
+                cwd=self.home(name),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def once(self, name: str) -> None:
+        """Run a service that ends."""
+        self.start(name)
+        code = self.processes.pop(name).wait(timeout=PATIENCE_S)
+        if code:
+            raise AssertionError(f"{name} ended with {code}:\n{self.output(name)}")
+
+    def output(self, name: str) -> str:
+        """The end of what a service has said."""
+        return (self.home(name) / "output.log").read_text(errors="replace")[-4000:]
+
+    def kill(self, name: str) -> None:
+        """End at once, by SIGKILL, with all that the service has started."""
+        process = self.processes.pop(name)
+        for group in {process.pid, *groups_under(process.pid)}:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        process.wait()
+
+    def wait_for(self, what: str, asked: Any, patience_s: float = PATIENCE_S) -> Any:
+        """Ask again until the answer is yes; a service that has ended on the way is told with its last words."""
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise AssertionError(f"{name} ended with {process.returncode}:\n{self.output(name)}")
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if found := asked():
+                    return found
+            time.sleep(0.5)
+        raise AssertionError(f"{what}: not within {patience_s:.0f} s")
+
+    def api(self, path: str, body: Any = None, method: str = "") -> Any:
+        """Airflow's REST API, signed in as admin."""
+        if not getattr(self, "_token", ""):
+            password = json.loads((self.keys / "passwords.json").read_text())["admin"]
+            found = tell(f"{self.url('api-server')}/auth/token", {"username": "admin", "password": password})
+            self._token = found["access_token"]
+        headers = {"authorization": f"Bearer {self._token}"}
+        return tell(f"{self.url('api-server')}/api/v2/{path}", body, method, **headers)
+
+    def trigger(self, run_id: str, orders: list[dict[str, Any]]) -> None:
+        """Start a run of the mapped exports."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"orders": orders}}
+        self.api("dags/cluster_exports/dagRuns", body)
+
+    def state(self, run_id: str) -> str:
+        return str(self.api(f"dags/cluster_exports/dagRuns/{run_id}")["state"])
+
+    def exports(self, run_id: str) -> list[dict[str, Any]]:
+        """The mapped task instances of a run."""
+        path = f"dags/cluster_exports/dagRuns/{run_id}/taskInstances?limit=100"
+        return [one for one in self.api(path)["task_instances"] if one["task_id"] == "export"]
+
+    def finished(self, run_id: str, patience_s: float = PATIENCE_S) -> str:
+        """Wait for the end of a run; returns its state."""
+        ended = {"success", "failed"}
+        return str(
+            self.wait_for(run_id, lambda: (state := self.state(run_id)) in ended and state, patience_s=patience_s)
+        )
+
+    def logs(self, worker: str, run_id: str) -> list[Path]:
+        """The logs of a run's exports that a worker holds on its own disk: it ran those tries."""
+        return sorted(self.home(worker).glob(f"logs/dag_id=cluster_exports/run_id={run_id}/task_id=export/**/*.log"))
+
+    def sim(self, path: str, body: Any = None) -> Any:
+        """The simulator's control API."""
+        return tell(f"{self.url('simulator')}/_sim{path}", body)
+
+
+SPARE_DATABASES = (13, 14)
+"""Of this machine's Redis: for the broker and for the quotas."""
+
+
+def groups_under(pid: int) -> set[int]:
+    """The process groups of all that a process has started: Airflow's tasks have sessions of their own."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True).stdout
+    lines = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found, known = set(), {pid}
+    for _ in range(6):  # so deep no process of Airflow's stands
+        for child, parent, group in lines:
+            if parent in known and child not in known:
+                known.add(child)
+                found.add(group)
+    return found - {os.getpgrp()}
+
+
+def database(sql: str) -> None:
+    """Run a statement as the superuser of this machine's PostgreSQL."""
+    script = (
+        "import sys, psycopg2\n"
+        "held = psycopg2.connect(host='127.0.0.1', user='postgres', dbname='postgres')\n"
+        "held.autocommit = True\n"
+        "held.cursor().execute(sys.argv[1])\n"
+    )
+    subprocess.run([VENV / "bin" / "python", "-c", script, sql], check=True, capture_output=True)
+
+
+def redis(*words: str) -> str:
+    """A command to this machine's Redis."""
+    script = "import sys, redis\nheld = redis.Redis(db=int(sys.argv[1]))\nprint(held.execute_command(*sys.argv[2:]))\n"
+    done = subprocess.run([VENV / "bin" / "python", "-c", script, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Cluster]:
+    """The cluster, from keys to the last worker; nothing of it is left afterwards."""
+    cluster = Cluster(folder, str(os.getpid()), redis="redis://127.0.0.1:6379")
+    busy = [number for number in SPARE_DATABASES if redis(str(number), "DBSIZE") != "0"]
+    if busy:
+        raise AssertionError(f"Redis databases {busy} hold something: they are not ours to empty.")
+    cluster.ports = {name: free_port() for name in ("api-server", "scheduler", "store", "simulator", *WORKERS)}
+    database(f"CREATE DATABASE {cluster.database}")
+    try:
+        cluster.once("keys")
+        cluster.start("store", ["moto_server", "-H", "127.0.0.1", "-p", str(cluster.ports["store"])])
+        cluster.start("simulator")
+        cluster.wait_for("store", lambda: listens(("127.0.0.1", cluster.ports["store"])))
+        cluster.wait_for("simulator", lambda: cluster.sim(""))
+        cluster.once("first-start")
+        for name in ("api-server", "scheduler", "dag-processor", "triggerer", *WORKERS):
+            cluster.start(name)
+        cluster.wait_for("API server", lambda: cluster.api("monitor/health"))
+        cluster.wait_for("DAG", lambda: cluster.api("dags/cluster_exports")["is_paused"] is False)
+        yield cluster
+    finally:
+        for name in list(cluster.processes):
+            cluster.kill(name)
+        database(f"DROP DATABASE IF EXISTS {cluster.database} WITH (FORCE)")
+        for number in SPARE_DATABASES:
+            redis(str(number), "FLUSHDB")
+
+
+def python(cluster: Cluster, code: str, *words: str) -> subprocess.Popen[str]:
+    """A script in the cluster's environment, as one of its machines would run it."""
+    return subprocess.Popen(
+        [VENV / "bin" / "python", "-c", code, *words],
+        env=cluster.environment("script"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What a script has printed, when it has ended well."""
+    out, err = process.communicate(timeout=PATIENCE_S)
+    if process.returncode:
+        raise AssertionError(err[-4000:])
+    return out
