@@ -26,6 +26,7 @@ def provider_info(version: str) -> dict[str, Any]:
                 "integration-name": "Segment Export",
                 "python-modules": [
                     "airflow_provider_segexport.operators.segment_export",
+                    "airflow_provider_segexport.operators.segment_export_erase",
                     "airflow_provider_segexport.operators.segment_export_undo",
                 ],
             }
