@@ -21,6 +21,7 @@ from airflow_provider_segexport.hooks.errand import Errand, folder_for, order_of
 from airflow_provider_segexport.hooks.peers import alive
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.ports.pace import next_look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +46,17 @@ class Patient:
         leaves: hand the waiting to the triggerer after the grace.
         just_back: jobs have ended already: look at once.
         sleep: lets time pass.
+        for_vendor: the seconds that calls have waited for the vendor so far.
     """
 
     interval_s: float
     leaves: bool = False
     just_back: bool = False
     sleep: Callable[[float], None] = time.sleep
+    for_vendor: Callable[[], float] = lambda: 0.0
     _wait_s: float = FIRST_LOOK_S
     _waited_s: float = 0.0
+    _seen_s: float = 0.0
 
     def __call__(self, jobs: int) -> bool:
         """Wait and return True to look; False to leave. `jobs` are in flight."""
@@ -62,7 +66,8 @@ class Patient:
             return True
         if self.leaves and self._waited_s >= GRACE_S:
             return False
-        wait = min(self._wait_s, self.interval_s)
+        before, self._seen_s = self._seen_s, self.for_vendor()
+        wait = next_look(min(self._wait_s, self.interval_s), self._seen_s - before)
         self.sleep(wait)
         self._waited_s += wait
         self._wait_s *= 1.5
@@ -76,11 +81,13 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
     folder = folder_for(errand, order)
     log.info("%s Run folder: %s", _announced(hook, order), folder.place)
     progress = Progress(folder, hook.clock)
+    patient = patient or Patient(interval_s=10, sleep=hook.wait)
+    patient.for_vendor = lambda: sender.traffic.waited_s
     world = World(
         send=sender,
         folder=folder,
         root=errand.root,
-        pause=patient or Patient(interval_s=10, sleep=hook.wait),
+        pause=patient,
         resolve=resolve,
         clock=hook.clock,
         sleep=hook.wait,

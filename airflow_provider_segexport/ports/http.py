@@ -27,6 +27,7 @@ from airflow_provider_segexport.errors import (
     VendorUnavailable,
 )
 from airflow_provider_segexport.model import Request, Response
+from airflow_provider_segexport.ports.budget import RetryBudget
 
 CONNECT_TIMEOUT_S = 10.0
 SUCCESS = range(200, 300)
@@ -170,6 +171,7 @@ class Sender:
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
         self._jitter = wait_random_exponential(multiplier=1, max=self._patience.longest_s)
+        self._budget = RetryBudget()
         self.traffic = Traffic()
 
     def __call__(self, request: Request) -> Response:
@@ -178,10 +180,13 @@ class Sender:
             stop=stop_after_attempt(self._patience.attempts),
             retry=retry_if_exception(self._worth_waiting),
             wait=self._wait,
+            before_sleep=self._spend,
             sleep=self._pause,
             reraise=True,
         )
-        return retrying(self._try, request)
+        response: Response = retrying(self._try, request)
+        self._budget.succeeded(retrying.statistics["attempt_number"])
+        return response
 
     def close(self) -> None:
         """Close the sessions of all threads, and the count of calls."""
@@ -201,6 +206,16 @@ class Sender:
         error = state.outcome.exception() if state.outcome else None
         after = error.after if isinstance(error, TryAgain) else None
         return float(self._jitter(state)) if after is None else after
+
+    def _spend(self, state: RetryCallState) -> None:
+        """A vendor that is down is left alone soon: the task as a whole has only so many tries again."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, VendorUnavailable) and not self._budget.spend():
+            raise VendorUnavailable(
+                f"{error} So many calls of this task have failed that it tries no call again. Another try of the task "
+                "goes on where this one stopped.",
+                after=error.after,
+            )
 
     def _pause(self, seconds: float) -> None:
         with self._lock:

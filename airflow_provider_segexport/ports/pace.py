@@ -34,6 +34,18 @@ LACKING = (
 )
 
 
+LOOKS_SHARE, LOOKS_LONGEST_S = 0.2, 60.0
+"""While the quota is used up, looking for ended jobs takes so much of the time at most, and waits no longer for it."""
+
+
+def next_look(interval_s: float, waited_s: float) -> float:
+    """Seconds until jobs are looked at again, where the last look had to wait so long for the vendor to let it.
+
+    Calls that look are calls that nobody else can make.
+    """
+    return max(interval_s, min(waited_s / LOOKS_SHARE, LOOKS_LONGEST_S))
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call that counts for pools from the moment it left; `mark` tells it from all others."""

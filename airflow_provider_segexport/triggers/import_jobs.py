@@ -12,6 +12,7 @@ from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.hooks import hook_class
 from airflow_provider_segexport.model import JobState, Kind, Operation, Target
+from airflow_provider_segexport.ports.pace import next_look
 
 ENDED = "ended"
 LOOK = "look"
@@ -61,6 +62,7 @@ class ImportJobsTrigger(BaseTrigger):
         self.enough = enough
         self.poll_interval = poll_interval
         self.kind = str(kind)
+        self._waited_s = 0.0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores of it."""
@@ -71,7 +73,7 @@ class ImportJobsTrigger(BaseTrigger):
         """Sleep, look, until enough jobs have ended. Calls run in a thread: the loop is shared with all triggers."""
         failures = 0
         while True:
-            await sleep(max(SHORTEST_S, self.poll_interval))
+            await sleep(next_look(max(SHORTEST_S, self.poll_interval), self._waited_s))
             try:
                 ended = await to_thread(self._ended)
             except TryAgain as error:
@@ -102,6 +104,7 @@ class ImportJobsTrigger(BaseTrigger):
             states = drive(self._poll(hook.vendor)(target, self.tickets), sender)
         finally:
             sender.close()
+            self._waited_s = sender.traffic.waited_s
         return sum(state is not JobState.RUNNING for state in states.values())
 
     def _poll(self, vendor: Vendor) -> Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]]:

@@ -146,3 +146,11 @@ def test_an_unforeseen_error_is_left_to_the_worker(stage, naps, monkeypatch, cap
     log = capsys.readouterr().out
     assert "KeyError" in log
     assert "ann@" not in log
+
+
+def test_a_quota_that_is_used_up_is_not_spent_on_looking(stage, naps, monkeypatch):
+    """After a look that had to wait for its calls, the next one comes later than the interval."""
+    hook, tickets = jobs(stage, ["NotFinished", "NotFinished", "Finished"])
+    stage.sim.faults([{"vendor": "dotdigital", "path": "import/", "status": 429, "headers": {"Retry-After": "6"}}])
+    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    assert [7.0, 30.0, 7.0] == naps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.utils import formatdate
 from unittest.mock import Mock, call
@@ -127,6 +128,57 @@ def test_a_vendor_that_stays_down():
     with pytest.raises(VendorUnavailable, match="answered 502"):
         world.send(PERSON)
     assert (len(world.calls), len(world.slept)) == (3, 2)
+
+
+def test_a_vendor_that_is_down_is_left_alone_soon():
+    """All calls of a task have one budget of tries again: after twenty in a row, none is tried twice."""
+    world = World([{"status_code": 503}])
+    for _ in range(4):
+        with pytest.raises(VendorUnavailable, match=r"answered 503\.$"):
+            world.send(PERSON)
+    assert 24 == len(world.calls)
+    with pytest.raises(VendorUnavailable, match=r"answered 503\. So many calls of this task have failed"):
+        world.send(PERSON)
+    assert 25 == len(world.calls)
+
+
+def test_threads_share_the_budget_of_tries():
+    """Eight threads at a vendor that is down make twenty tries again together, not forty."""
+    world = World([{"status_code": 503}])
+
+    def work(_):
+        with pytest.raises(VendorUnavailable):
+            world.send(PERSON)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert 8 + 20 == len(world.calls)
+
+
+def test_a_vendor_that_stumbles_is_borne_with():
+    """A try that brought an answer is given back, and calls that succeed at once pay for others."""
+    world = World([answer for _ in range(50) for answer in ({"status_code": 503}, OK)])
+    for _ in range(50):
+        world.send(PERSON)
+    world = World([*[{"status_code": 503}] * 24, *[OK] * 20, {"status_code": 503}])
+    for _ in range(4):
+        with pytest.raises(VendorUnavailable):
+            world.send(PERSON)
+    for _ in range(20):
+        world.send(PERSON)
+    with pytest.raises(VendorUnavailable, match="So many calls"):
+        world.send(PERSON)
+    assert 24 + 20 + 1 + 4 == len(world.calls)
+
+
+def test_a_wait_that_the_vendor_asks_for_costs_nothing():
+    """It is not down: it says when to come again, and is obeyed."""
+    world = World(
+        [answer for _ in range(30) for answer in (*[{"status_code": 429, "headers": {"Retry-After": "1"}}] * 2, OK)]
+    )
+    for _ in range(30):
+        world.send(PERSON)
+    assert 90 == len(world.calls)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 501])

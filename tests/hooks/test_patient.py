@@ -1,0 +1,40 @@
+"""How long a worker waits between two looks at the vendor's jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_segexport.hooks.launch import Patient
+from airflow_provider_segexport.ports.pace import next_look
+
+
+@pytest.fixture
+def slept():
+    return []
+
+
+def test_first_looks_come_soon_and_later_ones_at_the_interval(slept):
+    """A small job is done within seconds; a large one is not asked for more often than told."""
+    patient = Patient(interval_s=10, sleep=slept.append)
+    assert [True] * 12 == [patient(1) for _ in range(12)]
+    assert [0.5, 0.75, 1.125] == slept[:3]
+    assert [10] * 3 == slept[-3:]
+
+
+def test_a_look_that_had_to_wait_for_quota_is_not_repeated_soon(slept):
+    """Four times as long again is left to those who have something to send, a minute at most."""
+    waited = [0.0]
+    patient = Patient(interval_s=5, sleep=slept.append, for_vendor=lambda: waited[0])
+    patient(1)
+    for seconds in (4.0, 0.0, 40.0):
+        waited[0] += seconds
+        patient(1)
+    assert [0.5, 20.0, 1.125, 60.0] == slept
+
+
+@pytest.mark.parametrize(
+    ("interval", "waited", "expected"), [(10, 0, 10), (10, 1, 10), (10, 3, 15), (10, 30, 60), (90, 30, 90)]
+)
+def test_the_next_look(interval, waited, expected):
+    """Never sooner than the interval."""
+    assert expected == next_look(interval, waited)

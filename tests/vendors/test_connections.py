@@ -1,0 +1,52 @@
+"""Calls in flight and connections, at every vendor: bounded by what its limits declare."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import urllib3.connection
+from requests.adapters import HTTPAdapter
+from vendors.accounts import Account, people
+
+
+@pytest.fixture
+def wire(monkeypatch):
+    """Counts what is opened, and how many calls are under way at once."""
+    connect, send = urllib3.connection.HTTPConnection.connect, HTTPAdapter.send
+    lock = threading.Lock()
+
+    class Wire:
+        opened = calls = most = 0
+        here = 0
+
+    def connecting(self):
+        with lock:
+            Wire.opened += 1
+        return connect(self)
+
+    def sending(self, *args, **told):
+        with lock:
+            Wire.calls += 1
+            Wire.here += 1
+            Wire.most = max(Wire.most, Wire.here)
+        try:
+            return send(self, *args, **told)
+        finally:
+            with lock:
+                Wire.here -= 1
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", connecting)
+    monkeypatch.setattr(HTTPAdapter, "send", sending)
+    return Wire
+
+
+def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp_path, wire):
+    """Never more calls at once than declared; each thread keeps its connection, and so does the one that decides."""
+    sim.reset(seed=1, latency=0.005)
+    account = Account(sim, vendor, tmp_path, batch_rows=2)
+    assert 80 == account.export(account.segment({"email": people(80)}))["counts"]["delivered"]
+    connections = account.vendor.limits.connections
+    assert 40 <= wire.calls
+    assert 2 <= wire.most <= connections
+    assert wire.opened <= connections + 1
