@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.operators import endings, waits, wording
+from airflow_provider_segexport.operators.newest import is_backfill
 from airflow_provider_segexport.operators.retries import retry_policy
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class AudienceTask(BaseOperator):
         self._errand = None
         try:
             hook = hook_for(self.conn_id)
+            hook.backfill = is_backfill(context)
             hook.settings.gate(context["dag"].dag_id)
             errand = self.errand(context)
             self._hook, self._errand = hook, errand

@@ -50,6 +50,11 @@ def newer_run(context: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_backfill(context: Mapping[str, Any]) -> bool:
+    """Whether a backfill has made the run: its calls go after those of scheduled runs."""
+    return _word(context["dag_run"].run_type) == "backfill"
+
+
 def is_newer(other: Any, run: Any) -> bool:
     """Whether another run brings a newer state: of a later day, or of the same partition, asked for later."""
     if (other.partition_key is None) != (run.partition_key is None):

@@ -31,6 +31,7 @@ from airflow_provider_segexport.ports.places import (
     names,
     on_disk,
     put_new,
+    sweep,
 )
 from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.ports.tables import write_parquet
@@ -147,7 +148,7 @@ class Ledger:
         Raises:
             TryAgain: another run has committed since `base` was read.
         """
-        folder(self.place)
+        sweep(folder(self.place))
         mark = secrets.token_hex(8).encode()
         schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode(), MARK: mark})
         try:

@@ -6,10 +6,12 @@ import errno
 import io
 import os
 import pathlib
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, runtime_checkable
 
 
@@ -92,6 +94,26 @@ def reaching(place: Place) -> Iterator[None]:
 def half_of(path: pathlib.Path) -> pathlib.Path:
     """A name beside it that nobody else writes: machines that share a disk may share process ids too."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.half")
+
+
+HALF = re.compile(r"\..+\.[0-9a-f]{12}\.half")
+HALF_S = 6 * 3600.0
+"""What is half written for so long is written by nobody any more."""
+
+
+def sweep(place: Place) -> None:
+    """Remove what killed processes have left half written in a local folder and below; nobody else's files.
+
+    In object storage nothing is written in halves; uploads in parts that were never completed cost space until the
+    bucket's own rule ends them (`AbortIncompleteMultipartUpload` at S3).
+    """
+    top = on_disk(place)
+    if top is None:
+        return
+    for half in top.rglob(".*.half"):
+        with suppress(OSError):  # its writer has just ended, or another process sweeps as well
+            if HALF.fullmatch(half.name) and time.time() - half.stat().st_mtime > HALF_S:
+                half.unlink()
 
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.model import Batch, Kind, Settled
 from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
-from airflow_provider_segexport.ports.places import Place, names, read, write
+from airflow_provider_segexport.ports.places import Place, names, read, sweep, write
 from airflow_provider_segexport.ports.tables import ArrowReader, Stored, Values, write_parquet
 from airflow_provider_segexport.segment import Planned
 
@@ -83,6 +83,7 @@ class RunFolder:
         generations = [int(name) for name in names(home) if name.isdecimal()]
         newest = max(generations, default=0)
         if newest and not cls(home / f"{newest:02d}").finished():
+            sweep(home / f"{newest:02d}")
             return cls(home / f"{newest:02d}")
         return cls(home / f"{newest + 1:02d}")
 

@@ -11,6 +11,9 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from airflow_stage import export_dag
 
+from airflow_provider_segexport.hooks import quota
+from airflow_provider_segexport.ports.pace import open_book
+
 pytestmark = pytest.mark.airflow
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -90,6 +93,23 @@ class TestBackfill:
         runs = [stage.begin(dag, **scheduled(n, DagRunType.BACKFILL_JOB)) for n in (28, 29, 30)]
         assert ["success", "skipped", "skipped"] == [ended(run, run.go(dag)) for run in runs]
         assert 1 == len(stage.sent("dotdigital"))
+
+    @pytest.mark.parametrize(
+        ("run_type", "behind"),
+        [(DagRunType.BACKFILL_JOB, True), (DagRunType.SCHEDULED, False), (DagRunType.MANUAL, False)],
+    )
+    def test_its_calls_go_after_those_of_scheduled_runs(self, stage, daily, monkeypatch, run_type, behind):
+        """Where an account's quota is scarce: a run by hand is somebody's wish of this moment."""
+        told = []
+
+        def opened(*args, backfill):
+            told.append(backfill)
+            return open_book(*args, backfill=backfill)
+
+        monkeypatch.setattr(quota, "open_book", opened)
+        dag = daily(f"behind_{run_type.value}", schedule="@daily", catch_up="all")
+        assert "success" == stage.begin(dag, **scheduled(3, run_type)).go(dag)
+        assert {behind} == set(told)
 
 
 class TestAssets:
