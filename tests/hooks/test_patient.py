@@ -22,7 +22,7 @@ def test_first_looks_come_soon_and_later_ones_at_the_interval(slept):
 
 
 def test_a_look_that_had_to_wait_for_quota_is_not_repeated_soon(slept):
-    """Four times as long again is left to those who have something to send, a minute at most."""
+    """Five times as long is left to those who have something to send, a minute at most."""
     waited = [0.0]
     patient = Patient(interval_s=5, sleep=slept.append, for_vendor=lambda: waited[0])
     patient(1)
