@@ -146,7 +146,7 @@ class Runs:
         child.stdin.write("go\n")
         child.stdin.flush()
         while not select.select([told], [], [], 0.02 if kill_at else 0.2)[0] and child.poll() is None:
-            done, settled = len(summaries()), batches_settled()
+            done, settled = len(summaries()) % (self._exports + 1), batches_settled()
             exporting = f": {done} of {self._exports} done, {settled} batches settled"
             progress.tell(words + (exporting if settled else ""))
             if kill_at and settled >= kill_at:
@@ -175,51 +175,62 @@ def seed_opt_outs(stage: Stage) -> None:
         stage.post(f"/_sim/{name}/contacts", {"people": people[:OPTED_OUT], "audience": audience})
 
 
-def held(stage: Stage, summary: dict[str, Any]) -> int:
-    """How many people the simulator holds in the audience, without those it keeps as opted out."""
-    counts = stage.get(f"/_sim/{summary['vendor']}/audiences/{summary['audience']}?summary=1")["counts"]
-    return sum(count for status, count in counts.items() if status.lower() != "unsubscribed")
+def held(stage: Stage, vendor: str, audience: str) -> int:
+    """How many people the simulator holds in the audience, without those it keeps as opted out or as taken out."""
+    counts = stage.get(f"/_sim/{vendor}/audiences/{audience}?summary=1")["counts"]
+    return sum(count for status, count in counts.items() if status.lower() not in {"unsubscribed", "deleted"})
 
 
-def table(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
-    """Print what happened; returns what does not add up."""
-    head = ("segment", "vendor", "audience", "profiles", "delivered", "rejected", "withheld", "calls", "seconds")
-    rows: list[tuple[str, ...]] = []
-    faults: list[str] = []
-    names = {str(a["id"]): a["name"] for vendor in stage.vendors.values() for a in vendor["audiences"]}
-    for summary in found:
-        counts, reasons = summary["counts"], summary["reasons"]
-        where = {str(a["id"]): i for i, a in enumerate(stage.vendors[summary["vendor"]]["audiences"])}
-        segment = SEGMENTS[where[summary["audience"]]]
-        rejected = ", ".join(f"{count:,} {reason}" for reason, count in reasons.get("rejected", {}).items()) or "0"
-        withheld = ", ".join(f"{count:,} {reason}" for reason, count in reasons.get("withheld", {}).items()) or "0"
-        numbers = (f"{counts['profiles']:,}", f"{counts['delivered']:,}", rejected, withheld)
-        calls = f"{summary['traffic']['calls']:,}"
-        line = (segment, summary["vendor"], names[summary["audience"]], *numbers, calls, f"{summary['seconds']:.1f}")
-        rows.append(line)
-        name = f"{segment} at {summary['vendor']}"
-        ends = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
-        if counts["profiles"] != sum(counts[end] for end in ends):
-            faults.append(f"{name}: the counts do not add up: {counts}")
-        if not summary["finished"] or counts["not_attempted"]:
-            faults.append(f"{name}: the export did not finish: {summary['error']}")
-    for vendor, audience in {(summary["vendor"], summary["audience"]) for summary in found}:
-        # A run that was killed and one that came after it have a report each.
-        reports = [one for one in found if (one["vendor"], one["audience"]) == (vendor, audience)]
-        told = sum(one["counts"]["delivered"] for one in reports)
-        there = held(stage, reports[0])
-        if there != told:
-            faults.append(f"{names[audience]} at {vendor}: {told:,} delivered, and the simulator holds {there:,}")
-    rows.sort()
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    right = {3, 4, 7, 8}
-    lines: list[tuple[str, ...]] = [head, tuple("-" * width for width in widths), *rows]
-    for row in lines:
+HEAD = tuple(
+    ["segment", "vendor", "profiles", "delivered", "unchanged", "removed", "rejected", "withheld", "calls", "seconds"]
+)
+NUMBERS = {2, 3, 4, 5, 8, 9}
+
+
+def line(stage: Stage, summary: dict[str, Any]) -> tuple[str, ...]:
+    """One export, as the table tells it."""
+    counts, reasons = summary["counts"], summary["reasons"]
+    where = {str(a["id"]): i for i, a in enumerate(stage.vendors[summary["vendor"]]["audiences"])}
+    rejected, withheld = (
+        ", ".join(f"{count:,} {reason}" for reason, count in reasons.get(outcome, {}).items()) or "0"
+        for outcome in ("rejected", "withheld")
+    )
+    numbers = [f"{counts[name]:,}" for name in ("profiles", "delivered", "unchanged")]
+    removed = f"{summary['removals']['removed']:,}"
+    effort = (f"{summary['traffic']['calls']:,}", f"{summary['seconds']:.1f}")
+    return (SEGMENTS[where[summary["audience"]]], summary["vendor"], *numbers, removed, rejected, withheld, *effort)
+
+
+def table(stage: Stage, found: list[dict[str, Any]]) -> None:
+    """Print what happened."""
+    rows = sorted(line(stage, summary) for summary in found)
+    widths = [max(len(row[column]) for row in [HEAD, *rows]) for column in range(len(HEAD))]
+    for row in [HEAD, tuple("-" * width for width in widths), *rows]:
         cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
+            cell.rjust(width) if column in NUMBERS else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
+
+
+def wrong(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
+    """What does not add up: the counts of a run, or the ledger against what the vendor holds."""
+    faults: list[str] = []
+    for summary in found:
+        name = f"{summary['run']} at {summary['vendor']}"
+        for what, whole in (("counts", "profiles"), ("removals", "planned")):
+            told = dict(summary[what])
+            if told.pop(whole) != sum(told.values()):
+                faults.append(f"{name}: the {what} do not add up: {summary[what]}")
+        if not summary["finished"] or summary["counts"]["not_attempted"]:
+            faults.append(f"{name}: the export did not finish: {summary['error']}")
+    for path in HOME.glob("state/ledgers/*/*/*/card.json"):
+        card = json.loads(path.read_text())
+        there = held(stage, card["vendor"], card["audience"])
+        if there != card["members"]:
+            faults.append(
+                f"{card['audience_name']} at {card['vendor']}: {card['members']:,} in the ledger, {there:,} there"
+            )
     return faults
 
 
@@ -263,7 +274,7 @@ def main() -> int:
     )
     simulator, stage = start_simulator()
     progress = Progress()
-    runs = Runs(stage, asked.profiles, ["refresh", "export"])
+    runs = Runs(stage, asked.profiles, ["refresh", "export", "refresh+1", "export+1"])
     try:
         good = runs.go("unifying profiles, writing segments", progress)
         if good:
@@ -271,13 +282,22 @@ def main() -> int:
             good = runs.go("exporting", progress, kill_at=5 if asked.kill else 0)
         if asked.kill:
             print(f"\n  killed with {batches_settled()} batches settled; running it again")
-            runs = Runs(stage, asked.profiles, ["export"])
+            runs = Runs(stage, asked.profiles, ["export", "refresh+1", "export+1"])
             good = runs.go("exporting", progress)
         progress.end()
+        first = summaries()
+        if good:
+            print(f"\nDay 1, {DAY}: everybody is new.\n")
+            table(stage, first)
+            good = runs.go("the next day: unifying", progress) and runs.go("the next day: exporting", progress)
+            progress.end()
         if not good:
             print("A DAG run failed; Airflow's log is .demo/airflow.log.")
             return 1
-        faults = table(stage, summaries())
+        print("\nDay 2: only changes travel, and leavers are taken out.\n")
+        known = {summary["report"] for summary in first}
+        table(stage, [summary for summary in summaries() if summary["report"] not in known])
+        faults = wrong(stage, summaries())
     finally:
         runs.stop()
         os.killpg(simulator.pid, signal.SIGTERM)
@@ -286,7 +306,7 @@ def main() -> int:
     for fault in faults:
         print(f"WRONG: {fault}")
     if not faults:
-        print("All counts add up, and the simulator holds what the reports say.")
+        print("All counts add up, and the vendors hold what the ledgers say.")
     return 1 if faults else 0
 
 

@@ -1,6 +1,8 @@
 """Runs both example DAGs as Airflow runs them (`dag.test()` on SQLite); started by demo.py, which sets the environment.
 
-Usage: python scripts/demo_dags.py DAY PROFILES refresh|export [...]
+Usage: python scripts/demo_dags.py DAY PROFILES refresh|export|refresh+1|export+1 [...]
+
+`+1` is the next day: its export takes out who has left (`mirror`).
 
 Before each DAG it says `ready` on standard output and waits for a line on standard input.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +35,15 @@ def main() -> int:
     if bag.import_errors:
         print(bag.import_errors)
         return 1
-    runs: dict[str, tuple[str, dict[str, Any]]] = {
-        "refresh": ("unification_refresh", {"profiles": int(profiles), "day": day}),
-        "export": ("segment_exports", {"day": day}),
-    }
-    # The same moment names the same run: after a kill, the run goes on.
-    moment = datetime.fromisoformat(f"{day}T00:00:00+00:00")
     for stage in stages:
         said.write("ready\n")
         sys.stdin.readline()
-        name, conf = runs[stage]
+        name, _, later = stage.partition("+")
+        # The same moment names the same run: after a kill, the run goes on.
+        moment = datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=int(later or 0))
+        conf: dict[str, Any] = {"day": f"{moment:%Y-%m-%d}"}
+        conf |= {"profiles": int(profiles)} if name == "refresh" else {"mode": "mirror" if later else "changes"}
+        name = {"refresh": "unification_refresh", "export": "segment_exports"}[name]
         run = bag.dags[name].test(run_conf=conf, run_after=moment, logical_date=moment)
         if str(run.state) != "success":
             return 1
