@@ -181,9 +181,8 @@ def held(stage: Stage, vendor: str, audience: str) -> int:
     return sum(count for status, count in counts.items() if status.lower() not in {"unsubscribed", "deleted"})
 
 
-HEAD = tuple(
-    ["segment", "vendor", "profiles", "delivered", "unchanged", "removed", "rejected", "withheld", "calls", "seconds"]
-)
+ENDS = ("profiles", "delivered", "unchanged", "removed", "rejected", "withheld")
+HEAD = ("segment", "vendor", *ENDS, "calls", "seconds")
 NUMBERS = {2, 3, 4, 5, 8, 9}
 
 
