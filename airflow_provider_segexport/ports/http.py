@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import requests
 from requests import exceptions as foreign
@@ -169,6 +169,7 @@ class Sender:
         self._clock = clock
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
+        self._hosts: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._jitter = wait_random_exponential(multiplier=1, max=self._patience.longest_s)
         self._budget = RetryBudget()
@@ -260,6 +261,19 @@ class Sender:
                 self._pace.heard(request, response)
         return response
 
+    def _surroundings(self, session: requests.Session, url: str) -> dict[str, Any]:
+        """Proxies and trust for a host, by session and environment: asked for once, and not anew for every call.
+
+        Said per call, for the environment's bundle would win over the session's.
+        """
+        host = "/".join(url.split("/", 3)[:3])
+        if host not in self._hosts:
+            session.trust_env = True
+            found = session.merge_environment_settings(url, {}, None, session.verify, None)
+            self._hosts[host] = {"proxies": found["proxies"], "verify": found["verify"]}
+        session.trust_env = False
+        return self._hosts[host]
+
     def _call(self, session: requests.Session, request: Request) -> Response:
         try:
             answer = session.request(
@@ -271,11 +285,11 @@ class Sender:
                 auth=None if request.signed else _unsigned,
                 timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),
                 allow_redirects=False,
-                verify=session.verify,  # said per call: the environment's bundle would win over the session's
+                **self._surroundings(session, request.url),
             )
         except foreign.RequestException as error:
             raise translate(error, request.url) from None  # its own words hold the query, or a header's value
-        except UnicodeError:  # a host name that no DNS could hold
+        except ValueError:  # half an address, or a host name that no DNS could hold
             raise BadConnection("The base URL holds characters that no address can hold.") from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(answer.status_code, headers, answer.content, shown(request.url))
