@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,19 @@ import pyarrow as pa
 
 def texts(values: Iterable[str | None]) -> pa.Array:
     """A column of texts."""
-    encoded = [None if value is None else value.encode() for value in values]
-    offsets = np.fromiter(accumulate((len(one or b"") for one in encoded), initial=0), np.int32, len(encoded) + 1)
-    content = pa.py_buffer(b"".join(one or b"" for one in encoded))
-    return pa.Array.from_buffers(pa.string(), len(encoded), [_there(encoded), pa.py_buffer(offsets), content])
+    listed = list(values)
+    there = np.fromiter((value is not None for value in listed), np.bool_, len(listed))
+    if not there.any():
+        return pa.nulls(len(listed), pa.string())
+    known = [value or "" for value in listed]
+    content = "".join(known)
+    lengths = map(len, known if content.isascii() else [value.encode() for value in known])
+    offsets = np.zeros(len(listed) + 1, np.int32)
+    np.cumsum(np.fromiter(lengths, np.int32, len(listed)), out=offsets[1:])
+    validity = None if there.all() else _bits(there)
+    return pa.Array.from_buffers(
+        pa.string(), len(listed), [validity, pa.py_buffer(offsets), pa.py_buffer(content.encode())]
+    )
 
 
 def integers(values: Iterable[int]) -> pa.Array:
@@ -44,12 +52,6 @@ def numbers(column: pa.Array, kind: type[np.number[Any]]) -> np.ndarray:
     """A column of numbers without nulls, as it lies in memory."""
     found = np.frombuffer(column.buffers()[1], kind)
     return found[column.offset : column.offset + len(column)]
-
-
-def _there(values: Sequence[object]) -> pa.Buffer | None:
-    """A bit for each value that is not None; nothing where all are there."""
-    there = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    return None if there.all() else _bits(there)
 
 
 def _bits(listed: np.ndarray) -> pa.Buffer:

@@ -179,20 +179,19 @@ class RunFolder:
 
     def write_part(self, batch: Batch, settled: Settled, suffix: str = "") -> bool:
         """Keep the verdicts of a batch that speak of single rows; False when there are none."""
-        refused = [(r.index, str(r.reason), r.code, r.words, None) for r in settled.refused]
-        named = [(index, None, None, None, contact) for index, contact in settled.contact_ids.items()]
-        lines: Sequence[tuple[Any, ...]] = refused + named
-        if not lines:
+        refused, named = settled.refused, settled.contact_ids
+        if not refused and not named:
             return False
-        indexes = [line[0] for line in lines]
+        indexes = [*(one.index for one in refused), *named]
+        rows, emails, rest = list(batch.rows), list(batch.emails), [None] * len(named)
         table = pa.table(
             {
-                "row": integers(batch.rows[i] for i in indexes),
-                "email": texts(batch.emails[i] for i in indexes),
-                **{
-                    column: texts(line[position] for line in lines)
-                    for position, column in enumerate(("reason", "code", "words", "contact_id"), start=1)
-                },
+                "row": integers([rows[index] for index in indexes]),
+                "email": texts([emails[index] for index in indexes]),
+                "reason": texts([*(one.reason for one in refused), *rest]),
+                "code": texts([*(one.code for one in refused), *rest]),
+                "words": texts([*(one.words for one in refused), *rest]),
+                "contact_id": texts([*(None for _ in refused), *named.values()]),
             },
             schema=SETTLED,
         )

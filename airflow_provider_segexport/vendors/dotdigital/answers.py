@@ -35,6 +35,9 @@ REASONS = {
 }
 
 
+NOBODY: dict[str, Any] = {}
+
+
 def code_and_words(response: Response) -> tuple[str, str]:
     """v3 says `errorCode` and `description`; v2 hides `ERROR_X` inside the text of `message`."""
     body = response.mapping()
@@ -81,10 +84,11 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
     """
     index = index_by_email(batch)
     taken: dict[int, str] = {}
-    for one in [*(found.get("created") or []), *(found.get("updated") or [])]:
-        at = index.get(str((one.get("identifiers") or {}).get("email", "")).lower())
-        if at is not None:
-            taken[at] = str(one.get("contactId", ""))
+    for contacts in (found.get("created") or (), found.get("updated") or ()):
+        for one in contacts:
+            at = index.get(str((one.get("identifiers") or NOBODY).get("email", "")).lower())
+            if at is not None:
+                taken[at] = str(one.get("contactId", ""))
     refused: dict[int, Refusal] = {}
     for one in found.get("failures") or []:
         at = index.get(str((one.get("identifiers") or {}).get("email", "")).strip().lower())
@@ -95,10 +99,10 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
         reason = REASONS.get(code.lower(), Reason.REFUSED_BY_VENDOR)
         refused[at] = Refusal(at, reason, code, str(why.get("description", "")))
     if found.get("created") is not None or found.get("updated") is not None:
-        for at in range(len(batch)):
-            if at not in taken and at not in refused:
-                refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
-    return Settled(refused=tuple(refused.values()), contact_ids={at: told for at, told in taken.items() if told})
+        for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
+            refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
+    named = taken if all(taken.values()) else {at: told for at, told in taken.items() if told}
+    return Settled(refused=tuple(refused.values()), contact_ids=named)
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:

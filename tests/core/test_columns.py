@@ -1,0 +1,44 @@
+"""Arrow columns made of buffers are those that pyarrow would have made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_segexport.ports.columns import integers, numbers, starts, switches, texts
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["", "é", "😀"])), max_size=20))
+def test_texts(values):
+    """Empty ones, missing ones, and letters of several bytes."""
+    assert texts(values).equals(pa.array(values, pa.string()))
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), max_size=20))
+def test_switches(values):
+    """A bit each, also beyond one byte."""
+    assert switches(values).equals(pa.array(values, pa.bool_()))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20))
+def test_integers(values):
+    """All that 64 bits hold."""
+    assert integers(values).equals(pa.array(values, pa.int64()))
+
+
+def test_starts():
+    """Of lists in a list column."""
+    assert starts(0, 2, 5).equals(pa.array([0, 2, 5], pa.int32()))
+
+
+@pytest.mark.parametrize("cut", [slice(None), slice(1, 3), slice(4, 4)])
+def test_numbers_of_a_slice(cut):
+    """A slice begins where it was cut."""
+    column = pa.array([7, 8, 9, 2**64 - 1], pa.uint64())[cut]
+    assert np.array(column.to_pylist(), np.uint64).tolist() == numbers(column, np.uint64).tolist()
