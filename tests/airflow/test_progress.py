@@ -22,7 +22,8 @@ store_of = pytest.importorskip("airflow.models.task_state_store", reason="Airflo
 def stored(run):
     """What the store holds of a run's tasks: the UI's Storage tab shows it."""
     with create_session() as session:
-        rows = session.query(store_of.TaskStateStoreModel).filter_by(run_id=run.dag_run.run_id, dag_id=run.dag_run.dag_id)
+        about = {"run_id": run.dag_run.run_id, "dag_id": run.dag_run.dag_id}
+        rows = session.query(store_of.TaskStateStoreModel).filter_by(**about)
         return {row.key: json.loads(row.value) for row in rows}
 
 
