@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-backfill test-cluster chaos demo sim ui bench docs lock dist dist-check sbom clean
+.PHONY: help setup check test test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,11 @@ chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with V
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py $(if $(SEED),,tests/chaos/test_kills.py)
 
-test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race, approval (6 minutes)
+test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race (4 minutes)
 	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live
+
+test-matrix: setup  ## Airflow 3.2 (oldest dependencies) and 3.3 on Python 3.11 to 3.13: ROWS=3.2-3.11,3.3-3.13
+	$(BIN)/python scripts/matrix.py $(if $(ROWS),--rows $(ROWS))
 
 .cluster/.ready: requirements/cluster.txt requirements/store.txt .venv/.ready
 	@rm -rf .cluster && $(UV) venv --quiet --python $(BIN)/python .cluster/venv
@@ -81,7 +84,7 @@ docs: setup .docs/.ready  ## the documentation as a site in .docs/site; a dead l
 	@.docs/venv/bin/python scripts/docs_site.py
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
-	cd requirements && for set in dev runtime uv build cluster store sbom docs; do \
+	cd requirements && for set in dev runtime uv build cluster store sbom docs floor; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
 	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -100,3 +100,17 @@ def test_the_pins_lie_within_the_bounds():
     held = pins("runtime")
     for one in map(Requirement, PROJECT["dependencies"]):
         assert all(version in one.specifier for version in held[one.name]), one
+
+
+def test_the_oldest_versions_are_those_that_the_bounds_name():
+    """`make test-matrix` runs on the floor of every bound, so that a bound is one that was tried."""
+    held = pins("floor")
+    wanted = {
+        one.name: next(bound.version for bound in one.specifier if bound.operator == ">=")
+        for one in map(Requirement, PROJECT["dependencies"])
+    }
+    assert {} == {
+        name: (floor, held[name])
+        for name, floor in wanted.items()
+        if not any(f"{version}.".startswith(f"{floor}.") for version in held[name])
+    }
