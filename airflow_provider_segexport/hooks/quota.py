@@ -28,7 +28,15 @@ def pace_of(hook: SegmentExportHook, longest_s: float, *, backfill: bool = False
     if contract is not None:
         limits = replace(limits, rates=(Rate(contract, 60),))
     book = open_book(quota_store(), account, limits, backfill=backfill)
-    return Pace(hook.vendor, book, longest_s=longest_s, sleep=hook.wait, clock=hook.clock, gate=hook.go_on)
+    return Pace(
+        hook.vendor,
+        book,
+        longest_s=longest_s,
+        backfill=backfill,
+        sleep=hook.wait,
+        clock=hook.clock,
+        gate=hook.go_on,
+    )
 
 
 def quota_store() -> str:
@@ -36,7 +44,7 @@ def quota_store() -> str:
 
     A server's password is masked from here on.
     """
-    told: str = conf.get(SECTION, "quota_store", fallback="")
+    told = str(conf.get(SECTION, "quota_store", fallback="")).strip()  # a command's output ends with its line
     if password := urlsplit(told).password:
         mask_secret(unquote(password))
     return told or str((on_disk(state_root()) or default_root()) / "quotas")

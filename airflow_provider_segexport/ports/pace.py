@@ -76,6 +76,7 @@ class Pace:
 
     Args:
         longest_s: a longer wait is the caller's to decide: it may give its place back meanwhile.
+        backfill: the book leaves room for others, and a wait is told so.
         gate: asked before every look; raises when the task is to end.
     """
 
@@ -85,6 +86,7 @@ class Pace:
         book: Book,
         *,
         longest_s: float,
+        backfill: bool = False,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         gate: Callable[[], None],
@@ -92,6 +94,7 @@ class Pace:
         self._vendor = vendor
         self._book = book
         self._longest_s = longest_s
+        self._why = " A backfill leaves a part of it to scheduled runs." if backfill else ""
         self._sleep = sleep
         self._clock = clock
         self._gate = gate
@@ -116,7 +119,7 @@ class Pace:
                 at = datetime.fromtimestamp(self._clock() + wait, UTC)
                 raise QuotaSpent(
                     f"The quota of this {self._vendor.title} account is used up, by this task and whatever else uses "
-                    f"the account; it has room again at {at:%Y-%m-%d %H:%M:%S} UTC.",
+                    f"the account; it has room again at {at:%Y-%m-%d %H:%M:%S} UTC.{self._why}",
                     after=wait,
                 )
             self._sleep(wait)

@@ -58,7 +58,8 @@ class Account:
 
     def task(self, *, longest_s=1e9, gate=lambda: None, backfill=False):
         book = open_book(self.store, NAME, self.vendor.limits, backfill=backfill)
-        pace = Pace(self.vendor, book, longest_s=longest_s, sleep=self.sleep, clock=lambda: self.now, gate=gate)
+        told = {"longest_s": longest_s, "backfill": backfill, "gate": gate}
+        pace = Pace(self.vendor, book, sleep=self.sleep, clock=lambda: self.now, **told)
         self.opened.append(pace)
         return pace
 
@@ -452,7 +453,7 @@ def test_a_backfill_leaves_a_part_of_the_day_to_the_others(account):
     here = account(Rate(100, 86_400, resets=True))
     scheduled, backfill = here.task(longest_s=1), here.task(longest_s=1, backfill=True)
     assert [0] * 77 == here.leave(backfill, calls=77)
-    with pytest.raises(QuotaSpent):
+    with pytest.raises(QuotaSpent, match="A backfill leaves a part of it to scheduled runs"):
         backfill(READ)
     assert [0] * 20 == here.leave(scheduled, calls=20)
     with pytest.raises(QuotaSpent):
