@@ -9,6 +9,8 @@ import urllib3.connection
 from requests.adapters import HTTPAdapter
 from vendors.accounts import Account, people
 
+from airflow_provider_segexport.export import Export, Waiting
+
 
 @pytest.fixture
 def wire(monkeypatch):
@@ -50,3 +52,16 @@ def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp
     assert 40 <= wire.calls
     assert 2 <= wire.most <= connections
     assert wire.opened <= connections + 1
+
+
+def test_calls_of_a_run_that_left_its_place_are_all_counted(sim, tmp_path):
+    """What was sent before it left for its jobs, and after it came back, is one traffic."""
+    account = Account(sim, "dotdigital", tmp_path, batch_rows=2)
+    segment = account.segment({"email": people(10)})
+    looks = iter([True, False])
+    world = account.world(pause=lambda _: next(looks))
+    assert isinstance(Export(account.vendor, account.access, account.order(segment), world).run(), Waiting)
+    world.send.close()
+    sim.clock.advance(100)
+    report = account.export(segment)
+    assert len(sim.requests(vendor="dotdigital")) == report["traffic"]["calls"]
