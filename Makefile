@@ -42,7 +42,7 @@ chaos: setup  ## random schedules and kills: N=200 a vendor, or one again with V
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py $(if $(SEED),,tests/chaos/test_kills.py)
 
-test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race (4 minutes)
+test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race, approval (6 minutes)
 	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live
 
 test-matrix: setup  ## Airflow 3.2 (oldest dependencies) and 3.3 on Python 3.11 to 3.13: ROWS=3.2-3.11,3.3-3.13

@@ -235,7 +235,7 @@ def watch(task: Any, errors: list[BaseException]) -> None:
     """Keep what a task raises."""
 
     def keep(context: Any) -> None:
-        errors.append(context["exception"])
+        errors.append(context.get("exception"))  # none of a task that is skipped
 
     arguments = task.partial_kwargs if hasattr(task, "partial_kwargs") else None
     for name in ("on_failure_callback", "on_retry_callback", "on_skipped_callback"):

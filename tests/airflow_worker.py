@@ -19,11 +19,14 @@ from airflow.executors.workloads import ExecuteTask
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk import timezone
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, supervise_task
+from airflow.sdk.execution_time import supervisor
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_home import FILES, HOME
+
+supervise = getattr(supervisor, "supervise_task", None) or supervisor.supervise
+"""Airflow 3.2 calls it `supervise`."""
 
 SOURCE = """
 from airflow.sdk import DAG, Asset
@@ -100,12 +103,12 @@ class Worker:
         over = threading.Event()
         if when:
             threading.Thread(target=strike, args=(when, with_signal, over), daemon=True).start()
-        supervise_task(
+        supervise(
             ti=load.ti,
             dag_rel_path=load.dag_rel_path,
             bundle_info=load.bundle_info,
             token="",
-            client=InProcessTestSupervisor._api_client(dag),
+            client=supervisor.InProcessTestSupervisor._api_client(dag),
             log_path=load.log_path,
         )
         over.set()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
-from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, TryAgain
+from airflow_provider_segexport.errors import AudienceBusy, OlderThanLedger, QuotaSpent, SegexportError
 from airflow_provider_segexport.export import Export, Order, Waiting, World
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.hooks.errand import Errand, folder_for, order_of, run_folder
@@ -101,7 +101,8 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
         if isinstance(error, OlderThanLedger):
             progress.end()
         else:
-            progress.tell({"phase": "waiting" if isinstance(error, TryAgain) else "stopped", "why": str(error)})
+            waits = isinstance(error, (AudienceBusy, QuotaSpent))
+            progress.tell({"phase": "waiting" if waits else "stopped", "why": str(error)})
         metrics.broken(hook.vendor.name, error)
         raise
     else:

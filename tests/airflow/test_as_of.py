@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import PartitionedAtRuntime
+from airflow.sdk import Asset, PartitionedAssetTimetable
 from airflow.utils.types import DagRunType
 from airflow_stage import RUN_AFTER, export_dag
 
@@ -38,7 +38,7 @@ def test_default(stage, kind):
     """Partition date, else the data interval's end, else the logical date, else the run's time."""
     about, expected = KINDS[kind]
     stage.segment(2)
-    schedule = PartitionedAtRuntime() if "partition_key" in about else "@daily"
+    schedule = PartitionedAssetTimetable(assets=Asset("refreshed")) if "partition_key" in about else "@daily"
     dag = export_dag(
         f"as_of_{'partition' in kind}", stage.folder, conn_id=stage.connection("dotdigital"), schedule=schedule
     )

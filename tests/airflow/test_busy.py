@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
-from airflow_stage import export_dag
+from airflow_stage import export_dag, people
 
 from airflow_provider_segexport.errors import AudienceBusy
 from airflow_provider_segexport.export import Export
@@ -67,6 +68,39 @@ def test_any_other_task_is_rescheduled(stage, busy):
     assert "up_for_reschedule" == run.go(dag)
     assert "success" == run.go(dag)
     assert [] == run.errors
+
+
+def test_two_tasks_race_for_one_audience(stage, monkeypatch):
+    """While one waits for its jobs, deferred, the other gives its place back; then it goes on, and both end well."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    conn_id = stage.connection("dotdigital")
+    told = {"conn_id": conn_id, "as_of": "2026-03-01", "export_name": "racing"}
+    first, second = (
+        export_dag(f"race_{name}", stage.folder, segment=stage.segment(people(8, start=start), name), **told)
+        for name, start in (("first", 0), ("second", 5))
+    )
+    one, other = stage.begin(first), stage.begin(second)
+    left = []
+    task = first.get_task("export")
+    task.deferrable = True
+
+    def defer(**_):
+        left.append(True)
+        with create_session() as session:
+            one.dag_run.get_task_instance("export", session=session).state = TaskInstanceState.DEFERRED
+            session.commit()
+        assert "up_for_reschedule" == other.go(second)
+        raise AirflowRescheduleException(datetime.now(UTC))
+
+    monkeypatch.setattr(task, "defer", defer)
+    assert "up_for_reschedule" == one.go(first)
+    assert [True] == left
+    assert 1 == len(stage.sent("dotdigital"))
+    stage.sim.clock.advance(300)
+    assert "success" == one.go(first)
+    assert "success" == other.go(second)
+    assert {f"person{n}@example.com" for n in range(13)} == set(stage.members("dotdigital"))
+    assert 2 == len(stage.sent("dotdigital"))
 
 
 @pytest.mark.parametrize(

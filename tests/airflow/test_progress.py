@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.utils.session import create_session
@@ -17,11 +16,14 @@ from airflow_provider_segexport.simulator import ManualClock
 
 pytestmark = pytest.mark.airflow
 
+store_of = pytest.importorskip("airflow.models.task_state_store", reason="Airflow has the store since 3.3")
+
 
 def stored(run):
     """What the store holds of a run's tasks: the UI's Storage tab shows it."""
     with create_session() as session:
-        rows = session.query(TaskStateStoreModel).filter_by(run_id=run.dag_run.run_id, dag_id=run.dag_run.dag_id)
+        about = {"run_id": run.dag_run.run_id, "dag_id": run.dag_run.dag_id}
+        rows = session.query(store_of.TaskStateStoreModel).filter_by(**about)
         return {row.key: json.loads(row.value) for row in rows}
 
 
@@ -145,3 +147,20 @@ def test_what_is_told_reaches_the_store(stage, monkeypatch):
     began = stage.begin(dag := export_dag("told", stage.folder, conn_id=stage.connection("dotdigital")))
     began.go(dag)
     assert {"phase": "sending", "settled": 3, "batches": 9, "jobs": 2}.items() <= stored(began)["segexport"].items()
+
+
+def test_a_run_tells_its_phases(stage, monkeypatch, ten_a_call):
+    """Checking, sending with its batches, taking leavers out: each is told when it begins."""
+    told = []
+    monkeypatch.setattr(progress.Progress, "tell", lambda _, words: told.append(dict(words)))
+    conn_id = stage.connection("campaign_monitor")
+    for day, count in (("2026-03-01", 40), ("2026-03-02", 38)):
+        stage.segment(count)
+        told.clear()
+        run = stage.export(conn_id=conn_id, mode="mirror", as_of=day)
+        assert "success" == run.state, run.errors
+        if count == 40:
+            sending = [one for one in told if one["phase"] == "sending"]
+            assert (4, 4) == (sending[-1]["settled"], sending[-1]["batches"])
+    assert "checking" == told[0]["phase"]
+    assert "removing" in {one["phase"] for one in told}

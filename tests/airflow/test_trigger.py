@@ -154,3 +154,20 @@ def test_a_quota_that_is_used_up_is_not_spent_on_looking(stage, naps, monkeypatc
     stage.sim.faults([{"vendor": "dotdigital", "path": "import/", "status": 429, "headers": {"Retry-After": "6"}}])
     assert {"status": ENDED} == event(trigger_for(hook, tickets))
     assert [7.0, 30.0, 7.0] == naps
+
+
+def test_jobs_that_take_people_out_are_asked_for_in_their_own_way(stage, naps, monkeypatch):
+    """A mirror's leavers leave by jobs of another kind, at an address of their own: the trigger waits for those."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    made = []
+    real = ImportJobsTrigger.serialize
+    monkeypatch.setattr(ImportJobsTrigger, "serialize", lambda self: made.append(self.kind) or real(self))
+    told = {"conn_id": stage.connection("dotdigital"), "mode": "mirror", "deferrable": True}
+    stage.segment(20)
+    assert "success" == stage.export(**told, as_of="2026-03-01").state
+    stage.segment(18)
+    run = stage.export(**told, as_of="2026-03-02")
+    assert "success" == run.state, run.errors
+    assert 2 == run.summary()["removals"]["removed"]
+    assert {"", "remove-"} == set(made)
+    assert 18 == len(stage.members("dotdigital"))

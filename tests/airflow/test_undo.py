@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk import DAG
@@ -12,6 +13,7 @@ from airflow_stage import people
 
 from airflow_provider_segexport.cli import undo as command
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
+from airflow_provider_segexport.triggers import import_jobs
 from airflow_provider_segexport.vendors import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -77,6 +79,33 @@ def test_a_dry_run_of_it_sends_nothing(stage, two_days):
     assert (3, 5) == (summary["plan"]["removals"], summary["plan"]["upserts"])
     assert before == len(stage.sent("dotdigital"))
     assert emails(range(5, 23)) == set(stage.members("dotdigital"))
+
+
+def test_it_goes_on_after_it_has_waited(stage, two_days, monkeypatch):
+    """Deferred for the vendor's jobs, it comes back to the same plan: each batch goes out once."""
+
+    async def nap(seconds):
+        stage.sim.clock.advance(seconds)
+
+    monkeypatch.setattr(import_jobs, "sleep", nap)
+    conn_id = two_days("dotdigital")
+    before = len(stage.sent("dotdigital"))
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    run = taken_back(stage, conn_id=conn_id, deferrable=True)
+    assert "success" == run.state, run.errors
+    assert 3 == run.summary()["removals"]["removed"]
+    assert 1 == len(stage.sent("dotdigital")) - before
+    assert [0] == [int(path.name) - 1 for path in (stage.folder / "state" / "runs" / "taken_back").glob("*/*/*/*")]
+
+
+def test_a_try_that_broke_off_is_gone_on_with(stage, two_days):
+    """The vendor refuses the removals in the first try; the second makes no new plan."""
+    conn_id = two_days("campaign_monitor")
+    stage.sim.faults([{"path": "/subscribers/", "method": "DELETE", "nth": 2, "count": 6, "status": 503}])
+    run = taken_back(stage, conn_id=conn_id, retries=2, retry_delay=timedelta(0))
+    assert "success" == run.state, run.errors
+    [report] = (stage.folder / "state" / "runs" / "taken_back").glob("*/*/*/*/summary.json")
+    assert 3 == json.loads(report.read_text())["removals"]["removed"]
 
 
 class TestCommand:
