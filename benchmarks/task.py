@@ -67,7 +67,8 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         poll_interval=order.get("poll_interval", 0.2),
     )
     instance = SimpleNamespace(dag_id="bench", task_id="export", run_id=order["as_of"], map_index=-1, try_number=1)
-    context = {"dag": SimpleNamespace(dag_id="bench"), "ti": instance, "task_instance": instance, "outlet_events": {}}
+    dag, dag_run = SimpleNamespace(dag_id="bench"), SimpleNamespace(run_type="scheduled", run_id=order["as_of"])
+    context = {"dag": dag, "dag_run": dag_run, "ti": instance, "task_instance": instance, "outlet_events": {}}
     report = operator.execute(context)
     heavy = [name for name in NEEDLESS if name in sys.modules]
     return report | {"heavy": heavy} | ({"stages": counted} if counted is not None else {})
