@@ -47,6 +47,7 @@ class Patient:
         just_back: jobs have ended already: look at once.
         sleep: lets time pass.
         for_vendor: the seconds that calls have waited for the vendor so far.
+        calls: how many calls went out so far.
     """
 
     interval_s: float
@@ -54,13 +55,21 @@ class Patient:
     just_back: bool = False
     sleep: Callable[[float], None] = time.sleep
     for_vendor: Callable[[], float] = lambda: 0.0
+    calls: Callable[[], int] = lambda: 0
     _wait_s: float = FIRST_LOOK_S
     _waited_s: float = 0.0
     _seen_s: float = 0.0
+    _seen_calls: int = 0
 
     def __call__(self, jobs: int) -> bool:
-        """Wait and return True to look; False to leave. `jobs` are in flight."""
-        del jobs
+        """Wait and return True to look; False to leave. `jobs` are in flight.
+
+        A look is one call a job at most. More calls than that since the last one: jobs have ended, and others have
+        taken their place, whose first looks come sooner again.
+        """
+        before_calls, self._seen_calls = self._seen_calls, self.calls()
+        if self._seen_calls - before_calls > jobs:
+            self._wait_s = FIRST_LOOK_S
         if self.just_back:
             self.just_back = False
             return True
@@ -83,6 +92,7 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
     progress = Progress(folder, hook.clock)
     patient = patient or Patient(interval_s=10, sleep=hook.wait)
     patient.for_vendor = lambda: sender.traffic.waited_s
+    patient.calls = lambda: sender.traffic.calls
     world = World(
         send=sender,
         folder=folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, overload
@@ -136,6 +137,7 @@ class ArrowReader:
     def __init__(self, place: Place, columns: Sequence[str] | None = None) -> None:
         path = on_disk(place)
         self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
+        self._one_at_a_time = threading.Lock()
         numbers: list[int] | None = None
         if columns is not None:
             schema = pa.ipc.open_file(self._file).schema
@@ -154,8 +156,9 @@ class ArrowReader:
         return self._reader.schema
 
     def batch(self, number: int) -> pa.RecordBatch:
-        """One record batch by its number from 0."""
-        return self._reader.get_batch(number)
+        """One record batch by its number from 0; any thread may ask."""
+        with self._one_at_a_time:
+            return self._reader.get_batch(number)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for number in range(len(self)):

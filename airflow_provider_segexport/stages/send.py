@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from airflow_provider_segexport.contract import Limits
@@ -25,7 +26,7 @@ class Calls:
     Attributes:
         upsert: one batch out, a reply back; runs in several threads.
         poll: states of tickets.
-        collect: the verdict of a finished job.
+        collect: the verdict of a finished job; runs in several threads.
         sending: told before batches go out, in the deciding thread.
         answered: told of each answer; returns batches that are to go out instead (halves, rows to send again).
     """
@@ -45,6 +46,9 @@ class Flight:
     waiting: deque[Batch] = field(default_factory=deque)
     running: dict[Future[Reply], Batch] = field(default_factory=dict)
     tickets: dict[str, Batch] = field(default_factory=dict)
+    ended: deque[str] = field(default_factory=deque)
+    """Tickets of jobs that have ended, whose verdict is to be read."""
+    collecting: dict[Future[Reply], str] = field(default_factory=dict)
     exhausted: bool = False
     slots_full: SlotsFull | None = None
     """What the vendor said when it took no further job; cleared when one of ours ends."""
@@ -100,7 +104,7 @@ def send(
         try:
             while not flight.done:
                 _launch(flight, calls, limits, pool)
-                if flight.running:
+                if flight.running or flight.collecting:
                     _gather(flight, calls)
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
@@ -113,7 +117,7 @@ def send(
             _finish(flight, calls)
             raise Stopped(error) from error
         except BaseException:  # a kill, a full disk: the pool waits for its calls anyway
-            for future in flight.running:
+            for future in (*flight.running, *flight.collecting):
                 future.cancel()
             _finish(flight, calls)
             raise
@@ -127,9 +131,13 @@ def _leave_if(error: SegexportError | None) -> None:
 
 
 def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
-    """Fill what is free: connections, and job slots where the vendor has jobs."""
+    """Fill what is free: connections, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
+    while flight.ended and len(flight.running) + len(flight.collecting) < limits.connections:
+        ticket = flight.ended.popleft()
+        flight.collecting[pool.submit(calls.collect, flight.tickets[ticket], ticket)] = ticket
     leaving: list[Batch] = []
-    while not flight.slots_full and len(flight.running) + len(leaving) < limits.connections:
+    free = limits.connections - len(flight.collecting)
+    while not flight.slots_full and len(flight.running) + len(leaving) < free:
         if limits.jobs and len(flight.tickets) + len(flight.running) + len(leaving) >= limits.jobs:
             break
         known = len(flight.tickets)
@@ -145,9 +153,12 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
 
 def _gather(flight: Flight, calls: Calls) -> None:
     """Take the answers that are there. An error is raised after all of them are told."""
-    done, _ = wait(flight.running, return_when=FIRST_COMPLETED)
+    done, _ = wait([*flight.running, *flight.collecting], return_when=FIRST_COMPLETED)
     failure: SegexportError | None = None
     for future in done:
+        if future in flight.collecting:
+            failure = _collected(flight, calls, future) or failure
+            continue
         batch = flight.running.pop(future)
         try:
             reply: Answer = future.result()
@@ -166,6 +177,21 @@ def _gather(flight: Flight, calls: Calls) -> None:
         raise failure
 
 
+def _collected(flight: Flight, calls: Calls, future: Future[Reply]) -> SegexportError | None:
+    """Tell the verdict on a job. One that cannot be read stays in flight; the error is returned."""
+    ticket = flight.collecting.pop(future)
+    answer: Answer
+    try:
+        answer = future.result()
+    except BatchRefused as refused:
+        answer = refused
+    except SegexportError as error:
+        return error
+    _tell(flight, calls, flight.tickets[ticket], answer)
+    del flight.tickets[ticket]
+    return None
+
+
 def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
     instead = calls.answered(batch, reply)
     if isinstance(reply, BatchRefused):
@@ -178,20 +204,16 @@ def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
 
 
 def _land(flight: Flight, calls: Calls) -> None:
-    """Poll the jobs and settle those that ended."""
-    states = calls.poll(list(flight.tickets))
-    ended = [ticket for ticket, state in states.items() if state is not JobState.RUNNING]
-    for ticket in ended:
-        batch = flight.tickets[ticket]
-        answer: Answer
-        try:
-            answer = Settled() if states[ticket] is JobState.ACCEPTED else calls.collect(batch, ticket)
-        except BatchRefused as refused:
-            answer = refused
-        _tell(flight, calls, batch, answer)
-        del flight.tickets[ticket]
-    if ended:
+    """Poll the jobs; settle those that ended with all rows taken, and note the others that ended."""
+    for ticket, state in calls.poll(list(flight.tickets)).items():
+        if state is JobState.RUNNING:
+            continue
         flight.slots_full = None
+        if state is JobState.ACCEPTED:
+            _tell(flight, calls, flight.tickets[ticket], Settled())
+            del flight.tickets[ticket]
+        else:
+            flight.ended.append(ticket)
 
 
 def _finish(flight: Flight, calls: Calls) -> None:
@@ -204,3 +226,6 @@ def _finish(flight: Flight, calls: Calls) -> None:
         except (SegexportError, CancelledError):
             flight.waiting.appendleft(batch)
     flight.running.clear()
+    for future in list(flight.collecting):
+        with suppress(CancelledError):
+            _collected(flight, calls, future)

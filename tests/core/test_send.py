@@ -121,6 +121,37 @@ def test_a_job_is_polled_until_it_ends(five):
     assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["Ticket", "Settled"]]
 
 
+def test_verdicts_of_jobs_are_read_side_by_side(five):
+    """As many at a time as the vendor bears calls; one after the other they would leave its quota unused."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    together = threading.Barrier(2, timeout=5)
+
+    def collect(batch, ticket):
+        if ticket != "job 4":  # five is odd
+            together.wait()
+        return Settled()
+
+    vendor.collect = collect
+    flight, left = go(vendor, five, connections=2, jobs=9)
+    assert ([], True) == (left, flight.done)
+    assert [0, 1, 2, 3, 4] == sorted(batch.rows[0] for batch, reply in vendor.told if isinstance(reply, Settled))
+
+
+def test_a_verdict_that_cannot_be_read_leaves_its_job_in_flight(five):
+    """The others are told; the next try reads it."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+
+    def collect(_, ticket):
+        if ticket == "job 3":
+            raise VendorUnavailable("down")
+        return Settled()
+
+    vendor.collect = collect
+    with pytest.raises(Stopped, match="down"):
+        go(vendor, five, connections=5, jobs=9)
+    assert 3 not in [batch.rows[0] for batch, reply in vendor.told if isinstance(reply, Settled)]
+
+
 def test_waiting_elsewhere(five):
     """When `pause` says to leave, the tickets are handed back and nothing more is sent."""
     vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))

@@ -38,3 +38,12 @@ def test_a_look_that_had_to_wait_for_quota_is_not_repeated_soon(slept):
 def test_the_next_look(interval, waited, expected):
     """Never sooner than the interval."""
     assert expected == next_look(interval, waited)
+
+
+def test_when_jobs_have_ended_the_next_look_comes_soon_again():
+    """A look is a call a job at most; more calls than that mean that others have taken their place."""
+    slept, calls = [], iter([20, 40, 60, 100, 120])
+    patient = Patient(interval_s=30, sleep=slept.append, calls=lambda: next(calls))
+    for _ in range(5):
+        patient(20)
+    assert [0.5, 0.75, 1.125, 0.5, 0.75] == slept
