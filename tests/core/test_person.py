@@ -1,0 +1,162 @@
+"""One person in files: found by any spelling of the address, and taken out with nobody else touched."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import TARGET
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upath import UPath
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.person import traces
+from airflow_provider_segexport.person.erase import Tools, erase
+from airflow_provider_segexport.person.explain import explain, kept, row
+from airflow_provider_segexport.person.whom import Person
+from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.places import folder, local, read, write
+from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, write_parquet
+
+ADA = Person.of("ada@example.com")
+ROWS = pa.schema([("row", pa.int64()), ("email", pa.string())])
+
+
+@pytest.fixture(params=["disk", "object storage"])
+def root(request, tmp_path):
+    """A place on a disk, and one that is none."""
+    place = local(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
+    place.mkdir(parents=True, exist_ok=True)
+    yield place
+    if request.param != "disk":
+        place.fs.store.clear()
+
+
+def ledger(root, *versions):
+    """A ledger with these people in, version by version."""
+    found = Ledger.of(root, "plain", TARGET)
+    for number, people in enumerate(versions):
+        table = pa.Table.from_pylist([{"email": email, "state": state} for email, state in people.items()], SCHEMA)
+        there = sum(state in {"in", "leaving"} for state in people.values())
+        found.commit(table.to_batches(), number, {"members": there})
+    return found
+
+
+def tools(root, take_out=lambda known, person: "removed"):
+    return Tools(
+        root, local if not isinstance(root, UPath) else UPath, take_out, lambda: 1_767_225_600.0, lambda _: None
+    )
+
+
+@pytest.mark.parametrize("text", ["ada@example.com", " Ada@Example.COM \n", "\u200bADA@example.com"])
+def test_a_person_is_who_the_address_is_trimmed_and_in_lower_case(text):
+    """As an export cleans it."""
+    assert Person.of(text) == ADA
+
+
+def test_an_internationalised_domain_is_looked_for_in_both_spellings():
+    """The ledger holds its ASCII form, and a rejected row what the segment had."""
+    person = Person.of("ada@bücher.example")
+    assert [True, True, False] == person.rows(
+        pa.array(["ada@xn--bcher-kva.example", "Ada@Bücher.example", None])
+    ).to_pylist()
+
+
+def test_a_text_without_an_at_sign_is_no_person():
+    """It is said at once, and the text is not repeated."""
+    with pytest.raises(BadSegment, match="no @") as raised:
+        Person.of("ada.example.com")
+    assert "ada" not in str(raised.value)
+
+
+def test_a_person_does_not_show_in_a_log():
+    """A value that is logged by mistake names nobody."""
+    assert "ada" not in repr(ADA)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(["ada@example.com", "ADA@example.com ", "bob@example.com", "", None]), max_size=30))
+def test_a_file_loses_the_person_and_nobody_else(tmp_path_factory, emails):
+    """Whatever order and whatever spelling."""
+    place = local(str(tmp_path_factory.mktemp("file") / "rows.parquet"))
+    table = pa.table({"row": pa.array(range(len(emails)), pa.int64()), "email": pa.array(emails, pa.string())})
+    write_parquet(place, table.to_batches(), ROWS)
+    theirs = [n for n, email in enumerate(emails) if email and email.strip().lower() == ADA.email]
+    assert len(theirs) == traces.count(place, ADA) == traces.clean(place, ADA)
+    assert [n for n in range(len(emails)) if n not in theirs] == pq.read_table(str(place)).column("row").to_pylist()
+
+
+def test_a_plan_keeps_its_batches(root):
+    """A record batch is a batch of the plan, by its number: one that held the person alone stays, and is empty."""
+    place = folder(root / "runs") / "upserts.arrow"
+    with ArrowFile(place, ROWS) as out:
+        for rows in ([(0, "ada@example.com")], [(1, "bob@example.com"), (2, "Ada@example.com")]):
+            out.write(pa.record_batch([pa.array([one[i] for one in rows]) for i in (0, 1)], schema=ROWS))
+    assert 2 == traces.clean(place, ADA)
+    reader = ArrowReader(place)
+    assert [[], ["bob@example.com"]] == [batch.column("email").to_pylist() for batch in reader]
+    reader.close()
+
+
+def test_a_file_without_addresses_is_left_as_it_is(root):
+    """Not even written again."""
+    place = folder(root / "runs") / "counts.parquet"
+    write_parquet(place, [pa.record_batch({"n": [1]})], pa.schema([("n", pa.int64())]))
+    before = read(place)
+    assert (0, 0) == (traces.count(place, ADA), traces.clean(place, ADA))
+    assert before == read(place)
+
+
+def test_every_kept_version_of_a_ledger_loses_the_person(root):
+    """And each says of itself how many are in it then; a person who was out is none of them."""
+    found = ledger(
+        root,
+        {"ada@example.com": "in", "bob@example.com": "in"},
+        {"ada@example.com": "out", "bob@example.com": "in", "cy@example.com": "in"},
+    )
+    receipt = erase(tools(root), ADA, "Ann")
+    assert receipt.complete
+    assert [1, 2] == kept(found)
+    assert [None, None] == [row(found, version, ADA) for version in kept(found)]
+    assert [1, 2] == [int(found.facts(version)["members"]) for version in kept(found)]
+    assert ["ledger", "ledger"] == [one.kind for one in receipt.found]
+
+
+def test_a_ledger_that_was_cleaned_goes_on(root):
+    """The next version is written on top of the newest, as ever."""
+    found = ledger(root, {"ada@example.com": "in", "bob@example.com": "in"})
+    erase(tools(root), ADA, "Ann")
+    assert 2 == found.commit([], found.version())
+
+
+def test_nobody_is_taken_out_at_a_vendor_whom_an_export_has_not_put_there(root):
+    """Only who is in, or was being taken out, by the ledger."""
+    ledger(root, {"ada@example.com": "left"})
+    asked = []
+    erase(tools(root, lambda known, person: asked.append(known) or "removed"), ADA, "Ann")
+    assert [] == asked
+
+
+def test_a_run_that_is_not_finished_is_left_and_named(root):
+    """Its plan is frozen: what is sent must be what was planned."""
+    runs = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    write(runs / "plan.json", b"{}")
+    write_parquet(runs / "rejects.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+    receipt = erase(tools(root), ADA, "Ann")
+    assert not receipt.complete
+    assert "a run that is not finished" in receipt.left[0]
+    write(runs / "summary.json", json.dumps({"finished": True}).encode())
+    assert erase(tools(root), ADA, "Ann").complete
+    assert 0 == traces.count(runs / "rejects.parquet", ADA)
+
+
+def test_a_person_is_explained_without_a_card(root):
+    """A ledger alone is enough: the card is for people to look at."""
+    ledger(root, {"ada@example.com": "in"})
+    [known] = explain(root, ADA, local)
+    assert ("plain", "in", (1,)) == (known.vendor, known.ledger["state"], known.versions)
+    [stranger] = explain(root, Person.of("eve@example.com"), local)
+    assert not stranger.anything
