@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from requests import PreparedRequest, Response
@@ -27,6 +28,36 @@ _counting = threading.Lock()
 
 class Killed(BaseException):
     """The process is gone, for all that it can do to the world."""
+
+
+class Road:
+    """The calls of a try that are under way.
+
+    The clock stands still but for who sleeps: a call that is under way while somebody sleeps would arrive late.
+    """
+
+    def __init__(self) -> None:
+        self._idle = threading.Condition()
+        self._under_way = 0
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """One call goes its way in here."""
+        with self._idle:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._under_way -= 1
+                self._idle.notify_all()
+
+    @contextmanager
+    def empty(self) -> Iterator[None]:
+        """No call is under way in here, and none begins."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._under_way == 0, timeout=10)
+            yield
 
 
 @dataclass
@@ -52,6 +83,11 @@ class Doom:
     struck: bool = False
     last: str = ""
 
+    @cached_property
+    def road(self) -> Road:
+        """The calls of the try; made where it is needed, for a lock does not go to another process."""
+        return Road()
+
     def step(self, what: str, path: str = "") -> None:
         """Take a step, or be struck."""
         with _counting:
@@ -72,6 +108,27 @@ class Doom:
         if self.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         raise Killed
+
+    def gate(self) -> None:
+        """Asked before each call is counted."""
+
+
+class Between(Doom):
+    """Strikes nobody, and lets something else happen before the k-th call, while no other call is under way."""
+
+    def __init__(self, home: str, at: int, other: Callable[[], None]) -> None:
+        super().__init__(home)
+        self._left = at
+        self._other = other
+
+    def gate(self) -> None:
+        """Before a call is counted."""
+        with _counting:
+            self._left -= 1
+            due = self._left == 0
+        if due:
+            with self.road.empty():
+                self._other()
 
 
 _current: list[Doom] = []
@@ -131,20 +188,18 @@ def doomed(doom: Doom) -> Any:
 class Doomed(HTTPAdapter):
     """Carries the calls of a run that may be struck before one leaves and when its answer has come."""
 
-    def __init__(self, doom: Callable[[], Doom | None]) -> None:
+    def __init__(self, doom: Doom) -> None:
         self._doom = doom
         super().__init__()
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send, with a step before and a step after."""
-        doom = self._doom()
-        if doom is not None:
-            doom.step(f"before {request.method}")
-        response = super().send(request, *args, **kwargs)
-        if doom is not None:
+        with self._doom.road.call():
+            self._doom.step(f"before {request.method}")
+            response = super().send(request, *args, **kwargs)
             try:
-                doom.step(f"after {request.method}")
+                self._doom.step(f"after {request.method}")
             except Killed:
                 response.close()  # as the machine would
                 raise
-        return response
+            return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -13,6 +14,7 @@ import pytest
 from airflow_provider_segexport.ports import engine as port
 
 _open = port.engine
+_free = threading.Lock()
 
 
 @functools.cache
@@ -24,7 +26,11 @@ def _kept() -> port.Engine:
 
 @contextmanager
 def _empty() -> Iterator[port.Engine]:
-    """The kept engine, as empty as a new one."""
+    """The kept engine, as empty as a new one; a new one where that is in use."""
+    if not _free.acquire(blocking=False):
+        with _open() as another:
+            yield another
+        return
     kept = _kept()
     try:
         yield kept
@@ -32,6 +38,7 @@ def _empty() -> Iterator[port.Engine]:
         for kind in ("view", "table"):
             for (name,) in kept.rows(f"select {kind}_name from duckdb_{kind}s() where not internal"):
                 kept.run(f"drop {kind} if exists {port.quoted(name)} cascade")
+        _free.release()
 
 
 def shared_engine(monkeypatch: pytest.MonkeyPatch) -> None:

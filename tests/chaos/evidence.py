@@ -39,6 +39,7 @@ class Row:
     email: str | None
     name: str
     wrong: tuple[str, str] | None = None
+    consent: bool = True
 
     @property
     def address(self) -> str:
@@ -51,9 +52,10 @@ class Try:
 
     Attributes:
         ended: `finished`, `waiting`, `killed`, `disk`, or the class of the error that it ended with.
-        members: whom the ledger held as in the audience when it began.
+        members: whom the ledger held as in the audience when it began, or at some time while it ran.
         texts: everything that left the process as text: logs, errors, progress, the report.
         in_flight: calls that may have been under way when it was killed.
+        closed: the run's report said that it was finished when it ended.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Try:
     ended: str = ""
     texts: list[str] = field(default_factory=list)
     in_flight: int = 0
+    closed: bool = False
     report: Mapping[str, Any] | None = None
 
 
@@ -74,13 +77,17 @@ class Run:
     rows: Sequence[Row]
     folder: Path
     tries: list[Try] = field(default_factory=list)
-    withheld: frozenset[str] = frozenset()
-    """Whom consent withholds: none of them may be sent."""
     dry: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What else its order says."""
 
     @property
     def ended(self) -> str:
         return self.tries[-1].ended if self.tries else ""
+
+    @property
+    def export(self) -> str:
+        return str(self.asked.get("export", ""))
 
     @property
     def finished(self) -> bool:
@@ -90,6 +97,11 @@ class Run:
         """The reports in the run's folder, of all its generations."""
         for path in sorted(self.folder.glob("*/summary.json")):
             yield path.parent, json.loads(path.read_text())
+
+    @cached_property
+    def withheld(self) -> frozenset[str]:
+        """Whom consent withholds: none of them may be sent."""
+        return frozenset(row.address for row in self.rows if not row.consent)
 
     @cached_property
     def wanted(self) -> dict[str, str]:
@@ -150,9 +162,8 @@ class Call:
 
     @property
     def batch(self) -> str:
-        """What it carries, to the letter: a batch is named by its content."""
-        lines = sorted(json.dumps(item, sort_keys=True) for item in self.items.values()) or sorted(self.leavers)
-        return json.dumps(lines)
+        """What it carries, to the letter: a batch is named by its content, and by what it is for."""
+        return json.dumps([self.entry["method"], self.entry["query"], self.entry["body"]], sort_keys=True)
 
     @property
     def writes(self) -> bool:
@@ -212,6 +223,12 @@ class Evidence:
     def calls_of(self, run: Run) -> list[Call]:
         return [call for call in self.calls if call.run == run.name]
 
+    def ever_refused(self) -> set[str]:
+        """Whom the vendor did not take at some time: what arrived of them may not have been kept."""
+        named = (line for run in self.runs.values() for folder, _ in run.reports() for line in rejects(folder))
+        refused = {line["email"] for line in named if line["outcome"] == "rejected"}
+        return refused | self.opted_out.keys() | self.left.keys()
+
     def address(self, leaver: str) -> str:
         """The address of whom a removal names."""
         return leaver.lower() if "@" in leaver else self._ids.get(leaver, leaver)
@@ -229,16 +246,11 @@ def rejects(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def ledger_rows(root: Path) -> list[dict[str, Any]]:
-    """The newest version of each ledger below a root, row by row."""
-    rows: list[dict[str, Any]] = []
+def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
+    """Whom the ledger holds as put into the audience, and not taken out since; by any of its last versions."""
+    found = set()
     for audience in (root / "ledgers").glob("*/*/*"):
-        versions = sorted(path for path in audience.glob("[0-9]*.parquet"))
-        if versions:
-            rows += pq.read_table(versions[-1]).to_pylist()
-    return rows
-
-
-def in_audience(root: Path) -> frozenset[str]:
-    """Whom the ledger holds as put into the audience, and not taken out since."""
-    return frozenset(row["email"] for row in ledger_rows(root) if row.get("state", "in") == "in")
+        for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:
+            rows = pq.read_table(path).to_pylist()
+            found |= {row["email"] for row in rows if row.get("state", "in") == "in"}
+    return frozenset(found)

@@ -25,14 +25,15 @@ def every_row_ends_once(evidence: Evidence) -> Iterator[str]:
         for folder, report in run.reports():
             where = f"{run.name}/{folder.name}"
             yield from _counts(where, run, report)
-            yield from _rejected_rows(where, run, folder, report)
-        if run.finished and not run.dry:
+            if run.mode != "undo" and run.ended not in {"killed", "disk", "waiting"}:  # the report is of an earlier try
+                yield from _rejected_rows(where, run, folder, report)
+        if run.finished and not run.dry and run.mode != "undo":
             yield from _delivered(evidence, run)
 
 
 def _counts(where: str, run: Run, report: dict[str, Any]) -> Iterator[str]:
     counts = report["counts"]
-    if counts["profiles"] != len(run.rows):
+    if counts["profiles"] != len(run.rows) and run.mode != "undo":
         yield f"{where}: the segment has {len(run.rows)} rows, and the report {counts['profiles']}"
     if counts["profiles"] != sum(counts[name] for name in OUTCOMES) or min(counts.values()) < 0:
         yield f"{where}: the counts do not add up: {counts}"
@@ -75,10 +76,11 @@ def _delivered(evidence: Evidence, run: Run) -> Iterator[str]:
             for email, item in call.items.items():
                 arrived[email] = (call.run, str(item))
     here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
+    refused = evidence.ever_refused()
     lost = [
         email
         for email, name in run.wanted.items()
-        if email not in aside and name not in arrived.get(email, ("", ""))[1]
+        if email not in aside | refused and name not in arrived.get(email, ("", ""))[1]
     ]
     if lost:
         yield f"{run.name}: {len(lost)} people are lost, their newest content never arrived: {lost[:3]}"
@@ -115,21 +117,40 @@ def leaving_is_not_unsubscribing(evidence: Evidence) -> Iterator[str]:
         for fact in evidence.dialect.damage - {"mails", "consent_upgraded", "permission_changed", "status_sent"}:
             if call.fact(fact):
                 yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
-        if not call.leavers:
-            continue
         run = evidence.runs.get(call.run)
-        if run is None:
+        if call.leavers and run is not None:
+            yield from _taken_out(evidence, run, call)
+
+
+def _taken_out(evidence: Evidence, run: Run, call: Call) -> Iterator[str]:
+    """What is wrong with a call that takes people out."""
+    known = frozenset().union(*(attempt.members for attempt in run.tries))
+    people = {evidence.address(leaver) for leaver in call.leavers}
+    if strangers := people - known:
+        yield f"call {call.number} of {call.run} takes out people whom the ledger does not hold: {strangers}"
+    if run.mode == "mirror" and (theirs := people & _held_by_others(evidence, run, call.number)):
+        yield f"call {call.number} of {call.run} takes out people whom another export holds: {theirs}"
+    if wanted := people & run.wanted.keys():
+        yield f"call {call.number} of {call.run} takes out people who are in the segment: {wanted}"
+    if run.mode not in {"mirror", "undo"}:
+        yield f"call {call.number} of {call.run} takes people out, and the mode is {run.mode}"
+    if call.arrived and any("state is lost" in note for note in call.entry["notes"]):
+        yield f"call {call.number} of {call.run} deleted somebody who was not active: {call.entry['notes']}"
+
+
+def _held_by_others(evidence: Evidence, run: Run, number: int) -> set[str]:
+    """Whom another export that shares the audience has sent before a call, since its last mirror: only that lets go."""
+    held: dict[str, set[str]] = defaultdict(set)
+    for other in evidence.runs.values():
+        calls = [call for call in evidence.calls_of(other) if call.number < number]
+        if other.export == run.export or other.dry or not calls:
             continue
-        known = frozenset().union(*(attempt.members for attempt in run.tries))
-        people = {evidence.address(leaver) for leaver in call.leavers}
-        if strangers := people - known:
-            yield f"call {call.number} of {call.run} takes out people whom the ledger does not hold: {strangers}"
-        if wanted := people & run.wanted.keys():
-            yield f"call {call.number} of {call.run} takes out people who are in the segment: {wanted}"
-        if run.mode not in {"mirror", "undo"}:
-            yield f"call {call.number} of {call.run} takes people out, and the mode is {run.mode}"
-        if call.arrived and any("state is lost" in note for note in call.entry["notes"]):
-            yield f"call {call.number} of {call.run} deleted somebody who was not active: {call.entry['notes']}"
+        if other.finished and other.mode == "mirror":
+            held[other.export].clear()
+        held[other.export] |= {email for call in calls if call.arrived for email in call.items}
+        if other.finished:
+            held[other.export] |= other.wanted.keys() - other.aside()
+    return set().union(*held.values())
 
 
 def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
@@ -140,7 +161,7 @@ def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
     }
     for call in evidence.calls:
         run = evidence.runs.get(call.run)
-        if run is not None and call.writes and call.arrived:
+        if run is not None and call.writes and call.arrived and run.mode != "undo":  # which is of no snapshot
             if run.as_of < newest[0]:
                 yield (
                     f"call {call.number} of {run.name} (as of {run.as_of}) changes what {newest[1]} "
@@ -156,6 +177,8 @@ def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
 def a_retry_goes_on(evidence: Evidence) -> Iterator[str]:
     """5. At most the batches that were in flight at a kill arrive twice, and those whose answer was lost."""
     for run in evidence.runs.values():
+        if any(attempt.closed and attempt.ended == "killed" for attempt in run.tries):
+            continue  # it was done, and died before it could say so: its next try looks like a wish to do it again
         calls = [call for call in evidence.calls_of(run) if (call.items or call.leavers) and call.arrived]
         arrived = Counter(call.batch for call in calls)
         extra = sum(times - 1 for times in arrived.values())
@@ -269,7 +292,8 @@ def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
     if run.mode == "mirror":
         known = frozenset().union(*(attempt.members for one in evidence.runs.values() for attempt in one.tries))
         mailable = {email for email, member in evidence.members.items() if evidence.dialect.mailable(member)}
-        if stayed := (mailable & known) - {row.address for row in run.rows}:
+        stayed = (mailable & known) - {row.address for row in run.rows if row.consent}
+        if stayed := stayed - _held_by_others(evidence, run, len(evidence.entries) + 1):
             yield f"{sorted(stayed)} have left the segment and are still in the audience"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.evidence import Row
 
+SCHEMA = pa.schema([("email", pa.string()), ("name", pa.string()), ("consent", pa.bool_())])
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +47,7 @@ class Population:
         self._dirty = dirty
         self._changes = changes
         self._versions = [0] * size
+        self._unwilling: set[int] = set()
         self._in = {person for person in range(size) if rng.random() < 0.6}
         self.days: list[Day] = []
 
@@ -59,7 +61,11 @@ class Population:
                 elif person not in self._in and rng.random() < 0.25:
                     self._in.add(person)
                 if rng.random() < self._changes:
-                    self._versions[person] += 1
+                    self._versions[person] = (self._versions[person] + rng.choice((1, 2))) % 3  # some go back
+                if rng.random() < 0.05:
+                    self._unwilling.add(person)
+                elif rng.random() < 0.2:
+                    self._unwilling.discard(person)
         day = Day(len(self.days), self._rows())
         self.days.append(day)
         return day
@@ -71,16 +77,20 @@ class Population:
         rng.shuffle(rows)
         if not self._dirty:
             return rows
+        for at, row in enumerate(rows):
+            if row.email in {address(person) for person in self._unwilling}:
+                rows[at] = replace(row, consent=False, wrong=("withheld", "no_consent"))
         if rng.random() < 0.4:
-            again = rng.choice(rows)
+            again = rng.choice([row for row in rows if row.consent] or rows)
             rows.append(Row(again.email, "Nxtwiceq", ("withheld", "duplicate")))
         if rng.random() < 0.4:
             rows.insert(rng.randrange(len(rows)), Row("not an address", "Nxbadq", ("rejected", "bad_email")))
         if rng.random() < 0.3:
             rows.insert(rng.randrange(len(rows)), Row(None, "Nxnobodyq", ("rejected", "no_email")))
         if rng.random() < 0.4:
-            at = next(index for index, row in enumerate(rows) if row.wrong is None)
-            rows[at] = Row(f" {(rows[at].email or '').upper()}", rows[at].name)
+            at = next((index for index, row in enumerate(rows) if row.wrong is None), None)
+            if at is not None:
+                rows[at] = replace(rows[at], email=f" {(rows[at].email or '').upper()}")
         return rows
 
 
@@ -90,9 +100,6 @@ def write_segment(rows: Sequence[Row], home: Path, files: int = 1) -> str:
     size = -(-len(rows) // files)
     for number in range(files):
         part = rows[number * size : (number + 1) * size]
-        columns = {"email": [row.email for row in part], "name": [row.name for row in part]}
-        pq.write_table(
-            pa.table(columns, schema=pa.schema([("email", pa.string()), ("name", pa.string())])),
-            home / f"part-{number}.parquet",
-        )
+        columns = {name: [getattr(row, name) for row in part] for name in SCHEMA.names}
+        pq.write_table(pa.table(columns, schema=SCHEMA), home / f"part-{number}.parquet")
     return str(home)

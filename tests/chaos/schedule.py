@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
-from chaos.doom import Doom
-from chaos.evidence import Evidence, Run, in_audience
+from chaos.doom import Between, Doom
+from chaos.evidence import Evidence, Row, Run, in_audience
 from chaos.population import Day, Population, address
 from chaos.stage import Stage, Trouble, small
 
+from airflow_provider_segexport.export.order import Undo
 from airflow_provider_segexport.simulator import Simulator
 
-WHOLE_CORE = find_spec("airflow_provider_segexport.export.checked") is not None
-"""Leavers are taken out, and a plan that has waited is held against the ledger again."""
-
-MODES = ("changes", "changes", "full", "mirror", "mirror") if WHOLE_CORE else ("changes", "changes", "full")
+MODES = ("changes", "changes", "full", "mirror", "mirror")
 MOST_STEPS = 75
 """About as many steps as one export of two dozen people takes."""
 
@@ -30,7 +27,7 @@ OPT_OUTS: dict[str, Sequence[str]] = {
 """Ways in which a member stops to get mail: statuses to seed, or the vendor's own actions."""
 
 BY_ACTION = frozenset({"unsubscribe", "leave_list"})
-DONE = frozenset({"finished", "OlderThanLedger"})
+DONE = frozenset({"finished", "OlderThanLedger", "GuardTripped"})
 
 
 class Schedule:
@@ -41,6 +38,7 @@ class Schedule:
         self.stage = Stage(sim, name, home, small(name))
         self.people = Population(self.rng, 24)
         self.story: list[str] = []
+        self.shared = self.rng.random() < 0.2
         self._strangers()
 
     def play(self) -> Evidence:
@@ -48,9 +46,12 @@ class Schedule:
         for _ in range(self.rng.randint(2, 4)):
             self._happen()
             self._export(self._day())
+            if self.rng.random() < 0.1:
+                self._undo()
         day = self.people.next_day()
         self.stage.sim.clear_faults()
         run = self._begin(day, self.rng.choice(MODES))
+        run.asked.pop("guards", None)
         for _ in range(6):
             if self.stage.attempt(run) in DONE:
                 break
@@ -76,12 +77,26 @@ class Schedule:
         return self.people.next_day()
 
     def _begin(self, day: Day, mode: str) -> Run:
-        return self.stage.begin(day.as_of, day.rows, mode, files=self.rng.choice((1, 1, 2)))
+        """A run; where the audience is shared, of one of two exports, each with its own part of the people."""
+        rng, rows, asked = self.rng, day.rows, dict[str, object]()
+        if self.shared:
+            export = rng.choice(("chaos.evens", "chaos.most"))
+            rows = [row for row in rows if wants(export, row)]
+            asked = {"export": export, "shared": True}
+        if rng.random() < 0.2:
+            asked["optouts"] = True
+        if rng.random() < 0.1:
+            asked["guards"] = {}
+        return self.stage.begin(day.as_of, rows, mode, files=rng.choice((1, 1, 2)), asked=asked)
 
     def _export(self, day: Day) -> None:
         """A run with as many tries as it takes; now and then it is left lying, or another comes between."""
         rng, stage = self.rng, self.stage
         run = self._begin(day, rng.choice(MODES))
+        if rng.random() < 0.1:
+            run.dry = True
+            self._tell(f"{run.name} {run.mode} of day {day.number}, dry: {stage.attempt(run)}")
+            return
         for _ in range(5):
             stage.sim.clear_faults()
             words, trouble = self._trouble()
@@ -90,9 +105,9 @@ class Schedule:
             if ended in DONE:
                 return
             chance = rng.random()
-            if ended != "waiting" and chance < 0.1 and WHOLE_CORE:
+            if ended != "waiting" and chance < 0.1:
                 return  # nobody ever tries again
-            if ended != "waiting" and chance < 0.2 and WHOLE_CORE:
+            if ended != "waiting" and chance < 0.2:
                 other = self._begin(self._day(), rng.choice(MODES))
                 self._tell(f"{other.name} {other.mode} comes between, as of {other.as_of}: {stage.attempt(other)}")
             if chance > 0.7:
@@ -100,6 +115,17 @@ class Schedule:
             stage.sleep(rng.choice((5, 200, 4000)))
         stage.sim.clear_faults()
         self._tell(f"{run.name}: a last try: {stage.attempt(run)}")
+
+    def _undo(self) -> None:
+        """Somebody takes the last run back."""
+        last = max(self.stage.runs.values(), key=lambda run: run.as_of)
+        run = self.stage.begin(last.as_of, [], "undo", asked={**last.asked, "undo": Undo(), "mode": "changes"})
+        words, trouble = self._trouble()
+        ended = self.stage.attempt(run, trouble)
+        self._tell(f"{run.name} undoes the last: {words}: {ended}")
+        if ended not in DONE | {"StopExport"}:
+            self.stage.sim.clear_faults()
+            self._tell(f"{run.name} again: {self.stage.attempt(run)}")
 
     def _trouble(self) -> tuple[str, Trouble]:
         """What the next try meets."""
@@ -109,6 +135,7 @@ class Schedule:
             lambda: ("leaves", Trouble(leaves=True)),
             self._kill,
             self._kill,
+            self._race,
             self._disk,
             self._faults,
             self._faults,
@@ -120,6 +147,17 @@ class Schedule:
         at, torn = self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5
         doom = Doom(str(self.stage.root), at, "stop", torn=torn)
         return f"killed at step {at}{' in half a line' if torn else ''}", Trouble(doom)
+
+    def _race(self) -> tuple[str, Trouble]:
+        """Another task begins to write the audience between two calls of this one."""
+        rng = self.rng
+        at, mode, day = rng.randint(1, 20), rng.choice(MODES), self._day()
+
+        def other() -> None:
+            run = self._begin(day, mode)
+            self._tell(f"{run.name} {mode} of day {day.number} begins in the middle: {self.stage.attempt(run)}")
+
+        return f"raced at call {at}", Trouble(Between(str(self.stage.root), at, other))
 
     def _disk(self) -> tuple[str, Trouble]:
         at, more = self.rng.randint(1, MOST_STEPS), self.rng.randint(1, 10)
@@ -171,6 +209,12 @@ class Schedule:
                 stage.sim.seed(stage.name, [{"email": email, "status": how}], stage.audience)
             (stage.left if how in {"leave_list", "deleted"} else stage.opted_out)[email] = at
             self._tell(f"{email} {how} after call {at}")
+
+
+def wants(export: str, row: Row) -> bool:
+    """Whether a row is in the part of the people that an export sends."""
+    number = "".join(filter(str.isdigit, row.address))
+    return not number or int(number) % (2 if export == "chaos.evens" else 3) != 1
 
 
 FAULTS: Sequence[dict[str, object]] = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.export import Export, Order, Waiting, World
-from airflow_provider_segexport.export.order import GUARDS
+from airflow_provider_segexport.export.order import GUARDS, Consent
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.pace import Pace, open_book
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -108,6 +109,7 @@ class Stage:
     asked_again: int = 0
     unexpected: list[str] = field(default_factory=list)
     looks: int = 0
+    running: list[str] = field(default_factory=list)
     paced: bool = True
     """Calls are counted against the account's quota, as every session of ours does."""
 
@@ -125,8 +127,10 @@ class Stage:
     def now(self) -> float:
         return self.sim.clock.now()
 
-    def sleep(self, seconds: float) -> None:
-        self.sim.clock.advance(seconds)
+    def sleep(self, seconds: float, doom: Doom | None = None) -> None:
+        """Let time pass, when none of a try's calls is under way."""
+        with doom.road.empty() if doom else nullcontext():
+            self.sim.clock.advance(seconds)
 
     def begin(self, as_of: str, rows: Sequence[Row], mode: str, **options: Any) -> Run:
         """A new task instance, with its segment on disk."""
@@ -140,11 +144,20 @@ class Stage:
     def order(self, run: Run, **options: Any) -> Order:
         segment = str(self.home / "segments" / run.folder.name)
         matching = options.pop("matching", None) or {"email": "email", "first_name": "name"}
-        told: dict[str, Any] = {"guards": UNGUARDED, "export": "chaos.export", "dry_run": run.dry, **options}
-        return Order(segment, self.audience, matching, run.as_of, run.name, mode=run.mode, **told)  # type: ignore[arg-type]
+        told: dict[str, Any] = {
+            "guards": UNGUARDED,
+            "consent": Consent(column="consent"),
+            "export": "chaos.export",
+            "dry_run": run.dry,
+            "mode": run.mode,
+            **run.asked,
+            **options,
+        }
+        return Order(segment, self.audience, matching, run.as_of, run.name, **told)
 
-    def sender(self, attempt: str, doom: Callable[[], Doom | None]) -> Sender:
+    def sender(self, attempt: str, doom: Doom) -> Sender:
         """Calls that tell whose they are, under the account's quota."""
+        sleep = partial(self.sleep, doom=doom)
 
         def session() -> requests.Session:
             made = requests.Session()
@@ -157,8 +170,8 @@ class Stage:
         pace = None
         if self.paced:
             book = open_book(str(self.home / "quotas"), self.name, self.vendor.limits)
-            pace = Pace(self.vendor, book, longest_s=60, sleep=self.sleep, clock=self.now, gate=lambda: None)
-        return Sender(session, self.vendor, pace=pace, sleep=self.sleep, clock=self.now)
+            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
+        return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=self.now)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
         """One try of a run; how it ended."""
@@ -166,23 +179,27 @@ class Stage:
         this = Try(len(run.tries) + 1, in_audience(self.root))
         run.tries.append(this)
         doom = trouble.doom or Doom(str(self.root))
-        sender = self.sender(f"{AGENT}{run.name} {this.number}", lambda: doom)
+        sender = self.sender(f"{AGENT}{run.name} {this.number}", doom)
         world = World(
             sender,
             RunFolder.open(run.folder),
             self.root,
             pause=lambda jobs: self.pause(leaves=trouble.leaves),
             clock=self.now,
-            sleep=self.sleep,
+            sleep=partial(self.sleep, doom=doom),
             tell=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
-            alive=lambda holder: False,
+            alive=lambda holder: holder in self.running,
         )
         self.looks = 0
+        self.running.append(run.name)
         with hearing(this.texts), doomed(doom):
             try:
                 this.ended = self._go(run, this, world, doom, options)
             finally:
                 sender.close()
+                self.running.remove(run.name)
+        this.closed = world.folder.finished()
+        this.members |= in_audience(self.root, versions=5)
         if this.ended in {"killed", "disk"}:
             this.in_flight = CONNECTIONS
         return this.ended

@@ -14,7 +14,6 @@ from chaos.evidence import Run, Try, in_audience
 from chaos.laws import broken
 from chaos.nursery import Errand, Nursery, SharedClock
 from chaos.population import Population
-from chaos.schedule import WHOLE_CORE
 from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
@@ -45,7 +44,7 @@ class Deathbed:
     def begin(self) -> Run:
         """The next day's run."""
         day = self.people.next_day()
-        return self.stage.begin(day.as_of, day.rows, "mirror" if WHOLE_CORE else "changes")
+        return self.stage.begin(day.as_of, day.rows, "mirror")
 
     def child(self, run: Run, at: int, *, torn: bool = False) -> tuple[bool, int]:
         """One try in a process of its own, killed before its step `at`: whether it was, and how many steps it took."""

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 import requests
-from chaos.doom import Doom
+from chaos.doom import Between, Doom
 from chaos.evidence import AGENT, Evidence, Run
 from chaos.laws import broken
 from chaos.population import Population
@@ -174,25 +174,10 @@ def test_a_journal_that_is_lost(story):
     assert "retry" in story.laws()
 
 
-class Between(Doom):
-    """Lets another run begin between two calls of the first."""
-
-    def __init__(self, home: str, at: int, other) -> None:
-        super().__init__(home)
-        self._left = at
-        self._other = other
-
-    def step(self, what: str, path: str = "") -> None:
-        if what == "before POST":
-            self._left -= 1
-            if self._left == 0:
-                self._other()
-
-
 def race(story: Story) -> tuple[Run, Run]:
     """A run, and another one that begins while it sends."""
     first, second = story.begin(1, "full"), story.begin(2, "full")
-    between = Between(str(story.stage.root), 2, lambda: story.stage.attempt(second))
+    between = Between(str(story.stage.root), 6, lambda: story.stage.attempt(second))
     story.stage.attempt(first, Trouble(between))
     return first, second
 
