@@ -201,9 +201,7 @@ class Vendor:
     """Bring back people whom we have taken out (`Reason.DELETED` in the answer to an upsert). Nobody else."""
     lookup: Callable[[Target, Sequence[Batch], float, frozenset[str]], Operation[dict[str, Ticket]]] | None = None
     """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds), and
-    none of those that are known to be other batches'."""
-    lookup_is_sure: bool = True
-    """The job that `lookup` finds is proven to be the batch's, and not only alike."""
+    none of those that are known to be other batches'. One that is told is proven to be the batch's, by its content."""
     optouts: Callable[[Target, float, TellOptOuts], Operation[None]] | None = None
     """Who has opted out since a time (epoch seconds), of the audience or of everything."""
     audience_link: Callable[[Target], str]

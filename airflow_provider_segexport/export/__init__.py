@@ -198,13 +198,10 @@ class Export:
 
     def _send(self, planned: Planned, facts: dict[str, Any], target: Target) -> Waiting | None:
         job, folder = self._job, self._job.world.folder
-        while True:
-            books = bookkeeper(job, planned, folder)
-            waiting = send_all(job, planned, facts["started_at"], target, books)
-            if waiting is not None:
-                return waiting
-            if not name(job, planned, target):
-                break
+        waiting = send_all(job, planned, facts["started_at"], target, bookkeeper(job, planned, folder))
+        if waiting is not None:
+            return waiting
+        name(job, planned, target)
         if planned.removals:
             unsure = job.vendor.removal is not None and not job.vendor.removal.verdict
             leavers = bookkeeper(job, planned, folder.removals, read_back=unsure)

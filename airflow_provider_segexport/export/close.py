@@ -21,20 +21,12 @@ from airflow_provider_segexport.stages import commit, readback, report, settle
 log = logging.getLogger(__name__)
 
 
-def name(job: Job, planned: Planned, target: Target) -> bool:
-    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any.
-
-    True when some are to go out again: a job that was found at the vendor was another's.
-    """
-    folder = job.world.folder
-    if not readback.unnamed(folder):
-        return False
-    with engine() as sql:
-        job.drive(job.vendor.members(target, readback.Pages(sql)))
-        readback.name_them(sql, folder, planned.batches)
-    return any(entry.again for entry in folder.journal.states().values()) and any(
-        True for _ in settle.remaining(folder, planned.batches)
-    )
+def name(job: Job, planned: Planned, target: Target) -> None:
+    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any."""
+    if readback.unnamed(job.world.folder):
+        with engine() as sql:
+            job.drive(job.vendor.members(target, readback.Pages(sql)))
+            readback.name_them(sql, job.world.folder, planned.batches)
 
 
 def close(  # noqa: PLR0913 - what a report is made of

@@ -104,5 +104,5 @@ def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) 
         return
     for batch in batches:
         if batch.name in found:
-            books.submitted(batch, found[batch.name].id, adopted=not job.vendor.lookup_is_sure)
+            books.submitted(batch, found[batch.name].id)
     log.info("%d of %d calls without an answer had reached the vendor.", len(found), len(batches))

@@ -45,7 +45,6 @@ class Entry:
             reading back.
         revive: indexes of rows that go out once more to bring back whom we have taken out.
         part: a file of row verdicts stands in `settled/`.
-        adopted: the job was found at the vendor, after a call without an answer.
         at: when it was written, epoch seconds.
     """
 
@@ -61,7 +60,6 @@ class Entry:
     named: int = 0
     revive: tuple[int, ...] = ()
     part: bool = False
-    adopted: bool = False
     at: float = field(default=0.0, compare=False)
 
 

@@ -145,21 +145,6 @@ class RunFolder:
             ]
         )
 
-    def send_again(self, entry: Entry, indexes: Sequence[int]) -> None:
-        """Rows of a settled batch that were not delivered after all, and go out once more; the others were."""
-        self.journal.write(
-            [
-                replace(
-                    entry,
-                    accepted=entry.accepted - len(indexes),
-                    again=(*entry.again, *indexes),
-                    unnamed=0,
-                    unnamed_reason="",
-                    adopted=False,
-                )
-            ]
-        )
-
     def returners(self) -> frozenset[int]:
         """Rows of people whom the ledger says we took out."""
         place = self.place / "returners.parquet"

@@ -111,16 +111,12 @@ def unnamed(folder: RunFolder) -> int:
 def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
     """Give the rows that were only counted their verdict: they are those that the audience does not hold as active.
 
-    A batch is named once: what it writes into the journal says that nothing is left to name. Rows of a job that was
-    found at the vendor, and was perhaps another's, go out again instead.
+    A batch is named once: what it writes into the journal says that nothing is left to name.
     """
     for batch, entry in settled(folder, names):
         if entry.unnamed:
             known = folder.refused_rows(batch) | {batch.rows[index] for index in (*entry.again, *entry.revive)}
             found = [index for index in absent(engine, batch) if batch.rows[index] not in known]
-            if entry.adopted:
-                folder.send_again(entry, found)
-                continue
             folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
             if len(found) != entry.unnamed:
                 log.warning(

@@ -44,13 +44,11 @@ class Bookkeeper:
     refused_in_a_row: int = 0
     error: SegexportError | None = None
     batches: int = 0
-    adopted: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """An earlier try may have adopted jobs, and may have made calls whose answer it did not live to see."""
+        """An earlier try may have made calls whose answer it did not live to see."""
         states = self.folder.journal.states()
-        self.adopted |= {name for name, entry in states.items() if entry.adopted}
         self.unanswered |= {name for name, entry in states.items() if entry.state is State.SENDING}
 
     def sending(self, batches: list[Batch]) -> None:
@@ -67,11 +65,9 @@ class Bookkeeper:
             case BatchRefused():
                 return self._isolate(batch, answer)
 
-    def submitted(self, batch: Batch, ticket: str, *, adopted: bool = False) -> list[Batch]:
-        """The batch became a job; `adopted`: one that was found at the vendor, and is only alike."""
-        self.folder.journal.write([Entry(batch.name, State.SUBMITTED, len(batch), ticket=ticket, adopted=adopted)])
-        if adopted:
-            self.adopted.add(batch.name)
+    def submitted(self, batch: Batch, ticket: str) -> list[Batch]:
+        """The batch became a job."""
+        self.folder.journal.write([Entry(batch.name, State.SUBMITTED, len(batch), ticket=ticket)])
         return []
 
     def why_stop(self) -> SegexportError | None:
@@ -86,8 +82,7 @@ class Bookkeeper:
         settled, revive = self._revive(batch, self._taken_out(batch, settled))
         part = self.folder.write_part(batch, settled)
         accepted = len(batch) - len(settled.refused) - len(settled.again) - len(revive)
-        adopted = batch.name in self.adopted
-        if self.read_back or adopted:
+        if self.read_back:
             settled = replace(settled, unnamed=accepted, unnamed_reason=Reason.STILL_THERE)
         entry = Entry(
             batch.name,
@@ -100,7 +95,6 @@ class Bookkeeper:
             unnamed_reason=str(settled.unnamed_reason) if settled.unnamed else "",
             revive=revive,
             part=part,
-            adopted=adopted,
         )
         self.folder.journal.write([entry])
         self._count(accepted, settled)

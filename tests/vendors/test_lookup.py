@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from vendors.accounts import people
 from vendors.batches import upserts
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.model import JobState, Kind
+from airflow_provider_segexport.model import JobState, Kind, batch_name
 
 
 @pytest.fixture
@@ -87,14 +89,14 @@ def test_several_batches(lost):
 
 
 def test_jobs_that_look_alike(lost):
-    """A vendor that tells who was in a batch tells it apart; where counters are alike, nothing is told."""
+    """A vendor that tells what was in a batch tells it apart."""
     since = lost.sim.clock.now()
     ours = batch(lost, *people(3))
     ticket = send(lost, ours)
     send(lost, batch(lost, "x@example.com", "y@example.com", "z@example.com"))
     lost.sim.clock.advance(30)
     told = found(lost, ours, since=since)
-    assert told == ({ours.name: ticket} if lost.vendor.lookup_is_sure else {})
+    assert told == {ours.name: ticket}
 
 
 def test_a_job_that_is_known(lost):
@@ -116,7 +118,7 @@ def test_two_batches_for_one_job(lost):
     ticket = send(lost, first)
     lost.sim.clock.advance(30)
     told = found(lost, first, second, since=since)
-    assert told == ({first.name: ticket} if lost.vendor.lookup_is_sure else {})
+    assert told == {first.name: ticket}
 
 
 def test_a_job_of_earlier(lost):
@@ -125,6 +127,19 @@ def test_a_job_of_earlier(lost):
     send(lost, one)
     lost.sim.clock.advance(3600)
     assert found(lost, one) == {}
+
+
+def test_a_job_with_other_values(lost):
+    """The same people were sent just before, with other values: taken for this batch, the new ones would be lost."""
+    send(lost, batch(lost, *people(3)))
+    lost.sim.clock.advance(30)
+    one = batch(lost, *people(3))
+    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
+    ours = replace(one, name=batch_name(items), items=items)
+    assert found(lost, ours, since=lost.sim.clock.now() - 31) == {}
+    ticket = send(lost, ours)
+    lost.sim.clock.advance(30)
+    assert found(lost, ours, since=lost.sim.clock.now() - 61) == {ours.name: ticket}
 
 
 def test_a_job_that_failed(lost):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from vendors.accounts import Account, people
 
+from airflow_provider_segexport.export import Export
 from airflow_provider_segexport.ports.journal import Journal
 
-LISTS_JOBS = ("constant_contact", "omnisend")
+LISTS_JOBS = ("omnisend",)
 
 
 class Killed(BaseException):
@@ -52,17 +55,22 @@ def test_a_call_that_did_not_arrive_is_made_again(sim, vendor, tmp_path, monkeyp
     assert 5 == report["counts"]["delivered"] == len(account.active())
 
 
-def test_a_job_that_was_anothers_is_found_out(sim, tmp_path, monkeypatch):
-    """At Constant Contact a job is told by its count alone: the list is read back, and the rest goes out."""
-    account = Account(sim, "constant_contact", tmp_path)
-    segment = account.segment({"email": people(5)})
-    killed_after_the_call(account, segment, monkeypatch)
-    sim.reset(seed=1)
-    sim.configure({"constant_contact": account.row.calm})
-    other = Account(sim, "constant_contact", tmp_path / "other")
-    other.export(other.segment({"email": [f"other{n}@example.com" for n in range(5)]}))
-    sent = len(account.upserts())
-    report = account.export(segment)
-    assert 5 == report["counts"]["delivered"]
-    assert set(people(5)) <= account.active()
-    assert sent + 1 == len(account.upserts())
+def test_a_job_that_was_another_runs_is_not_taken_for_it(sim, vendor, tmp_path, monkeypatch):
+    """The same people went out just before with other values: the new ones arrive, whatever the vendor lists."""
+    account = Account(sim, vendor, tmp_path)
+    names = {"matching": {"first_name": "name"}}
+    account.export(account.segment({"email": people(5), "name": ["Ann"] * 5}, "before.parquet"), "before", **names)
+    segment = account.segment({"email": people(5), "name": ["Eve"] * 5})
+    sender = account.sender()
+
+    def cut(request):
+        if request.method != "GET" and b"Eve" in (request.body or b""):
+            raise Killed
+        return sender(request)
+
+    cut.traffic = sender.traffic
+    with pytest.raises(Killed):
+        Export(account.vendor, account.access, account.order(segment, **names), account.world(send=cut)).run()
+    sender.close()
+    assert 5 == account.export(segment, **names)["counts"]["delivered"]
+    assert "Eve" in json.dumps([one["body"] for one in account.upserts()])

@@ -22,7 +22,6 @@ from airflow_provider_segexport.vendors.constant_contact.contacts import collect
 from airflow_provider_segexport.vendors.constant_contact.device import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
 from airflow_provider_segexport.vendors.constant_contact.leavers import REMOVAL
-from airflow_provider_segexport.vendors.constant_contact.lookup import lookup
 from airflow_provider_segexport.vendors.constant_contact.members import members
 from airflow_provider_segexport.vendors.constant_contact.optouts import optouts
 from airflow_provider_segexport.vendors.constant_contact.replies import refusal
@@ -55,9 +54,9 @@ VENDOR = Vendor(
     collect=collect,
     members=members,
     removal=REMOVAL,
-    lookup=lookup,
-    lookup_is_sure=False,  # counters may be alike
     optouts=optouts,
+    # No `lookup`: activities are listed with counters, and with nothing of what was sent (specification 3.0.178, read
+    # 2026-08): one that is alike may be an earlier run's. Sent again, an import updates the same contacts.
     audience_link=audience_link,
     refusal=refusal,
     readds_leavers=True,

@@ -5,12 +5,13 @@ Batches OpenAPI 2026-03-15, read 2026-08: the brand's batches are listed, and a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow_provider_segexport.model import Batch, Kind, Operation, Target, Ticket, Wait
 from airflow_provider_segexport.vendors.moments import day_before, seconds
-from airflow_provider_segexport.vendors.omnisend.contacts import PAGE, RUNNING, address, report
+from airflow_provider_segexport.vendors.omnisend.contacts import PAGE, RUNNING, report
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
 from airflow_provider_segexport.vendors.replies import get
 
@@ -26,9 +27,12 @@ LOOKS_S = (0.0, 2.0, 5.0, 10.0, 20.0)
 def lookup(
     target: Target, batches: Sequence[Batch], since: float, known: frozenset[str]
 ) -> Operation[dict[str, Ticket]]:
-    """A batch whose finished items are about the very people of one of ours is that one. Who is left is sent again."""
-    wanted = {frozenset(batch.emails): batch.name for batch in batches if batch.kind is Kind.UPSERT}
-    near = yield from candidates(target, {len(people) for people in wanted}, since)
+    """A batch whose finished items are ours to the letter is ours. Who is left is sent again.
+
+    The same people with other values are an earlier run's: to take their batch for this one would lose the new values.
+    """
+    wanted = {content(map(json.loads, batch.items)): batch.name for batch in batches if batch.kind is Kind.UPSERT}
+    near = yield from candidates(target, {len(items) for items in wanted}, since)
     left = [ticket for ticket in near if ticket not in known][:MOST_READ]
     found: dict[str, Ticket] = {}
     for wait in LOOKS_S:
@@ -44,11 +48,16 @@ def lookup(
                 unfinished.append(ticket)
                 continue
             items = [*(told.get("responses") or []), *(told.get("errors") or [])]
-            name = wanted.pop(frozenset(map(address, items)), None)
+            name = wanted.pop(content(one.get("request") for one in items), None)
             if name:
                 found[name] = Ticket(ticket)
         left = unfinished
     return found
+
+
+def content(items: Iterable[Any]) -> frozenset[str]:
+    """Items that can be compared, whatever the order of items and of their members."""
+    return frozenset(json.dumps(item, sort_keys=True) for item in items)
 
 
 def candidates(target: Target, sizes: set[int], since: float) -> Operation[list[str]]:
