@@ -84,7 +84,7 @@ docs: setup .docs/.ready  ## the documentation as a site in .docs/site; a dead l
 	@.docs/venv/bin/python scripts/docs_site.py
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
-	cd requirements && for set in dev runtime uv build cluster store sbom docs floor; do \
+	cd requirements && for set in dev runtime ui uv build cluster store sbom docs floor; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
 	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -9,6 +9,7 @@ from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.hooks import HOOKS
 from airflow_provider_segexport.vendors import VENDORS
 
+LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"
 
 
@@ -31,6 +32,7 @@ def provider_info(version: str) -> dict[str, Any]:
                 ],
             }
         ],
+        "extra-links": [f"airflow_provider_segexport.operators.links.{name}" for name in LINKS],
         "cli": ["airflow_provider_segexport.cli.get_commands"],
         "config": {
             "segexport": {

@@ -12,7 +12,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.operators import endings, waits, wording
+from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
 from airflow_provider_segexport.operators.newest import is_backfill
 from airflow_provider_segexport.operators.retries import retry_policy
 
@@ -35,6 +35,9 @@ class AudienceTask(BaseOperator):
         poll_interval: seconds between two looks at import jobs.
         optouts: an asset for the people whom the vendor reports as opted out.
     """
+
+    operator_extra_links = links.LINKS
+    get_openlineage_facets_on_complete = lineage.on_complete
 
     def __init__(
         self,

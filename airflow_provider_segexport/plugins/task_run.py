@@ -16,8 +16,8 @@ from airflow_provider_segexport.plugins.progress import Sent, sent
 from airflow_provider_segexport.plugins.words import OUTCOMES as OUTCOME_WORDS
 from airflow_provider_segexport.plugins.words import REMOVALS
 from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.places import Place, names, read
-from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.ports.places import Place, read
+from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
 REJECTS = "rejects.parquet"
 
@@ -67,8 +67,8 @@ def home(root: Place, who: Identity) -> Place:
 
 def newest(place: Place) -> Place | None:
     """The folder of the last generation; None where the export has not begun."""
-    generations = [name for name in names(place) if name.isdecimal()]
-    return place / max(generations, key=int) if generations else None
+    found = RunFolder.newest(place)
+    return found.place if found is not None else None
 
 
 def report(folder: Place, *, at_work: bool) -> Report | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_segexport.model import Target, VendorField
 from airflow_provider_segexport.plugins.cards import Identity
 from airflow_provider_segexport.plugins.task_run import home, newest
 from airflow_provider_segexport.ports.places import Place, read
+from airflow_provider_segexport.ports.run_folder import target_of
 from airflow_provider_segexport.vendors import VENDORS
 
 
@@ -22,10 +22,7 @@ def link_of(folder: Place, vendor: str = "") -> str:
     """The same from the run's folder."""
     try:
         plan: Any = json.loads(read(folder / "plan.json"))
-        facts = plan["target"]
-        fields = {name: VendorField(**found) for name, found in facts["fields"].items()}
-        target = Target(**{**facts, "fields": fields, "notes": tuple(facts["notes"])})
-        link = VENDORS[vendor or plan["vendor"]].audience_link(target)
+        link = VENDORS[vendor or plan["vendor"]].audience_link(target_of(plan["target"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
     return link if link.startswith(("https://", "http://")) else ""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cached_property, partial
@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.model import Batch, Kind, Settled
+from airflow_provider_segexport.model import Batch, Kind, Settled, Target, VendorField
 from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, sweep, write
@@ -59,6 +59,12 @@ def safe(name: str) -> str:
     return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
+def target_of(facts: Mapping[str, Any]) -> Target:
+    """The target as a plan keeps it."""
+    fields = {name: VendorField(**found) for name, found in facts["fields"].items()}
+    return Target(**{**facts, "fields": fields, "notes": tuple(facts["notes"])})
+
+
 class RunFolder:
     """One generation of one task instance's run."""
 
@@ -86,6 +92,12 @@ class RunFolder:
             sweep(home / f"{newest:02d}")
             return cls(home / f"{newest:02d}")
         return cls(home / f"{newest + 1:02d}")
+
+    @classmethod
+    def newest(cls, home: Place) -> RunFolder | None:
+        """The last generation, finished or not; None where there is none."""
+        generations = [name for name in names(home) if name.isdecimal()]
+        return cls(home / max(generations, key=int)) if generations else None
 
     def finished(self) -> bool:
         """Whether the run in it came to its end, or was given up for a new plan."""

@@ -1,0 +1,93 @@
+"""Buttons on the task: the audience at the vendor, the report, the rejects.
+
+Airflow asks for the links at the end of every try, in the task's own process, and keeps what it is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.ports.run_folder import RunFolder
+
+
+def folder_of(operator: Any) -> RunFolder | None:
+    """The run folder that the task has worked in; None where it came to none."""
+    from airflow_provider_segexport.hooks.errand import home  # noqa: PLC0415 - the worker has it by then
+    from airflow_provider_segexport.ports.run_folder import RunFolder  # noqa: PLC0415
+
+    errand = getattr(operator, "_errand", None)
+    return RunFolder.newest(home(errand)) if errand is not None else None
+
+
+def base_url() -> str:
+    """Where Airflow is served: with its path, without a slash at the end."""
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+class AudienceLink(BaseOperatorLink):
+    """The list, address book or contacts, in the vendor's own pages."""
+
+    name = "Audience at the vendor"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where Airflow keeps the link."""
+        return "segexport_audience_link"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
+        """From the plan, which holds what the vendor said of the audience."""
+        from airflow_provider_segexport.ports.run_folder import target_of  # noqa: PLC0415
+        from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
+
+        folder = folder_of(operator)
+        found = folder.plan() if folder is not None else None
+        return VENDORS[found[1]["vendor"]].audience_link(target_of(found[1]["target"])) if found else ""
+
+
+class ReportLink(BaseOperatorLink):
+    """The tab with what the run did."""
+
+    name = "Report"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where Airflow keeps the link."""
+        return "segexport_report_link"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The task instance's tab *Export*, where there is something in it."""
+        if folder_of(operator) is None:
+            return ""
+        parts = ["dags", ti_key.dag_id, "runs", ti_key.run_id, "tasks", ti_key.task_id]
+        if (ti_key.map_index or 0) >= 0:
+            parts += ["mapped", str(ti_key.map_index)]
+        path = "/".join(quote(part, safe="") for part in parts)
+        return f"{base_url()}/{path}/plugin/segment_export"
+
+
+class RejectsLink(BaseOperatorLink):
+    """Whom the run could not deliver, for those who may see it."""
+
+    name = "Rejects"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where Airflow keeps the link."""
+        return "segexport_rejects_link"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The download, where there are any."""
+        folder = folder_of(operator)
+        if folder is None or not (folder.place / "rejects.parquet").exists():
+            return ""
+        who = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+        index = -1 if ti_key.map_index is None else ti_key.map_index
+        return f"{base_url()}/segexport/rejects.csv?{urlencode({**who, 'map_index': index})}"
+
+
+LINKS = (AudienceLink(), ReportLink(), RejectsLink())

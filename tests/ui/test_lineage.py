@@ -1,0 +1,88 @@
+"""What OpenLineage is told, by its own provider, in the task's own process, into a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from airflow_home import FILES, HOME
+
+from airflow_provider_segexport.operators import lineage
+
+pytestmark = pytest.mark.airflow
+
+SOURCE = """
+from airflow.sdk import DAG
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+
+with DAG("lineage") as dag:
+    SegmentExportOperator(task_id="export", **{told!r})
+    SegmentExportOperator(task_id="no_plan", **{hopeless!r})
+
+if __name__ == "__main__":
+    dag.test()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("/data/segments/vip.parquet", ("file", "/data/segments/vip.parquet")),
+        ("file:///data/vip/", ("file", "/data/vip/")),
+        ("s3://aws_default@lake/vip/2026-11-24/", ("s3://lake", "vip/2026-11-24/")),
+        ("gs://lake/vip", ("gs://lake", "vip")),
+    ],
+)
+def test_a_segment_is_named_as_openlineage_names_files(text, place):
+    """The connection's id is how we reach the store, and no part of the file's name."""
+    assert place == lineage.place(text)
+
+
+def run(tmp_path, told: dict, hopeless: dict) -> dict[str, dict]:
+    """Run two exports under the OpenLineage provider; the last event that it wrote of each."""
+    pytest.importorskip("airflow.providers.openlineage", reason="requirements/dev.txt has it")
+    file = HOME / FILES / "lineage.py"
+    file.write_text(SOURCE.format(told=told, hopeless=hopeless))
+    out = tmp_path / "events.json"
+    transport = json.dumps({"type": "file", "log_file_path": str(out), "append": True})
+    done = subprocess.run(
+        [sys.executable, str(file)],
+        env={**os.environ, "AIRFLOW__OPENLINEAGE__TRANSPORT": transport, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    events = [json.loads(line) for line in out.read_text().splitlines()]
+    return {event["job"]["name"]: event for event in events if event["eventType"] in {"COMPLETE", "FAIL"}}
+
+
+def test_an_export_is_told_from_segment_to_audience(stage, tmp_path):
+    """Datasets, the column behind each of the vendor's fields, and how many people were put there.
+
+    An export that came to no plan has no datasets: nothing went from anywhere to anywhere.
+    """
+    segment, conn_id = stage.segment(20), stage.connection("campaign_monitor")
+    told = {
+        "conn_id": conn_id,
+        "segment": segment,
+        "matching": {"email": "email", "first_name": "first_name"},
+        "custom_fields": {"Tier": "tier"},
+        "create_fields": True,
+    }
+    hopeless = {"conn_id": conn_id, "segment": "/nowhere.parquet", "matching": {"email": "email"}}
+    events = run(tmp_path, told, hopeless)
+    failed, complete = events["lineage.no_plan"], events["lineage.export"]
+    assert ("FAIL", [], []) == (failed["eventType"], failed["inputs"], failed["outputs"])
+    assert "COMPLETE" == complete["eventType"]
+    (source,), (audience,) = complete["inputs"], complete["outputs"]
+    assert ("file", segment) == (source["namespace"], source["name"])
+    assert ["email", "first_name", "tier"] == [field["name"] for field in source["facets"]["schema"]["fields"]]
+    assert ("campaign_monitor://all", stage.audience("campaign_monitor")) == (audience["namespace"], audience["name"])
+    (tier,) = audience["facets"]["columnLineage"]["fields"]["Tier"]["inputFields"]
+    assert (segment, "tier") == (tier["name"], tier["field"])
+    assert 20 == audience["outputFacets"]["outputStatistics"]["rowCount"]
+    assert "person1@example.com" not in json.dumps(events)
