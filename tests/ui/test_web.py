@@ -35,7 +35,7 @@ def rooms(airflow_db):
 
     with create_session() as session:
         for dag_id in (*(f"exports_{i}" for i in range(6)), "exports", "bob_exports"):
-            session.add(
+            session.merge(
                 DagModel(
                     dag_id=dag_id,
                     bundle_name="tests",
