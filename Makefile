@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom clean
+.PHONY: help setup check test test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,14 @@ bench: .bench/.ready  ## speed, memory, quotas, beside peers: QUICK=1 for a minu
 docs: setup .docs/.ready  ## the documentation as a site in .docs/site; a dead link fails it
 	@.docs/venv/bin/python scripts/docs_site.py
 
+.venv/.ui-ready: requirements/ui.txt .venv/.ready
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/ui.txt
+	@touch $@
+
+test-ui: setup .venv/.ui-ready  ## the UI in headless Chromium (6 minutes); SHOTS=docs/screenshots renews the docs' pictures
+	@$(BIN)/python scripts/ui_browser.py >/dev/null
+	SEGEXPORT_BROWSER=1 SEGEXPORT_SCREENSHOTS=$(SHOTS) $(BIN)/python -m pytest tests/browser
+
 lock: setup  ## compile requirements/*.txt from requirements/*.in
 	cd requirements && for set in dev runtime ui uv build cluster store sbom docs floor; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -107,4 +115,4 @@ sbom: dist-check  ## dist/sbom.cdx.json and dist/licences.csv of what the provid
 	$(BIN)/python scripts/licences.py .dist/sbom .dist/venv dist
 
 clean:  ## remove what make made
-	rm -rf .venv .demo .ui .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo .ui .ui-test .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache

@@ -146,6 +146,7 @@ class Ui:
     profiles: int = 2000
     extra: Mapping[str, str] = field(default_factory=dict)
     users: str = f"{USER}:admin"
+    user: str = USER
     base_path: str = ""
     port: int = 0
     password: str = ""
@@ -156,7 +157,7 @@ class Ui:
         self.port = port(self.wanted_port)
         self.password = secrets.token_urlsafe(9)
         self.processes = Processes(self.home, self.environment())
-        self.api = Api(self.url, self.password)
+        self.api = Api(self.url, self.password, self.user)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,124 @@
+"""A running Airflow with the examples, the simulated vendors, and a browser: `make test-ui`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_home import REPO
+
+ASKED = bool(os.environ.get("SEGEXPORT_BROWSER"))
+collect_ignore_glob = [] if ASKED else ["test_*.py"]
+
+USERS = "ann:admin,cem:viewer"
+
+
+class Site:
+    """What is running, and what a test does with it."""
+
+    def __init__(self, ui: Any, browser: Any) -> None:
+        self.ui, self.browser = ui, browser
+        self.api = ui.api
+
+    @contextmanager
+    def page(
+        self, user: str | None = "ann", *, dark: bool = False, size: tuple[int, int] = (1360, 860)
+    ) -> Iterator[Any]:
+        """A page of a browser in which a user is logged in; whatever it says of an error fails the test."""
+        width, height = size
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
+        )
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: (errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: request.url.startswith(self.ui.url) or errors.append(f"asked {request.url}"))
+        if user:
+            page.goto(f"{self.ui.url}/auth/login/?next={self.ui.url}/")
+            page.fill("input[name=username]", user)
+            page.fill("input[name=password]", self.ui.password)
+            page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
+            page.wait_for_url(lambda url: "login" not in url)
+        try:
+            yield page
+        finally:
+            context.close()
+        assert [] == [error for error in errors if not error.startswith("asked data:") and "asked blob:" not in error]
+
+    def open(self, page: Any, path: str) -> Any:
+        """One of our own pages in Airflow's frame; the frame."""
+        page.goto(f"{self.ui.url}/{path}")
+        frame = page.frame_locator("iframe")
+        frame.locator("main").wait_for()
+        return frame
+
+    def sim(self, path: str, body: Any = None) -> Any:
+        """Ask or tell the simulator."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.ui.simulator + path, data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def run(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run; its id."""
+        body = {"logical_date": None, "conf": conf}
+        return str(self.api.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def state(self, dag_id: str, run_id: str) -> str:
+        return str(self.api.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def wait(self, good: Callable[[], Any], words: str, seconds: float = 240) -> None:
+        self.ui.wait(good, words, seconds)
+
+    @contextmanager
+    def root(self, made: Callable[[Path], Any]) -> Iterator[Path]:
+        """Another state root in the place of the one that the exports write."""
+        state, aside = self.ui.home / "state", self.ui.home / "state-aside"
+        state.rename(aside)
+        try:
+            state.mkdir()
+            made(state)
+            yield state
+        finally:
+            shutil.rmtree(state)
+            aside.rename(state)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Airflow and the simulator with two days of exports, and Chromium; all ended at the end."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - requirements/ui.txt
+
+    sys.path.insert(0, str(REPO / "scripts"))
+    from ui import Ui  # noqa: PLC0415 - after the path
+    from ui_browser import chromium  # noqa: PLC0415 - same
+
+    for name in [name for name in os.environ if name.startswith("AIRFLOW__")] + ["AIRFLOW_HOME", "SEGEXPORT_DEMO_ROOT"]:
+        os.environ.pop(name, None)  # of the other tests; this Airflow has a home of its own
+    extra = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "ui_rights.PickyAuthManager",
+        "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests")]),
+    }
+    wanted = int(os.environ.get("UI_PORT", "0"))
+    ui = Ui(home=REPO / ".ui-test" / "run", wanted_port=wanted, profiles=1500, extra=extra, users=USERS, user="ann")
+    try:
+        ui.start()
+        ui.story(2)
+        ui.wait(lambda: ui.told(2), "the exports are not done", 600)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            yield Site(ui, browser)
+            browser.close()
+    finally:
+        ui.processes.stop()
