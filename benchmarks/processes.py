@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -25,6 +26,18 @@ def environment() -> dict[str, str]:
     """What every process gets: this checkout's package first, and bytecode that is kept, as an installation has it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": str(HOME / "bytecode")}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the file that `SEGEXPORT_BENCH_LOCK` names while a case runs, on a machine whose users agreed on one."""
+    path = os.environ.get("SEGEXPORT_BENCH_LOCK")
+    if not path:
+        yield
+        return
+    with Path(path).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -52,7 +65,7 @@ def told(address: str, method: str = "GET") -> Any:
 
 def task(order: Mapping[str, Any]) -> dict[str, Any]:
     """One task process; its home is a folder of its own unless the order names one."""
-    with tempfile.TemporaryDirectory(dir=HOME) as home:
+    with tempfile.TemporaryDirectory(dir=HOME) as home, alone():
         done = subprocess.run(  # noqa: S603 - our own script
             [sys.executable, str(HERE / "task.py"), json.dumps({"home": home, **order})],
             stdout=subprocess.PIPE,
@@ -69,8 +82,8 @@ def task(order: Mapping[str, Any]) -> dict[str, Any]:
 
 def whole(command: list[str], *, python: Path) -> dict[str, float]:
     """CPU, time and peak memory of a process from its start to its end, by the kernel's account."""
-    started = time.monotonic()
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, alone():
+        started = time.monotonic()
         process = subprocess.Popen([str(python), *command], stdout=log, stderr=log, env=environment())  # noqa: S603
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

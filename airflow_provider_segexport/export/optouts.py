@@ -41,10 +41,11 @@ def collect(job: Job, target: Target) -> int:
     began = world.clock()
     with engine() as sql:
         told = readback.OptOuts(sql)
+        sql.run("create or replace table known (email varchar)")
         if job.order.optouts and job.vendor.optouts is not None:
             since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
             job.drive(job.vendor.optouts(target, since, told))
-        _known(sql, job, ledger)
+            _known(sql, job, ledger)
         words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         parts = folder.parts()
         answers = "select '' as email, '' as reason where false"

@@ -104,7 +104,7 @@ def _measure(job: Job, sql: Engine, target: Target, planned: Planned, leavers: i
     before = facts.get("profiles", "")
     new = planned.upserts
     if ledger.version():
-        new = int(sql.one("select count(*) from clean c anti join ledger l on l.email = c.email")[0])
+        new -= plan.in_ledger(sql, job.world.folder)
     figures = guard.Figures(
         rows=planned.profiles,
         before=int(before) if before.isdecimal() else None,

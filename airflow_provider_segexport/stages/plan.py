@@ -5,6 +5,8 @@ One record batch of `upserts.arrow` is one batch at the vendor, so that a resume
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pyarrow as pa
 
 from airflow_provider_segexport.contract import Limits
@@ -13,6 +15,7 @@ from airflow_provider_segexport.ports.columns import integers
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 from airflow_provider_segexport.segment import Cleaned, Planned
 
@@ -68,6 +71,14 @@ def freeze_returners(engine: Engine, place: Place) -> int:
     """Write which rows are of people whom the ledger says we took out; returns how many."""
     rows = "select c.row from clean c semi join removed r on r.email = c.email"
     return write_parquet(place, engine.stream(rows), pa.schema([("row", pa.int64())]))
+
+
+def in_ledger(engine: Engine, folder: RunFolder) -> int:
+    """How many of the plan's people the ledger has as in. The plan is hashed, which is mostly the small side."""
+    with closing(folder.upserts(["email"])) as rows:
+        schema = pa.schema([SCHEMA.field("email")])
+        engine.stage("planned", pa.RecordBatchReader.from_batches(schema, iter(rows)))
+    return int(engine.one("select count(*) from ledger l semi join planned p on p.email = l.email")[0])
 
 
 def freeze(engine: Engine, sql: str, limits: Limits, place: Place, cleaned: Cleaned) -> Planned:
