@@ -56,7 +56,7 @@ test-matrix: setup  ## Airflow 3.2 (oldest dependencies) and 3.3 on Python 3.11 
 	@touch $@
 
 test-cluster: setup .cluster/.ready  ## the compose file's cluster as processes: two workers, kill -9, quotas (5 minutes)
-	$(BIN)/python -m pytest tests/cluster -m cluster -rs
+	SEGEXPORT_CLUSTER=1 $(BIN)/python -m pytest tests/cluster -rs
 
 demo: setup  ## the main job, end to end: PROFILES=100000 by default
 	@$(BIN)/python scripts/demo.py --profiles $(PROFILES) $(if $(KILL),--kill)

@@ -47,7 +47,9 @@ def listens(address: tuple[str, int]) -> bool:
 
 
 def missing() -> str:
-    """Why the cluster cannot be started here; empty where it can."""
+    """Why the cluster is not started here; empty where it is."""
+    if not os.environ.get("SEGEXPORT_CLUSTER"):
+        return "run by `make test-cluster`: it takes five minutes, and databases of its own"
     if not (VENV / "bin" / "airflow").exists():
         return "the cluster's environment is made by `make test-cluster`"
     for name, address in (("PostgreSQL", POSTGRES), ("Redis", REDIS)):
