@@ -81,14 +81,19 @@ def share(store):
 
 
 def test_four_processes_share_one_accounts_quota(share):
-    """None of them ever sees a 429 of its own making, however long calls are under way; they use the quota up."""
-    shared = share(delay_s=3.0)
-    calls = PROCESSES * THREADS * CALLS_EACH
-    assert [200] * calls == [one["status"] for one in shared.calls]
+    """None of them ever sees a 429 of its own making, though calls are under way for up to eight seconds each way."""
+    shared = share(delay_s=8.0)
+    assert [200] * PROCESSES * THREADS * CALLS_EACH == [one["status"] for one in shared.calls]
     assert 0 == shared.retries
-    took = shared.calls[-1]["time"] - shared.calls[0]["time"]
+
+
+@pytest.mark.parametrize("store", ["file"], indirect=True)
+def test_together_they_use_the_quota_up(share):
+    """Where calls arrive at once, no more than a twentieth of the time is lost."""
+    shared = share(delay_s=0.1)
+    calls = PROCESSES * THREADS * CALLS_EACH
     fastest = (calls // (CALLS_A_MINUTE // 4) - 1) * 15
-    assert fastest * 0.97 <= took <= fastest * 1.3
+    assert fastest <= shared.calls[-1]["time"] - shared.calls[0]["time"] <= fastest * 1.05
 
 
 @pytest.mark.parametrize("store", ["file"], indirect=True)
