@@ -43,8 +43,10 @@ def forget(store: str, name: str) -> None:
 
         from airflow_provider_segexport.ports.quota_book import RESETS  # noqa: PLC0415
         from airflow_provider_segexport.ports.quota_postgres import table_of  # noqa: PLC0415
+        from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
 
         with psycopg.connect(store) as connection:
-            for pool in ("all", "tags", f"all{RESETS}"):
+            pools = {"all", "tags", *(pool for vendor in VENDORS.values() for pool in vendor.limits.pools)}
+            for pool in (kept for pool in pools for kept in (pool, pool + RESETS)):
                 connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table_of(name, pool))))
             connection.execute("delete from segexport_notes where account = %s", [name])
