@@ -47,6 +47,6 @@ def forget(store: str, name: str) -> None:
 
         with psycopg.connect(store) as connection:
             pools = {"all", "tags", *(pool for vendor in VENDORS.values() for pool in vendor.limits.pools)}
-            for pool in (kept for pool in pools for kept in (pool, pool + RESETS)):
-                connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table_of(name, pool))))
+            for table in (kept for pool in pools for kept in (pool, pool + RESETS)):
+                connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table_of(name, table))))
             connection.execute("delete from segexport_notes where account = %s", [name])
