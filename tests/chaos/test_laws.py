@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import shutil
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -16,12 +17,13 @@ from chaos.laws import broken
 from chaos.population import Population
 from chaos.stage import Stage, Trouble, small
 
-from airflow_provider_segexport.model import Settled
+from airflow_provider_segexport.model import Request, Settled
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.shape import Column, Const, Object
-from airflow_provider_segexport.stages import read, settle
+from airflow_provider_segexport.stages import consent, leavers, read, settle
 from airflow_provider_segexport.vendors.campaign_monitor import contacts as campaign_monitor
 from airflow_provider_segexport.vendors.omnisend import contacts as omnisend
+from airflow_provider_segexport.vendors.replies import send_json
 
 
 class Story:
@@ -65,7 +67,7 @@ def story(sim, tmp_path):
     return Story(sim, "campaign_monitor", tmp_path)
 
 
-@pytest.mark.parametrize("mode", ["full", "changes"])
+@pytest.mark.parametrize("mode", ["full", "changes", "mirror"])
 def test_calm_days_break_nothing(sim, vendor, mode, tmp_path):
     """What is as it should be is told to be so, at every vendor."""
     calm = Story(sim, vendor, tmp_path)
@@ -129,23 +131,85 @@ def test_a_welcome_mail(sim, monkeypatch, tmp_path):
     assert any("mails is" in words for words in told)
 
 
+def test_people_who_have_not_agreed(story, monkeypatch):
+    """2: the consent column is read, and nobody heeds it."""
+    row = story.days[0].rows[0]
+    rows = [replace(row, consent=False, wrong=("withheld", "no_consent")), *story.days[0].rows[1:]]
+    monkeypatch.setattr(consent, "withhold_without_consent", lambda *_: 0)
+    story.stage.attempt(story.stage.begin(story.days[0].as_of, rows, "changes"))
+    told = story.told()
+    assert any(words.startswith("consent") and "1 people whose consent is missing" in words for words in told)
+    assert any("must end as ('withheld', 'no_consent')" in words for words in told)
+
+
+def removing(story: Story, call) -> None:
+    """Let leavers be taken out by another call, one a person."""
+    removal = story.stage.vendor.removal
+
+    def remove(target, batch):
+        for email in batch.emails:
+            yield call(target, email)
+        return Settled()
+
+    story.stage.vendor = replace(story.stage.vendor, removal=replace(removal, remove=remove))
+
+
 def test_a_leaver_who_is_unsubscribed(story):
     """3: out of the audience is not opted out."""
-    story.export(0)
-    run = story.export(1)
-    path = f"/api/v3.3/subscribers/{story.stage.audience}/unsubscribe.json"
-    story.rogue(run, "POST", path, json={"EmailAddress": story.days[0].rows[0].email})
-    assert "leavers" in story.laws(settled=False)
+    url = "{0.api}/subscribers/{0.audience}/unsubscribe.json"
+    removing(story, lambda target, email: send_json("POST", url.format(target), {"EmailAddress": email}))
+    story.export(0, "mirror")
+    story.export(1, "mirror")
+    assert any("unsubscribed is 1" in words for words in story.told() if words.startswith("leavers"))
 
 
-def test_somebody_whom_we_never_put_there(story):
+def test_a_leaver_whose_opt_out_is_forgotten(story):
+    """3: whoever has opted out is left as they are; deleted, they could be imported again."""
+    url = "{0.api}/subscribers/{0.audience}.json"
+    removing(story, lambda target, email: Request("DELETE", url.format(target), query={"email": email}))
+    story.export(0, "mirror")
+    (email, *_) = {row.address for row in story.days[0].rows} - {row.address for row in story.days[1].rows}
+    story.stage.sim.seed("campaign_monitor", [{"email": email, "status": "unsubscribed"}], story.stage.audience)
+    story.export(1, "mirror")
+    assert any("who was not active" in words for words in story.told())
+
+
+def test_somebody_whom_we_never_put_there(story, monkeypatch):
     """3: a stranger in the audience is none of ours."""
-    story.export(0)
-    run = story.export(1)
-    path = f"/api/v3.3/subscribers/{story.stage.audience}.json"
-    story.rogue(run, "DELETE", path, params={"email": "stranger@example.org"})
-    told = story.told(settled=False)
-    assert any("whom the ledger does not hold" in words for words in told)
+    story.stage.sim.seed("campaign_monitor", [{"email": "stranger@example.org"}], story.stage.audience)
+    find = leavers.find
+
+    def eager(sql):
+        find(sql)
+        sql.run("insert into leavers values ('stranger@example.org', null, null)")
+        return leavers.count(sql)
+
+    monkeypatch.setattr(leavers, "find", eager)
+    story.export(0, "mirror")
+    story.export(1, "mirror")
+    assert any("whom the ledger does not hold: {'stranger@example.org'}" in words for words in story.told())
+
+
+def test_leavers_who_are_nobodys_to_take_out(story):
+    """3: a run that does not mirror takes nobody out, nor whom another export holds."""
+    for export in ("chaos.one", "chaos.other"):
+        story.export(0, asked={"export": export, "shared": True})
+    run = story.begin(1, "mirror", asked={"export": "chaos.one", "shared": True})
+    story.stage.attempt(run)
+    (email, *_) = {row.address for row in story.days[0].rows} - {row.address for row in story.days[1].rows}
+    assert [] == story.told(settled=False)
+    story.rogue(run, "DELETE", f"/api/v3.3/subscribers/{story.stage.audience}.json", params={"email": email})
+    assert any("whom another export holds" in words for words in story.told(settled=False))
+    run.mode = "changes"
+    assert any("and the mode is changes" in words for words in story.told(settled=False))
+
+
+def test_a_mirror_that_takes_nobody_out(story, monkeypatch):
+    """And what it is all for: who has left the segment is in the audience yet."""
+    monkeypatch.setattr(leavers, "find", lambda sql: 0)
+    story.export(0, "mirror")
+    story.export(1, "mirror")
+    assert any("have left the segment and are still" in words for words in story.told())
 
 
 def test_somebody_deleted_from_the_account(sim, tmp_path):
