@@ -20,7 +20,7 @@ from typing import Any, Literal
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
-Kind = Literal["stop", "kill", "disk"]
+Kind = Literal["stop", "kill", "disk", "away"]
 
 
 _counting = threading.Lock()
@@ -68,7 +68,7 @@ class Doom:
         at: the step before which it strikes; 0 lets all pass.
         near: or the first file with this in its name.
         kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL; `disk` fails this write
-            and the `more` after it for want of space.
+            and the `more` after it for want of space; `away` fails reads too, as a store that cannot be reached.
         torn: half a line of the journal has been written when it strikes.
         home: files below it count.
     """
@@ -97,9 +97,9 @@ class Doom:
             if not 0 < self.at <= self.taken:
                 return
             self.struck, self.last = True, self.last or what
-        if self.kind == "disk":
+        if self.kind in {"disk", "away"}:
             if path and what != "os.remove" and self.taken <= self.at + self.more:
-                raise OSError(errno.ENOSPC, "No space left on device")
+                raise OSError(ERRORS[self.kind], os.strerror(ERRORS[self.kind]))
             return
         if self.torn and path.endswith("journal.jsonl"):
             self.torn = False
@@ -132,25 +132,25 @@ class Between(Doom):
 
 
 _current: list[Doom] = []
+ERRORS = {"disk": errno.ENOSPC, "away": errno.EIO}
 _WRITES = frozenset("wax+")
+_READS = frozenset({"os.listdir", "os.scandir"})
 _CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
 
 
 def _hear(event: str, details: tuple[Any, ...]) -> None:
     if not _current:
         return
+    doom = _current[-1]
     if event == "open":
         path, mode, flags = details
-        if mode is None:
-            if not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                return
-        elif not _WRITES.intersection(mode):
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else _WRITES.intersection(mode)
+        if not writes and doom.kind != "away":
             return
-    elif event in _CHANGES:
+    elif event in _CHANGES or (doom.kind == "away" and event in _READS):
         path = details[0]
     else:
         return
-    doom = _current[-1]
     if isinstance(path, str | os.PathLike) and (text := os.fspath(path)).startswith(doom.home) and not _aside.on:
         _aside.on = True
         try:

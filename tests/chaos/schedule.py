@@ -161,7 +161,8 @@ class Schedule:
 
     def _disk(self) -> tuple[str, Trouble]:
         at, more = self.rng.randint(1, MOST_STEPS), self.rng.randint(1, 10)
-        return f"disk full at step {at} for {more}", Trouble(Doom(str(self.stage.root), at, "disk", more))
+        kind, words = self.rng.choice((("disk", "disk full"), ("away", "no store")))
+        return f"{words} at step {at} for {more}", Trouble(Doom(str(self.stage.root), at, kind, more))
 
     def _faults(self) -> tuple[str, Trouble]:
         """A few calls go wrong, in ways that may be hidden from us or from the vendor."""

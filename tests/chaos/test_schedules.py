@@ -9,7 +9,7 @@ from chaos.laws import broken
 from chaos.schedule import play
 
 FIRST = int(os.environ.get("CHAOS_SEED", "0"))
-SEEDS = int(os.environ.get("CHAOS_N", "25"))
+SEEDS = int(os.environ.get("CHAOS_N", "20"))
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
