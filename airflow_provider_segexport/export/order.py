@@ -135,6 +135,7 @@ class World:
         resolve: makes a place of a text.
         pause: told the number of jobs; True when it is time to poll, False to leave with `Waiting`.
         tell: told how far the run is, now and then: `phase`, `settled`, `batches`, `jobs`.
+        quota_left: calls that the account has left today, or as the vendor told; None where nobody knows.
         alive: asked whether the holder of a lease (`dag/task/run/map index`) still runs; None where nobody knows.
     """
 
@@ -147,6 +148,7 @@ class World:
     sleep: Callable[[float], None] = time.sleep
     tell: Callable[[Mapping[str, Any]], None] = lambda _: None
     alive: Callable[[str], bool | None] = lambda _: None
+    quota_left: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

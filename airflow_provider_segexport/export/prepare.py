@@ -71,7 +71,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         "bit": bit,
         "waiting": waiting,
         "guards": [asdict(one) for one in measured],
-        "plan": foresight.effort(vendor, planned) | {"samples": samples},
+        "plan": foresight.effort(vendor, planned) | {"quota_left": world.quota_left(), "samples": samples},
     }
     _tell(planned, facts, measured)
     return Prepared(planned, facts, guard.error(measured))
@@ -156,5 +156,8 @@ def _tell(planned: Planned, facts: dict[str, Any], measured: Sequence[Measured])
         dict(planned.leavers) or "none",
         facts["plan"]["minutes"],
     )
+    calls, left = facts["plan"]["calls"], facts["plan"]["quota_left"]
+    if left is not None and left < calls:
+        log.warning("%d calls are to be made, and the account has %d left: the run waits for more.", calls, left)
     for words in guard.tripped_words(list(measured)):
         log.warning("%s", words)

@@ -103,6 +103,7 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
         sleep=hook.wait,
         tell=progress.tell,
         alive=alive,
+        quota_left=sender.quota_left,
     )
     try:
         progress.tell({"phase": "checking"})

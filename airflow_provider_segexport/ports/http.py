@@ -133,6 +133,9 @@ class Pacing(Protocol):
     def heard(self, request: Request, response: Response | None) -> None:
         """Learn from an answer, or that none came."""
 
+    def left(self) -> int | None:
+        """Calls left of the day, or as the vendor told."""
+
     def close(self) -> None:
         """Let go of what was opened."""
 
@@ -188,6 +191,10 @@ class Sender:
         response: Response = retrying(self._try, request)
         self._budget.succeeded(retrying.statistics["attempt_number"])
         return response
+
+    def quota_left(self) -> int | None:
+        """Calls that the account has left of the day, or as the vendor told; None where nobody counts or knows."""
+        return self._pace.left() if self._pace is not None else None
 
     def close(self) -> None:
         """Close the sessions of all threads, and the count of calls."""

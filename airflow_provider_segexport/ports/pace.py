@@ -67,6 +67,9 @@ class Book(Protocol):
     def told(self, pool: str, allowance: Allowance, now: float) -> None:
         """Keep what the vendor says is left of a pool; nothing left closes it until then."""
 
+    def left(self, now: float) -> int | None:
+        """Calls left of the day, or as the vendor told; None where nothing of the kind is counted."""
+
     def close(self) -> None:
         """Let go of what was opened."""
 
@@ -153,6 +156,10 @@ class Pace:
         """The pools that a request counts for, the narrowest last."""
         named = request.pool if request.pool in self._vendor.limits.pools else ""
         return tuple(pool for pool in (ALL, named, self._learned.get(_kind(request), "")) if pool)
+
+    def left(self) -> int | None:
+        """Calls that the account has left of the day, or as the vendor told; None where nobody knows."""
+        return self._book.left(self._clock())
 
     def close(self) -> None:
         """Close the book."""

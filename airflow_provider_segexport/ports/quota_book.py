@@ -131,6 +131,18 @@ class QuotaBook(ABC):
             note = self._notes([pool])[pool]
             self._keep({pool: note.told(shared, now + self._offset, self._connections)})
 
+    def left(self, now: float) -> int | None:
+        """Calls left of a span that starts over at fixed times, as a day does, or as the vendor told; None: no such."""
+        with self._turn():
+            now += self._offset
+            self._sweep(now)
+            tables = self._buckets.get((ALL, self._ranks[0]), ())
+            resets = [bucket for table, bucket in tables if table.endswith(RESETS)]
+            counts = [(min(rate.limit for rate in bucket.rates), bucket.count()) for bucket in resets]
+            left = [max(0, most - used) for most, used in counts if isinstance(used, int)]
+            note = self._notes([ALL])[ALL]
+        return min([*left, note.calls] if note.until > now else left, default=None)
+
     def _open_buckets(self, bucket: Callable[[list[Count], str, LogAlgorithm | None], AbstractBucket]) -> None:
         """One bucket a pool for the rates over any span, and one for those that start over at fixed times."""
         self._buckets = {

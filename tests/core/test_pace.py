@@ -566,3 +566,26 @@ def test_postgresql_whose_zone_is_another(tmp_path):
 def test_machines_count_by_the_servers_clock(theirs, ahead):
     """How far it is ahead is known to within the time that asking took."""
     assert ahead == apart(theirs, 1000.0, 1001.0)
+
+
+def test_what_is_left_of_the_day_is_known_before_the_first_call(account):
+    """Calls of today count, yesterday's do not; where nothing starts over, nobody knows."""
+    here = account(Rate(100, 86_400, resets=True))
+    task = here.task()
+    assert 97 == task.left()
+    here.leave(task, calls=10)
+    assert 87 == here.task().left()
+    here.now = NOW + 86_400 + 60
+    assert 97 == task.left()
+
+
+def test_what_the_vendor_has_told_is_what_is_left(filed):
+    """Less what went out since; no longer than it holds."""
+    here = filed(Rate(1000, 60))
+    task = here.task()
+    assert None is task.left()
+    here.leave(task)
+    task.heard(READ, answer(x_left=5, x_until=NOW + 3600))
+    assert 5 == task.left()
+    here.now += 7200
+    assert None is task.left()
