@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -221,7 +222,18 @@ class Evidence:
         return [Call(entry, self.dialect) for entry in self.entries]
 
     def calls_of(self, run: Run) -> list[Call]:
-        return [call for call in self.calls if call.run == run.name]
+        return self._by_run[run.name]
+
+    def last_call(self, run: Run) -> int:
+        """Its number; 0 where a run made none."""
+        return max((call.number for call in self.calls_of(run)), default=0)
+
+    @cached_property
+    def _by_run(self) -> dict[str, list[Call]]:
+        found: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            found[call.run].append(call)
+        return found
 
     def ever_refused(self) -> set[str]:
         """Whom the vendor did not take at some time: what arrived of them may not have been kept."""

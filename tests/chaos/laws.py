@@ -70,7 +70,7 @@ def _delivered(evidence: Evidence, run: Run) -> Iterator[str]:
     _, report = list(run.reports())[-1]
     aside = run.aside()
     arrived: dict[str, tuple[str, str]] = {}
-    last = max((call.number for call in evidence.calls_of(run)), default=0)
+    last = evidence.last_call(run)
     for call in evidence.calls:
         if call.number <= last and call.arrived:
             for email, item in call.items.items():
@@ -138,27 +138,40 @@ def _taken_out(evidence: Evidence, run: Run, call: Call) -> Iterator[str]:
         yield f"call {call.number} of {call.run} deleted somebody who was not active: {call.entry['notes']}"
 
 
-def _held_by_others(evidence: Evidence, run: Run, number: int) -> set[str]:
-    """Whom another export that shares the audience has sent before a call, since its last mirror: only that lets go."""
+def _held_by_others(evidence: Evidence, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
+    """Whom another export that shares the audience has sent before a call, since its last mirror: only that lets go.
+
+    `perhaps`: with those whom a run that did not end may have found unchanged.
+    """
     held: dict[str, set[str]] = defaultdict(set)
-    for other in evidence.runs.values():
-        calls = [call for call in evidence.calls_of(other) if call.number < number]
-        if other.export == run.export or other.dry or not calls:
+    for call in evidence.calls:
+        other = evidence.runs.get(call.run)
+        if call.number >= number or other is None or other.dry:
             continue
-        if other.finished and other.mode == "mirror":
-            held[other.export].clear()
-        held[other.export] |= {email for call in calls if call.arrived for email in call.items}
-        if other.finished:
-            held[other.export] |= other.wanted.keys() - other.aside()
+        if call.arrived:
+            gone = {evidence.address(leaver) for leaver in call.leavers}
+            held = defaultdict(set, {export: people - gone for export, people in held.items()})
+        if other.export != run.export:
+            held[other.export] = _held_after(evidence, other, call, held[other.export], perhaps=perhaps)
     return set().union(*held.values())
+
+
+def _held_after(evidence: Evidence, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
+    """Whom an export holds after one of its calls."""
+    if call.arrived:
+        held = held | call.items.keys()
+    if call.number != evidence.last_call(run) or run.mode == "undo":
+        return held
+    if run.finished:
+        sent = run.wanted.keys() - run.aside()
+        return sent if run.mode == "mirror" else held | sent
+    return held | run.wanted.keys() if perhaps else held
 
 
 def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
     """4. Once a snapshot has begun to arrive, or has ended, no call of an older one changes anything."""
     newest: tuple[str, str] = ("", "")
-    finishing = {
-        max((call.number for call in evidence.calls_of(run)), default=0): run for run in evidence.runs.values()
-    }
+    finishing = {evidence.last_call(run): run for run in evidence.runs.values()}
     for call in evidence.calls:
         run = evidence.runs.get(call.run)
         if run is not None and call.writes and call.arrived and run.mode != "undo":  # which is of no snapshot
@@ -293,7 +306,7 @@ def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
         known = frozenset().union(*(attempt.members for one in evidence.runs.values() for attempt in one.tries))
         mailable = {email for email, member in evidence.members.items() if evidence.dialect.mailable(member)}
         stayed = (mailable & known) - {row.address for row in run.rows if row.consent}
-        if stayed := stayed - _held_by_others(evidence, run, len(evidence.entries) + 1):
+        if stayed := stayed - _held_by_others(evidence, run, len(evidence.entries) + 1, perhaps=True):
             yield f"{sorted(stayed)} have left the segment and are still in the audience"
 
 
