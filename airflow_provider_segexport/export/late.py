@@ -14,8 +14,8 @@ from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.stages import commit, readback, settle
 
-LATE_S = 3600.0
-"""A plan that is older than this is not sent without another look at who is in the audience."""
+LATE_S = 600.0
+"""A try that begins with a plan older than this sends nothing without another look at who is in the audience."""
 
 WORDS = "Left the audience between the plan and the call."
 
@@ -26,7 +26,7 @@ Answer = Reply | BatchRefused
 def watched(
     job: Job, target: Target, planned_at: float, answered: Callable[[Batch, Answer], list[Batch]]
 ) -> Callable[[Batch, Answer], list[Batch]]:
-    """The same bookkeeping; what is to go out again, hours after the plan, is looked at again first."""
+    """The same bookkeeping; what is to go out again, long after the plan, is looked at again first."""
 
     def told(batch: Batch, answer: Answer) -> list[Batch]:
         instead = answered(batch, answer)

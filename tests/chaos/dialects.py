@@ -42,6 +42,7 @@ class Dialect:
         quota: what the vendor publishes.
         mailable: whether a member, as the simulator shows it, gets mail through the audience.
         name: the first name that the vendor holds.
+        looks: calls that read who is in the audience, where that is looked at before anything is sent.
         account: the simulator's view of everybody; empty where there is none.
     """
 
@@ -58,6 +59,7 @@ class Dialect:
     damage: frozenset[str] = frozenset()
     revival: str = ""
     quota: tuple[Window, ...] = ()
+    looks: str = r"(?!)"
     account: str = "all-contacts"
 
     def is_upsert(self, entry: Entry) -> bool:
@@ -191,6 +193,7 @@ DIALECTS = {
             mailable=lambda member: member["status"] in {"explicit", "implicit", "not_set"},
             name_of=lambda member: str(member["fields"].get("first_name", "")),
             setup=r"/oauth2/|/activities/contact_exports$|/contact_custom_fields$",
+            looks=r"/activities/contact_exports$",
             damage=DAMAGE,
             # "4 requests per second, 10,000 per day", the vendor's page on rate limits, read 2026-08
             quota=(Window(4, 1), Window(10_000, 86_400, resets=True)),

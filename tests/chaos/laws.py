@@ -16,6 +16,9 @@ from chaos.evidence import CONFIGURATION, Call, Evidence, Run, rejects
 Law = Callable[[Evidence], Iterator[str]]
 
 OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
+BETWEEN_S = 660.0
+"""A plan of ten minutes is sent without another look at who is in the audience, and a call may take a while."""
+
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 
 
@@ -107,8 +110,20 @@ def consent_is_never_upgraded(evidence: Evidence) -> Iterator[str]:
             if call.fact(fact):
                 yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
     for email, since in {**evidence.opted_out, **evidence.left}.items():
-        if email in evidence.members and dialect.mailable(evidence.members[email]):
+        if email not in evidence.members or not dialect.mailable(evidence.members[email]):
+            continue
+        if email in evidence.opted_out or not _unseen(evidence, email, since):
             yield f"{email} opted out after call {since}, and gets mail through the audience again"
+
+
+def _unseen(evidence: Evidence, email: str, since: int) -> bool:
+    """Whether a person left just between a run's look at the audience and its call, which nothing can prevent."""
+    back = next((call for call in evidence.calls if call.number > since and call.arrived and email in call.items), None)
+    if back is None:
+        return False
+    before = [call for call in evidence.calls_of(evidence.runs[back.run]) if call.number < back.number]
+    looks = [call for call in before if re.search(evidence.dialect.looks, call.entry["path"])] or before[:1]
+    return looks[-1].number <= since and back.entry["time"] - looks[-1].entry["time"] <= BETWEEN_S
 
 
 def leaving_is_not_unsubscribing(evidence: Evidence) -> Iterator[str]:
