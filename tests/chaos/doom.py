@@ -38,25 +38,25 @@ class Road:
 
     def __init__(self) -> None:
         self._idle = threading.Condition()
-        self._under_way = 0
+        self._callers: set[int] = set()
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """One call goes its way in here."""
+    def enter(self) -> None:
+        """This thread is about to call, from before the call is counted; to say so again makes no difference."""
         with self._idle:
-            self._under_way += 1
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._under_way -= 1
-                self._idle.notify_all()
+            self._callers.add(threading.get_ident())
+
+    def leave(self) -> None:
+        """Its answer is there."""
+        with self._idle:
+            self._callers.discard(threading.get_ident())
+            self._idle.notify_all()
 
     @contextmanager
     def empty(self) -> Iterator[None]:
         """No call is under way in here, and none begins."""
         with self._idle:
-            self._idle.wait_for(lambda: self._under_way == 0, timeout=10)
+            self.leave()
+            self._idle.wait_for(lambda: not self._callers, timeout=5)
             yield
 
 
@@ -111,6 +111,7 @@ class Doom:
 
     def gate(self) -> None:
         """Asked before each call is counted."""
+        self.road.enter()
 
 
 class Between(Doom):
@@ -129,6 +130,7 @@ class Between(Doom):
         if due:
             with self.road.empty():
                 self._other()
+        super().gate()
 
 
 _current: list[Doom] = []
@@ -194,7 +196,8 @@ class Doomed(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send, with a step before and a step after."""
-        with self._doom.road.call():
+        self._doom.road.enter()
+        try:
             self._doom.step(f"before {request.method}")
             response = super().send(request, *args, **kwargs)
             try:
@@ -203,3 +206,5 @@ class Doomed(HTTPAdapter):
                 response.close()  # as the machine would
                 raise
             return response
+        finally:
+            self._doom.road.leave()

@@ -241,7 +241,7 @@ def test_a_journal_that_is_lost(story):
 def race(story: Story) -> tuple[Run, Run]:
     """A run, and another one that begins while it sends."""
     first, second = story.begin(1, "full"), story.begin(2, "full")
-    between = Between(str(story.stage.root), 6, lambda: story.stage.attempt(second))
+    between = Between(str(story.stage.root), 7, lambda: story.stage.attempt(second))
     story.stage.attempt(first, Trouble(between))
     return first, second
 
