@@ -244,11 +244,12 @@ def main() -> int:
     for number in range(rounds):
         print(f"Round {number + 1} of {rounds}")
         bench.round(number)
-    return publish(bench.runs, rounds, "quick" if asked.quick else "latest")
+        publish(bench.runs, number + 1, "quick" if asked.quick else "latest")
+    return 0
 
 
-def publish(runs: Runs, rounds: int, name: str) -> int:
-    """Result, plots and, of a whole run, the page."""
+def publish(runs: Runs, rounds: int, name: str) -> None:
+    """Result, plots and, of a whole run, the page; after each round, so that one that is ended early has a result."""
     RESULTS.mkdir(exist_ok=True)
     result = {**machine(), "rounds": rounds, **figures(runs)}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -262,7 +263,6 @@ def publish(runs: Runs, rounds: int, name: str) -> int:
         shutil.copy(RESULTS / "latest.svg", CHECKOUT / "docs" / "performance.svg")
         (CHECKOUT / "docs" / "performance.md").write_text(page.whole(result))
     print(page.tables(result))
-    return 0
 
 
 if __name__ == "__main__":
