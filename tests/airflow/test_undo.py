@@ -170,3 +170,11 @@ class TestCommand:
         told = Namespace(conn_id=conn_id, audience="1", version=None, dry_run=True, yes=False)
         with pytest.raises(SystemExit, match="are switched off"):
             command.undo(told)
+
+    def test_airflows_command_line_knows_it(self, airflow_db):
+        """`airflow segexport undo CONN_ID AUDIENCE`, with its switches, as a shell gives them."""
+        from airflow.cli.cli_parser import get_parser
+
+        found = get_parser().parse_args(["segexport", "undo", "dotdigital_eu", "349394", "--version", "7", "--yes"])
+        assert ("dotdigital_eu", "349394", 7) == (found.conn_id, found.audience, found.version)
+        assert (False, True) == (found.dry_run, found.yes)
