@@ -68,7 +68,7 @@ def is_newer(other: Any, run: Any) -> bool:
 def _moment(run: Any) -> datetime | None:
     """What orders the runs of one DAG; partitions that are no days have no order."""
     if run.partition_key is not None:
-        return run.partition_date or key_date(run.partition_key)
+        return getattr(run, "partition_date", None) or key_date(run.partition_key)  # Airflow 3.2 tells the key alone
     found: datetime = run.data_interval_end or run.logical_date or run.run_after
     return found
 
@@ -107,7 +107,7 @@ def _due(context: Mapping[str, Any]) -> datetime | None:
     timetable: Any = coerce_to_core_timetable(dag.timetable)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     interval = DataInterval(start, end) if start and end else None
-    last: Any = DagRunInfo(coerce_datetime(run.run_after), interval)
+    last: Any = DagRunInfo(coerce_datetime(run.run_after), interval, partition_date=None, partition_key=None)
     limits = TimeRestriction(earliest=None, latest=dag.end_date, catchup=True)
     following = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=limits)
     if following is None or following.run_after > datetime.now(UTC):
