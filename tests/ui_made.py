@@ -18,6 +18,7 @@ from airflow_provider_segexport.stages.report import REJECTS
 NOW = 1_795_600_000.0
 DAY = 86400.0
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+DAGS = tuple(f"exports_{number}" for number in range(6))
 NAMES = (
     "Newsletter",
     "High value",
@@ -103,7 +104,7 @@ def with_folder(root: Path, told: Mapping[str, Any], rejects: list[dict[str, Any
     return folder
 
 
-def story(number: int, *, runs: int = 12, root: Path) -> None:
+def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> None:
     """One audience with a life: it grows in waves, and now and then a run fails."""
     vendor = VENDORS[number % len(VENDORS)]
     name = NAMES[number % len(NAMES)] + (f" {number // len(NAMES) + 1}" if number >= len(NAMES) else "")
@@ -121,8 +122,8 @@ def story(number: int, *, runs: int = 12, root: Path) -> None:
             audience=f"list{number:04d}",
             audience_name=name,
             conn_id=f"{vendor}_{('default', 'eu', 'us')[number % 3]}",
-            run=f"exports_{number % 6}/export/scheduled__{i:03d}/{number}",
-            ended_at=NOW - DAY * (runs - 1 - i) - 600 * number - (5 * DAY if number % 11 == 7 else 0),
+            run=f"{dag_ids[number % len(dag_ids)]}/export/scheduled__{i:03d}/{number}",
+            ended_at=now - DAY * (runs - 1 - i) - 600 * number - (5 * DAY if number % 11 == 7 else 0),
             finished=not failed,
             error="The vendor answered 503 for 10 minutes. Another try goes on where this one stopped."
             if failed
@@ -145,8 +146,8 @@ def story(number: int, *, runs: int = 12, root: Path) -> None:
             ledger(root, told, members)
 
 
-def stories(root: Path, count: int, *, runs: int = 12) -> Path:
+def stories(root: Path, count: int, *, runs: int = 12, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> Path:
     """A state root with that many audiences."""
     for number in range(count):
-        story(number, runs=runs, root=root)
+        story(number, runs=runs, root=root, dag_ids=dag_ids, now=now)
     return root

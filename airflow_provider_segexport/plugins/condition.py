@@ -99,7 +99,7 @@ def judge(
     """The one thing to know about an audience now."""
     running = attempt is not None and attempt.state in RUNNING
     if schedule is not None and schedule.asks and not switched_off:
-        return Condition(State.WAITING, schedule.asks, running)
+        return Condition(State.WAITING, schedule.asks)
     if off := _off(audience, schedule, switched_off=switched_off):
         return Condition(State.OFF, off, running)
     if failing := _failing(audience.newest, attempt):

@@ -119,7 +119,7 @@ class Dags:
             for row in session.execute(newest):
                 if row.task_id in tasks:
                     moment = row.end_date or row.start_date or row.at
-                    attempt = Attempt(row.run_id, str(row.state or "scheduled"), moment.timestamp())
+                    attempt = Attempt(row.run_id, str(row.state or "none"), moment.timestamp())
                     into = self._attempts.setdefault((row.dag_id, row.task_id), {})
                     into[row.map_index] = (attempt, row[7] or "")
 

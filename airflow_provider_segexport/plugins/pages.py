@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from airflow_provider_segexport.plugins import charts, words
 from airflow_provider_segexport.plugins.cards import Identity, Key
@@ -26,7 +28,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(count=count, clock=words.clock, day=words.day, lasted=words.lasted, size=words.size)
+    env.filters.update(count=count, soft=soft, clock=words.clock, day=words.day, lasted=words.lasted, size=words.size)
     env.globals.update(
         ago=words.ago, reason=words.reason, share=charts.share, meanings=words.MEANINGS, outcomes=words.OUTCOMES
     )
@@ -47,6 +49,11 @@ def asset(name: str) -> bytes:
 def count(number: int) -> str:
     """A number with its thousands apart."""
     return f"{number:,}"
+
+
+def soft(text: str) -> Markup:
+    """A name that may be broken after its underscores, dashes and slashes, and nowhere else where it fits."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/-])", text))
 
 
 # Addresses are relative, so that they hold below any base path: each of our pages stands one step below it.

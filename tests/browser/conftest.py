@@ -19,6 +19,7 @@ from airflow_home import REPO
 ASKED = bool(os.environ.get("SEGEXPORT_BROWSER"))
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
 
+PATIENCE_MS = 60_000
 USERS = "ann:admin,cem:viewer"
 
 
@@ -38,6 +39,7 @@ class Site:
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
         )
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -32,19 +32,19 @@ def test_a_form_shows_what_its_vendor_needs(site, vendor):
     with site.page(size=(1200, 1240)) as page:
         dialog = form(site, page, vendor.title)
         for label in about["ui-field-behaviour"]["relabeling"].values():
-            assert dialog.get_by_text(label, exact=True).is_visible()
+            dialog.get_by_text(label).first.wait_for()
         assert dialog.locator('input[name="port"]').get_attribute("placeholder") == "443"
         assert dialog.locator('input[name="schema"]').count() == 0
         dialog.get_by_text(CONSENT_SECTION, exact=True).click()
-        for name, field in about["conn-fields"].items():
+        for field in about["conn-fields"].values():
             if field["schema"]["section"] == CONSENT_SECTION:
-                assert dialog.get_by_text(field["label"], exact=True).is_visible(), name
-                assert dialog.get_by_text(field["description"], exact=True).is_visible(), name
-        assert dialog.get_by_text("This field is required").is_visible()
+                dialog.get_by_text(field["label"]).first.wait_for()
+                dialog.get_by_text(field["description"], exact=True).wait_for()
+        dialog.get_by_text("This field is required").wait_for()
         assert dialog.get_by_role("button", name="Save").is_disabled()
         keep(page, f"connection-{vendor.name}-consent", clip=dialog)
         dialog.get_by_text(MORE_SECTION, exact=True).click()
-        assert dialog.get_by_text(f"Default {vendor.audience_word}", exact=True).is_visible()
+        dialog.get_by_text(f"Default {vendor.audience_word}").first.wait_for()
         keep(page, f"connection-{vendor.name}-audience", clip=dialog)
 
 

@@ -60,22 +60,49 @@ def trigger_form(site, page):
     page.goto(f"{site.ui.url}/dags/{DAG}")
     page.get_by_role("button", name=re.compile("trigger", re.IGNORECASE)).first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_text("Segments", exact=True).wait_for()
+    dialog.get_by_role("button", name="What", exact=True).wait_for()
     return dialog
 
 
-def test_the_trigger_form_offers_choices(site):
-    """Segments, connections and mode are chosen, with a word on each."""
-    with site.page(size=(1200, 1400)) as page:
+def imports(site) -> list[str]:
+    """Calls that sent people to Campaign Monitor, by path."""
+    calls = site.sim("/_sim/requests?vendor=campaign_monitor")["requests"]
+    return [call["path"] for call in calls if call["path"].endswith("/import.json")]
+
+
+def test_a_run_from_the_form_does_what_it_says(site):
+    """Choices with a word on each; a bad value is refused; what was chosen is what the vendor is sent."""
+    lists = [str(one["id"]) for one in site.sim("/_sim")["vendors"]["campaign_monitor"]["audiences"]]
+    before, runs = imports(site), {run["dag_run_id"] for run in site.api.runs(DAG)}
+    with site.page(size=(1200, 1000)) as page:
         dialog = trigger_form(site, page)
-        for words in ("Which segments go out.", "Mode", "Dry run"):
-            if not dialog.get_by_text(words, exact=True).first.is_visible():
-                for section in ("What", "Where to", "How"):
-                    dialog.get_by_role("button", name=section, exact=True).click()
-                    if dialog.get_by_text(words, exact=True).first.is_visible():
-                        break
-            assert dialog.get_by_text(words, exact=True).first.is_visible(), words
+        start = dialog.get_by_role("button", name="Trigger", exact=True)
+        dialog.get_by_role("button", name="What", exact=True).click()
+        dialog.get_by_text("Which segments go out.").wait_for()
         keep(page, "trigger-form")
+        segments = dialog.locator("#element_segments")
+        for _ in range(3):
+            segments.get_by_label(re.compile("^Remove ")).first.click()
+        assert start.is_disabled()
+        segments.get_by_role("combobox").click()
+        assert ["high_value", "newsletter_active", "lapsed"] == dialog.get_by_role("option").all_inner_texts()
+        dialog.get_by_role("option", name="lapsed").click()
+        dialog.get_by_role("button", name="Where to", exact=True).click()
+        for name in ("constant_contact", "dotdigital", "omnisend"):
+            dialog.get_by_label(f"Remove {name}_default").click()
+        dialog.get_by_role("button", name="How", exact=True).click()
+        dialog.get_by_text("Dry run").first.wait_for()
+        dialog.locator("#element_mode").get_by_role("combobox").click()
+        dialog.get_by_role("option", name="Every profile").click()
+        keep(page, "trigger-form-how")
+        start.click()
+        dialog.wait_for(state="hidden")
+    (run_id,) = {run["dag_run_id"] for run in site.api.runs(DAG)} - runs
+    site.wait(lambda: site.state(DAG, run_id) in {"success", "failed"}, "the run has not ended")
+    assert "success" == site.state(DAG, run_id)
+    sent = imports(site)[len(before) :]
+    assert sent
+    assert all(lists[2] in path for path in sent)  # the third segment's list
 
 
 def test_a_job_is_watched_while_it_runs(site):
@@ -101,3 +128,25 @@ def test_a_job_is_watched_while_it_runs(site):
 def _folders(site, run_id: str):
     """Plans of the run."""
     return (site.ui.home / "state" / "runs" / DAG / "export").glob(f"{safe(run_id)}/0/*/plan.json")
+
+
+def test_a_plan_out_of_the_ordinary_asks_a_person(site):
+    """The request shows the counts; the list of audiences says that someone is waited for; approved, it goes on."""
+    dag_id = "segment_export_with_approval"
+    site.api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+    told = {"connection": "omnisend_default", "audience": "approval", "mode": "mirror"}
+    first = site.run(dag_id, {**told, "segment": "high_value"})
+    site.wait(lambda: site.state(dag_id, first) == "success", "the first export has not ended")
+    second = site.run(dag_id, {**told, "segment": "newsletter_active"})
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(second)}/taskInstances/ask"
+    site.wait(lambda: site.api.call("GET", path)["state"] == "awaiting_input", "nobody was asked")
+    with site.page(size=(1360, 1000)) as page:
+        frame = site.open(page, "plugin/segment_exports")
+        frame.get_by_text("Waiting for someone").first.wait_for()
+        page.goto(f"{site.ui.url}/dags/{dag_id}/runs/{quote(second)}/tasks/ask/required_actions")
+        page.get_by_role("button", name="Approve").wait_for()
+        page.get_by_text("would be taken out").first.wait_for()
+        keep(page, "approval")
+        page.get_by_role("button", name="Approve").click()
+    site.wait(lambda: site.state(dag_id, second) in {"success", "failed"}, "the approved plan was not carried out")
+    assert "success" == site.state(dag_id, second)
