@@ -1,6 +1,6 @@
 """Sends requests over one kept-alive session a thread: `Request -> Response`.
 
-The one border where exceptions of the HTTP library become ours, and the one place where a call is tried again.
+The one place where a call is tried again.
 """
 
 from __future__ import annotations
