@@ -67,6 +67,9 @@ it, a bit for each in the order of the standing; null where the audience is not 
 IN, OUT, LEAVING, LEFT, NEW = "in", "out", "leaving", "left", "new"
 THERE = f"('{IN}', '{LEAVING}')"
 """States of who may be in the audience, as SQL."""
+OWNER = 1
+"""The bit of the first sharer, who holds whoever was put in before the audience was shared."""
+
 FACTS = b"segexport"
 MARK = b"segexport-commit"
 """Whose version it is: a put whose answer was lost is put again, and then refused by itself."""

@@ -14,7 +14,7 @@ from airflow_provider_segexport.model import GONE, Batch
 from airflow_provider_segexport.ports.columns import switches
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, NEW, OUT, SCHEMA, THERE, Ledger
+from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, NEW, OUT, OWNER, SCHEMA, THERE, Ledger
 from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
@@ -144,7 +144,9 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
     now = f"make_timestamptz({int(origin.ended_at * 1e6)})"
     begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
-    bit = f"(coalesce(l.holders, 0) | {origin.bit})::ubigint" if origin.bit else "l.holders"
+    # Whoever was put in before the audience was shared is the first sharer's.
+    before = f"coalesce(l.holders, if(l.state in {THERE}, {OWNER}, 0))"
+    bit = f"({before} | {origin.bit})::ubigint" if origin.bit else "l.holders"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
     ours = f"({mine} and l.since > {begun})"
     held = "left join holds h on h.email = l.email" if shared else ""
@@ -161,7 +163,7 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
         union all
         select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
             if({ours}, '{NEW}', coalesce(l.state, '{NEW}')), if({ours}, null, l.since), n.hash, n.reason, {again},
-            if({same}, l.tried_at, {now}), {now}, l.holders
+            if({same}, l.tried_at, {now}), {now}, if(l.state in {THERE}, {bit}, l.holders)
         from refused n left join old l on l.email = n.email
         union all
         select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,

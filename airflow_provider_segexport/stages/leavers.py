@@ -16,6 +16,7 @@ from airflow_provider_segexport.model import Kind, Member, Reason
 from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.ledger import OWNER
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 
@@ -27,8 +28,6 @@ MOST_BYTES = 10_000_000
 
 KEPT, ABSENT = "kept", "absent"
 SHARED = "shared"
-OWNER = 1
-"""The bit of the first sharer, who holds whoever was put in before the audience was shared."""
 
 PRESENT = """create or replace view present as
     select email from keys k where plain and {stays}

@@ -188,6 +188,18 @@ def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
     assert calm.active() == {*people(2), "x@example.com"}
 
 
+def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(sim, tmp_path):
+    """The other sharer does not take them out, and neither whom the owner put in before the audience was shared."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    account.day(1, people(2), export="crm.one", mode="changes")
+    account.day(2, people(2), name="one-2", mode="changes", **one)
+    account.sim.seed(account.name, [{"email": "p1@example.com", "status": "unsubscribed"}], account.audience)
+    account.day(3, people(2), first=dict.fromkeys(people(2), "New"), name="two-1", mode="changes", **two)
+    assert removals(account.day(4, ["x@example.com"], name="one-3", **one)) == {"planned": 2, "kept": 2}
+    assert removals(account.day(5, ["y@example.com"], name="two-2", **two)) == {"planned": 2, "removed": 1, "absent": 1}
+
+
 def test_undo_takes_back_the_last_run(calm: Account):
     """Whom the run put in is out again, and whom it took out is in again; twice is refused."""
     calm.day(1, people(4))
