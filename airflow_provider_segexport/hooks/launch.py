@@ -70,6 +70,7 @@ class Patient:
         before_calls, self._seen_calls = self._seen_calls, self.calls()
         if self._seen_calls - before_calls > jobs:
             self._wait_s = FIRST_LOOK_S
+            self._seen_s = self.for_vendor()  # batches waited for the quota, and not looks
         if self.just_back:
             self.just_back = False
             return True

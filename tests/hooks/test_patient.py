@@ -47,3 +47,12 @@ def test_when_jobs_have_ended_the_next_look_comes_soon_again():
     for _ in range(5):
         patient(20)
     assert [0.5, 0.75, 1.125, 0.5, 0.75] == slept
+
+
+def test_what_batches_have_waited_for_the_quota_does_not_put_off_a_look():
+    """Only looks that wait for quota come further apart."""
+    slept, calls, waited = [], iter([40, 100]), iter([90.0, 90.0, 180.0, 180.0])
+    patient = Patient(interval_s=30, sleep=slept.append, calls=lambda: next(calls), for_vendor=lambda: next(waited))
+    for _ in range(2):
+        patient(20)
+    assert [0.5, 0.5] == slept
