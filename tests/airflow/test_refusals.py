@@ -165,7 +165,7 @@ class TestVendor:
         """No answer within the vendor's own time counts as down."""
         from airflow_provider_segexport.ports import http
 
-        monkeypatch.setattr(http.requests.Session, "request", timeout)
+        monkeypatch.setattr(http.requests.Session, "send", timeout)
         stage.segment(3)
         refused(stage, "did not answer in time", conn_id=stage.connection(vendor))
 
