@@ -19,9 +19,6 @@ CONSENT = (
     "Personal data leaves for the vendor at your own instruction, and you answer for what the vendor does with it. "
     "Switch this on to agree, and say under 'Consented by' who does."
 )
-OWN_FIELDS = frozenset(
-    {"audience", "privacy_consent", "consented_by", "allowed_dags", "export_enabled", "calls_per_minute"}
-)
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 

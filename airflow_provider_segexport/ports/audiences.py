@@ -33,10 +33,10 @@ def record(place: Place, summary: Mapping[str, Any], *, members: int) -> None:
     history = folder(place / "history")
     mark = hashlib.blake2b(str(summary["report"]).encode(), digest_size=6).hexdigest()
     content = json.dumps({**summary, "members": members}).encode()
-    here = names(history)
-    write(history / f"{int(summary['ended_at'] * 1000):015d}-{mark}.json", content)
+    here, new = names(history), f"{int(summary['ended_at'] * 1000):015d}-{mark}.json"
+    write(history / new, content)
     for old in [name for name in here if name.endswith(f"-{mark}.json")] + here[: max(0, len(here) - KEPT)]:
-        if old != f"{int(summary['ended_at'] * 1000):015d}-{mark}.json":
+        if old != new:
             (history / old).unlink(missing_ok=True)
     before = [point for point in (card(place) or {}).get("runs", []) if point["report"] != summary["report"]]
     point = {name: summary.get(name) for name in POINT} | {"members": members, "report": summary["report"]}

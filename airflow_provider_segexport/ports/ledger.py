@@ -70,6 +70,9 @@ THERE = f"('{IN}', '{LEAVING}')"
 OWNER = 1
 """The bit of the first sharer, who holds whoever was put in before the audience was shared."""
 
+TRIES_DAYS = 14
+"""After so many days the tries of a rejected row are counted anew."""
+
 FACTS = b"segexport"
 MARK = b"segexport-commit"
 """Whose version it is: a put whose answer was lost is put again, and then refused by itself."""

@@ -14,14 +14,23 @@ from airflow_provider_segexport.model import GONE, Batch
 from airflow_provider_segexport.ports.columns import switches
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, NEW, OUT, OWNER, SCHEMA, THERE, Ledger
+from airflow_provider_segexport.ports.ledger import (
+    IN,
+    LEAVING,
+    LEFT,
+    NEW,
+    OUT,
+    OWNER,
+    SCHEMA,
+    THERE,
+    TRIES_DAYS,
+    Ledger,
+)
 from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
 NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
-TRIES_DAYS = 14
-"""After so many days a rejected row's tries are counted anew."""
 
 
 def settled_rows(folder: RunFolder, names: tuple[str, ...], *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:

@@ -14,6 +14,7 @@ from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.columns import integers
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.ledger import TRIES_DAYS
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
@@ -33,8 +34,7 @@ def upserts(item: str, *, against_ledger: bool) -> str:
 
 
 MOST_TRIES = 3
-TRIES_DAYS = 14
-"""A row that was rejected is tried again as it is at most so often in so many days."""
+"""A row that was rejected is tried again as it is at most so often in `ledger.TRIES_DAYS`."""
 
 
 def withhold_waiting(engine: Engine, item: str, now: float) -> int:
