@@ -16,7 +16,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import Any
@@ -131,14 +130,10 @@ class RunFolder:
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
         """One planned batch with its content. The reader may be closed when it is read again."""
-        stored = Stored(lambda: self._again(number) if rows.closed else rows.batch(number))
+        stored = Stored(partial(rows.batch, number))
         numbers, emails, items = (Values(stored, column) for column in ("row", "email", "item"))
         joined = partial(stored.joined, "item", ",")
         return Batch(name, numbers, emails, items, kind=self.kind, joined=joined, let_go=stored.let_go)
-
-    def _again(self, number: int) -> pa.RecordBatch:
-        with closing(self.upserts()) as rows:
-            return rows.batch(number)
 
     def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
         """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""

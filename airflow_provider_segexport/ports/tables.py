@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import IO, Any, Self, overload
 
@@ -79,9 +80,10 @@ class Stored:
         self.rows: int = self._batch().num_rows
 
     def _batch(self) -> pa.RecordBatch:
-        if self._held is None:
-            self._held = self._read()
-        return self._held
+        held = self._held  # another thread may let go at any moment
+        if held is None:
+            held = self._held = self._read()
+        return held
 
     def let_go(self) -> None:
         """Keep nothing of it in memory."""
@@ -90,9 +92,10 @@ class Stored:
 
     def values(self, column: str) -> list[Any]:
         """A column as Python objects, made when the first is asked for."""
-        if column not in self._lists:
-            self._lists[column] = self._batch().column(column).to_pylist()
-        return self._lists[column]
+        found = self._lists.get(column)
+        if found is None:
+            found = self._lists[column] = self._batch().column(column).to_pylist()
+        return found
 
     def joined(self, column: str, mark: str) -> bytes:
         """The texts of a column with a mark between them, without a Python object of each."""
@@ -135,6 +138,7 @@ class ArrowReader:
     """Random access to an Arrow IPC file's record batches, with all columns or those that are named."""
 
     def __init__(self, place: Place, columns: Sequence[str] | None = None) -> None:
+        self._place, self._columns = place, columns
         path = on_disk(place)
         self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
         self._one_at_a_time = threading.Lock()
@@ -156,22 +160,21 @@ class ArrowReader:
         return self._reader.schema
 
     def batch(self, number: int) -> pa.RecordBatch:
-        """One record batch by its number from 0; any thread may ask."""
+        """One record batch by its number from 0; any thread may ask, and a closed file is opened again for it."""
         with self._one_at_a_time:
-            return self._reader.get_batch(number)
+            if not self._file.closed:
+                return self._reader.get_batch(number)
+        with closing(ArrowReader(self._place, self._columns)) as again:
+            return again.batch(number)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for number in range(len(self)):
             yield self.batch(number)
 
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed."""
-        return bool(self._file.closed)
-
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, when nobody reads in it."""
+        with self._one_at_a_time:
+            self._file.close()
 
 
 def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

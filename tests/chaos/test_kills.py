@@ -82,7 +82,8 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, nu
         run = bed.begin()
         if bed.child(run, at, torn=at % 2 == 0)[0]:
             struck += 1
-            assert "finished" == bed.stage.attempt(run), f"{run.name}, killed at step {at}"
+            ended = bed.stage.attempt(run)
+            assert "finished" == ended, f"{run.name}, killed at step {at}: {''.join(run.tries[-1].texts[-1:])[-400:]}"
         if struck == PLACES:
             break
     assert [] == broken(bed.stage.evidence(settled=True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +46,43 @@ def test_a_batch_that_was_let_go_is_read_again(folder):
             rows.close()
         assert ([2], ["p2@example.com"], 1) == (list(batch.rows), list(batch.emails), len(batch))
         assert batch.joined() == batch.items[0].encode()
+
+
+class Slow:
+    """A reader in the middle of its work, until it is told to go on."""
+
+    def __init__(self, reader: pa.RecordBatchFileReader) -> None:
+        self.reader, self.reading, self.go = reader, threading.Event(), threading.Event()
+
+    def get_batch(self, number: int) -> pa.RecordBatch:
+        self.reading.set()
+        assert self.go.wait(10)
+        return self.reader.get_batch(number)
+
+
+def test_a_reader_that_is_closed_while_another_thread_reads(folder):
+    """A task that stops closes the plan while a thread still reads a batch in it: closing waits for that."""
+    rows = folder.upserts()
+    batch = folder.batch(rows, 0, "b")
+    batch.let_go()
+    slow = rows._reader = Slow(rows._reader)
+    with ThreadPoolExecutor(2) as threads:
+        emails = threads.submit(lambda: list(batch.emails))
+        assert slow.reading.wait(10)
+        closing = threads.submit(rows.close)
+        assert not wait([closing], 0.05).done
+        slow.go.set()
+        assert ["p0@example.com", "p1@example.com"] == emails.result(10)
+        closing.result(10)
+
+
+def test_letting_go_while_another_thread_reads():
+    """Who has asked gets what was there."""
+    batch = pa.RecordBatch.from_pydict({"item": ["a"]})
+    stored = Stored(lambda: batch)
+    stored.let_go()
+    stored._read = lambda: (stored.let_go(), batch)[1]
+    assert ["a"] == stored.values("item")
 
 
 def test_texts_are_joined_with_a_mark():
