@@ -16,15 +16,15 @@ import pyarrow as pa
 def texts(values: Iterable[str | None]) -> pa.Array:
     """A column of texts."""
     listed = list(values)
-    there = np.fromiter((value is not None for value in listed), np.bool_, len(listed))
-    if not there.any():
+    missing = listed.count(None)
+    if missing == len(listed):
         return pa.nulls(len(listed), pa.string())
     known = [value or "" for value in listed]
     content = "".join(known)
     lengths = map(len, known if content.isascii() else [value.encode() for value in known])
     offsets = np.zeros(len(listed) + 1, np.int32)
     np.cumsum(np.fromiter(lengths, np.int32, len(listed)), out=offsets[1:])
-    validity = None if there.all() else _bits(there)
+    validity = _bits(np.fromiter((value is not None for value in listed), np.bool_, len(listed))) if missing else None
     return pa.Array.from_buffers(
         pa.string(), len(listed), [validity, pa.py_buffer(offsets), pa.py_buffer(content.encode())]
     )

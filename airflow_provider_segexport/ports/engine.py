@@ -96,6 +96,7 @@ def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
     One thread: with 32k-row batches and the insertion order kept, a result is the same on every machine, and the
     vendors' limits, not the CPU, set the pace of an export.
     """
+    pa.default_memory_pool().release_unused()  # 60 MiB after a send: room for what comes now
     spill = tempfile.mkdtemp(prefix="segexport-")
     connection = duckdb.connect(
         config={

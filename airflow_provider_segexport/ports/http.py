@@ -111,11 +111,7 @@ class Sender:
         self._lock = threading.Lock()
         self._jitter = wait_random_exponential(multiplier=1, max=self._patience.longest_s)
         self._budget = RetryBudget()
-        self.traffic = Traffic()
-
-    def __call__(self, request: Request) -> Response:
-        """Send, and try again while that may help; raises what the last try met."""
-        retrying = Retrying(
+        self._retrying = Retrying(  # what it keeps of a call it keeps by thread
             stop=stop_after_attempt(self._patience.attempts),
             retry=retry_if_exception(self._worth_waiting),
             wait=self._wait,
@@ -123,8 +119,12 @@ class Sender:
             sleep=self._pause,
             reraise=True,
         )
-        response: Response = retrying(self._try, request)
-        self._budget.succeeded(retrying.statistics["attempt_number"])
+        self.traffic = Traffic()
+
+    def __call__(self, request: Request) -> Response:
+        """Send, and try again while that may help; raises what the last try met."""
+        response: Response = self._retrying(self._try, request)
+        self._budget.succeeded(self._retrying.statistics["attempt_number"])
         return response
 
     def quota_left(self) -> int | None:
@@ -216,13 +216,24 @@ class Sender:
         session.trust_env = False
         return self._hosts[host]
 
+    def _prepared(self, session: requests.Session, request: Request) -> requests.PreparedRequest:
+        """The request as the library sends it. What batches have in common is prepared once; credentials may change."""
+        what = request.method, request.url, request.query, request.headers
+        known: tuple[Any, requests.PreparedRequest] | None = getattr(self._local, "prepared", None)
+        if known is None or known[0] != what or session.cookies:
+            prepared = requests.PreparedRequest()
+            carried, query = {**session.headers, **request.headers}, dict(request.query)
+            prepared.prepare(request.method, request.url, carried, None, None, query, _unsigned, session.cookies)
+            known = self._local.prepared = what, prepared
+        prepared = known[1].copy()
+        prepared.prepare_body(request.body, None)
+        prepared.prepare_auth(session.auth if request.signed else _unsigned, request.url)
+        return prepared
+
     def _call(self, session: requests.Session, request: Request) -> Response:
         """Prepared here: the session would merge its settings anew for every call, a third of what a call costs."""
-        prepared = requests.PreparedRequest()
         try:
-            carried, query = {**session.headers, **request.headers}, dict(request.query)
-            auth = session.auth if request.signed else _unsigned
-            prepared.prepare(request.method, request.url, carried, None, request.body, query, auth, session.cookies)
+            prepared = self._prepared(session, request)
             answer = session.send(
                 prepared,
                 timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),

@@ -130,7 +130,7 @@ class RunFolder:
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
         """One planned batch with its content. The reader may be closed when it is read again."""
-        stored = Stored(partial(rows.batch, number))
+        stored = Stored(partial(rows.batch, number), ("item",), ("row", "email"))
         numbers, emails, items = (Values(stored, column) for column in ("row", "email", "item"))
         joined = partial(stored.joined, "item", ",")
         return Batch(name, numbers, emails, items, kind=self.kind, joined=joined, let_go=stored.let_go)

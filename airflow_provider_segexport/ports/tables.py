@@ -71,35 +71,52 @@ class Stored:
     """A record batch of a file, in memory while it is needed: let go of, it is read again when it is asked for.
 
     A thousand batches may wait for their jobs at the vendor, and most of them are never looked at again.
+
+    Args:
+        read: reads the columns that it is told.
+        parts: columns that are needed together; the first part is read for the number of rows too.
     """
 
-    def __init__(self, read: Callable[[], pa.RecordBatch]) -> None:
+    def __init__(self, read: Callable[[tuple[str, ...]], pa.RecordBatch], *parts: tuple[str, ...]) -> None:
         self._read = read
-        self._held: pa.RecordBatch | None = None
+        self._part_of = {column: part for part in parts for column in part}
+        self._first = parts[0]
+        self._rows: int | None = None
+        self._held: dict[tuple[str, ...], pa.RecordBatch] = {}
         self._lists: dict[str, list[Any]] = {}
-        self.rows: int = self._batch().num_rows
 
-    def _batch(self) -> pa.RecordBatch:
-        held = self._held  # another thread may let go at any moment
-        if held is None:
-            held = self._held = self._read()
-        return held
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        if self._rows is None:
+            self._part(self._first)
+        return self._rows or 0
+
+    def _part(self, part: tuple[str, ...]) -> pa.RecordBatch:
+        found = self._held.get(part)  # another thread may let go at any moment
+        if found is None:
+            found = self._held[part] = self._read(part)
+            self._rows = found.num_rows
+        return found
 
     def let_go(self) -> None:
         """Keep nothing of it in memory."""
-        self._held = None
+        self._held = {}
         self._lists = {}
+
+    def _column(self, column: str) -> pa.Array:
+        return self._part(self._part_of[column]).column(column)
 
     def values(self, column: str) -> list[Any]:
         """A column as Python objects, made when the first is asked for."""
         found = self._lists.get(column)
         if found is None:
-            found = self._lists[column] = self._batch().column(column).to_pylist()
+            found = self._lists[column] = self._column(column).to_pylist()
         return found
 
     def joined(self, column: str, mark: str) -> bytes:
         """The texts of a column with a mark between them, without a Python object of each."""
-        found = self._batch().column(column)
+        found = self._column(column)
         one = pa.ListArray.from_arrays(starts(0, len(found)), found)
         text: bytes = pc.binary_join(one, texts([mark])[0])[0].as_buffer().to_pybytes()
         return text
@@ -138,18 +155,23 @@ class ArrowReader:
     """Random access to an Arrow IPC file's record batches, with all columns or those that are named."""
 
     def __init__(self, place: Place, columns: Sequence[str] | None = None) -> None:
-        self._place, self._columns = place, columns
+        self._place = place
+        self._columns = tuple(columns) if columns is not None else None
         path = on_disk(place)
         self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
         self._one_at_a_time = threading.Lock()
-        numbers: list[int] | None = None
-        if columns is not None:
-            schema = pa.ipc.open_file(self._file).schema
-            numbers = [schema.get_field_index(column) for column in columns]
-        # A thread pool for three columns of a batch costs more than it saves.
-        self._reader = pa.ipc.open_file(
-            self._file, options=pa.ipc.IpcReadOptions(included_fields=numbers, use_threads=False)
-        )
+        self._readers: dict[tuple[str, ...] | None, pa.RecordBatchFileReader] = {}
+        self._reader = self._of(self._columns)
+
+    def _of(self, columns: tuple[str, ...] | None) -> pa.RecordBatchFileReader:
+        """A reader of some columns. A thread pool for three columns of a batch costs more than it saves."""
+        if columns not in self._readers:
+            options = pa.ipc.IpcReadOptions(use_threads=False)
+            if columns is not None:
+                schema = pa.ipc.open_file(self._file).schema
+                options.included_fields = [schema.get_field_index(column) for column in columns]
+            self._readers[columns] = pa.ipc.open_file(self._file, options=options)
+        return self._readers[columns]
 
     def __len__(self) -> int:
         return int(self._reader.num_record_batches)
@@ -159,12 +181,16 @@ class ArrowReader:
         """The columns."""
         return self._reader.schema
 
-    def batch(self, number: int) -> pa.RecordBatch:
-        """One record batch by its number from 0; any thread may ask, and a closed file is opened again for it."""
+    def batch(self, number: int, columns: tuple[str, ...] | None = None) -> pa.RecordBatch:
+        """One record batch by its number from 0, with the reader's columns or with these.
+
+        Any thread may ask, and a closed file is opened again for it.
+        """
+        columns = columns or self._columns
         with self._one_at_a_time:
             if not self._file.closed:
-                return self._reader.get_batch(number)
-        with closing(ArrowReader(self._place, self._columns)) as again:
+                return self._of(columns).get_batch(number)
+        with closing(ArrowReader(self._place, columns)) as again:
             return again.batch(number)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:

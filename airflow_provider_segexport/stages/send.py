@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
@@ -49,6 +50,8 @@ class Flight:
     ended: deque[str] = field(default_factory=deque)
     """Tickets of jobs that have ended, whose verdict is to be read."""
     collecting: dict[Future[Reply], str] = field(default_factory=dict)
+    arrived: SimpleQueue[Future[Reply]] = field(default_factory=SimpleQueue)
+    """Calls that have come back, as they come: to ask all that are out costs more than such a call itself."""
     exhausted: bool = False
     slots_full: SlotsFull | None = None
     """What the vendor said when it took no further job; cleared when one of ours ends."""
@@ -134,7 +137,9 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
     """Fill what is free: connections, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
     while flight.ended and len(flight.running) + len(flight.collecting) < limits.connections:
         ticket = flight.ended.popleft()
-        flight.collecting[pool.submit(calls.collect, flight.tickets[ticket], ticket)] = ticket
+        future = pool.submit(calls.collect, flight.tickets[ticket], ticket)
+        flight.collecting[future] = ticket
+        future.add_done_callback(flight.arrived.put)
     leaving: list[Batch] = []
     free = limits.connections - len(flight.collecting)
     while not flight.slots_full and len(flight.running) + len(leaving) < free:
@@ -148,14 +153,15 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
             break
     calls.sending(leaving)
     for batch in leaving:
-        flight.running[pool.submit(calls.upsert, batch)] = batch
+        future = pool.submit(calls.upsert, batch)
+        flight.running[future] = batch
+        future.add_done_callback(flight.arrived.put)
 
 
 def _gather(flight: Flight, calls: Calls) -> None:
     """Take the answers that are there. An error is raised after all of them are told."""
-    done, _ = wait([*flight.running, *flight.collecting], return_when=FIRST_COMPLETED)
     failure: SegexportError | None = None
-    for future in done:
+    for future in _back(flight.arrived):
         if future in flight.collecting:
             failure = _collected(flight, calls, future) or failure
             continue
@@ -175,6 +181,14 @@ def _gather(flight: Flight, calls: Calls) -> None:
         _tell(flight, calls, batch, reply)
     if failure is not None:
         raise failure
+
+
+def _back(arrived: SimpleQueue[Future[Reply]]) -> Iterator[Future[Reply]]:
+    """The calls that are back; waits for the first."""
+    yield arrived.get()
+    with suppress(Empty):
+        while True:
+            yield arrived.get_nowait()
 
 
 def _collected(flight: Flight, calls: Calls, future: Future[Reply]) -> SegexportError | None:

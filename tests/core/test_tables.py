@@ -65,7 +65,8 @@ def test_a_reader_that_is_closed_while_another_thread_reads(folder):
     rows = folder.upserts()
     batch = folder.batch(rows, 0, "b")
     batch.let_go()
-    slow = rows._reader = Slow(rows._reader)
+    columns = ("row", "email")
+    slow = rows._readers[columns] = Slow(rows._of(columns))
     with ThreadPoolExecutor(2) as threads:
         emails = threads.submit(lambda: list(batch.emails))
         assert slow.reading.wait(10)
@@ -79,16 +80,29 @@ def test_a_reader_that_is_closed_while_another_thread_reads(folder):
 def test_letting_go_while_another_thread_reads():
     """Who has asked gets what was there."""
     batch = pa.RecordBatch.from_pydict({"item": ["a"]})
-    stored = Stored(lambda: batch)
-    stored.let_go()
-    stored._read = lambda: (stored.let_go(), batch)[1]
-    assert ["a"] == stored.values("item")
+    stored = Stored(lambda _: (stored.let_go(), batch)[1], ("item",))
+    assert (["a"], 1) == (stored.values("item"), stored.rows)
+
+
+def test_verdicts_need_no_bodies(folder):
+    """Whose batch it was is read without what was sent, which is most of it; and the other way round."""
+    read = []
+    rows = folder.upserts()
+    whole = rows.batch
+    rows.batch = lambda number, columns: (read.append(columns), whole(number, columns))[1]
+    batch = folder.batch(rows, 0, "b")
+    assert (2, batch.joined()) == (len(batch), ",".join(batch_of(2).items).encode())
+    assert [("item",)] == read
+    batch.let_go()
+    assert (["p0@example.com", "p1@example.com"], [0, 1], 2) == (list(batch.emails), list(batch.rows), len(batch))
+    assert [("item",), ("row", "email")] == read
+    rows.close()
 
 
 def test_texts_are_joined_with_a_mark():
     """Also in a slice, in several bytes a letter, and when there is one alone."""
     batch = pa.RecordBatch.from_pydict({"item": ["a", "é", "😀", "d"]}).slice(1, 2)
-    stored = [Stored(lambda: batch), Stored(lambda: batch.slice(0, 1))]
+    stored = [Stored(lambda _: batch, ("item",)), Stored(lambda _: batch.slice(0, 1), ("item",))]
     assert [one.joined("item", ",") for one in stored] == ["é,😀".encode(), "é".encode()]
 
 

@@ -1,9 +1,9 @@
-"""Reads dotdigital's answers: what a refusal means, and what became of each contact of an import."""
+"""Reads dotdigital's answers: what a refusal means."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
@@ -16,26 +16,10 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, index_by_email, number, reader
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
-
-# The documented table and the spec's examples name the codes differently: compared in lower case, an open set.
-REASONS = {
-    "invalidemail": Reason.BAD_EMAIL,
-    "invaliddomain": Reason.BAD_EMAIL,
-    "globallysuppressed": Reason.SUPPRESSED,
-    "suppressedbydomain": Reason.SUPPRESSED,
-    "blocker": Reason.SUPPRESSED,
-    "duplicate": Reason.REFUSED_BY_VENDOR,
-    "duplicateidentifier": Reason.REFUSED_BY_VENDOR,
-    "apischemaviolation": Reason.INVALID_VALUE,
-    "invalidphonenumber": Reason.INVALID_VALUE,
-}
-
-
-NOBODY: dict[str, Any] = {}
 
 
 def code_and_words(response: Response) -> tuple[str, str]:
@@ -74,35 +58,6 @@ read = reader(refuse)
 def whole(batch: Batch, reason: Reason, code: str, stop: str) -> Settled:
     """Every row of the batch refused for one reason, and a word on why to stop."""
     return Settled(refused=tuple(Refusal(i, reason, code, stop) for i in range(len(batch))), stop=stop)
-
-
-def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
-    """`created` and `updated` bring contact ids; `failures` name rows.
-
-    A contact may be updated and stand in `failures` all the same, because something attached to it failed: it counts
-    as delivered. One that stands nowhere has no verdict, unless the report leaves the lists out altogether.
-    """
-    index = index_by_email(batch)
-    taken: dict[int, str] = {}
-    for contacts in (found.get("created") or (), found.get("updated") or ()):
-        for one in contacts:
-            at = index.get(str((one.get("identifiers") or NOBODY).get("email", "")).lower())
-            if at is not None:
-                taken[at] = str(one.get("contactId", ""))
-    refused: dict[int, Refusal] = {}
-    for one in found.get("failures") or []:
-        at = index.get(str((one.get("identifiers") or {}).get("email", "")).strip().lower())
-        if at is None or at in taken:
-            continue
-        why = (one.get("failures") or [{}])[0]
-        code = str(why.get("failureCode", ""))
-        reason = REASONS.get(code.lower(), Reason.REFUSED_BY_VENDOR)
-        refused[at] = Refusal(at, reason, code, str(why.get("description", "")))
-    if found.get("created") is not None or found.get("updated") is not None:
-        for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
-            refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
-    named = taken if all(taken.values()) else {at: told for at, told in taken.items() if told}
-    return Settled(refused=tuple(refused.values()), contact_ids=named)
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:

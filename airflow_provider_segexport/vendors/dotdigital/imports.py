@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
 from airflow_provider_segexport.model import (
@@ -14,12 +13,12 @@ from airflow_provider_segexport.model import (
     Reason,
     Reply,
     Request,
-    Response,
     Settled,
     Target,
     Ticket,
 )
-from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refuse, verdicts, whole
+from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, refuse, whole
+from airflow_provider_segexport.vendors.dotdigital.report import read_report, verdicts
 from airflow_provider_segexport.vendors.replies import get, send_items
 
 STATES = {
@@ -53,21 +52,13 @@ def ask(target: Target, ticket: str) -> Request:
     return get(f"{target.api}/contacts/v3/import/{ticket}")
 
 
-def read_report(response: Response, ticket: str) -> dict[str, Any]:
-    """The report."""
-    if response.status == 404:  # noqa: PLR2004 - contacts:importNotFound: how long reports are kept is not published
-        return {"importId": ticket, "status": "Failed"}
-    found: dict[str, Any] = read(response)
-    return found
-
-
 def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
     """One call a job: v3 has no list of imports."""
     states = {}
     for ticket in tickets:
         response = yield ask(target, ticket)
         told = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
-        status = told.pop().decode() if len(told) == 1 else str(read_report(response, ticket)["status"])
+        status = told.pop().decode() if len(told) == 1 else read_report(response).status
         if status.lower() not in STATES:
             raise ReplyNotUnderstood(f"dotdigital's import {ticket} has the state {status!r}, which is not documented.")
         states[ticket] = STATES[status.lower()]
@@ -76,8 +67,8 @@ def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState
 
 def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     """Read a finished job's report into verdicts by row."""
-    found = read_report((yield ask(target, ticket)), ticket)
-    match str(found["status"]).lower():
+    found = read_report((yield ask(target, ticket)))
+    match found.status.lower():
         case "finished":
             return verdicts(found, batch)
         case "failed":
@@ -86,7 +77,7 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
             stop = (
                 "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
             )
-            return whole(batch, Reason.CONTACT_LIMIT, str(found["status"]), stop)
+            return whole(batch, Reason.CONTACT_LIMIT, found.status, stop)
         case _:
             stop = "dotdigital's data watchdog refused an import as a whole. Ask its support before running again."
-            return whole(batch, Reason.JOB_FAILED, str(found["status"]), stop)
+            return whole(batch, Reason.JOB_FAILED, found.status, stop)
