@@ -94,6 +94,7 @@ class Limits:
         batch_rows, batch_bytes: at most so many profiles and bytes in one call.
         connections: calls in flight.
         jobs: import jobs in flight; 0 where the vendor answers at once.
+        one_by_one: a call tells of one job, and several are asked for at once; False where a call lists many.
         rates: call quotas that hold for the whole account, as published.
         pools: narrower ones that some requests count for too, by the name that the request carries.
         timeout_s: seconds until a call without an answer counts as timed out.
@@ -106,6 +107,7 @@ class Limits:
     timeout_s: float
     rates: tuple[Rate, ...] = ()
     pools: Mapping[str, tuple[Rate, ...]] = field(default_factory=dict)
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)

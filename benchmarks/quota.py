@@ -49,7 +49,7 @@ CASES = {
     "campaign_monitor": Case(
         per_second=4 / LATENCY_S,
         words="none published: four connections, 300 ms a call",
-        calls=400,
+        calls=600,
         batch_rows=50,
         speed=1.0,
         credentials={"password": "api_key"},
@@ -57,7 +57,7 @@ CASES = {
     "constant_contact": Case(
         per_second=4.0,
         words="4 calls a second",
-        calls=200,
+        calls=300,
         batch_rows=100,
         speed=2.0,
         settings=SOON | {"start_seconds": 0.1},

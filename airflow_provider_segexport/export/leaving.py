@@ -89,10 +89,11 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     recent = Recent(job.send)
     calls = send.Calls(
         upsert=lambda batch: job.drive(removal.remove(target, batch)),
-        poll=lambda tickets: job.drive(removal.poll(target, tickets), recent.polling()),
+        poll=lambda tickets: job.drive(removal.poll(target, tickets), recent.polling),
         collect=lambda batch, ticket: job.drive(removal.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
         answered=books.answered,
+        looking=recent.forget,
     )
     waiting = flown(job, flight, calls, removal.limits, books)
     if waiting is None and readback.unnamed(folder):

@@ -20,21 +20,21 @@ class Recent:
         self._send = send
         self._answers: dict[tuple[str, frozenset[tuple[str, str]]], Response] = {}
 
-    def polling(self) -> Send:
-        """Sends a poll's requests, and keeps the answers until the next poll."""
+    def forget(self) -> None:
+        """Nothing of an earlier poll is of use: another one begins."""
         self._answers.clear()
-        return self._keep
+
+    def polling(self, request: Request) -> Response:
+        """Sends a poll's request, and keeps the answer."""
+        response = self._send(request)
+        if request.method == "GET":
+            self._answers[_name(request)] = response
+        return response
 
     def collecting(self, request: Request) -> Response:
         """Gives what the poll has read, or sends."""
         kept = self._answers.pop(_name(request), None) if request.method == "GET" else None
         return kept or self._send(request)
-
-    def _keep(self, request: Request) -> Response:
-        response = self._send(request)
-        if request.method == "GET":
-            self._answers[_name(request)] = response
-        return response
 
 
 def _name(request: Request) -> tuple[str, frozenset[tuple[str, str]]]:

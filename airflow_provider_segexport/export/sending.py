@@ -58,10 +58,11 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
     recent = Recent(job.send)
     calls = send.Calls(
         upsert=lambda batch: job.drive(_call(job, target, batch)),
-        poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling()),
+        poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling),
         collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
         answered=watched(job, target, planned_at, books.answered),
+        looking=recent.forget,
     )
     return flown(job, send.Flight(pending), calls, vendor.limits, books)
 

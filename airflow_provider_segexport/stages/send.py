@@ -26,10 +26,11 @@ class Calls:
 
     Attributes:
         upsert: one batch out, a reply back; runs in several threads.
-        poll: states of tickets.
+        poll: states of tickets; where a call tells of one, it runs in several threads with a part of them each.
         collect: the verdict of a finished job; runs in several threads.
         sending: told before batches go out, in the deciding thread.
         answered: told of each answer; returns batches that are to go out instead (halves, rows to send again).
+        looking: told before jobs are looked at.
     """
 
     upsert: Callable[[Batch], Reply]
@@ -37,6 +38,7 @@ class Calls:
     collect: Callable[[Batch, str], Reply]
     sending: Callable[[list[Batch]], None]
     answered: Callable[[Batch, Answer], list[Batch]]
+    looking: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ def send(
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
                         return list(flight.tickets)
-                    _land(flight, calls)
+                    _land(flight, calls, limits, pool)
                 elif flight.slots_full:
                     _leave_if(flight.slots_full)  # none of the jobs is ours: nothing here will free a slot
                 _leave_if(stop())
@@ -217,9 +219,21 @@ def _tell(flight: Flight, calls: Calls, batch: Batch, reply: Answer) -> None:
         flight.tickets[reply.id] = batch
 
 
-def _land(flight: Flight, calls: Calls) -> None:
+def _look(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> Iterator[tuple[str, JobState]]:
+    """Ask for the jobs' states; where a call tells of one alone, over all connections."""
+    calls.looking()
+    tickets = list(flight.tickets)
+    if not limits.one_by_one:
+        yield from calls.poll(tickets).items()
+        return
+    parts = [part for first in range(limits.connections) if (part := tickets[first :: limits.connections])]
+    for states in [*pool.map(calls.poll, parts)]:
+        yield from states.items()
+
+
+def _land(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
     """Poll the jobs; settle those that ended with all rows taken, and note the others that ended."""
-    for ticket, state in calls.poll(list(flight.tickets)).items():
+    for ticket, state in _look(flight, calls, limits, pool):
         if state is JobState.RUNNING:
             continue
         flight.slots_full = None

@@ -27,7 +27,7 @@ REPORT = Request("GET", "https://plain.test/jobs/1", {"full": "yes"})
 
 def test_an_answer_is_given_once(recent, sent):
     """After that the vendor is asked, for it may have more to tell."""
-    polled = recent.polling()(REPORT)
+    polled = recent.polling(REPORT)
     assert recent.collecting(REPORT) == polled
     assert recent.collecting(REPORT) != polled
     assert sent == [REPORT, REPORT]
@@ -43,14 +43,14 @@ def test_an_answer_is_given_once(recent, sent):
 )
 def test_another_request_goes_out(recent, sent, other):
     """Another job, another question of it, and whatever is no read."""
-    recent.polling()(REPORT)
+    recent.polling(REPORT)
     recent.collecting(other)
     assert sent == [REPORT, other]
 
 
 def test_the_next_poll_forgets(recent, sent):
     """What the last one has read and nobody wanted is old by then."""
-    recent.polling()(REPORT)
-    recent.polling()
+    recent.polling(REPORT)
+    recent.forget()
     recent.collecting(REPORT)
     assert sent == [REPORT, REPORT]

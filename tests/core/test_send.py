@@ -121,6 +121,23 @@ def test_a_job_is_polled_until_it_ends(five):
     assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["Ticket", "Settled"]]
 
 
+def test_where_a_call_tells_of_one_job_several_are_asked_for_at_once(five):
+    """Each job once a look, over all connections: one after the other, looks would take the time of the calls."""
+    vendor = Vendor(lambda batch: Ticket(batch.name))
+    together, asked, poll = threading.Barrier(2, timeout=10), [], vendor.poll
+
+    def slow(tickets):
+        together.wait()
+        asked.append(tickets)
+        return poll(tickets)
+
+    vendor.poll = slow
+    assert [] == go(vendor, five[:4], connections=2, jobs=4, one_by_one=True)[1]
+    assert [2, 2] == [len(part) for part in asked]
+    assert {batch.name for batch in five[:4]} == {ticket for part in asked for ticket in part}
+    assert 4 == sum(isinstance(reply, Settled) for _, reply in vendor.told)
+
+
 def test_verdicts_of_jobs_are_read_side_by_side(five):
     """As many at a time as the vendor bears calls; one after the other they would leave its quota unused."""
     vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))

@@ -129,7 +129,7 @@ VENDOR = Vendor(
     api=API,
     # 50 MB of JSON and 25 active imports an account, shared with every other integration: stay below both. A report
     # lists every contact of its job, so 5,000 keeps a poll near 1 MB. 121 s is the vendor's own advice for a timeout.
-    limits=Limits(batch_rows=5000, batch_bytes=45_000_000, connections=4, jobs=20, timeout_s=121),
+    limits=Limits(batch_rows=5000, batch_bytes=45_000_000, connections=4, jobs=20, timeout_s=121, one_by_one=True),
     fields=RULES,
     # An old help article gives 255 characters for a text field (support.dotmailer.com 212211908).
     max_custom_chars=255,

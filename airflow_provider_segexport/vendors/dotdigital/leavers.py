@@ -111,7 +111,7 @@ REMOVAL = Removal(
     remove=remove,
     # The most ids of a call are not published; Oro's connector sends 1,000 (OroCRMDotmailerBundle, batch_jobs.yml), and
     # what is too many is refused and halved. Whether two jobs may work on one book is not stated: the vendor says so.
-    limits=Limits(batch_rows=1000, batch_bytes=100_000, connections=2, jobs=4, timeout_s=121),
+    limits=Limits(batch_rows=1000, batch_bytes=100_000, connections=2, jobs=4, timeout_s=121, one_by_one=True),
     by_id=True,
     poll=poll,
     collect=collect,
