@@ -201,6 +201,8 @@ class Vendor:
     removal: Removal | None = None
     revive: Callable[[Target, Batch], Operation[Reply]] | None = None
     """Bring back people whom we have taken out (`Reason.DELETED` in the answer to an upsert). Nobody else."""
+    within: Callable[[Response], Mapping[str, Response]] | None = None
+    """Answers to reads of single jobs that an answer to a poll holds, by their address: lists of whole jobs do."""
     lookup: Callable[[Target, Sequence[Batch], float, frozenset[str]], Operation[dict[str, Ticket]]] | None = None
     """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds), and
     none of those that are known to be other batches'. One that is told is proven to be the batch's, by its content."""

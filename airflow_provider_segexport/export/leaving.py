@@ -86,7 +86,7 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     if removal.loses_optouts:
         pending = _without_optouts(job, target, pending, books)
     flight = send.Flight(pending)
-    recent = Recent(job.send)
+    recent = Recent(job.send, job.vendor.within)
     calls = send.Calls(
         upsert=lambda batch: job.drive(removal.remove(target, batch)),
         poll=lambda tickets: job.drive(removal.poll(target, tickets), recent.polling),

@@ -1,23 +1,25 @@
 """What a poll has read is not read again by the collecting that follows it: `request -> response`.
 
 A job's state and its report are one answer at dotdigital, a megabyte for 5,000 people; at Constant Contact every read
-is one of the day's 10,000.
+is one of the day's 10,000, and the list of jobs holds what a read of each would tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from airflow_provider_segexport.model import Request, Response
 
 Send = Callable[[Request], Response]
+Within = Callable[[Response], Mapping[str, Response]]
 
 
 class Recent:
-    """The answers to one poll's reads, each given once."""
+    """The answers to one poll's reads, and those that they hold `within` themselves; each is given once."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, within: Within | None = None) -> None:
         self._send = send
+        self._within = within
         self._answers: dict[tuple[str, frozenset[tuple[str, str]]], Response] = {}
 
     def forget(self) -> None:
@@ -29,6 +31,8 @@ class Recent:
         response = self._send(request)
         if request.method == "GET":
             self._answers[_name(request)] = response
+            if self._within is not None:
+                self._answers |= {(url, frozenset()): found for url, found in self._within(response).items()}
         return response
 
     def collecting(self, request: Request) -> Response:

@@ -55,7 +55,7 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
     pending = settle.remaining(folder, planned.batches)
     if is_late(job, planned_at):
         pending = without_leavers(job, target, pending, books.answered)
-    recent = Recent(job.send)
+    recent = Recent(job.send, vendor.within)
     calls = send.Calls(
         upsert=lambda batch: job.drive(_call(job, target, batch)),
         poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling),

@@ -54,3 +54,20 @@ def test_the_next_poll_forgets(recent, sent):
     recent.forget()
     recent.collecting(REPORT)
     assert sent == [REPORT, REPORT]
+
+
+def test_what_a_list_holds_is_not_asked_for(sent):
+    """A list of jobs tells what each job's own address would; what it does not tell is asked for."""
+    listed = Request("GET", "https://plain.test/jobs")
+
+    def send(request):
+        sent.append(request)
+        return Response(200, {}, b"")
+
+    one = Response(200, {}, b"one")
+    recent = Recent(send, lambda _: {"https://plain.test/jobs/1": one})
+    recent.polling(listed)
+    first, second = (Request("GET", f"https://plain.test/jobs/{number}") for number in (1, 2))
+    assert recent.collecting(first) is one
+    recent.collecting(second)
+    assert sent == [listed, second]

@@ -18,7 +18,7 @@ from airflow_provider_segexport.vendors.constant_contact.account import (
     refresh,
     stale,
 )
-from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert, within
 from airflow_provider_segexport.vendors.constant_contact.device import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
 from airflow_provider_segexport.vendors.constant_contact.leavers import REMOVAL
@@ -52,6 +52,7 @@ VENDOR = Vendor(
     upsert=upsert,
     poll=poll,
     collect=collect,
+    within=within,
     members=members,
     removal=REMOVAL,
     optouts=optouts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.contract import Matched
@@ -16,6 +17,7 @@ from airflow_provider_segexport.model import (
     Reason,
     Refusal,
     Reply,
+    Response,
     Settled,
     Target,
     Ticket,
@@ -101,6 +103,28 @@ def activity(target: Target, ticket: str) -> Operation[dict[str, Any]]:
         return {"activity_id": ticket, "state": "failed"}
     found: dict[str, Any] = read(response)
     return found
+
+
+def within(response: Response) -> dict[str, Response]:
+    """The activities that a list of them tells as each one's own address does: the specification gives both one shape.
+
+    Only those that went well to the end (specification 3.0.178, read 2026-08): that a list spells out the words of a
+    thousand errors is not promised, and one whose counters it leaves out has no verdict there.
+    """
+    if response.status != 200 or not response.url.endswith("/activities"):  # noqa: PLR2004
+        return {}
+    return {
+        f"{response.url}/{one['activity_id']}": replace(response, body=json.dumps(one).encode())
+        for one in response.mapping().get("activities") or []
+        if one.get("state") == "completed" and _clean(one.get("status") or {})
+    }
+
+
+def _clean(counted: Mapping[str, Any]) -> bool:
+    """Whether an activity counts what it did, and no error. Of imports that is people, of removals lists."""
+    told = counted.get("person_count") is not None or counted.get("list_count") is not None
+    wrong = ("error_count", "correctable_count", "cannot_add_to_list_count")
+    return told and not any(counted.get(name) for name in wrong)
 
 
 def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
