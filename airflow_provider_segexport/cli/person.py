@@ -38,7 +38,8 @@ def explain(args: Namespace) -> None:
     for one in told:
         _say("\n".join(words(one)))
     others = len(known) - len(told)
-    _say(f"Nothing is known of this person in {'any' if not told else 'the other'} of {others} audiences.")
+    if others or not told:
+        _say(f"Nothing is known of this person in {'any' if not told else 'the other'} of {others} audiences.")
 
 
 def words(known: Known) -> Iterator[str]:

@@ -17,7 +17,6 @@ from airflow_provider_segexport.ports import places
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
 
-KEYS = {"key": "testing", "secret": "testing"}
 NOBODY = {
     "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"},
     "config_kwargs": {"retries": {"total_max_attempts": 1}},
@@ -39,34 +38,21 @@ class Heedless:
 
 @pytest.fixture(scope="module")
 def server():
-    """One request at a time: moto looks and puts in two steps, which S3 does in one."""
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - who runs other tests does not wait for it
-        DomainDispatcherApplication,
-        create_backend_app,
-    )
-    from werkzeug.serving import make_server  # noqa: PLC0415
+    from s3 import s3_server  # noqa: PLC0415 - who runs other tests does not wait for it
 
-    app = DomainDispatcherApplication(create_backend_app)
-    made = make_server("127.0.0.1", 0, app, threaded=False)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with s3_server() as running:
+        yield running
 
 
 @pytest.fixture(params=["s3", "heedless"])
 def bucket(request, server):
     """A bucket of the test's own, at a server that heeds the condition, and at one that does not."""
-    import boto3  # noqa: PLC0415 - as above
+    from s3 import KEYS, new_bucket  # noqa: PLC0415 - as above
 
     plain, name = server.app, f"b{abs(hash(request.node.name))}"
     server.app = Heedless(plain) if request.param == "heedless" else plain
     endpoint = f"http://127.0.0.1:{server.port}"
-    client = boto3.client("s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id="a", aws_secret_access_key="b")
-    client.create_bucket(Bucket=name)
-    client.close()
+    new_bucket(endpoint, name)
 
     def machine():
         """The bucket as another machine sees it, which shares no listing."""

@@ -1,0 +1,114 @@
+"""One person taken out of everything, where the state root is a bucket of an S3 server."""
+
+from __future__ import annotations
+
+import io
+import json
+from argparse import Namespace
+from hashlib import sha256
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow_stage import people
+
+from airflow_provider_segexport.cli import person as command
+from airflow_provider_segexport.hooks import erasure, hook_for
+from airflow_provider_segexport.vendors import VENDORS
+
+pytestmark = pytest.mark.airflow
+
+EMAIL, OTHER = "person3@example.com", "person4@example.com"
+CONN, BUCKET = "object_store", "segexport"
+
+
+@pytest.fixture(scope="module")
+def server():
+    from s3 import s3_server
+
+    with s3_server() as running:
+        yield f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture
+def bucket(stage, server, request, monkeypatch):
+    """The state root, as Airflow opens it through a connection; read by a client of its own."""
+    import s3fs
+    from airflow.sdk.io import store
+    from s3 import KEYS, new_bucket, objects
+
+    name = f"b{abs(hash(request.node.name))}"
+    new_bucket(server, name)
+    fs = s3fs.S3FileSystem(**KEYS, client_kwargs={"endpoint_url": server}, skip_instance_cache=True)
+    monkeypatch.setitem(store._STORE_CACHE, f"s3-{CONN}", store.ObjectStore("s3", CONN, fs))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", f"s3://{CONN}@{name}/state")
+    real = erasure.tools
+    monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
+    monkeypatch.setattr(command, "hook_of", hook_for)
+    return lambda: objects(server, name)
+
+
+def words(key: str, content: bytes) -> str:
+    """What an object says; tables are compressed, and their cells are what counts, the file's own facts too."""
+    if key.endswith(".parquet"):
+        table = pq.read_table(io.BytesIO(content))
+    elif key.endswith(".arrow"):
+        table = pa.ipc.open_file(content).read_all()
+    else:
+        return content.decode(errors="replace")
+    return json.dumps(table.to_pylist(), default=str) + str(table.schema.metadata)
+
+
+def holding(held: dict[str, bytes], email: str) -> list[str]:
+    """Objects that name a person, in their words, their bytes or their keys."""
+    told = {key: f"{key} {words(key, content)} {content.decode(errors='replace')}" for key, content in held.items()}
+    return sorted(key for key, text in told.items() if email in text.lower())
+
+
+def exported(stage, rows, conn_id):
+    stage.segment(rows)
+    run = stage.export(conn_id=conn_id, mode="mirror", guards={"removals_share": None})
+    assert "success" == run.state, run.errors
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
+    """Explained first; then in no ledger, table, journal or report, and the receipt names what was changed."""
+    conn_id = stage.connection(vendor)
+    rows = people(9)
+    rows.loc[7, "email"] = f" {EMAIL.upper()}"  # a duplicate: a rejected row, as it was written
+    exported(stage, rows, conn_id)
+    exported(stage, people(8), conn_id)
+    before = bucket()
+    assert {"ledgers", "runs"} <= {key.split("/")[1] for key in holding(before, EMAIL)}
+    capsys.readouterr()
+    command.explain(Namespace(email=EMAIL, runs=5))
+    said = capsys.readouterr().out
+    assert "in, put there by an export" in said
+    assert ": duplicate of email, row 7 of " in said
+    assert "Nothing is known" not in said
+    command.erase(Namespace(email=EMAIL, by="Ann Administrator", dry_run=False, yes=True))
+    after = bucket()
+    assert [] == holding(after, EMAIL)
+    assert holding(before, OTHER) == holding(after, OTHER)
+    [receipt] = [json.loads(content) for key, content in after.items() if key.startswith("state/erasures/")]
+    assert (True, sha256(EMAIL.encode()).hexdigest()) == (receipt["complete"], receipt["person"])
+    assert receipt["place"].startswith(f"s3://{CONN}@")
+    told = {one["place"].partition("/state/")[2] for one in receipt["found"]} - {""}
+    assert {key.removeprefix("state/") for key in holding(before, EMAIL)} == told
+    assert EMAIL not in {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}
+
+
+def test_the_ledger_that_is_left_is_gone_on_with(stage, bucket, capsys):
+    """The next export finds the others unchanged, and misses nobody."""
+    conn_id = stage.connection("dotdigital")
+    exported(stage, 9, conn_id)
+    command.erase(Namespace(email=EMAIL, by="Ann Administrator", dry_run=False, yes=True))
+    rows = people(9)
+    stage.segment(rows[rows["email"] != EMAIL])
+    run = stage.export(conn_id=conn_id, mode="mirror")
+    counts = run.summary()["counts"]
+    assert (8, 0) == (counts["unchanged"], counts["delivered"])
+    command.explain(Namespace(email=EMAIL, runs=5))
+    assert "Nothing is known of this person in any of 1 audiences." in capsys.readouterr().out
+    assert [] == holding(bucket(), EMAIL)

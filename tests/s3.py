@@ -1,0 +1,51 @@
+"""An S3 server on a free port, for tests of what lies in object storage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+KEYS = {"key": "testing", "secret": "testing"}
+
+
+@contextmanager
+def s3_server() -> Iterator[BaseWSGIServer]:
+    """One request at a time: moto looks and puts in two steps, which S3 does in one."""
+    made = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
+@contextmanager
+def s3_client(endpoint: str):
+    client = boto3.client("s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id="a", aws_secret_access_key="b")
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def new_bucket(endpoint: str, name: str) -> None:
+    with s3_client(endpoint) as client:
+        client.create_bucket(Bucket=name)
+
+
+def objects(endpoint: str, bucket: str) -> dict[str, bytes]:
+    """All that a bucket holds, by key, as a client of another make sees it."""
+    found = {}
+    with s3_client(endpoint) as client:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for one in page.get("Contents", []):
+                found[one["Key"]] = client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+    return found
