@@ -52,7 +52,7 @@ def choose() -> list[dict[str, Any]]:
         asset.name: [dict(event.extra or {}) for event in found]
         for asset, found in (context.get("triggering_asset_events") or {}).items()
     }
-    paths = segment_paths(params["segments"], events, context.get("partition_key") or params["day"])
+    paths = segment_paths(params["segments"], events, context["dag_run"].partition_key or params["day"])
     audiences = Variable.get("segexport_audiences", default={}, deserialize_json=True)
     how = {"mode": params["mode"], "dry_run": params["dry_run"]}
     return pairs(paths, params["connections"], audiences, how)

@@ -28,8 +28,8 @@ def land_extracts() -> dict[str, Any]:
     from unification.landing import data_root  # noqa: PLC0415
 
     context = get_current_context()
-    params, run_after = context["params"], context["dag_run"].run_after
-    day = day_of_run(context.get("partition_key"), params["day"], run_after)
+    params, run = context["params"], context["dag_run"]
+    day = day_of_run(run.partition_key, params["day"], run.run_after)
     root = data_root()
     paths = write_extracts(extracts(params["profiles"], day), root, day)
     return {"day": day.isoformat(), "root": root, "paths": paths}
@@ -58,8 +58,9 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
     context = get_current_context()
     event = context["outlet_events"][SEGMENT_ASSETS[segment]]
     event.extra = written
-    if not context.get("partition_key"):
-        event.add_partitions(day)  # a run with a partition gives its events that partition by itself
+    # A run with a partition gives its events that partition by itself; without one, Airflow 3.2 cannot name any.
+    if not context["dag_run"].partition_key and hasattr(event, "add_partitions"):
+        event.add_partitions(day)
     return written
 
 

@@ -80,7 +80,8 @@ GENDER_WORDS = {
     "other": "other",
 }
 CONSENT_WORDS = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
-TEXT: Any = pd.Series(["text"]).dtype  # str from pandas 3 on, object before: both keep what is missing
+# str from pandas 3 on, object before: both keep what is missing. Before, `fillna` makes numbers of a column of none.
+TEXT: Any = pd.Series(["text"]).dtype
 EARLIEST_BIRTHDATE = pd.Timestamp("1905-01-01")
 SHORTEST_PHONE = 7
 # Classes are spelt out: pandas hands \s, \d and \w to Python's re, row by row.
@@ -129,7 +130,7 @@ def countries(column: pd.Series[Any]) -> pd.Series[Any]:
     """The ISO code; a name or code that is not known stays as written."""
     written = text(column)
     codes = {locale[name].lower(): locale["country"] for locale in locales() for name in ("country", "name")}
-    return written.str.lower().map(codes).astype(TEXT).fillna(written)
+    return written.str.lower().map(codes).astype(TEXT).combine_first(written)
 
 
 def consents(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -87,7 +87,7 @@ def unify(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     profiles = profiles.join(added_up(persons))  # 8
     profiles["full_name"] = full_names(profiles, persons)  # 9
     profiles["loyalty_tier"] = tiers(profiles["lifetime_value"])  # 10
-    profiles["email"] = persons.freshest("address_key").fillna(persons.freshest("email"))  # 11
+    profiles["email"] = persons.freshest("address_key").combine_first(persons.freshest("email"))  # 11
     profiles["updated_at"] = persons.freshest("updated_at")
     return profiles[list(PROFILE.names)]
 
@@ -107,8 +107,8 @@ def identities(rows: pd.DataFrame) -> pd.Series[Any]:
     nameless = rows["address_key"].isna()
     phone = callable_phone[nameless]
     identity = rows["address_key"].copy()
-    by_phone = phone.map(only_one).astype(TEXT).fillna("phone " + phone)
-    identity[nameless] = by_phone.fillna("record " + rows["record"][nameless])
+    by_phone = phone.map(only_one).astype(TEXT).combine_first("phone " + phone)
+    identity[nameless] = by_phone.combine_first("record " + rows["record"][nameless])
     return identity
 
 
@@ -180,7 +180,7 @@ def full_names(profiles: pd.DataFrame, persons: Persons) -> pd.Series[Any]:
     """Rule 9."""
     first, last = profiles["first_name"], profiles["last_name"]
     both = first + " " + last
-    return both.fillna(first).fillna(last).fillna(persons.freshest("whole_name"))
+    return both.combine_first(first).combine_first(last).combine_first(persons.freshest("whole_name"))
 
 
 def tiers(lifetime_value: pd.Series[Any]) -> npt.NDArray[np.str_]:
