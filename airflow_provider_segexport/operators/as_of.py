@@ -12,7 +12,8 @@ from airflow_provider_segexport.errors import BadSegment
 def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> datetime:
     """What the task was given; else the partition's date, the data interval's end, the logical date, the run's time.
 
-    A run that an asset or a hand has started has no logical date and no data interval in Airflow 3.
+    A run that an asset or a hand has started has no logical date and no data interval in Airflow 3. Airflow 3.2 tells a
+    task no partition in its context, and of the run the key alone.
     """
     if isinstance(given, str) and given.strip():
         return parse(given.strip())
@@ -22,8 +23,8 @@ def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> da
         return datetime.combine(given, time.min, tzinfo=UTC)
     run = context.get("dag_run")
     candidates = (
-        context.get("partition_date"),
-        key_date(context.get("partition_key")),
+        getattr(run, "partition_date", None),
+        key_date(getattr(run, "partition_key", None)),
         context.get("data_interval_end"),
         context.get("logical_date"),
         getattr(run, "run_after", None),

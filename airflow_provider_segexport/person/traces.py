@@ -49,14 +49,19 @@ def _emails(place: Place) -> Iterator[pa.Array | pa.ChunkedArray]:
         return
     with fresh(place).open("rb") as file:
         held = pq.ParquetFile(file)
-        if "email" in held.schema_arrow.names:
+        if _has_rows(held):
             yield from (batch.column("email") for batch in held.iter_batches(columns=["email"]))
+
+
+def _has_rows(held: pq.ParquetFile) -> bool:
+    """Whether there are addresses to read: up to pyarrow 19 a file without any row group cannot be read."""
+    return "email" in held.schema_arrow.names and held.num_row_groups > 0
 
 
 def _parquet(place: Place, person: Person) -> int:
     with fresh(place).open("rb") as file:
         held = pq.ParquetFile(file)
-        if "email" not in held.schema_arrow.names:
+        if not _has_rows(held):
             return 0
         table = held.read()
     kept, rows = without(table, person)

@@ -22,6 +22,8 @@ def lines(place: Place) -> Iterator[str]:
     with place.open("rb") as file:
         found = pq.ParquetFile(file)
         yield _line(found.schema_arrow.names)
+        if not found.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
+            return
         for batch in found.iter_batches(batch_size=LINES):
             columns = [column.to_pylist() for column in batch.columns]
             yield "".join(_line(row) for row in zip(*columns, strict=True))

@@ -8,8 +8,9 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import pyarrow.parquet as pq
 import pytest
-from ui_made import place, stories, summary, with_folder, write_run
+from ui_made import REJECTS, place, stories, summary, with_folder, write_run
 
 pytestmark = pytest.mark.airflow
 
@@ -205,6 +206,14 @@ def test_rejects_are_for_those_who_may_read_logs_or_xcoms(client, root):
     assert "not a valid email address" in page.text
     assert "Download rejects" not in page.text
     assert "Download rejects" in client(f"task?{query}").text
+
+
+def test_of_no_rejects_there_is_a_header(client, root):
+    """Erasing may leave a file without a row, and without a row group."""
+    folder = with_folder(root, summary(run="bob_exports/export/r/0"))
+    pq.ParquetWriter(folder / "rejects.parquet", REJECTS).close()
+    told = client("rejects.csv?dag_id=bob_exports&run_id=r&task_id=export&map_index=-1")
+    assert (200, [REJECTS.names]) == (told.status_code, list(csv.reader(io.StringIO(told.text))))
 
 
 def test_no_page_holds_an_address(client, root):
