@@ -24,7 +24,7 @@ HOME = CHECKOUT / ".matrix"
 UV = Path(sys.executable).parent / "uv"
 PYTHONS = ("3.11", "3.12", "3.13")
 AIRFLOWS = {"3.2": "floor", "3.3": "dev"}
-TESTS = ("tests/core", "tests/hooks", "tests/vendors", "tests/wire", "tests/airflow", "tests/dags")
+TESTS = ("tests/core", "tests/hooks", "tests/vendors", "tests/wire", "tests/airflow", "tests/dags", "tests/ui")
 """What depends on Airflow, Python or a dependency; the rest is the same on all of them."""
 
 

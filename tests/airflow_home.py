@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from importlib import metadata
 from pathlib import Path
+
+IS_3_2 = metadata.version("apache-airflow-core").startswith("3.2.")
+"""The oldest Airflow that the provider is for lacks some of what the tests look at."""
 
 REPO = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="segexport-tests-"))

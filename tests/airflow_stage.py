@@ -25,10 +25,13 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow_before import catch_up
 from airflow_home import BUNDLE, HOME
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.simulator import ManualClock, Simulator
+
+catch_up()
 
 NUMBERS = itertools.count(1)
 RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
