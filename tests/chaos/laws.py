@@ -198,7 +198,7 @@ def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
                 return
             newest = max(newest, (run.as_of, run.name))
         ended = finishing.get(call.number)
-        if ended is not None and ended.finished and not ended.dry:
+        if ended is not None and ended.finished and not ended.dry and ended.mode != "undo":
             newest = max(newest, (ended.as_of, ended.name))
 
 

@@ -64,12 +64,17 @@ class Deathbed:
 
 
 def places(rng: Random, steps: int) -> Iterator[int]:
-    """Steps to be killed before, each once: as many as are asked for, spread over the whole way, and then the rest."""
+    """Steps to be killed before: as many as are asked for, spread over the whole way, then the rest, then any of them.
+
+    A day with less to do may end before its step comes.
+    """
     spread = sorted({1 + number * steps // PLACES for number in range(PLACES)})
     rest = sorted(set(range(1, steps + 1)) - set(spread))
     rng.shuffle(rest)
     yield from spread
     yield from rest
+    while True:
+        yield rng.randint(1, steps)
 
 
 def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, nursery, vendor, tmp_path):

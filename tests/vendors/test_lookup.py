@@ -34,8 +34,11 @@ def send(account, batch):
 
 
 def found(account, *batches, since=None, known=()):
+    """What is told of batches whose run began, with its check, at a time."""
     since = account.sim.clock.now() if since is None else since
-    return account.call(account.vendor.lookup(target(account), batches, since, frozenset(known)))
+    checked = target(account)
+    checked = replace(checked, facts={**checked.facts, "checked_at": str(int(since))})
+    return account.call(account.vendor.lookup(checked, batches, since, frozenset(known)))
 
 
 def test_a_batch_that_became_a_job(lost):
@@ -127,6 +130,20 @@ def test_a_job_of_earlier(lost):
     send(lost, one)
     lost.sim.clock.advance(3600)
     assert found(lost, one) == {}
+
+
+def test_a_job_of_just_before(lost):
+    """A run that ended a minute before this one began had the same people and values, and one between them others."""
+    one = batch(lost, *people(3))
+    send(lost, one)
+    lost.sim.clock.advance(20)
+    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
+    send(lost, replace(one, name=batch_name(items), items=items))
+    lost.sim.clock.advance(20)
+    checked, since = target(lost), lost.sim.clock.now()
+    assert {} == lost.call(lost.vendor.lookup(checked, [one], since, frozenset()))
+    ticket = send(lost, one)
+    assert {one.name: ticket} == lost.call(lost.vendor.lookup(checked, [one], since, frozenset()))
 
 
 def test_a_job_with_other_values(lost):

@@ -55,16 +55,20 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
         account_name=name,
         audience=audience or "",
         audience_name=audience or "",
-        facts={"since": day_before(told)},
+        facts=clock(told),
     )
 
 
-def day_before(response: Response) -> str:
-    """The day before the vendor's clock, which is on UTC where the store's own may not be; empty if it is not told."""
+def clock(response: Response) -> dict[str, str]:
+    """`checked_at`: the vendor's time, epoch seconds; `since`: the day before, in any zone.
+
+    Nothing where the answer tells no time.
+    """
     try:
-        return f"{parsedate_to_datetime(response.headers['date']) - timedelta(days=1):%Y-%m-%d}"
+        now = parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
-        return ""
+        return {}
+    return {"since": f"{now - timedelta(days=1):%Y-%m-%d}", "checked_at": str(int(now.timestamp()))}
 
 
 def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:

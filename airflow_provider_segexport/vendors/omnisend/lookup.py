@@ -16,7 +16,11 @@ from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
 from airflow_provider_segexport.vendors.replies import get
 
 SKEW_S = 120.0
-"""So far the vendor's clock may be behind ours."""
+"""So far the vendor's clock may be behind ours.
+
+Nothing of this run was made before its check, by the vendor's clock: an earlier run may have sent the same people the
+same values, and one in between others.
+"""
 MOST_PAGES = 20
 MOST_READ = 40
 """Batches of the right size whose items are read; those made nearest to the time first."""
@@ -32,7 +36,8 @@ def lookup(
     The same people with other values are an earlier run's: to take their batch for this one would lose the new values.
     """
     wanted = {content(map(json.loads, batch.items)): batch.name for batch in batches if batch.kind is Kind.UPSERT}
-    near = yield from candidates(target, {len(items) for items in wanted}, since)
+    earliest = max(since - SKEW_S, float(target.facts.get("checked_at", 0.0)))
+    near = yield from candidates(target, {len(items) for items in wanted}, since, earliest)
     left = [ticket for ticket in near if ticket not in known][:MOST_READ]
     found: dict[str, Ticket] = {}
     for wait in LOOKS_S:
@@ -60,9 +65,12 @@ def content(items: Iterable[Any]) -> frozenset[str]:
     return frozenset(json.dumps(item, sort_keys=True) for item in items)
 
 
-def candidates(target: Target, sizes: set[int], since: float) -> Operation[list[str]]:
-    """Batches of these sizes that were made since, the nearest first. Newest first is hoped for, as when polling."""
-    earliest, near = since - SKEW_S, list[tuple[float, str]]()
+def candidates(target: Target, sizes: set[int], since: float, earliest: float) -> Operation[list[str]]:
+    """Batches of these sizes that were made since the earliest time; those nearest to `since` come first.
+
+    Newest first is hoped for, as when polling.
+    """
+    near = list[tuple[float, str]]()
     for page in range(MOST_PAGES if sizes else 0):
         asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(page * PAGE), "dateFrom": day_before(since)}
         listed = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
