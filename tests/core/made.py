@@ -90,12 +90,16 @@ TARGET = Target(
 )
 
 
+OPENED = ExitStack()
+"""Held here as well: the fork in which Airflow runs a task drops what is registered for the exit, and an engine that is
+closed in a fork waits for threads that only the parent has."""
+atexit.register(OPENED.close)
+
+
 @functools.cache
 def shared() -> Engine:
     """One engine for all tests: starting one takes longer than most of them. Every stage replaces its tables."""
-    opened = ExitStack()
-    atexit.register(opened.close)
-    return opened.enter_context(engine())
+    return OPENED.enter_context(engine())
 
 
 def limited(**limits: object) -> Vendor:
