@@ -162,11 +162,13 @@ def test_a_try_with_other_arguments_does_not_go_on_with_the_old_plan(stage, capl
 
 def test_airflow_tries_again_what_may_succeed_later(stage):
     """A vendor that is down for longer than the worker waits costs a try, and the next one goes on."""
-    stage.sim.faults([{"path": "import.json", "nth": 3, "count": 6 * IN_FLIGHT, "status": 503}])
+    stage.sim.faults([{"path": "import.json", "nth": 3, "count": 0, "status": 503}])
     stage.segment(50)
     conn_id = stage.connection("campaign_monitor")
-    run = stage.export(conn_id=conn_id, retries=2, retry_delay=timedelta(0))
-    assert "success" == run.state
+    run = stage.begin(dag := export_dag("later", stage.folder, conn_id=conn_id, retries=2))
+    assert "up_for_retry" == run.go(dag)
+    stage.sim.clear_faults()
+    assert "success" == run.go(dag)
     assert 2 == run.task().try_number
     assert "Another try goes on where this one stopped" in run.error
     assert 50 == report(stage)["counts"]["delivered"] == len(stage.members("campaign_monitor"))
