@@ -51,9 +51,9 @@ def test_check_names_account_and_audience(account):
 
 
 def test_wrong_credentials(account):
-    """They are told as such, whether an audience is asked for or not."""
+    """They are told as such, whether an audience is asked for or not, in whole sentences."""
     for audience in (None, account.audience):
-        with pytest.raises(CredentialsRefused):
+        with pytest.raises(CredentialsRefused, match=r"^(?!.*\.\.)"):
             account.call(account.vendor.check(account.access, audience), account.row.wrong)
 
 

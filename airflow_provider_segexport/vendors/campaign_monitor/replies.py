@@ -34,7 +34,7 @@ def code_and_words(response: Response) -> tuple[int, str]:
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means. A 401 is told apart by its code: it also answers for a wrong list id."""
     code, words = code_and_words(response)
-    said = f"Campaign Monitor answered {response.status}, code {code}: {words}"
+    said = f"Campaign Monitor answered {response.status}, code {code}: {words}".rstrip(".")
     match code:
         case 101:
             raise AudienceUnknown(f"{said}. This account has no list of that id; take it from the list's API settings.")

@@ -34,7 +34,7 @@ def key_and_words(response: Response) -> tuple[str, str]:
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means. One 403 stands for scope, user privilege and a deactivated application."""
     key, words = key_and_words(response)
-    said = f"Constant Contact answered {response.status} {key}: {words}"
+    said = f"Constant Contact answered {response.status} {key}: {words}".rstrip(".")
     match response.status:
         case 401:
             raise CredentialsRefused(

@@ -44,7 +44,7 @@ def refuse(response: Response) -> NoReturn:
             f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature."
         )
     code, words = code_and_words(response)
-    said = f"dotdigital answered {response.status} {code}: {words}"
+    said = f"dotdigital answered {response.status} {code}: {words}".rstrip(".")
     if code == "ERROR_ADDRESSBOOK_NOT_FOUND":
         raise AudienceUnknown(f"{said}. The account has no address book of that id; take it from the book's address.")
     if code == "ERROR_ADDRESSBOOK_NOTWRITABLE":

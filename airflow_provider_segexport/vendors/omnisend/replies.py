@@ -44,7 +44,7 @@ def problem(response: Response) -> tuple[str, str]:
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means."""
     kind, words = problem(response)
-    said = f"Omnisend answered {response.status} {kind}: {words}"
+    said = f"Omnisend answered {response.status} {kind}: {words}".rstrip(".")
     match response.status:
         case 401:
             raise CredentialsRefused(
