@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import sqlite3
 import time
+from contextlib import closing
 
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +48,7 @@ def planted(real_time, monkeypatch):
 def kept() -> dict[str, str]:
     """All that Airflow keeps, as text, by place."""
     found = {str(path.relative_to(HOME)): path.read_text(errors="replace") for path in (HOME / "logs").rglob("*.log")}
-    with sqlite3.connect(HOME / "airflow.db") as database:
+    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:
             found[table] = str(database.execute(f'select * from "{table}"').fetchall())
