@@ -93,9 +93,9 @@ test-ui: setup .venv/.ui-ready  ## the UI in headless Chromium (6 minutes); SHOT
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
 	cd requirements && for set in dev runtime ui uv build cluster store sbom docs floor; do \
-	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
-	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command "make lock" -c ../requirements/dev.txt -o requirements.txt requirements.in
 
 dist: setup  ## wheel and sdist in dist/
