@@ -36,9 +36,10 @@ from airflow_provider_segexport.export.order import (
 from airflow_provider_segexport.export.prepare import Prepared, in_order, prepare
 from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import bookkeeper, send_all
-from airflow_provider_segexport.model import Target, VendorField
+from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.run_folder import target_of
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
 
@@ -81,7 +82,7 @@ class Export:
         found = self._job.world.folder.plan()
         if found is not None:
             planned, facts = found
-            target = _target(facts["target"])
+            target = target_of(facts["target"])
             with self._alone(target) as ledger:
                 self._still_valid(planned, facts, target, ledger)
                 return self._carry_out(planned, facts, target)
@@ -209,9 +210,3 @@ class Export:
         if waiting is None:
             collect_optouts(job, target)
         return waiting
-
-
-def _target(facts: Mapping[str, Any]) -> Target:
-    """The target as the plan keeps it."""
-    fields = {name: VendorField(**found) for name, found in facts["fields"].items()}
-    return Target(**{**facts, "fields": fields, "notes": tuple(facts["notes"])})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from airflow_provider_segexport.contract import Removal
 from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export.late import Pending, set_apart
 from airflow_provider_segexport.export.order import Job, Waiting
-from airflow_provider_segexport.export.recent import Recent
-from airflow_provider_segexport.export.sending import flown
+from airflow_provider_segexport.export.sending import calls_of, flown
 from airflow_provider_segexport.model import Reason, Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.segment import Planned
@@ -86,15 +86,8 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     if removal.loses_optouts:
         pending = _without_optouts(job, target, pending, books)
     flight = send.Flight(pending)
-    recent = Recent(job.send, job.vendor.within)
-    calls = send.Calls(
-        upsert=lambda batch: job.drive(removal.remove(target, batch)),
-        poll=lambda tickets: job.drive(removal.poll(target, tickets), recent.polling),
-        collect=lambda batch, ticket: job.drive(removal.collect(target, batch, ticket), recent.collecting),
-        sending=books.sending,
-        answered=books.answered,
-        looking=recent.forget,
-    )
+    remove = partial(removal.remove, target)
+    calls = calls_of(job, removal, target, remove, books, answered=books.answered)
     waiting = flown(job, flight, calls, removal.limits, books)
     if waiting is None and readback.unnamed(folder):
         _read_back(job, planned, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.contract import Limits, Removal, Vendor
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.late import is_late, watched, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
@@ -55,16 +55,30 @@ def send_all(job: Job, planned: Planned, planned_at: float, target: Target, book
     pending = settle.remaining(folder, planned.batches)
     if is_late(job, planned_at):
         pending = without_leavers(job, target, pending, books.answered)
-    recent = Recent(job.send, vendor.within)
-    calls = send.Calls(
-        upsert=lambda batch: job.drive(_call(job, target, batch)),
-        poll=lambda tickets: job.drive(vendor.poll(target, tickets), recent.polling),
-        collect=lambda batch, ticket: job.drive(vendor.collect(target, batch, ticket), recent.collecting),
+    answered = watched(job, target, planned_at, books.answered)
+    calls = calls_of(job, vendor, target, lambda batch: _call(job, target, batch), books, answered=answered)
+    return flown(job, send.Flight(pending), calls, vendor.limits, books)
+
+
+def calls_of(  # noqa: PLR0913 - what the loop's calls are made of
+    job: Job,
+    jobs: Vendor | Removal,
+    target: Target,
+    call: Callable[[Batch], Operation[Reply]],
+    books: settle.Bookkeeper,
+    *,
+    answered: Callable[[Batch, send.Answer], list[Batch]],
+) -> send.Calls:
+    """The loop's calls, of imports or of removals."""
+    recent = Recent(job.send, job.vendor.within)
+    return send.Calls(
+        upsert=lambda batch: job.drive(call(batch)),
+        poll=lambda tickets: job.drive(jobs.poll(target, tickets), recent.polling),
+        collect=lambda batch, ticket: job.drive(jobs.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,
-        answered=watched(job, target, planned_at, books.answered),
+        answered=answered,
         looking=recent.forget,
     )
-    return flown(job, send.Flight(pending), calls, vendor.limits, books)
 
 
 def _call(job: Job, target: Target, batch: Batch) -> Operation[Reply]:

@@ -29,15 +29,19 @@ def base_url() -> str:
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
-class AudienceLink(BaseOperatorLink):
-    """The list, address book or contacts, in the vendor's own pages."""
-
-    name = "Audience at the vendor"
+class _Link(BaseOperatorLink):
+    """What the three have in common."""
 
     @property
     def xcom_key(self) -> str:
         """Where Airflow keeps the link."""
-        return "segexport_audience_link"
+        return f"segexport_{type(self).__name__.removesuffix('Link').lower()}_link"
+
+
+class AudienceLink(_Link):
+    """The list, address book or contacts, in the vendor's own pages."""
+
+    name = "Audience at the vendor"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
         """From the plan, which holds what the vendor said of the audience."""
@@ -49,15 +53,10 @@ class AudienceLink(BaseOperatorLink):
         return VENDORS[found[1]["vendor"]].audience_link(target_of(found[1]["target"])) if found else ""
 
 
-class ReportLink(BaseOperatorLink):
+class ReportLink(_Link):
     """The tab with what the run did."""
 
     name = "Report"
-
-    @property
-    def xcom_key(self) -> str:
-        """Where Airflow keeps the link."""
-        return "segexport_report_link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The task instance's tab *Export*, where there is something in it."""
@@ -70,15 +69,10 @@ class ReportLink(BaseOperatorLink):
         return f"{base_url()}/{path}/plugin/segment_export"
 
 
-class RejectsLink(BaseOperatorLink):
+class RejectsLink(_Link):
     """Whom the run could not deliver, for those who may see it."""
 
     name = "Rejects"
-
-    @property
-    def xcom_key(self) -> str:
-        """Where Airflow keeps the link."""
-        return "segexport_rejects_link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The download, where there are any."""

@@ -85,12 +85,11 @@ class RunFolder:
     @classmethod
     def open(cls, home: Place) -> RunFolder:
         """The generation that is not finished, or the next one."""
-        generations = [int(name) for name in names(home) if name.isdecimal()]
-        newest = max(generations, default=0)
-        if newest and not cls(home / f"{newest:02d}").finished():
-            sweep(home / f"{newest:02d}")
-            return cls(home / f"{newest:02d}")
-        return cls(home / f"{newest + 1:02d}")
+        last = cls.newest(home)
+        if last is not None and not last.finished():
+            sweep(last.place)
+            return last
+        return cls(home / f"{int(last.place.name) + 1 if last is not None else 1:02d}")
 
     @classmethod
     def newest(cls, home: Place) -> RunFolder | None:

@@ -139,9 +139,7 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
     """Fill what is free: connections, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
     while flight.ended and len(flight.running) + len(flight.collecting) < limits.connections:
         ticket = flight.ended.popleft()
-        future = pool.submit(calls.collect, flight.tickets[ticket], ticket)
-        flight.collecting[future] = ticket
-        future.add_done_callback(flight.arrived.put)
+        flight.collecting[_begun(flight, pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
     leaving: list[Batch] = []
     free = limits.connections - len(flight.collecting)
     while not flight.slots_full and len(flight.running) + len(leaving) < free:
@@ -155,9 +153,13 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
             break
     calls.sending(leaving)
     for batch in leaving:
-        future = pool.submit(calls.upsert, batch)
-        flight.running[future] = batch
-        future.add_done_callback(flight.arrived.put)
+        flight.running[_begun(flight, pool.submit(calls.upsert, batch))] = batch
+
+
+def _begun(flight: Flight, call: Future[Reply]) -> Future[Reply]:
+    """The call, which tells when it is back."""
+    call.add_done_callback(flight.arrived.put)
+    return call
 
 
 def _gather(flight: Flight, calls: Calls) -> None:

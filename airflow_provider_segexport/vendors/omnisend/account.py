@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Response, Target
+from airflow_provider_segexport.vendors.moments import day_before
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
 from airflow_provider_segexport.vendors.replies import get, send_json
 
@@ -68,7 +68,7 @@ def clock(response: Response) -> dict[str, str]:
         now = parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         return {}
-    return {"since": f"{now - timedelta(days=1):%Y-%m-%d}", "checked_at": str(int(now.timestamp()))}
+    return {"since": day_before(now.timestamp()), "checked_at": str(int(now.timestamp()))}
 
 
 def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
