@@ -7,15 +7,15 @@ means anyway.
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_provider_segexport.ports.places import Place, names, on_disk, read, write
 
@@ -33,8 +33,7 @@ ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
 """How a batch moves on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fact about one batch.
 
     Attributes:
@@ -60,10 +59,10 @@ class Entry:
     named: int = 0
     revive: tuple[int, ...] = ()
     part: bool = False
-    at: float = field(default=0.0, compare=False)
+    at: float = 0.0
 
 
-_NAMES = tuple(one.name for one in fields(Entry))
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 
 
 class Journal:
@@ -83,14 +82,14 @@ class Journal:
             return
         known, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, at=now) for entry in entries]
-        lines = "".join(json.dumps(_plain(entry)) + "\n" for entry in entries)
+        lines = _ENCODER.encode_lines(entries)
         disk = on_disk(self.place)
         if disk is not None:
             self._append(disk, lines)
         else:
             if self._session is None:
                 self._session = 1 + max((int(name.split("-")[1]) for name in self._files()), default=0)
-            write(self.place / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines.encode())
+            write(self.place / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines)
         self._written += 1
         for entry in entries:
             _learn(known, entry)
@@ -108,7 +107,7 @@ class Journal:
                         _learn(self._known, entry)
         return self._known
 
-    def _append(self, folder: pathlib.Path, lines: str) -> None:
+    def _append(self, folder: pathlib.Path, lines: bytes) -> None:
         """The file stays open: an export to Omnisend writes twenty thousand times."""
         if self._open is None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,11 +115,10 @@ class Journal:
             weakref.finalize(self, os.close, self._open)
             size = os.fstat(self._open).st_size
             if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own
-                lines = "\n" + lines
-        content = lines.encode()
+                lines = b"\n" + lines
         try:
-            while content:
-                content = content[os.write(self._open, content) :]
+            while lines:
+                lines = lines[os.write(self._open, lines) :]
         except OSError:
             self._open = None  # a line may be cut: the next write looks at what it comes after
             raise
@@ -138,14 +136,6 @@ def _learn(known: dict[str, Entry], entry: Entry) -> None:
 
 def _entry(line: bytes) -> Entry | None:
     try:
-        found = json.loads(line)
-    except ValueError:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:  # torn, or of a version to come
         return None
-    listed = {name: tuple(found.get(name, ())) for name in ("again", "revive")}
-    return Entry(**{**found, "state": State(found["state"]), **listed})
-
-
-def _plain(entry: Entry) -> dict[str, Any]:
-    """Without what says nothing."""
-    values = {name: getattr(entry, name) for name in _NAMES}
-    return {name: value for name, value in values.items() if value or name == "rows"}

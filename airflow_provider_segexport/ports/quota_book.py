@@ -107,7 +107,8 @@ class QuotaBook(ABC):
             if wait > 0:
                 self._undo(call, item)
                 return wait
-            self._keep({pool: note.after_call(now) for pool, note in notes.items()})
+            after = {pool: note.after_call(now, self._connections) for pool, note in notes.items()}
+            self._keep({pool: note for pool, note in after.items() if note != notes[pool]})
             self._swept = now if due else self._swept
         return 0.0
 

@@ -50,7 +50,7 @@ class Note:
 
     Attributes:
         calls: left until `until`, less what went out since it was said.
-        since: calls that went out since that moment passed.
+        since: calls that went out since that moment passed, as far as they matter.
         most: what was left when the vendor first spoke of this window.
     """
 
@@ -64,10 +64,11 @@ class Note:
         kept = self.most - rank.of(self.most, 0) if self.most > 1 else 0
         return self.until - now if self.calls <= kept and self.until > now else 0.0
 
-    def after_call(self, now: float) -> Note:
-        """One call less."""
-        open_window = self.until > now
-        return replace(self, calls=self.calls - open_window, since=self.since + (not open_window))
+    def after_call(self, now: float, connections: int) -> Note:
+        """One call less; unchanged, and not to be written, where the vendor has said nothing for many calls."""
+        if self.until > now:
+            return replace(self, calls=self.calls - 1)
+        return replace(self, since=min(self.since, MOST_UNSEEN * connections) + 1)
 
     def told(self, allowance: Allowance, now: float, connections: int) -> Note:
         """Within its window the least that was told holds, less what went out since.

@@ -16,12 +16,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from airflow_provider_segexport.model import Batch, Kind, Settled, Target, VendorField
 from airflow_provider_segexport.ports.columns import integers, texts
