@@ -251,7 +251,7 @@ def batch_name(items: Sequence[str], generation: int = 0, kind: Kind = Kind.UPSE
 
 
 def name_of(hashes: bytes) -> str:
-    """The name of a batch by the hashes of its rows: the second half of an item's md5 each, as the plan keeps it."""
+    """The name of a batch by the hashes of its rows: a planned row's as the plan keeps it, a part's of its items."""
     return hashlib.blake2b(hashes, digest_size=12).hexdigest()
 
 

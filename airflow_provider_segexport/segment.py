@@ -86,6 +86,19 @@ class Cleaned:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """What is sent of a clean row, as SQL.
+
+    Attributes:
+        item: the vendor's JSON of it.
+        hash: the same where the same would be sent.
+    """
+
+    item: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a plan holds, as `plan.json` keeps it.
 

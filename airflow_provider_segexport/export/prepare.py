@@ -17,8 +17,9 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.segment import Planned
-from airflow_provider_segexport.stages import clean, commit, consent, encode, guard, plan, read, readback
+from airflow_provider_segexport.segment import Encoded, Planned
+from airflow_provider_segexport.shape import Object
+from airflow_provider_segexport.stages import clean, commit, consent, content, encode, guard, plan, read, readback
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,14 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
-        item = encode.expression(vendor.item(checked.matched, checked.target))
+        encoded = encoded_as(vendor.item(checked.matched, checked.target))
         against = bool(version) and order.mode != "full"
         waiting = 0
         if against and ledger.facts().get("fingerprint") == checked.fingerprint:
-            waiting = plan.withhold_waiting(sql, item, started)
+            waiting = plan.withhold_waiting(sql, encoded, started)
         if version and vendor.revive:
             plan.freeze_returners(sql, world.folder.place / "returners.parquet")
-        upserts = plan.upserts(item, against_ledger=against)
+        upserts = plan.upserts(encoded, against_ledger=against)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit)
         measured = _measure(job, sql, checked.target, planned, found)
@@ -75,6 +76,11 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
     }
     _tell(planned, facts, measured)
     return Prepared(planned, facts, guard.error(measured))
+
+
+def encoded_as(shape: Object) -> Encoded:
+    """What is sent of a row, and how it is told whether that has changed."""
+    return Encoded(encode.expression(shape), content.hashed(shape))
 
 
 def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import BadMatching, OwnedByAnother, StopExport
 from airflow_provider_segexport.export import foresight, leaving
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.export.prepare import Prepared, facts_of
+from airflow_provider_segexport.export.prepare import Prepared, encoded_as, facts_of
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import IN, OUT, Ledger
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Cleaned, Planned
-from airflow_provider_segexport.stages import encode, leavers, plan
+from airflow_provider_segexport.stages import leavers, plan
 
 
 def prepare(job: Job, target: Target, ledger: Ledger) -> Prepared:
@@ -28,8 +28,8 @@ def prepare(job: Job, target: Target, ledger: Ledger) -> Prepared:
     folder = job.world.folder
     with engine() as sql:
         people = _differences(sql, ledger, version)
-        item = encode.expression(job.vendor.item(Matched(("email",)), target))
-        upserts = plan.upserts(item, against_ledger=False)
+        encoded = encoded_as(job.vendor.item(Matched(("email",)), target))
+        upserts = plan.upserts(encoded, against_ledger=False)
         planned = plan.freeze(sql, upserts, job.vendor.limits, folder.place, Cleaned(people))
         if job.vendor.revive:
             plan.freeze_returners(sql, folder.place / "returners.parquet")

@@ -17,7 +17,7 @@ ENVELOPE_BYTES = 1_000
 
 
 def named(batch: pa.RecordBatch, kind: Kind = Kind.UPSERT) -> str:
-    """The name of a batch by its column `hash`, as `model.batch_name` makes it of the items."""
+    """The name of a planned batch, by its column `hash`."""
     return f"{kind}{name_of(numbers(batch.column('hash'), np.uint64).astype('<u8', copy=False).tobytes())}"
 
 

@@ -18,39 +18,38 @@ from airflow_provider_segexport.ports.ledger import TRIES_DAYS
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
-from airflow_provider_segexport.segment import Cleaned, Planned
+from airflow_provider_segexport.segment import Cleaned, Encoded, Planned
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 
 
-def upserts(item: str, *, against_ledger: bool) -> str:
-    """SQL of what is to be sent. The hash is md5's, of the very text that is sent: stable over versions, machines."""
-    # The half that `md5_number_lower` tells, in half its time.
-    rows = f"""select row, email, (md5_number(item) >> 64)::ubigint as hash, item
-        from (select row, email, {item} as item from clean)"""
-    if not against_ledger:
-        return rows
-    return f"select u.* from ({rows}) u left join ledger l on l.email = u.email where l.hash is distinct from u.hash"
+def upserts(encoded: Encoded, *, against_ledger: bool) -> str:
+    """SQL of what is to be sent: of whom the ledger knows as they are, not even the item is made."""
+    rows = f"select *, {encoded.hash} as hash from clean"
+    if against_ledger:
+        rows = (
+            f"select c.* from ({rows}) c left join ledger l on l.email = c.email where l.hash is distinct from c.hash"
+        )
+    return f"select row, email, hash, {encoded.item} as item from ({rows})"
 
 
 MOST_TRIES = 3
 """A row that was rejected is tried again as it is at most so often in `ledger.TRIES_DAYS`."""
 
 
-def withhold_waiting(engine: Engine, item: str, now: float) -> int:
+def withhold_waiting(engine: Engine, encoded: Encoded, now: float) -> int:
     """Set aside rows that were rejected as they are, often enough of late; returns how many.
 
     Args:
         engine: holds `clean` and `refusals(email, rejected, tries, tried_at)`, what the ledger tells of rejected rows.
-        item: SQL of an item; a row whose content has changed is tried.
+        encoded: what is sent of a row; one whose content has changed is tried.
         now: epoch seconds.
     """
     engine.run(
         f"""create or replace table waiting as
-        select row from (
-            select c.row, r.rejected, (md5_number(c.item) >> 64)::ubigint as hash
-            from (select row, email, {item} as item from clean semi join often on often.email = clean.email) c
-            join often r on r.email = c.email) where hash = rejected"""
+        select c.row from (
+            select row, email, {encoded.hash} as hash from clean semi join often on often.email = clean.email) c
+        join often r on r.email = c.email where c.hash = r.rejected"""
         if _often(engine, now)
         else "create or replace table waiting (row bigint)"
     )

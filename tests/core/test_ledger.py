@@ -12,12 +12,13 @@ from core.made import PLAIN, TARGET, batch_of, cleaned, shared, written
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.export.prepare import encoded_as
 from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
 from airflow_provider_segexport.ports.ledger import KEPT, SCHEMA, Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.stages import commit, encode, plan, settle
+from airflow_provider_segexport.stages import commit, plan, settle
 
-ITEM = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
+ITEM = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
 
 
 @pytest.fixture

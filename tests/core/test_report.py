@@ -10,10 +10,11 @@ from core.made import PLAIN, TARGET, cleaned, shared, written
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.export.prepare import encoded_as
 from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Planned
-from airflow_provider_segexport.stages import encode, plan, report, settle
+from airflow_provider_segexport.stages import plan, report, settle
 from airflow_provider_segexport.stages.report import Counts
 
 
@@ -24,7 +25,7 @@ def run(tmp_path):
     two = written(tmp_path / "2.parquet", {"email": ["d@example.com", "A@example.com", "e@example.com", None]})
     folder = RunFolder(tmp_path / "run")
     with cleaned(one, two) as (sql, told):
-        item = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
+        item = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
         planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
     books = settle.Bookkeeper(folder)
     first, second = settle.remaining(folder, planned.batches)
@@ -62,7 +63,7 @@ def test_a_run_without_rejects(tmp_path):
     """The file is there, and empty."""
     folder = RunFolder(tmp_path / "run")
     with cleaned(written(tmp_path / "1.parquet", {"email": ["a@example.com"]})) as (sql, told):
-        item = encode.expression(PLAIN.item(Matched(("email",)), TARGET))
+        item = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
         plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
     sql = shared()
     assert report.write_rejects(sql, folder, [("one", 0)]) == {}
