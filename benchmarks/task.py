@@ -66,7 +66,9 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         deferrable=False,
         poll_interval=order.get("poll_interval", 0.2),
     )
-    instance = SimpleNamespace(dag_id="bench", task_id="export", run_id=order["as_of"], map_index=-1, try_number=1)
+    instance = SimpleNamespace(
+        dag_id="bench", task_id="export", run_id=order["as_of"], map_index=-1, try_number=1, max_tries=0
+    )
     dag, dag_run = SimpleNamespace(dag_id="bench"), SimpleNamespace(run_type="scheduled", run_id=order["as_of"])
     context = {"dag": dag, "dag_run": dag_run, "ti": instance, "task_instance": instance, "outlet_events": {}}
     report = operator.execute(context)

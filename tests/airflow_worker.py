@@ -17,7 +17,7 @@ import psutil
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.workloads import ExecuteTask
 from airflow.models.serialized_dag import SerializedDagModel
-from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk import timezone
 from airflow.sdk.execution_time import supervisor
 from airflow.utils.session import create_session
@@ -29,6 +29,7 @@ supervise = getattr(supervisor, "supervise_task", None) or supervisor.supervise
 """Airflow 3.2 calls it `supervise`."""
 
 SOURCE = """
+import time
 from airflow.sdk import DAG, Asset
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
@@ -37,11 +38,14 @@ if "optouts" in told:
     told["optouts"] = Asset(told["optouts"], uri="segexport://" + told["optouts"])
 if "outlets" in told:
     told["outlets"] = [Asset(name, uri="segexport://" + name) for name in told["outlets"]]
+if "lingers" in told:
+    seconds = told.pop("lingers")
+    told["post_execute"] = lambda *_: time.sleep(seconds)
 
 with DAG({dag_id!r}):
     SegmentExportOperator(task_id="export", **told)
 """
-"""The DAG's file; assets are told by their names."""
+"""The DAG's file; assets are told by their names. A task that `lingers` sleeps when its work is done."""
 
 
 @dataclass
@@ -89,6 +93,11 @@ class Worker:
     def instance(self, session: Any) -> Any:
         found = session.query(TaskInstance).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id="export")
         return found.one()
+
+    def clear(self) -> None:
+        """What the Clear button does."""
+        with create_session() as session:
+            clear_task_instances([self.instance(session)], session)
 
     def work(self, when: Callable[[], bool] | None = None, with_signal: int = signal.SIGKILL) -> Try:
         """Try once; when `when` says so, the task's process gets a signal."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ORDER, ATTEMPT = "order.json", "attempt.json"
+"""What a run folder was begun for, and by which try of the task."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
@@ -31,6 +34,7 @@ class Errand:
         root: where ledgers and run folders stand.
         export: the name of the export, which owns its audience.
         reports: where the run folder goes instead of below the root.
+        attempt: the number of this try, and how many there may be: a task that is cleared is given more.
     """
 
     segment: str | Sequence[str]
@@ -53,6 +57,7 @@ class Errand:
     optouts: bool = False
     expect: str = ""
     reports: str | None = None
+    attempt: tuple[int, int] = (0, 0)
 
 
 def order_of(hook: SegmentExportHook, errand: Errand) -> Order:
@@ -104,16 +109,33 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
 
     Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
     """
-    folder = run_folder(errand)
     told = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
     asked = json.dumps(told, indent=2).encode()
-    note = folder.place / "order.json"
-    if note.exists() and read(note) == asked:
-        if folder.plan() is not None:
-            log.info("An earlier try has made the plan: this one goes on where that stopped.")
-        return folder
-    if note.exists() and folder.plan() is not None:
-        folder = RunFolder(home(errand) / f"{int(folder.place.name) + 1:02d}")
-        log.warning("The task's arguments have changed since its last try: this try makes a new plan.")
-    write(folder.place / "order.json", asked)
+    if done := _done(errand, asked):
+        return done
+    folder = run_folder(errand)
+    note = folder.place / ORDER
+    if not note.exists() or read(note) != asked:
+        if note.exists() and folder.plan() is not None:
+            folder = RunFolder(home(errand) / f"{int(folder.place.name) + 1:02d}")
+            log.warning("The task's arguments have changed since its last try: this try makes a new plan.")
+        write(folder.place / ORDER, asked)
+    elif folder.plan() is not None:
+        log.info("An earlier try has made the plan: this one goes on where that stopped.")
+    write(folder.place / ATTEMPT, json.dumps(errand.attempt).encode())
     return folder
+
+
+def _done(errand: Errand, asked: bytes) -> RunFolder | None:
+    """The folder of an earlier try that came to its end, and whose worker died before Airflow knew.
+
+    Clearing a task raises the number of its tries (`clear_task_instances`, Airflow 3.3.2): then it begins anew.
+    """
+    last = RunFolder.newest(home(errand))
+    if last is None or not last.ended_well():
+        return None
+    note, attempt = last.place / ORDER, last.place / ATTEMPT
+    if not (note.exists() and attempt.exists()) or read(note) != asked:
+        return None
+    number, most = json.loads(read(attempt))
+    return last if number < errand.attempt[0] and most == errand.attempt[1] else None

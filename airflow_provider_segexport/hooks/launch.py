@@ -87,10 +87,14 @@ class Patient:
 def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = None) -> dict[str, Any] | Waiting:
     """Run the export as far as it goes: its report, or what it waits for."""
     order = order_of(hook, errand)
-    sender = hook.sender()
     folder = folder_for(errand, order)
-    log.info("%s Run folder: %s", _announced(hook, order), folder.place)
     progress = Progress(folder, hook.clock)
+    if folder.ended_well() and (report := folder.summary()):
+        log.info("An earlier try has done all of it, and its worker ended before Airflow knew: %s", folder.place)
+        progress.end()
+        return report
+    sender = hook.sender()
+    log.info("%s Run folder: %s", _announced(hook, order), folder.place)
     patient = patient or Patient(interval_s=10, sleep=hook.wait)
     patient.for_vendor = lambda: sender.traffic.waited_s
     patient.calls = lambda: sender.traffic.calls

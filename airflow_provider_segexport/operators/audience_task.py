@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -120,7 +121,7 @@ class AudienceTask(BaseOperator):
             hook = hook_for(self.conn_id)
             hook.backfill = is_backfill(context)
             hook.settings.gate(context["dag"].dag_id)
-            errand = self.errand(context)
+            errand = replace(self.errand(context), attempt=(context["ti"].try_number, context["ti"].max_tries))
             self._hook, self._errand = hook, errand
             patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
             report = launch(hook, errand, patient)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow_home import FILES, HOME
 from airflow_stage import MATCHING, export_dag, people
 from airflow_worker import Worker
 
@@ -110,6 +111,34 @@ def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
     first = worker.work(lambda: stage.arrived() >= 1, signal.SIGTERM)
     assert "The task was told to end" in first.log
     assert time.monotonic() - began < 20
+
+
+def test_killed_after_its_end_the_next_try_tells_the_same(real_time):
+    """The report was written, and Airflow never heard of it: nothing goes out again, until somebody clears the task."""
+    stage = real_time
+    worker = Worker.start(
+        "killed_at_the_end",
+        conn_id=stage.connection("campaign_monitor"),
+        segment=stage.segment(20),
+        matching=MATCHING,
+        mode="full",
+        lingers=30,
+    )
+    folders = stage.folder / "state" / "runs"
+    first = worker.work(lambda: any(folders.glob("*/*/*/*/01/summary.json")))
+    assert "success" != first.state
+    ended = report(stage)
+    file = HOME / FILES / "killed_at_the_end.py"
+    file.write_text(file.read_text().replace("'lingers': 30", "'lingers': 0"))
+    second = worker.work()
+    assert "success" == second.state
+    assert "An earlier try has done all of it" in second.log
+    assert (["01"], ended) == (run_folders(stage), report(stage))
+    assert 2 == len(stage.sent("campaign_monitor"))
+    worker.clear()
+    assert "success" == worker.work().state
+    assert ["01", "02"] == run_folders(stage)
+    assert 4 == len(stage.sent("campaign_monitor"))
 
 
 def test_cleared_after_success_a_task_runs_anew(stage):
