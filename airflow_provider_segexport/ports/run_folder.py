@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -57,6 +57,11 @@ def safe(name: str) -> str:
     if kept == name and name:
         return name
     return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+
+
+def _taken(values: Sequence[Any], indexes: Sequence[int], made: Callable[[list[Any]], pa.Array]) -> pa.Array:
+    """Some of a batch's rows or addresses as a column: as they lie in the plan, or made of a part's own."""
+    return values.taken(indexes) if isinstance(values, Values) else made([values[index] for index in indexes])
 
 
 def target_of(facts: Mapping[str, Any]) -> Target:
@@ -180,11 +185,11 @@ class RunFolder:
         if not refused and not named:
             return False
         indexes = [*(one.index for one in refused), *named]
-        rows, emails, rest = list(batch.rows), list(batch.emails), [None] * len(named)
+        rest = [None] * len(named)
         table = pa.table(
             {
-                "row": integers([rows[index] for index in indexes]),
-                "email": texts([emails[index] for index in indexes]),
+                "row": _taken(batch.rows, indexes, integers),
+                "email": _taken(batch.emails, indexes, texts),
                 "reason": texts([*(one.reason for one in refused), *rest]),
                 "code": texts([*(one.code for one in refused), *rest]),
                 "words": texts([*(one.words for one in refused), *rest]),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.ports.columns import starts, texts
+from airflow_provider_segexport.ports.columns import integers, starts, texts
 from airflow_provider_segexport.ports.places import Place, half_of, on_disk
 
 UNLIKE = frozenset({"email", "contact_id"})
@@ -114,6 +114,10 @@ class Stored:
             found = self._lists[column] = self._column(column).to_pylist()
         return found
 
+    def taken(self, column: str, indexes: Sequence[int]) -> pa.Array:
+        """Some entries of a column, without a Python object of each."""
+        return self._column(column).take(integers(indexes))
+
     def joined(self, column: str, mark: str) -> bytes:
         """The texts of a column with a mark between them, without a Python object of each."""
         found = self._column(column)
@@ -143,6 +147,10 @@ class Values(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._stored.values(self._column))
+
+    def taken(self, indexes: Sequence[int]) -> pa.Array:
+        """Some entries as a column."""
+        return self._stored.taken(self._column, indexes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
