@@ -218,7 +218,7 @@ class Batch:
     items: Sequence[str]
     generation: int = 0
     kind: Kind = Kind.UPSERT
-    joined: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+    joined: Callable[[], memoryview] | None = field(default=None, compare=False, repr=False)
     let_go: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
     def __len__(self) -> int:

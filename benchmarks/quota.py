@@ -57,7 +57,7 @@ CASES = {
     "constant_contact": Case(
         per_second=4.0,
         words="4 calls a second",
-        calls=300,
+        calls=600,
         batch_rows=100,
         speed=2.0,
         settings=SOON | {"start_seconds": 0.1},
