@@ -59,7 +59,7 @@ CASES = {
         words="4 calls a second",
         calls=600,
         batch_rows=100,
-        speed=2.0,
+        speed=1.0,
         settings=SOON | {"start_seconds": 0.1},
         credentials={"login": "client_id", "password": "client_secret"},
     ),
