@@ -57,7 +57,7 @@ CASES = {
     "constant_contact": Case(
         per_second=4.0,
         words="4 calls a second",
-        calls=600,
+        calls=300,
         batch_rows=100,
         speed=1.0,
         settings=SOON | {"start_seconds": 0.1},

@@ -7,17 +7,22 @@ flight are waited for and told, so that no verdict is lost.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
 from airflow_provider_segexport.model import Batch, JobState, Reply, Settled, Ticket
 
 Answer = Reply | BatchRefused
+T = TypeVar("T")
+
+MANY = 8
+"""Jobs a connection. With fewer, those that are there have hardly begun when there is room for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,11 @@ class Flight:
     ended: deque[str] = field(default_factory=deque)
     """Tickets of jobs that have ended, whose verdict is to be read."""
     collecting: dict[Future[Reply], str] = field(default_factory=dict)
-    arrived: SimpleQueue[Future[Reply]] = field(default_factory=SimpleQueue)
+    look: Future[Mapping[str, JobState]] | None = None
+    """A look at the jobs while batches go on going out."""
+    looked: bool = False
+    """Once is enough until half of the jobs have ended."""
+    arrived: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
     """Calls that have come back, as they come: to ask all that are out costs more than such a call itself."""
     exhausted: bool = False
     slots_full: SlotsFull | None = None
@@ -109,12 +118,12 @@ def send(
         try:
             while not flight.done:
                 _launch(flight, calls, limits, pool)
-                if flight.running or flight.collecting:
+                if flight.running or flight.collecting or flight.look:
                     _gather(flight, calls)
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
                         return list(flight.tickets)
-                    _land(flight, calls, limits, pool)
+                    _land(flight, calls, _look(flight, calls, limits, pool))
                 elif flight.slots_full:
                     _leave_if(flight.slots_full)  # none of the jobs is ours: nothing here will free a slot
                 _leave_if(stop())
@@ -141,7 +150,10 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
         ticket = flight.ended.popleft()
         flight.collecting[_begun(flight, pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
     leaving: list[Batch] = []
-    free = limits.connections - len(flight.collecting)
+    if _fills(flight, limits):
+        calls.looking()
+        flight.looked, flight.look = True, _begun(flight, pool.submit(calls.poll, list(flight.tickets)))
+    free = limits.connections - len(flight.collecting) - (flight.look is not None)
     while not flight.slots_full and len(flight.running) + len(leaving) < free:
         if limits.jobs and len(flight.tickets) + len(flight.running) + len(leaving) >= limits.jobs:
             break
@@ -156,7 +168,17 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
         flight.running[_begun(flight, pool.submit(calls.upsert, batch))] = batch
 
 
-def _begun(flight: Flight, call: Future[Reply]) -> Future[Reply]:
+def _fills(flight: Flight, limits: Limits) -> bool:
+    """Whether it is time to look for ended jobs before there is no room for another one, and all connections wait."""
+    if len(flight.tickets) <= limits.jobs // 2:
+        flight.looked = False
+    if limits.one_by_one or limits.jobs < MANY * limits.connections or flight.looked or flight.exhausted:
+        return False
+    busy = flight.look or flight.ended or flight.collecting
+    return not busy and len(flight.tickets) >= limits.jobs - 2 * limits.connections
+
+
+def _begun(flight: Flight, call: Future[T]) -> Future[T]:
     """The call, which tells when it is back."""
     call.add_done_callback(flight.arrived.put)
     return call
@@ -168,6 +190,10 @@ def _gather(flight: Flight, calls: Calls) -> None:
     for future in _back(flight.arrived):
         if future in flight.collecting:
             failure = _collected(flight, calls, future) or failure
+            continue
+        if future is flight.look:
+            flight.look = None
+            failure = _looked(flight, calls, future) or failure
             continue
         batch = flight.running.pop(future)
         try:
@@ -187,7 +213,7 @@ def _gather(flight: Flight, calls: Calls) -> None:
         raise failure
 
 
-def _back(arrived: SimpleQueue[Future[Reply]]) -> Iterator[Future[Reply]]:
+def _back(arrived: SimpleQueue[Future[Any]]) -> Iterator[Future[Any]]:
     """The calls that are back; waits for the first."""
     yield arrived.get()
     with suppress(Empty):
@@ -233,9 +259,18 @@ def _look(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor
         yield from states.items()
 
 
-def _land(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
-    """Poll the jobs; settle those that ended with all rows taken, and note the others that ended."""
-    for ticket, state in _look(flight, calls, limits, pool):
+def _looked(flight: Flight, calls: Calls, look: Future[Mapping[str, JobState]]) -> SegexportError | None:
+    """Take what a look has told while batches went out; an error is returned."""
+    try:
+        _land(flight, calls, look.result().items())
+    except SegexportError as error:
+        return error
+    return None
+
+
+def _land(flight: Flight, calls: Calls, states: Iterable[tuple[str, JobState]]) -> None:
+    """Settle the jobs that ended with all rows taken, and note the others that ended."""
+    for ticket, state in states:
         if state is JobState.RUNNING:
             continue
         flight.slots_full = None

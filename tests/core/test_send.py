@@ -138,6 +138,66 @@ def test_where_a_call_tells_of_one_job_several_are_asked_for_at_once(five):
     assert 4 == sum(isinstance(reply, Settled) for _, reply in vendor.told)
 
 
+def test_jobs_are_looked_at_before_no_room_is_left():
+    """While a look is on its way batches go on going out; another one comes when half of the jobs have ended."""
+    looks = []
+
+    class Slow(Vendor):
+        def poll(self, tickets):
+            looks.append((len(tickets), len(self.asked)))
+            here = threading.current_thread() is not threading.main_thread()
+            assert not here or more.wait(5), "nothing went out while it looked"
+            more.clear()
+            return super().poll(tickets)
+
+    def answer(batch):
+        if looks:
+            more.set()
+        return Ticket(f"job {batch.rows[0]}")
+
+    more = threading.Event()
+    vendor = Slow(answer)
+    pauses = []
+    go(
+        vendor,
+        [batch_of(1, start=n) for n in range(60)],
+        connections=2,
+        jobs=20,
+        pause=lambda jobs: pauses.append(jobs) or True,
+    )
+    assert (60, 60) == (len(vendor.asked), len(set(names(vendor))))
+    assert 20 >= vendor.most_jobs
+    assert [1] == [len(pauses)]
+    assert all(16 <= jobs <= 18 for jobs, _ in looks[:-1])
+
+
+def test_jobs_that_run_on_are_not_looked_at_over_and_over():
+    """A look that found little is not made again with every batch: it would take the calls that batches need."""
+    waits = {f"job {n}": [JobState.RUNNING, JobState.RUNNING, JobState.FINISHED] for n in range(40)}
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"), waits)
+    looks = []
+    poll = vendor.poll
+    vendor.poll = lambda tickets: looks.append(len(tickets)) or poll(tickets)
+    go(vendor, [batch_of(1, start=n) for n in range(40)], connections=2, jobs=20)
+    assert 40 == len(vendor.told) - len([1 for _, reply in vendor.told if isinstance(reply, Ticket)])
+    assert len(looks) <= 8
+
+
+def test_an_error_of_a_look_on_the_way_ends_the_sending():
+    """Its jobs stay in flight, and the verdicts of the calls beside it are told."""
+    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+
+    def poll(tickets):
+        raise VendorUnavailable("down")
+
+    vendor.poll = poll
+    flight = Flight(iter([batch_of(1, start=n) for n in range(40)]))
+    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
+    with pytest.raises(Stopped, match="down"):
+        send(flight, calls, limited(connections=2, jobs=20).limits, pause=lambda _: True, stop=lambda: None)
+    assert set(flight.tickets) == {f"job {batch.rows[0]}" for batch in vendor.asked}
+
+
 def test_verdicts_of_jobs_are_read_side_by_side(five):
     """As many at a time as the vendor bears calls; one after the other they would leave its quota unused."""
     vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
