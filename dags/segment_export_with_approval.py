@@ -120,6 +120,9 @@ def segment_export_with_approval() -> None:
         body=BODY,
         defaults="Reject",
         response_timeout=timedelta(days=1),
+        # Answered by a script within a second, the task may fail (Airflow 3.3.2): then it asks again.
+        retries=2,
+        retry_delay=timedelta(seconds=30),
     )
     export = SegmentExportOperator(
         task_id="export",

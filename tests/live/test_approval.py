@@ -46,8 +46,13 @@ def ended(live, run_id):
 
 
 def asked(live, run_id):
-    """Wait for the request; returns what the person sees."""
+    """Wait for the request; returns what the person sees.
+
+    Who answers before the scheduler has heard that the task waits makes it fail (Airflow 3.3.2): no person does.
+    """
     wait_for(lambda: live.task(DAG, run_id, "ask")["state"] in {"awaiting_input", "deferred"}, "the request")
+    told = f"task_id=ask, run_id={run_id}"
+    wait_for(lambda: told in (live.home / "scheduler.log").read_text(), "the scheduler's word that it waits")
     place = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
     return live.api("GET", place)
 
