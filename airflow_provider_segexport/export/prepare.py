@@ -80,7 +80,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
 
 def encoded_as(shape: Object) -> Encoded:
     """What is sent of a row, and how it is told whether that has changed."""
-    return Encoded(encode.expression(shape), content.hashed(shape))
+    return Encoded(encode.expression(shape), content.expression(shape))
 
 
 def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export import Mode, Older, Order
@@ -109,11 +109,7 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
 
     Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
     """
-    told = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
-    asked = json.dumps(told, indent=2).encode()
-    if done := _done(errand, asked):
-        return done
-    folder = run_folder(errand)
+    folder, asked = run_folder(errand), _asked(order)
     note = folder.place / ORDER
     if not note.exists() or read(note) != asked:
         if note.exists() and folder.plan() is not None:
@@ -126,16 +122,23 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
     return folder
 
 
-def _done(errand: Errand, asked: bytes) -> RunFolder | None:
-    """The folder of an earlier try that came to its end, and whose worker died before Airflow knew.
+def _asked(order: Order) -> bytes:
+    """The order as a run folder keeps it."""
+    told = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
+    return json.dumps(told, indent=2).encode()
+
+
+def done_before(errand: Errand, order: Order) -> dict[str, Any] | None:
+    """The report of an earlier try that came to its end, and whose worker died before Airflow knew.
 
     Clearing a task raises the number of its tries (`clear_task_instances`, Airflow 3.3.2): then it begins anew.
     """
-    last = RunFolder.newest(home(errand))
-    if last is None or not last.ended_well():
+    last = RunFolder.newest(home(errand)) if errand.attempt[0] > 1 else None
+    report = last.summary() if last is not None else None
+    if last is None or report is None or not report["finished"]:
         return None
     note, attempt = last.place / ORDER, last.place / ATTEMPT
-    if not (note.exists() and attempt.exists()) or read(note) != asked:
+    if not (note.exists() and attempt.exists()) or read(note) != _asked(order):
         return None
     number, most = json.loads(read(attempt))
-    return last if number < errand.attempt[0] and most == errand.attempt[1] else None
+    return report if number < errand.attempt[0] and most == errand.attempt[1] else None

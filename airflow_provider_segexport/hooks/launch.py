@@ -17,7 +17,7 @@ from airflow.sdk import get_current_context
 from airflow_provider_segexport.errors import AudienceBusy, OlderThanLedger, QuotaSpent, SegexportError
 from airflow_provider_segexport.export import Export, Order, Waiting, World
 from airflow_provider_segexport.hooks import metrics
-from airflow_provider_segexport.hooks.errand import Errand, folder_for, order_of, run_folder
+from airflow_provider_segexport.hooks.errand import Errand, done_before, folder_for, order_of, run_folder
 from airflow_provider_segexport.hooks.peers import alive
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve, state_root
@@ -87,14 +87,14 @@ class Patient:
 def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = None) -> dict[str, Any] | Waiting:
     """Run the export as far as it goes: its report, or what it waits for."""
     order = order_of(hook, errand)
-    folder = folder_for(errand, order)
-    progress = Progress(folder, hook.clock)
-    if folder.ended_well() and (report := folder.summary()):
-        log.info("An earlier try has done all of it, and its worker ended before Airflow knew: %s", folder.place)
-        progress.end()
+    if report := done_before(errand, order):
+        log.info("An earlier try has done all of it, and its worker ended before Airflow knew: %s", report["report"])
+        Progress(run_folder(errand), hook.clock).end()
         return report
     sender = hook.sender()
+    folder = folder_for(errand, order)
     log.info("%s Run folder: %s", _announced(hook, order), folder.place)
+    progress = Progress(folder, hook.clock)
     patient = patient or Patient(interval_s=10, sleep=hook.wait)
     patient.for_vendor = lambda: sender.traffic.waited_s
     patient.calls = lambda: sender.traffic.calls

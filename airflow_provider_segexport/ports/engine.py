@@ -27,6 +27,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def hashed(text: str) -> str:
+    """SQL of a text's hash, stable over versions and machines."""
+    # The half of md5 that `md5_number_lower` tells, in half its time.
+    return f"(md5_number({text}) >> 64)::ubigint"
+
+
 class Engine:
     """Runs SQL; results leave as Arrow record batches."""
 

@@ -108,11 +108,6 @@ class RunFolder:
         summary = self.summary()
         return summary is not None and bool(summary.get("finished") or summary.get("superseded"))
 
-    def ended_well(self) -> bool:
-        """Whether its plan was carried out, or its dry run told."""
-        summary = self.summary()
-        return summary is not None and bool(summary.get("finished")) and not summary.get("superseded")
-
     def summary(self) -> dict[str, Any] | None:
         """The report, if one is written."""
         return self._json("summary.json")

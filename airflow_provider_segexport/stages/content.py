@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_segexport.ports.engine import literal, quoted
+from airflow_provider_segexport.ports.engine import hashed, literal, quoted
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
 
 BETWEEN = "\x1f"
@@ -22,11 +22,11 @@ BETWEEN = "\x1f"
 MARK_BYTES = 4
 
 
-def hashed(item: Object) -> str:
-    """The hash as SQL: the half of md5 that `md5_number_lower` tells, in half its time."""
+def expression(item: Object) -> str:
+    """The hash as SQL."""
     marked = [f"case when {column} is not null then {mark} end, {column}" for mark, column in sorted(_columns(item))]
     pieces = ", ".join([literal(_digest(_form(item, constants=True))), *marked])
-    return f"(md5_number(concat({pieces})) >> 64)::ubigint"
+    return hashed(f"concat({pieces})")
 
 
 def _columns(item: Object) -> Iterator[tuple[str, str]]:

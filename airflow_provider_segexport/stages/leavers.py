@@ -15,7 +15,7 @@ from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Kind, Member, Reason
 from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.cutting import cut, named
-from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.engine import Engine, hashed
 from airflow_provider_segexport.ports.ledger import OWNER
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
@@ -129,7 +129,7 @@ def freeze(engine: Engine, place: Place, limits: Limits, *, by_id: bool) -> tupl
     """Write the leavers in batches, and tell the batches' names. The order is the addresses', on every machine."""
     item = "contact_id" if by_id else "email"
     sql = f"""select (row_number() over (order by email) - 1)::bigint as row, email,
-            (md5_number(item) >> 64)::ubigint as hash, item
+            {hashed("item")} as hash, item
         from (select email, {item} as item from leavers) order by email"""
     names: list[str] = []
     with ArrowFile(place, SCHEMA) as out:

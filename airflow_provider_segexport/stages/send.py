@@ -150,6 +150,7 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
         ticket = flight.ended.popleft()
         flight.collecting[_begun(flight, pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
     leaving: list[Batch] = []
+    flight.looked = flight.looked and len(flight.tickets) > limits.jobs // 2
     if _fills(flight, limits):
         calls.looking()
         flight.looked, flight.look = True, _begun(flight, pool.submit(calls.poll, list(flight.tickets)))
@@ -170,8 +171,6 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
 
 def _fills(flight: Flight, limits: Limits) -> bool:
     """Whether it is time to look for ended jobs before there is no room for another one, and all connections wait."""
-    if len(flight.tickets) <= limits.jobs // 2:
-        flight.looked = False
     if limits.one_by_one or limits.jobs < MANY * limits.connections or flight.looked or flight.exhausted:
         return False
     busy = flight.look or flight.ended or flight.collecting

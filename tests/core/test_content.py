@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_segexport.contract import FIELDS, CustomField, Matched
 from airflow_provider_segexport.model import Target, VendorField
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
-from airflow_provider_segexport.stages.content import hashed
-from airflow_provider_segexport.stages.encode import expression
+from airflow_provider_segexport.stages import content, encode
 from airflow_provider_segexport.vendors import VENDORS
 
 COLUMNS = ("email", "a", "b", "c")
@@ -23,7 +22,7 @@ def told(shape, *rows, columns=COLUMNS):
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
     sql = shared()
     sql.table("items", table)
-    return sql.rows(f"select {hashed(shape)}, {expression(shape)} from items")
+    return sql.rows(f"select {content.expression(shape)}, {encode.expression(shape)} from items")
 
 
 def hashes(shape, *rows, columns=COLUMNS):
