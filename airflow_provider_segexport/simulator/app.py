@@ -81,7 +81,7 @@ class VendorApp:
         entry, fault = self._simulation.arrive(call)
         if fault and fault.when == "before":
             await asyncio.sleep(fault.delay)
-            if fault.drop:
+            if fault.drop or not self._simulation.knows(entry):  # a reset leaves nothing of what was on its way
                 return self._note(entry, None)
             if fault.answers or fault.garble:
                 reply = self._simulation.refuse(call) if fault.refuse else Reply()

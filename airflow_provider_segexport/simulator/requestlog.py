@@ -108,6 +108,10 @@ class RequestLog:
             if vendor in (None, entry.vendor):
                 yield entry
 
+    def __contains__(self, entry: object) -> bool:
+        """Whether an entry arrived since the last reset."""
+        return isinstance(entry, Entry) and any(entry is one for one in self._entries[entry.number - 1 : entry.number])
+
     def __len__(self) -> int:
         """Count the requests that arrived."""
         return len(self._entries)

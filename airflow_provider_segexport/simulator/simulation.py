@@ -151,6 +151,11 @@ class Simulation:
             vendor.settle()
             return vendor.answer(call)
 
+    def knows(self, entry: Entry) -> bool:
+        """Whether a request arrived since the last reset."""
+        with self._lock:
+            return entry in self._log
+
     def refuse(self, call: Call) -> Reply:
         """Let the vendor refuse the whole request."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -125,6 +126,21 @@ def test_delay_beyond_the_clients_timeout(sim, cm):
     with pytest.raises(requests.Timeout):
         cm("POST", path, {"Subscribers": [{"EmailAddress": "ada@example.com"}]}, timeout=0.1)
     assert cm.emails("active") == ["ada@example.com"]
+
+
+def test_what_a_reset_finds_waiting_takes_no_effect(sim, cm):
+    """A delayed call of an earlier test changes nothing in the accounts of the next one; its connection is cut."""
+    sim.faults([{"method": "POST", "delay": 0.3}])
+    path, body = f"/subscribers/{cm.list}/import.json", {"Subscribers": [{"EmailAddress": "ada@example.com"}]}
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(cm, "POST", path, body)
+        while not sim.requests():
+            assert not late.done()
+            time.sleep(0.01)
+        sim.reset()
+        with pytest.raises(requests.ConnectionError):
+            late.result()
+    assert cm.emails("active") == []
 
 
 def test_script_shows_how_often_each_line_fitted(sim, cm, control):
