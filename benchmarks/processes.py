@@ -25,7 +25,7 @@ LONGEST_S = 1800
 def environment() -> dict[str, str]:
     """What every process gets: this checkout's package first, and bytecode that is kept, as an installation has it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": str(HOME / "bytecode")}
+    return {**kept, "PYTHONPATH": str(CHECKOUT)}
 
 
 @contextmanager

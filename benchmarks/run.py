@@ -24,7 +24,7 @@ from typing import Any
 import page
 import quota
 from people import write
-from processes import CHECKOUT, DATA, HERE, HOME, server, task, told, whole
+from processes import CHECKOUT, DATA, HERE, HOME, environment, server, task, told, whole
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 FIRST = VENDORS[0]
@@ -103,7 +103,7 @@ class Bench:
                 capture_output=True,
                 text=True,
                 check=True,
-                env=os.environ | {"AIRFLOW_HOME": str(HOME / "airflow"), "PYTHONPYCACHEPREFIX": str(HOME / "bytecode")},
+                env=environment() | {"AIRFLOW_HOME": str(HOME / "airflow")},
             )
             self.keep(f"import/{name}", {"cpu_s": float(done.stdout.split()[-1])})
 

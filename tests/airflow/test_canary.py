@@ -40,6 +40,14 @@ def planted(real_time, monkeypatch):
     rows["last_name"] = f"{WHO}last"
     rows.loc[3, "email"] = f"{WHO} no address"
     rows.loc[4, "email"] = f"{WHO}\u00fc@example.com"
+    swift = {"start_seconds": 0.0, "job_seconds": 0.1, "job_seconds_per_row": 0.0}
+    real_time.sim.configure(
+        {
+            "constant_contact": swift,
+            "dotdigital": {"job_seconds": 0.1},
+            "omnisend": {**swift, "tag_seconds": 0.1, "segment_seconds": 0.1},
+        }
+    )
     real_time.sim.seed("campaign_monitor", [{"email": f"{WHO}7@example.com", "status": "suppressed"}])
     real_time.sim.seed("dotdigital", [{"email": f"{WHO}7@example.com", "status": "globallySuppressed"}])
     return real_time.segment(rows)
