@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
 from airflow_provider_segexport.model import Batch, JobState, Reply, Settled, Ticket
+from airflow_provider_segexport.ports.lanes import Lanes
 
 Answer = Reply | BatchRefused
-T = TypeVar("T")
 
 MANY = 8
 """Jobs a connection. With fewer, those that are there have hardly begun when there is room for no more."""
@@ -61,8 +59,7 @@ class Flight:
     """A look at the jobs while batches go on going out."""
     looked: bool = False
     """Once is enough until half of the jobs have ended."""
-    arrived: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
-    """Calls that have come back, as they come: to ask all that are out costs more than such a call itself."""
+    lanes: Lanes = field(default_factory=Lanes)
     exhausted: bool = False
     slots_full: SlotsFull | None = None
     """What the vendor said when it took no further job; cleared when one of ours ends."""
@@ -119,7 +116,7 @@ def send(
             while not flight.done:
                 _launch(flight, calls, limits, pool)
                 if flight.running or flight.collecting or flight.look:
-                    _gather(flight, calls)
+                    _gather(flight, calls, limits)
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
                         return list(flight.tickets)
@@ -145,16 +142,17 @@ def _leave_if(error: SegexportError | None) -> None:
 
 
 def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
-    """Fill what is free: connections, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
-    while flight.ended and len(flight.running) + len(flight.collecting) < limits.connections:
+    """Fill what is free: lanes, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
+    lanes = flight.lanes
+    while flight.ended and len(flight.running) + len(flight.collecting) < lanes.open:
         ticket = flight.ended.popleft()
-        flight.collecting[_begun(flight, pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
+        flight.collecting[lanes.out(pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
     leaving: list[Batch] = []
     flight.looked = flight.looked and len(flight.tickets) > limits.jobs // 2
     if _fills(flight, limits):
         calls.looking()
-        flight.looked, flight.look = True, _begun(flight, pool.submit(calls.poll, list(flight.tickets)))
-    free = limits.connections - len(flight.collecting) - (flight.look is not None)
+        flight.looked, flight.look = True, lanes.out(pool.submit(calls.poll, list(flight.tickets)))
+    free = lanes.open - len(flight.collecting) - (flight.look is not None)
     while not flight.slots_full and len(flight.running) + len(leaving) < free:
         if limits.jobs and len(flight.tickets) + len(flight.running) + len(leaving) >= limits.jobs:
             break
@@ -166,7 +164,7 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
             break
     calls.sending(leaving)
     for batch in leaving:
-        flight.running[_begun(flight, pool.submit(calls.upsert, batch))] = batch
+        flight.running[lanes.out(pool.submit(calls.upsert, batch))] = batch
 
 
 def _fills(flight: Flight, limits: Limits) -> bool:
@@ -177,16 +175,10 @@ def _fills(flight: Flight, limits: Limits) -> bool:
     return not busy and len(flight.tickets) >= limits.jobs - 2 * limits.connections
 
 
-def _begun(flight: Flight, call: Future[T]) -> Future[T]:
-    """The call, which tells when it is back."""
-    call.add_done_callback(flight.arrived.put)
-    return call
-
-
-def _gather(flight: Flight, calls: Calls) -> None:
+def _gather(flight: Flight, calls: Calls, limits: Limits) -> None:
     """Take the answers that are there. An error is raised after all of them are told."""
     failure: SegexportError | None = None
-    for future in _back(flight.arrived):
+    for future in flight.lanes.back(limits.connections):
         if future in flight.collecting:
             failure = _collected(flight, calls, future) or failure
             continue
@@ -210,14 +202,6 @@ def _gather(flight: Flight, calls: Calls) -> None:
         _tell(flight, calls, batch, reply)
     if failure is not None:
         raise failure
-
-
-def _back(arrived: SimpleQueue[Future[Any]]) -> Iterator[Future[Any]]:
-    """The calls that are back; waits for the first."""
-    yield arrived.get()
-    with suppress(Empty):
-        while True:
-            yield arrived.get_nowait()
 
 
 def _collected(flight: Flight, calls: Calls, future: Future[Reply]) -> SegexportError | None:

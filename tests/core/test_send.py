@@ -10,6 +10,7 @@ from core.made import batch_of, limited
 
 from airflow_provider_segexport.errors import BatchRefused, SlotsFull, StopExport, VendorUnavailable
 from airflow_provider_segexport.model import JobState, Settled, Ticket
+from airflow_provider_segexport.ports import lanes
 from airflow_provider_segexport.stages import send as loop
 from airflow_provider_segexport.stages.send import Calls, Flight, Stopped, send
 
@@ -100,6 +101,14 @@ def test_as_many_calls_as_the_vendor_allows(five):
     vendor = Vendor(answer)
     go(vendor, five, connections=2)
     assert vendor.most_open == 2
+
+
+def test_one_call_at_a_time_where_answers_come_at_once(monkeypatch):
+    """A second thread would only wait for the first one's turn to compute."""
+    monkeypatch.setattr(lanes, "NEAR_S", 5.0)  # on a machine that is busy an answer may take its time
+    vendor = Vendor()
+    go(vendor, [batch_of(1, start=n) for n in range(40)], connections=4)
+    assert (vendor.most_open, len(vendor.told)) == (1, 40)
 
 
 def test_as_many_jobs_as_the_vendor_allows(five):
@@ -313,22 +322,25 @@ def test_an_error_keeps_the_verdicts_of_the_other_calls(five):
 @pytest.mark.parametrize("late", [Settled(), Ticket("job"), BatchRefused("400", ""), VendorUnavailable("down too")])
 def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
     """The loop waits for what is in flight; a second error says nothing new."""
-    failed = threading.Event()
+    second, failed = threading.Event(), threading.Event()
 
     def answer(batch):
         if batch.rows[0] == 0:
+            assert second.wait(5)
             return StopExport("no permission")
+        second.set()
         assert failed.wait(5)
         return late
 
     vendor = Vendor(answer)
-    gather = loop._gather  # returns, or raises, once the loop has seen the error
+    gather = loop._gather  # raises once the loop has seen the error
 
     def gathered(*args):
         try:
             gather(*args)
-        finally:
+        except StopExport:
             failed.set()
+            raise
 
     monkeypatch.setattr(loop, "_gather", gathered)
     with pytest.raises(Stopped, match="no permission"):
