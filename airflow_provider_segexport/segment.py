@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from airflow_provider_segexport.contract import ColumnType, Kind, Matched
 from airflow_provider_segexport.ports.places import Place
 
+BEHIND = ","
+"""Stands behind every item of a plan: so the items of a batch lie in memory as they go out."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
@@ -90,7 +93,7 @@ class Encoded:
     """What is sent of a clean row, as SQL.
 
     Attributes:
-        item: the vendor's JSON of it.
+        item: the vendor's JSON of it, and a comma behind it.
         hash: the same where the same would be sent.
     """
 

@@ -17,7 +17,7 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.segment import Encoded, Planned
+from airflow_provider_segexport.segment import BEHIND, Encoded, Planned
 from airflow_provider_segexport.shape import Object
 from airflow_provider_segexport.stages import clean, commit, consent, content, encode, guard, plan, read, readback
 
@@ -80,7 +80,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
 
 def encoded_as(shape: Object) -> Encoded:
     """What is sent of a row, and how it is told whether that has changed."""
-    return Encoded(encode.expression(shape), content.expression(shape))
+    return Encoded(encode.expression(shape, BEHIND), content.expression(shape))
 
 
 def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str, Any]:

@@ -36,12 +36,6 @@ def integers(values: Iterable[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(listed), [None, pa.py_buffer(listed)])
 
 
-def starts(*values: int) -> pa.Array:
-    """A column of 32-bit integers: where the lists of a list column begin."""
-    listed = np.array(values, np.int32)
-    return pa.Array.from_buffers(pa.int32(), len(listed), [None, pa.py_buffer(listed)])
-
-
 def switches(values: Iterable[bool]) -> pa.Array:
     """A column of yes and no."""
     listed = np.fromiter(values, np.bool_)
@@ -52,6 +46,13 @@ def numbers(column: pa.Array, kind: type[np.number[Any]]) -> np.ndarray:
     """A column of numbers without nulls, as it lies in memory."""
     found = np.frombuffer(column.buffers()[1], kind)
     return found[column.offset : column.offset + len(column)]
+
+
+def stretch(column: pa.Array) -> memoryview:
+    """The texts of a column one behind the other, as they lie in memory."""
+    _, offsets, content = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)
+    return memoryview(content or b"")[ends[column.offset] : ends[column.offset + len(column)]]
 
 
 def _bits(listed: np.ndarray) -> pa.Buffer:

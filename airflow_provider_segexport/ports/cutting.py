@@ -24,13 +24,14 @@ def named(batch: pa.RecordBatch, kind: Kind = Kind.UPSERT) -> str:
 def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
     """Re-cut a stream into the vendor's batches: as full as rows and bytes allow, in order.
 
+    An item's comma is part of it.
     Rows that no batch can hold are put into `too_large`.
     """
     room = limits.batch_bytes - ENVELOPE_BYTES
     carry: list[pa.RecordBatch] = []
     rows = size = 0
     for arrived in stream:
-        lengths = numbers(pc.binary_length(arrived.column("item")), np.int32).astype(np.int64) + 1
+        lengths = numbers(pc.binary_length(arrived.column("item")), np.int32).astype(np.int64)
         if (lengths > room).any():
             too_large.extend(arrived.column("row").filter(switches(lengths > room)).to_pylist())
             arrived = arrived.filter(switches(lengths <= room))  # noqa: PLW2901 - the rest of the same batch

@@ -29,7 +29,7 @@ from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, sweep, write
 from airflow_provider_segexport.ports.tables import ArrowReader, Stored, Values, write_parquet
-from airflow_provider_segexport.segment import Planned
+from airflow_provider_segexport.segment import BEHIND, Planned
 
 SETTLED = pa.schema(
     [
@@ -57,6 +57,11 @@ def safe(name: str) -> str:
     if kept == name and name:
         return name
     return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+
+
+def _listed(stored: Stored) -> memoryview:
+    """All items with commas between them."""
+    return stored.stretch("item")[: -len(BEHIND)]
 
 
 def _taken(values: Sequence[Any], indexes: Sequence[int], made: Callable[[list[Any]], pa.Array]) -> pa.Array:
@@ -136,9 +141,11 @@ class RunFolder:
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
         """One planned batch with its content. The reader may be closed when it is read again."""
         stored = Stored(partial(rows.batch, number), ("item",), ("row", "email"))
-        numbers, emails, items = (Values(stored, column) for column in ("row", "email", "item"))
-        joined = partial(stored.joined, "item", ",")
-        return Batch(name, numbers, emails, items, kind=self.kind, joined=joined, let_go=stored.let_go)
+        numbers, emails = Values(stored, "row"), Values(stored, "email")
+        if self.kind is not Kind.UPSERT:
+            return Batch(name, numbers, emails, Values(stored, "item"), kind=self.kind, let_go=stored.let_go)
+        items, joined = Values(stored, "item", without=BEHIND), partial(_listed, stored)
+        return Batch(name, numbers, emails, items, joined=joined, let_go=stored.let_go)
 
     def add_refusals(self, batch: Batch, entry: Entry, more: Settled) -> None:
         """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""

@@ -10,10 +10,9 @@ from types import TracebackType
 from typing import IO, Any, Self, overload
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.ports.columns import integers, starts, texts
+from airflow_provider_segexport.ports.columns import integers, stretch
 from airflow_provider_segexport.ports.places import Place, half_of, on_disk
 
 UNLIKE = frozenset({"email", "contact_id"})
@@ -107,30 +106,32 @@ class Stored:
     def _column(self, column: str) -> pa.Array:
         return self._part(self._part_of[column]).column(column)
 
-    def values(self, column: str) -> list[Any]:
-        """A column as Python objects, made when the first is asked for."""
+    def values(self, column: str, without: str = "") -> list[Any]:
+        """A column as Python objects, made when the first is asked for; texts without what they all end with."""
         found = self._lists.get(column)
         if found is None:
-            found = self._lists[column] = self._column(column).to_pylist()
+            found = self._column(column).to_pylist()
+            if without:
+                found = [text.removesuffix(without) for text in found]
+            self._lists[column] = found
         return found
 
     def taken(self, column: str, indexes: Sequence[int]) -> pa.Array:
         """Some entries of a column, without a Python object of each."""
         return self._column(column).take(integers(indexes))
 
-    def joined(self, column: str, mark: str) -> memoryview:
-        """The texts of a column with a mark between them, where Arrow has put them: bytes would be a copy."""
-        found = self._column(column)
-        one = pa.ListArray.from_arrays(starts(0, len(found)), found)
-        return memoryview(pc.binary_join(one, texts([mark])[0])[0].as_buffer())
+    def stretch(self, column: str) -> memoryview:
+        """The texts of a column one behind the other, as they lie in memory: to join them would copy them."""
+        return stretch(self._column(column))
 
 
 class Values(Sequence[Any]):
-    """A column of a stored batch as a Python sequence."""
+    """A column of a stored batch as a Python sequence; of texts that all end alike, without their ends."""
 
-    def __init__(self, stored: Stored, column: str) -> None:
+    def __init__(self, stored: Stored, column: str, without: str = "") -> None:
         self._stored = stored
         self._column = column
+        self._without = without
 
     def __len__(self) -> int:
         return self._stored.rows
@@ -142,10 +143,10 @@ class Values(Sequence[Any]):
     def __getitem__(self, index: slice) -> list[Any]: ...
 
     def __getitem__(self, index: int | slice) -> Any:
-        return self._stored.values(self._column)[index]
+        return self._stored.values(self._column, self._without)[index]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._stored.values(self._column))
+        return iter(self._stored.values(self._column, self._without))
 
     def taken(self, indexes: Sequence[int]) -> pa.Array:
         """Some entries as a column."""

@@ -15,9 +15,9 @@ ALWAYS = "email"
 """The column that no item lacks."""
 
 
-def expression(item: Object) -> str:
-    """The item as SQL; never null."""
-    return _concat(["'{'", *_members(item), "'}'"])
+def expression(item: Object, behind: str = "") -> str:
+    """The item as SQL, with a text behind it; never null."""
+    return _concat(["'{'", *_members(item), literal("}" + behind)])
 
 
 def _concat(pieces: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.ports.columns import integers, numbers, starts, switches, texts
+from airflow_provider_segexport.ports.columns import integers, numbers, stretch, switches, texts
 
 
 @settings(deadline=None)
@@ -32,9 +32,16 @@ def test_integers(values):
     assert integers(values).equals(pa.array(values, pa.int64()))
 
 
-def test_starts():
-    """Of lists in a list column."""
-    assert starts(0, 2, 5).equals(pa.array([0, 2, 5], pa.int32()))
+@pytest.mark.parametrize("cut", [slice(None), slice(1, 3), slice(2, 2), slice(4, 4)])
+def test_a_stretch_of_texts(cut):
+    """The texts of a slice, in several bytes a letter too, one behind the other."""
+    texts_ = ["a,", "é,", "😀,", "d,"]
+    assert "".join(texts_[cut]).encode() == bytes(stretch(pa.array(texts_)[cut]))
+
+
+def test_a_stretch_of_no_texts():
+    """Arrow may leave out what would hold them."""
+    assert b"" == bytes(stretch(texts([""]))) == bytes(stretch(pa.array(["a"])[:0]))
 
 
 @pytest.mark.parametrize("cut", [slice(None), slice(1, 3), slice(4, 4)])

@@ -24,7 +24,9 @@ ITEM = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
 
 def stream(items, cuts=()):
     """Record batches of items, cut where told."""
-    table = pa.table({"row": pa.array(range(len(items)), pa.int64()), "item": pa.array(items, pa.string())})
+    table = pa.table(
+        {"row": pa.array(range(len(items)), pa.int64()), "item": pa.array([f"{item}," for item in items], pa.string())}
+    )
     ends = [0, *sorted(min(cut, len(items)) for cut in cuts), len(items)]
     return [table.slice(a, b - a).combine_chunks().to_batches()[0] for a, b in pairwise(ends) if b > a]
 
@@ -33,7 +35,7 @@ def cut(items, *, rows=1000, bytes_=10_000, cuts=()):
     too_large = []
     limits = limited(batch_rows=rows, batch_bytes=bytes_ + ENVELOPE_BYTES).limits
     batches = [batch.column("item").to_pylist() for batch in cut_stream(stream(items, cuts), limits, too_large)]
-    return batches, too_large
+    return [[item.removesuffix(",") for item in batch] for batch in batches], too_large
 
 
 def test_batches_are_full_by_rows():
@@ -117,7 +119,7 @@ def test_a_plan_counts_every_row(tmp_path):
 def test_the_hash_of_a_row_never_changes(tmp_path):
     """A stored hash is compared months later, on another machine and by another version."""
     _, ((row,),) = frozen(tmp_path, ["jane@example.com"])
-    assert row["item"] == '{"email":"jane@example.com"}'
+    assert row["item"] == '{"email":"jane@example.com"},'
     assert row["hash"] == 15241126783029613722
 
 

@@ -30,7 +30,12 @@ def planned(folder, *sizes):
     batches = [batch_of(size, start=sum(sizes[:n])) for n, size in enumerate(sizes)]
     with ArrowFile(folder.place / "upserts.arrow", SCHEMA) as out:
         for batch in batches:
-            columns = {"row": batch.rows, "email": batch.emails, "hash": batch.rows, "item": batch.items}
+            columns = {
+                "row": batch.rows,
+                "email": batch.emails,
+                "hash": batch.rows,
+                "item": [f"{item}," for item in batch.items],
+            }
             out.write(pa.table(columns).cast(SCHEMA).to_batches()[0])
     return tuple(batch.name for batch in batches)
 

@@ -19,7 +19,12 @@ from airflow_provider_segexport.stages.plan import SCHEMA
 def folder(tmp_path):
     batch = batch_of(3)
     with ArrowFile(tmp_path / "upserts.arrow", SCHEMA) as out:
-        columns = {"row": batch.rows, "email": batch.emails, "hash": [7, 8, 9], "item": batch.items}
+        columns = {
+            "row": batch.rows,
+            "email": batch.emails,
+            "hash": [7, 8, 9],
+            "item": [f"{item}," for item in batch.items],
+        }
         for cut in (slice(0, 2), slice(2, 3)):
             out.write(pa.table({name: column[cut] for name, column in columns.items()}).cast(SCHEMA).to_batches()[0])
     return RunFolder(tmp_path)
@@ -97,13 +102,6 @@ def test_verdicts_need_no_bodies(folder):
     assert (["p0@example.com", "p1@example.com"], [0, 1], 2) == (list(batch.emails), list(batch.rows), len(batch))
     assert [("item",), ("row", "email")] == read
     rows.close()
-
-
-def test_texts_are_joined_with_a_mark():
-    """Also in a slice, in several bytes a letter, and when there is one alone."""
-    batch = pa.RecordBatch.from_pydict({"item": ["a", "é", "😀", "d"]}).slice(1, 2)
-    stored = [Stored(lambda _: batch, ("item",)), Stored(lambda _: batch.slice(0, 1), ("item",))]
-    assert [bytes(one.joined("item", ",")) for one in stored] == ["é,😀".encode(), "é".encode()]
 
 
 def test_some_columns_of_a_file(folder):
