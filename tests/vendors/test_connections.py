@@ -45,7 +45,7 @@ def wire(monkeypatch):
 
 def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp_path, wire):
     """Never more calls at once than declared; each thread keeps its connection, and so does the one that decides."""
-    sim.reset(seed=1, latency=0.005)
+    sim.reset(seed=1, latency=0.03)
     account = Account(sim, vendor, tmp_path, batch_rows=2)
     assert 80 == account.export(account.segment({"email": people(80)}))["counts"]["delivered"]
     connections = account.vendor.limits.connections
