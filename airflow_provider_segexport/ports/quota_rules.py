@@ -5,6 +5,7 @@ The counting itself is pyrate-limiter's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,9 @@ apart may arrive closer together."""
 PARTS, MANY, MINUTES = 4, 40, (30, 300)
 """A window of so many seconds that takes many calls is used in parts: not all in its first seconds, after which every
 other program that uses the account would find it shut for the rest of it, and nobody waits for long."""
+
+COUNTED = 250
+"""A part takes no more calls, for all of them are counted anew for each."""
 
 SPARE = 0.2
 """A backfill leaves so much of every longer window: who comes later in the day finds some of the day's calls."""
@@ -108,9 +112,11 @@ def slack(rates: Sequence[Rate]) -> float | None:
 
 def _part(rate: Rate, rank: Rank) -> Count:
     """A rate as it is counted: whole, or what a part of its window may take."""
-    evenly = MINUTES[0] <= rate.seconds <= MINUTES[1] and rate.calls >= MANY and rate.calls % PARTS == 0
-    parts = PARTS if evenly else 1
-    return Count(rank.of(rate.calls // parts, rate.seconds), round(rate.seconds * 1000 / SHARE / parts))
+    parts = 1
+    if MINUTES[0] <= rate.seconds <= MINUTES[1] and rate.calls >= MANY:
+        many = PARTS * math.ceil(rate.calls / PARTS / COUNTED)
+        parts = many if rate.calls % PARTS == 0 or many > PARTS else 1
+    return Count(rank.of(rate.calls // parts, rate.seconds), math.ceil(rate.seconds * 1000 / SHARE / parts))
 
 
 def _ordered(counts: list[Count]) -> list[Count]:

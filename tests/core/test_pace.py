@@ -124,6 +124,15 @@ def test_a_window_that_takes_many_calls_is_used_in_parts(account):
     assert times[-1] == pytest.approx(11 * 15 * LONGER, abs=0.1)
 
 
+def test_the_more_calls_a_window_takes_the_more_parts_it_has(account):
+    """A part holds a few hundred calls at most; over the whole window the quota is kept, and used."""
+    here = account(Rate(1201, 60))
+    times = here.leave(here.task(longest_s=9), calls=1500)
+    assert all(times[at + 1201] - times[at] >= 60 for at in range(299))
+    assert times[-1] - times[0] <= 1.05 * 60 * 1499 / 1201
+    assert [0, 7.7] == [round(times[at], 1) for at in (149, 150)]
+
+
 def test_tasks_of_an_account_share_its_quota(account):
     """Another task on the machine finds the window as the first one left it."""
     here = account(Rate(4, 60))
