@@ -6,7 +6,9 @@ addresses), so that only the few that are not plain cost a call.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -14,9 +16,12 @@ from airflow_provider_segexport.model import Reason
 
 # No two hyphens in a row (punycode), no special-use domain (RFC 6761). A label or a local part holds 63 characters, so
 # that an address that is no longer as a whole needs no look at its parts.
-PLAIN = r"[a-z0-9_%+]+([.-][a-z0-9_%+]+)*@([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,24}"
+LOCAL = r"[a-z0-9_%+]+([.-][a-z0-9_%+]+)*"
+PLAIN = LOCAL + r"@([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,24}"
 SPECIAL = ("arpa", "invalid", "local", "localhost", "onion", "test")
-LONGEST = 63
+LONGEST, LONGEST_OF_ALL = 63, 254
+
+SOMEBODY = "a"
 
 WHITESPACE = " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u2060\ufeff"
 """What surrounds addresses that were copied from documents; trimmed."""
@@ -44,6 +49,27 @@ def judge(text: str) -> Verdict:
     """
     if "@" not in text:
         return Verdict(None, Reason.BAD_EMAIL)
+    local, _, domain = text.rpartition("@")
+    if len(text) <= LONGEST and _local(local):
+        alike = _at(domain)
+        if alike.email is None:
+            return alike
+        if len(found := local + alike.email.removeprefix(SOMEBODY)) <= LONGEST_OF_ALL:
+            return Verdict(found)
+    return _judged(text)
+
+
+_local = re.compile(LOCAL).fullmatch
+
+
+@lru_cache(maxsize=10_000)
+def _at(domain: str) -> Verdict:
+    """The verdict on somebody at a domain: many share one, and an internationalised one takes long."""
+    return _judged(f"{SOMEBODY}@{domain}")
+
+
+def _judged(text: str) -> Verdict:
+    """email-validator's verdict."""
     try:
         found = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
     except EmailNotValidError:

@@ -54,6 +54,17 @@ def test_what_the_pattern_takes_email_validator_takes_unchanged():
         assert text == found.normalized == found.ascii_email
 
 
+def test_what_is_known_of_a_domain_is_what_email_validator_says_of_the_whole():
+    """A plain local part plays no part in the verdict on an address."""
+    random = Random(11)
+    texts = [nearly(random) for _ in range(3_000)]
+    texts += [text.replace("a", "ü").replace("b9", "例") for text in texts]
+    verdicts = [judge(text) for text in texts]
+    assert verdicts == [address._judged(text) for text in texts]
+    assert sum(one.email is not None and "xn--" in one.email for one in verdicts) > 50
+    assert address._at.cache_info().hits > 100
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.emails().map(str.lower), max_size=5))
 def test_what_the_pattern_takes_of_any_address_is_taken(texts):
