@@ -21,6 +21,19 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "dotdigital": {"login": "made-up", "password": "made-up"},
     "omnisend": {"password": "made-up"},
 }
+MATCHING = {
+    "email": "email",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "gender": "gender",
+    "postcode": "postcode",
+    "city": "city",
+    "country": "country",
+    "birthdate": "birthdate",
+}
+CUSTOM = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
+"""Ten columns travel, of sixteen."""
+
 UNBOUND = 1_000_000
 """Calls a minute where CPU is measured: the sink has no quota."""
 

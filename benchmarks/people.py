@@ -18,19 +18,6 @@ SEED = 20_261_124
 PART = 100_000
 CHANGED_EVERY = 100
 
-MATCHING = {
-    "email": "email",
-    "first_name": "first_name",
-    "last_name": "last_name",
-    "gender": "gender",
-    "postcode": "postcode",
-    "city": "city",
-    "country": "country",
-    "birthdate": "birthdate",
-}
-CUSTOM = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
-"""Ten columns travel, of sixteen."""
-
 FIRST = ["Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ines", "Jonas", "Klara", "Noah", "Tilda"]
 LAST = ["Smith", "Jones", "Müller", "García", "Rossi", "Dubois", "Nowak", "Jansen", "Kovács", "O'Neil", "Andersson"]
 CITIES = ["London", "Paris", "Berlin", "Madrid", "Milano", "København", "Lisboa", "Wien", "Zürich", "Gdańsk", "Lyon"]

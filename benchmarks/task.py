@@ -23,16 +23,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from clock import FastClock
-from connections import AUDIENCES, environment
-from people import CUSTOM, MATCHING
+from connections import AUDIENCES, CUSTOM, MATCHING, environment
 
 SAMPLE_S = 0.05
 PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-NEEDLESS = ("pandas", "scipy")
-"""What an export has no use for, and a library may bring along: tens of MiB each."""
+NEEDLESS = ("pandas", "scipy", "pyarrow.compute")
+"""What an export has no use for, and a library may bring along: tens of MiB, or of milliseconds."""
+
+LATE = ("numpy", "pyarrow", "duckdb")
+"""What an export imports itself: were it there before the fork, its CPU and memory would count for nobody."""
 
 STAGES = {
     "clean": "stages.clean:clean",
@@ -122,6 +124,9 @@ def as_a_task() -> None:
 
 def fork(order: dict[str, Any]) -> dict[str, Any]:
     """Run the task in a fork; what the kernel and a look now and then tell of it."""
+    early = [name for name in LATE if name in sys.modules]
+    if early:
+        raise SystemExit(f"The bare task has {', '.join(early)} already, which an export has to pay for.")
     reading, writing = os.pipe()
     sys.stdout.flush()
     started = time.monotonic()
