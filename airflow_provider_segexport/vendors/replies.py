@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any, NoReturn
 
 from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
@@ -66,7 +67,7 @@ def busy_or_down(response: Response, after: float | None, now: float) -> TryAgai
 
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Where each address stands in the batch. Vendors echo addresses in their own case."""
-    return {email.lower(): index for index, email in enumerate(batch.emails)}
+    return dict(zip(map(str.lower, batch.emails), count()))
 
 
 def reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,7 +27,7 @@ from airflow_provider_segexport.errors import (
     VendorUnavailable,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.ports.http import Patience, Sender, shown, translate
+from airflow_provider_segexport.ports.http import PIECE, Patience, Sender, shown, translate
 from airflow_provider_segexport.vendors import VENDORS
 
 URL = "https://plain.test/people"
@@ -120,6 +121,26 @@ def test_a_call_that_fails_is_tried_again():
     assert all(0 <= waited <= 2**number for number, waited in enumerate(world.slept))
     traffic = world.send.traffic
     assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.waited_s) == (4, 20, 3, sum(world.slept))
+
+
+class BreaksOff(io.BytesIO):
+    """A body whose connection is reset in its midst."""
+
+    def read(self, *_):
+        raise ConnectionResetError
+
+
+def test_an_answer_that_breaks_off_in_its_body():
+    """The head had come: the call is tried again all the same."""
+    world = World([{"body": BreaksOff()}, OK])
+    assert world.send(PERSON).json() == {"fine": True}
+    assert len(world.calls) == 2
+
+
+def test_a_long_answer_is_read_whole():
+    """Also one that is longer than what is read at a time."""
+    body = bytes(range(256)) * (2 * PIECE // 256) + b"end"
+    assert World([{"content": body}]).send(PERSON).body == body
 
 
 def test_a_vendor_that_stays_down():

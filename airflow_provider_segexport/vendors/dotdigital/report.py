@@ -6,6 +6,9 @@ what is read of them, a third of the time that JSON as dictionaries takes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import msgspec
 
 from airflow_provider_segexport.model import Batch, Reason, Refusal, Response, Settled
@@ -57,6 +60,9 @@ class Failure(Part):
     failures: list[Why] | None = None
 
 
+T = TypeVar("T", Contact, Failure)
+
+
 class Report(Part):
     """The answer to `GET /contacts/v3/import/{importId}`."""
 
@@ -94,26 +100,29 @@ def verdicts(found: Report, batch: Batch) -> Settled:
     """
     index = index_by_email(batch)
     taken: dict[int, str] = {}
-    for contacts in (found.created or (), found.updated or ()):
-        for one in contacts:
-            at = _at(one.identifiers, index)
-            if at is not None:
-                taken[at] = "" if one.contact_id is None else str(one.contact_id)
+    for contacts in (found.created, found.updated):
+        for at, one in _placed(contacts, index):
+            taken[at] = "" if one.contact_id is None else str(one.contact_id)
     refused: dict[int, Refusal] = {}
-    for failed in found.failures or ():
-        at = _at(failed.identifiers, index)
-        if at is not None and at not in taken:
+    for at, failed in _placed(found.failures, index):
+        if at not in taken:
             refused[at] = _judged(at, failed.failures[0] if failed.failures else Why())
-    if found.created is not None or found.updated is not None:
+    told = found.created is not None or found.updated is not None
+    if told and len(taken) + len(refused) < len(batch):
         for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
             refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
     named = taken if all(taken.values()) else {at: told for at, told in taken.items() if told}
     return Settled(refused=tuple(refused.values()), contact_ids=named)
 
 
-def _at(who: Identifiers | None, index: dict[str, int]) -> int | None:
-    """Where a contact stands in the batch."""
-    return None if who is None or who.email is None else index.get(who.email.strip().lower())
+def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
+    """Those of a list that stand in the batch, each behind where it stands."""
+    for one in told or ():
+        who = one.identifiers
+        if who is not None and who.email is not None:
+            at = index.get(who.email.strip().lower())
+            if at is not None:
+                yield at, one
 
 
 def _judged(at: int, why: Why) -> Refusal:
