@@ -1,7 +1,8 @@
 """Cleans and de-duplicates: `segment files -> view clean, table aside`, without a row in Python.
 
 After it, the engine holds `clean(row, email, <carried>...)`, everything ready to be encoded, and `aside(row, outcome,
-reason, field)`, every row that will not be sent and why. A row stands in one of the two.
+reason, field)`, every row that will not be sent and why. A row stands in one of the two. `addressed(row, email)` holds
+every row with a good address, duplicates too.
 
 Most rows need nothing done to them, and what has to be looked at letter by letter is dear. So one scan finds the rows
 in doubt by a single pattern over all texts, and only those are trimmed, mended and judged.
@@ -12,15 +13,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from airflow_provider_segexport import address, fitting
 from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.columns import texts
+from airflow_provider_segexport.ports.columns import numbers, texts
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
 SLOW_CHUNK = 20_000
+MARKS_CHUNK = 131_072
+MARKS_AT_ONCE = 4_000_000
+"""Hashes of addresses in memory at a time."""
 
 BLANK = "".join(f"\\x{{{ord(sign):x}}}" for sign in address.WHITESPACE if not sign.isascii()) + " "
 DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
@@ -36,7 +41,7 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
     """Make `clean` and `aside`; tells which values were changed or left out, by field."""
     _source(engine, files, matching)
     _judge_addresses(engine)
-    _set_aside_by_address(engine)
+    _set_aside_by_address(engine, files.rows)
     warnings = _set_aside_by_value(engine, matching)
     engine.run(
         """create or replace table special as
@@ -75,7 +80,10 @@ def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
 
 
 def _judge_addresses(engine: Engine) -> None:
-    """`verdict(email, clean, reason)`: one row for each address that is not plain, though it may be when trimmed."""
+    """`verdict(email, clean, reason)`: one row for each address that is not plain, though it may be when trimmed.
+
+    And `addressed`, by these verdicts.
+    """
     engine.run("create or replace table verdict (email varchar, clean varchar, reason varchar)")
     trimmed = address.plain("email")
     doubtful = "from keys where email is not null and not plain"
@@ -86,9 +94,14 @@ def _judge_addresses(engine: Engine) -> None:
         columns = {"clean": texts(one.email for one in verdicts), "reason": texts(one.reason for one in verdicts)}
         engine.table("judged", pa.table({"email": batch.column(0), **columns}))
         engine.run("insert into verdict select * from judged")
+    engine.run(
+        """create or replace view addressed as select row, email from keys where plain
+        union all select k.row, v.clean from keys k join verdict v using (email)
+        where not k.plain and v.reason is null"""
+    )
 
 
-def _set_aside_by_address(engine: Engine) -> None:
+def _set_aside_by_address(engine: Engine, rows: int) -> None:
     """No address, a bad one, or one that an earlier row has: the first row of a duplicate wins."""
     engine.run("create or replace table aside (row bigint, outcome varchar, reason varchar, field varchar)")
     engine.run(
@@ -100,19 +113,31 @@ def _set_aside_by_address(engine: Engine) -> None:
         "where not k.plain and v.reason is not null",
         [Outcome.REJECTED],
     )
-    # By hash first: texts are compared only where two rows may have the same. The hash is of this run alone.
+    _note_repeated(engine, rows)
     engine.run(
         """insert into aside
-        with addressed as not materialized (
-            select row, email from keys where plain
-            union all select k.row, v.clean from keys k join verdict v using (email)
-            where not k.plain and v.reason is null),
-        twice as (select hash(email) as mark from addressed group by mark having count(*) > 1),
-        alike as materialized (select row, email from addressed a semi join twice t on hash(a.email) = t.mark),
+        with alike as materialized (select row, email from addressed a semi join marks m on m.mark = hash(a.email)),
         repeated as (select email, min(row) as first_row from alike group by email having count(*) > 1)
         select a.row, ?, ?, 'email' from alike a join repeated r using (email) where a.row > r.first_row""",
         [Outcome.WITHHELD, Reason.DUPLICATE],
     )
+
+
+def _note_repeated(engine: Engine, rows: int) -> None:
+    """`marks(mark)`: hashes that two rows' addresses share. Only those addresses are compared as texts.
+
+    Sorted as an array they take 8 bytes a row; grouped in the engine, 60 more. They are of this run alone.
+    """
+    turns = -(-rows // MARKS_AT_ONCE)
+    repeated = [np.zeros(0, np.uint64)]
+    for turn in range(turns):
+        sql = f"select mark from (select hash(email) as mark from addressed) where mark % {turns} = {turn}"
+        found = [numbers(batch.column(0), np.uint64) for batch in engine.stream(sql, MARKS_CHUNK)]
+        marks = np.sort(np.concatenate(found)) if found else repeated[0]
+        repeated.append(np.unique(marks[1:][marks[1:] == marks[:-1]]))
+    column = np.concatenate(repeated)
+    as_arrow = pa.Array.from_buffers(pa.uint64(), len(column), [None, pa.py_buffer(column)])
+    engine.table("marks", pa.table({"mark": as_arrow}))
 
 
 def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:

@@ -1,6 +1,6 @@
 """Withholds people before anything is sent: by a consent column, and by files of addresses not to be mailed.
 
-`keys, verdict, aside -> more of aside`. After it `addressed(row, email)` holds every row with a good address.
+`addressed, aside -> more of aside`, where `addressed(row, email)` holds every row with a good address.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ SHA256 = "[0-9a-f]{64}"
 
 COUNTS: Sequence[ColumnType] = ("boolean", "text", "integer")
 
-ADDRESSED = """create or replace view addressed as
-    select row, email from keys where plain
-    union all select k.row, v.clean from keys k join verdict v using (email) where not k.plain and v.reason is null"""
-
 
 def column_type(files: SegmentFiles, column: str) -> ColumnType:
     """The type of the consent column, if it is one that can say yes or no."""
@@ -45,7 +41,6 @@ def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -
     name = quoted(column)
     yes = f"lower(trim({name}::varchar)) in ({words})" if kind != "boolean" else name
     source = engine.numbered([file.place for file in files.files], [file.first_row for file in files.files])
-    engine.run(ADDRESSED)
     engine.run(f"create or replace table refusing as select row from {source} where not coalesce({yes}, false)")
     engine.run(
         """create or replace table unwilling as
@@ -56,7 +51,6 @@ def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -
 
 def withhold_suppressed(engine: Engine, places: Sequence[tuple[Place, str]]) -> int:
     """Set aside whoever stands in a suppression file, in clear or as the SHA-256 of the address in lower case."""
-    engine.run(ADDRESSED)
     engine.run("create or replace table suppression (mark varchar)")
     for place, name in places:
         column = quoted(_only_column(place, name))

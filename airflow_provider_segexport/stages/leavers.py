@@ -29,17 +29,14 @@ MOST_BYTES = 10_000_000
 KEPT, ABSENT = "kept", "absent"
 SHARED = "shared"
 
-PRESENT = """create or replace view present as
-    select email from keys k where plain and {stays}
-    union all select v.clean from keys k join verdict v using (email)
-    where not k.plain and v.reason is null and {stays}"""
-STAYS = f"""not exists (select 1 from aside a where a.row = k.row
-    and a.reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}'))"""
+PRESENT = f"""create or replace view present as
+    select a.email from addressed a anti join (
+        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row"""
 
 
 def find(engine: Engine) -> int:
     """`leavers(email, contact_id)`: in the audience by the ledger, and not in the segment; returns how many."""
-    engine.run(PRESENT.format(stays=STAYS))
+    engine.run(PRESENT)
     engine.run(
         """create or replace table leavers as
         select l.email, l.contact_id, l.holders from ledger_in l anti join present p on p.email = l.email"""
@@ -74,7 +71,7 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
         bit: this sharer's.
         lets_go: whoever left the segment is no longer held by it; only `mirror` does so.
     """
-    engine.run(PRESENT.format(stays=STAYS))
+    engine.run(PRESENT)
     held = f"coalesce(holders, {OWNER})"
     engine.run(
         f"""create or replace table holds as select l.email, ({held} | {bit})::ubigint as holders

@@ -8,6 +8,8 @@ from core.made import cleaned, outcomes, values, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_segexport.stages import clean
+
 
 def test_an_address_is_trimmed_and_in_lower_case(tmp_path):
     """What surrounds an address copied from a document goes; what stands inside stays, and is judged."""
@@ -47,6 +49,18 @@ def test_the_first_row_of_a_duplicate_wins(tmp_path):
             4: ("withheld", "duplicate", "email"),
             5: ("rejected", "bad_email", "email"),
         }
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_duplicates_are_found_in_several_turns(tmp_path, monkeypatch, at_once):
+    """Of ten million addresses not all hashes are held at once; that there are no two alike is found as well."""
+    monkeypatch.setattr(clean, "MARKS_AT_ONCE", at_once)
+    emails = [f"{name}@example.com" for name in "abcabdaefa"]
+    with cleaned(written(tmp_path / "1.parquet", {"email": emails})) as (sql, _):
+        assert values(sql, "row") == [0, 1, 2, 5, 7, 8]
+        assert outcomes(sql) == dict.fromkeys([3, 4, 6, 9], ("withheld", "duplicate", "email"))
+    with cleaned(written(tmp_path / "1.parquet", {"email": sorted(set(emails))})) as (sql, _):
+        assert (len(values(sql, "row")), outcomes(sql)) == (6, {})
 
 
 def test_a_value_that_is_too_long_rejects_its_row(tmp_path):
