@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Kind, name_of
-from airflow_provider_segexport.ports.columns import numbers, switches
+from airflow_provider_segexport.ports.columns import lengths, numbers, switches
 
 ENVELOPE_BYTES = 1_000
 """Room for what stands around the items in a body."""
@@ -31,12 +30,12 @@ def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) 
     carry: list[pa.RecordBatch] = []
     rows = size = 0
     for arrived in stream:
-        lengths = numbers(pc.binary_length(arrived.column("item")), np.int32).astype(np.int64)
-        if (lengths > room).any():
-            too_large.extend(arrived.column("row").filter(switches(lengths > room)).to_pylist())
-            arrived = arrived.filter(switches(lengths <= room))  # noqa: PLW2901 - the rest of the same batch
-            lengths = lengths[lengths <= room]
-        ends = np.cumsum(lengths)
+        sizes = lengths(arrived.column("item"))
+        if (sizes > room).any():
+            too_large.extend(arrived.column("row").filter(switches(sizes > room)).to_pylist())
+            arrived = arrived.filter(switches(sizes <= room))  # noqa: PLW2901 - the rest of the same batch
+            sizes = sizes[sizes <= room]
+        ends = np.cumsum(sizes)
         start = 0
         while start < arrived.num_rows:
             before = int(ends[start - 1]) if start else 0

@@ -14,7 +14,7 @@ import pyarrow as pa
 from airflow_provider_segexport.ports.places import Place, on_disk
 
 MEMORY = "128MB"
-BATCH_ROWS = 16_384
+BATCH_ROWS = 8_192
 
 
 def quoted(name: str) -> str:
@@ -68,6 +68,12 @@ class Engine:
         """A table from a stream of record batches, which `sql` names `incoming`."""
         self._connection.register("incoming", batches)
         self.run(f"create or replace table {quoted(name)} as {sql}")
+        self._connection.unregister("incoming")
+
+    def append(self, name: str, batches: pa.RecordBatchReader, sql: str) -> None:
+        """Rows into a table, from a stream of record batches, which `sql` names `incoming`."""
+        self._connection.register("incoming", batches)
+        self.run(f"insert into {quoted(name)} {sql}")
         self._connection.unregister("incoming")
 
     def address(self, place: Place) -> str:

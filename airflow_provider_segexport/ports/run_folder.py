@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -210,9 +210,9 @@ class RunFolder:
         write(self.place / "killed.json", json.dumps({"calls": calls, "jobs": jobs}, indent=2).encode())
         return len(calls), len(jobs)
 
-    def parts(self) -> list[Place]:
-        """The verdict files that count: those whose batch the journal calls settled."""
-        states = self.journal.states()
+    def parts(self, without: Container[str] = ()) -> list[Place]:
+        """The verdict files that count: those whose batch the journal calls settled, and is not among these."""
+        states = {name: entry for name, entry in self.journal.states().items() if name not in without}
         files = [name for name, entry in states.items() if entry.part]
         files += [name + NAMED for name, entry in states.items() if entry.named]
         return [self._settled / f"{name}.parquet" for name in sorted(files)]

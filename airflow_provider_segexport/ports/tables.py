@@ -6,6 +6,8 @@ import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import count
+from operator import eq
 from types import TracebackType
 from typing import IO, Any, Self, overload
 
@@ -118,7 +120,9 @@ class Stored:
 
     def taken(self, column: str, indexes: Sequence[int]) -> pa.Array:
         """Some entries of a column, without a Python object of each."""
-        return self._column(column).take(integers(indexes))
+        found = self._column(column)
+        in_order = len(indexes) == len(found) and all(map(eq, indexes, count()))
+        return found if in_order else found.take(integers(indexes))
 
     def stretch(self, column: str) -> memoryview:
         """The texts of a column one behind the other, as they lie in memory: to join them would copy them."""
@@ -213,7 +217,15 @@ class ArrowReader:
 
 def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the file's own types; a cast that changes nothing costs as much as one that does."""
-    return batch if batch.schema.equals(schema) else batch.cast(schema)
+    if batch.schema.equals(schema):
+        return batch
+    return pa.RecordBatch.from_arrays([_typed(batch.column(field.name), field.type) for field in schema], schema=schema)
+
+
+def _typed(column: pa.Array, type_: pa.DataType) -> pa.Array:
+    """The column in another type. A time is the same number by whatever name a zone goes: DuckDB's is Etc/UTC."""
+    times = pa.types.is_timestamp(column.type) and pa.types.is_timestamp(type_) and column.type.unit == type_.unit
+    return column.view(type_) if times or column.type == type_ else column.cast(type_)
 
 
 def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:

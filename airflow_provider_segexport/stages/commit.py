@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import GONE, Batch
@@ -26,21 +25,28 @@ from airflow_provider_segexport.ports.ledger import (
     TRIES_DAYS,
     Ledger,
 )
+from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.progress import leaves
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
 NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
 
+STRETCH = 250_000
+"""Rows whose verdicts are looked up at a time: those of a million at once take 60 MiB."""
 
-def settled_rows(folder: RunFolder, names: tuple[str, ...], *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
-    """Planned rows that have a verdict, accepted or refused.
+Planned = Sequence[tuple[int, str]]
+"""Planned batches, each by its number and name."""
+
+
+def settled_rows(folder: RunFolder, planned: Planned, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
+    """Rows of planned batches that have a verdict, accepted or refused.
 
     With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
     """
     states = folder.journal.states()
     with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
-        for number, name in enumerate(names):
+        for number, name in planned:
             entry = states.get(name)
             if entry is None:
                 continue
@@ -49,10 +55,10 @@ def settled_rows(folder: RunFolder, names: tuple[str, ...], *, in_flight: bool =
                 yield found
                 continue
             done = set(_done(folder.batch(whole, number, name), states))
-            known = switches(row in done for row in found.column("row").to_pylist())
-            yield found.filter(known)
+            known = [row in done for row in found.column("row").to_pylist()]
+            yield found.filter(switches(known))
             if in_flight:
-                yield _without_hash(found.filter(pc.invert(known)))
+                yield _without_hash(found.filter(switches(not one for one in known)))
 
 
 def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -226,13 +232,28 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
 def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
     """The rows that have a verdict, with what was said of single ones: `table(email, hash, contact_id, reason)`."""
     schema = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
-    parts = folder.parts()
-    told = f"select row, reason, contact_id from {engine.scan(parts)}" if parts else NOTHING_TOLD
-    engine.stage(
-        table,
-        pa.RecordBatchReader.from_batches(schema, settled_rows(folder, names, in_flight=in_flight)),
-        f"select v.email, v.hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
-    )
+    engine.run(f"create or replace table {table} (email varchar, hash ubigint, contact_id varchar, reason varchar)")
+    for planned, parts in _stretches(folder, names):
+        told = f"select row, reason, contact_id from {engine.scan(parts)}" if parts else NOTHING_TOLD
+        engine.append(
+            table,
+            pa.RecordBatchReader.from_batches(schema, settled_rows(folder, planned, in_flight=in_flight)),
+            f"select v.email, v.hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
+        )
+
+
+def _stretches(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Planned, list[Place]]]:
+    """The plan a stretch at a time, each with the files that may tell of its rows: its own, and those of parts."""
+    states, own = folder.journal.states(), set(names)
+    planned: list[tuple[int, str]] = []
+    rows = 0
+    for number, name in enumerate(names):
+        planned.append((number, name))
+        rows += states[name].rows if name in states else 0
+        if rows >= STRETCH or number == len(names) - 1:
+            elsewhere = own.difference(name for _, name in planned)
+            yield planned, folder.parts(without=elsewhere)
+            planned, rows = [], 0
 
 
 def load(engine: Engine, ledger: Ledger, version: int) -> None:

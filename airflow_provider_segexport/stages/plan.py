@@ -121,4 +121,6 @@ ASIDE = pa.schema(
 )
 
 
-ASIDE_ROWS = "select a.row, k.email, a.outcome, a.reason, a.field from keys k join aside a using (row) order by a.row"
+# The addresses of the few first: joined to all of them at once, DuckDB takes 40 MiB and twice the time.
+ASIDE_ROWS = """select a.row, k.email, a.outcome, a.reason, a.field
+    from aside a join (select row, email from keys semi join aside using (row)) k using (row) order by a.row"""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.ports.columns import integers, numbers, stretch, switches, texts
+from airflow_provider_segexport.ports.columns import integers, lengths, numbers, stretch, switches, texts
 
 
 @settings(deadline=None)
@@ -49,3 +49,10 @@ def test_numbers_of_a_slice(cut):
     """A slice begins where it was cut."""
     column = pa.array([7, 8, 9, 2**64 - 1], pa.uint64())[cut]
     assert np.array(column.to_pylist(), np.uint64).tolist() == numbers(column, np.uint64).tolist()
+
+
+@pytest.mark.parametrize("cut", [slice(None), slice(1, 3), slice(4, 4)])
+def test_lengths_of_texts(cut):
+    """In bytes; a slice begins where it was cut."""
+    texts_ = ["a", "é", "😀", ""]
+    assert [len(text.encode()) for text in texts_[cut]] == lengths(pa.array(texts_)[cut]).tolist()

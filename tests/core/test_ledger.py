@@ -130,6 +130,19 @@ def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
     ]
 
 
+def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
+    """Each stretch finds the verdicts on its own batches, and those on parts that went out once more."""
+    monkeypatch.setattr(commit, "STRETCH", 3)
+    emails = [f"{name}@example.com" for name in "abcdefgh"]
+    answers = [
+        Settled((Refusal(0, Reason.BOUNCED, "207", ""),), (), {1: "b7", 2: "c7"}),
+        Settled((Refusal(2, Reason.BOUNCED, "207", ""),), (1,), {0: "d7"}),
+        Settled(contact_ids={0: "g7", 1: "h7"}),
+    ]
+    told = [("b", "b7"), ("c", "c7"), ("d", "d7"), ("e", None), ("g", "g7"), ("h", "h7")]
+    assert [(f"{name}@example.com", contact, "run 1") for name, contact in told] == run(emails, *answers)[1]
+
+
 def test_a_later_run_keeps_what_it_does_not_touch(run):
     """People of an earlier run stay, with their contact ids; those who are sent again carry the later run's name."""
     run(["a@example.com", "b@example.com"], Settled(contact_ids={0: "1", 1: "2"}))

@@ -104,12 +104,33 @@ def test_verdicts_need_no_bodies(folder):
     rows.close()
 
 
+@pytest.mark.parametrize("indexes", [[0, 1, 2], [2, 0, 1], [1], [0, 1], []])
+def test_some_entries_of_a_column(indexes):
+    """All of them in order are the column itself: to pick none costs nothing."""
+    column = pa.array(["a", "b", "c"])
+    stored = Stored(lambda _: pa.RecordBatch.from_arrays([column], ["email"]), ("email",))
+    taken = stored.taken("email", indexes)
+    assert [column[index].as_py() for index in indexes] == taken.to_pylist()
+    assert (indexes == [0, 1, 2]) == (taken.buffers()[2].address == column.buffers()[2].address)
+
+
 def test_some_columns_of_a_file(folder):
     """The others are not even unpacked; their order in the file is the order in the batch."""
     reader = ArrowReader(folder.place / "upserts.arrow", ["row", "hash"])
     batches = [batch.to_pydict() for batch in reader]
     reader.close()
     assert batches == [{"row": [0, 1], "hash": [7, 8]}, {"row": [2], "hash": [9]}]
+
+
+def test_a_zone_by_another_name_is_no_other_type(tmp_path):
+    """DuckDB calls UTC Etc/UTC; a column that has to be made another is."""
+    moments = pa.array([1_767_225_600_000_000, None], pa.timestamp("us", tz="Etc/UTC"))
+    batch = pa.RecordBatch.from_arrays([moments, pa.array([1, 2], pa.int32())], ["at", "number"])
+    schema = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("number", pa.int64())])
+    assert write_parquet(tmp_path / "x.parquet", [batch], schema) == 2
+    found = pq.read_table(tmp_path / "x.parquet")
+    assert found.schema.equals(schema)
+    assert found.to_pydict() == batch.cast(schema).to_pydict()
 
 
 def test_addresses_have_no_dictionary(tmp_path):
