@@ -133,7 +133,9 @@ def _note_repeated(engine: Engine, rows: int) -> None:
     for turn in range(turns):
         sql = f"select mark from (select hash(email) as mark from addressed) where mark % {turns} = {turn}"
         found = [numbers(batch.column(0), np.uint64) for batch in engine.stream(sql, MARKS_CHUNK)]
-        marks = np.sort(np.concatenate(found)) if found else repeated[0]
+        marks = np.concatenate([repeated[0], *found])
+        found.clear()
+        marks.sort()
         repeated.append(np.unique(marks[1:][marks[1:] == marks[:-1]]))
     column = np.concatenate(repeated)
     as_arrow = pa.Array.from_buffers(pa.uint64(), len(column), [None, pa.py_buffer(column)])
