@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
+from airflow_provider_segexport.operators.loading import without_collecting
 from airflow_provider_segexport.operators.newest import is_backfill
 from airflow_provider_segexport.operators.retries import retry_policy
 
@@ -112,9 +113,10 @@ class AudienceTask(BaseOperator):
         self.log.warning("Killed with %d calls and %d import jobs in flight. A retry looks at them first.", calls, jobs)
 
     def _go(self, context: Any, *, just_back: bool) -> dict[str, Any]:
-        from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
-        from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
+        with without_collecting():
+            from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
+            from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
 
         self._errand = None
         try:
