@@ -123,7 +123,8 @@ def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
     try:
         # Joins keep the order of their left side: swapped, a result would come in the order of a hash table.
         connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-        connection.execute("set TimeZone = 'UTC'")  # the machine's zone plays no part
+        # The machine's zone plays no part. Globally: a stream's cursor is a session of its own.
+        connection.execute("set global TimeZone = 'UTC'")
         yield Engine(connection)
     finally:
         connection.close()

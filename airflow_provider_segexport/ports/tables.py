@@ -217,15 +217,7 @@ class ArrowReader:
 
 def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the file's own types; a cast that changes nothing costs as much as one that does."""
-    if batch.schema.equals(schema):
-        return batch
-    return pa.RecordBatch.from_arrays([_typed(batch.column(field.name), field.type) for field in schema], schema=schema)
-
-
-def _typed(column: pa.Array, type_: pa.DataType) -> pa.Array:
-    """The column in another type. A time is the same number by whatever name a zone goes: DuckDB's is Etc/UTC."""
-    times = pa.types.is_timestamp(column.type) and pa.types.is_timestamp(type_) and column.type.unit == type_.unit
-    return column.view(type_) if times or column.type == type_ else column.cast(type_)
+    return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
 def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -54,6 +57,27 @@ def test_times_of_every_unit_and_zone(tmp_path, monkeypatch, zone):
     with cleaned(*paths, note="it", since="it") as (sql, _):
         assert values(sql, "custom_0") == ["2026-03-01T12:00:00Z", None] * 4
         assert values(sql, "custom_1") == ["2026-03-01", None] * 4
+
+
+STREAMED = """
+from airflow_provider_segexport.ports.engine import engine
+
+with engine() as sql:
+    moment = "select strftime(make_timestamptz(0), '%H') as hour"
+    print(sql.one(moment)[0], *(row["hour"] for batch in sql.stream(moment) for row in batch.to_pylist()))
+"""
+
+
+def test_the_machine_s_zone_plays_no_part_in_a_stream():
+    """What is sent is streamed, by a cursor of its own. A process of its own, for a zone is asked for once."""
+    told = subprocess.run(
+        [sys.executable, "-c", STREAMED],
+        env=os.environ | {"TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["00", "00"]
 
 
 def test_files_with_and_without_a_zone(tmp_path):

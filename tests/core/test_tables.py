@@ -122,8 +122,8 @@ def test_some_columns_of_a_file(folder):
     assert batches == [{"row": [0, 1], "hash": [7, 8]}, {"row": [2], "hash": [9]}]
 
 
-def test_a_zone_by_another_name_is_no_other_type(tmp_path):
-    """DuckDB calls UTC Etc/UTC; a column that has to be made another is."""
+def test_a_file_keeps_its_own_types(tmp_path):
+    """Also where a zone goes by another name."""
     moments = pa.array([1_767_225_600_000_000, None], pa.timestamp("us", tz="Etc/UTC"))
     batch = pa.RecordBatch.from_arrays([moments, pa.array([1, 2], pa.int32())], ["at", "number"])
     schema = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("number", pa.int64())])
