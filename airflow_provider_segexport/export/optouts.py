@@ -81,7 +81,7 @@ def _known(sql: Engine, job: Job, ledger: Ledger) -> None:
     schema = pa.schema([("email", pa.string())])
     reader = job.world.folder.upserts(["email"])
     try:
-        sql.stage("sending", pa.RecordBatchReader.from_batches(schema, iter(reader)))
+        sql.table("sending", pa.RecordBatchReader.from_batches(schema, iter(reader)))
     finally:
         reader.close()
     sql.run("create or replace table known as " + " union ".join([*sources, "select email from sending"]))

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +15,8 @@ from airflow_provider_segexport.ports.places import Place, on_disk
 
 MEMORY = "128MB"
 BATCH_ROWS = 8_192
+
+Content: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 def quoted(name: str) -> str:
@@ -58,22 +60,17 @@ class Engine:
         with self._connection.cursor() as cursor:
             yield from cursor.sql(sql).to_arrow_reader(rows)
 
-    def table(self, name: str, content: pa.Table) -> None:
-        """A table from an Arrow table."""
+    def table(self, name: str, content: Content) -> None:
+        """A table from an Arrow table, or from a stream of record batches."""
+        self._read(content, f"create or replace table {quoted(name)} as select * from incoming")
+
+    def append(self, name: str, content: Content, sql: str) -> None:
+        """Rows into a table, from what `sql` names `incoming`."""
+        self._read(content, f"insert into {quoted(name)} {sql}")
+
+    def _read(self, content: Content, sql: str) -> None:
         self._connection.register("incoming", content)
-        self.run(f"create or replace table {quoted(name)} as select * from incoming")
-        self._connection.unregister("incoming")
-
-    def stage(self, name: str, batches: pa.RecordBatchReader, sql: str = "select * from incoming") -> None:
-        """A table from a stream of record batches, which `sql` names `incoming`."""
-        self._connection.register("incoming", batches)
-        self.run(f"create or replace table {quoted(name)} as {sql}")
-        self._connection.unregister("incoming")
-
-    def append(self, name: str, batches: pa.RecordBatchReader, sql: str) -> None:
-        """Rows into a table, from a stream of record batches, which `sql` names `incoming`."""
-        self._connection.register("incoming", batches)
-        self.run(f"insert into {quoted(name)} {sql}")
+        self.run(sql)
         self._connection.unregister("incoming")
 
     def address(self, place: Place) -> str:

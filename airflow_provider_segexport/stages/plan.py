@@ -76,7 +76,7 @@ def in_ledger(engine: Engine, folder: RunFolder) -> int:
     """How many of the plan's people the ledger has as in. The plan is hashed, which is mostly the small side."""
     with closing(folder.upserts(["email"])) as rows:
         schema = pa.schema([SCHEMA.field("email")])
-        engine.stage("planned", pa.RecordBatchReader.from_batches(schema, iter(rows)))
+        engine.table("planned", pa.RecordBatchReader.from_batches(schema, iter(rows)))
     return int(engine.one("select count(*) from ledger l semi join planned p on p.email = l.email")[0])
 
 
