@@ -33,8 +33,12 @@ def texts(values: Iterable[str | None]) -> pa.Array:
 
 def integers(values: Iterable[int]) -> pa.Array:
     """A column of 64-bit integers."""
-    listed = np.fromiter(values, np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(listed), [None, pa.py_buffer(listed)])
+    return from_numpy(np.fromiter(values, np.int64))
+
+
+def from_numpy(listed: np.ndarray) -> pa.Array:
+    """An array of numbers as a column, without a copy."""
+    return pa.Array.from_buffers(pa.type_for_alias(listed.dtype.name), len(listed), [None, pa.py_buffer(listed)])
 
 
 def switches(values: Iterable[bool]) -> pa.Array:
@@ -51,15 +55,18 @@ def numbers(column: pa.Array, kind: type[np.number[Any]]) -> np.ndarray:
 
 def lengths(column: pa.Array) -> np.ndarray:
     """How many bytes each text of a column without nulls has."""
-    ends = np.frombuffer(column.buffers()[1], np.int32)
-    return np.diff(ends[column.offset : column.offset + len(column) + 1]).astype(np.int64)
+    return np.diff(_bounds(column)).astype(np.int64)
 
 
 def stretch(column: pa.Array) -> memoryview:
     """The texts of a column one behind the other, as they lie in memory."""
-    _, offsets, content = column.buffers()
-    ends = np.frombuffer(offsets, np.int32)
-    return memoryview(content or b"")[ends[column.offset] : ends[column.offset + len(column)]]
+    bounds = _bounds(column)
+    return memoryview(column.buffers()[2] or b"")[bounds[0] : bounds[-1]]
+
+
+def _bounds(column: pa.Array) -> np.ndarray:
+    """Where each text of a column begins, and where the last ends."""
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
 
 
 def _bits(listed: np.ndarray) -> pa.Buffer:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport import address, fitting
 from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.columns import numbers, texts
+from airflow_provider_segexport.ports.columns import from_numpy, numbers, texts
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
@@ -137,9 +137,7 @@ def _note_repeated(engine: Engine, rows: int) -> None:
         found.clear()
         marks.sort()
         repeated.append(np.unique(marks[1:][marks[1:] == marks[:-1]]))
-    column = np.concatenate(repeated)
-    as_arrow = pa.Array.from_buffers(pa.uint64(), len(column), [None, pa.py_buffer(column)])
-    engine.table("marks", pa.table({"mark": as_arrow}))
+    engine.table("marks", pa.table({"mark": from_numpy(np.concatenate(repeated))}))
 
 
 def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:

@@ -35,11 +35,11 @@ NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
 STRETCH = 250_000
 """Rows whose verdicts are looked up at a time: those of a million at once take 60 MiB."""
 
-Planned = Sequence[tuple[int, str]]
+Numbered = Sequence[tuple[int, str]]
 """Planned batches, each by its number and name."""
 
 
-def settled_rows(folder: RunFolder, planned: Planned, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
+def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
     """Rows of planned batches that have a verdict, accepted or refused.
 
     With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
@@ -242,7 +242,7 @@ def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], t
         )
 
 
-def _stretches(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Planned, list[Place]]]:
+def _stretches(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Numbered, list[Place]]]:
     """The plan a stretch at a time, each with the files that may tell of its rows: its own, and those of parts."""
     states, own = folder.journal.states(), set(names)
     planned: list[tuple[int, str]] = []

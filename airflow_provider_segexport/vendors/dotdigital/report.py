@@ -111,7 +111,7 @@ def verdicts(found: Report, batch: Batch) -> Settled:
     if told and len(taken) + len(refused) < len(batch):
         for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
             refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
-    named = taken if all(taken.values()) else {at: told for at, told in taken.items() if told}
+    named = taken if all(taken.values()) else {at: contact for at, contact in taken.items() if contact}
     return Settled(refused=tuple(refused.values()), contact_ids=named)
 
 
