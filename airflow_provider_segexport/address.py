@@ -13,6 +13,7 @@ from functools import lru_cache
 from email_validator import EmailNotValidError, validate_email
 
 from airflow_provider_segexport.model import Reason
+from airflow_provider_segexport.trimming import TRIMMED
 
 # No two hyphens in a row (punycode), no special-use domain (RFC 6761). A label or a local part holds 63 characters, so
 # that an address that is no longer as a whole needs no look at its parts.
@@ -23,7 +24,7 @@ LONGEST, LONGEST_OF_ALL = 63, 254
 
 SOMEBODY = "a"
 
-WHITESPACE = " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u2060\ufeff"
+WHITESPACE = TRIMMED
 """What surrounds addresses that were copied from documents; trimmed."""
 
 

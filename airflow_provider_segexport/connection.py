@@ -14,13 +14,12 @@ from urllib.parse import urlsplit
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
+from airflow_provider_segexport.yes_no import blank, yes_no
 
 CONSENT = (
     "Personal data leaves for the vendor at your own instruction, and you answer for what the vendor does with it. "
     "Switch this on to agree, and say under 'Consented by' who does."
 )
-TRUE = frozenset({"true", "yes", "on", "1"})
-FALSE = frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +99,10 @@ def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, e
             options={name: str(extra[name]) for name in own_options if extra.get(name) not in {None, ""}},
         ),
         audience=_text(extra.get("audience")) or None,
-        privacy_consent=_switch(extra.get("privacy_consent"), default=False),
+        privacy_consent=_switch(conn_id, extra, "privacy_consent", default=False),
         consented_by=_text(extra.get("consented_by")),
         allowed_dags=_patterns(extra.get("allowed_dags")),
-        export_enabled=_switch(extra.get("export_enabled"), default=True),
+        export_enabled=_switch(conn_id, extra, "export_enabled", default=True),
         calls_per_minute=_count(conn_id, extra.get("calls_per_minute")),
         transport=transport(conn_id, extra),
     )
@@ -112,7 +111,7 @@ def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, e
 def enabled(extra: str | None) -> bool:
     """Whether a connection lets exports through at all; an extra that cannot be read stops none by itself."""
     try:
-        return _switch(extras(extra).get("export_enabled"), default=True)
+        return _switch("", extras(extra), "export_enabled", default=True)
     except BadConnection:
         return True
 
@@ -137,9 +136,9 @@ def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(proxies, Mapping):
             raise BadConnection(f"Connection {conn_id!r}: `proxies` in the extra should map 'https' to an address.")
         found["proxies"] = {str(scheme): str(address) for scheme, address in proxies.items()}
-    if verify not in {None, ""}:
-        word = str(verify).strip().lower()
-        found["verify"] = word in TRUE if word in TRUE | FALSE else _there(conn_id, "verify", verify)
+    if not blank(verify):
+        switch = yes_no(verify)
+        found["verify"] = _there(conn_id, "verify", verify) if switch is None else switch
     if cert:
         parts = [_there(conn_id, "cert", part) for part in ([cert] if isinstance(cert, str) else cert)]
         found["cert"] = parts[0] if len(parts) == 1 else tuple(parts)
@@ -188,11 +187,18 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(text for part in parts if (text := _text(part)))
 
 
-def _switch(value: Any, *, default: bool) -> bool:
+def _switch(conn_id: str, extra: Mapping[str, Any], name: str, *, default: bool) -> bool:
     """A switch of the form, also when an environment variable or a CLI call wrote it as a word."""
-    if value is None or value == "":
+    value = extra.get(name)
+    if blank(value):
         return default
-    return value if isinstance(value, bool) else str(value).strip().lower() in TRUE
+    switch = yes_no(value)
+    if switch is None:
+        raise BadConnection(
+            f"Connection {conn_id!r}: `{name}` in the extra is {value!r}, neither yes nor no. "
+            "To fix: set it to true or false."
+        )
+    return switch
 
 
 def extras(text: str | None) -> dict[str, Any]:

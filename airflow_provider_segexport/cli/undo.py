@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.cli.accounts import hook_of
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.yes_no import yes_no
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -88,7 +89,7 @@ def _agreed(question: str) -> bool:
     """Ask at the terminal; where there is none, `--yes` has to be said."""
     if not sys.stdin.isatty():
         raise SystemExit("Nobody is there to ask: give --yes to take it back, or --dry-run to look only.")
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    return yes_no(input(f"{question} [y/N] ")) is True
 
 
 def _say(words: str) -> None:

@@ -102,6 +102,40 @@ def test_switched_off_comes_before_all_else():
         read(export_enabled="0", privacy_consent=None).gate("exports")
 
 
+@pytest.mark.parametrize("name", ["export_enabled", "privacy_consent"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("y", True),
+        ("ON\r\n", True),
+        ("\ufefftrue", True),
+        (1, True),
+        (1.0, True),
+        ("f", False),
+        ("No ", False),
+        (0, False),
+    ],
+)
+def test_a_switch_is_read_with_the_one_vocabulary(name, value, expected):
+    """A connection written by a CLI call or an environment variable holds words and numbers."""
+    assert expected is getattr(read(**{name: value}), name)
+
+
+@pytest.mark.parametrize("name", ["export_enabled", "privacy_consent"])
+@pytest.mark.parametrize("value", ["maybe", "enabled", 2, ["true"]])
+def test_a_switch_that_says_neither_yes_nor_no_is_refused(name, value):
+    """A misspelt switch must not silently stand for one of the two."""
+    with pytest.raises(BadConnection, match=f"`{name}` in the extra is .*, neither yes nor no. To fix: "):
+        read(**{name: value})
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "\ufeff"])
+def test_an_empty_switch_has_its_default(value):
+    """The form saves a field that was left empty as null; a hand-written extra may hold spaces."""
+    empty = read(export_enabled=value, privacy_consent=value)
+    assert (True, False) == (empty.export_enabled, empty.privacy_consent)
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
