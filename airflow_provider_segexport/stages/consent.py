@@ -72,14 +72,19 @@ def withhold_suppressed(engine: Engine, places: Sequence[tuple[Place, str]]) -> 
 
 
 def _withhold(engine: Engine, people: str, reason: Reason, field: str) -> int:
-    """Rows that were set aside for another reason keep it."""
-    before = engine.one("select count(*) from aside")[0]
+    """Set aside every row of these people, whatever other reason a row has: a withdrawal holds for an address.
+
+    A row that lacks consent keeps that reason when its address is suppressed too. Returns how many rows have this one.
+    """
+    rows = f"select a.row from addressed a semi join {people} p on p.email = a.email"
     engine.run(
-        f"""insert into aside select a.row, ?, ?, ? from addressed a semi join {people} p on p.email = a.email
-        anti join aside x on x.row = a.row""",
-        [Outcome.WITHHELD, reason, field],
+        f"""create or replace table barred as select r.row from ({rows}) r
+        anti join (select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x
+        on x.row = r.row"""
     )
-    return int(engine.one("select count(*) from aside")[0] - before)
+    engine.run("delete from aside where row in (select row from barred)")
+    engine.run("insert into aside select row, ?, ?, ? from barred", [Outcome.WITHHELD, reason, field])
+    return int(engine.one("select count(*) from barred")[0])
 
 
 def _only_column(place: Place, name: str) -> str:

@@ -45,17 +45,33 @@ def withheld(sql):
     ],
 )
 def test_only_a_yes_lets_a_row_out(segment, agreed, refusing):
-    """Everything else, and nothing at all, is no; a row that is rejected anyway keeps its reason."""
+    """Everything else, and nothing at all, is no; a row without an address keeps its reason."""
     sql, files = segment(agreed)
     consent.withhold_without_consent(sql, files, "agreed")
     assert dict.fromkeys(refusing, "no_consent") | {4: "duplicate"} == withheld(sql)
 
 
 def test_one_no_among_the_rows_of_an_address_is_a_no(segment):
-    """The first row of a duplicate wins, but not against a consent that another row denies."""
+    """One row without consent withholds all rows of the address, the repeated ones too."""
     sql, files = segment([True, True, True, True, False])
-    assert 1 == consent.withhold_without_consent(sql, files, "agreed")
-    assert {0: "no_consent", 4: "duplicate"} == withheld(sql)
+    assert 2 == consent.withhold_without_consent(sql, files, "agreed")
+    assert {0: "no_consent", 4: "no_consent"} == withheld(sql)
+
+
+def test_consent_and_suppression_come_before_any_other_reason(segment, tmp_path):
+    """A row that is also rejected or repeated says what counts: its person must not be mailed."""
+    sql, files = segment([True, False, True, True, True])
+    sql.run("insert into aside values (1, 'rejected', 'invalid_value', 'x'), (2, 'rejected', 'value_too_long', 'y')")
+    consent.withhold_without_consent(sql, files, "agreed")
+    place = local(str(written(tmp_path / "stop.parquet", {"email": ["a@example.com", "b@example.com", EMAILS[2]]})))
+    assert 3 == consent.withhold_suppressed(sql, [(place, "stop.parquet")])
+    assert {
+        0: "suppressed_here",
+        1: "no_consent",
+        2: "suppressed_here",
+        4: "suppressed_here",
+    } == withheld(sql)
+    assert sql.one("select count(*), count(distinct row) from aside") == (5, 5)
 
 
 def test_a_column_that_cannot_say_yes_is_refused(segment):
@@ -78,7 +94,7 @@ def test_a_suppression_file_withholds(segment, tmp_path, column, listed):
     sql, _ = segment([True] * 5)
     place = local(str(written(tmp_path / "stop.parquet", {column: listed})))
     consent.withhold_suppressed(sql, [(place, "stop.parquet")])
-    assert {0: "suppressed_here", 4: "duplicate"} == withheld(sql)
+    assert {0: "suppressed_here", 4: "suppressed_here"} == withheld(sql)
 
 
 def test_several_files_are_united(segment, tmp_path):

@@ -1,0 +1,43 @@
+"""A withdrawal of consent and a suppression work by address, whatever else a row says, at every vendor."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from vendors.accounts import Account, people
+
+REASONS = {"consent": "no_consent", "suppression": "suppressed_here"}
+TWICE = {"emails": [*people(3), "P1@example.com "], "first": {}}
+BAD_VALUE = {"emails": people(3), "first": {"p1@example.com": "x" * 9000}}
+
+
+def withdrawn(account: Account, way: str, emails: list[str]) -> dict[str, object]:
+    """Options of a run in which p1 has withdrawn, by one row of theirs, or is suppressed."""
+    if way == "consent":
+        last = max(i for i, email in enumerate(emails) if email.strip().lower() == "p1@example.com")
+        return {"consent": account.consent("agreed"), "columns": {"agreed": [i != last for i in range(len(emails))]}}
+    stop = account.home / "stop.parquet"
+    pq.write_table(pa.table({"email": ["p1@example.com"]}), stop)
+    return {"consent": account.consent(None, stop)}
+
+
+@pytest.mark.parametrize("way", REASONS)
+@pytest.mark.parametrize("day", [TWICE, BAD_VALUE], ids=["twice", "bad_value"])
+def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Account, day, way):
+    """In two rows, or with a value that cannot be sent: the person is taken out, and each row says why."""
+    account.day(1, people(3))
+    report = account.day(2, day["emails"], first=day["first"], **withdrawn(account, way, day["emails"]))
+    rows = sum(email.strip().lower() == "p1@example.com" for email in day["emails"])
+    assert report["reasons"] == {"withheld": {REASONS[way]: rows}}
+    assert account.active() == {"p0@example.com", "p2@example.com"}
+    assert account.ledger()["p1@example.com"]["state"] == "out"
+
+
+@pytest.mark.parametrize("way", REASONS)
+@pytest.mark.parametrize("day", [TWICE, BAD_VALUE], ids=["twice", "bad_value"])
+def test_who_withdraws_before_the_first_export_is_never_put_in(account: Account, day, way):
+    """Another row of the same address says nothing against it."""
+    report = account.day(1, day["emails"], first=day["first"], **withdrawn(account, way, day["emails"]))
+    assert set(report["reasons"]) == {"withheld"}
+    assert account.active() == {"p0@example.com", "p2@example.com"}
