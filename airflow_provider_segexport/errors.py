@@ -19,6 +19,7 @@ SegexportError
     ├── CredentialsRefused   the vendor does not know the credentials
     ├── PermissionMissing    the credentials are good and lack a right
     ├── AudienceUnknown      no such audience in this account
+    ├── WaitTooLong          the vendor asks for a wait that is longer than any that is made
     └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
 
 Messages are read by people and land in logs: they hold no email, no secret and no piece of a body.
@@ -137,6 +138,10 @@ class PermissionMissing(StopExport):
 
 class AudienceUnknown(StopExport):
     """The account has no such audience."""
+
+
+class WaitTooLong(StopExport):
+    """The vendor asks for a wait that is longer than any that is made."""
 
 
 class ReplyNotUnderstood(StopExport):

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from requests import exceptions as foreign
 
-from airflow_provider_segexport.errors import BadConnection, SegexportError, VendorUnavailable
+from airflow_provider_segexport.delays import LONGEST_S, bounded, is_too_long
+from airflow_provider_segexport.errors import (
+    BadConnection,
+    SegexportError,
+    TryAgain,
+    VendorUnavailable,
+    WaitTooLong,
+)
 from airflow_provider_segexport.model import Response
+
+log = logging.getLogger(__name__)
 
 SUCCESS = range(200, 300)
 SHORT = 20_000
 WELL_ENDED = (b"}", b"]")
+WAIT_HEADERS = frozenset({"retry-after", "x-ratelimit-reset", "x-rate-limit-reset"})
+"""Headers in which the vendors' APIs say how long to wait."""
 
 
 def shown(url: str) -> str:
@@ -51,6 +63,35 @@ def translate(error: foreign.RequestException, url: str) -> SegexportError:
             )
         case _:
             return VendorUnavailable(f"The call to {where} broke off ({type(error).__name__}).")
+
+
+def believed(later: TryAgain, response: Response) -> SegexportError:
+    """Bound the wait that a vendor asks for.
+
+    Args:
+        later: what the response means; a wait that no clock can hold is removed from it, and logged.
+        response: the response.
+
+    Returns:
+        The error to raise: `later`, or `WaitTooLong` where the vendor asks for more than `LONGEST_S`.
+    """
+    if is_too_long(later.after):
+        return WaitTooLong(
+            f"{response.url} answered {response.status} and asks to wait for {_span(later.after or 0.0)}. The longest "
+            f"wait that is made is {LONGEST_S / 3600:.0f} h. To fix: ask the vendor why the account is blocked for so "
+            "long, then clear the task."
+        )
+    kept = bounded(later.after)
+    if kept is None and (later.after is not None or not WAIT_HEADERS.isdisjoint(response.headers)):
+        log.warning("Ignoring a wait that cannot be read (url=%s status=%d)", response.url, response.status)
+    later.after = kept
+    return later
+
+
+def _span(seconds: float) -> str:
+    """Return a span of more than a day; vendors write years when they mean another unit."""
+    days = seconds / 86_400
+    return f"{days:,.1f} days" if days < 36_500 else "more than 100 years"  # noqa: PLR2004 - a century
 
 
 def out_of_order(response: Response) -> VendorUnavailable | None:

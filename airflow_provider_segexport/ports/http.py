@@ -24,7 +24,7 @@ from airflow_provider_segexport.errors import (
     VendorUnavailable,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.ports.border import out_of_order, shown, translate
+from airflow_provider_segexport.ports.border import believed, out_of_order, shown, translate
 from airflow_provider_segexport.ports.budget import RetryBudget
 
 CONNECT_TIMEOUT_S = 10.0
@@ -183,7 +183,7 @@ class Sender:
             response = self._exchange(request)
         later = self._vendor.refusal(response, self._clock()) or out_of_order(response)
         if later is not None:
-            raise later
+            raise believed(later, response)
         if response.status in REDIRECTS:
             raise BadConnection(
                 f"{response.url} answers with a redirect, and credentials do not follow redirects. "

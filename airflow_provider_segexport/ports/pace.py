@@ -24,6 +24,9 @@ ALL = "all"
 """The pool that every call of an account counts for."""
 
 
+POOL = re.compile(r"[A-Za-z0-9][\w .:/-]{0,63}")
+"""The names of pools that are taken from a response: the quota store keeps names of its own, which begin with `_`."""
+
 ORDINARY_S = 0.5
 """So long an ordinary answer takes: what every call took beyond that may have been delay on the way there."""
 
@@ -144,7 +147,7 @@ class Pace:
             return
         later = self._vendor.refusal(response, now)
         left = self._vendor.allowance(response, now) if self._vendor.allowance else None
-        if left is not None and left.pool:
+        if left is not None and POOL.fullmatch(left.pool):
             self._learned[_kind(request)] = left.pool
         pool = self._pools(request)[-1]
         if isinstance(later, QuotaSpent) and later.after is not None:

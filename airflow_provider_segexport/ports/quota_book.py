@@ -6,10 +6,12 @@ place for a few notes.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from threading import Lock
+from typing import Any
 from urllib.parse import urlsplit
 
 from pyrate_limiter import AbstractBucket, FixedWindow, RateItem
@@ -17,10 +19,13 @@ from pyrate_limiter import Rate as Count
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.contract import Limits
+from airflow_provider_segexport.delays import bounded
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Allowance
 from airflow_provider_segexport.ports.pace import ALL, Call
 from airflow_provider_segexport.ports.quota_rules import Note, Rank, resetting, slack, sliding
+
+log = logging.getLogger(__name__)
 
 RESETS = "_resets"
 """How the name of a table ends whose rates start over at fixed times; the others are called as their pool."""
@@ -66,8 +71,8 @@ class QuotaBook(ABC):
         """Take back what was counted in this turn."""
 
     @abstractmethod
-    def _notes(self, names: Sequence[str]) -> dict[str, Note]:
-        """The notes of these names, one each."""
+    def _notes(self, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Return the stored fields of these names' notes, as they are; names without a note are left out."""
 
     @abstractmethod
     def _keep(self, notes: Mapping[str, Note]) -> None:
@@ -80,6 +85,11 @@ class QuotaBook(ABC):
     @abstractmethod
     def _forget_after(self, table: str, stamp: int) -> None:
         """Forget what counts from after a millisecond."""
+
+    def _known(self, names: Sequence[str], now: float) -> dict[str, Note]:
+        """Return the notes of these names, one each."""
+        stored = self._notes(names)
+        return {name: Note.read(stored[name], now) if name in stored else Note() for name in names}
 
     def _item(self, call: Call, now: float) -> RateItem:
         """The call as buckets count it."""
@@ -96,8 +106,8 @@ class QuotaBook(ABC):
             due = abs(now - self._swept) > SWEEP_S
             if due:
                 self._sweep(now)
-            notes = self._notes([*call.pools, SCHEDULED] if self._backfill else call.pools)
-            behind = self._backfill and notes.pop(SCHEDULED).until > now
+            notes = self._known([*call.pools, SCHEDULED] if self._backfill else call.pools, now)
+            behind = self._backfill and now < notes.pop(SCHEDULED).until <= now + ANNOUNCED_S + AHEAD_S
             rank = Rank(self._backfill, behind)
             wait = max(note.closed(now, rank) for note in notes.values())
             item = None
@@ -127,10 +137,18 @@ class QuotaBook(ABC):
                 self._move(pool, call, int((stamp + self._offset) * 1000))
 
     def told(self, pool: str, allowance: Allowance, now: float) -> None:
-        """Keep what the vendor says is left of a pool; nothing left closes it until then."""
+        """Keep what the vendor says is left of a pool; nothing left closes it until then.
+
+        A time that is longer away than any wait that is made is not kept: one wrong header would stop the account.
+        """
+        seconds = bounded(allowance.until - now)
+        if seconds is None:
+            log.warning("Ignoring a reset time that is not within a day (pool=%s)", pool)
+            return
+        allowance = Allowance(allowance.calls, now + seconds, allowance.pool)
         with suppress(TryAgain), self._turn():  # an answer is not lost for a count
             shared = Allowance(allowance.calls, allowance.until + self._offset, allowance.pool)
-            note = self._notes([pool])[pool]
+            note = self._known([pool], now + self._offset)[pool]
             self._keep({pool: note.told(shared, now + self._offset, self._connections)})
 
     def left(self, now: float) -> int | None:
@@ -142,7 +160,7 @@ class QuotaBook(ABC):
             resets = [bucket for table, bucket in tables if table.endswith(RESETS)]
             counts = [(min(rate.limit for rate in bucket.rates), bucket.count()) for bucket in resets]
             left = [max(0, most - used) for most, used in counts if isinstance(used, int)]
-            note = self._notes([ALL])[ALL]
+            note = self._known([ALL], now)[ALL]
         return min([*left, note.calls] if note.until > now else left, default=None)
 
     def _open_buckets(self, bucket: Callable[[list[Count], str, LogAlgorithm | None], AbstractBucket]) -> None:

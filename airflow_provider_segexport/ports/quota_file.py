@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
+from typing import Any
 
 from pyrate_limiter import Rate as Count
 from pyrate_limiter import RateItem, SQLiteBucket
@@ -83,10 +84,10 @@ class QuotaFile(QuotaBook):
         del call, item
         self._in_turn.rollback()
 
-    def _notes(self, names: Sequence[str]) -> dict[str, Note]:
+    def _notes(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
         marks = ", ".join("?" * len(names))
         found = self._in_turn.execute(f"select * from notes where pool in ({marks})", list(names))
-        return {name: Note() for name in names} | {name: Note(*told) for name, *told in found}
+        return {name: fields for name, *fields in found}
 
     def _keep(self, notes: Mapping[str, Note]) -> None:
         rows = [(name, *astuple(note)) for name, note in notes.items()]

@@ -159,12 +159,12 @@ class QuotaPostgres(QuotaBook):
         del call, item
         self._connection.rollback()
 
-    def _notes(self, names: Sequence[str]) -> dict[str, Note]:
+    def _notes(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
         found = self._connection.execute(
             "select pool, calls, until, since, most from segexport_notes where account = %s and pool = any(%s)",
             [self._name, list(names)],
         )
-        return {name: Note() for name in names} | {name: Note(*told) for name, *told in found}
+        return {name: fields for name, *fields in found}
 
     def _keep(self, notes: Mapping[str, Note]) -> None:
         for name, note in notes.items():

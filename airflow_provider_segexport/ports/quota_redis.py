@@ -119,10 +119,10 @@ class QuotaRedis(QuotaBook):
         found = self._client.zrangebyscore(self._key(table), first, last)
         return [member for member in found if member.startswith(f"{mark}:".encode())]
 
-    def _notes(self, names: Sequence[str]) -> dict[str, Note]:
+    def _notes(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
         *found, stamp = self._client.hmget(self._key("notes"), [*names, STAMP])
         self._stamp = int(stamp or 0)
-        return {name: Note(*json.loads(told)) if told else Note() for name, told in zip(names, found, strict=True)}
+        return {name: _fields(text) for name, text in zip(names, found, strict=True) if text}
 
     def _keep(self, notes: Mapping[str, Note]) -> None:
         texts = {name: json.dumps(astuple(note)) for name, note in notes.items()}
@@ -143,3 +143,12 @@ class QuotaRedis(QuotaBook):
 
     def _forget_after(self, table: str, stamp: int) -> None:
         self._client.zremrangebyscore(self._key(table), f"({stamp}", "+inf")
+
+
+def _fields(text: bytes) -> Sequence[Any]:
+    """Return a note's fields; none where the text is no list."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return ()
+    return fields if isinstance(fields, list) else ()

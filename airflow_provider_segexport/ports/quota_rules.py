@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyrate_limiter import Rate as Count
 
+from airflow_provider_segexport.delays import bounded
 from airflow_provider_segexport.model import Allowance, Rate
 
 SHARE = 0.97
@@ -29,6 +31,9 @@ SPARE = 0.2
 
 BEHIND = 0.5
 """While a scheduled run is at work, a backfill's calls go out only as long as less than this of a window is used."""
+
+MOST_CALLS = 1_000_000_000
+"""The largest number of calls that is kept; a header may name more than a store's column can hold."""
 
 MOST_UNSEEN = 4
 """How many tasks' calls are taken to be on their way at most."""
@@ -63,6 +68,22 @@ class Note:
     since: int = 0
     most: int = 0
 
+    @classmethod
+    def read(cls, values: Sequence[Any], now: float) -> Note:
+        """Return a stored note, or an empty one in place of what an earlier version stored and no vendor can mean.
+
+        Args:
+            values: the fields as the store has them.
+            now: epoch seconds; a note that holds for more than `delays.LONGEST_S` from now is not believed.
+        """
+        try:
+            calls, until, since, most = values
+            note = cls(int(calls), float(until), int(since), int(most))
+        except (TypeError, ValueError, OverflowError):
+            return cls()
+        believed = math.isfinite(note.until) and bounded(max(0.0, note.until - now)) is not None
+        return note if believed else cls()
+
     def closed(self, now: float, rank: Rank) -> float:
         """Seconds until the vendor opens the pool again; 0 while it is open."""
         kept = self.most - rank.of(self.most, 0) if self.most > 1 else 0
@@ -79,7 +100,7 @@ class Note:
 
         The first answer of a window does not know of the calls that are still on their way.
         """
-        left, calls, until, most = allowance.calls, self.calls, self.until, self.most
+        left, calls, until, most = min(allowance.calls, MOST_CALLS), self.calls, self.until, self.most
         if until <= now:
             unseen = self.since - 1 if self.since else connections - 1
             calls, until, most = left - min(unseen, MOST_UNSEEN * connections), allowance.until, left

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from itertools import count
 from typing import Any, NoReturn
 
+from airflow_provider_segexport.delays import seconds_until
 from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
 from airflow_provider_segexport.model import Batch, Request, Response
 
@@ -43,15 +43,14 @@ def number(headers: Mapping[str, str], name: str) -> float | None:
     return found if 0 <= found < math.inf else None
 
 
+def wait(headers: Mapping[str, str], name: str, now: float) -> float | None:
+    """Seconds from now that a header asks to wait, written as a span, an epoch time or a date; None if unreadable."""
+    return seconds_until(headers[name], now) if name in headers else None
+
+
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """`Retry-After` in seconds; it may be written as a date."""
-    seconds = number(headers, "retry-after")
-    if seconds is not None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - now)
-    except (KeyError, ValueError):
-        return None
+    return wait(headers, "retry-after", now)
 
 
 def busy_or_down(response: Response, after: float | None, now: float) -> TryAgain | None:

@@ -18,8 +18,8 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.replies import (
     busy_or_down,
-    number,
     reader,
+    wait,
 )
 
 EXPIRED_TOKEN = 121
@@ -58,4 +58,4 @@ read = reader(refuse)
 
 def refusal(response: Response, now: float) -> TryAgain | None:
     """`X-RateLimit-Reset` is a delay in seconds here (an epoch time at dotdigital)."""
-    return busy_or_down(response, number(response.headers, "x-ratelimit-reset"), now)
+    return busy_or_down(response, wait(response.headers, "x-ratelimit-reset", now), now)

@@ -16,7 +16,7 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader, wait
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
@@ -69,13 +69,13 @@ def refusal(response: Response, now: float) -> TryAgain | None:
         return SlotsFull("dotdigital runs 25 imports of this account already.")
     if response.status == 400 and b"ERROR_APIUSAGE_EXCEEDED" in response.body:  # noqa: PLR2004
         return QuotaSpent("dotdigital's hourly cap of calls is reached (flat scheme).", after=FLAT_SCHEME_WAIT_S)
-    reset = number(response.headers, "x-ratelimit-reset")
-    return busy_or_down(response, None if reset is None else max(1.0, reset - now), now)
+    reset = wait(response.headers, "x-ratelimit-reset", now)
+    return busy_or_down(response, None if reset is None else max(1.0, reset), now)
 
 
 def allowance(response: Response, now: float) -> Allowance | None:
     """What is left of the tier that the call counts for; tiers differ by call, and only the answer names them."""
-    left, reset = (number(response.headers, f"x-ratelimit-{name}") for name in ("remaining", "reset"))
+    left, reset = number(response.headers, "x-ratelimit-remaining"), wait(response.headers, "x-ratelimit-reset", now)
     if left is None or reset is None:
         return None
-    return Allowance(int(left), max(now + 1.0, reset), response.headers.get("x-ratelimit-scope", ""))
+    return Allowance(int(left), now + max(1.0, reset), response.headers.get("x-ratelimit-scope", ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
+from airflow_provider_segexport.delays import seconds_until
 from airflow_provider_segexport.errors import (
     CredentialsRefused,
     PermissionMissing,
@@ -17,7 +18,7 @@ from airflow_provider_segexport.errors import (
     without_addresses,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader, retry_after
+from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, reader, retry_after, wait
 
 VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
@@ -72,15 +73,16 @@ def refusal(response: Response, now: float) -> TryAgain | None:
     """A 429 tells the seconds in its body, in a header, or not at all."""
     if response.status != BUSY:
         return busy_or_down(response, None, now)
-    told = retry_after(response.headers, now) or number(response.headers, "x-rate-limit-reset") or in_body(response)
+    headers = response.headers
+    told = retry_after(headers, now) or wait(headers, "x-rate-limit-reset", now) or in_body(response, now)
     return busy_or_down(response, told or UNTOLD_WAIT_S, now)
 
 
-def in_body(response: Response) -> float | None:
+def in_body(response: Response, now: float) -> float | None:
     """`retryAfter` of the problem; a gateway's 429 may be no JSON at all."""
     try:
         found = response.json()
     except TryAgain:
         return None
     told = found.get("retryAfter") if isinstance(found, dict) else None
-    return float(told) if isinstance(told, int | float) and told >= 0 else None
+    return seconds_until(str(told), now) if isinstance(told, int | float) else None
