@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Removal, Vendor
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.model import (
@@ -87,13 +88,13 @@ class Door:
         found: list[Member] = []
         if removal.identify is not None:
             self.run(removal.identify(self.target, [email], found.extend))
-        return next((one.contact_id for one in found if one.email.lower() == email), "")
+        return next((one.contact_id for one in found if same(one.email) == email), "")
 
     def _opted_out(self, email: str) -> bool:
         found: list[OptOut] = []
         if self.vendor.optouts is not None:
             self.run(self.vendor.optouts(self.target, 0.0, found.extend))
-        return any(one.email.lower() == email for one in found)
+        return any(same(one.email) == email for one in found)
 
     def _is_gone(self, removal: Removal, email: str) -> bool:
         """Look whether they are gone; the vendor has only said that it will see to it."""
@@ -102,7 +103,7 @@ class Door:
             found: set[str] = set()
 
             def tell(people: Sequence[Member], into: set[str] = found) -> None:
-                into.update(one.email.lower() for one in people)
+                into.update(same(one.email) for one in people)
 
             look = removal.look
             self.run(look(self.target, [email], tell) if look else self.vendor.members(self.target, tell))

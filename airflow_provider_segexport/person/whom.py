@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_segexport.address import WHITESPACE, judge
+from airflow_provider_segexport.address import bare, judge
 from airflow_provider_segexport.errors import BadSegment
+
+LOCAL_SIGN = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]"
+ENCODED = "(?i)mailto:[^@]*%"
+"""A link whose address is percent-encoded, so that it need not hold the address as it is."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -17,11 +23,9 @@ class Person:
     """Somebody who is looked for.
 
     Attributes:
-        typed: the address as it was given, trimmed and in lower case.
-        email: the address as it is sent and kept.
+        email: the address as it is sent and kept; one that cannot be sent as it was given.
     """
 
-    typed: str
     email: str
 
     @classmethod
@@ -31,10 +35,9 @@ class Person:
         Raises:
             BadSegment: the text is no address at all.
         """
-        typed = text.strip(WHITESPACE).lower()
-        if "@" not in typed:
+        if "@" not in bare(text):
             raise BadSegment("That is no email address: it has no @.")
-        return cls(typed, judge(typed).email or typed)
+        return cls(_spelled(text))
 
     @property
     def mark(self) -> str:
@@ -42,7 +45,36 @@ class Person:
         return hashlib.sha256(self.email.encode()).hexdigest()
 
     def rows(self, emails: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-        """Which of some addresses are this person's; rejected rows hold them as the segment had them."""
-        plain = pc.utf8_lower(pc.utf8_trim(emails, WHITESPACE))
-        found = pc.is_in(plain, value_set=pa.array(sorted({self.typed, self.email}), pa.string()))
-        return pc.fill_null(found, False)  # noqa: FBT003 - Arrow has no name for it
+        """Which of some addresses are this person's; rejected rows hold them as the segment had them.
+
+        Equal texts are compared as a column. Texts that may be another spelling of the address are few, and are judged
+        one by one as an export judges them.
+        """
+        exact = pc.fill_null(pc.equal(emails, self.email), False)  # noqa: FBT003 - Arrow has no name for it
+        maybe = pc.match_substring_regex(emails, self._spellings())
+        indexes = pc.indices_nonzero(pc.and_not(pc.fill_null(maybe, False), exact))  # noqa: FBT003
+        texts = emails.take(indexes).to_pylist()
+        theirs = [at for at, text in zip(indexes.to_pylist(), texts, strict=True) if _spelled(text) == self.email]
+        if not theirs:
+            return exact
+        return pc.or_(exact, pc.is_in(pa.array(range(len(emails)), pa.int64()), pa.array(theirs, pa.int64())))
+
+    def _spellings(self) -> str:
+        """A pattern that every other spelling of the address matches, and few other texts."""
+        if not self.email.isascii():
+            return r"[^\x00-\x7F]"
+        local = re.escape(self.email.rpartition("@")[0])
+        return f"(?i)(^|[^{LOCAL_SIGN[1:-1]}]){local}@|{ENCODED}"
+
+
+def _spelled(text: str) -> str:
+    """The one spelling of an address: as it is sent; one that cannot be sent in lower case and composed letters.
+
+    Unless that makes an ASCII address of it, which is somebody else's.
+    """
+    email = judge(text).email
+    if email is not None:
+        return email
+    given = bare(text)
+    spelled = normalize("NFC", given.lower())
+    return given if spelled.isascii() and not given.isascii() else spelled

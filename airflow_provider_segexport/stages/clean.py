@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_segexport import address, fitting
+from airflow_provider_segexport.email_column import judge_column
 from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.columns import from_numpy, numbers, texts
+from airflow_provider_segexport.ports.columns import from_numpy, numbers
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
-SLOW_CHUNK = 20_000
 MARKS_CHUNK = 131_072
 MARKS_AT_ONCE = 4_000_000
 """Hashes of addresses in memory at a time."""
@@ -61,7 +61,7 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
 
 
 def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
-    """A row's number counts over all files; a plain address is in lower case, any other is trimmed too."""
+    """`source(row, email, <raw values>...)`: the rows as the files have them. A row's number counts over all files."""
     raws = "".join(f", {fitting.typed(one)} as {fitting.raw(one)}" for one in matching.carried)
     first_rows = [file.first_row for file in files.files]
     engine.run(
@@ -70,35 +70,12 @@ def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
             {quoted(matching.email)}::varchar as email{raws}
         from {engine.scan([file.place for file in files.files], ", union_by_name=true")}"""
     )
-    engine.run(
-        f"""create or replace table keys as
-        select row, plain, case when plain then lowered
-            else nullif(lower(trim(email, {literal(address.WHITESPACE)})), '') end as email
-        from (select row, email, lowered, {address.plain("lowered")} as plain
-            from (select row, email, lower(email) as lowered from source))"""
-    )
 
 
 def _judge_addresses(engine: Engine) -> None:
-    """`verdict(email, clean, reason)`: one row for each address that is not plain, though it may be when trimmed.
-
-    And `addressed`, by these verdicts.
-    """
-    engine.run("create or replace table verdict (email varchar, clean varchar, reason varchar)")
-    trimmed = address.plain("email")
-    doubtful = "from keys where email is not null and not plain"
-    engine.run(f"insert into verdict select distinct email, email, null {doubtful} and {trimmed}")
-    slow = f"select distinct email {doubtful} and not {trimmed}"
-    for batch in engine.stream(slow, SLOW_CHUNK):
-        verdicts = [address.judge(text) for text in batch.column(0).to_pylist()]
-        columns = {"clean": texts(one.email for one in verdicts), "reason": texts(one.reason for one in verdicts)}
-        engine.table("judged", pa.table({"email": batch.column(0), **columns}))
-        engine.run("insert into verdict select * from judged")
-    engine.run(
-        """create or replace view addressed as select row, email from keys where plain
-        union all select k.row, v.clean from keys k join verdict v using (email)
-        where not k.plain and v.reason is null"""
-    )
+    """`keys` and `verdict` of all rows, and `addressed`: every row with a good address."""
+    judge_column(engine, "source")
+    engine.run("create or replace view addressed as select row, email from judged where reason is null")
 
 
 def _set_aside_by_address(engine: Engine, rows: int) -> None:

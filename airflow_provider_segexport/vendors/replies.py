@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, NoReturn
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.delays import seconds_until
 from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
 from airflow_provider_segexport.model import Batch, Request, Response
@@ -66,7 +67,7 @@ def busy_or_down(response: Response, after: float | None, now: float) -> TryAgai
 
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Where each address stands in the batch. Vendors echo addresses in their own case."""
-    return dict(zip(map(str.lower, batch.emails), count()))
+    return dict(zip(map(same, batch.emails), count()))
 
 
 def reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:

@@ -51,7 +51,16 @@ def tools(root, take_out=lambda known, person: "removed"):
     )
 
 
-@pytest.mark.parametrize("text", ["ada@example.com", " Ada@Example.COM \n", "\u200bADA@example.com"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ada@example.com",
+        " Ada@Example.COM \n",
+        "\u200bADA@example.com",
+        "mailto:ada@example.com",
+        "Ada L. <Ada@example.com>",
+    ],
+)
 def test_a_person_is_who_the_address_is_trimmed_and_in_lower_case(text):
     """As an export cleans it."""
     assert Person.of(text) == ADA
@@ -63,6 +72,62 @@ def test_an_internationalised_domain_is_looked_for_in_both_spellings():
     assert [True, True, False] == person.rows(
         pa.array(["ada@xn--bcher-kva.example", "Ada@Bücher.example", None])
     ).to_pylist()
+
+
+SPELLINGS = [
+    "ada+x@bücher.example",
+    "ADA+X@XN--BCHER-KVA.EXAMPLE",
+    " ada+x@bu\u0308cher.example\r",
+    "Ada L. <ada+X@BÜCHER.example>",
+    "mailto:ada%2Bx@b%C3%BCcher.example?subject=x",
+    "MAILTO:ada%2bx%40xn--bcher-kva.example",
+]
+OTHERS = [
+    None,
+    "",
+    "x",
+    "bada+x@bücher.example",
+    "b.ada+x@bücher.example",
+    "adax@bücher.example",
+    "ada+x@buecher.example",
+    "ada+x@bücher.example.com",
+    "ad\u00aa+x@bücher.example",
+    "Ada <bob@bücher.example>",
+    "ada+x@bücher.example <bob@bücher.example>",
+]
+
+
+@pytest.mark.parametrize("text", SPELLINGS, ids=ascii)
+def test_every_spelling_of_an_address_is_the_person_s_and_no_other_is(text):
+    """A request, a ledger and a rejected row may each spell it in their own way."""
+    person = Person.of(text)
+    assert "ada+x@xn--bcher-kva.example" == person.email
+    column = pa.array([*SPELLINGS, *OTHERS], pa.string())
+    expected = [True] * len(SPELLINGS) + [False] * len(OTHERS)
+    assert expected == person.rows(column).to_pylist()
+    assert expected * 2 == person.rows(pa.chunked_array([column, column])).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("text", "somebody_else"),
+    [
+        ("\u0130lker@example.com", "ilker@example.com"),
+        ("\u212aate@example.com", "kate@example.com"),
+        ("ad\u00aa@example.com", "ada@example.com"),
+        ("\uff41da@example.com", "ada@example.com"),
+    ],
+)
+def test_a_request_about_an_address_outside_ascii_touches_nobody_else(text, somebody_else):
+    """Both ways: neither erases the other's rows."""
+    column = pa.array([text, somebody_else, somebody_else.upper(), text + " "], pa.string())
+    assert [True, False, False, True] == Person.of(text).rows(column).to_pylist()
+    assert [False, True, True, False] == Person.of(somebody_else).rows(column).to_pylist()
+
+
+def test_an_address_outside_ascii_is_found_in_any_case():
+    """It cannot be sent, but rejected rows hold it."""
+    column = pa.array(["JOSÉ@example.com", "jose\u0301@example.com", "jose@example.com"], pa.string())
+    assert [True, True, False] == Person.of("José@example.com").rows(column).to_pylist()
 
 
 def test_a_text_without_an_at_sign_is_no_person():

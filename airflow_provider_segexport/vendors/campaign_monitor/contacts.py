@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import (
     Matched,
     Tell,
@@ -99,7 +100,7 @@ def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
     index = index_by_email(batch) if failures else {}
     refused: dict[int, Refusal] = {}
     for failure in failures:
-        at = index.get(str(failure["EmailAddress"]).strip().lower())
+        at = index.get(same(str(failure["EmailAddress"])))
         if at is None:
             raise ReplyNotUnderstood("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
         code = int(failure["Code"])
@@ -113,5 +114,5 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     while page <= pages:
         url = f"{target.api}/lists/{target.audience}/active.json"
         found = read((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
-        tell([Member(str(one["EmailAddress"]).lower()) for one in found["Results"]])
+        tell([Member(same(str(one["EmailAddress"]))) for one in found["Results"]])
         page, pages = page + 1, int(found["NumberOfPages"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.campaign_monitor.replies import read
@@ -24,7 +25,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     day, told = day_before(since), set[str]()
 
     def tell_new(page: Sequence[dict[str, Any]], reason: Reason) -> None:
-        found = {str(one["EmailAddress"]).lower(): str(one["Date"]).replace(" ", "T") for one in page}
+        found = {same(str(one["EmailAddress"])): str(one["Date"]).replace(" ", "T") for one in page}
         tell([OptOut(email, reason, date) for email, date in found.items() if email not in told])
         told.update(found)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.model import Batch, Operation, Reason, Refusal, Reply, Settled, Target
 from airflow_provider_segexport.vendors.campaign_monitor.contacts import REVIVING_TAIL, TAIL, load
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
@@ -53,12 +54,12 @@ def opted_out(target: Target, batch: Batch, deleted: Sequence[int]) -> Operation
     client = yield from client_of(target)
     if not client:
         return {at: Refusal(at, Reason.DELETED, "", UNSEEN) for at in deleted}
-    left = {batch.emails[at].lower(): at for at in deleted}
+    left = {same(batch.emails[at]): at for at in deleted}
     found: dict[int, Refusal] = {}
 
     def take(page: Sequence[dict[str, Any]]) -> bool:
         for one in page:
-            at = left.pop(str(one["EmailAddress"]).lower(), None)
+            at = left.pop(same(str(one["EmailAddress"])), None)
             if at is not None:
                 found[at] = Refusal(at, Reason.SUPPRESSED, SUPPRESSED_CODE, "On the client's suppression list.")
         return bool(left)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Limits, Removal, Tell
 from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.model import Batch, JobState, Member, Operation, Reply, Settled, Target, Ticket
@@ -69,7 +70,7 @@ def people(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator[Mem
     """Those among the contacts of an answer who are wanted."""
     for one in contacts:
         address = one.get("email_address") or {}
-        email = str(address.get("address", "")).lower()
+        email = same(str(address.get("address", "")))
         if email in wanted:
             yield Member(email, str(one["contact_id"]), address.get("permission_to_send") != "unsubscribed")
 

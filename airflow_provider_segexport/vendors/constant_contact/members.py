@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.errors import ReplyNotUnderstood, TryAgain
 from airflow_provider_segexport.model import JobState, Member, Operation, Target, Wait
@@ -68,6 +69,6 @@ def people(page: Sequence[Sequence[str]]) -> Iterator[Member]:
     """The contacts of a page that have an address. The order of the two columns is not documented."""
     at = next((at for row in page for at, cell in enumerate(row) if "@" in cell), 0)
     for row in page:
-        address = row[at].strip().lower()
+        address = same(row[at])
         if address:
             yield Member(address, active=not row[1 - at])

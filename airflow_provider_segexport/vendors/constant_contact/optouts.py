@@ -5,6 +5,7 @@ Who has left one list alone is told nowhere: they are found by reading the list 
 
 from __future__ import annotations
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.constant_contact.account import linked
@@ -25,7 +26,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
         addresses = [one.get("email_address") or {} for one in found["contacts"]]
         tell(
             [
-                OptOut(str(one["address"]).lower(), Reason.UNSUBSCRIBED, str(one.get("opt_out_date") or ""))
+                OptOut(same(str(one["address"])), Reason.UNSUBSCRIBED, str(one.get("opt_out_date") or ""))
                 for one in addresses
                 if one.get("address") and one.get("permission_to_send") == UNSUBSCRIBED
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.dotdigital.answers import read
@@ -16,7 +17,7 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     while True:
         found = read((yield get(f"{target.api}/contacts/v3", **query)))
         people = [one for one in found["_items"] if (one.get("identifiers") or {}).get("email")]
-        tell([Member(str(one["identifiers"]["email"]).lower(), str(one["contactId"])) for one in people])
+        tell([Member(same(str(one["identifiers"]["email"])), str(one["contactId"])) for one in people])
         marker = ((found.get("_links") or {}).get("next") or {}).get("marker")
         if not found["_items"] or not marker or marker == query.get("marker"):
             return

@@ -5,6 +5,7 @@ Contacts and lists specifications v2, read 2026-08: both reads are v2's, and nei
 
 from __future__ import annotations
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.errors import ReplyNotUnderstood
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
@@ -29,7 +30,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
             people: dict[str, OptOut] = {}
             for one in found:
                 contact, date = one["suppressedContact"], str(one["dateRemoved"])
-                email = str(contact.get("email") or "").lower()
+                email = same(str(contact.get("email") or ""))
                 if email and email not in told and since_or_untold(date, since):
                     reason = (
                         Reason.LEFT_AUDIENCE if url == book else why(f"{one.get('reason')} {contact.get('status')}")

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.model import Batch, Reason, Refusal, Response, Settled
 from airflow_provider_segexport.vendors.dotdigital.answers import refuse
 from airflow_provider_segexport.vendors.replies import index_by_email
@@ -120,7 +121,7 @@ def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, 
     for one in told or ():
         who = one.identifiers
         if who is not None and who.email is not None:
-            at = index.get(who.email.strip().lower())
+            at = index.get(same(who.email))
             if at is not None:
                 yield at, one
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, without_addresses
 from airflow_provider_segexport.model import (
@@ -180,7 +181,7 @@ def address(one: dict[str, Any]) -> str:
     request = one.get("request")
     identifiers = request.get("identifiers") if isinstance(request, dict) else None
     emails = [str(each.get("id", "")) for each in identifiers or [] if each.get("type") == "email"]
-    return emails[0].strip().lower() if emails else ""
+    return same(emails[0]) if emails else ""
 
 
 def judged(at: int, code: int, response: Any) -> Refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.omnisend.account import following
@@ -35,7 +36,7 @@ def page(target: Target, after: str) -> Operation[tuple[list[Member], str]]:
 def people_of(contacts: Sequence[dict[str, Any]]) -> list[Member]:
     """Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed."""
     return [
-        Member(str(one["email"]).lower(), str(one["id"]), one.get("status") != "unsubscribed")
+        Member(same(str(one["email"])), str(one["id"]), one.get("status") != "unsubscribed")
         for one in contacts
         if one.get("email")
     ]

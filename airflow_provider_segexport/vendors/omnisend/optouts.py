@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.moments import seconds, since_or_untold
@@ -22,7 +23,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     asked = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE}
     while True:
         page = read((yield versioned(get(f"{target.api}/contacts", **asked))))
-        people = [(str(one["email"]).lower(), unsubscribed_at(one)) for one in page["contacts"] if one.get("email")]
+        people = [(same(str(one["email"])), unsubscribed_at(one)) for one in page["contacts"] if one.get("email")]
         tell([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people if since_or_untold(at, since)])
         changed = [seconds(str(one.get("updatedAt", ""))) for one in page["contacts"]]
         after = following(page)
