@@ -10,6 +10,7 @@ from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target
+from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.segment import Asked, Matching, SegmentFiles
 from airflow_provider_segexport.stages import match, read
@@ -39,9 +40,9 @@ def check(job: Job) -> Checked:
     wanted = match.names(vendor, asked)
     if order.consent.column:
         wanted = list(dict.fromkeys([*wanted, order.consent.column]))
-    files = read.inspect(read.find(order.segment, world.resolve), wanted)
+    files = read.inspect(find(order.segment, world.resolve), wanted)
     _size(job, files)
-    suppression = tuple(read.find(order.consent.suppression, world.resolve)) if order.consent.suppression else ()
+    suppression = tuple(find(order.consent.suppression, world.resolve)) if order.consent.suppression else ()
     matched = match.types(vendor, asked, files)
     target = _target(job, asked, matched, files)
     matching = match.settle_on(vendor, asked, matched, files, target)

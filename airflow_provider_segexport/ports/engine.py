@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
 
 from airflow_provider_segexport.ports.places import Place, on_disk
 
+if TYPE_CHECKING:
+    from airflow_provider_segexport.ports.literal_names import LiteralNames
+
 MEMORY = "128MB"
 BATCH_ROWS = 8_192
+
+PLAIN = re.compile(r"/[\w./ =+,@:%~()'&#!$;-]*")
+"""Local paths that the engine takes as they are. Others may be patterns to it, today or in a later version."""
 
 Content: TypeAlias = pa.Table | pa.RecordBatchReader
 
@@ -40,7 +47,7 @@ class Engine:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._registered: set[str] = set()
+        self._names: LiteralNames | None = None
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
@@ -74,22 +81,24 @@ class Engine:
         self._connection.unregister("incoming")
 
     def address(self, place: Place) -> str:
-        """The name by which SQL reaches a place."""
+        """Return a name for SQL that reaches this place and no other.
+
+        An ordinary local path is its own name. Any other name becomes a number: the engine would take it for a pattern.
+        """
         path = on_disk(place)
-        if path is not None:
-            return str(path)
-        storage: Any = place
-        protocol = storage.fs.protocol
-        known = protocol if isinstance(protocol, str) else protocol[0]
-        if known not in self._registered:
-            self._connection.register_filesystem(storage.fs)
-            self._registered.add(known)
-        return str(storage.fs.unstrip_protocol(storage.path))
+        if path is not None and PLAIN.fullmatch(absolute := str(path.absolute())):
+            return absolute
+        if self._names is None:
+            from airflow_provider_segexport.ports.literal_names import LiteralNames  # noqa: PLC0415 - brings fsspec
+
+            self._names = LiteralNames()
+            self._connection.register_filesystem(self._names)
+        return self._names.add(place)
 
     def scan(self, places: Sequence[Place], options: str = "") -> str:
-        """An SQL table function that reads Parquet files."""
+        """Return an SQL table function that reads Parquet files: their own columns, none from the names of folders."""
         names = ", ".join(literal(self.address(place)) for place in places)
-        return f"read_parquet([{names}]{options})"
+        return f"read_parquet([{names}], hive_partitioning=false{options})"
 
     def numbered(self, places: Sequence[Place], first_rows: Sequence[int]) -> str:
         """An SQL relation of all files' rows, each with its number `row`, which counts over the files."""

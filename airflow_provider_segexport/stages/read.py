@@ -1,10 +1,9 @@
-"""Finds a segment's files and proves that they can be read: `paths -> SegmentFiles`. No row is read yet."""
+"""Proves that a segment's files can be read: `files -> SegmentFiles`. No row is read yet."""
 
 from __future__ import annotations
 
 import errno
 import os
-import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,59 +14,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.contract import ColumnType
 from airflow_provider_segexport.errors import BadSegment, TryAgain
-from airflow_provider_segexport.ports.places import Place, Resolve
+from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
-
-WILDCARDS = frozenset("*?[")
-MARKERS = ("_", ".")
-
-
-def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, str]]:
-    """The Parquet files that a path, a folder, a glob or a list of them names, each once, in a stable order."""
-    texts = [segment] if isinstance(segment, str) else list(segment)
-    if not texts or not all(text.strip() for text in texts):
-        raise BadSegment("No segment is named: give a path, a list of paths, a folder or a glob.")
-    found: dict[str, Place] = {}
-    for text in texts:
-        places = list(_files(text.strip(), resolve))
-        if not places:
-            raise BadSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
-        found.update({str(place): place for place in places})
-    return [(place, name) for name, place in found.items()]
-
-
-def _files(text: str, resolve: Resolve) -> Iterator[Place]:
-    if WILDCARDS & set(text):
-        parts = text.split("/")
-        fixed = next(i for i, part in enumerate(parts) if WILDCARDS & set(part))
-        base = resolve("/".join(parts[:fixed]) or ("/" if text.startswith("/") else "."))
-        matches = sorted(base.glob("/".join(parts[fixed:])), key=str)
-        for match in matches:
-            if match.is_dir():
-                yield from _under(match)
-            elif not _name(match).startswith(MARKERS):
-                yield match
-        return
-    place = resolve(text)
-    if not place.exists():
-        raise BadSegment(f"{text} does not exist. Did the task that writes the segment run?")
-    yield from _under(place) if place.is_dir() else [place]
-
-
-def _under(folder: Place) -> Iterator[Place]:
-    """Parquet files below a folder. Names that begin with `_` or `.` are markers and halves, as Spark writes them."""
-    for place in sorted(folder.iterdir(), key=str):
-        name = _name(place)
-        if name.startswith(MARKERS):
-            continue
-        if place.is_dir():
-            yield from _under(place)
-        elif name.endswith((".parquet", ".pq")):
-            yield place
-
-
-def _name(place: Place) -> str:
-    return posixpath.basename(str(place).rstrip("/"))
 
 
 def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> SegmentFiles:

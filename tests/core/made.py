@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.contract import FieldRule, Limits, Matched, Vendor
 from airflow_provider_segexport.model import Batch, Target, VendorField, batch_name
 from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.segment import Asked, Cleaned, Matching, SegmentFiles
 from airflow_provider_segexport.shape import Column, Joined, Object
@@ -115,7 +116,7 @@ def written(path: Path, columns: Mapping[str, object] | pa.Table, **options: obj
 
 
 def inspected(*paths: Path | str, wanted: Sequence[str] = ("email",)) -> SegmentFiles:
-    return read.inspect(read.find([str(path) for path in paths], local), wanted)
+    return read.inspect(find([str(path) for path in paths], local), wanted)
 
 
 def matching_of(files: SegmentFiles, asked: Asked, vendor: Vendor = PLAIN, target: Target = TARGET) -> Matching:

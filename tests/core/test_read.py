@@ -10,12 +10,13 @@ import pytest
 from core.made import cleaned, inspected, values, written
 
 from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.stages import read
 
 
 def names(*texts):
-    return [place.name for place, _ in read.find(list(texts), local)]
+    return [place.name for place, _ in find(list(texts), local)]
 
 
 def test_a_path_names_one_file(tmp_path):
@@ -34,7 +35,7 @@ def test_a_folder_holds_its_files_in_a_stable_order(tmp_path):
     """Files come sorted by path, folders below are walked, and markers and halves are passed over."""
     for name in ("part-2.parquet", "part-1.parquet", "day=1/x.parquet", "z.pq"):
         written(tmp_path / name, {"email": ["a@example.com"]})
-    for name in ("_SUCCESS", "_metadata.parquet", ".part-3.parquet.half", "notes.txt"):
+    for name in ("_SUCCESS", "_metadata.parquet", ".part-3.parquet.half", "part-1.parquet.crc"):
         (tmp_path / name).write_bytes(b"")
     written(tmp_path / "_temporary" / "part-9.parquet", {"email": ["a@example.com"]})
     assert names(str(tmp_path)) == ["x.parquet", "part-1.parquet", "part-2.parquet", "z.pq"]
@@ -61,7 +62,7 @@ def test_several_segments_are_united_each_file_once(tmp_path):
 def test_no_segment_is_named(nothing):
     """An empty argument is refused in words."""
     with pytest.raises(BadSegment, match="No segment is named"):
-        read.find(nothing, local)
+        find(nothing, local)
 
 
 def test_no_such_file(tmp_path):
@@ -243,7 +244,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    places = read.find(str(path), local)
+    places = find(str(path), local)
     monkeypatch.setattr(type(path), "open", refuse)
     with pytest.raises(BadSegment, match="cannot be opened: Permission denied"):
         read.inspect(places, ["email"])

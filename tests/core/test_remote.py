@@ -16,6 +16,7 @@ from airflow_provider_segexport.model import Reason, Refusal, Settled
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Asked
 from airflow_provider_segexport.stages import clean, commit, plan, read, settle
@@ -47,15 +48,15 @@ def test_a_segment_is_found_in_object_storage(store):
     for name in ("b.parquet", "a.parquet", "_SUCCESS"):
         put(store / "day" / name, ["a@example.com"])
     for text in (f"{store}/day", f"{store}/*/*.parquet", f"{store}/day/*"):
-        assert [name.rpartition("/")[2] for _, name in read.find(text, UPath)] == ["a.parquet", "b.parquet"]
+        assert [name.rpartition("/")[2] for _, name in find(text, UPath)] == ["a.parquet", "b.parquet"]
     with pytest.raises(BadSegment, match="does not exist"):
-        read.find(f"{store}/night", UPath)
+        find(f"{store}/night", UPath)
 
 
 def test_a_plan_is_made_and_read_in_object_storage(store):
     """From Parquet to batches without a local file."""
     put(store / "s.parquet", ["a@example.com", "nobody", "b@example.com"])
-    files = read.inspect(read.find(f"{store}/s.parquet", UPath), ["email"])
+    files = read.inspect(find(f"{store}/s.parquet", UPath), ["email"])
     asked = Asked({"email": "email"})
     folder = RunFolder.open(store / "runs")
     with engine() as sql:
@@ -103,7 +104,7 @@ def test_verdicts_are_committed_in_object_storage(store):
     """What was refused stays out of the ledger, and contact ids come into it."""
     folder = RunFolder.open(store / "runs")
     put(store / "s.parquet", ["p0@example.com", "p1@example.com"])
-    files = read.inspect(read.find(f"{store}/s.parquet", UPath), ["email"])
+    files = read.inspect(find(f"{store}/s.parquet", UPath), ["email"])
     matching = matching_of(files, Asked({"email": "email"}))
     with engine() as sql:
         told = clean.clean(sql, files, matching)

@@ -1,0 +1,393 @@
+"""From what the user wrote to a list of literal Parquet files, on a disk and in a bucket."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import socket
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import cleaned, inspected, shared, values, written
+from upath import UPath
+
+from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.ports import listing, patterns
+from airflow_provider_segexport.ports.listing import MAX_DEPTH
+from airflow_provider_segexport.ports.parquet_files import find
+from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.stages import read
+
+ODD = [
+    "part[1].parquet",
+    "part1.parquet",
+    "a?b.parquet",
+    "axb.parquet",
+    "all*.parquet",
+    "[!a].parquet",
+    "{a,b}.parquet",
+    "back\\slash.parquet",
+    "it's.parquet",
+    "50%.parquet",
+    "e%20f.parquet",
+    "a#b.parquet",
+    "q?",
+    "~home.parquet",
+    "größe.parquet",
+    "new\nline.parquet",
+    "a;b,c.parquet",
+    "k=v.parquet",
+]
+
+
+def content(*emails: str, **columns: object) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"email": list(emails), **columns}), file)
+    return file.getvalue()
+
+
+class Disk:
+    """A folder of a disk, filled by names."""
+
+    def __init__(self, root):
+        self.root, self.resolve = root, local
+
+    def put(self, name: str, body: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
+class Bucket:
+    """A folder of a bucket, filled by keys."""
+
+    def __init__(self, endpoint: str, name: str):
+        from s3 import KEYS, new_bucket  # noqa: PLC0415 - brings moto, which tests on a disk do not need
+
+        new_bucket(endpoint, name)
+        self.options = {**KEYS, "client_kwargs": {"endpoint_url": endpoint}}
+        self.endpoint, self.name, self.root = endpoint, name, f"s3://{name}/top"
+
+    def resolve(self, text: str) -> UPath:
+        scheme, _, path = text.partition("://")
+        bucket, _, key = path.partition("/")
+        place = UPath(f"{scheme}://{bucket}", **self.options)
+        return place / key if key else place
+
+    def put(self, name: str, body: bytes) -> None:
+        from s3 import s3_client  # noqa: PLC0415 - as above
+
+        with s3_client(self.endpoint) as client:
+            client.put_object(Bucket=self.name, Key=f"top/{name}", Body=body)
+
+
+@pytest.fixture(scope="module")
+def server():
+    from s3 import s3_server  # noqa: PLC0415 - as above
+
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request, tmp_path):
+    if request.param == "disk":
+        return Disk(tmp_path / "top")
+    server = request.getfixturevalue("server")
+    return Bucket(f"http://127.0.0.1:{server.port}", f"b{abs(hash(request.node.name))}")
+
+
+def names(store, *texts: str) -> list[str]:
+    """What texts below the root stand for, as paths below the root."""
+    segment = [f"{store.root}/{text}" if text else str(store.root) for text in texts]
+    return [name.removeprefix(f"{store.root}/") for _, name in find(segment, store.resolve)]
+
+
+def emails(store, *texts: str) -> list[str]:
+    """What the engine reads of texts below the root."""
+    files = find([f"{store.root}/{text}".rstrip("/") for text in texts], store.resolve)
+    return [email for (email,) in shared().rows(f"select email from {shared().scan([place for place, _ in files])}")]
+
+
+def test_every_name_is_literal(store):
+    """Each file is read once, under its own name and with its own rows, whatever characters the name has."""
+    odd = [name for name in ODD if isinstance(store, Disk) or "\n" not in name]  # moto knows no such key
+    for name in odd:
+        store.put(name, content(name))
+    assert sorted(emails(store, "")) == sorted(odd)
+    for name in odd:
+        assert emails(store, name) == [name]
+
+
+def test_folders_with_wildcards_in_their_names_are_literal(store):
+    """A folder `only [gold]` is that folder, also beside one that the pattern would match."""
+    for folder in ("only [gold]", "only g", "a*", "ab", "day=?"):
+        store.put(f"{folder}/x.parquet", content(folder))
+    for folder in ("only [gold]", "a*", "day=?"):
+        assert emails(store, folder) == [folder]
+        assert emails(store, f"{folder}/*.parquet") == [folder]
+    assert len(emails(store, "")) == 5
+
+
+def test_a_pattern_is_matched_once_by_us(store):
+    """Names that a pattern matched are not matched again; brackets say a literal wildcard."""
+    for name in ("a[1].parquet", "a1.parquet", "a2.parquet", "b.parquet"):
+        store.put(name, content(name))
+    assert emails(store, "a*.parquet") == ["a1.parquet", "a2.parquet", "a[1].parquet"]
+    assert emails(store, "a[[]*.parquet") == ["a[1].parquet"]
+    assert emails(store, "a[12].parquet") == ["a1.parquet", "a2.parquet"]
+    assert emails(store, "[!a]*") == ["b.parquet"]
+
+
+def test_key_value_folders_change_no_column(store):
+    """A column of the file is read, not the folder's key of the same name, and the key adds none."""
+    store.put("newsletter=yes/state=active/a.parquet", content("a@x.org", newsletter=["no"]))
+    files = find([f"{store.root}"], store.resolve)
+    rows = shared().rows(f"select * from {shared().scan([place for place, _ in files])}")
+    assert rows == [("a@x.org", "no")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A.PARQUET",
+        "a.parq",
+        "a.pq",
+        "a.snappy.parquet",
+        "a.parquet.snappy",
+        "a.gz.parquet",
+        "000000_0",
+        "20260302_x_1-2",
+    ],
+)
+def test_parquet_is_known_by_name_or_by_its_first_bytes(store, name):
+    """Endings in any case, with a codec, and the part files of Hive and Athena that have none."""
+    store.put(name, content("a@x.org"))
+    store.put("b.parquet", content("b@x.org"))
+    assert sorted(emails(store, "")) == ["a@x.org", "b@x.org"]
+
+
+@pytest.mark.parametrize("body", [b"email\na@x.org\n", b"", b"PAR", b"ORC\x00"])
+@pytest.mark.parametrize("name", ["people.csv", "part-00001", "deep/er/notes.txt"])
+def test_what_is_no_parquet_is_refused_by_name(store, name, body):
+    """A file that would be left out stops the run, for a segment as for a suppression folder."""
+    store.put("a.parquet", content("a@x.org"))
+    store.put(name, body)
+    with pytest.raises(BadSegment, match=rf"{name} \((no Parquet|empty)\).*To fix:"):
+        names(store, "")
+    assert names(store, "*.parquet") == ["a.parquet"]
+
+
+def test_known_markers_are_passed_over(store):
+    """What writers leave beside data is neither read nor refused."""
+    store.put("a.parquet", content("a@x.org"))
+    for name in ("_SUCCESS", "_metadata", "_common_metadata", ".a.parquet.crc", "a.crc", "_committed_1", ".DS_Store"):
+        store.put(name, b"")
+    store.put("day_$folder$", b"")
+    store.put("_temporary/0/part-1.parquet", content("half@x.org"))
+    assert names(store, "") == ["a.parquet"]
+
+
+def test_hidden_folders_are_not_matched(store):
+    """A part that begins with `_` or `.` is read only if the user wrote it."""
+    for folder in ("", "day/", "_temporary/", ".staging/", "_old/", "day/_tmp/"):
+        store.put(f"{folder}x.parquet", content(folder or "top"))
+    for text in ("*", "**/*.parquet", "**", ""):
+        assert sorted(emails(store, text)) == ["day/", "top"]
+    assert names(store, "*/*.parquet") == ["day/x.parquet"]
+    assert names(store, "_old") == ["_old/x.parquet"]
+    assert names(store, "_*/*.parquet") == ["_old/x.parquet", "_temporary/x.parquet"]
+    assert names(store, "**/_old/*.parquet") == ["_old/x.parquet"]
+
+
+def test_a_file_that_is_reached_twice_is_read_once(store):
+    """By a folder, a pattern and its name, in the order of the list."""
+    for name in ("a.parquet", "b.parquet"):
+        store.put(name, content(name))
+    assert names(store, "b.parquet", "", "*.parquet") == ["b.parquet", "a.parquet"]
+
+
+def test_links_are_read_once(tmp_path):
+    """A link to a file, a second name of it, a link to a folder and a loop add no row."""
+    written(tmp_path / "seg" / "a.parquet", {"email": ["a@x.org"]})
+    (tmp_path / "seg" / "b.parquet").symlink_to("a.parquet")
+    (tmp_path / "seg" / "c.parquet").hardlink_to(tmp_path / "seg" / "a.parquet")
+    (tmp_path / "seg" / "loop").symlink_to(tmp_path / "seg")
+    (tmp_path / "again").symlink_to(tmp_path / "seg")
+    for text in ("seg", "seg/**/*.parquet", "seg/*", "*"):
+        files = find([f"{tmp_path}/{text}", str(tmp_path / "again")], local)
+        assert len(files) == 1
+
+
+def irregular(tmp_path):
+    os.mkfifo(tmp_path / "pipe.parquet")
+    (tmp_path / "gone.parquet").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "self.parquet").symlink_to(tmp_path / "self.parquet")
+    return ["pipe.parquet", "gone.parquet", "self.parquet"]
+
+
+def test_only_regular_files_are_read(tmp_path, monkeypatch):
+    """A pipe, a socket, a device and a link that leads nowhere are refused by name, and nothing waits for them."""
+    for name in irregular(tmp_path):
+        with pytest.raises(BadSegment, match=r"no regular file|does not exist|cannot be listed"):
+            find(str(tmp_path / name), local)
+    with pytest.raises(BadSegment, match=r"gone\.parquet \(no regular file\).*pipe\.parquet.*self\.parquet"):
+        find(str(tmp_path), local)
+    with pytest.raises(BadSegment, match=r"pipe\.parquet"):
+        find(f"{tmp_path}/p*", local)
+    with pytest.raises(BadSegment, match=r"/dev/zero .no regular file"):
+        find("/dev/zero", local)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind("s.parquet")
+        with pytest.raises(BadSegment, match="no regular file"):
+            find("s.parquet", local)
+
+
+def test_deeply_nested_folders_are_refused(store):
+    """Folders without end are an error, not a hang."""
+    store.put("a/" * (MAX_DEPTH + 2) + "x.parquet", content("a@x.org"))
+    with pytest.raises(BadSegment, match=f"more than {MAX_DEPTH} folders"):
+        names(store, "")
+
+
+def test_five_thousand_nested_folders_are_refused(tmp_path):
+    """Their path is longer than the system opens at once."""
+    top = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(5000):
+            os.mkdir("d", dir_fd=top)
+            below = os.open("d", os.O_RDONLY, dir_fd=top)
+            os.close(top)
+            top = below
+    finally:
+        os.close(top)
+    try:
+        for text in (str(tmp_path), f"{tmp_path}/**/*.parquet"):
+            with pytest.raises(BadSegment, match=f"more than {MAX_DEPTH} folders"):
+                find(text, local)
+    finally:
+        os.system(f"rm -rf {tmp_path}/d")
+
+
+def test_names_that_are_not_utf8_are_read(tmp_path):
+    """Bytes that are no UTF-8 are shown as escapes, and the file is read."""
+    path = os.fsencode(tmp_path) + b"/caf\xe9.parquet"
+    written(tmp_path / "x.parquet", {"email": ["a@x.org"]}).rename(os.fsdecode(path))
+    ((place, name),) = find(str(tmp_path), local)
+    assert name.endswith("caf\\udce9.parquet")
+    assert shared().rows(f"select email from {shared().scan([place])}") == [("a@x.org",)]
+
+
+@pytest.mark.parametrize(
+    ("sign", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "a Delta table"),
+        ("metadata/00000-1.metadata.json", "an Iceberg table"),
+        ("metadata/v1.gz.metadata.json", "an Iceberg table"),
+        ("metadata/version-hint.text", "an Iceberg table"),
+        (".hoodie/hoodie.properties", "a Hudi table"),
+        ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet", "a DuckLake table"),
+        ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566-delete.parquet", "a DuckLake table"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "lake", "lake/table", "lake/*", "lake/**/*.parquet", "lake/table/*.parquet"])
+def test_table_folders_are_refused(store, sign, kind, text):
+    """A table is refused as folder, below a parent and by pattern: its files hold rows that were deleted since."""
+    store.put(f"lake/table/{sign}", b"{}")
+    store.put("lake/table/part-1.parquet", content("stale@x.org"))
+    if "ducklake" in sign and text.endswith("*.parquet"):
+        store.put(f"lake/table/{sign}", content("stale@x.org"))
+    with pytest.raises(BadSegment, match=rf"lake/table is {kind}.*Nothing was read\. To fix: .*plain Parquet"):
+        names(store, text)
+
+
+@pytest.mark.parametrize("sign", ["_delta_log/0.json", ".hoodie/x", "metadata/1.metadata.json"])
+def test_files_inside_a_table_are_refused(store, sign):
+    """Also a partition of it, one of its files, and a pattern over its partitions."""
+    store.put(f"table/{sign}", b"{}")
+    store.put("table/country=DE/day=1/part-1.parquet", content("stale@x.org"))
+    for text in ("table/country=DE", "table/country=DE/day=1/part-1.parquet", "table/country=*/day=1/*.parquet"):
+        with pytest.raises(BadSegment, match=r"/table is an? (Delta|Hudi|Iceberg) table"):
+            names(store, text)
+
+
+def test_a_link_into_a_table_is_refused(tmp_path):
+    """The table around the real file counts."""
+    path = written(tmp_path / "table" / "part.parquet", {"email": ["stale@x.org"]})
+    (tmp_path / "table" / "_delta_log").mkdir()
+    (tmp_path / "seg").mkdir()
+    (tmp_path / "seg" / "x.parquet").symlink_to(path)
+    with pytest.raises(BadSegment, match="table is a Delta table"):
+        find(str(tmp_path / "seg"), local)
+
+
+def test_a_table_that_is_not_read_disturbs_nothing(store):
+    """A table beside the segment, or in a hidden folder, is not read and not refused."""
+    store.put("table/_delta_log/0.json", b"{}")
+    store.put("seg/_old/_delta_log/0.json", b"{}")
+    store.put("seg/metadata/a.parquet", content("a@x.org"))
+    assert names(store, "seg") == ["seg/metadata/a.parquet"]
+
+
+def test_a_bucket_is_listed_with_few_requests(server):
+    """One listing a thousand keys, a fixed number of looks above, and none for a file."""
+    bucket = Bucket(f"http://127.0.0.1:{server.port}", "cheap")
+    for number in range(40):
+        bucket.put(f"day=1/country={number}/part.parquet", content(f"p{number}@x.org"))
+    calls = []
+    plain = server.app
+
+    def counting(environ, start_response):
+        calls.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"]))
+        return plain(environ, start_response)
+
+    server.app = counting
+    try:
+        assert len(names(bucket, "")) == 40
+    finally:
+        server.app = plain
+    assert len(calls) < 20
+    assert not [path for _, path, _ in calls if path.endswith("part.parquet")]
+
+
+def test_a_store_that_cannot_be_listed(tmp_path, monkeypatch):
+    """Want of permission is final and says so; anything else may pass, and is tried again."""
+
+    def fail(error):
+        def listed(*_):
+            raise error
+
+        return listed
+
+    monkeypatch.setattr(listing, "listed", fail(PermissionError(13, "Permission denied")))
+    with pytest.raises(BadSegment, match=r"cannot be listed: Permission denied\. To fix:"):
+        find(str(tmp_path), local)
+    monkeypatch.setattr(listing, "listed", fail(OSError(116, "Stale file handle")))
+    with pytest.raises(TryAgain, match="cannot be listed just now: Stale file handle"):
+        find(str(tmp_path), local)
+
+
+def test_patterns_match_as_fnmatch_does():
+    """Over made-up names and patterns without hidden names; only negation is written in two ways here."""
+    import fnmatch  # noqa: PLC0415 - the second opinion
+
+    chance = random.Random(20)
+    for _ in range(20_000):
+        name = "".join(chance.choices("ab[]-!*?c", k=chance.randint(1, 5)))
+        part = "".join(chance.choices("ab[]-!*?c", k=chance.randint(1, 6)))
+        expected = name == part or fnmatch.fnmatchcase(name, part)
+        assert patterns.matches(name, part) == expected, (name, part)
+
+
+def test_rows_of_odd_names_are_planned(tmp_path):
+    """From such a folder to clean rows: numbers and addresses belong together."""
+    for name in sorted(ODD):
+        written(tmp_path / name, {"email": [f"p{ODD.index(name)}@example.com"]})
+    files = inspected(tmp_path)
+    assert [file.place.name for file in files.files] == sorted(ODD)
+    with cleaned(tmp_path) as (sql, _):
+        assert values(sql, "email") == [f"p{ODD.index(name)}@example.com" for name in sorted(ODD)]
+    assert read.inspect(find(str(tmp_path), local), ["email"]).rows == len(ODD)
