@@ -120,6 +120,8 @@ class Export:
         """Plan, freeze, and go."""
         job = self._job
         standing = recover(job, ledger, Standing.of(ledger.place))
+        if isinstance(standing, Waiting):
+            return self._leave(standing, target)
         if checked is None:
             prepared = undo.prepare(job, target, ledger)
         else:
@@ -192,10 +194,14 @@ class Export:
             close(job, planned, facts, target, error)
             raise error from None
         if waiting is not None:
-            self._away = True
             close(job, planned, facts, target, waiting=True)
-            return waiting
+            return self._leave(waiting, target)
         return close(job, planned, facts, target)
+
+    def _leave(self, waiting: Waiting, target: Target) -> Waiting:
+        """Keep the audience while jobs are waited for elsewhere."""
+        self._away = True
+        return replace(waiting, api=target.api, audience=target.audience)
 
     def _send(self, planned: Planned, facts: dict[str, Any], target: Target) -> Waiting | None:
         job, folder = self._job, self._job.world.folder

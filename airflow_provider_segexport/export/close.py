@@ -13,7 +13,9 @@ from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import commit, readback, report, settle
@@ -50,7 +52,8 @@ def close(  # noqa: PLR0913 - what a report is made of
         version = ledger.version()
         if not (looked_only or waiting or facts.get("superseded")):
             version = _commit(job, sql, planned, facts, ledger, finished=error is None)
-            if (standing := Standing.of(ledger.place)).open == str(folder.place):
+            standing = Standing.of(ledger.place)
+            if standing.open == str(folder.place) and not _jobs_left(job, folder):
                 replace(standing, open="").write(ledger.place)
     told = _facts(job, planned, facts, target, error or facts.get("error"))
     told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
@@ -61,6 +64,12 @@ def close(  # noqa: PLR0913 - what a report is made of
         _show(ledger, summary)
     folder.write_summary(summary)  # the last write: from here on a retry would begin anew
     return summary
+
+
+def _jobs_left(job: Job, folder: RunFolder) -> bool:
+    """Whether jobs of this run may still run at the vendor: the next run of the audience waits for them."""
+    states = {State.SUBMITTED, State.SENDING} if job.vendor.lookup is not None else {State.SUBMITTED}
+    return any(entry.state in states for part in (folder, folder.removals) for entry in part.journal.states().values())
 
 
 def _show(ledger: Ledger, summary: Mapping[str, Any]) -> None:

@@ -90,7 +90,7 @@ def take_out(job: Job, planned: Planned, target: Target, books: settle.Bookkeepe
     calls = calls_of(job, removal, target, remove, books, answered=books.answered)
     waiting = flown(job, flight, calls, removal.limits, books)
     if waiting is None and readback.unnamed(folder):
-        _read_back(job, planned, target)
+        confirm(job, planned, target)
     return waiting
 
 
@@ -113,7 +113,7 @@ def _without_optouts(
                 yield one
 
 
-def _read_back(job: Job, planned: Planned, target: Target) -> None:
+def confirm(job: Job, planned: Planned, target: Target) -> None:
     """Look whether they are gone; the vendor has only said that it will see to it."""
     folder, look = job.world.folder.removals, removal_of(job).look
     left = 0

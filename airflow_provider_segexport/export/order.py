@@ -116,12 +116,16 @@ class Order:
 class Waiting:
     """The run is not finished: jobs are at the vendor. Come back when `enough` of the tickets have ended.
 
-    `kind`: import jobs, or jobs that take people out, which are asked for in another way.
+    Attributes:
+        kind: import jobs, or jobs that take people out, which are asked for in another way.
+        api, audience: where the jobs run, as the vendor names it.
     """
 
     tickets: tuple[str, ...]
     enough: int
     kind: Kind = Kind.UPSERT
+    api: str = ""
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class AudienceTask(BaseOperator):
         finally:
             self._hook = None
         if isinstance(report, Waiting):
-            waits.wait_for_jobs(self, hook, errand, report)
+            waits.wait_for_jobs(self, hook, report)
         summary = self._summary(report)
         context[MESSAGE] = {name: summary[name] for name in ("title", "body", "report")}
         self._publish(context, summary)

@@ -15,7 +15,6 @@ from airflow_provider_segexport.errors import AudienceBusy, QuotaSpent, Segexpor
 if TYPE_CHECKING:
     from airflow_provider_segexport.export import Waiting
     from airflow_provider_segexport.hooks.base import SegmentExportHook
-    from airflow_provider_segexport.hooks.errand import Errand
     from airflow_provider_segexport.operators.audience_task import AudienceTask
 
 LONG_S = 60.0
@@ -53,20 +52,17 @@ def come_back(task: AudienceTask, error: TryAgain) -> NoReturn:
     raise AirflowRescheduleException(moment)
 
 
-def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, errand: Errand, waiting: Waiting) -> NoReturn:
+def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, waiting: Waiting) -> NoReturn:
     """Give the worker's slot back until enough jobs have ended."""
-    from airflow_provider_segexport.hooks.launch import run_folder  # noqa: PLC0415
     from airflow_provider_segexport.triggers.import_jobs import ImportJobsTrigger  # noqa: PLC0415
 
-    found = run_folder(errand).plan()
-    target = found[1]["target"] if found else {}
     task.log.info("%d jobs run at %s; waiting in the triggerer.", len(waiting.tickets), hook.vendor.title)
     task.defer(
         trigger=ImportJobsTrigger(
             vendor=hook.vendor.name,
             conn_id=task.conn_id,
-            api=target["api"],
-            audience=target["audience"],
+            api=waiting.api,
+            audience=waiting.audience,
             tickets=waiting.tickets,
             enough=waiting.enough,
             poll_interval=task.poll_interval,
