@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 Then = Literal["fail", "warn", "keep"]
@@ -15,6 +17,20 @@ class Guard:
 
     limit: float
     then: Then = "fail"
+
+
+def above(part: int, whole: int, limit: float) -> bool:
+    """Whether `part / whole` is above the limit. A share that equals the limit is not above it.
+
+    Integers are compared, because a quotient of floats is off by its last digit: 1 - 7 / 10 is not 0.3.
+
+    Args:
+        part: the counted rows or people; may be negative.
+        whole: what they are a share of, above 0.
+        limit: the share as written by a person: 0.3 means three tenths, not the nearest binary number.
+    """
+    share = Fraction(repr(limit)) if math.isfinite(limit) else limit
+    return part > share * whole
 
 
 GUARDS: Mapping[str, Guard] = {

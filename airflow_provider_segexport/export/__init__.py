@@ -139,7 +139,7 @@ class Export:
         if prepared.error is not None:
             close(job, prepared.planned, facts, target, prepared.error)
             raise prepared.error
-        undo.as_expected(job, prepared.planned)
+        undo.as_expected(job, target, prepared.planned)
         replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
         job.world.folder.freeze(prepared.planned, facts)
         return self._carry_out(prepared.planned, facts, target)
@@ -156,7 +156,8 @@ class Export:
 
     def _compare(self, prepared: Prepared, target: Target, *, verify: bool = False) -> dict[str, Any]:
         """The report of a plan that is not carried out."""
-        facts = {**prepared.facts, "dry_run": True, "verified": verify, "mark": undo.mark_of(prepared.planned)}
+        mark = undo.mark_of(self._job, target, prepared.planned)
+        facts = {**prepared.facts, "dry_run": True, "verified": verify, "mark": mark}
         if prepared.error is not None:
             facts["error"] = str(prepared.error)
         return close(self._job, prepared.planned, facts, target)

@@ -8,6 +8,7 @@ what it has; the next export sends the rest.
 from __future__ import annotations
 
 import hashlib
+import json
 
 from airflow_provider_segexport.contract import Matched
 from airflow_provider_segexport.errors import BadMatching, OwnedByAnother, StopExport
@@ -100,16 +101,22 @@ def not_by_two_of_one_run(job: Job, standing: Standing) -> None:
         )
 
 
-def mark_of(planned: Planned) -> str:
-    """What tells one plan from another: the content of all its batches."""
-    told = "|".join((str(planned.profiles), *planned.batches, *planned.removals))
-    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+def mark_of(job: Job, target: Target, planned: Planned) -> str:
+    """What tells one plan from another: where it goes, for which export, and the content of all its batches."""
+    where = [job.vendor.name, target.account, target.audience, job.order.export]
+    content = json.dumps([where, planned.profiles, planned.batches, planned.removals])
+    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
-def as_expected(job: Job, planned: Planned) -> None:
-    """Carry out only the plan that a person has approved."""
-    if job.order.expect and job.order.expect != mark_of(planned):
+def as_expected(job: Job, target: Target, planned: Planned) -> None:
+    """Carry out only the plan that a person has approved.
+
+    Raises:
+        BadMatching: the plan differs from the approved one.
+    """
+    if job.order.expect and job.order.expect != mark_of(job, target, planned):
         raise BadMatching(
-            f"The plan is another one than was approved ({job.order.expect}): the segment, the audience's ledger or "
-            "the task's arguments have changed since. Nothing was sent. Plan again, and have that plan approved."
+            f"The plan is another one than was approved ({job.order.expect}): the segment, the audience or its ledger, "
+            "the export's name or the task's arguments have changed since. Nothing was sent. To fix: plan again, and "
+            "have that plan approved."
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from airflow_provider_segexport.errors import GuardTripped, SegexportError
-from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, Measured
+from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, Measured, above
 from airflow_provider_segexport.model import Outcome, Reason
 
 ROWS_BEFORE_JUDGING = 20
@@ -50,44 +52,52 @@ def measure(
         guard: a guard by name; None where it is off.
         named: the guards that the export itself names: one of a figure that the vendor does not tell has tripped.
     """
-    found = []
+    measured = []
     for name, value, words in _figures(figures, named):
         limit = guard(name)
         if limit is None:
             continue
-        too_little = name in {"empty", "headroom"}
-        passed = value is None or (value <= limit.limit if name == "empty" else _beyond(value, limit.limit, too_little))
-        found.append(Measured(name, value, limit.limit, limit.then, passed, words))
-    return found
+        tripped = value is None or value.beyond(limit.limit)
+        measured.append(
+            Measured(name, None if value is None else value.measured, limit.limit, limit.then, tripped, words)
+        )
+    return measured
 
 
-def _beyond(value: float, limit: float, too_little: bool) -> bool:  # noqa: FBT001 - which side of the limit is bad
-    return value < limit if too_little else value > limit
+class _Value(NamedTuple):
+    """A figure: the number in the report, and the comparison with a limit."""
+
+    measured: float
+    beyond: Callable[[float], bool]
 
 
-def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, float | None, str]]:
+def _share(part: int, whole: int) -> _Value | None:
+    """A share that may not be above its limit; None where there is nothing to take a share of."""
+    return _Value(part / whole, partial(above, part, whole)) if whole else None
+
+
+def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, _Value | None, str]]:
     """What there is to measure, by guard, each in words."""
-    yield "empty", of.rows, f"The segment has {of.rows:,} rows."
+    yield "empty", _Value(of.rows, lambda limit: of.rows <= limit), f"The segment has {of.rows:,} rows."
     if not of.first and of.before != 0:
-        change = None if of.before is None else of.rows / of.before - 1
         said = "an unknown number of" if of.before is None else f"{of.before:,}"
         words = f"The segment has {of.rows:,} rows, and the last one that was exported had {said}."
-        yield "shrinks", None if change is None else -change, words
-        yield "grows", change, words
+        yield "shrinks", None if of.before is None else _share(of.before - of.rows, of.before), words
+        yield "grows", None if of.before is None else _share(of.rows - of.before, of.before), words
     if of.leavers:
-        share = of.leavers / of.members if of.members else None
         words = f"{of.leavers:,} of {of.members:,} people would be taken out of the audience."
-        yield "removals_share", share, words
-        yield "removals", of.leavers, words
+        yield "removals_share", _share(of.leavers, of.members), words
+        yield "removals", _Value(of.leavers, lambda limit: of.leavers > limit), words
     if of.rows >= ROWS_BEFORE_JUDGING:
         rejected = of.aside.get(Outcome.REJECTED, {})
         bad = sum(rejected.get(reason, 0) for reason in (Reason.NO_EMAIL, Reason.BAD_EMAIL, Reason.NON_ASCII_EMAIL))
-        yield "bad_emails_share", bad / of.rows, f"{bad:,} of {of.rows:,} rows have no email, or a bad one."
+        yield "bad_emails_share", _share(bad, of.rows), f"{bad:,} of {of.rows:,} rows have no email, or a bad one."
         twice = of.aside.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
-        yield "duplicates_share", twice / of.rows, f"{twice:,} of {of.rows:,} rows repeat an address."
+        yield "duplicates_share", _share(twice, of.rows), f"{twice:,} of {of.rows:,} rows repeat an address."
     if of.headroom is not None:
         left = of.headroom - of.new
-        yield "headroom", left, f"{of.new:,} people would be new, and the contract has room for {of.headroom:,}."
+        words = f"{of.new:,} people would be new, and the contract has room for {of.headroom:,}."
+        yield "headroom", _Value(left, lambda limit: left < limit), words
     elif named.get("headroom") is not None:
         yield "headroom", None, "The vendor does not tell how many contacts the contract has room for."
 
@@ -117,7 +127,7 @@ def rejects(guard: Guard | None, warn: Callable[[str], None]) -> Callable[[int, 
     warned: list[str] = []
 
     def look(settled: int, rejected: int) -> SegexportError | None:
-        if settled < SETTLED_BEFORE_JUDGING or rejected <= guard.limit * settled:
+        if settled < SETTLED_BEFORE_JUDGING or not above(rejected, settled, guard.limit):
             return None
         words = f"{rejected:,} of the first {settled:,} rows were rejected by the vendor"
         if guard.then == "warn":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_segexport.errors import GuardTripped
 from airflow_provider_segexport.guards import GUARDS, Guard
@@ -44,6 +47,48 @@ def test_a_usual_run_trips_nothing():
 def test_each_guard_has_its_limit(figures, tripped):
     """Just inside the limit nothing trips, just beyond it does."""
     assert pytest.approx(tripped) == measured(**figures)
+
+
+def shares(part, whole):
+    """Figures in which each guard of a share measures `part / whole`."""
+    yield "grows", {"rows": whole + part, "before": whole}
+    yield "removals_share", {"leavers": part, "members": whole}
+    yield "shrinks", {"rows": whole - part, "before": whole}
+    yield "bad_emails_share", {"rows": whole, "before": whole, "aside": {"rejected": {"bad_email": part}}}
+    yield "duplicates_share", {"rows": whole, "before": whole, "aside": {"withheld": {"duplicate": part}}}
+
+
+def trips(name, limit, figures):
+    found = guard.measure(replace(USUAL, **figures), {name: Guard(limit)}.get, {})
+    return [one.tripped for one in found] == [True]
+
+
+@pytest.mark.parametrize(("before", "rows", "limit"), [(10, 11, 0.1), (100, 115, 0.15), (100, 129, 0.29)])
+def test_a_limit_that_is_reached_exactly_does_not_trip_grows(before, rows, limit):
+    """One row more does."""
+    assert not trips("grows", limit, {"rows": rows, "before": before})
+    assert trips("grows", limit, {"rows": rows + 1, "before": before})
+
+
+@pytest.mark.parametrize(("before", "rows", "limit"), [(10, 7, 0.3), (100, 71, 0.29), (1000, 900, 0.1)])
+def test_a_limit_that_is_reached_exactly_does_not_trip_shrinks(before, rows, limit):
+    """One row fewer does."""
+    assert not trips("shrinks", limit, {"rows": rows, "before": before})
+    assert trips("shrinks", limit, {"rows": rows - 1, "before": before})
+
+
+@given(st.integers(1, 1000), st.integers(20, 5_000_000), st.integers(-1, 1))
+def test_guards_of_shares_trip_above_the_limit_and_not_at_it(thousandths, whole, off):
+    """Held against exact fractions, at the limit and one row beside it."""
+    limit = thousandths / 1000
+    part = min(max(whole * thousandths // 1000 + off, 1), whole)
+    expected = Fraction(part, whole) > Fraction(thousandths, 1000)
+    for name, figures in shares(part, whole):
+        if figures.get("rows", whole):
+            assert trips(name, limit, figures) == expected, name
+    look = guard.rejects(Guard(limit), lambda _: None)
+    if whole >= guard.SETTLED_BEFORE_JUDGING:
+        assert (look(whole, part) is not None) == expected
 
 
 def test_removals_may_be_bounded_by_a_number():
