@@ -7,13 +7,18 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.operators.partition_keys import key_start, period_start
 
 
 def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> datetime:
-    """What the task was given; else the partition's date, the data interval's end, the logical date, the run's time.
+    """What the task was given; else the partition's time, the data interval's end, the logical date, the run's time.
 
-    A run that an asset or a hand has started has no logical date and no data interval in Airflow 3. Airflow 3.2 tells a
-    task no partition in its context, and of the run the key alone.
+    A run that an asset or a person has started has no logical date and no data interval in Airflow 3. Airflow 3.2 gives
+    a task no partition in its context, and the run's key alone. Of a key that names a month, a quarter or a week the
+    start counts, as it does for a day.
+
+    Raises:
+        BadSegment: the argument is no time, or the run has a partition key without a time in it.
     """
     if isinstance(given, str) and given.strip():
         return parse(given.strip())
@@ -22,31 +27,27 @@ def as_of(context: Mapping[str, Any], given: datetime | date | str | None) -> da
     if isinstance(given, date):
         return datetime.combine(given, time.min, tzinfo=UTC)
     run = context.get("dag_run")
-    candidates = (
-        getattr(run, "partition_date", None),
-        key_date(getattr(run, "partition_key", None)),
-        context.get("data_interval_end"),
-        context.get("logical_date"),
-        getattr(run, "run_after", None),
-    )
-    for found in candidates:
-        if isinstance(found, datetime):
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
+    partition = getattr(run, "partition_date", None) or key_start(getattr(run, "partition_key", None))
+    return run_time(context) if partition is None else _in_utc(partition)
+
+
+def run_time(context: Mapping[str, Any]) -> datetime:
+    """The data interval's end, else the logical date, else the run's time: the same in every try of a task."""
+    run = context.get("dag_run")
+    for moment in (context.get("data_interval_end"), context.get("logical_date"), getattr(run, "run_after", None)):
+        if isinstance(moment, datetime):
+            return _in_utc(moment)
     return datetime.now(UTC)
 
 
-def key_date(key: Any) -> datetime | None:
-    """A partition key that is a date, as a daily partition's is."""
-    try:
-        return parse(key) if isinstance(key, str) else None
-    except BadSegment:
-        return None
+def _in_utc(moment: datetime) -> datetime:
+    """A time without a zone is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse(text: str) -> datetime:
-    """ISO 8601; without a zone it is UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadSegment(f"`as_of` is {text!r}, and should be a time such as 2026-01-31T02:00:00+00:00.") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """Read ISO 8601: a time, a date, a month, a quarter or a week, whose start counts; without a zone it is UTC."""
+    moment = period_start(text)
+    if moment is None:
+        raise BadSegment(f"`as_of` is {text!r}, and should be a time such as 2026-01-31T02:00:00+00:00.")
+    return moment

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
 from airflow_provider_segexport.hooks.peers import ENDED
-from airflow_provider_segexport.operators.as_of import key_date
+from airflow_provider_segexport.operators.partition_keys import key_time
 
 UNFINISHED = frozenset({"queued", "running"})
 
@@ -56,21 +56,34 @@ def is_backfill(context: Mapping[str, Any]) -> bool:
 
 
 def is_newer(other: Any, run: Any) -> bool:
-    """Whether another run brings a newer state: of a later day, or of the same partition, asked for later."""
+    """Whether another run brings a newer state of the same segment.
+
+    Of partitioned runs only those are compared whose keys have the same other dimensions: `2026-03-02|us` does not
+    replace `2026-03-01|eu`. Of two runs of one partition the one that was asked for later is newer.
+    """
     if (other.partition_key is None) != (run.partition_key is None):
         return False
     if other.partition_key == run.partition_key and run.partition_key is not None:
         return bool(other.run_after > run.run_after)
-    days = _moment(other), _moment(run)
-    return None not in days and days[0] > days[1]  # type: ignore[operator]  # neither is None
+    theirs, ours = _moment(other), _moment(run)
+    if theirs is None or ours is None or _others(other) != _others(run):
+        return False
+    return theirs > ours
+
+
+def _others(run: Any) -> tuple[str, ...]:
+    """The dimensions of a run's partition key that are no time."""
+    parts = key_time(run.partition_key)
+    return parts.others if parts else ()
 
 
 def _moment(run: Any) -> datetime | None:
-    """What orders the runs of one DAG; partitions that are no days have no order."""
-    if run.partition_key is not None:
-        return getattr(run, "partition_date", None) or key_date(run.partition_key)  # Airflow 3.2 tells the key alone
-    found: datetime = run.data_interval_end or run.logical_date or run.run_after
-    return found
+    """What orders the runs of one DAG; partitions whose keys hold no time have no order."""
+    if run.partition_key is None:
+        ended: datetime = run.data_interval_end or run.logical_date or run.run_after
+        return ended
+    parts = key_time(run.partition_key)
+    return parts.moment if parts else None
 
 
 def _day(run: Any) -> str:

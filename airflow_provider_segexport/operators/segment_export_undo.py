@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.operators.as_of import as_of
+from airflow_provider_segexport.operators.as_of import run_time
 from airflow_provider_segexport.operators.audience_task import AudienceTask
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SegmentExportUndoOperator(AudienceTask):
         return Errand(
             segment="",
             matching={},
-            as_of=as_of(context, None),  # the same in every try, so that a try goes on where the last one stopped
+            as_of=run_time(context),  # the same in every try, so that a try goes on where the last one stopped
             audience=arguments.optional(self.audience),
             export=arguments.optional(self.export_name) or "",
             dry_run=arguments.flag(self.is_dry_run, "dry_run"),

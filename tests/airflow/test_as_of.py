@@ -12,7 +12,8 @@ from airflow_home import IS_3_2
 from airflow_stage import RUN_AFTER, export_dag
 
 from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.operators.as_of import as_of
+from airflow_provider_segexport.operators.as_of import as_of, run_time
+from airflow_provider_segexport.operators.partition_keys import key_time
 
 pytestmark = pytest.mark.airflow
 
@@ -24,10 +25,12 @@ KINDS = {
     # Airflow 3.2 tells a task the key alone.
     "partition with a date": (
         {"partition_key": "eu-2026-01-31", "partition_date": BEFORE},
-        RUN_AFTER if IS_3_2 else BEFORE,
+        None if IS_3_2 else BEFORE,
     ),
+    "partition whose key has a date in it": ({"partition_key": "2026-01-31|eu"}, BEFORE),
+    "partition whose key is a month": ({"partition_key": "2026-02"}, DAY),
     "partition whose key is a date": ({"partition_key": "2026-01-31"}, BEFORE),
-    "partition of something else": ({"partition_key": "eu"}, RUN_AFTER),
+    "partition of something else": ({"partition_key": "eu"}, None),
     "schedule": ({"logical_date": BEFORE, "data_interval": (BEFORE, DAY), **SCHEDULED}, DAY),
     "backfill": (
         {"logical_date": WEEK, "data_interval": (WEEK, WEEK + timedelta(days=1)), **BACKFILL},
@@ -48,6 +51,11 @@ def test_default(stage, kind):
         f"as_of_{'partition' in kind}", stage.folder, conn_id=stage.connection("dotdigital"), schedule=schedule
     )
     run = stage.begin(dag, run_id=kind.replace(" ", "_"), **about)
+    if expected is None:
+        assert "failed" == run.go(dag)
+        assert f"The partition key {about['partition_key']!r} holds no date, month, quarter or week" in run.error
+        assert stage.nothing_was_sent()
+        return
     assert "success" == run.go(dag)
     assert expected.isoformat() == run.summary()["as_of"]
 
@@ -56,6 +64,8 @@ def test_default(stage, kind):
     ("given", "expected"),
     [
         ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-02", DAY),
+        ("2026-W06", datetime(2026, 2, 2, tzinfo=UTC)),
         ("2026-01-31T02:00:00", datetime(2026, 1, 31, 2, tzinfo=UTC)),
         (" 2026-01-31T02:00:00+02:00 ", datetime(2026, 1, 31, tzinfo=UTC)),
         ("2026-01-31T02:00:00Z", datetime(2026, 1, 31, 2, tzinfo=UTC)),
@@ -74,3 +84,43 @@ def test_a_text_that_is_no_time():
     """The error shows what a time looks like."""
     with pytest.raises(BadSegment, match="should be a time such as"):
         as_of({}, "last monday")
+
+
+@pytest.mark.parametrize(
+    ("key", "day", "others"),
+    [
+        ("2026-03-02", (2026, 3, 2), ()),
+        ("2026-03-02|eu", (2026, 3, 2), ("eu",)),
+        ("eu|2026-03-02|gold", (2026, 3, 2), ("eu", "gold")),
+        ("2026-01", (2026, 1, 1), ()),
+        ("2026-12|eu", (2026, 12, 1), ("eu",)),
+        ("2025-Q4", (2025, 10, 1), ()),
+        ("eu|2026-Q1", (2026, 1, 1), ("eu",)),
+        ("2026-W07", (2026, 2, 9), ()),
+        ("2026-W53|eu", (2026, 12, 28), ("eu",)),
+        ("2026-02-09 (W07)", (2026, 2, 9), ()),
+        ("region=eu/day=2026-03-02", (2026, 3, 2), ("region=eu",)),
+        ("20260302", (2026, 3, 2), ()),
+        ("2026-01|2026-03-02", (2026, 1, 1), ("2026-03-02",)),
+    ],
+)
+def test_a_partition_key_is_read_by_its_dimensions(key, day, others):
+    """The first dimension that is a time counts, from its period's start; the others are kept apart."""
+    assert (datetime(*day, tzinfo=UTC), others) == key_time(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "eu", "2026", "2026-13", "2026-Q5", "2026-W54", "2026-02-30", "30011231", "a|b|", 7]
+)
+def test_a_partition_key_without_a_time(key):
+    """Nothing is made up from it."""
+    assert None is key_time(key)
+
+
+def test_a_task_that_takes_a_run_back_needs_no_time_in_the_key():
+    """It describes no segment."""
+    run = SimpleNamespace(partition_key="eu", partition_date=None, run_after=RUN_AFTER)
+    assert RUN_AFTER == run_time({"dag_run": run})
+    with pytest.raises(BadSegment, match="give the task `as_of`"):
+        as_of({"dag_run": run}, None)
+    assert DAY == as_of({"dag_run": run}, DAY)

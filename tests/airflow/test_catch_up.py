@@ -124,7 +124,7 @@ class TestAssets:
     def begin(self, stage, dag, key, *, at):
         """The run that a partition's event has started."""
         moment = days_ago(0) + timedelta(minutes=at)
-        about = {"run_id": f"{key}_{at}", "run_type": DagRunType.ASSET_TRIGGERED, "run_after": moment}
+        about = {"run_id": f"{key}_{at}".replace("|", "_"), "run_type": DagRunType.ASSET_TRIGGERED, "run_after": moment}
         return stage.begin(dag, partition_key=key, **about)
 
     def test_of_partitions_that_wait_only_the_newest_day_goes_out(self, stage, dag, capsys):
@@ -145,8 +145,15 @@ class TestAssets:
         ended(second, "failed")
         assert "success" == first.go(dag)
 
+    def test_only_runs_of_the_same_other_dimensions_are_compared(self, stage, dag):
+        """A later day of another region replaces nothing; a later day of the same one does."""
+        keys = ("2026-02-01|eu", "2026-02-02|us", "2026-02-03|eu")
+        runs = [self.begin(stage, dag, key, at=at) for at, key in enumerate(keys)]
+        assert ["skipped", "success", "success"] == [ended(run, run.go(dag)) for run in runs]
+
     def test_partitions_that_are_no_days_do_not_make_each_other_needless(self, stage, dag):
         """Regions have no order; only the same one again is newer."""
+        dag.get_task("export").as_of = "2026-02-01"
         north, south = (self.begin(stage, dag, key, at=at) for key, at in (("north", 1), ("south", 2)))
         again = self.begin(stage, dag, "north", at=3)
         states = [ended(run, run.go(dag)) for run in (north, south, again)]
