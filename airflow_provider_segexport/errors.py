@@ -79,9 +79,9 @@ class BatchRefused(SegexportError):
     """
 
     def __init__(self, code: str, words: str) -> None:
-        super().__init__(f"The vendor refused the whole batch: {code} {words}")
-        self.code = code
-        self.words = words
+        self.code = clean_text(code, MAX_CODE_CHARS)
+        self.words = clean_text(words)
+        super().__init__(f"The vendor refused the whole batch: {self.code} {self.words}")
 
 
 class StopExport(SegexportError):
@@ -148,6 +148,26 @@ class ReplyNotUnderstood(StopExport):
     """The vendor answered something that its contract does not hold."""
 
 
+MAX_TEXT_CHARS, MAX_CODE_CHARS = 500, 100
+"""Of a vendor's message and of its error code, wherever they are kept."""
+
+_TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
+_SCAN_CHARS = 4_000
+"""So much of a message is looked at: a pattern over megabytes of it takes minutes."""
+
+
+def clean_text(text: str, limit: int = MAX_TEXT_CHARS) -> str:
+    """A vendor's text as one line of printable characters, without HTML tags, cut to a number of characters."""
+    if len(text) <= limit and text.isprintable() and "<" not in text:
+        return text
+    text = _TAG.sub(" ", text[:_SCAN_CHARS])
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())[:limit]
+
+
 def without_addresses(text: str, limit: int = 300) -> str:
     """A vendor's words, fit for a log: anything that could be a person's address is masked, and they are short."""
-    return re.sub(r"[^\s\"'<>,;:()]+@[^\s\"'<>,;:()]+", "***", text)[:limit]
+    masked = re.sub(r"[^\s\"'<>,;:()]+@[^\s\"'<>,;:()]+", "***", text[:_SCAN_CHARS])
+    if len(text) > _SCAN_CHARS and len(masked) < limit:
+        masked = masked.rpartition(" ")[0]  # what was cut off may be the rest of an address
+    return clean_text(masked, limit)

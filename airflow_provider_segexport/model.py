@@ -3,60 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
-from airflow_provider_segexport.errors import ReplyNotUnderstood, VendorUnavailable
+from airflow_provider_segexport.errors import MAX_CODE_CHARS, ReplyNotUnderstood, VendorUnavailable, clean_text
+from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
+from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
+from airflow_provider_segexport.reasons import Outcome as Outcome  # noqa: PLC0414
+from airflow_provider_segexport.reasons import Reason as Reason  # noqa: PLC0414
+from airflow_provider_segexport.response_json import UnusableJson, parse_json
 
 T = TypeVar("T")
-
-
-class Outcome(StrEnum):
-    """Where a row of the segment ends: in exactly one of these."""
-
-    DELIVERED = "delivered"
-    UNCHANGED = "unchanged"
-    REJECTED = "rejected"
-    WITHHELD = "withheld"
-    NOT_ATTEMPTED = "not_attempted"
-
-
-class Reason(StrEnum):
-    """Why a row was not delivered. One list for all vendors; the vendor's own code and words stand beside it."""
-
-    NO_EMAIL = "no_email"
-    BAD_EMAIL = "bad_email"
-    NON_ASCII_EMAIL = "non_ascii_email"
-    VALUE_TOO_LONG = "value_too_long"
-    ROW_TOO_LARGE = "row_too_large"
-    INVALID_VALUE = "invalid_value"
-    REFUSED_BY_VENDOR = "refused_by_vendor"
-    UNSUBSCRIBED = "unsubscribed"
-    SUPPRESSED = "suppressed"
-    BOUNCED = "bounced"
-    DELETED = "deleted"
-    UNCONFIRMED = "unconfirmed"
-    CONTACT_LIMIT = "contact_limit"
-    JOB_FAILED = "job_failed"
-    NO_VERDICT = "no_verdict"
-    DUPLICATE = "duplicate"
-    LEFT_AUDIENCE = "left_audience"
-    NO_CONSENT = "no_consent"
-    SUPPRESSED_HERE = "suppressed_here"
-    WAITS = "waits_after_rejection"
-    NOT_THERE = "not_there"
-    STILL_THERE = "still_there"
-    STOPPED = "stopped"
-
-
-OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
-"""Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
-
-GONE = OPTED_OUT | {Reason.NOT_THERE, Reason.DELETED, Reason.UNCONFIRMED}
-"""Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""
 
 
 class JobState(StrEnum):
@@ -96,7 +55,9 @@ class Response:
     def json(self) -> Any:
         """The body as JSON. An HTML page or half a body is a vendor (or a proxy) out of order: try again."""
         try:
-            return json.loads(self.body)
+            return parse_json(self.body)
+        except UnusableJson as error:
+            raise ReplyNotUnderstood(f"{self.url} answered {self.status} with {error}.") from None
         except ValueError:
             kind = self.headers.get("content-type", "no content type")
             raise VendorUnavailable(
@@ -192,6 +153,10 @@ class Target:
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "account_name", clean_text(self.account_name))
+        object.__setattr__(self, "audience_name", clean_text(self.audience_name))
+
 
 class Kind(StrEnum):
     """What a batch is for. The value begins its name."""
@@ -270,6 +235,10 @@ class Refusal:
     reason: Reason
     code: str
     words: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", clean_text(self.code, MAX_CODE_CHARS))
+        object.__setattr__(self, "words", clean_text(self.words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 from requests import exceptions as foreign
@@ -16,6 +15,7 @@ from airflow_provider_segexport.errors import (
     WaitTooLong,
 )
 from airflow_provider_segexport.model import Response
+from airflow_provider_segexport.response_json import UnusableJson, parse_json
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,9 @@ def _whole(body: bytes) -> bool:
     if len(body) > SHORT:
         return body.rstrip().endswith(WELL_ENDED)
     try:
-        json.loads(body)
+        parse_json(body)
+    except UnusableJson:
+        return True  # whoever reads it says so
     except ValueError:
         return False
     return True

@@ -26,12 +26,10 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Request, Response
 from airflow_provider_segexport.ports.border import believed, out_of_order, shown, translate
 from airflow_provider_segexport.ports.budget import RetryBudget
+from airflow_provider_segexport.ports.response_limits import limit_responses, read_body
 
 CONNECT_TIMEOUT_S = 10.0
 REDIRECTS = range(300, 400)
-
-PIECE = 2**20
-"""Bytes read at a time of an answer, where the session would take 10,240: forty turns for a report of dotdigital's."""
 
 
 @dataclass(slots=True)
@@ -173,6 +171,7 @@ class Sender:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._make_session()
+            limit_responses(session, self._vendor.limits.response)
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -244,7 +243,7 @@ class Sender:
                 stream=True,
                 **self._surroundings(session, request.url),
             )
-            body = b"".join(answer.iter_content(PIECE))
+            body = read_body(answer, self._vendor.limits.response)
         except foreign.RequestException as error:
             raise translate(error, request.url) from None  # its own words hold the query, or a header's value
         except ValueError:  # half an address, or a host name that no DNS could hold

@@ -27,7 +27,8 @@ from airflow_provider_segexport.errors import (
     VendorUnavailable,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.ports.http import PIECE, Patience, Sender, shown, translate
+from airflow_provider_segexport.ports.http import Patience, Sender, shown, translate
+from airflow_provider_segexport.ports.response_limits import READ_BYTES
 from airflow_provider_segexport.vendors import VENDORS
 
 URL = "https://plain.test/people"
@@ -139,7 +140,7 @@ def test_an_answer_that_breaks_off_in_its_body():
 
 def test_a_long_answer_is_read_whole():
     """Also one that is longer than what is read at a time."""
-    body = bytes(range(256)) * (2 * PIECE // 256) + b"end"
+    body = bytes(range(256)) * (2 * READ_BYTES // 256) + b"end"
     assert World([{"content": body}]).send(PERSON).body == body
 
 

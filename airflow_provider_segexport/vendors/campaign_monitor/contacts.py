@@ -25,7 +25,7 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, read, refuse
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read, refuse
 from airflow_provider_segexport.vendors.replies import (
     get,
     index_by_email,
@@ -110,9 +110,9 @@ def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
 
 def members(target: Target, tell: Tell) -> Operation[None]:
     """Who is active in the list, 1000 a page. Pages are counted by offset: nothing may be removed meanwhile."""
-    page, pages = 1, 1
-    while page <= pages:
+    page = 1
+    while page:
         url = f"{target.api}/lists/{target.audience}/active.json"
         found = read((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
         tell([Member(same(str(one["EmailAddress"]))) for one in found["Results"]])
-        page, pages = page + 1, int(found["NumberOfPages"])
+        page = next_page(found, page)

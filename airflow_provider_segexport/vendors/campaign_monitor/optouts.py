@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
-from airflow_provider_segexport.vendors.campaign_monitor.replies import read
+from airflow_provider_segexport.vendors.campaign_monitor.replies import next_page, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import PAGE, client_of, suppressed
 from airflow_provider_segexport.vendors.moments import day_before
 from airflow_provider_segexport.vendors.replies import get
@@ -30,12 +30,12 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
         told.update(found)
 
     for word, reason in STATES.items():
-        page, pages = 1, 1
-        while page <= pages:
+        page = 1
+        while page:
             asked = {"date": day, "page": str(page), "pagesize": PAGE, "orderfield": "email", "orderdirection": "asc"}
             found = read((yield get(f"{target.api}/lists/{target.audience}/{word}.json", **asked)))
             tell_new(found["Results"], reason)
-            page, pages = page + 1, int(found["NumberOfPages"])
+            page = next_page(found, page)
 
     def take(page: Sequence[dict[str, Any]]) -> bool:
         recent = [one for one in page if str(one["Date"]) >= day]

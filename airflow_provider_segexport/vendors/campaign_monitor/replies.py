@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
@@ -54,6 +55,24 @@ def refuse(response: Response) -> NoReturn:
 
 
 read = reader(refuse)
+
+
+def next_page(content: Mapping[str, Any], page: int) -> int:
+    """The number of the page after this one; 0 after the last.
+
+    Args:
+        content: a page of a list, as the vendor returns it.
+        page: its number, from 1.
+
+    Raises:
+        ReplyNotUnderstood: the page is empty although more are to follow, so that reading on would have no end.
+    """
+    pages = int(content["NumberOfPages"])
+    if page >= pages:
+        return 0
+    if not content["Results"]:
+        raise ReplyNotUnderstood(f"Campaign Monitor's page {page:,} of {pages:,} is empty.")
+    return page + 1
 
 
 def refusal(response: Response, now: float) -> TryAgain | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.model import Operation, Reason, Refusal, Target
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, read
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read
 from airflow_provider_segexport.vendors.replies import get
 
 PAGE = "1000"
@@ -70,11 +70,11 @@ def suppressed(
     """The suppression list's pages, as long as `take` wants more. It can be asked neither for a person nor a date."""
     url = f"{target.api}/clients/{client}/suppressionlist.json"
     direction = "desc" if order == "date" else "asc"
-    page, pages = 1, 1
-    while page <= pages:
+    page = 1
+    while page:
         asked = {"page": str(page), "pagesize": PAGE, "orderfield": order, "orderdirection": direction}
         found = read((yield get(url, **asked)))
         ordered = (str(found["ResultsOrderedBy"]).lower(), str(found["OrderDirection"]).lower()) == (order, direction)
         if not take(found["Results"]) and ordered:
             return
-        page, pages = page + 1, int(found["NumberOfPages"])
+        page = next_page(found, page)

@@ -1,0 +1,50 @@
+"""How a row of the segment ends, and why: closed lists, one for all vendors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """Where a row of the segment ends: in exactly one of these."""
+
+    DELIVERED = "delivered"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    WITHHELD = "withheld"
+    NOT_ATTEMPTED = "not_attempted"
+
+
+class Reason(StrEnum):
+    """Why a row was not delivered. One list for all vendors; the vendor's own code and words stand beside it."""
+
+    NO_EMAIL = "no_email"
+    BAD_EMAIL = "bad_email"
+    NON_ASCII_EMAIL = "non_ascii_email"
+    VALUE_TOO_LONG = "value_too_long"
+    ROW_TOO_LARGE = "row_too_large"
+    INVALID_VALUE = "invalid_value"
+    REFUSED_BY_VENDOR = "refused_by_vendor"
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+    BOUNCED = "bounced"
+    DELETED = "deleted"
+    UNCONFIRMED = "unconfirmed"
+    CONTACT_LIMIT = "contact_limit"
+    JOB_FAILED = "job_failed"
+    NO_VERDICT = "no_verdict"
+    DUPLICATE = "duplicate"
+    LEFT_AUDIENCE = "left_audience"
+    NO_CONSENT = "no_consent"
+    SUPPRESSED_HERE = "suppressed_here"
+    WAITS = "waits_after_rejection"
+    NOT_THERE = "not_there"
+    STILL_THERE = "still_there"
+    STOPPED = "stopped"
+
+
+OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
+"""Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
+
+GONE = OPTED_OUT | {Reason.NOT_THERE, Reason.DELETED, Reason.UNCONFIRMED}
+"""Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""
