@@ -82,7 +82,7 @@ def in_body(response: Response, now: float) -> float | None:
     """`retryAfter` of the problem; a gateway's 429 may be no JSON at all."""
     try:
         found = response.json()
-    except TryAgain:
+    except (TryAgain, ReplyNotUnderstood):
         return None
     told = found.get("retryAfter") if isinstance(found, dict) else None
     return seconds_until(str(told), now) if isinstance(told, int | float) else None
