@@ -16,7 +16,7 @@ from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, TryAgain
 from airflow_provider_segexport.export import leaving, undo
-from airflow_provider_segexport.export.checked import Checked, check
+from airflow_provider_segexport.export.checked import Checked, check, with_fields
 from airflow_provider_segexport.export.close import close, give_up, name
 from airflow_provider_segexport.export.optouts import collect as collect_optouts
 from airflow_provider_segexport.export.order import (
@@ -134,15 +134,24 @@ class Export:
                     raise
                 return self._compare(prepare(job, checked, ledger, standing), target, verify=True)
             prepared = prepare(job, checked, ledger, standing)
+        self._may_start(prepared, target)
+        if checked is not None:
+            if checked.lacking:
+                standing = standing.resending(checked.lacking)
+                standing.write(ledger.place)
+                checked = with_fields(job, checked)
+                target, prepared = checked.target, prepare(job, checked, ledger, standing)
             standing = replace(standing, as_of=job.order.as_of, segment=str(job.order.segment))
-        facts = prepared.facts
-        if prepared.error is not None:
-            close(job, prepared.planned, facts, target, prepared.error)
-            raise prepared.error
-        undo.as_expected(job, target, prepared.planned)
         replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
-        job.world.folder.freeze(prepared.planned, facts)
-        return self._carry_out(prepared.planned, facts, target)
+        job.world.folder.freeze(prepared.planned, prepared.facts)
+        return self._carry_out(prepared.planned, prepared.facts, target)
+
+    def _may_start(self, prepared: Prepared, target: Target) -> None:
+        """Stop a plan that a guard or the plan's approval stands against, before anything is changed."""
+        if prepared.error is not None:
+            close(self._job, prepared.planned, prepared.facts, target, prepared.error)
+            raise prepared.error
+        undo.as_expected(self._job, target, prepared.planned)
 
     def _look(self, target: Target, checked: Checked | None) -> dict[str, Any]:
         """What would be done."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
-from airflow_provider_segexport.contract import Matched
+from airflow_provider_segexport.contract import FieldType, Matched
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.model import Target
+from airflow_provider_segexport.model import Target, VendorField
 from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.segment import Asked, Matching, SegmentFiles
@@ -23,6 +24,8 @@ class Checked:
     Attributes:
         suppression: the files of addresses not to be mailed, with their names.
         fingerprint: of data matching and the vendor's fields: when it changes, rejected rows are tried anew.
+        lacking: custom fields that the run has to make first, with their types. `matching` and `target` hold them as
+            they will be.
     """
 
     files: SegmentFiles
@@ -31,10 +34,11 @@ class Checked:
     target: Target
     suppression: tuple[tuple[Place, str], ...]
     fingerprint: str
+    lacking: Mapping[str, FieldType] = field(default_factory=dict)
 
 
 def check(job: Job) -> Checked:
-    """Files, columns, credentials, audience, custom fields."""
+    """Files, columns, credentials, audience, custom fields. Nothing is changed at the vendor."""
     order, vendor, world = job.order, job.vendor, job.world
     asked = Asked(order.matching, order.custom_fields)
     wanted = match.names(vendor, asked)
@@ -44,9 +48,33 @@ def check(job: Job) -> Checked:
     _size(job, files)
     suppression = tuple(find(order.consent.suppression, world.resolve)) if order.consent.suppression else ()
     matched = match.types(vendor, asked, files)
-    target = _target(job, asked, matched, files)
+    target = job.drive(vendor.check(job.access, job.order.audience))
+    lacking = _lacking(job, asked, matched, files, target)
+    if lacking:
+        foreseen = {name.lower(): VendorField(name, kind) for name, kind in lacking.items()}
+        target = replace(target, fields={**target.fields, **foreseen})
     matching = match.settle_on(vendor, asked, matched, files, target)
-    return Checked(files, matched, matching, target, suppression, _fingerprint(asked, matching))
+    return Checked(files, matched, matching, target, suppression, _fingerprint(asked, matching), lacking)
+
+
+def with_fields(job: Job, checked: Checked) -> Checked:
+    """Make the custom fields that the audience lacks, and take the vendor's own description of them.
+
+    The first call of a run that changes something at the vendor: everything else was checked before, guards too.
+    """
+    vendor, order = job.vendor, job.order
+    for name, kind in checked.lacking.items():
+        job.drive(vendor.create_field(checked.target, name, kind))
+    target = job.drive(vendor.check(job.access, order.audience))
+    asked = Asked(order.matching, order.custom_fields)
+    lacking = match.missing(vendor, asked, checked.matched, checked.files, target)
+    if lacking:
+        raise BadMatching(
+            f"{vendor.title} took the new fields {', '.join(map(repr, lacking))} and does not list them yet. "
+            "Try again in a minute, or create them there."
+        )
+    matching = match.settle_on(vendor, asked, checked.matched, checked.files, target)
+    return replace(checked, target=target, matching=matching, fingerprint=_fingerprint(asked, matching), lacking={})
 
 
 def _fingerprint(asked: Asked, matching: Matching) -> str:
@@ -67,30 +95,12 @@ def _size(job: Job, files: SegmentFiles) -> None:
         )
 
 
-def _target(job: Job, asked: Asked, matched: Matched, files: SegmentFiles) -> Target:
-    """Credentials, audience and custom fields, as the vendor tells them; makes fields where that is asked for."""
-    vendor = job.vendor
-    target = job.drive(vendor.check(job.access, job.order.audience))
-    lacking = match.missing(vendor, asked, matched, files, target)
-    if not lacking:
-        return target
-    if not job.order.create_fields:
+def _lacking(job: Job, asked: Asked, matched: Matched, files: SegmentFiles, target: Target) -> Mapping[str, FieldType]:
+    """Custom fields that the audience lacks; without `create_fields` they are a mistake."""
+    lacking = match.missing(job.vendor, asked, matched, files, target)
+    if lacking and not job.order.create_fields:
         raise BadMatching(
-            f"{vendor.title} has no field {', '.join(map(repr, lacking))} for {vendor.audience_word} "
+            f"{job.vendor.title} has no field {', '.join(map(repr, lacking))} for {job.vendor.audience_word} "
             f"{target.audience_name!r}. Create it there, match it to another, or set `create_fields=True`."
         )
-    if job.order.dry_run:
-        raise BadMatching(
-            f"{vendor.title} has no field {', '.join(map(repr, lacking))} yet, and a dry run makes none. The run "
-            "itself would make it; create it there, or match without it, to see the plan."
-        )
-    for name, kind in lacking.items():
-        job.drive(vendor.create_field(target, name, kind))
-    target = job.drive(vendor.check(job.access, job.order.audience))
-    lacking = match.missing(vendor, asked, matched, files, target)
-    if lacking:
-        raise BadMatching(
-            f"{vendor.title} took the new fields {', '.join(map(repr, lacking))} and does not list them yet. "
-            "Try again in a minute, or create them there."
-        )
-    return target
+    return lacking

@@ -40,7 +40,7 @@ def close(  # noqa: PLR0913 - what a report is made of
     *,
     waiting: bool = False,
 ) -> dict[str, Any]:
-    """The report of a run as far as it came. One that is not carried out leaves the ledger alone."""
+    """The report of a run as far as it came. A plan that is not carried out leaves the ledger alone."""
     folder = job.world.folder
     looked_only = bool(facts.get("dry_run"))
     ledger = Ledger.of(job.world.root, job.vendor.name, target)
@@ -50,11 +50,15 @@ def close(  # noqa: PLR0913 - what a report is made of
         counts = report.count(planned, accepted - readback.unnamed(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
         version = ledger.version()
-        if not (looked_only or waiting or facts.get("superseded")):
+        frozen = folder.plan() is not None
+        if frozen and not (waiting or facts.get("superseded")):
             version = _commit(job, sql, planned, facts, ledger, finished=error is None)
             standing = Standing.of(ledger.place)
+            if error is None:
+                standing = standing.sent(job.order.export, facts.get("fields", {}))
             if standing.open == str(folder.place) and not _jobs_left(job, folder):
-                replace(standing, open="").write(ledger.place)
+                standing = replace(standing, open="")
+            standing.write(ledger.place)
     told = _facts(job, planned, facts, target, error or facts.get("error"))
     told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
     if found := optouts.written(folder):

@@ -58,7 +58,10 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
             waiting = plan.withhold_waiting(sql, encoded, started)
         if version and vendor.revive:
             plan.freeze_returners(sql, world.folder.place / "returners.parquet")
-        upserts = plan.upserts(encoded, against_ledger=against)
+        fields = {} if vendor.free_fields else {one.label: one.wants for one in checked.matching.carried}
+        stale = standing.stale(order.export, fields)
+        again = [one.name for one in checked.matching.carried if one.label in stale]
+        upserts = plan.upserts(encoded, against_ledger=against, again=again)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit)
         measured = _measure(job, sql, checked.target, planned, found)
@@ -69,6 +72,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         **facts_of(job, checked.target, started, version),
         "files": [(file.name, file.first_row) for file in checked.files.files],
         "fingerprint": checked.fingerprint,
+        "fields": fields,
         "bit": bit,
         "waiting": waiting,
         "guards": [asdict(one) for one in measured],

@@ -7,7 +7,8 @@ older snapshot finds out all the same, and a second export meets the first one's
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from airflow_provider_segexport.errors import OwnedByAnother
 from airflow_provider_segexport.ports.places import Place, folder, read, write
@@ -29,6 +30,8 @@ class Standing:
         segment: what it exported, as it was told.
         open: run folder of a run that has begun, and whose verdicts are not in the ledger yet; empty when all are.
         optouts_at: until when the vendor's opt-outs have been read, epoch seconds.
+        resend: by export, fields that were made at the vendor since it was finished last: their values go out again.
+        fields: by export, what each field that it fed held when it was finished last, by the vendor's name.
     """
 
     owner: str = ""
@@ -39,6 +42,8 @@ class Standing:
     segment: str = ""
     open: str = ""
     optouts_at: float = 0.0
+    resend: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, place: Place) -> Standing:
@@ -70,6 +75,22 @@ class Standing:
         if len(sharers) > MOST_SHARERS:
             raise OwnedByAnother(f"This audience is shared by {MOST_SHARERS} exports, as many as there may be.")
         return replace(self, owner=self.owner or export, shared=shared, sharers=sharers)
+
+    def resending(self, names: Iterable[str]) -> Standing:
+        """With these fields among those whose values every export of the audience sends again."""
+        exports = {*self.sharers, *self.resend}
+        return replace(self, resend={one: sorted({*self.resend.get(one, ()), *names}) for one in exports})
+
+    def stale(self, export: str, fields: Mapping[str, str]) -> frozenset[str]:
+        """Fields, of those that an export feeds, whose values the vendor has lost: made anew, or of another type."""
+        before = self.fields.get(export, {})
+        changed = {name for name, kind in fields.items() if before.get(name, kind) != kind}
+        return frozenset(changed | (fields.keys() & set(self.resend.get(export, ()))))
+
+    def sent(self, export: str, fields: Mapping[str, str]) -> Standing:
+        """After an export was finished that fed these fields."""
+        left = [name for name in self.resend.get(export, ()) if name not in fields]
+        return replace(self, resend={**self.resend, export: left}, fields={**self.fields, export: dict(fields)})
 
     def bit(self, export: str) -> int:
         """The bit by which the ledger tells that this export holds a person."""

@@ -5,6 +5,7 @@ One record batch of `upserts.arrow` is one batch at the vendor, so that a resume
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.columns import integers
 from airflow_provider_segexport.ports.cutting import cut, named
-from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.ports.engine import Engine, quoted
 from airflow_provider_segexport.ports.ledger import TRIES_DAYS
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -23,13 +24,19 @@ from airflow_provider_segexport.segment import Cleaned, Encoded, Planned
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 
 
-def upserts(encoded: Encoded, *, against_ledger: bool) -> str:
-    """SQL of what is to be sent: of whom the ledger knows as they are, not even the item is made."""
+def upserts(encoded: Encoded, *, against_ledger: bool, again: Sequence[str] = ()) -> str:
+    """SQL of the rows to send. The JSON of a row that is unchanged since the ledger is not even made.
+
+    Args:
+        encoded: what is sent of a row.
+        against_ledger: leave out rows that the ledger holds with the same content.
+        again: columns whose values the vendor has lost; a row with a value in one of them is sent all the same.
+    """
     rows = f"select *, {encoded.hash} as hash from clean"
     if against_ledger:
-        rows = (
-            f"select c.* from ({rows}) c left join ledger l on l.email = c.email where l.hash is distinct from c.hash"
-        )
+        lost = "".join(f" or c.{quoted(name)} is not null" for name in again)
+        rows = f"""select c.* from ({rows}) c left join ledger l on l.email = c.email
+            where l.hash is distinct from c.hash{lost}"""
     return f"select row, email, hash, {encoded.item} as item from ({rows})"
 
 

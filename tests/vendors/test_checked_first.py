@@ -1,0 +1,125 @@
+"""Nothing is changed at the vendor, and nothing is written into the ledger, before everything was checked."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+import requests
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.errors import BadMatching, GuardTripped, OlderThanLedger, OwnedByAnother
+from airflow_provider_segexport.export import Guard
+from airflow_provider_segexport.vendors import VENDORS
+
+WITH_FIELDS = [name for name, vendor in VENDORS.items() if not vendor.free_fields]
+BEFORE = [name for name, vendor in VENDORS.items() if vendor.readds_leavers]
+
+
+@pytest.fixture(params=WITH_FIELDS)
+def account(sim, request, tmp_path):
+    """An audience with ten people, where custom fields have to be made."""
+    found = Account(sim, request.param, tmp_path)
+    found.day(2, people(10))
+    return found
+
+
+def changed(account: Account, after: int) -> list[str]:
+    """Calls since that are no reads of the audience."""
+    calls = account.sim.requests(vendor=account.name)[after:]
+    return [f"{one['method']} {one['path']}" for one in calls if one["method"] != "GET" and "export" not in one["path"]]
+
+
+def with_field(account: Account, number: int, emails: list[str], **options):
+    """Export with a custom field that the account lacks."""
+    lacking = {account.row.custom[1]: "shop"}
+    columns = {"shop": options.pop("shop", ["Oslo"] * len(emails))}
+    return account.day(number, emails, columns=columns, custom_fields=lacking, create_fields=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "day", "options"),
+    [
+        (GuardTripped, 3, {"emails": people(2), "guards": {"removals_share": Guard(0.1), "shrinks": None}}),
+        (OlderThanLedger, 1, {"emails": people(10)}),
+        (OwnedByAnother, 3, {"emails": people(10), "export": "another.export"}),
+        (BadMatching, 3, {"emails": people(10), "expect": "0123456789abcdef01234567"}),
+    ],
+    ids=["guard", "older", "owner", "expect"],
+)
+def test_a_run_that_is_stopped_makes_no_field(account: Account, error, day, options):
+    """The field would be the only trace of a run that did nothing."""
+    before, state = len(account.sim.requests(vendor=account.name)), account.ledger()
+    with pytest.raises(error):
+        with_field(account, day, **options)
+    assert changed(account, before) == []
+    assert account.ledger() == state
+
+
+def test_a_comparison_makes_no_field(account: Account):
+    """`older="verify"` and a dry run only look; they plan with the field as it would be made."""
+    before = len(account.sim.requests(vendor=account.name))
+    assert with_field(account, 1, people(10), older="verify")["counts"]["not_attempted"] == 10
+    assert with_field(account, 3, people(10), dry_run=True, name="dry")["counts"]["not_attempted"] == 10
+    assert changed(account, before) == []
+    assert with_field(account, 3, people(10))["counts"]["delivered"] == 10
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_run_that_a_guard_stops_writes_no_version(sim, tmp_path, name):
+    """A person who is gone already is no news before the plan counts: the last run can still be undone."""
+    account = Account(sim, name, tmp_path)
+    account.day(1, people(10))
+    account.day(2, people(9))
+    account.sim.seed(account.name, [{"email": "p8@example.com", "status": "left_list"}], account.audience)
+    state = account.ledger()
+    with pytest.raises(GuardTripped):
+        account.day(3, people(4), guards={})
+    assert account.ledger() == state
+    account.undo()
+    assert account.ledger()["p9@example.com"]["state"] == "in"
+
+
+def delete_field(account: Account) -> None:
+    """Delete the field at the vendor, as a colleague would."""
+    name = account.row.custom[1]
+    where = {
+        "campaign_monitor": f"/api/v3.3/lists/{account.audience}/customfields/%5B{name.replace(' ', '')}%5D.json",
+        "dotdigital": f"/v2/data-fields/{name}",
+    }
+    url = f"{account.described['base_url']}{where[account.name]}"
+    answer = requests.delete(url, auth=account.row.auth(account.described), timeout=10)
+    assert answer.status_code < 300, answer.text
+
+
+@pytest.mark.parametrize("account", ["campaign_monitor", "dotdigital"], indirect=True)
+def test_values_of_a_field_that_was_made_again_go_out_again(account: Account):
+    """A field was deleted at the vendor: people with a value for it get it, the others are unchanged."""
+    with_field(account, 3, people(4), shop=["Oslo", "Oslo", None, None])
+    delete_field(account)
+    report = with_field(account, 4, people(4), shop=["Oslo", "Oslo", None, None])
+    assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (2, 2)
+    again = with_field(account, 5, people(4), shop=["Oslo", "Oslo", None, None])
+    assert again["counts"]["unchanged"] == 4
+
+
+@pytest.mark.parametrize("account", ["campaign_monitor", "dotdigital"], indirect=True)
+def test_values_wait_for_the_run_that_comes_to_its_end(account: Account, monkeypatch):
+    """The field was made, and then the run was killed: the next run sends the values all the same."""
+    with_field(account, 3, people(4))
+    delete_field(account)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_segexport.export.send_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            with_field(account, 4, people(4))
+    assert with_field(account, 5, people(4))["counts"]["delivered"] == 4
+    assert with_field(account, 6, people(4))["counts"]["unchanged"] == 4
+
+
+def test_no_value_is_a_column_of_nulls(account: Account):
+    """A field that is made for a column without any value makes nobody changed."""
+    report = with_field(account, 3, people(10), shop=pa.nulls(10, pa.string()))
+    assert report["counts"]["unchanged"] == 10
