@@ -5,6 +5,7 @@ SegexportError
 │   ├── QuotaSpent           the account's quota is used up
 │   ├── SlotsFull            the vendor takes no further job until one of those running ends
 │   ├── AudienceBusy         another run is writing this audience
+│   ├── NeedsMemory          the engine's memory is not enough for the pages of a segment's files
 │   └── VendorUnavailable    down, timed out, or answered something no API answers
 ├── BatchRefused             this batch will never be taken as it is: halve it until the bad rows stand alone
 └── StopExport               nothing more may be sent before a person acts
@@ -64,6 +65,16 @@ class AudienceBusy(TryAgain):
     def __init__(self, message: str, *, holder: str, after: float) -> None:
         super().__init__(message, after=after)
         self.holder = holder
+
+
+class NeedsMemory(TryAgain):
+    """The engine's memory is not enough for the pages of a segment's files."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The worker's memory or disk is full: the segment could not be sorted out. To fix: write the segment with "
+            "smaller row groups (100,000 rows), or give the worker more memory and more space for temporary files."
+        )
 
 
 class VendorUnavailable(TryAgain):

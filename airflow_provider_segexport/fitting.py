@@ -20,23 +20,22 @@ EITHER_WAY = frozenset({"country_code", "country_name"})
 """A text that is not the one is the other: neither is a misfit."""
 
 
+def raw_name(one: Carried) -> str:
+    """The name of the column as the files have it."""
+    return "raw_" + one.name
+
+
 def raw(one: Carried) -> str:
-    """The column as the files have it."""
-    return quoted("raw_" + one.name)
+    """The column as the files have it, as SQL."""
+    return quoted(raw_name(one))
 
 
 def typed(one: Carried) -> str:
-    """A column as its type says: text may come as a column of nothing but nulls, a time in any unit, with a zone."""
-    column = quoted(one.column)
-    match one.type:
-        case "text":
-            return f"{column}::varchar"
-        case "timestamp":
-            return f"{column}::timestamptz::timestamp"  # UTC, as the engine is set
-        case "decimal":
-            return f"case when not isnan({column}::double) then {column} end"  # not a number: nothing is there
-        case _:
-            return column
+    """The raw column as its type says, of a relation that holds it as it was read."""
+    column = raw(one)
+    if one.type == "decimal":
+        return f"case when not isnan({column}::double) then {column} end"  # not a number: nothing is there
+    return column
 
 
 def spaced(one: Carried) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from airflow_provider_segexport.contract import ColumnType, Kind, Matched
 from airflow_provider_segexport.ports.places import Place
 
@@ -14,12 +16,21 @@ BEHIND = ","
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0."""
+    """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0.
+
+    Attributes:
+        types: the type in this file by matched column.
+        version: differs when the file is replaced; empty if its store cannot say.
+        group_bytes: uncompressed bytes of its largest row group.
+    """
 
     place: Place
     name: str
     rows: int
     first_row: int
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    version: Mapping[str, str] = field(default_factory=dict)
+    group_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +40,13 @@ class SegmentFiles:
     Attributes:
         columns: type by matched column; None for a type that no field takes, such as a list or a struct.
         type_words: the file's own words for the type.
+        types: the type that holds a column's values of all files.
     """
 
     files: tuple[SegmentFile, ...]
     columns: Mapping[str, ColumnType | None]
     type_words: Mapping[str, str]
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -56,6 +69,7 @@ class Carried:
     Attributes:
         name: in the plan: the neutral field, or `custom_` and a number.
         column: in the files.
+        type: as it is read; a timestamp for a date field is read as a date.
         label: the vendor's key, as reports show it.
         wants: what the vendor's field holds.
         omit_misfit: a value that does not fit is left out of its row and counted, instead of rejecting the row.

@@ -100,12 +100,6 @@ class Engine:
         names = ", ".join(literal(self.address(place)) for place in places)
         return f"read_parquet([{names}], hive_partitioning=false{options})"
 
-    def numbered(self, places: Sequence[Place], first_rows: Sequence[int]) -> str:
-        """An SQL relation of all files' rows, each with its number `row`, which counts over the files."""
-        listed = list(first_rows)
-        return f"""(select list_extract({listed}::bigint[], file_index::bigint + 1) + file_row_number as row, *
-            from {self.scan(places, ", union_by_name=true")})"""
-
 
 @contextmanager
 def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:

@@ -21,6 +21,7 @@ from airflow_provider_segexport.email_column import judge_column
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.columns import from_numpy, numbers
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
+from airflow_provider_segexport.ports.segment_rows import Read, relation
 from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
 
 MARKS_CHUNK = 131_072
@@ -33,6 +34,10 @@ DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
 
 SHORT = 40
 """No number, date or switch is written in more characters."""
+
+MOST_ROW_BYTES = 1_000_000
+"""A profile whose texts are longer is rejected before anything is done to them. The smallest body that a vendor takes
+(Omnisend, 990,000 bytes) cannot hold it, and no vendor takes a field of more than a few thousand characters."""
 
 Warnings = dict[str, dict[str, int]]
 
@@ -63,13 +68,9 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
 def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
     """`source(row, email, <raw values>...)`: the rows as the files have them. A row's number counts over all files."""
     raws = "".join(f", {fitting.typed(one)} as {fitting.raw(one)}" for one in matching.carried)
-    first_rows = [file.first_row for file in files.files]
-    engine.run(
-        f"""create or replace view source as
-        select list_extract({first_rows}::bigint[], file_index::bigint + 1) + file_row_number as row,
-            {quoted(matching.email)}::varchar as email{raws}
-        from {engine.scan([file.place for file in files.files], ", union_by_name=true")}"""
-    )
+    reads = [Read(fitting.raw_name(one), one.column, as_date=one.type == "date") for one in matching.carried]
+    rows = relation(engine, files, [Read("email", matching.email), *reads])
+    engine.run(f"create or replace view source as select row, email{raws} from {rows}")
 
 
 def _judge_addresses(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.segment_rows import Read, relation
 from airflow_provider_segexport.segment import SegmentFiles
 
 YES = ("true", "yes", "y", "1", "on")
@@ -38,9 +39,8 @@ def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -
     """Set aside every row of an address of which any row does not say yes; returns how many."""
     kind = column_type(files, column)
     words = ", ".join(map(literal, YES))
-    name = quoted(column)
-    yes = f"lower(trim({name}::varchar)) in ({words})" if kind != "boolean" else name
-    source = engine.numbered([file.place for file in files.files], [file.first_row for file in files.files])
+    yes = f"lower(trim(said::varchar)) in ({words})" if kind != "boolean" else "said"
+    source = relation(engine, files, [Read("said", column)])
     engine.run(f"create or replace table refusing as select row from {source} where not coalesce({yes}, false)")
     engine.run(
         """create or replace table unwilling as

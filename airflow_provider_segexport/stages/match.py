@@ -17,6 +17,7 @@ from airflow_provider_segexport.contract import (
     Vendor,
 )
 from airflow_provider_segexport.errors import BadMatching, BadSegment
+from airflow_provider_segexport.fitting import DATE_PARTS
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.segment import Asked, Carried, Matching, SegmentFiles
 
@@ -39,6 +40,9 @@ FEEDS: Mapping[Kind, tuple[ColumnType, ...]] = {
     "month": ("date", "timestamp", "text"),
     "day": ("date", "timestamp", "text"),
 }
+
+DATES = frozenset({"birthdate"})
+"""Fields that are a date whatever the vendor's field holds, so a timestamp is read as its date in the column's zone."""
 
 HOLDS: Mapping[ColumnType, FieldType] = {
     "text": "text",
@@ -145,6 +149,8 @@ def settle_on(vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFile
             wants = target.fields[rule.key.lower()].type
             _feed(fed, target, rule.key)
         kind = fits(column, files.columns[column], wants, rule.key)
+        if kind == "timestamp" and (rule.field in DATES or wants in DATE_PARTS):
+            kind = "date"
         carried.append(Carried(rule.name, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit))
     for one in matched.custom:
         column = asked.custom[one.name]
@@ -153,6 +159,8 @@ def settle_on(vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFile
             wants = target.fields[one.name.lower()].type
             _feed(fed, target, one.name)
         kind = fits(column, one.type, wants, one.name)
+        if kind == "timestamp" and wants in DATE_PARTS:
+            kind = "date"
         carried.append(Carried(one.column, column, kind, one.name, wants, vendor.max_custom_chars))
     return Matching(asked.fields["email"], tuple(carried), matched, vendor.date_format)
 

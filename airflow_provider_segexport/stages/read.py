@@ -4,114 +4,72 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from airflow_provider_segexport.contract import ColumnType
-from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
+from airflow_provider_segexport.ports import column_types, diagnosis, footers
+from airflow_provider_segexport.ports.column_types import NO_TYPE, column_type
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
 
 
 def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> SegmentFiles:
-    """Read every file's footer. The wanted columns must be in all of them, with one type."""
+    """Read every file's footer. The wanted columns must be in all of them, with types that have an exact common one."""
     files: list[SegmentFile] = []
-    columns: dict[str, ColumnType | None] = {}
-    words: dict[str, str] = {}
+    common: dict[str, pa.DataType] = {}
+    first: dict[str, tuple[str, pa.DataType]] = {}
     first_row = 0
     for place, name in places:
-        rows, schema = _footer(place, name)
-        here = {field.name: column_type(field.type) for field in schema}
-        missing = [column for column in wanted if column not in here]
-        if missing:
-            raise BadSegment(
-                f"{name} has no column {', '.join(map(repr, missing))}, which data matching names. "
-                f"It has: {', '.join(here) or 'none'}."
-            )
-        _unmistakable(schema.names, wanted, name)
-        for column in wanted:
-            if empty_type(schema.field(column).type):
+        footer = footers.read(place, name)
+        types = footers.types(footer, wanted, name)
+        for column, kind in types.items():
+            if empty_type(kind):
                 continue  # nothing is in it, so it fits any type
-            if columns.setdefault(column, here[column]) != here[column]:
+            name_before, kind_before = first.setdefault(column, (name, kind))
+            both = column_types.wider(common.get(column, kind), kind)
+            if both is None:
                 raise BadSegment(
-                    f"Column {column!r} is {schema.field(column).type} in {name} and {words[column]} in an earlier "
-                    "file. Files of one segment need one type for each matched column."
+                    f"Column {column!r} is {kind} in {name} and {kind_before} in {name_before}, and no type holds the "
+                    "values of both exactly. To fix: write every file of the segment with the same type."
                 )
-            words.setdefault(column, str(schema.field(column).type))
-        files.append(SegmentFile(place, name, rows, first_row))
-        first_row += rows
-    nothing: dict[str, ColumnType | None] = dict.fromkeys(wanted, "text")
-    return SegmentFiles(tuple(files), {**nothing, **columns}, {**dict.fromkeys(wanted, "null"), **words})
-
-
-def _unmistakable(names: Sequence[str], wanted: Sequence[str], file: str) -> None:
-    """The engine does not tell columns apart by case: a matched one must have no namesake."""
-    counted = Counter(name.lower() for name in names)
-    twice = {name for name in wanted if counted[name.lower()] > 1}
-    if twice:
-        alike = sorted({name for name in names if name.lower() in {one.lower() for one in twice}})
-        raise BadSegment(
-            f"{file} has more than one column {', '.join(map(repr, alike))}, but for upper and lower case. "
-            "Leave one of them."
-        )
-
-
-def _footer(place: Place, name: str) -> tuple[int, pa.Schema]:
-    try:
-        with place.open("rb") as file:
-            parquet = pq.ParquetFile(file, pre_buffer=False)
-            return parquet.metadata.num_rows, parquet.schema_arrow
-    except pa.ArrowException as error:
-        raise BadSegment(
-            f"{name} is not a readable Parquet file ({type(error).__name__}): it is cut short, still being written, "
-            "or something else. Write it again."
-        ) from error
-    except OSError as error:
-        if error.errno is None:  # Arrow's own, of a footer that makes no sense
-            words = f"{name} is not a readable Parquet file: its footer is damaged. Write it again."
-            raise BadSegment(words) from error
-        raise BadSegment(f"{name} cannot be opened: {error.strerror}.") from error
+            common[column] = both
+        files.append(SegmentFile(place, name, footer.rows, first_row, types, footer.version, footer.group_bytes))
+        first_row += footer.rows
+    words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
+    kinds = {column: column_type(common[column]) if column in common else "text" for column in wanted}
+    return SegmentFiles(tuple(files), kinds, words, {column: common.get(column, NO_TYPE) for column in wanted})
 
 
 def empty_type(kind: pa.DataType) -> bool:
     """The type of a column in which every value is null, as pandas writes it."""
-    return bool(pa.types.is_null(kind))
-
-
-def column_type(kind: pa.DataType) -> ColumnType | None:
-    """The type in data matching's words; None where no field takes it."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    checks: list[tuple[ColumnType, bool]] = [
-        ("text", pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)),
-        ("integer", pa.types.is_integer(kind)),
-        ("decimal", pa.types.is_floating(kind) or pa.types.is_decimal(kind)),
-        ("boolean", pa.types.is_boolean(kind)),
-        ("date", pa.types.is_date(kind)),
-        ("timestamp", pa.types.is_timestamp(kind)),
-    ]
-    return next((name for name, holds in checks if holds), None)
+    return bool(pa.types.is_null(column_types.plain(kind)))
 
 
 @contextmanager
-def readable(files: SegmentFiles) -> Iterator[None]:
-    """What the engine says of broken pages and bad bytes inside a file, in words for the reader of the log."""
+def readable(files: SegmentFiles, suppression: Sequence[tuple[Place, str]] = ()) -> Iterator[None]:
+    """Turn the engine's errors while rows are read into errors that name the file, the cause and what to do.
+
+    Raises:
+        NeedsMemory: the engine's memory was not enough for the files' pages.
+        TryAgain: a disk or a store failed for a moment, or a file was replaced.
+        BadSegment: a file is damaged, encrypted, not UTF-8, missing, or may not be read.
+    """
     try:
         yield
+        diagnosis.unchanged(files)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
         raise  # a mistake of ours, not of the file's
     except duckdb.OutOfMemoryException:
-        raise TryAgain("The worker's memory or disk is full: the segment could not be sorted out.") from None
+        raise NeedsMemory from None
     except duckdb.Error as error:
         if os.strerror(errno.ENOSPC) in str(error):
-            raise TryAgain("The worker's disk is full: the segment could not be sorted out.") from None
-        names = ", ".join(file.name for file in files.files[:3])
-        raise BadSegment(
-            f"The rows of {names} cannot be read ({type(error).__name__}): a page is damaged, or text is not UTF-8. "
-            "Write the segment again."
-        ) from None  # the engine's own words quote values
+            raise TryAgain(
+                "The worker's disk is full: the segment could not be sorted out. To fix: give the worker more space "
+                "for temporary files (TMPDIR)."
+            ) from None
+        reason = diagnosis.cause(files, suppression, error)
+        raise reason from None  # the engine's own words quote values

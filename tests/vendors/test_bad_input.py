@@ -49,13 +49,19 @@ def test_not_one_profile_can_be_sent(account):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"matching": {"first_name": "name"}}, "has no column 'name', which data matching names"),
-        ({"custom_fields": {"Tier": "tier"}}, "has no column 'tier', which data matching names"),
+        ({"matching": {"first_name": "name"}}, "has no column 'name', which the export maps"),
+        ({"custom_fields": {"Tier": "tier"}}, "has no column 'tier', which the export maps"),
     ],
 )
 def test_a_column_that_is_not_there(account, options, words):
     """The error lists what there is."""
-    stops(account, BadSegment, rf"{words}\. It has: email, city", {"email": people(1), "city": ["York"]}, **options)
+    stops(
+        account,
+        BadSegment,
+        rf"{words}\. Its columns: 'email', 'city'",
+        {"email": people(1), "city": ["York"]},
+        **options,
+    )
 
 
 def test_a_field_that_the_audience_lacks(account):

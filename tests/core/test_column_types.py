@@ -1,0 +1,179 @@
+"""A column's values are read exactly, also where its type differs between the files of a segment."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from core.made import cleaned, inspected, values, written
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.ports import column_types
+from airflow_provider_segexport.stages import read
+
+D = decimal.Decimal
+BERLIN = ZoneInfo("Europe/Berlin")
+
+EXACT = [
+    (pa.decimal128(38, 0), [D(12)], pa.decimal128(38, 2), [D("12.75")], ["12", "12.75"]),
+    (pa.decimal128(38, 2), [D("12.75")], pa.decimal128(38, 0), [D(12)], ["12.75", "12"]),
+    (pa.decimal128(5, 4), [D("1.2345")], pa.decimal128(10, 1), [D("123456789.5")], ["1.2345", "123456789.5"]),
+    (pa.int64(), [2**63 - 1], pa.decimal128(10, 2), [D("0.25")], [str(2**63 - 1), "0.25"]),
+    (pa.float32(), [0.1], pa.float64(), [0.1], ["0.1", "0.1"]),
+    (pa.float64(), [0.1], pa.float32(), [0.1], ["0.1", "0.1"]),
+    (pa.float32(), [0.1], pa.int32(), [5], ["0.1", "5"]),
+    (pa.int64(), [2**53], pa.float64(), [0.5], [str(2**53), "0.5"]),
+    (pa.decimal128(15, 2), [D("1234567890123.45")], pa.float64(), [0.5], ["1234567890123.45", "0.5"]),
+    (pa.int8(), [-128], pa.int64(), [2**62], ["-128", str(2**62)]),
+    (pa.uint64(), [2**64 - 1], pa.int8(), [-1], [str(2**64 - 1), "-1"]),
+    (pa.uint32(), [2**32 - 1], pa.int32(), [-1], [str(2**32 - 1), "-1"]),
+    (pa.string(), ["a"], pa.large_string(), ["b"], ["a", "b"]),
+    (pa.string_view(), ["a"], pa.string(), ["b"], ["a", "b"]),
+    (pa.dictionary(pa.int8(), pa.string()), ["a"], pa.string(), ["b"], ["a", "b"]),
+    (pa.null(), [None], pa.decimal128(38, 2), [D("0.25")], [None, "0.25"]),
+    (pa.float64(), [0.5], pa.null(), [None], ["0.5", None]),
+]
+
+
+@pytest.mark.parametrize(("one", "first", "other", "second", "expected"), EXACT)
+def test_types_that_differ_are_read_exactly(tmp_path, one, first, other, second, expected):  # noqa: PLR0917
+    """The type that holds both is used, and no digit changes."""
+    for number, (kind, content) in enumerate([(one, first), (other, second), (one, first)]):
+        table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
+        written(tmp_path / f"{number}.parquet", table)
+    with cleaned(tmp_path, note="it") as (sql, _):
+        read_values = [
+            None if text is None else D(text) if text not in {"a", "b"} else text for text in values(sql, "custom_0")
+        ]
+        expected = [None if text is None else D(text) if text not in {"a", "b"} else text for text in expected]
+        assert [*expected, expected[0]] == read_values
+        assert [0, 1, 2] == values(sql, "row")
+
+
+REFUSED = [
+    (pa.int64(), [1], pa.bool_(), [True]),
+    (pa.string(), ["1"], pa.int64(), [1]),
+    (pa.decimal128(20, 2), [D("0.25")], pa.float64(), [0.5]),
+    (pa.date32(), [dt.date(2026, 1, 1)], pa.string(), ["2026-01-01"]),
+    (pa.date32(), [dt.date(2026, 1, 1)], pa.timestamp("us", "UTC"), [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]),
+    (pa.timestamp("us"), [dt.datetime(2026, 1, 1)], pa.int64(), [1]),  # noqa: DTZ001 - naive on purpose
+    (pa.bool_(), [True], pa.float64(), [1.0]),
+    (pa.list_(pa.field("element", pa.int8())), [[1]], pa.int8(), [1]),
+]
+
+
+@pytest.mark.parametrize(("one", "first", "other", "second"), REFUSED)
+def test_types_without_a_common_one_are_refused(tmp_path, one, first, other, second):
+    """The error names both files and both types."""
+    for number, (kind, content) in enumerate([(one, first), (other, second)]):
+        table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
+        written(tmp_path / f"{number}.parquet", table)
+    with pytest.raises(BadSegment) as caught:
+        inspected(tmp_path, wanted=["email", "it"])
+    for text in ("0.parquet", "1.parquet", str(one), str(other), "To fix"):
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "first", "other", "second"),
+    [
+        (pa.int64(), [2**53 + 1], pa.float64(), [0.5]),
+        (pa.decimal128(38, 0), [D(10**37)], pa.decimal128(38, 2), [D("0.25")]),
+    ],
+)
+def test_a_value_outside_the_common_type_is_refused(tmp_path, one, first, other, second):
+    """Where only values can tell whether the common type holds them, one that it does not hold stops the run."""
+    for number, (kind, content) in enumerate([(one, first), (other, second)]):
+        table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
+        written(tmp_path / f"{number}.parquet", table)
+    files = inspected(tmp_path, wanted=["email", "it"])
+    with pytest.raises(BadSegment) as caught, read.readable(files), cleaned(tmp_path, note="it") as (sql, _):
+        values(sql, "custom_0")
+    for text in ("0.parquet", "1.parquet", str(one), str(other), "'it'", "To fix"):
+        assert text in str(caught.value)
+    assert str(first[0]) not in str(caught.value)
+
+
+NUMBERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+NUMBERS += [pa.float32(), pa.float64(), pa.decimal128(5, 2), pa.decimal128(15, 0), pa.decimal128(38, 9)]
+OTHERS = [pa.string(), pa.bool_(), pa.date32(), pa.timestamp("ms"), pa.timestamp("us", "Asia/Tokyo"), pa.null()]
+ANY_TYPE = st.sampled_from(NUMBERS + OTHERS)
+
+
+@given(ANY_TYPE, ANY_TYPE)
+def test_the_common_type_does_not_depend_on_the_order(one, other):
+    """Files may come in any order; a zone is that of the column, and plays no part in the type."""
+    wide, turned = column_types.wider(one, other), column_types.wider(other, one)
+    if wide is not None and pa.types.is_timestamp(wide):
+        assert bool(wide.tz) == bool(turned.tz)
+    else:
+        assert wide == turned
+    assert column_types.wider(one, one) == column_types.plain(one)
+
+
+MIDNIGHT = dt.datetime(1990, 5, 1, tzinfo=BERLIN)
+ZONES = [
+    ("Europe/Berlin", MIDNIGHT),
+    ("America/Los_Angeles", dt.datetime(1990, 5, 1, 23, 59, tzinfo=ZoneInfo("America/Los_Angeles"))),
+    ("Pacific/Kiritimati", dt.datetime(1990, 5, 1, tzinfo=ZoneInfo("Pacific/Kiritimati"))),
+    ("+05:45", dt.datetime(1990, 5, 1, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=45)))),
+    ("-11:00", dt.datetime(1990, 5, 1, 23, tzinfo=dt.timezone(dt.timedelta(hours=-11)))),
+    ("UTC", dt.datetime(1990, 5, 1, tzinfo=dt.UTC)),
+    (None, dt.datetime(1990, 5, 1, 23, 59)),  # noqa: DTZ001 - naive on purpose
+]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize(("zone", "moment"), ZONES)
+def test_a_timestamp_gives_the_date_of_its_own_zone(tmp_path, unit, zone, moment):
+    """A birthdate is a day where the column says it was; without a zone, the day as it is written."""
+    table = pa.table({"email": ["a@example.com"], "born": pa.array([moment], pa.timestamp(unit, tz=zone))})
+    with cleaned(written(tmp_path / "x.parquet", table), fields={"birthdate": "born"}) as (sql, _):
+        assert ["1990-05-01"] == values(sql, "birthdate")
+
+
+def test_each_file_has_its_own_zone(tmp_path):
+    """Files of one segment may be in different zones, or in none."""
+    for number, (zone, moment) in enumerate(ZONES):
+        table = pa.table({"email": [f"{number}@example.com"], "born": pa.array([moment], pa.timestamp("us", tz=zone))})
+        written(tmp_path / f"{number}.parquet", table)
+    with cleaned(tmp_path, fields={"birthdate": "born"}, note="born") as (sql, _):
+        assert ["1990-05-01"] * len(ZONES) == values(sql, "birthdate")
+        utc = [moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC) for _, moment in ZONES]
+        assert [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in utc] == values(sql, "custom_0")
+
+
+def test_an_unknown_zone_is_refused(tmp_path):
+    """A zone that the machine does not know leaves the date open."""
+    table = pa.table({"email": ["a@example.com"], "born": pa.array([0], pa.timestamp("us", tz="Mars/Base"))})
+    path = written(tmp_path / "x.parquet", table)
+    with pytest.raises(BadSegment, match=r"'born' .*x\.parquet.*'Mars/Base'.*To fix"):
+        inspected(path, wanted=["email", "born"])
+
+
+def test_ids_and_json_are_text(tmp_path):
+    """Types that Arrow adds to Parquet's have a text of their own."""
+    table = pa.table(
+        {
+            "email": ["a@example.com"],
+            "id": pa.array([bytes(range(16))], pa.uuid()),
+            "more": pa.array(['{"a":1}'], pa.json_(pa.string())),
+        }
+    )
+    with cleaned(written(tmp_path / "x.parquet", table), fields={"full_name": "id"}, note="more") as (sql, _):
+        assert [("00010203-0405-0607-0809-0a0b0c0d0e0f", '{"a":1}')] == sql.rows(
+            "select full_name, custom_0 from clean"
+        )
+
+
+def test_a_decimal_that_the_engine_does_not_hold_is_refused(tmp_path):
+    """More than 38 digits would be rounded."""
+    table = pa.table({"email": ["a@example.com"], "it": pa.array([D("0.25")], pa.decimal256(50, 2))})
+    assert {"email": "text", "it": None} == inspected(
+        written(tmp_path / "x.parquet", table), wanted=["email", "it"]
+    ).columns
