@@ -38,22 +38,17 @@ def undo(args: Namespace) -> None:
 
 def _run(hook: SegmentExportHook, audience: str, version: int | None, *, dry_run: bool) -> dict[str, Any]:
     """Plan, or do; the version that was shown is the one that is taken back."""
-    from airflow_provider_segexport.export.order import Undo  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.errand import Errand  # noqa: PLC0415
     from airflow_provider_segexport.hooks.launch import launch  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.left_out import LEFT_OUT  # noqa: PLC0415
     from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
 
-    errand = Errand(
-        segment="",
-        matching={},
-        as_of=datetime.now(UTC),
-        identity=("command", "undo", hook.conn_id, f"{time.time_ns()}"),
-        root=state_root(),
-        export="",
-        audience=audience,
-        undo=Undo(version),
-        dry_run=dry_run,
-    )
+    identity = ("command", "undo", hook.conn_id, f"{time.time_ns()}")
+    given = {"audience": audience, "version": LEFT_OUT if version is None else version, "dry_run": dry_run}
+    told = options.values(options.UNDO, given)
+    order = options.undo_order(told, as_of=datetime.now(UTC), run="/".join(identity))
+    errand = Errand(order, identity, state_root())
     report = launch(hook, errand)
     if not isinstance(report, dict):
         raise SegexportError("The undoing waits for jobs although it was told to stay.")

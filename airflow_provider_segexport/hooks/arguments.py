@@ -1,103 +1,182 @@
-"""What a task or a call was told, as an order takes it: a template brings texts where a DAG brings objects."""
+"""Reads the value of one argument: `what a DAG file, a template or a call brings -> what an export takes`.
+
+A template brings texts where a DAG file has objects. Each function takes the value and the argument's name. Whether a
+value is there at all was decided before (`hooks/options.py`).
+"""
 
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.export.order import GUARDS, KNOWN_GUARDS, Consent, Guard, Then
+from airflow_provider_segexport.trimming import trimmed
+from airflow_provider_segexport.yes_no import yes_no
 
 Choice = TypeVar("Choice", bound=str)
 
-YES = frozenset({"true", "yes", "on", "1"})
-NO = frozenset({"false", "no", "off", "0", ""})
+NOTHING = frozenset({"", "none", "null", "nan", "nat", "<na>"})
+"""How the text of no value reads: an empty template, and Python's, JSON's, NumPy's and pandas' words for it."""
+
 KEEPS = frozenset({"removals", "removals_share"})
 """Guards of which `keep` can be said: what they measure can be left undone while the rest is sent."""
 
 
+def is_nothing(given: Any) -> bool:
+    """Whether a value says nothing: None, blank, a word for None, an empty list, or a list in which one item is so."""
+    if given is None:
+        return True
+    if isinstance(given, Mapping) or hasattr(given, "__arrow_c_stream__"):
+        return False
+    if isinstance(given, list | tuple | set | frozenset):
+        return not given or any(map(is_nothing, given))
+    text = trimmed(str(given))
+    if text.lower() in NOTHING:
+        return True
+    several = literal(text) if text.startswith(("[", "(")) else None
+    return isinstance(several, list | tuple) and is_nothing(several)
+
+
 def optional(given: Any) -> str | None:
-    """A text, or None; a template of something empty brings the word `None`."""
-    text = "" if given is None else str(given).strip()
-    return None if text in {"", "None", "null"} else text
+    """A text, or None."""
+    return None if is_nothing(given) else trimmed(str(given))
 
 
-def segment(given: Any) -> str | list[str]:
-    """A path, or several."""
-    if hasattr(given, "iterdir"):  # a pathlib.Path or an ObjectStoragePath
+def text(given: Any, name: str) -> str:
+    """A text. A whole number is the text of its digits: the ids of some vendors' audiences are numbers."""
+    given = scalar(given)
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    if isinstance(given, bool | float) or not isinstance(given, str | int):
+        raise BadMatching(
+            f"`{name}` is of type {type(given).__name__}, and should be a text. To fix: pass a text for `{name}`."
+        )
+    return trimmed(str(given))
+
+
+def scalar(given: Any) -> Any:
+    """A NumPy scalar as Python's own."""
+    return given.item() if type(given).__module__ == "numpy" and hasattr(given, "item") else given
+
+
+def path(given: Any) -> str:
+    """A path as text: of a `Path`, of an `ObjectStoragePath`, and the address of an Asset."""
+    if hasattr(given, "iterdir"):
         return str(given)
+    uri = getattr(given, "uri", None)
+    if isinstance(uri, str):
+        return uri
+    if not isinstance(given, str):
+        raise BadSegment(
+            f"A path is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath or an Asset."
+        )
+    return given.strip()
+
+
+def segment(given: Any, name: str = "segment") -> str | list[str]:
+    """A path, or several."""
     if isinstance(given, str):
-        text = given.strip()
-        found = literal(text) if text.startswith("[") else None
-        return [str(one) for one in found] if isinstance(found, list) else text
-    if not isinstance(given, Sequence):
-        raise BadSegment(f"`segment` is of type {type(given).__name__}, and should be a path or a list of paths.")
-    return [str(one) for one in given]
+        listed = literal(given.strip()) if given.strip().startswith("[") else None
+        return [path(item) for item in listed] if isinstance(listed, list) else given.strip()
+    if hasattr(given, "iterdir") or isinstance(getattr(given, "uri", None), str):
+        return path(given)
+    if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
+        raise BadSegment(
+            f"`{name}` is of type {type(given).__name__}, and should be a path or a list of paths. To fix: pass a "
+            "text, a Path, an ObjectStoragePath, an Asset, or a list of them; a frame goes to `hook.export`."
+        )
+    return [path(item) for item in given]
 
 
-def paths(given: Any) -> tuple[str, ...]:
+def paths(given: Any, name: str = "suppression") -> tuple[str, ...]:
     """No path, one, or several."""
-    found = segment(given) if given is not None else ""
-    several = [found] if isinstance(found, str) else found
-    return tuple(path for one in several if (path := optional(one)))
+    listed = segment(given, name) if given is not None else ""
+    several = [listed] if isinstance(listed, str) else listed
+    return tuple(item for item in several if optional(item))
 
 
 def mapping(given: Any, name: str) -> dict[str, str]:
     """Column by field."""
-    found = literal(given) if isinstance(given, str) else given
-    if not isinstance(found, Mapping):
+    read = literal(given) if isinstance(given, str) else given
+    if not isinstance(read, Mapping):
         raise BadMatching(
             f"`{name}` should map fields to columns, as {{'email': 'email'}}, or be such a mapping as JSON text."
         )
-    return dict(found)
+    for field, column in read.items():
+        if not isinstance(field, str) or not isinstance(column, str) or is_nothing(column):
+            raise BadMatching(
+                f"`{name}` gives the field {field!r} the column {column!r}. To fix: name a column, or take the "
+                f"field out of `{name}`."
+            )
+    return dict(read)
 
 
 def number(given: Any, name: str) -> int:
     """A whole number."""
-    text = str(given).strip()
-    if not text.isdecimal():
+    given = scalar(given)
+    digits = f"{given:.0f}" if isinstance(given, float) and given.is_integer() else str(given).strip()
+    if not digits.isdecimal():
         raise BadMatching(f"`{name}` is {given!r}, and should be a whole number.")
-    return int(text)
+    return int(digits)
+
+
+def seconds(given: Any, name: str) -> float:
+    """A time span in seconds, above 0."""
+    value = given.total_seconds() if isinstance(given, dt.timedelta) else None if isinstance(given, bool) else given
+    try:
+        span = float(value)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        span = math.nan
+    if not (math.isfinite(span) and span > 0):
+        raise BadMatching(f"`{name}` is {given!r}, and should be a number of seconds above 0.")
+    return span
 
 
 def flag(given: Any, name: str) -> bool:
     """Yes or no; a template or a form brings a word."""
-    word = "" if given is None else str(given).strip().lower()
-    if word not in YES | NO | {"none", "null"}:
+    value = yes_no(scalar(given))
+    if value is None:
         raise BadMatching(f"`{name}` is {given!r}, and should be true or false.")
-    return word in YES
+    return value
 
 
 def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     """One of a few words."""
-    text = str(given).strip()
-    for one in choices:
-        if text == one:
-            return one
-    raise BadMatching(f"`{name}` is {text!r}, and should be {' or '.join(map(repr, choices))}.")
+    word = str(given).strip()
+    for known in choices:
+        if word == known:
+            return known
+    raise BadMatching(f"`{name}` is {word!r}, and should be {' or '.join(map(repr, choices))}.")
 
 
-def consent(column: Any, suppression: Any) -> Consent:
+def optouts(given: Any, name: str) -> bool:
+    """Whether opt-outs are collected: an Asset says so, and so does a switch."""
+    return True if isinstance(getattr(given, "uri", None), str) else flag(given, name)
+
+
+def consent(column: str | None, suppression: tuple[str, ...]) -> Consent:
     """Who is withheld."""
-    return Consent(column=optional(column), suppression=paths(suppression))
+    return Consent(column=column, suppression=suppression)
 
 
-def guards(given: Any) -> dict[str, Guard | None]:
+def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
     """Guards by name: a limit, `{"limit": ..., "then": ...}`, or None that switches one off."""
-    text = optional(given) if isinstance(given, str) else None
-    found = literal(text) if text else ({} if isinstance(given, str) else given or {})
-    if not isinstance(found, Mapping):
+    read = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
+    if not isinstance(read, Mapping):
         raise BadMatching(
-            "`guards` should map names to limits, as {'shrinks': 0.3}, or be such a mapping as JSON text."
+            f"`{name}` should map names to limits, as {{'shrinks': 0.3}}, or be such a mapping as JSON text."
         )
-    if unknown := [name for name in found if name not in KNOWN_GUARDS]:
+    if unknown := [guard for guard in read if guard not in KNOWN_GUARDS]:
         raise BadMatching(
             f"There is no guard {', '.join(map(repr, unknown))}. There are: {', '.join(sorted(KNOWN_GUARDS))}."
         )
-    return {str(name): _guard(name, value) for name, value in found.items()}
+    return {str(guard): _guard(guard, value) for guard, value in read.items()}
 
 
 def _guard(name: str, given: Any) -> Guard | None:
@@ -134,6 +213,11 @@ def literal(text: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return None
+
+
+def one_of(*choices: str) -> Any:
+    """A reader of one of a few words."""
+    return partial(choice, choices=choices)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -25,12 +22,10 @@ from airflow_provider_segexport import connection as connections
 from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
+from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.model import Operation, T, Target
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from airflow_provider_segexport.export import Mode, Older
     from airflow_provider_segexport.ports.http import Patience, Sender
     from airflow_provider_segexport.ports.tokens import Bearer
 
@@ -49,7 +44,7 @@ def read_connection(conn_id: str) -> Any:
         ) from None
 
 
-class SegmentExportHook(HttpHook):
+class SegmentExportHook(Exporting, HttpHook):
     """A vendor's account, as an Airflow connection describes it.
 
     Useful alone in a `@task`: `hook.target()` tells account and audience, `hook.export(...)` exports a segment or a
@@ -240,56 +235,6 @@ class SegmentExportHook(HttpHook):
         if logging.root.manager.disable:  # Airflow's command line: it silences logs, and a success has no words there
             sys.stdout.write(f"{words}\n")
         return True, words
-
-    def export(  # noqa: PLR0913 - what an export is configured with
-        self,
-        segment: str | os.PathLike[str] | Sequence[str] | pd.DataFrame,
-        matching: Mapping[str, str],
-        *,
-        audience: str | None = None,
-        custom_fields: Mapping[str, str] | None = None,
-        create_fields: bool = False,
-        mode: Mode = "full",
-        as_of: datetime | None = None,
-        older: Older = "skip",
-        max_profiles: int = 1_000_000,
-        export_name: str | None = None,
-        shared: bool = False,
-        consent_column: str | None = None,
-        suppression: str | Sequence[str] | None = None,
-        guards: Mapping[str, Any] | None = None,
-        dry_run: bool = False,
-        optouts: bool = False,
-        dag_id: str | None = None,
-    ) -> dict[str, Any]:
-        """Export a segment from here, waiting for the vendor's jobs; returns the report.
-
-        Arguments are those of `SegmentExportOperator`; `optouts` reads the vendor's lists of them, too. A DataFrame is
-        written to Parquet first, into a folder that is removed afterwards. `dag_id` is who must stand under 'Allowed
-        DAGs' of the connection: by default the DAG whose task this runs in, which also names the export.
-        """
-        from airflow_provider_segexport.hooks import arguments  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.launch import alone  # noqa: PLC0415
-
-        return alone(
-            self,
-            segment,
-            dag_id,
-            matching=matching,
-            audience=audience,
-            custom_fields=custom_fields or {},
-            create_fields=create_fields,
-            mode=mode,
-            as_of=as_of,
-            older=older,
-            max_profiles=max_profiles,
-            export=export_name,
-            shared=shared,
-            consent=arguments.consent(consent_column, suppression),
-            guards=arguments.guards(guards),
-            dry_run=dry_run,
-            optouts=optouts,
-        )
 
 
 __all__ = ["SegmentExportHook", "read_connection"]

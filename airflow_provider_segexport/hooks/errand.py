@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import BadMatching
-from airflow_provider_segexport.export import Mode, Older, Order
-from airflow_provider_segexport.export.order import Consent, Guard, Undo
+from airflow_provider_segexport.export import Order
 from airflow_provider_segexport.hooks.state import resolve
 from airflow_provider_segexport.ports.places import Place, read, write
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
@@ -30,65 +27,31 @@ class Errand:
     """What a task was told.
 
     Attributes:
+        order: what is exported; its audience and connection are settled by `order_of`.
         identity: DAG, task, run and map index: the name of the run folder, and who stands in the ledger.
         root: where ledgers and run folders stand.
-        export: the name of the export, which owns its audience.
         reports: where the run folder goes instead of below the root.
         attempt: the number of this try, and how many there may be: a task that is cleared is given more.
+        content: what tells the rows of a frame from others; the path of its file differs in every try.
     """
 
-    segment: str | Sequence[str]
-    matching: Mapping[str, str]
-    as_of: datetime
+    order: Order
     identity: tuple[str, ...]
     root: Place
-    export: str
-    audience: str | None = None
-    custom_fields: Mapping[str, str] = field(default_factory=dict)
-    create_fields: bool = False
-    mode: Mode = "changes"
-    older: Older = "skip"
-    max_profiles: int = 1_000_000
-    shared: bool = False
-    consent: Consent = field(default_factory=Consent)
-    guards: Mapping[str, Guard | None] = field(default_factory=dict)
-    dry_run: bool = False
-    undo: Undo | None = None
-    optouts: bool = False
-    expect: str = ""
     reports: str | None = None
     attempt: tuple[int, int] = (0, 0)
+    content: str = ""
 
 
 def order_of(hook: SegmentExportHook, errand: Errand) -> Order:
     """The order, at the audience that the errand or else the connection names."""
-    audience = errand.audience or hook.settings.audience
+    audience = errand.order.audience or hook.settings.audience
     if not audience:
         raise BadMatching(
             f"No {hook.vendor.audience_word} is named: give `audience`, or a default audience in connection "
             f"{hook.conn_id!r}."
         )
-    return Order(
-        segment=errand.segment if isinstance(errand.segment, str) else tuple(errand.segment),
-        audience=str(audience),
-        matching=errand.matching,
-        as_of=errand.as_of.astimezone(UTC).isoformat(),
-        run="/".join(errand.identity),
-        custom_fields=errand.custom_fields,
-        create_fields=errand.create_fields,
-        mode=errand.mode,
-        older=errand.older,
-        max_profiles=errand.max_profiles,
-        export=errand.export,
-        shared=errand.shared,
-        consent=errand.consent,
-        guards=errand.guards,
-        dry_run=errand.dry_run,
-        undo=errand.undo,
-        optouts=errand.optouts,
-        expect=errand.expect,
-        conn_id=hook.conn_id,
-    )
+    return replace(errand.order, audience=str(audience), conn_id=hook.conn_id)
 
 
 def home(errand: Errand) -> Place:
@@ -109,7 +72,7 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
 
     Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
     """
-    folder, asked = run_folder(errand), _asked(order)
+    folder, asked = run_folder(errand), _asked(errand, order)
     note = folder.place / ORDER
     if not note.exists() or read(note) != asked:
         if note.exists() and folder.plan() is not None:
@@ -122,10 +85,12 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
     return folder
 
 
-def _asked(order: Order) -> bytes:
+def _asked(errand: Errand, order: Order) -> bytes:
     """The order as a run folder keeps it."""
-    told = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
-    return json.dumps(told, indent=2).encode()
+    kept = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
+    if errand.content:
+        kept["segment"] = errand.content
+    return json.dumps(kept, indent=2).encode()
 
 
 def done_before(errand: Errand, order: Order) -> dict[str, Any] | None:
@@ -138,7 +103,7 @@ def done_before(errand: Errand, order: Order) -> dict[str, Any] | None:
     if last is None or report is None or not report["finished"]:
         return None
     note, attempt = last.place / ORDER, last.place / ATTEMPT
-    if not (note.exists() and attempt.exists()) or read(note) != _asked(order):
+    if not (note.exists() and attempt.exists()) or read(note) != _asked(errand, order):
         return None
     number, most = json.loads(read(attempt))
     return report if number < errand.attempt[0] and most == errand.attempt[1] else None

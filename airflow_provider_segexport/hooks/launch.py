@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import pathlib
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import get_current_context
 
 from airflow_provider_segexport.errors import AudienceBusy, OlderThanLedger, QuotaSpent, SegexportError
 from airflow_provider_segexport.export import Export, Order, Waiting, World
@@ -20,15 +14,13 @@ from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.hooks.errand import Errand, done_before, folder_for, order_of, run_folder
 from airflow_provider_segexport.hooks.peers import alive
 from airflow_provider_segexport.hooks.progress import Progress
-from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.hooks.state import resolve
 from airflow_provider_segexport.ports.pace import next_look
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
-__all__ = ["Errand", "Patient", "alone", "launch", "run_folder"]
+__all__ = ["Errand", "Patient", "launch", "run_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -142,45 +134,3 @@ def _announced(hook: SegmentExportHook, order: Order) -> str:
         return f"Taking back {version} of the ledger at {where}.{dry}"
     what = order.segment if isinstance(order.segment, str) else ", ".join(order.segment)
     return f"Exporting {what} to {where}: mode {order.mode}, as of {order.as_of}.{dry}"
-
-
-def alone(
-    hook: SegmentExportHook,
-    segment: str | os.PathLike[str] | Sequence[str] | pd.DataFrame,
-    dag_id: str | None,
-    *,
-    as_of: datetime | None,
-    export: str | None,
-    **told: Any,
-) -> dict[str, Any]:
-    """Export without an operator around it, to the end; returns the report."""
-    task = running_task()
-    hook.settings.gate(dag_id or (task[0] if task else None))
-    with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
-        if isinstance(segment, os.PathLike):
-            segment = str(segment)
-        elif not isinstance(segment, (str, Sequence)):
-            path = pathlib.Path(folder) / "segment.parquet"
-            segment.to_parquet(path, index=False)
-            segment = str(path)
-        errand = Errand(
-            segment=segment,
-            as_of=as_of or datetime.now(UTC),
-            identity=("hook", hook.conn_id, f"{time.time_ns()}"),
-            root=state_root(),
-            export=export or ".".join(task or ("hook", hook.conn_id)),
-            **told,
-        )
-        report = launch(hook, errand)
-    if not isinstance(report, dict):
-        raise SegexportError("The export waits for jobs although it was told to stay.")
-    return report
-
-
-def running_task() -> tuple[str, str] | None:
-    """DAG and task that this process runs, if it runs one."""
-    try:
-        instance = get_current_context()["ti"]
-    except (RuntimeError, KeyError):
-        return None
-    return str(instance.dag_id), str(instance.task_id)

@@ -20,7 +20,7 @@ def alive(owner: str) -> bool | None:
     parts = owner.split("/")
     if len(parts) < PARTS:
         return None
-    dag_id, task_id, index = parts[0], parts[1], parts[-1]
+    dag_id, task_id, index = parts[0], parts[1], parts[-1].partition(".")[0]  # `0.2`: a task's second `hook.export`
     run_id = "/".join(parts[2:-1])
     try:
         states = task_runner.RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])

@@ -5,27 +5,41 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
+from airflow_provider_segexport.hooks.newest import is_backfill
 from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
 from airflow_provider_segexport.operators.loading import without_collecting
-from airflow_provider_segexport.operators.newest import is_backfill
 from airflow_provider_segexport.operators.retries import retry_policy
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset
-
     from airflow_provider_segexport.hooks.base import SegmentExportHook
     from airflow_provider_segexport.hooks.errand import Errand
+    from airflow_provider_segexport.hooks.options import Argument
+
+ATTRIBUTES = {"dry_run": "is_dry_run"}
+"""Attribute by argument, where the names differ: BaseOperator has a method `dry_run`."""
+
+PATHS = frozenset({"segment", "suppression", "reports"})
+"""Arguments that name files."""
 
 MESSAGE = "segexport"
 """Where callbacks and notifiers find in the task's context what there is to say: `title`, `body`, `error`, `report`."""
+
+
+def as_text(value: Any) -> Any:
+    """A path or an asset as text, in which templates are rendered; a list item by item; anything else as it is."""
+    if value is LEFT_OUT:
+        return None
+    if isinstance(value, list | tuple):
+        return [as_text(item) for item in value]
+    return str(value) if hasattr(value, "iterdir") else value.uri if isinstance(value, Asset) else value
 
 
 class AudienceTask(BaseOperator):
@@ -35,7 +49,7 @@ class AudienceTask(BaseOperator):
         conn_id: the Airflow connection; the vendor follows from its type.
         deferrable: wait in the triggerer; by default `[operators] default_deferrable`.
         poll_interval: seconds between two looks at import jobs.
-        optouts: an asset for the people whom the vendor reports as opted out.
+        optouts: an asset for the people whom the vendor reports as opted out; true collects them without an asset.
     """
 
     operator_extra_links = links.LINKS
@@ -45,19 +59,19 @@ class AudienceTask(BaseOperator):
         self,
         *,
         conn_id: str,
-        deferrable: bool | None = None,
-        poll_interval: float = 30,
-        optouts: Asset | None = None,
+        deferrable: bool | str | None = None,
+        poll_interval: float | str = 30,
+        optouts: Asset | bool | str | LeftOut = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._left_out: frozenset[str] = frozenset()
         self.conn_id = conn_id
-        self.deferrable = (
-            conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
-        )
-        self.poll_interval = poll_interval
-        self.optouts = optouts
-        if optouts is not None and optouts not in self.outlets:
+        self.deferrable: Any = deferrable
+        self.poll_interval: Any = poll_interval
+        self.optouts: Any = optouts
+        self.keep({"optouts": optouts})
+        if isinstance(optouts, Asset) and optouts not in self.outlets:
             self.outlets = [*self.outlets, optouts]
         if retry_policy is not None and self.retry_policy is None:
             self.retry_policy = retry_policy()
@@ -68,16 +82,20 @@ class AudienceTask(BaseOperator):
     def errand(self, context: Any) -> Errand:
         """The task's arguments after templates."""
 
-    @staticmethod
-    def identity(context: Any) -> tuple[str, ...]:
-        """Who this is, for the run folder, the ledger and the lease."""
-        one = context["ti"]
-        return (one.dag_id, one.task_id, one.run_id, str(max(one.map_index or 0, 0)))
+    def keep(self, given: Mapping[str, Any]) -> None:
+        """Set an attribute for each argument. Of one that is left out the attribute is None, and the name is noted.
 
-    @staticmethod
-    def name_of_export(context: Any) -> str:
-        """What the export is called that a DAG gives no name: all its runs, and all mapped ones, are one export."""
-        return f"{context['ti'].dag_id}.{context['ti'].task_id}"
+        A template that renders to None later is so told from an argument that was never given.
+        """
+        self._left_out |= {name for name, value in given.items() if value is LEFT_OUT}
+        for name, value in given.items():
+            kept = as_text(value) if name in PATHS else None if value is LEFT_OUT else value
+            setattr(self, ATTRIBUTES.get(name, name), kept)
+
+    def given(self, table: tuple[Argument, ...]) -> dict[str, Any]:
+        """The arguments of a table as they are after templates."""
+        held = {argument.name: getattr(self, ATTRIBUTES.get(argument.name, argument.name)) for argument in table}
+        return {name: LEFT_OUT if value is None and name in self._left_out else value for name, value in held.items()}
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Begin, or go on with what an earlier try began."""
@@ -112,6 +130,12 @@ class AudienceTask(BaseOperator):
             return
         self.log.warning("Killed with %d calls and %d import jobs in flight. A retry looks at them first.", calls, jobs)
 
+    def settle_waiting(self, told: Mapping[str, Any]) -> None:
+        """How the task waits, from its arguments; Airflow's configuration says whether tasks defer by default."""
+        usual = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = usual if told["deferrable"] is None else told["deferrable"]
+        self.poll_interval = told["poll_interval"]
+
     def _go(self, context: Any, *, just_back: bool) -> dict[str, Any]:
         with without_collecting():
             from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
@@ -123,7 +147,7 @@ class AudienceTask(BaseOperator):
             hook = hook_for(self.conn_id)
             hook.backfill = is_backfill(context)
             hook.settings.gate(context["dag"].dag_id)
-            errand = replace(self.errand(context), attempt=(context["ti"].try_number, context["ti"].max_tries))
+            errand = self.errand(context)
             self._hook, self._errand = hook, errand
             patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
             report = launch(hook, errand, patient)
@@ -134,7 +158,7 @@ class AudienceTask(BaseOperator):
             raise
         except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
             self._tell_failure(context, type(error).__name__)
-            endings.end_unforeseen(self, error)
+            endings.end_unforeseen(error)
         finally:
             self._hook = None
         if isinstance(report, Waiting):
@@ -176,7 +200,7 @@ class AudienceTask(BaseOperator):
             return
         for outlet in self.outlets or []:
             extra = context["outlet_events"][outlet].extra
-            if self.optouts is not None and outlet == self.optouts:
+            if isinstance(self.optouts, Asset) and outlet == self.optouts:
                 about = {name: summary[name] for name in ("vendor", "audience", "as_of")}
                 extra.update({"path": None, "count": 0, **summary.get("optouts", {}), **about})
             else:

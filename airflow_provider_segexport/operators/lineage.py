@@ -28,7 +28,7 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
         return None
     _, facts = plan
     errand: Errand = operator._errand  # noqa: SLF001 - what the task was told is the task's
-    if errand.dry_run:
+    if errand.order.dry_run:
         return None
     report = folder.summary() or {}
     vendor, target = VENDORS[facts["vendor"]], facts["target"]
@@ -42,8 +42,8 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
 
 def fed(vendor: Vendor, errand: Errand) -> dict[str, str]:
     """The segment's column by the vendor's field that it feeds."""
-    found = {rule.key: column for field, column in errand.matching.items() for rule in vendor.rules(field)}
-    return {**found, **errand.custom_fields}
+    found = {rule.key: column for field, column in errand.order.matching.items() for rule in vendor.rules(field)}
+    return {**found, **errand.order.custom_fields}
 
 
 def places(errand: Errand) -> list[tuple[str, str]]:
@@ -51,9 +51,10 @@ def places(errand: Errand) -> list[tuple[str, str]]:
 
     https://openlineage.io/docs/spec/naming, read 2026-11.
     """
-    if errand.undo is not None:
+    if errand.order.undo is not None:
         return []
-    return [place(text) for text in ([errand.segment] if isinstance(errand.segment, str) else errand.segment)]
+    segment = errand.order.segment
+    return [place(text) for text in ([segment] if isinstance(segment, str) else segment)]
 
 
 def place(text: str) -> tuple[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_segexport.operators.as_of import as_of
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 from airflow_provider_segexport.operators.audience_task import AudienceTask
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.errand import Errand
 
 CatchUp = Literal["all", "newest"]
+
+OTHERS = frozenset({"self", "kwargs", "conn_id", "__class__"})
+"""What stands among the locals of `__init__` and is none of an export's arguments."""
 
 
 class SegmentExportOperator(AudienceTask):
@@ -79,6 +83,11 @@ class SegmentExportOperator(AudienceTask):
         "expect",
         "max_profiles",
         "reports",
+        "optouts",
+        "create_fields",
+        "shared",
+        "deferrable",
+        "poll_interval",
     )
     template_fields_renderers = {"matching": "json", "custom_fields": "json", "guards": "json"}  # noqa: RUF012 - as BaseOperator has it
     ui_color = "#d7ecf2"
@@ -87,78 +96,42 @@ class SegmentExportOperator(AudienceTask):
         self,
         *,
         conn_id: str,
-        segment: str | Sequence[str],
-        matching: Mapping[str, str],
-        audience: str | None = None,
-        custom_fields: Mapping[str, str] | None = None,
-        create_fields: bool = False,
+        segment: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset],
+        matching: Mapping[str, str] | str,
+        audience: str | int | LeftOut = LEFT_OUT,
+        custom_fields: Mapping[str, str] | str | None = None,
+        create_fields: bool | str = False,
         mode: Mode = "changes",
-        as_of: dt.datetime | str | None = None,
+        as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         older: Older = "skip",
         catch_up: CatchUp = "all",
-        export_name: str | None = None,
-        shared: bool = False,
-        consent_column: str | None = None,
-        suppression: str | Sequence[str] | None = None,
-        guards: Mapping[str, Any] | str | None = None,
+        export_name: str | LeftOut = LEFT_OUT,
+        shared: bool | str = False,
+        consent_column: str | LeftOut = LEFT_OUT,
+        suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
+        guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
-        expect: str | None = None,
+        expect: str | LeftOut = LEFT_OUT,
         max_profiles: int | str = 1_000_000,
-        reports: str | None = None,
-        optouts: Asset | None = None,
-        deferrable: bool | None = None,
-        poll_interval: float = 30,
+        reports: str | os.PathLike[str] | None = None,
+        optouts: Asset | bool | str | LeftOut = LEFT_OUT,
+        deferrable: bool | str | None = None,
+        poll_interval: float | str = 30,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, deferrable=deferrable, poll_interval=poll_interval, optouts=optouts, **kwargs)
-        self.segment = segment
-        self.matching = matching
-        self.audience = audience
-        self.custom_fields = custom_fields
-        self.create_fields = create_fields
-        self.mode = mode
-        self.as_of = as_of
-        self.older = older
-        self.catch_up = catch_up
-        self.export_name = export_name
-        self.shared = shared
-        self.consent_column = consent_column
-        self.suppression = suppression
-        self.guards = guards
-        self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
-        self.expect = expect
-        self.max_profiles = max_profiles
-        self.reports = reports
+        given = {name: value for name, value in locals().items() if name not in OTHERS}
+        super().__init__(conn_id=conn_id, optouts=optouts, **kwargs)
+        if isinstance(guards, Mapping):  # a guard whose own template renders to None is then refused, and not off
+            given["guards"] = {
+                name: {"limit": value} if isinstance(value, str) else value for name, value in guards.items()
+            }
+        self.keep(given)
 
     def errand(self, context: Any) -> Errand:
         """The task's arguments after templates. A catch-up's older day ends here, when only the newest is wanted."""
-        from airflow_provider_segexport.hooks import arguments  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.errand import Errand  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import options  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.callers import of_task  # noqa: PLC0415
 
-        if arguments.choice(self.catch_up, "catch_up", ("all", "newest")) == "newest":
-            from airflow_provider_segexport.operators.newest import skip_unless_newest  # noqa: PLC0415
-
-            skip_unless_newest(context)
-        given = arguments.optional(self.as_of) if isinstance(self.as_of, str) else self.as_of
-        return Errand(
-            segment=arguments.segment(self.segment),
-            audience=arguments.optional(self.audience),
-            matching=arguments.mapping(self.matching, "matching"),
-            custom_fields=arguments.mapping(self.custom_fields or {}, "custom_fields"),
-            create_fields=self.create_fields,
-            mode=arguments.choice(self.mode, "mode", ("changes", "full", "mirror")),
-            older=arguments.choice(self.older, "older", ("skip", "fail", "verify")),
-            as_of=as_of(context, given),
-            max_profiles=arguments.number(self.max_profiles, "max_profiles"),
-            export=arguments.optional(self.export_name) or self.name_of_export(context),
-            shared=self.shared,
-            consent=arguments.consent(self.consent_column, self.suppression),
-            guards=arguments.guards(self.guards),
-            dry_run=arguments.flag(self.is_dry_run, "dry_run"),
-            expect=arguments.optional(self.expect) or "",
-            optouts=self.optouts is not None,
-            identity=self.identity(context),
-            root=state_root(),
-            reports=arguments.optional(self.reports),
-        )
+        told = options.values(options.EXPORT, self.given(options.EXPORT))
+        self.settle_waiting(told)
+        return options.errand(told, of_task(context))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_segexport.errors import BadSegment, StopExport
+from airflow_provider_segexport.operators.audience_task import as_text
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -34,15 +36,17 @@ class SegmentExportEraseOperator(BaseOperator):
     template_fields: Sequence[str] = ("requests", "by", "is_dry_run")
     ui_color = "#e8e0f0"
 
-    def __init__(self, *, requests: str, by: str, dry_run: bool | str = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, requests: str | os.PathLike[str] | Asset, by: str, dry_run: bool | str = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.requests = requests
+        self.requests = as_text(requests)
         self.by = by
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Erase one after the other."""
-        from airflow_provider_segexport.hooks import arguments, hook_for  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import hook_for, options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
         from airflow_provider_segexport.person.erase import erase  # noqa: PLC0415
 
@@ -52,12 +56,14 @@ class SegmentExportEraseOperator(BaseOperator):
             return hook
 
         try:
-            dry_run = arguments.flag(self.is_dry_run, "dry_run")
-            people = self._people()
+            given = {"requests": self.requests, "by": self.by, "dry_run": self.is_dry_run}
+            told = options.values(options.ERASE, given)
+            dry_run = told["dry_run"]
+            people = self._people(told["requests"])
         except StopExport as error:
             raise AirflowFailException(str(error)) from None
         made = tools(allowed)
-        receipts = [erase(made, person, self.by, dry_run=dry_run) for person in people]
+        receipts = [erase(made, person, told["by"], dry_run=dry_run) for person in people]
         left = [words for receipt in receipts for words in receipt.left]
         for words in left:
             self.log.warning("Left: %s", words)
@@ -67,16 +73,17 @@ class SegmentExportEraseOperator(BaseOperator):
             raise AirflowException(f"{len(left)} places still hold a person who was to be erased; the log names them.")
         return {"people": len(people), "places": found, "left": len(left), "receipts": [one.place for one in receipts]}
 
-    def _people(self) -> list[Person]:
+    @staticmethod
+    def _people(requests: str) -> list[Person]:
         import pyarrow.parquet as pq  # noqa: PLC0415 - when the task runs
 
         from airflow_provider_segexport.hooks.state import resolve  # noqa: PLC0415
         from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
         from airflow_provider_segexport.ports.places import read  # noqa: PLC0415
 
-        place = resolve(self.requests)
+        place = resolve(requests)
         if not place.exists():
-            raise BadSegment(f"{self.requests} does not exist.")
+            raise BadSegment(f"{requests} does not exist.")
         if place.name.endswith(".parquet"):
             with place.open("rb") as file:
                 texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()

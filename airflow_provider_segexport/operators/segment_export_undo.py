@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.operators.as_of import run_time
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 from airflow_provider_segexport.operators.audience_task import AudienceTask
 
 if TYPE_CHECKING:
@@ -30,44 +31,50 @@ class SegmentExportUndoOperator(AudienceTask):
         poll_interval: seconds between two looks at import jobs.
     """
 
-    template_fields: Sequence[str] = ("conn_id", "audience", "version", "export_name", "is_dry_run", "reports")
+    template_fields: Sequence[str] = (
+        "conn_id",
+        "audience",
+        "version",
+        "export_name",
+        "is_dry_run",
+        "reports",
+        "optouts",
+        "deferrable",
+        "poll_interval",
+    )
     ui_color = "#f2e3d7"
 
     def __init__(  # noqa: PLR0913 - what a person may say of it
         self,
         *,
         conn_id: str,
-        audience: str | None = None,
-        version: int | str | None = None,
-        export_name: str | None = None,
+        audience: str | int | LeftOut = LEFT_OUT,
+        version: int | str | LeftOut = LEFT_OUT,
+        export_name: str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
-        reports: str | None = None,
+        reports: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, **kwargs)
-        self.audience = audience
-        self.version = version
-        self.export_name = export_name
-        self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
-        self.reports = reports
+        self.keep(
+            {
+                "audience": audience,
+                "version": version,
+                "export_name": export_name,
+                "dry_run": dry_run,
+                "reports": reports,
+            }
+        )
 
     def errand(self, context: Any) -> Errand:
         """The task's arguments after templates."""
-        from airflow_provider_segexport.export.order import Undo  # noqa: PLC0415
-        from airflow_provider_segexport.hooks import arguments  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import options  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.callers import of_task  # noqa: PLC0415
         from airflow_provider_segexport.hooks.errand import Errand  # noqa: PLC0415
         from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
 
-        version = arguments.optional(self.version)
-        return Errand(
-            segment="",
-            matching={},
-            as_of=run_time(context),  # the same in every try, so that a try goes on where the last one stopped
-            audience=arguments.optional(self.audience),
-            export=arguments.optional(self.export_name) or "",
-            dry_run=arguments.flag(self.is_dry_run, "dry_run"),
-            undo=Undo(None if version is None else arguments.number(version, "version")),
-            identity=self.identity(context),
-            root=state_root(),
-            reports=arguments.optional(self.reports),
-        )
+        told = options.values(options.UNDO, self.given(options.UNDO))
+        self.settle_waiting(told)
+        caller = of_task(context)
+        order = options.undo_order(told, as_of=caller.run_time(), run=caller.run)
+        return Errand(order, caller.identity, state_root(), told["reports"], caller.attempt)

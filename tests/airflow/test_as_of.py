@@ -12,8 +12,8 @@ from airflow_home import IS_3_2
 from airflow_stage import RUN_AFTER, export_dag
 
 from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.operators.as_of import as_of, run_time
-from airflow_provider_segexport.operators.partition_keys import key_time
+from airflow_provider_segexport.hooks.as_of import as_of, run_time
+from airflow_provider_segexport.hooks.partition_keys import key_time
 
 pytestmark = pytest.mark.airflow
 

@@ -286,8 +286,8 @@ class TestMatching:
             ({"mode": "mirrored"}, "`mode` is 'mirrored'"),
             ({"max_profiles": "many"}, "`max_profiles` is 'many'"),
             ({"as_of": "yesterday"}, "`as_of` is 'yesterday'"),
-            ({"segment": " "}, "No segment is named"),
-            ({"segment": []}, "No segment is named"),
+            ({"segment": " "}, "`segment` was given and says nothing"),
+            ({"segment": []}, "`segment` was given and says nothing"),
             ({"conn_id": ""}, "no Airflow connection ''"),
         ],
     )

@@ -26,7 +26,7 @@ def from_params(**values):
 def everything(stage, **changes):
     values = {
         "conn_id": stage.connection("dotdigital"),
-        "segment": stage.segment(12, "first"),
+        "segment": stage.segment(people(12).assign(agreed="yes"), "first"),
         "audience": stage.audience("dotdigital", 1),
         "matching": json.dumps(MATCHING),
         "custom_fields": json.dumps({"TIER": "tier"}),
@@ -35,22 +35,30 @@ def everything(stage, **changes):
         "older": "fail",
         "catch_up": "newest",
         "export_name": "spring",
-        "consent_column": None,
-        "suppression": [],
+        "consent_column": "agreed",
+        "suppression": stage.segment(people(1, start=90), "suppressed"),
         "guards": json.dumps({"shrinks": 0.4, "grows": None}),
         "dry_run": "False",
-        "expect": "",
         "max_profiles": "12",
         "reports": str(stage.folder / "reports"),
+        "create_fields": "true",
+        "shared": "False",
+        "optouts": "no",
+        "deferrable": "False",
+        "poll_interval": "15",
     }
     return values | changes
+
+
+def agreed(stage, count, start, name):
+    return stage.segment(people(count, start=start).assign(agreed="yes"), name)
 
 
 def test_every_template_field_takes_a_template(stage):
     """Each field of `template_fields` is rendered, and each means what it says."""
     values = everything(stage)
-    assert {name.removeprefix("is_") for name in SegmentExportOperator.template_fields} == set(values)
-    summary = stage.export(**from_params(**values), create_fields=True).summary()
+    assert {name.removeprefix("is_") for name in SegmentExportOperator.template_fields} == {*values, "expect"}
+    summary = stage.export(**from_params(**values)).summary()
     assert ("full", "2026-02-03T04:05:06+00:00") == (summary["mode"], summary["as_of"])
     assert summary["report"].startswith(values["reports"])
     assert 12 == len(stage.members("dotdigital", 1))
@@ -59,7 +67,7 @@ def test_every_template_field_takes_a_template(stage):
 
 def test_native_objects_pass_through(stage):
     """With `render_template_as_native_obj` a template brings lists, mappings and numbers."""
-    segments = [stage.segment(4, "one"), stage.segment(people(2, start=40), "second")]
+    segments = [agreed(stage, 4, 0, "one"), agreed(stage, 2, 40, "second")]
     values = everything(stage, segment=segments, matching=MATCHING, custom_fields={}, max_profiles=6)
     run = stage.export(**from_params(**values), render_template_as_native_obj=True)
     assert 6 == run.summary()["counts"]["delivered"]
@@ -67,17 +75,15 @@ def test_native_objects_pass_through(stage):
 
 def test_lists_and_mappings_come_as_python_writes_them_too(stage):
     """`{{ params.segments }}` without native rendering is Python's text of a list, not JSON."""
-    segments = [stage.segment(4, "one"), stage.segment(people(2, start=40), "it's second")]
+    segments = [agreed(stage, 4, 0, "one"), agreed(stage, 2, 40, "it's second")]
     values = everything(stage, segment=segments, matching=MATCHING, custom_fields={}, max_profiles=6)
     assert 6 == stage.export(**from_params(**values)).summary()["counts"]["delivered"]
 
 
-def test_what_a_form_leaves_empty_is_not_given(stage):
-    """An empty param renders as the word None: the defaults stand."""
-    empty = dict.fromkeys(("audience", "reports", "as_of", "export_name", "suppression", "guards", "dry_run"))
-    values = everything(stage, **empty, max_profiles="1000000", custom_fields={})
-    summary = stage.export(**from_params(**values)).summary()
-    assert stage.audience("dotdigital") == summary["audience"]
+def test_what_is_no_safety_may_be_left_empty_in_a_form(stage):
+    """An empty param renders as the word None: the defaults of these stand."""
+    empty = dict.fromkeys(("reports", "custom_fields", "deferrable", "poll_interval"))
+    summary = stage.export(**from_params(**everything(stage, **empty))).summary()
     assert str(stage.folder / "state") in summary["report"]
 
 
@@ -173,8 +179,11 @@ def test_guards_that_are_none(given, words):
         (1, True),
         (False, False),
         ("false", False),
-        (None, False),
-        ("", False),
+        ("0", False),
+        ("n", False),
+        (0.0, False),
+        ("Y\r", True),
+        ("on", True),
     ],
 )
 def test_a_switch_may_be_a_word(given, expected):

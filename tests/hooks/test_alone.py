@@ -53,7 +53,7 @@ def test_a_segment_by_path_is_exported_by_hand(stage):
     path = stage.segment(5)
     hook = hook_for(stage.connection("dotdigital"))
     assert 5 == hook.export(path, MATCHING)["counts"]["delivered"]
-    assert 5 == hook.export(stage.folder / "segment.parquet", MATCHING)["counts"]["delivered"]
+    assert 5 == hook.export(stage.folder / "segment.parquet", MATCHING, mode="full")["counts"]["delivered"]
     assert 5 == hook.export([path], MATCHING, mode="changes")["counts"]["unchanged"]
     with pytest.raises(NotAllowed, match="outside any DAG"):
         hook_for(stage.connection("dotdigital", extra={"allowed_dags": "exports"})).export(path, MATCHING)

@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
+from airflow_provider_segexport.hooks.partition_keys import key_time
 from airflow_provider_segexport.hooks.peers import ENDED
-from airflow_provider_segexport.operators.partition_keys import key_time
 
 UNFINISHED = frozenset({"queued", "running"})
 

@@ -1,0 +1,114 @@
+"""Which time a run's segment describes: `context -> datetime`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.hooks.partition_keys import key_start, period_start
+
+EARLIEST_S, LATEST_S = 946_684_800, 4_102_444_800
+"""2000-01-01 and 2100-01-01: a number between them is a time, in seconds or in a unit that fits."""
+
+UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+"""Units in a second: seconds, ms, µs, ns. The ranges of two of them do not touch between 2000 and 2100."""
+
+DAY_DIGITS, SECOND_DIGITS = 8, 14
+"""20260305 and 20260305020000, as `ds_nodash` and its like become numbers by native rendering."""
+
+
+def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
+    """What the task was given; else the partition's time, the data interval's end, the logical date, the run's time.
+
+    A run that an asset or a person has started has no logical date and no data interval in Airflow 3. Airflow 3.2 gives
+    a task no partition in its context, and the run's key alone. Of a key that names a month, a quarter or a week the
+    start counts, as it does for a day.
+
+    Raises:
+        BadSegment: the argument is no time, or the run has a partition key without a time in it.
+    """
+    if given is not None:
+        return moment(given)
+    run = context.get("dag_run")
+    partition = getattr(run, "partition_date", None) or key_start(getattr(run, "partition_key", None))
+    return run_time(context) if partition is None else _in_utc(partition)
+
+
+def run_time(context: Mapping[str, Any]) -> datetime:
+    """The data interval's end, else the logical date, else the run's time: the same in every try of a task."""
+    run = context.get("dag_run")
+    for moment in (context.get("data_interval_end"), context.get("logical_date"), getattr(run, "run_after", None)):
+        if isinstance(moment, datetime):
+            return _in_utc(moment)
+    return datetime.now(UTC)
+
+
+def moment(given: Any, name: str = "as_of") -> datetime:
+    """Return the time that a value means; a time without a zone is UTC, and a date is its first moment.
+
+    Args:
+        given: a datetime (pendulum's and pandas' too), a date, a NumPy datetime64, ISO 8601 text, a number such as
+            20260305, or a Unix time in seconds, ms, µs or ns between the years 2000 and 2100.
+        name: of the argument, for the error.
+
+    Raises:
+        BadSegment: it is none of these.
+    """
+    if type(given).__module__ == "numpy" and hasattr(given, "item"):  # datetime64 in any unit, and whole numbers
+        given = given.astype("datetime64[us]").item() if given.dtype.kind == "M" else given.item()
+    if isinstance(given, datetime) and given == given:  # noqa: PLR0124 - NaT, which is a datetime, equals nothing
+        return _in_utc(given)
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return datetime.combine(given, time.min, tzinfo=UTC)
+    if isinstance(given, str):
+        return parse(given.strip(), name)
+    if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given):
+        return _of_number(given, name)
+    raise _refused(given, name)
+
+
+def parse(text: str, name: str = "as_of") -> datetime:
+    """Read ISO 8601, a time, date, month, quarter or week, whose start counts; or a number as `moment` takes it."""
+    try:
+        number = float(text)  # first: of a Unix time in ms, ISO 8601 may read a date, any separator and a time
+    except ValueError:
+        pass
+    else:
+        if not math.isfinite(number):
+            raise _refused(text, name)
+        return _of_number(int(text) if text.isdecimal() else number, name)
+    start = period_start(text)
+    if start is None:
+        raise _refused(text, name)
+    return start
+
+
+def _of_number(number: float, name: str) -> datetime:
+    """A calendar day or second written as a number, or a Unix time."""
+    digits = f"{number:.0f}" if number == int(number) else ""
+    if len(digits) in {DAY_DIGITS, SECOND_DIGITS}:
+        try:
+            day = datetime.strptime(digits, "%Y%m%d%H%M%S"[: len(digits) - 2]).replace(tzinfo=UTC)
+        except ValueError:
+            day = datetime.fromtimestamp(0, UTC)
+        if EARLIEST_S <= day.timestamp() < LATEST_S:
+            return day
+    for unit in UNITS:
+        if EARLIEST_S <= number / unit < LATEST_S:
+            return datetime.fromtimestamp(number / unit, UTC)
+    raise _refused(number, name)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A time without a zone is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _refused(given: Any, name: str) -> BadSegment:
+    return BadSegment(
+        f"`{name}` is {given!r}, and should be a time such as 2026-01-31T02:00:00+00:00. To fix: pass a datetime, a "
+        "date, ISO 8601 text, a number such as 20260131, or a Unix time in seconds or milliseconds."
+    )

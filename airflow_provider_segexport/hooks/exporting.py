@@ -1,0 +1,114 @@
+"""`hook.export`: what `SegmentExportOperator` does, from a task or a program of one's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_segexport.errors import NotAllowed, SegexportError
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from airflow.sdk import Asset
+
+    from airflow_provider_segexport.export import Mode, Older
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+
+log = logging.getLogger(__name__)
+
+OTHERS = frozenset({"self", "dag_id"})
+"""What stands among the locals of `export` and is none of an export's arguments."""
+
+
+class ArrowStream(Protocol):
+    """Columns in memory that speak the Arrow C stream protocol: Polars, PyArrow, DuckDB, pandas and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A capsule that holds the stream."""
+
+
+class Exporting:
+    """The part of a hook that exports."""
+
+    def export(  # noqa: D417, PLR0913 - the operator describes them
+        self,
+        segment: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | pd.DataFrame | ArrowStream,
+        matching: Mapping[str, str] | str,
+        *,
+        audience: str | int | LeftOut = LEFT_OUT,
+        custom_fields: Mapping[str, str] | str | None = None,
+        create_fields: bool | str = False,
+        mode: Mode = "changes",
+        as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
+        older: Older = "skip",
+        catch_up: Literal["all", "newest"] = "all",
+        export_name: str | LeftOut = LEFT_OUT,
+        shared: bool | str = False,
+        consent_column: str | LeftOut = LEFT_OUT,
+        suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
+        guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
+        dry_run: bool | str = False,
+        expect: str | LeftOut = LEFT_OUT,
+        max_profiles: int | str = 1_000_000,
+        reports: str | os.PathLike[str] | None = None,
+        optouts: Asset | bool | str | LeftOut = LEFT_OUT,
+        poll_interval: float | str = 30,
+        dag_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Export a segment from here, waiting for the vendor's jobs; returns the report.
+
+        Arguments, defaults, checks and endings are those of `SegmentExportOperator`, but for these:
+
+        Args:
+            segment: a frame, too: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
+            optouts: an Asset or true collects opt-outs; no asset event is emitted.
+            dag_id: outside a task, the DAG that must stand under 'Allowed DAGs' of the connection.
+
+        Raises:
+            AirflowSkipException: nothing to do: switched off, or older than the ledger.
+            AirflowFailException: a person must act. Both are of the package's own classes, too, as `StopExport`.
+            AirflowException: another try may succeed, and goes on where this one stopped.
+        """
+        given = {name: value for name, value in locals().items() if name not in OTHERS}
+        return _run(cast("SegmentExportHook", self), given, dag_id)
+
+
+def _run(hook: SegmentExportHook, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
+    from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - the core, when something is exported
+    from airflow_provider_segexport.hooks.callers import of_call  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.failures import ending, unforeseen  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
+
+    try:
+        caller = of_call(hook.conn_id)
+        hook.settings.gate(_allowed(dag_id, caller.identity[0] if caller.context else None))
+        with as_file(given) as (given_file, content):
+            told = options.values(options.EXPORT, given_file)
+            errand = options.errand(told, caller, content)
+            report = launch(hook, errand, Patient(told["poll_interval"], sleep=hook.wait))
+    except SegexportError as error:
+        raise ending(error) from None
+    except AirflowException:
+        raise
+    except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
+        raise unforeseen(error) from None
+    if not isinstance(report, dict):
+        raise AirflowException("The export waits for jobs, and a hook has no place to wait but here.")
+    return report
+
+
+def _allowed(dag_id: str | None, running: str | None) -> str | None:
+    """The DAG in whose name the connection is used: that of the running task, or the one a program names."""
+    if running is not None and dag_id not in {None, running}:
+        raise NotAllowed(
+            f"`dag_id` is {dag_id!r}, and this task is of DAG {running!r}: a task uses connections in the name of "
+            "its own DAG. To fix: leave `dag_id` out."
+        )
+    return running or dag_id

@@ -1,0 +1,98 @@
+"""What Airflow makes of an error: `error of this package or of a library -> Airflow's exception`."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import traceback
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from airflow_provider_segexport.errors import (
+    OlderThanLedger,
+    SegexportError,
+    StopExport,
+    SwitchedOff,
+    TryAgain,
+    without_addresses,
+)
+
+log = logging.getLogger(__name__)
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_SPACE = "No space left on device"
+"""What the operating system calls it, and DuckDB after it."""
+
+AGAIN = "Another try goes on where this one stopped."
+
+
+class TryLater(AirflowException):
+    """Another try may succeed.
+
+    Attributes:
+        after: seconds that the vendor asks to wait before it; None where it told nothing.
+    """
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+def without_values(text: str, limit: int = 300) -> str:
+    """A library's text without what it may quote of a row: whatever is in quotes, addresses, and numbers."""
+    masked = re.sub(r"""(['"`]).*?\1""", "***", text, flags=re.DOTALL)
+    return re.sub(r"[+\d][\d ()/.+-]{3,}\d", "***", without_addresses(masked, len(masked)))[:limit]
+
+
+def airflow_class(error: SegexportError) -> type[AirflowException]:
+    """The exception by which Airflow skips a task, fails it for good, or tries again."""
+    match error:
+        case SwitchedOff() | OlderThanLedger(fails=False):
+            return AirflowSkipException
+        case StopExport():
+            return AirflowFailException
+        case _:
+            return TryLater
+
+
+def message(error: SegexportError) -> str:
+    """The error's text, and what another try does where one may help."""
+    if not isinstance(error, TryAgain):
+        return str(error)
+    until = f" The vendor asks to wait for {error.after:.0f} s." if error.after else ""
+    return f"{error}{until} {AGAIN}"
+
+
+def ending(error: SegexportError) -> SegexportError:
+    """Return the error as one that Airflow understands as well, and `except` by the package's own class still catches.
+
+    Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
+    """
+    kind = _both(type(error), airflow_class(error))
+    both = kind.__new__(kind)
+    both.args = (message(error),)
+    both.__dict__.update(vars(error))
+    return both
+
+
+def _both(own: type[SegexportError], airflow: type[AirflowException]) -> type[SegexportError]:
+    return type(own.__name__, (own, airflow), {"__module__": own.__module__, "after": None})
+
+
+def unforeseen(error: Exception) -> TryLater:
+    """Log where it came from, line by line; return what it says without anything that could be an address."""
+    where, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
+    log.error("%s came up unforeseen, here:\n%s", name, where)
+    if getattr(error, "errno", None) in FULL or NO_SPACE in str(error):
+        return TryLater(
+            f"There is no room left to write run folder and ledger ({name}: {NO_SPACE}). Free some below "
+            f"`[segexport] root`, or in the worker's folder for temporary files. {AGAIN}"
+        )
+    if isinstance(error, OSError):
+        text = without_addresses(error.strerror) if error.strerror else without_values(str(error))
+        return TryLater(
+            f"Segment, run folder or ledger cannot be reached ({name}: {text}). "
+            f"Look at the disk or the object store below `[segexport] root`. {AGAIN}"
+        )
+    return TryLater(f"{name}: {without_values(str(error))} (unforeseen; another try goes on where this one stopped)")

@@ -1,0 +1,191 @@
+"""Turns what a program holds in memory into a segment's file: `frame -> Parquet of the mapped columns`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import hashlib
+import pathlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.hooks import arguments
+from airflow_provider_segexport.ports.engine import quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEAREST_NAMES = 10
+"""Names of columns that an error shows; a frame may have thousands."""
+
+ROW_GROUP_ROWS = 131_072
+"""Rows of a Parquet row group; a stream of small batches is gathered so far, and no more is held in memory."""
+
+
+@contextmanager
+def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The arguments with a path for a segment, and what tells a frame's rows from others.
+
+    A frame's mapped columns are written to a file that is removed at the end; other columns are not touched.
+
+    Args:
+        given: the arguments of `hook.export`.
+
+    Yields:
+        The arguments, and a hash of the frame's file; an empty text where the segment is no frame.
+
+    Raises:
+        BadSegment: the frame lacks a column, or holds values that no Parquet column can.
+    """
+    frame = given["segment"]
+    if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame):
+        yield dict(given), ""
+        return
+    with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
+        path = pathlib.Path(folder) / "segment.parquet"
+        write(frame, _mapped(given), path)
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        yield {**given, "segment": str(path)}, f"{_kind(frame)} {content}"
+
+
+def _mapped(given: Mapping[str, Any]) -> list[str]:
+    """The columns that an export reads."""
+    columns: list[str] = []
+    for name in ("matching", "custom_fields"):
+        if not arguments.is_nothing(given[name]):
+            columns += arguments.mapping(given[name], name).values()
+    consent = given["consent_column"]
+    if isinstance(consent, str) and not arguments.is_nothing(consent):
+        columns.append(arguments.text(consent, "consent_column"))
+    return list(dict.fromkeys(columns))
+
+
+def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
+    """Write a frame's columns as Parquet.
+
+    Args:
+        frame: a pandas DataFrame, or anything with the Arrow C stream protocol.
+        columns: the names of those that are read.
+        path: of the file.
+
+    Raises:
+        BadSegment: a column is missing, is there twice, or holds what Parquet cannot.
+    """
+    try:
+        reader = _from_pandas(frame, columns) if _is_pandas(frame) else _from_stream(frame, columns)
+        schema = pa.schema([field.with_type(_stored(field.type)) for field in reader.schema])
+        with pq.ParquetWriter(path, schema) as out:
+            for table in _gathered(reader):
+                out.write_table(table.cast(schema), ROW_GROUP_ROWS)
+    except (pa.ArrowException, duckdb.Error) as error:  # their texts may quote a value
+        raise BadSegment(
+            f"The {_kind(frame)} cannot be read as columns ({type(error).__name__}); its mapped columns are: "
+            f"{', '.join(map(repr, columns))}. To fix: give each of them one type that Parquet has, or write the "
+            "segment to Parquet and pass its path."
+        ) from None
+
+
+def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The stream in tables of about a row group each."""
+    held: list[pa.RecordBatch] = []
+    for batch in reader:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(held, reader.schema)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held, reader.schema)
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """The type in the file: views, which not every reader of Parquet knows, as what they view."""
+    view = str(kind)
+    return pa.string() if view == "string_view" else pa.binary() if view == "binary_view" else kind
+
+
+def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
+    """A stream of the columns that are read, and of no others."""
+    names = getattr(frame, "columns", None)
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars, and a relation of DuckDB
+        _check(columns, names, frame)
+        if isinstance(frame, duckdb.DuckDBPyRelation):
+            frame = frame.project(", ".join(map(quoted, columns)))
+        elif hasattr(frame, "select"):
+            frame = frame.select(list(columns))
+    reader = pa.RecordBatchReader.from_stream(frame)
+    _check(columns, reader.schema.names, frame)
+    schema = pa.schema([reader.schema.field(name) for name in columns])
+    return pa.RecordBatchReader.from_batches(schema, (batch.select(list(columns)) for batch in reader))
+
+
+def _from_pandas(frame: pd.DataFrame, columns: Sequence[str]) -> pa.RecordBatchReader:
+    _check(columns, [str(name) for name in frame.columns], frame)
+    table = pa.table({name: _series(name, frame[name]) for name in columns})
+    return table.to_reader()
+
+
+def _series(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
+    """A column of pandas; one of several types as text."""
+    try:
+        return pa.array(series, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array([_text(name, value) for value in series], pa.string())
+
+
+def _text(name: str, value: Any) -> str | None:
+    """A scalar as text, as a column of texts would hold it."""
+    value = arguments.scalar(value)
+    if value is None or type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - NaN and NaT
+        return None
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float() | Decimal():
+            plain = format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
+            return plain.removesuffix(".0")
+        case dt.date():
+            return value.isoformat()
+        case _:
+            pass
+    raise BadSegment(
+        f"Column {name!r} of the DataFrame holds a value of type {type(value).__name__} beside others. To fix: give "
+        f"the column one type, as frame[{name!r}] = frame[{name!r}].astype('string')."
+    )
+
+
+def _check(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
+    """Each column that is read is there, once."""
+    times = Counter(names)
+    for column in columns:
+        if times[column] > 1:
+            raise BadSegment(
+                f"The {_kind(frame)} has {times[column]} columns {column!r}. To fix: rename or drop all but one."
+            )
+        if not times[column]:
+            nearest = difflib.get_close_matches(column, times, n=NEAREST_NAMES, cutoff=0.0)
+            raise BadSegment(
+                f"The {_kind(frame)} has no column {column!r}. Nearest of its {len(times)} columns: "
+                f"{', '.join(map(repr, nearest)) or 'none'}. To fix: correct the name in the mapping, or add it."
+            )
+
+
+def _is_pandas(frame: Any) -> bool:
+    return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns")
+
+
+def _kind(frame: Any) -> str:
+    return type(frame).__name__

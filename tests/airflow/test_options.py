@@ -1,0 +1,228 @@
+"""Operator, hook and table of arguments, held against each other: an argument of one is an argument of all."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import pytest
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow_stage import MATCHING, people
+
+from airflow_provider_segexport.errors import BadMatching, SegexportError
+from airflow_provider_segexport.export.order import Order
+from airflow_provider_segexport.hooks import arguments, hook_for, options
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT
+from airflow_provider_segexport.operators.audience_task import ATTRIBUTES, AudienceTask
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
+from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
+
+pytestmark = pytest.mark.airflow
+
+TABLE = {argument.name: argument for argument in options.EXPORT}
+OPERATOR_ONLY = {"deferrable"}
+HOOK_ONLY = {"dag_id"}
+SAFETIES = sorted(name for name, argument in TABLE.items() if not argument.may_be_empty and not argument.required)
+
+
+def parameters(function):
+    """Arguments with their defaults, without what is no argument of an export."""
+    taken = inspect.signature(function).parameters
+    return {name: one.default for name, one in taken.items() if name not in {"self", "kwargs", "conn_id"}}
+
+
+class TestParity:
+    """A new argument of the operator, the hook or the table that the others lack fails here."""
+
+    def test_operator_hook_and_table_have_the_same_arguments(self):
+        """But for those that only one of them can have."""
+        operator, hook = parameters(SegmentExportOperator.__init__), parameters(SegmentExportHook.export)
+        assert set(TABLE) == set(operator)
+        assert set(TABLE) - OPERATOR_ONLY == set(hook) - HOOK_ONLY
+
+    @pytest.mark.parametrize("name", sorted(set(TABLE) - OPERATOR_ONLY))
+    def test_a_default_is_the_same_everywhere(self, name):
+        """In both signatures, and in the table: there stands what `LEFT_OUT` means."""
+        operator, hook = parameters(SegmentExportOperator.__init__), parameters(SegmentExportHook.export)
+        assert operator[name] == hook[name]
+        if TABLE[name].required:
+            assert operator[name] is inspect.Parameter.empty
+        elif operator[name] is not LEFT_OUT and operator[name] is not None:
+            assert TABLE[name].default == operator[name]
+
+    @pytest.mark.parametrize("name", SAFETIES)
+    def test_none_is_no_default_where_a_template_may_render_to_it(self, name):
+        """Else an argument that was given and came to None could not be told from one that was left out."""
+        assert parameters(SegmentExportOperator.__init__)[name] is not None
+
+    @pytest.mark.parametrize(
+        ("operator", "table"),
+        [
+            (SegmentExportOperator, options.EXPORT),
+            (SegmentExportUndoOperator, options.UNDO),
+            (SegmentExportEraseOperator, options.ERASE),
+        ],
+    )
+    def test_every_argument_is_a_template_field(self, operator, table):
+        """And nothing else is, but the connection."""
+        wanted = {ATTRIBUTES.get(argument.name, argument.name) for argument in table}
+        assert wanted == set(operator.template_fields) - {"conn_id"}
+        taken = set(parameters(operator.__init__)) | set(parameters(AudienceTask.__init__))
+        assert {argument.name for argument in table} <= taken
+
+    def test_every_field_of_an_order_is_fed(self):
+        """From an argument of its name, or by the builder; `undo` by the other operator, `conn_id` by the hook."""
+        built = {"run", "export", "consent", "conn_id", "undo"}
+        assert {field.name for field in fields(Order)} == {field.name for field in fields(Order)} & TABLE.keys() | built
+
+    def test_every_argument_reaches_an_order_or_how_it_is_run(self):
+        """An argument that nothing reads is a safety that is not there."""
+        ours = {"export_name", "consent_column", "suppression"}
+        running = {"catch_up", "reports", "deferrable", "poll_interval"}
+        assert set(TABLE) - {field.name for field in fields(Order)} == ours | running
+
+    @pytest.mark.parametrize("name", sorted(set(TABLE) - OPERATOR_ONLY))
+    def test_a_value_that_cannot_be_read_has_one_error(self, stage, name):
+        """The operator's and the hook's, word for word."""
+        bad = object()
+        conn_id, path = stage.connection("dotdigital"), stage.segment(3)
+        given = {"segment": path, "matching": MATCHING, name: bad}
+        run = stage.export(conn_id=conn_id, **given)
+        with pytest.raises(AirflowFailException) as caught:
+            hook_for(conn_id).export(**given)
+        address = str(bad)
+        assert run.error.replace(address, "it") == str(caught.value).replace(address, "it")
+        assert isinstance(run.errors[0], AirflowFailException)
+        assert stage.nothing_was_sent()
+
+
+EMPTY = ("", " \n", "None", "null", None, [], [""], ["/a.parquet", None], "[]", "['']", float("nan"), pd.NaT, np.nan)
+
+
+class TestNothing:
+    """A value that was given and says nothing."""
+
+    @pytest.mark.parametrize("empty", EMPTY, ids=repr)
+    @pytest.mark.parametrize("name", SAFETIES)
+    def test_stops_the_run_for_every_safety(self, name, empty):
+        """Whatever it is that a template, a form or an upstream task has brought."""
+        with pytest.raises(BadMatching, match=f"`{name}` was given and says nothing"):
+            options.values(options.EXPORT, {"segment": "/a", "matching": MATCHING, name: empty})
+
+    @pytest.mark.parametrize(
+        "name", ["suppression", "consent_column", "dry_run", "expect", "audience", "guards", "mode"]
+    )
+    @pytest.mark.parametrize("native", [False, True])
+    def test_stops_a_task_before_anything_is_sent(self, stage, name, native):
+        """The error names the argument, and how to have none."""
+        stage.segment(3)
+        about = {"params": {"x": None}, "render_template_as_native_obj": native}
+        run = stage.export(conn_id=stage.connection("dotdigital"), **about, **{name: "{{ params.x }}"})
+        assert "failed" == run.state
+        assert f"`{name}` was given and says nothing" in run.error
+        assert "leave the argument out" in run.error
+        assert [] == stage.sim.requests()
+
+    def test_an_upstream_task_that_returns_nothing_stops_the_run(self, stage):
+        """As the suppression list of a day on which the warehouse gave none."""
+        from datetime import UTC, datetime
+
+        from airflow.sdk import DAG
+
+        stage.segment(3)
+        conn_id = stage.connection("dotdigital")
+        with DAG("exports", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+            @task
+            def suppressed():
+                return None
+
+            path = str(stage.folder / "segment.parquet")
+            about = {"conn_id": conn_id, "segment": path, "matching": MATCHING}
+            SegmentExportOperator(task_id="export", **about, suppression=suppressed())
+            SegmentExportOperator.partial(task_id="mapped", **about).expand(suppression=[None, path])
+        run = stage.run(dag)
+        assert ["failed", "failed", "success"] == [
+            str(one.state) for one in [run.task("export"), *run.instances("mapped")]
+        ]
+        assert stage.nothing_was_sent()
+
+    def test_a_guard_whose_template_renders_to_nothing_is_not_switched_off(self, stage):
+        """None written in the DAG file switches a guard off; None that comes from a param does not."""
+        stage.segment(3)
+        about = {"params": {"x": None}, "render_template_as_native_obj": True}
+        run = stage.export(conn_id=stage.connection("dotdigital"), **about, guards={"shrinks": "{{ params.x }}"})
+        assert "Guard 'shrinks': the limit is None" in run.error
+        assert "success" == stage.export(conn_id=stage.connection("dotdigital"), guards={"shrinks": None}).state
+
+    @pytest.mark.parametrize("name", ["audience", "version", "export_name", "dry_run"])
+    def test_stops_an_undo(self, name):
+        """An undo of whichever version is another one than was meant."""
+        with pytest.raises(BadMatching, match=f"`{name}` was given and says nothing"):
+            options.values(options.UNDO, {name: "None"})
+
+
+class TestEndings:
+    """How `hook.export` ends, in Airflow's exceptions and in the package's own."""
+
+    def ending(self, stage, *, extra=None, **given):
+        conn_id = stage.connection("dotdigital", extra=extra or {})
+        with pytest.raises(SegexportError) as caught:
+            hook_for(conn_id).export(stage.segment(3), **{"matching": MATCHING, **given})
+        return caught.value
+
+    def test_switched_off_is_a_skip(self, stage):
+        """As the operator's task is skipped."""
+        assert isinstance(self.ending(stage, extra={"export_enabled": False}), AirflowSkipException)
+
+    def test_an_older_snapshot_is_a_skip_or_a_failure(self, stage):
+        """As `older` says."""
+        hook_for(stage.connection("dotdigital")).export(
+            stage.segment(3), MATCHING, as_of="2026-03-02", export_name="spring"
+        )
+        assert isinstance(self.ending(stage, as_of="2026-03-01", export_name="spring"), AirflowSkipException)
+        assert isinstance(
+            self.ending(stage, as_of="2026-03-01", export_name="spring", older="fail"), AirflowFailException
+        )
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"matching": {"email": "mail"}},
+            {"mode": "mirrored"},
+            {"dry_run": "perhaps"},
+            {"as_of": "yesterday"},
+            {"matching": "email"},
+            {"max_profiles": 2},
+        ],
+    )
+    def test_what_needs_a_person_is_final(self, stage, given):
+        """No retry helps."""
+        assert isinstance(self.ending(stage, **given), AirflowFailException)
+
+    def test_a_vendor_that_is_down_may_be_tried_again(self, stage):
+        """The text says that another try goes on."""
+        stage.sim.faults([{"count": 0, "status": 503}])
+        error = self.ending(stage)
+        assert not isinstance(error, AirflowFailException | AirflowSkipException)
+        assert "Another try goes on where this one stopped" in str(error)
+
+    def test_a_foreign_error_quotes_no_value(self, stage, monkeypatch, caplog):
+        """Neither an address nor a number nor anything in quotes."""
+
+        def broken(*_, **__):
+            number = "+49 170 " + str(1234000 + 567)
+            raise ValueError(f"Could not convert '{number}' of {'ann'}@example.com: {number}")
+
+        monkeypatch.setattr(arguments, "mapping", broken)
+        with pytest.raises(Exception, match="ValueError: Could not convert") as caught:
+            hook_for(stage.connection("dotdigital")).export(people(3), MATCHING)
+        for secret in ("1234567", "ann@"):
+            assert secret not in str(caught.value)
+            assert secret not in caplog.text
+        assert caught.value.__cause__ is None
