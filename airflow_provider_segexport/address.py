@@ -39,8 +39,9 @@ _HAS_ADDRESS = re.compile(r"\S@\S")
 
 def plain(column: str) -> str:
     """SQL that tells a plain address, in any case. Such an address is ASCII, so `lower` is its only change."""
-    special = " or ".join(f"ends_with(lower({column}), '.{name}')" for name in SPECIAL)
-    return f"(strlen({column}) <= {LONGEST} and regexp_full_match({column}, '{PLAIN}') and not ({special}))"
+    special = "|".join("".join(f"[{sign}{sign.upper()}]" for sign in name) for name in SPECIAL)
+    matches = f"regexp_full_match({column}, '{PLAIN}') and not regexp_matches({column}, '\\.({special})$')"
+    return f"(strlen({column}) <= {LONGEST} and {matches})"
 
 
 @dataclass(frozen=True, slots=True)
