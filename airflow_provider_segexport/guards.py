@@ -40,6 +40,7 @@ GUARDS: Mapping[str, Guard] = {
     "removals_share": Guard(0.15),
     "bad_emails_share": Guard(0.2),
     "duplicates_share": Guard(0.5, "warn"),
+    "suppression_unclear_share": Guard(0),
     "headroom": Guard(0),
     "rejects_share": Guard(0.3),
 }
@@ -47,7 +48,8 @@ GUARDS: Mapping[str, Guard] = {
 
 `empty`: rows of the segment, at most so many. `shrinks`, `grows`: share by which it is smaller or larger than the last.
 `removals_share`, `removals`: of the ledger's members, or as a number. `bad_emails_share`, `duplicates_share`: of the
-rows. `headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
+rows. `suppression_unclear_share`: of a suppression list's entries, those that are neither an address nor a hash.
+`headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
 settled so far, while sending.
 """
 

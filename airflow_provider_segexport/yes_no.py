@@ -47,6 +47,11 @@ def yes_no_sql(column: str, *, text: bool) -> str:
     return f"coalesce({_word(f'lower({column})')}, {_word(f'lower(trim({column}, {_literal(TRIMMED)}))')})"
 
 
+def blank_sql(column: str, *, text: bool) -> str:
+    """SQL of whether there is no value; arguments as those of `yes_no_sql`."""
+    return f"({column} is null" + (f" or trim({column}, {_literal(TRIMMED)}) = '')" if text else ")")
+
+
 def _word(sql: str) -> str:
     yes, no = (", ".join(map(_literal, words)) for words in (YES, NO))
     return f"case when {sql} in ({yes}) then true when {sql} in ({no}) then false end"

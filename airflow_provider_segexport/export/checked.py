@@ -22,7 +22,7 @@ class Checked:
     """What has been found good.
 
     Attributes:
-        suppression: the files of addresses not to be mailed, with their names.
+        suppression: each suppression list by its path, and its files with their names.
         fingerprint: of data matching and the vendor's fields: when it changes, rejected rows are tried anew.
         lacking: custom fields that the run has to make first, with their types. `matching` and `target` hold them as
             they will be.
@@ -32,7 +32,7 @@ class Checked:
     matched: Matched
     matching: Matching
     target: Target
-    suppression: tuple[tuple[Place, str], ...]
+    suppression: tuple[tuple[str, tuple[tuple[Place, str], ...]], ...]
     fingerprint: str
     lacking: Mapping[str, FieldType] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ def check(job: Job) -> Checked:
         wanted = list(dict.fromkeys([*wanted, order.consent.column]))
     files = read.inspect(find(order.segment, world.resolve), wanted)
     _size(job, files)
-    suppression = tuple(find(order.consent.suppression, world.resolve)) if order.consent.suppression else ()
+    suppression = tuple((path, tuple(find(path, world.resolve))) for path in order.consent.suppression)
     matched = match.types(vendor, asked, files)
     target = job.drive(vendor.check(job.access, job.order.audience))
     lacking = _lacking(job, asked, matched, files, target)

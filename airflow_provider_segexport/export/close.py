@@ -139,5 +139,5 @@ def _facts(
         "report": str(job.world.folder.place),
         "versions": report.versions(),
     }
-    kept = ("guards", "plan", "waiting", "verified", "superseded", "undoes", "mark")
+    kept = ("guards", "consent", "suppression", "plan", "waiting", "verified", "superseded", "undoes", "mark")
     return told | {name: facts[name] for name in kept if name in facts}

@@ -52,8 +52,8 @@ class Consent:
     """Who is withheld before anything is sent.
 
     Attributes:
-        column: a column of the segment that says yes (true, or a text such as yes, true, 1); anything else withholds.
-        suppression: Parquet with one email a row, plain or SHA-256 of the address in lower case: a path or several.
+        column: a column of the segment that says yes (`yes_no.YES`); anything else withholds.
+        suppression: Parquet with one address a row, plain or hashed (SHA-256, SHA-1, MD5): a path or several.
     """
 
     column: str | None = None

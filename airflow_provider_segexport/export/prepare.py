@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,20 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.segment import BEHIND, Encoded, Planned
+from airflow_provider_segexport.segment import BEHIND, Cleaned, Encoded, Planned
 from airflow_provider_segexport.shape import Object
-from airflow_provider_segexport.stages import clean, commit, consent, content, encode, guard, plan, read, readback
+from airflow_provider_segexport.stages import (
+    clean,
+    commit,
+    consent,
+    content,
+    encode,
+    guard,
+    plan,
+    read,
+    readback,
+    suppression,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +56,8 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
     bit = standing.bit(order.export) if order.shared else None
     with engine() as sql, read.readable(checked.files):
         cleaned = clean.clean(sql, checked.files, checked.matching)
-        _withhold(job, checked, sql)
+        answers, lists = _withhold(job, checked, sql)
+        cleaned = _warned(cleaned, job.order.consent.column or "", answers)
         if version:
             commit.load(sql, ledger, version)
         if vendor.readds_leavers and version:
@@ -64,7 +76,7 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         upserts = plan.upserts(encoded, against_ledger=against, again=again)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit)
-        measured = _measure(job, sql, checked.target, planned, found)
+        measured = _measure(job, sql, checked.target, planned, found, lists=lists)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
     _worth_sending(job, planned)
@@ -76,6 +88,8 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
         "bit": bit,
         "waiting": waiting,
         "guards": [asdict(one) for one in measured],
+        "consent": answers,
+        "suppression": [tally.figures() for tally in lists],
         "plan": foresight.effort(vendor, planned) | {"quota_left": world.quota_left(), "samples": samples},
     }
     _tell(planned, facts, measured)
@@ -99,15 +113,32 @@ def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str
     }
 
 
-def _withhold(job: Job, checked: Checked, sql: Engine) -> None:
-    """Who is not to be mailed, by the warehouse's own word."""
+def _withhold(job: Job, checked: Checked, sql: Engine) -> tuple[Mapping[str, int], Sequence[suppression.Tally]]:
+    """Set aside the people who must not be mailed; the answers of the consent column, and what each list came to."""
+    answers: Mapping[str, int] = {}
+    lists: Sequence[suppression.Tally] = ()
     if job.order.consent.column:
-        consent.withhold_without_consent(sql, checked.files, job.order.consent.column)
+        answers = consent.withhold_without_consent(sql, checked.files, job.order.consent.column)
     if checked.suppression:
-        consent.withhold_suppressed(sql, checked.suppression)
+        lists = suppression.match(sql, suppression.read(sql, checked.suppression))
+        consent.withhold_suppressed(sql)
+        for tally in lists:
+            log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
+    return answers, lists
 
 
-def _measure(job: Job, sql: Engine, target: Target, planned: Planned, leavers: int) -> list[Measured]:
+def _warned(cleaned: Cleaned, column: str, answers: Mapping[str, int]) -> Cleaned:
+    """What cleaning counted, and the consent values that are neither yes nor no."""
+    unclear = answers.get("unclear")
+    if not unclear:
+        return cleaned
+    counts = {**cleaned.warnings.get(column, {}), "consent_neither_yes_nor_no": unclear}
+    return replace(cleaned, warnings={**cleaned.warnings, column: counts})
+
+
+def _measure(  # noqa: PLR0913 - everything that guards look at
+    job: Job, sql: Engine, target: Target, planned: Planned, leavers: int, *, lists: Sequence[suppression.Tally]
+) -> list[Measured]:
     """What the guards find."""
     ledger = Ledger.of(job.world.root, job.vendor.name, target)
     facts = ledger.facts()
@@ -124,6 +155,7 @@ def _measure(job: Job, sql: Engine, target: Target, planned: Planned, leavers: i
         new=new,
         headroom=target.headroom,
         aside=planned.aside,
+        lists=[(*tally.unclear, tally.words()) for tally in lists],
     )
     return guard.measure(figures, job.order.guard, job.order.guards)
 

@@ -50,7 +50,7 @@ class SegmentExportOperator(AudienceTask):
         export_name: the name of the export, which owns its audience; by default `<dag id>.<task id>`.
         shared: the audience is shared with other exports that say so too.
         consent_column: a column that says yes; whoever it does not say yes for is withheld.
-        suppression: Parquet with one email a row, plain or SHA-256: a path or several. They are withheld.
+        suppression: Parquet with one email a row, plain or hashed: a path or several. They are withheld.
         guards: limits by name: a number, `{"limit": 0.3, "then": "warn"}`, or None to switch one off. What is not
             named holds as by default: `empty`, `shrinks`, `grows`, `removals_share`, `bad_emails_share`,
             `duplicates_share`, `headroom`, `rejects_share`; `removals` (a number) only where it is named.

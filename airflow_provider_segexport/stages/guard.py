@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +17,9 @@ ROWS_BEFORE_JUDGING = 20
 SETTLED_BEFORE_JUDGING = 200
 """Rows that must have a verdict before a share of rejects says anything."""
 
+MOST_LISTS = 3
+"""Suppression lists that an error describes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -30,6 +33,7 @@ class Figures:
         leavers: people whom this run would take out.
         new: people whom the ledger does not hold.
         headroom: contacts that the vendor says there is room for; None where it does not tell.
+        lists: entries of each suppression list that are not understood, of how many, and that in words.
     """
 
     rows: int
@@ -40,6 +44,7 @@ class Figures:
     new: int
     headroom: int | None
     aside: Mapping[str, Mapping[str, int]]
+    lists: Sequence[tuple[int, int, str]] = ()
 
 
 def measure(
@@ -94,6 +99,12 @@ def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[s
         yield "bad_emails_share", _share(bad, of.rows), f"{bad:,} of {of.rows:,} rows have no email, or a bad one."
         twice = of.aside.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
         yield "duplicates_share", _share(twice, of.rows), f"{twice:,} of {of.rows:,} rows repeat an address."
+    if of.lists:
+        shares = [(part, max(1, whole)) for part, whole, _ in of.lists]
+        worst = max(part / whole for part, whole in shares)
+        value = _Value(worst, lambda limit: any(above(part, whole, limit) for part, whole in shares))
+        words = " ".join([words for part, _, words in of.lists if part][:MOST_LISTS])
+        yield "suppression_unclear_share", value, words or "All entries of the suppression lists are understood."
     if of.headroom is not None:
         left = of.headroom - of.new
         words = f"{of.new:,} people would be new, and the contract has room for {of.headroom:,}."

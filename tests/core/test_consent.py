@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pyarrow as pa
 import pytest
 from core.made import PLAIN, inspected, matching_of, outcomes, shared, written
@@ -11,7 +9,7 @@ from core.made import PLAIN, inspected, matching_of, outcomes, shared, written
 from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.segment import Asked
-from airflow_provider_segexport.stages import clean, consent, match
+from airflow_provider_segexport.stages import clean, consent, match, suppression
 
 EMAILS = ["a@example.com", "B@example.com", "c@example.com", "nobody", "a@example.com"]
 
@@ -26,6 +24,17 @@ def segment(tmp_path):
         files = inspected(path, wanted=[*match.names(PLAIN, asked), "agreed"])
         clean.clean(shared(), files, matching_of(files, asked))
         return shared(), files
+
+    return go
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Read a suppression list of these entries, and match it."""
+
+    def go(*entries):
+        place = local(str(written(tmp_path / "stop.parquet", {"email": list(entries)})))
+        suppression.match(shared(), suppression.read(shared(), [("stop", [(place, "stop.parquet")])]))
 
     return go
 
@@ -54,17 +63,18 @@ def test_only_a_yes_lets_a_row_out(segment, agreed, refusing):
 def test_one_no_among_the_rows_of_an_address_is_a_no(segment):
     """One row without consent withholds all rows of the address, the repeated ones too."""
     sql, files = segment([True, True, True, True, False])
-    assert 2 == consent.withhold_without_consent(sql, files, "agreed")
+    counts = consent.withhold_without_consent(sql, files, "agreed")
+    assert {"yes": 4, "no": 1, "empty": 0, "unclear": 0} == counts
     assert {0: "no_consent", 4: "no_consent"} == withheld(sql)
 
 
-def test_consent_and_suppression_come_before_any_other_reason(segment, tmp_path):
+def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
     """A row that is also rejected or repeated says what counts: its person must not be mailed."""
     sql, files = segment([True, False, True, True, True])
     sql.run("insert into aside values (1, 'rejected', 'invalid_value', 'x'), (2, 'rejected', 'value_too_long', 'y')")
     consent.withhold_without_consent(sql, files, "agreed")
-    place = local(str(written(tmp_path / "stop.parquet", {"email": ["a@example.com", "b@example.com", EMAILS[2]]})))
-    assert 3 == consent.withhold_suppressed(sql, [(place, "stop.parquet")])
+    listed("a@example.com", "b@example.com", EMAILS[2])
+    assert 3 == consent.withhold_suppressed(sql)
     assert {
         0: "suppressed_here",
         1: "no_consent",
@@ -76,44 +86,40 @@ def test_consent_and_suppression_come_before_any_other_reason(segment, tmp_path)
 
 def test_a_column_that_cannot_say_yes_is_refused(segment):
     """A date is no consent."""
-    sql, files = segment([1.5] * 5)
-    with pytest.raises(BadSegment, match="consent column 'agreed' is double, and should be boolean, text or integer"):
+    sql, files = segment(pa.array([1] * 5, pa.date32()))
+    with pytest.raises(BadSegment, match=r"consent column 'agreed' is date32\[day\], and should be boolean, text or a"):
         consent.withhold_without_consent(sql, files, "agreed")
 
 
-def sha256(email):
-    return hashlib.sha256(email.encode()).hexdigest()
+PEOPLE = [f"p{n}@example.com" for n in range(8)]
 
 
-@pytest.mark.parametrize("column", ["email", "Email", "sha"])
 @pytest.mark.parametrize(
-    "listed", [[" A@Example.com", None], [sha256("a@example.com")], [sha256("a@example.com").upper(), "x@example.com"]]
+    ("values", "expected"),
+    [
+        (["yes\r", "TRUE\n", "\ufeffy", "\u00a0on\u200b", "1.0", "T", " 1 ", "true"], {"yes": 8}),
+        (["no\r", "FALSE\n", "\ufeffn", "off", "0.0", "F", "0", "n"], {"no": 8}),
+        (["", " ", None, "\ufeff", "\r\n", "\u200b", "\x00", "\t"], {"empty": 8}),
+        (["maybe", "yes please", "2", "-", "null", "ja", "tru", "1.5"], {"unclear": 8}),
+        ([1.0, 0.0, None, 2.0, 0.5, -1.0, 1.0, float("nan")], {"yes": 2, "no": 1, "empty": 1, "unclear": 4}),
+        ([True, False, None, True, True, True, True, True], {"yes": 6, "no": 1, "empty": 1}),
+        (pa.array([1, 0, None, 2, 1, 1, 1, 255], pa.uint8()), {"yes": 4, "no": 1, "empty": 1, "unclear": 2}),
+        (pa.nulls(8), {"empty": 8}),
+        (pa.array(["yes\n", "no", None, "x"] * 2).dictionary_encode(), {"yes": 2, "no": 2, "empty": 2, "unclear": 2}),
+    ],
+    ids=str,
 )
-def test_a_suppression_file_withholds(segment, tmp_path, column, listed):
-    """Addresses in any case, or their SHA-256; the column is `email`, or the only one there is."""
+def test_every_answer_is_counted_as_what_it_says(segment, values, expected):
+    """Only a yes lets a row out; a value that is neither yes nor no withholds as well, and is counted apart."""
+    sql, files = segment(values, PEOPLE)
+    counts = consent.withhold_without_consent(sql, files, "agreed")
+    assert {"yes": 0, "no": 0, "empty": 0, "unclear": 0} | expected == counts
+    assert 8 - counts["yes"] == len(withheld(sql))
+
+
+def test_the_people_of_suppression_lists_are_withheld(segment, listed):
+    """Every row of theirs is."""
     sql, _ = segment([True] * 5)
-    place = local(str(written(tmp_path / "stop.parquet", {column: listed})))
-    consent.withhold_suppressed(sql, [(place, "stop.parquet")])
-    assert {0: "suppressed_here", 4: "suppressed_here"} == withheld(sql)
-
-
-def test_several_files_are_united(segment, tmp_path):
-    """Who stands in any of them is withheld."""
-    sql, _ = segment([True] * 5)
-    files = [
-        (local(str(written(tmp_path / f"{n}.parquet", {"email": [who]}))), f"{n}.parquet")
-        for n, who in enumerate(("b@example.com", sha256("c@example.com")))
-    ]
-    assert 2 == consent.withhold_suppressed(sql, files)
-
-
-def test_a_suppression_file_without_an_email_column_is_refused(segment, tmp_path):
-    """It is named, with what it has."""
-    sql, _ = segment([True] * 5)
-    place = local(str(written(tmp_path / "stop.parquet", {"a": ["x"], "b": ["y"]})))
-    with pytest.raises(BadSegment, match=r"suppression file stop.parquet has the columns a, b, and should have"):
-        consent.withhold_suppressed(sql, [(place, "stop.parquet")])
-    broken = tmp_path / "broken.parquet"
-    broken.write_bytes(b"no parquet")
-    with pytest.raises(BadSegment, match="cannot be read as Parquet"):
-        consent.withhold_suppressed(sql, [(local(str(broken)), "broken.parquet")])
+    listed(" A@Example.com", "c@example.com")
+    assert 3 == consent.withhold_suppressed(sql)
+    assert {0: "suppressed_here", 2: "suppressed_here", 4: "suppressed_here"} == withheld(sql)

@@ -165,3 +165,16 @@ def test_rejects_may_only_be_warned_of():
     assert [None, None] == [look(1000, 500), look(2000, 1000)]
     assert ["500 of the first 1,000 rows were rejected by the vendor (guard `rejects_share`, limit 0.3)."] == warned
     assert None is guard.rejects(None, warned.append)
+
+
+def test_a_suppression_list_that_is_not_understood_stops_the_run():
+    """The error has the list's own words; the guard may be relaxed or switched off."""
+    lists = [(0, 9, "List a: fine."), (1, 2, "List b: 1 of 2."), (1, 10, "List c: few."), (0, 0, "List d: empty.")]
+    of = replace(USUAL, lists=lists)
+    error = str(guard.error(guard.measure(of, GUARDS.get, {})))
+    assert "List b: 1 of 2. List c: few. (guard `suppression_unclear_share`, limit 0)" in error
+    for limit, tripped in ((0.5, False), (0.49, True)):
+        named = {"suppression_unclear_share": Guard(limit)}
+        assert tripped == any(one.tripped for one in guard.measure(of, named.get, named))
+    assert guard.error(guard.measure(of, lambda _: None, {})) is None
+    assert "suppression_unclear_share" not in measured(lists=[(0, 9, "List a: fine."), (0, 0, "List d: empty.")])

@@ -1,0 +1,294 @@
+"""Suppression lists: whatever form an entry has, its person is found; what is not understood is counted and named."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.made import shared, written
+
+from airflow_provider_segexport.address import judge
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.ports import suppression_files
+from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.stages import suppression
+
+PLAIN, CODED, UNICODE = "jane@example.com", "jane@xn--bcher-kva.de", "jane@bücher.de"
+PEOPLE = [PLAIN, CODED, "o'brien@example.com", "joe@example.com"]
+KINDS = ("md5", "sha1", "sha256")
+
+
+def addressed(people):
+    """The people of a segment, as cleaning leaves them."""
+    rows = {"row": list(range(len(people))), "email": pa.array(people, pa.string())}
+    shared().table("suppression_test_people", pa.table(rows))
+    shared().run("create or replace view addressed as from suppression_test_people")
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Read a suppression list of these columns, and match it against the people."""
+
+    def go(columns, people=PEOPLE):
+        sql = shared()
+        addressed(people)
+        place = local(str(written(tmp_path / "stop.parquet", columns)))
+        (tally,) = suppression.match(sql, suppression.read(sql, [("stop", [(place, "stop.parquet")])]))
+        assert tally.read == tally.blank + tally.understood + tally.not_understood
+        return tally, {email for (email,) in sql.rows("from suppressed")}
+
+    return go
+
+
+def digest(kind, text):
+    return hashlib.new(kind, text.encode()).digest()
+
+
+ADDRESSES = [
+    PLAIN,
+    PLAIN.upper(),
+    "jane@example.com\r",
+    "jane@example.com\n",
+    "\tjane@example.com",
+    "\ufeffJane@example.com",
+    "\u00a0jane@example.com\u200b",
+    "mailto:Jane@example.com",
+    "Jane Doe <jane@Example.com>",
+    '"Doe, Jane" <jane@example.com>\r\n',
+    UNICODE,
+    "JANE@BÜCHER.DE\r",
+    "jane@bu\u0308cher.de",
+    CODED.upper(),
+    "O'Brien@Example.com ",
+]
+
+
+@pytest.mark.parametrize("entry", ADDRESSES, ids=ascii)
+def test_an_entry_is_read_as_the_segment_s_addresses_are(listed, entry):
+    """One definition: what a segment's row would be sent as, an entry suppresses."""
+    tally, people = listed({"email": [entry]})
+    assert {judge(entry).email} == people
+    assert (1, 1, 1) == (tally.read, tally.understood, tally.matched)
+
+
+def forms(kind, text):
+    """How a hash is written as text."""
+    raw = digest(kind, text)
+    coded = base64.b64encode(raw).decode()
+    named = {"md5": "MD5", "sha1": "sha-1", "sha256": "SHA256"}[kind]
+    yield from (raw.hex(), raw.hex().upper(), f"{kind}:{raw.hex()}", f"{named}={raw.hex()}", f"0x{raw.hex().upper()}")
+    yield from (f"\\x{raw.hex()}", f"\ufeff{raw.hex()}\r\n", f"sha256:0x{raw.hex()}" if kind == "sha256" else raw.hex())
+    yield from (coded, coded.rstrip("="), base64.urlsafe_b64encode(raw).decode(), f"{kind}-{coded}\n")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("text", "email"), [(PLAIN, PLAIN), (CODED, CODED), (UNICODE, CODED)])
+def test_a_hash_is_known_in_every_usual_form(listed, kind, text, email):
+    """Its length tells the kind; either form of the domain may have been hashed."""
+    entries = list(forms(kind, text))
+    tally, people = listed({"email": entries})
+    assert {email} == people
+    assert (len(entries), len(entries), 0) == (tally.understood, tally.matched, tally.not_understood)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("type_of", [lambda n: pa.binary(), lambda n: pa.large_binary(), pa.binary], ids="vlf")
+def test_a_digest_may_be_bytes(listed, kind, type_of):
+    """Warehouses keep digests as binary columns, with or without a fixed width."""
+    raw = [digest(kind, PLAIN), digest(kind, UNICODE), digest(kind, "x@example.org")]
+    tally, people = listed({"sha": pa.array(raw, type_of(len(raw[0])))})
+    assert {PLAIN, CODED} == people
+    assert (3, 2) == (tally.understood, tally.matched)
+
+
+def test_a_text_in_a_column_of_bytes_is_a_text(listed):
+    """An address of 16 bytes is as long as an MD5, and a hexadecimal MD5 as long as a SHA-256."""
+    texts = [PLAIN, f"{UNICODE}\r", digest("md5", "joe@example.com").hex(), "o'brien@example.com"]
+    assert len(PLAIN) == 16
+    tally, people = listed({"email": pa.array([text.encode() for text in texts], pa.binary())})
+    assert set(PEOPLE) == people
+    assert (4, 4) == (tally.understood, tally.matched)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([PLAIN], pa.large_string()),
+        pa.array([PLAIN]).dictionary_encode(),
+        pa.array([PLAIN], pa.string_view()),
+    ],
+    ids=lambda column: str(column.type)[:20],
+)
+def test_any_type_of_text_is_read(listed, column):
+    """Writers choose between several."""
+    assert {PLAIN} == listed({"email": column})[1]
+
+
+NOT_UNDERSTOOD = [
+    "n/a",
+    "jane",
+    "example.com",
+    "@example.com",
+    "*@example.com",
+    "%@example.com",
+    "jane*@example.com",
+    "jane@example.com, joe@example.com",
+    "joe@example.com <jane@example.com>",
+    "jane@example.com;",
+    hashlib.sha512(PLAIN.encode()).hexdigest(),
+    digest("sha256", PLAIN).hex()[:-1],
+    digest("sha256", PLAIN).hex() + "0",
+    f"md5:{digest('sha256', PLAIN).hex()}",
+    f"sha256:{digest('md5', PLAIN).hex()}",
+    "g" * 64,
+    "4b7e1d1e-6a4c-4f57-9d4a-4f5c6b7d8e9f",
+    "mailto:",
+    "\u0301",
+]
+
+
+@pytest.mark.parametrize("entry", NOT_UNDERSTOOD, ids=ascii)
+def test_what_is_not_understood_is_counted_and_named_by_its_row(listed, entry):
+    """Its value stays out of every message."""
+    tally, people = listed({"email": [PLAIN, None, entry, "joe@example.com"]})
+    assert {PLAIN, "joe@example.com"} == people
+    assert (4, 1, 2, 1) == (tally.read, tally.blank, tally.understood, tally.not_understood)
+    assert (("stop.parquet", 2),) == tally.examples
+    assert (1, 3) == tally.unclear
+    assert "stop: 1 of 4 entries" in tally.words()
+    assert "stop.parquet, row 2" in tally.words()
+    assert entry not in tally.words()
+
+
+def test_bytes_that_are_no_text_are_an_entry_that_is_not_understood(listed):
+    """One broken entry does not make the others unreadable."""
+    broken = pa.array([b"\xff\xfe@x.de", PLAIN.encode()], pa.binary()).view(pa.string())
+    tally, people = listed({"email": broken})
+    assert ({PLAIN}, 1) == (people, tally.not_understood)
+
+
+@pytest.mark.parametrize("entry", [None, "", " ", "\r\n", "\ufeff", "\u200b\u00a0", "\x00"], ids=ascii)
+def test_an_entry_without_a_value_is_blank(listed, entry):
+    """It is counted, and suppresses nobody; a list of nothing else is no list."""
+    tally, _ = listed({"email": pa.array([entry, PLAIN], pa.string())})
+    assert (2, 1, 1, (0, 1)) == (tally.read, tally.blank, tally.understood, tally.unclear)
+    tally, _ = listed({"email": pa.array([entry] * 3, pa.string())})
+    assert (3, (3, 3)) == (tally.blank, tally.unclear)
+    assert "all 3 entries are empty" in tally.words()
+
+
+def test_an_empty_list_is_understood(listed):
+    """Nobody has asked to be left alone yet."""
+    tally, people = listed({"email": pa.array([], pa.string())})
+    assert (0, (0, 0), set()) == (tally.read, tally.unclear, people)
+    tally, people = listed({"email": pa.nulls(0)})
+    assert (0, (0, 0), set()) == (tally.read, tally.unclear, people)
+
+
+def test_an_address_outside_ascii_is_understood_and_is_nobody_else(listed):
+    """No row of it is ever sent; lower-casing it would suppress somebody else, or nobody."""
+    people = ["ilker@example.com", "kate@example.com"]
+    tally, found = listed({"email": ["\u0130lker@example.com", "\u212aate@example.com", "josé@example.com"]}, people)
+    assert (set(), 3, 0) == (found, tally.understood, tally.matched)
+
+
+@pytest.mark.parametrize("name", ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256"])
+def test_a_hash_may_stand_in_a_second_column(listed, name):
+    """Exports hold the address where it is known, and a hash where it is not; both are read."""
+    hashes = [None, digest("sha256", CODED).hex(), digest("sha256", "joe@example.com").hex(), None, "x"]
+    emails = [PLAIN, None, "somebody@example.org", None, "o'brien@example.com"]
+    tally, people = listed({"id": [1, 2, 3, 4, 5], "Email": emails, name: hashes})
+    assert set(PEOPLE) == people
+    assert (5, 1, 3, 1) == (tally.read, tally.blank, tally.understood, tally.not_understood)
+    assert 4 == tally.matched
+
+
+def test_the_only_column_may_have_any_name(listed):
+    """A DataFrame's index does not count."""
+    assert {PLAIN} == listed({"who": [PLAIN], "__index_level_0__": [0]})[1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": ["x"], "b": ["y"]}, r"stop.parquet has the columns 'a', 'b', and none of them is known .* To fix: name"),
+        ({f"c{n}": ["x"] for n in range(20_000)}, r"'c9' and 19990 more, and none"),
+        ({"email": ["x"], "Email": ["y"]}, r"'email', 'Email', and more than one of them could be meant"),
+        ({"email": ["x"], "e-mail ": ["y"]}, "more than one of them could be meant"),
+        ({"customer_id": [1, 2]}, "Column 'customer_id' of the suppression file stop.parquet is int64, which cannot"),
+        ({"blocked": [True]}, "Column 'blocked' .* is bool, which cannot hold addresses"),
+        ({"email": [{"value": "x"}]}, "Column 'email' .* is struct"),
+        ({"email": [["x"]]}, "Column 'email' .* is list"),
+        ({"email": [1.5]}, "Column 'email' .* is double"),
+        ({"email": ["x"], "sha256": [1]}, "Column 'sha256' .* is int64"),
+        ({}, "has the columns none"),
+    ],
+    ids=str,
+)
+def test_a_file_whose_addresses_cannot_be_told_is_refused(listed, columns, message):
+    """It names the columns that there are, and what to do."""
+    with pytest.raises(BadSegment, match=message):
+        listed(columns)
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
+    """It is named, and never passed over."""
+    for content in (b"", b"no parquet", b"PAR1" + b"\x00" * 20 + b"PAR1"):
+        (tmp_path / "broken.parquet").write_bytes(content)
+        place = local(str(tmp_path / "broken.parquet"))
+        with pytest.raises(BadSegment, match="suppression file broken cannot be read as Parquet"):
+            suppression.read(shared(), [("stop", [(place, "broken")])])
+    with pytest.raises(BadSegment, match="No such file"):
+        suppression.read(shared(), [("stop", [(local(str(tmp_path / "none.parquet")), "none")])])
+
+
+def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
+    """Whatever the size of a batch; a person in two lists is matched in both."""
+    monkeypatch.setattr(suppression_files, "BATCH_ROWS", 2)
+    addressed([PLAIN, "joe@example.com"])
+    contents = {
+        "1": [PLAIN, "x", None, "y", PLAIN],
+        "2": ["a@b.de", "z", "z", "z", "z"],
+        "3": ["joe@example.com", PLAIN],
+    }
+    places = {name: local(str(written(tmp_path / name, {"email": emails}))) for name, emails in contents.items()}
+    lists = [("a", [(places["1"], "1"), (places["2"], "2")]), ("b", [(places["3"], "3")])]
+    first, second = suppression.match(shared(), suppression.read(shared(), lists))
+    assert (10, 1, 3, 6, 2) == (first.read, first.blank, first.understood, first.not_understood, first.matched)
+    assert (("1", 1), ("1", 3), ("2", 1), ("2", 2), ("2", 3)) == first.examples
+    assert "(rows from 0: 1, row 1, 3; 2, row 1, 2, 3, ...)" in first.words()
+    assert (2, 0, 2, 0, 2) == (second.read, second.blank, second.understood, second.not_understood, second.matched)
+
+
+def test_an_entry_suppresses_exactly_what_a_segment_would_send(listed):
+    """Fuzzed: an entry and a row with the same text always mean the same person, plain or hashed."""
+    random = Random(3)
+    around = ["", " ", "\r", "\ufeff", "\u200b", "mailto:", "<", ">", "\u00a0", "é", "\u212a", "\u0130", "'", "A <"]
+    texts = [
+        random.choice(around)
+        + "".join(random.choice((sign, sign.upper())) for sign in f"{random.choice(['joe', 'o.b', 'k'])}{n % 40}")
+        + random.choice(["@", "@", "@", " @"])
+        + random.choice(["Example.com", "bücher.de", "BÜCHER.de", "xn--bcher-kva.de", "x.test"])
+        + random.choice(around)
+        for n in range(1_500)
+    ]
+    people = sorted({email for text in texts if (email := judge(text).email)})
+    assert len(people) > 100
+    tally, found = listed({"email": texts}, people)
+    assert set(people) == found
+    assert sum(judge(text).email is not None for text in texts) == tally.matched
+    for kind in KINDS:
+        _, found = listed({"email": [digest(kind, email).hex() for email in people]}, people)
+        assert set(people) == found
+
+
+def test_a_list_is_read_with_the_memory_of_a_batch(tmp_path):
+    """Rows come in batches from every row group, numbered through."""
+    place = tmp_path / "stop.parquet"
+    pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(1_000)]}), place, row_group_size=10)
+    tables = [table for _, table in suppression_files.entries(local(str(place)), "stop")]
+    assert list(range(1_000)) == [row for table in tables for row in table.column("row").to_pylist()]

@@ -1,0 +1,70 @@
+"""A suppression list that is not understood stops an export before anything is sent; the report has its counts."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.errors import BadSegment, GuardTripped
+from airflow_provider_segexport.guards import Guard
+
+
+def listed(account: Account, name: str, emails: object) -> object:
+    pq.write_table(pa.table({"email": emails}), account.home / name)
+    return account.home / name
+
+
+@pytest.fixture
+def lists(account: Account):
+    """Two lists: of addresses as people write them, and of hashes with an entry that is none."""
+    hashed = [hashlib.sha256(b"p1@example.com").hexdigest().upper(), "MD5:" + "0" * 32, None, "n/a"]
+    return (
+        listed(account, "written.parquet", ["mailto:P0@example.com\r", "Some One <x@example.org>"]),
+        listed(account, "hashed.parquet", hashed),
+    )
+
+
+def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(account: Account, lists):
+    """The error names file, row and guard, and no value."""
+    with pytest.raises(GuardTripped, match=r"hashed.parquet: 1 of 4 entries .* row 3\)\. To fix: ") as stopped:
+        account.day(1, people(3), consent=account.consent(None, *lists))
+    assert "n/a" not in str(stopped.value)
+    assert "suppression_unclear_share" in str(stopped.value)
+    assert [] == account.upserts()
+    assert set() == account.active()
+
+
+def test_the_report_counts_every_list(account: Account, lists):
+    """The share of entries that may be unclear can be raised; people of the other entries are withheld all the same."""
+    report = account.day(
+        1, people(3), consent=account.consent(None, *lists), guards={"suppression_unclear_share": Guard(0.5)}
+    )
+    assert {"withheld": {"suppressed_here": 2}} == report["reasons"]
+    assert {"p2@example.com"} == account.active()
+    counts = [{name: value for name, value in one.items() if name != "name"} for one in report["suppression"]]
+    assert counts == [
+        {"read": 2, "blank": 0, "understood": 2, "not_understood": 0, "matched": 1},
+        {"read": 4, "blank": 1, "understood": 2, "not_understood": 1, "matched": 1},
+    ]
+    assert [str(path) for path in lists] == [one["name"] for one in report["suppression"]]
+
+
+def test_a_list_without_addresses_is_refused(account: Account):
+    """Customer numbers suppress nobody, so they must not pass for a suppression list."""
+    with pytest.raises(BadSegment, match="which cannot hold addresses"):
+        account.day(1, people(3), consent=account.consent(None, listed(account, "stop.parquet", [1, 2])))
+    assert [] == account.upserts()
+
+
+def test_a_consent_that_is_neither_yes_nor_no_is_withheld_and_counted(account: Account):
+    """The words are trimmed; the report and its warnings count what they say."""
+    columns = {"agreed": ["yes\r", "TRUE\n", "perhaps", None, "no"]}
+    report = account.day(1, people(5), consent=account.consent("agreed"), columns=columns)
+    assert {"yes": 2, "no": 1, "empty": 1, "unclear": 1} == report["consent"]
+    assert {"consent_neither_yes_nor_no": 1} == report["warnings"]["agreed"]
+    assert {"withheld": {"no_consent": 3}} == report["reasons"]
+    assert {"p0@example.com", "p1@example.com"} == account.active()
