@@ -82,7 +82,12 @@ def bare(text: str) -> str:
     if named is None:
         return text
     name, address = trimmed(named[1]).strip("\"'"), _unlinked(trimmed(named[2]))
-    return text if _HAS_ADDRESS.search(name) and _unlinked(name).lower() != address.lower() else address
+    return text if _HAS_ADDRESS.search(name) and not _equal(_unlinked(name), address) else address
+
+
+def _equal(text: str, other: str) -> bool:
+    """Whether two texts differ in the case of ASCII letters at most."""
+    return text == other or (text.isascii() and other.isascii() and text.lower() == other.lower())
 
 
 def same(text: str) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.ports.columns import from_numpy
+from airflow_provider_segexport.ports.parquet_reading import opened
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.trimming import trimmed
 
@@ -77,27 +77,12 @@ def chosen(schema: pa.Schema, file: str) -> Columns:
 
 def entries(place: Place, file: str) -> Iterator[tuple[Columns, pa.Table]]:
     """Yield the entries of a file: `row` from 0, and a cell `cell_0`, `cell_1`, ... for each column that is read."""
-    try:
-        with place.open("rb") as opened:
-            parquet = pq.ParquetFile(opened, pre_buffer=False)
-            columns = chosen(parquet.schema_arrow, file)
-            first = 0
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns.names)):
-                yield columns, _table(batch, columns.names, first)
-                first += batch.num_rows
-    except pa.ArrowException as error:
-        raise BadSegment(
-            f"The suppression file {file} cannot be read as Parquet ({type(error).__name__}): it is cut short, still "
-            "being written, or something else. To fix: write it again."
-        ) from None  # Arrow's own text may quote a value
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, FileNotFoundError | PermissionError):
-            raise TryAgain(f"The suppression file {file} could not be read: {error.strerror}.") from error
-        reason = error.strerror or "its bytes are damaged"
-        raise BadSegment(
-            f"The suppression file {file} cannot be read as Parquet: {reason}. To fix: check the path, or write the "
-            "file again."
-        ) from None
+    with opened(place, f"The suppression file {file}") as (parquet, _):
+        columns = chosen(parquet.schema_arrow, file)
+        first = 0
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns.names)):
+            yield columns, _table(batch, columns.names, first)
+            first += batch.num_rows
 
 
 def _table(batch: pa.RecordBatch, names: Sequence[str], first: int) -> pa.Table:

@@ -280,6 +280,7 @@ def test_what_is_written_around_an_address_is_no_part_of_it(tmp_path, text):
         "mailto:joe@example.com <jane@example.com>",
         "mailto:jane@example.com,joe@example.com",
         "mailto:",
+        "\u212aate@example.com <kate@example.com>",
         "mailto:mailto:jane@example.com",
         "Jane <>",
         "<<jane@example.com>>",

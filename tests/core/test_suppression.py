@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 from random import Random
 
@@ -12,7 +13,7 @@ import pytest
 from core.made import shared, written
 
 from airflow_provider_segexport.address import judge
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import BadSegment, TryAgain
 from airflow_provider_segexport.ports import suppression_files
 from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.stages import suppression
@@ -240,10 +241,25 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     for content in (b"", b"no parquet", b"PAR1" + b"\x00" * 20 + b"PAR1"):
         (tmp_path / "broken.parquet").write_bytes(content)
         place = local(str(tmp_path / "broken.parquet"))
-        with pytest.raises(BadSegment, match="suppression file broken cannot be read as Parquet"):
+        with pytest.raises(
+            BadSegment,
+            match="suppression file broken is not a readable Parquet file",
+        ):
             suppression.read(shared(), [("stop", [(place, "broken")])])
-    with pytest.raises(BadSegment, match="No such file"):
+    with pytest.raises(BadSegment, match="suppression file none does not exist"):
         suppression.read(shared(), [("stop", [(local(str(tmp_path / "none.parquet")), "none")])])
+
+
+def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
+    """Only real damage is final."""
+    place = written(tmp_path / "stop.parquet", {"email": [PLAIN]})
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(type(place), "open", fail)
+    with pytest.raises(TryAgain, match="The suppression file stop could not be read"):
+        suppression.read(shared(), [("stop", [(local(str(place)), "stop")])])
 
 
 def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
