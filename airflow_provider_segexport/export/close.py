@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import optouts
-from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.export.order import Job, works_later
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
@@ -72,8 +72,8 @@ def close(  # noqa: PLR0913 - what a report is made of
 
 def _jobs_left(job: Job, folder: RunFolder) -> bool:
     """Whether jobs of this run may still run at the vendor: the next run of the audience waits for them."""
-    states = {State.SUBMITTED, State.SENDING} if job.vendor.lookup is not None else {State.SUBMITTED}
-    return any(entry.state in states for part in (folder, folder.removals) for entry in part.journal.states().values())
+    open_ = {State.SUBMITTED, State.SENDING} if works_later(job) else {State.SUBMITTED}
+    return any(entry.state in open_ for part in (folder, folder.removals) for entry in part.journal.states().values())
 
 
 def _show(ledger: Ledger, summary: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +12,7 @@ from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export.late import Pending, set_apart
 from airflow_provider_segexport.export.order import Job, Waiting
 from airflow_provider_segexport.export.sending import calls_of, flown
-from airflow_provider_segexport.model import Reason, Target
+from airflow_provider_segexport.model import Batch, Kind, Reason, Target, batch_name
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import leavers, readback, send, settle
@@ -42,11 +42,11 @@ def find(job: Job, sql: Engine, version: int, bit: int | None) -> int:
         return 0
     if mirror:
         leavers.find(sql)
-        if job.vendor.readds_leavers:
-            leavers.drop_gone(sql)
     if bit is not None:
         leavers.hold(sql, bit, lets_go=mirror)
         leavers.freeze_holds(sql, job.world.folder.place / "holds.parquet")
+    if mirror and job.vendor.readds_leavers:
+        leavers.drop_gone(sql)
     return leavers.count(sql)
 
 
@@ -117,6 +117,7 @@ def confirm(job: Job, planned: Planned, target: Target) -> None:
     """Look whether they are gone; the vendor has only said that it will see to it."""
     folder, look = job.world.folder.removals, removal_of(job).look
     left = 0
+    again = removal_of(job).by_id
     for number, seconds in enumerate(LOOKS_S):
         job.world.sleep(seconds)
         with engine() as sql:
@@ -125,7 +126,25 @@ def confirm(job: Job, planned: Planned, target: Target) -> None:
                 job.drive(job.vendor.members(target, pages))
             else:
                 job.drive(look(target, readback.unconfirmed(folder, planned.removals), pages))
+            if again:
+                again = False
+                _by_other_id(job, target, readback.other_ids(sql, folder, planned.removals))
             left = readback.still_there(sql, folder, planned.removals, last=number == len(LOOKS_S) - 1)
         if not left:
             return
     log.warning("%d people are in the audience although they were taken out; the report names them.", left)
+
+
+def _by_other_id(job: Job, target: Target, people: Sequence[tuple[str, str]]) -> None:
+    """Take out contacts that were made anew since the ledger learnt their ids.
+
+    No journal keeps this: the looks that follow tell what became of it, and another try begins with a look too.
+    """
+    removal = removal_of(job)
+    size = removal.limits.batch_rows
+    for part in (people[start : start + size] for start in range(0, len(people), size)):
+        ids = [contact_id for _, contact_id in part]
+        batch = Batch(
+            batch_name(ids, kind=Kind.REMOVE), range(len(part)), [email for email, _ in part], ids, kind=Kind.REMOVE
+        )
+        job.drive(removal.remove(target, batch))

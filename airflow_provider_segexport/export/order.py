@@ -176,3 +176,9 @@ class Job:
         """Send one request, if the audience is ours still."""
         self.gate()
         return self.world.send(request)
+
+
+def works_later(job: Job) -> bool:
+    """Whether the vendor may do what a call asks for after it has answered the call."""
+    removal = job.vendor.removal
+    return bool(job.vendor.limits.jobs) or (removal is not None and not removal.verdict)

@@ -17,7 +17,7 @@ from airflow_provider_segexport.contract import Removal, Vendor
 from airflow_provider_segexport.errors import ReplyNotUnderstood, StopExport
 from airflow_provider_segexport.export.close import name
 from airflow_provider_segexport.export.leaving import confirm, removal_of
-from airflow_provider_segexport.export.order import Job, Waiting
+from airflow_provider_segexport.export.order import Job, Waiting, works_later
 from airflow_provider_segexport.export.sending import adopt, calls_of
 from airflow_provider_segexport.model import Batch, Target
 from airflow_provider_segexport.ports.engine import engine
@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 LONGEST_JOB_S = 6 * 3600.0
 """Age of a job, in seconds, after which a newer run no longer waits for it. The longest import that a vendor documents
 takes minutes; a job of this age is stuck."""
+
+UNANSWERED_S = 120.0
+"""Seconds after a call without an answer in which a newer run plans nothing. The call may have become a job that cannot
+be found; with the vendors' documents an import of one call takes less than this."""
 
 
 class JobOverdue(StopExport):
@@ -78,9 +82,22 @@ def _wait(job: Job, planned: Planned, target: Target) -> Waiting | None:
     except (JobOverdue, ReplyNotUnderstood) as error:
         log.warning("What became of a job of an unfinished run cannot be found out: %s", error)
         return None
-    if waiting is not None:
+    if waiting is None:
+        _let_pass(job)
+    else:
         log.info("Waiting for jobs of an unfinished run (folder=%s jobs=%d).", folder.place, len(waiting.tickets))
     return waiting
+
+
+def _let_pass(job: Job) -> None:
+    """Let what a call without an answer may have begun come to its end."""
+    folder = job.world.folder
+    entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
+    last = max((entry.at for entry in entries if entry.state is State.SENDING), default=0.0)
+    seconds = last + UNANSWERED_S - job.world.clock()
+    if works_later(job) and last and seconds > 0:
+        log.info("Waiting for calls of an unfinished run that had no answer (seconds=%.0f).", seconds)
+        job.world.sleep(min(seconds, UNANSWERED_S))
 
 
 def _imports(job: Job, planned: Planned, target: Target) -> Waiting | None:

@@ -56,7 +56,8 @@ SCHEMA = pa.schema(
 )
 """One row an address.
 
-`state`: `in`, we have put it into the audience; `out`, we have taken it out; `leaving`, a run died while it did so;
+`state`: `in`, we have put it into the audience; `out`, we have taken it out; `leaving`, a run took it out or brought it
+back and had no answer, so that it may be there, and if it is gone, that was us;
 `left`, they are no longer in it, and not by us: an import must not bring them back; `new`, it was never delivered.
 `hash`: of the item that was delivered; null where it is not known any more. `as_of`, `run`: of that call.
 `since`: when it was put in; null where no answer has said that it was. `rejected`, `reason`: hash of the item that was

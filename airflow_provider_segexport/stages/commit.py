@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import TryAgain
-from airflow_provider_segexport.model import GONE, Batch
+from airflow_provider_segexport.model import GONE, OPTED_OUT, Batch, Reason
 from airflow_provider_segexport.ports.columns import switches
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.journal import Entry, State
@@ -31,6 +31,15 @@ from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
 NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
+
+TURNED_AWAY = OPTED_OUT | {Reason.DELETED, Reason.UNCONFIRMED, Reason.BAD_EMAIL}
+"""Reasons for which a vendor refuses a person, not a value: that person is not in the audience as one who gets mail."""
+
+UNSURE = f"(l.state = '{IN}' and l.since is null)"
+"""An earlier run sent the person, and no answer has said what became of it, as SQL."""
+
+OURS = f"(l.state = '{LEAVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
+"""A person who is gone, and whom a run had begun to take out, was taken out by that run, as SQL."""
 
 STRETCH = 250_000
 """Rows whose verdicts are looked up at a time: those of a million at once take 60 MiB."""
@@ -163,21 +172,31 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
     before = f"coalesce(l.holders, if(l.state in {THERE}, {OWNER}, 0))"
     bit = f"({before} | {origin.bit})::ubigint" if origin.bit else "l.holders"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
-    ours = f"({mine} and l.since > {begun})"
     held = "left join holds h on h.email = l.email" if shared else ""
     kept = "l.* exclude (holders), coalesce(h.holders, l.holders) as holders" if shared else "l.*"
+    fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
+    tried = "l.rejected, l.reason, l.tries, l.tried_at, l.retried_at"
     same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
     again = f"if({same}, l.tries + (l.retried_at < {begun})::utinyint, 1)::utinyint"
-    fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
+    # Never in: this run alone has sent them, or no answer has ever said so and the vendor turns the person away.
+    turned_away = f"(l.since is null and n.reason in ({_listed(TURNED_AWAY)}))"
+    never = f"(l.state = '{IN}' and (({mine} and (l.since is null or l.since > {begun})) or {turned_away}))"
+    refused = f"when l.state = '{LEAVING}' then '{OUT}' else coalesce(l.state, '{NEW}')"
+    state = f"case when {never} then '{NEW}' {refused} end"
     untouched = f"select {kept} from base l {held} anti join touched t on t.email = l.email"
     return f"""{"select * from old" if first else untouched}
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
-            coalesce(if(l.state = '{IN}', l.since, null), if(n.hash is null, null, {now})), {fresh}, {bit}
-        from delivered n left join old l on l.email = n.email
+            coalesce(if(l.state = '{IN}', l.since, null), {now}), {fresh}, {bit}
+        from delivered n left join old l on l.email = n.email where n.hash is not null
+        union all
+        select n.email, null, l.contact_id, if({UNSURE}, l.as_of, {as_of}), if({UNSURE}, l.run, {run}),
+            if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}'),
+            if(l.state = '{NEW}', null, l.since), {tried}, {bit}
+        from delivered n left join old l on l.email = n.email where n.hash is null
         union all
         select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
-            if({ours}, '{NEW}', coalesce(l.state, '{NEW}')), if({ours}, null, l.since), n.hash, n.reason, {again},
+            {state}, if({never}, null, l.since), n.hash, n.reason, {again},
             if({same}, l.tried_at, {now}), {now}, if(l.state in {THERE}, {bit}, l.holders)
         from refused n left join old l on l.email = n.email
         union all
@@ -185,15 +204,16 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
             {fresh}, null
         from taken_out n join old l on l.email = n.email
         union all
-        select l.email, null, l.contact_id, {as_of}, {run}, '{LEFT}', l.since, {fresh}, null
-        from absent n join old l on l.email = n.email where {str(origin.keeps_left).lower()}"""
+        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), l.since, {fresh}, null
+        from absent n join old l on l.email = n.email
+        where {OURS} or (l.since is not null and {str(origin.keeps_left).lower()})"""
 
 
 def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool) -> None:
     """What this run has brought about, by address.
 
     `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
-    `absent(email)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
+    `absent(email, reason)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
     """
     _stage_verdicts(engine, folder, names.upserts, "ends", in_flight=in_flight)
     # One who was taken at first and refused by a later look has two lines: the refusal counts.
@@ -207,16 +227,16 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
         select e.email, e.hash, e.contact_id from ends e anti join refused r on r.email = e.email
         where e.reason is null"""
     )
-    gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
     if names.removals:
         _stage_verdicts(engine, folder.removals, names.removals, "left_with", in_flight=in_flight)
     else:
         engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
     engine.run("create or replace table taken_out as select email, hash from left_with where reason is null")
-    engine.run(f"create or replace table absent as select email from left_with where reason in ({gone})")
+    gone = f"select email, reason from left_with where reason in ({_listed(GONE)})"
+    engine.run(f"create or replace table absent as {gone}")
     aside = folder.place / "leavers_aside.parquet"
     if aside.exists():
-        engine.run(f"insert into absent select email from {engine.scan([aside])} where outcome = 'absent'")
+        engine.run(f"insert into absent select email, reason from {engine.scan([aside])} where outcome = 'absent'")
     holds = folder.place / "holds.parquet"
     engine.run(
         f"create or replace table holds as select * from {engine.scan([holds])}"
@@ -227,6 +247,11 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
         """create or replace view touched as select email from delivered union all select email from refused
         union all select email from taken_out union all select email from absent"""
     )
+
+
+def _listed(reasons: Iterable[Reason]) -> str:
+    """Reasons as a list in SQL."""
+    return ", ".join(f"'{reason}'" for reason in sorted(reasons))
 
 
 def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
@@ -267,7 +292,7 @@ def load(engine: Engine, ledger: Ledger, version: int) -> None:
     engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")
     engine.run(
         f"""create or replace table ledger as
-        select email, hash, since is not null as sure from {file} where state in {THERE}"""
+        select email, hash, since is not null and state = '{IN}' as sure from {file} where state in {THERE}"""
     )
     engine.run(
         f"""create or replace view ledger_in as

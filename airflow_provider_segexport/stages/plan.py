@@ -48,15 +48,16 @@ def withhold_waiting(engine: Engine, encoded: Encoded, now: float) -> int:
     """Set aside rows that were rejected as they are, often enough of late; returns how many.
 
     Args:
-        engine: holds `clean` and `refusals(email, rejected, tries, tried_at)`, what the ledger tells of rejected rows.
-        encoded: what is sent of a row; one whose content has changed is tried.
+        engine: holds `clean` and what the ledger tells, `refusals(email, rejected, tries, tried_at)` and `ledger`.
+        encoded: what is sent of a row; one whose content has changed is tried, and one that was delivered is unchanged.
         now: epoch seconds.
     """
     engine.run(
         f"""create or replace table waiting as
         select c.row from (
             select row, email, {encoded.hash} as hash from clean semi join often on often.email = clean.email) c
-        join often r on r.email = c.email where c.hash = r.rejected"""
+        join often r on r.email = c.email left join delivered d on d.email = c.email
+        where c.hash = r.rejected and c.hash is distinct from d.hash"""
         if _often(engine, now)
         else "create or replace table waiting (row bigint)"
     )
@@ -70,6 +71,7 @@ def _often(engine: Engine, now: float) -> bool:
         f"""create or replace table often as select email, rejected from refusals
         where tries >= {MOST_TRIES} and tried_at > make_timestamptz({int(now * 1e6)}) - interval {TRIES_DAYS} days"""
     )
+    engine.run("create or replace table delivered as select email, hash from ledger semi join often using (email)")
     return bool(engine.one("select count(*) from often")[0])
 
 

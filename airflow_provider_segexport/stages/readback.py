@@ -154,6 +154,20 @@ def still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, la
     return left
 
 
+def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """People to be taken out by contact id who are in the audience under another id: address and id."""
+    people: list[tuple[str, str]] = []
+    for batch, entry in settled(folder, names):
+        if entry.unnamed:
+            ids = dict(zip(batch.emails, batch.items, strict=True))
+            _sent(engine, batch)
+            rows = engine.rows(
+                "select distinct m.email, m.contact_id from members m semi join sent s on s.email = m.email"
+            )
+            people += [(email, id_) for email, id_ in rows if id_ and id_ != ids[email]]
+    return people
+
+
 def present(engine: Engine, batch: Batch) -> list[int]:
     """Entries of a batch whom the audience holds."""
     _sent(engine, batch)
