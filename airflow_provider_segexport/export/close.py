@@ -50,8 +50,7 @@ def close(  # noqa: PLR0913 - what a report is made of
         counts = report.count(planned, accepted - readback.unnamed(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
         version = ledger.version()
-        frozen = folder.plan() is not None
-        if frozen and not (waiting or facts.get("superseded")):
+        if folder.frozen() and not (waiting or facts.get("superseded")):
             version = _commit(job, sql, planned, facts, ledger, finished=error is None)
             standing = Standing.of(ledger.place)
             if error is None:

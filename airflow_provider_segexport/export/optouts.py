@@ -32,9 +32,10 @@ OVERLAP_S = 2 * 86_400.0
 
 
 def collect(job: Job, target: Target) -> int:
-    """Write who has opted out, of those whom this provider knows; returns how many.
+    """Write the opt-outs of people whom this provider knows; returns how many.
 
-    The vendor's own lists are read only where the export asks for it: what answers have told costs no call.
+    Every opt-out that the run has seen is among them, of rows that were sent or set aside and of people who were to be
+    taken out. The vendor's own lists are read only where the export asks for it.
     """
     folder, world = job.world.folder, job.world
     ledger = Ledger.of(world.root, job.vendor.name, target)
@@ -43,19 +44,22 @@ def collect(job: Job, target: Target) -> int:
         told = readback.OptOuts(sql)
         sql.run("create or replace table known (email varchar)")
         if job.order.optouts and job.vendor.optouts is not None:
-            since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
-            job.drive(job.vendor.optouts(target, since, told))
             _known(sql, job, ledger)
+            since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
+            if sql.one("select count(*) from sending anti join held using (email)") != (0,):
+                since = 0.0  # people who come in for the first time may have opted out at any time before
+            job.drive(job.vendor.optouts(target, since, told))
         words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
-        parts = folder.parts()
-        answers = "select '' as email, '' as reason where false"
-        if parts:
-            answers = f"select email, reason from {sql.scan(parts)} where reason in ({words})"
-        aside = f"select email, reason from {sql.scan([folder.place / 'aside.parquet'])} where reason in ({words})"
+        seen_in = [folder.place / "aside.parquet", folder.place / "leavers_aside.parquet"]
+        sources = [[place] for place in seen_in if place.exists()]
+        sources += [parts for parts in (folder.parts(), folder.removals.parts()) if parts]
+        seen_by_run = " union all ".join(
+            f"select email, reason from {sql.scan(places)} where reason in ({words})" for places in sources
+        )
         seen = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
         rows = f"""select email, any_value(reason) as reason, max(since) as since, '{seen}' as seen_at,
                 min(source) as source from (
-                select email, reason, '' as since, 'answer' as source from ({answers} union all {aside})
+                select email, reason, '' as since, 'answer' as source from ({seen_by_run})
                 union all select l.email, l.reason, l.since, 'list' from listed l
                 semi join known k on k.email = l.email)
             group by email order by email"""
@@ -75,13 +79,14 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _known(sql: Engine, job: Job, ledger: Ledger) -> None:
-    """`known(email)`: the ledger's people and this run's. Nobody else's opt-out is brought into the warehouse."""
+    """`known(email)`: the ledger's people, `held`, and this run's, `sending`. No other opt-out enters the warehouse."""
     version = ledger.version()
-    sources = [] if not version else [f"select email from {sql.scan([ledger.file(version)])}"]
+    held = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
+    sql.run(f"create or replace view held as {held}")
     schema = pa.schema([("email", pa.string())])
     reader = job.world.folder.upserts(["email"])
     try:
         sql.table("sending", pa.RecordBatchReader.from_batches(schema, iter(reader)))
     finally:
         reader.close()
-    sql.run("create or replace table known as " + " union ".join([*sources, "select email from sending"]))
+    sql.run("create or replace table known as select email from held union select email from sending")

@@ -142,7 +142,7 @@ def _runs(tools: Tools, person: Person, receipt: Receipt) -> None:
             if str(run.place) in seen:
                 continue
             seen.add(str(run.place))
-            if run.finished():
+            if run.finished() or not run.frozen():  # without a frozen plan nothing of it is ever sent
                 for table in traces.tables(run.place):
                     _clean(table, person, "run folder", receipt)
             elif any(traces.count(table, person) for table in traces.tables(run.place)):

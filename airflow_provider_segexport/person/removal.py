@@ -58,7 +58,7 @@ class Door:
             raise SegexportError(f"{self.vendor.title} has no way to take people out: do it there by hand.")
         if removal.loses_optouts and self._opted_out(email):
             return str(Reason.UNSUBSCRIBED)
-        item = (contact_id or self._contact_id(removal, email)) if removal.by_id else email
+        item = self._contact_id(removal, email, contact_id) if removal.by_id else email
         if not item:
             return str(Reason.NOT_THERE)
         batch = Batch(batch_name([item], kind=Kind.REMOVE), [0], [email], [item], kind=Kind.REMOVE)
@@ -84,10 +84,12 @@ class Door:
                 return self.run(removal.collect(self.target, batch, reply.id))
         raise TryAgain("The vendor has not ended the removal within five minutes: look again later.")
 
-    def _contact_id(self, removal: Removal, email: str) -> str:
+    def _contact_id(self, removal: Removal, email: str, known: str) -> str:
+        """The id that the audience's member of this address has now; a contact that was made anew has another one."""
+        if removal.identify is None:
+            return known
         found: list[Member] = []
-        if removal.identify is not None:
-            self.run(removal.identify(self.target, [email], found.extend))
+        self.run(removal.identify(self.target, [email], found.extend))
         return next((one.contact_id for one in found if same(one.email) == email), "")
 
     def _opted_out(self, email: str) -> bool:

@@ -7,9 +7,13 @@ batch's content alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+import pyarrow as pa
 
 from airflow_provider_segexport.model import Batch, Kind
+from airflow_provider_segexport.ports.columns import switches
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
@@ -46,3 +50,42 @@ def settled(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Batch, 
                         yield batch, entry
     finally:
         rows.close()
+
+
+Numbered = Sequence[tuple[int, str]]
+"""Planned batches, each by its number and name."""
+
+
+def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
+    """Rows of planned batches that have a verdict, accepted or refused.
+
+    With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
+    """
+    states = folder.journal.states()
+    with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
+        for number, name in planned:
+            entry = states.get(name)
+            if entry is None:
+                continue
+            found = rows.batch(number)
+            if entry.state is State.SETTLED and not entry.again and not entry.revive:
+                yield found
+                continue
+            done = set(_done(folder.batch(whole, number, name), states))
+            known = [row in done for row in found.column("row").to_pylist()]
+            yield found.filter(switches(known))
+            if in_flight:
+                yield _without_hash(found.filter(switches(not one for one in known)))
+
+
+def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
+    at = batch.schema.get_field_index("hash")
+    return batch.set_column(at, "hash", pa.nulls(batch.num_rows, pa.uint64()))
+
+
+def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
+    """Rows of a batch whose own verdict, or that of the part they went into, is there."""
+    for part, entry in leaves(batch, states):
+        if entry is not None and entry.state is State.SETTLED:
+            open_ = {*entry.again, *entry.revive}
+            yield from (row for index, row in enumerate(part.rows) if index not in open_)

@@ -130,6 +130,10 @@ class RunFolder:
         planned |= {name: tuple(planned[name]) for name in ("batches", "removals")}
         return Planned(**planned), found
 
+    def frozen(self) -> bool:
+        """Whether there is a plan that the run carries out."""
+        return (self.place / "plan.json").exists()
+
     def freeze(self, planned: Planned, facts: dict[str, Any]) -> None:
         """From here on this plan is what the run does."""
         write(self.place / "plan.json", json.dumps({**facts, "planned": asdict(planned)}).encode())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import TryAgain
-from airflow_provider_segexport.model import GONE, OPTED_OUT, Batch, Reason
-from airflow_provider_segexport.ports.columns import switches
+from airflow_provider_segexport.model import GONE, OPTED_OUT, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal
-from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.ledger import (
     IN,
     LEAVING,
@@ -26,7 +23,7 @@ from airflow_provider_segexport.ports.ledger import (
     Ledger,
 )
 from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.progress import leaves
+from airflow_provider_segexport.ports.progress import Numbered, settled_rows
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
@@ -43,44 +40,6 @@ OURS = f"(l.state = '{LEAVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{
 
 STRETCH = 250_000
 """Rows whose verdicts are looked up at a time: those of a million at once take 60 MiB."""
-
-Numbered = Sequence[tuple[int, str]]
-"""Planned batches, each by its number and name."""
-
-
-def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
-    """Rows of planned batches that have a verdict, accepted or refused.
-
-    With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
-    """
-    states = folder.journal.states()
-    with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
-        for number, name in planned:
-            entry = states.get(name)
-            if entry is None:
-                continue
-            found = rows.batch(number)
-            if entry.state is State.SETTLED and not entry.again and not entry.revive:
-                yield found
-                continue
-            done = set(_done(folder.batch(whole, number, name), states))
-            known = [row in done for row in found.column("row").to_pylist()]
-            yield found.filter(switches(known))
-            if in_flight:
-                yield _without_hash(found.filter(switches(not one for one in known)))
-
-
-def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
-    at = batch.schema.get_field_index("hash")
-    return batch.set_column(at, "hash", pa.nulls(batch.num_rows, pa.uint64()))
-
-
-def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
-    """Rows of a batch whose own verdict, or that of the part they went into, is there."""
-    for part, entry in leaves(batch, states):
-        if entry is not None and entry.state is State.SETTLED:
-            open_ = {*entry.again, *entry.revive}
-            yield from (row for index, row in enumerate(part.rows) if index not in open_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,15 @@ def test_a_run_that_is_not_finished_is_left_and_named(root):
     assert 0 == traces.count(runs / "rejects.parquet", ADA)
 
 
+def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
+    """Nothing of it is ever sent: the person's rows are taken out of it, and the erasure is complete."""
+    runs = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    write(runs / "summary.json", json.dumps({"finished": False, "error": "a guard"}).encode())
+    write_parquet(runs / "aside.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+    assert erase(tools(root), ADA, "Ann").complete
+    assert 0 == traces.count(runs / "aside.parquet", ADA)
+
+
 def test_a_person_is_explained_without_a_card(root):
     """A ledger alone is enough: the card is for people to look at."""
     ledger(root, {"ada@example.com": "in"})

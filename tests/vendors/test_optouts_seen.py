@@ -1,0 +1,45 @@
+"""Every opt-out that a run sees is written to optouts.parquet, whoever of our people it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from vendors.accounts import Account, people
+
+P2 = "p2@example.com"
+
+
+@pytest.fixture
+def account(sim, vendor, tmp_path):
+    """An account whose sign-in lasts as long as the test."""
+    sim.reset({"constant_contact": {"access_seconds": 90 * 86_400}}, seed=1, latency=0.0)
+    return Account(sim, vendor, tmp_path)
+
+
+def written(report) -> dict[str, str]:
+    """Reason by address, as the warehouse reads them."""
+    rows = pq.read_table(Path(report["optouts"]["path"])).to_pylist()
+    assert report["optouts"]["count"] == len(rows)
+    return {row["email"]: row["reason"] for row in rows}
+
+
+@pytest.mark.parametrize("optouts", [False, True], ids=["answers", "lists"])
+def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: Account, optouts):
+    """The run looks at them before it takes them out; with the vendor's lists the reason is the same at all vendors."""
+    account.day(1, people(3))
+    account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
+    found = written(account.day(2, people(2), optouts=optouts))
+    if optouts or account.name in {"campaign_monitor", "dotdigital"}:
+        assert found == {P2: "unsubscribed"}
+
+
+def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(account: Account):
+    """The vendor's lists were read up to yesterday; a person who is new today opted out long before."""
+    account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
+    account.sim.clock.advance(60)
+    account.day(1, people(2), optouts=True)
+    account.sim.clock.advance(10 * 86_400)
+    found = written(account.day(12, people(3), optouts=True))
+    assert found == {P2: "unsubscribed"}
