@@ -22,6 +22,7 @@ class SegmentFile:
         types: the type in this file by matched column.
         version: differs when the file is replaced; empty if its store cannot say.
         group_bytes: uncompressed bytes of its largest row group.
+        partitions: value by mapped column that only the path has.
     """
 
     place: Place
@@ -31,6 +32,7 @@ class SegmentFile:
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     version: Mapping[str, str] = field(default_factory=dict)
     group_bytes: int = 0
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.run_folder import target_of
+from airflow_provider_segexport.ports.snapshots import discard
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
 
@@ -86,12 +87,15 @@ class Export:
             with self._alone(target) as ledger:
                 self._still_valid(planned, facts, target, ledger)
                 return self._carry_out(planned, facts, target)
-        checked = None if self._job.order.undo else check(self._job)
-        target = checked.target if checked else self._known_target()
-        if self._job.order.dry_run:
-            return self._look(target, checked)
-        with self._alone(target) as ledger:
-            return self._begin(target, checked, ledger)
+        try:
+            checked = None if self._job.order.undo else check(self._job)
+            target = checked.target if checked else self._known_target()
+            if self._job.order.dry_run:
+                return self._look(target, checked)
+            with self._alone(target) as ledger:
+                return self._begin(target, checked, ledger)
+        finally:
+            discard(self._job.world.folder.place)
 
     def _known_target(self) -> Target:
         """Account and audience, where no segment is exported."""
@@ -144,6 +148,7 @@ class Export:
             standing = replace(standing, as_of=job.order.as_of, segment=str(job.order.segment))
         replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
         job.world.folder.freeze(prepared.planned, prepared.facts)
+        discard(job.world.folder.place)
         return self._carry_out(prepared.planned, prepared.facts, target)
 
     def _may_start(self, prepared: Prepared, target: Target) -> None:

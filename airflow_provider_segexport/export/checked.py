@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 from airflow_provider_segexport.contract import FieldType, Matched
 from airflow_provider_segexport.errors import BadMatching, BadSegment
@@ -13,6 +14,7 @@ from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target, VendorField
 from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.snapshots import copied
 from airflow_provider_segexport.segment import Asked, Matching, SegmentFiles
 from airflow_provider_segexport.stages import match, read
 
@@ -44,9 +46,11 @@ def check(job: Job) -> Checked:
     wanted = match.names(vendor, asked)
     if order.consent.column:
         wanted = list(dict.fromkeys([*wanted, order.consent.column]))
-    files = read.inspect(find(order.segment, world.resolve), wanted)
+    copy = partial(copied, resolve=world.resolve, to=world.folder.place)
+    places = find(order.segment, world.resolve, partial(copy, wanted=wanted, at=order.snapshot_at))
+    files = read.inspect(places, wanted, partition_columns=order.partition_columns)
     _size(job, files)
-    suppression = tuple((path, tuple(find(path, world.resolve))) for path in order.consent.suppression)
+    suppression = tuple((path, tuple(find(path, world.resolve, copy))) for path in order.consent.suppression)
     matched = match.types(vendor, asked, files)
     target = job.drive(vendor.check(job.access, job.order.audience))
     lacking = _lacking(job, asked, matched, files, target)

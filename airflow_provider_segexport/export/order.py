@@ -85,6 +85,8 @@ class Order:
         optouts: ask the vendor for the people who have opted out since the last export, at the end.
         expect: the mark of the plan that this run is to carry out; another one is refused.
         conn_id: the Airflow connection, for those who look at the audience's history.
+        partition_columns: `key=value` folders above a file add columns of text that the file itself lacks.
+        snapshot_at: a segment that is a table is read as of this time; empty for the table's current snapshot.
     """
 
     segment: str | tuple[str, ...]
@@ -106,6 +108,8 @@ class Order:
     optouts: bool = False
     expect: str = ""
     conn_id: str = ""
+    snapshot_at: str = ""
+    partition_columns: bool = False
 
     def guard(self, name: str) -> Guard | None:
         """A guard of this export; None where it is switched off, or nobody has set it."""

@@ -52,6 +52,7 @@ class Exporting:
         shared: bool | str = False,
         consent_column: str | LeftOut = LEFT_OUT,
         suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
+        partition_columns: bool | str = False,
         guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
         expect: str | LeftOut = LEFT_OUT,

@@ -64,6 +64,7 @@ EXPORT = (
     Argument("shared", read.flag, default=False),
     Argument("consent_column", read.text),
     Argument("suppression", read.paths, ()),
+    Argument("partition_columns", read.flag, default=False),
     Argument("guards", read.guards, {}),
     DRY_RUN,
     Argument("expect", read.text, ""),
@@ -145,6 +146,7 @@ def order(told: Mapping[str, Any], *, as_of: datetime, run: str, export: str) ->
         run=run,
         export=told["export_name"] or export,
         consent=read.consent(told["consent_column"], told["suppression"]),
+        snapshot_at=as_of.astimezone(UTC).isoformat() if told["as_of"] else "",
     )
 
 

@@ -58,7 +58,16 @@ def places(errand: Errand) -> list[tuple[str, str]]:
 
 
 def place(text: str) -> tuple[str, str]:
-    """`s3://connection@bucket/key` is `key` in `s3://bucket`, and a local path is itself in `file`."""
+    """`s3://connection@bucket/key` is `key` in `s3://bucket`, and a local path is itself in `file`.
+
+    A table is its folder, or its name in a catalog.
+    """
+    from airflow_provider_segexport.ports.snapshots import table_of  # noqa: PLC0415 - brings pyarrow
+
+    kind, table = table_of(text)
+    if kind == "iceberg" and "/" not in table:
+        return "iceberg", table
+    text = table or text
     parts = urlsplit(text)
     if parts.scheme in {"", "file"}:
         return "file", parts.path or text

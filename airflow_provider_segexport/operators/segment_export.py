@@ -88,6 +88,7 @@ class SegmentExportOperator(AudienceTask):
         "shared",
         "deferrable",
         "poll_interval",
+        "partition_columns",
     )
     template_fields_renderers = {"matching": "json", "custom_fields": "json", "guards": "json"}  # noqa: RUF012 - as BaseOperator has it
     ui_color = "#d7ecf2"
@@ -109,6 +110,7 @@ class SegmentExportOperator(AudienceTask):
         shared: bool | str = False,
         consent_column: str | LeftOut = LEFT_OUT,
         suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
+        partition_columns: bool | str = False,
         guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
         expect: str | LeftOut = LEFT_OUT,

@@ -11,12 +11,14 @@ import errno
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from airflow_provider_segexport.errors import BadSegment, TryAgain
 from airflow_provider_segexport.ports import patterns
 from airflow_provider_segexport.ports.listing import Entry, heads, listed, look, shown, tree
 from airflow_provider_segexport.ports.places import Place, Resolve
+from airflow_provider_segexport.ports.snapshots import is_table
 from airflow_provider_segexport.ports.table_folders import check_above, check_names, key
 
 log = logging.getLogger(__name__)
@@ -154,7 +156,11 @@ def _below(entry: Entry, depth: int) -> Entry:
     return Entry(entry.place, entry.parts[depth:], entry.kind, entry.size, entry.identity)
 
 
-def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, str]]:
+Copy = Callable[[str], tuple[Place, str]]
+"""Copies a table's snapshot, named as `delta:…` or `iceberg:…`, into a Parquet file: the file, its name for reports."""
+
+
+def find(segment: str | Sequence[str], resolve: Resolve, copy: Copy | None = None) -> list[tuple[Place, str]]:
     """Return the Parquet files that a path, a folder, a pattern or a list of them names.
 
     Each file is returned once, also if it is reached twice, in a stable order: as listed, below a folder by path.
@@ -162,6 +168,7 @@ def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, st
     Args:
         segment: what the user wrote.
         resolve: makes a place of a path.
+        copy: copies a table's snapshot; None where no table may be named.
 
     Returns:
         Each file with its name for reports.
@@ -173,21 +180,28 @@ def find(segment: str | Sequence[str], resolve: Resolve) -> list[tuple[Place, st
     texts = [segment] if isinstance(segment, str) else list(segment)
     if not texts or not all(text.strip() for text in texts):
         raise BadSegment("No segment is named: give a path, a list of paths, a folder or a glob.")
-    files: dict[object, Entry] = {}
+    files: dict[object, tuple[Place, str]] = {}
     for text in texts:
-        reached = _reached(text.strip(), resolve)
+        if is_table(text.strip()) and copy is not None:
+            with _readable(text):
+                files.setdefault(text.strip(), copy(text.strip()))
+            continue
+        with _readable(text):
+            reached = _Search(text.strip()).run(resolve)
         if not reached:
             raise BadSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
         for entry in reached:
-            files.setdefault(entry.identity, entry)
-    return [(entry.place, shown(entry.place)) for entry in files.values()]
+            files.setdefault(entry.identity, (entry.place, shown(entry.place)))
+    return list(files.values())
 
 
-def _reached(text: str, resolve: Resolve) -> list[Entry]:
+@contextmanager
+def _readable(text: str) -> Iterator[None]:
+    """Tell a path that cannot be read at all from a disk or store that fails just now."""
     try:
-        return _Search(text).run(resolve)
+        yield
     except OSError as error:
         why = error.strerror or type(error).__name__
-        if error.errno in FINAL or isinstance(error, PermissionError):
+        if error.errno in FINAL or isinstance(error, (PermissionError, FileNotFoundError)):
             raise BadSegment(f"{text} cannot be listed: {why}. To fix: check path and permissions.") from error
         raise TryAgain(f"{text} cannot be listed just now: {why}.") from error

@@ -17,6 +17,10 @@ from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
 
 
+NO_COLUMN = "segexport reads no column"
+"""Without any column in its schema the reader would show all, and one could be named like the engine's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """One column of the relation.
@@ -40,7 +44,7 @@ def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
 
 def _alike(files: SegmentFiles, reads: Sequence[Read]) -> Iterator[tuple[object, Iterator[SegmentFile]]]:
     """Neighbouring files whose columns are read in the same way."""
-    return groupby(files.files, lambda file: _readings(file, reads, files))
+    return groupby(files.files, lambda file: (_readings(file, reads, files), set(file.partitions)))
 
 
 def _readings(file: SegmentFile, reads: Sequence[Read], files: SegmentFiles) -> list[Reading]:
@@ -58,19 +62,28 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
     """
     ways = _readings(alike[0], reads, files)
     types = {read.column: way.type for read, way in zip(reads, ways, strict=True)}
+    sources = {column: _from_path(alike, column) for column in types if column in alike[0].partitions}
+    types = {column: kind for column, kind in types.items() if column not in sources} or {NO_COLUMN: "varchar"}
     names = {column: f"c{number}" for number, column in enumerate(types)}
     schema = ", ".join(
         f"{literal(column)}: {{name: '{names[column]}', type: '{kind}', default_value: null}}"
         for column, kind in types.items()
     )
     values = "".join(
-        f", {way.sql.replace('{}', names[read.column])} as {quoted(read.name)}"
+        f", {way.sql.replace('{}', sources.get(read.column) or names[read.column])} as {quoted(read.name)}"
         for read, way in zip(reads, ways, strict=True)
     )
     first_rows = [file.first_row for file in alike]
     scan = engine.scan([file.place for file in alike], f", schema=map {{{schema}}}")
     return f"""select list_extract({first_rows}::bigint[], file_index::bigint + 1) + file_row_number as row{values}
         from {scan}"""
+
+
+def _from_path(files: Sequence[SegmentFile], column: str) -> str:
+    """SQL of a column that only the paths of the files have."""
+    values = [file.partitions[column] for file in files]
+    listed = ", ".join("null" if value is None else literal(value) for value in values)
+    return f"list_extract([{listed}]::varchar[], file_index::bigint + 1)"
 
 
 def mixed(files: SegmentFiles) -> Iterator[tuple[str, tuple[str, pa.DataType], tuple[str, pa.DataType]]]:

@@ -13,20 +13,31 @@ import pyarrow as pa
 from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
 from airflow_provider_segexport.ports import column_types, diagnosis, footers
 from airflow_provider_segexport.ports.column_types import NO_TYPE, column_type
+from airflow_provider_segexport.ports.partitions import partitions_of
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.snapshots import is_table
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
 
 
-def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> SegmentFiles:
-    """Read every file's footer. The wanted columns must be in all of them, with types that have an exact common one."""
+def inspect(
+    places: Sequence[tuple[Place, str]], wanted: Sequence[str], *, partition_columns: bool = False
+) -> SegmentFiles:
+    """Read every file's footer. The wanted columns must be in all of them, with types that have an exact common one.
+
+    Args:
+        places: the files, with their names for reports.
+        wanted: the columns that are mapped.
+        partition_columns: a column that a file lacks may come from `key=value` folders above it, as text.
+    """
     files: list[SegmentFile] = []
     common: dict[str, pa.DataType] = {}
     first: dict[str, tuple[str, pa.DataType]] = {}
     first_row = 0
     for place, name in places:
         footer = footers.read(place, name)
-        types = footers.types(footer, wanted, name)
-        for column, kind in types.items():
+        partitions = partitions_of(place, footer.names, wanted) if partition_columns and not is_table(name) else {}
+        types = footers.types(footer, [column for column in wanted if column not in partitions], name)
+        for column, kind in {**types, **dict.fromkeys(partitions, pa.string())}.items():
             if empty_type(kind):
                 continue  # nothing is in it, so it fits any type
             name_before, kind_before = first.setdefault(column, (name, kind))
@@ -37,7 +48,9 @@ def inspect(places: Sequence[tuple[Place, str]], wanted: Sequence[str]) -> Segme
                     "values of both exactly. To fix: write every file of the segment with the same type."
                 )
             common[column] = both
-        files.append(SegmentFile(place, name, footer.rows, first_row, types, footer.version, footer.group_bytes))
+        files.append(
+            SegmentFile(place, name, footer.rows, first_row, types, footer.version, footer.group_bytes, partitions)
+        )
         first_row += footer.rows
     words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
     kinds = {column: column_type(common[column]) if column in common else "text" for column in wanted}

@@ -1,0 +1,213 @@
+"""Reading one snapshot of a Delta or Iceberg table, on a disk and in a bucket."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import sys
+import uuid
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core.test_parquet_files import Bucket, Disk
+from upath import UPath
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.ports import snapshots
+from airflow_provider_segexport.ports.parquet_files import find
+from airflow_provider_segexport.ports.places import as_place, local
+
+deltalake = pytest.importorskip("deltalake")
+pytest.importorskip("pyiceberg")
+
+PEOPLE = {"email": ["a@x.org", "b@x.org", "c@x.org"], "country": ["DE", "FR", "DE"], "points": [1, 2, 3]}
+
+
+@pytest.fixture(scope="module")
+def server():
+    from s3 import s3_server  # noqa: PLC0415 - brings moto
+
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request, tmp_path):
+    if request.param == "disk":
+        return Disk(tmp_path / "lake [1]" / "day=1")
+    server = request.getfixturevalue("server")
+    return Bucket(f"http://127.0.0.1:{server.port}", f"b{uuid.uuid4().hex}")
+
+
+def uploaded(store, folder):
+    """A table that was made on the disk, as the store holds it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            store.put(f"{folder.name}/{path.relative_to(folder)}", path.read_bytes())
+    return f"{store.root}/{folder.name}"
+
+
+def rows(text, resolve, to, **options):
+    place, name = snapshots.copied(text, resolve, as_place(to), **options)
+    return pq.read_table(place), name
+
+
+@pytest.fixture
+def delta(tmp_path):
+    """A table whose second version has no b and a new column."""
+    path = tmp_path / "people"
+    deltalake.write_deltalake(path, pa.table(PEOPLE), partition_by=["country"])
+    deltalake.DeltaTable(path).delete("email = 'b@x.org'")
+    more = pa.table({"email": ["d@x.org"], "country": ["a/b=c"], "points": [4], "vip": [True]})
+    deltalake.write_deltalake(path, more, mode="append", schema_mode="merge")
+    return path
+
+
+def test_a_delta_table_is_read_as_it_is_now(store, delta, tmp_path):
+    """Deleted rows are not there, partition columns are, and a file of before a column was added has nulls."""
+    table, name = rows(f"delta:{uploaded(store, delta)}", store.resolve, tmp_path / "run")
+    assert sorted(table.to_pylist(), key=lambda row: row["email"]) == [
+        {"email": "a@x.org", "country": "DE", "points": 1, "vip": None},
+        {"email": "c@x.org", "country": "DE", "points": 3, "vip": None},
+        {"email": "d@x.org", "country": "a/b=c", "points": 4, "vip": True},
+    ]
+    assert name == f"delta:{store.root}/people@2"
+
+
+def test_a_delta_table_is_read_as_it_was(delta, tmp_path):
+    """At a time between two commits; before the first there is nothing to read."""
+    first = min(entry["timestamp"] for entry in deltalake.DeltaTable(delta).history())
+    at = dt.datetime.fromtimestamp(first / 1000, dt.UTC)
+    table, name = rows(f"delta:{delta}", local, tmp_path / "run", at=at.isoformat())
+    assert sorted(table.column("email").to_pylist()) == ["a@x.org", "b@x.org", "c@x.org"]
+    assert name.endswith("@0")
+    with pytest.raises(BadSegment, match=r"has no version of 2001.*To fix: give a later `as_of`"):
+        rows(f"delta:{delta}", local, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
+
+
+def test_a_delta_table_with_deletion_vectors_is_refused_or_read_exactly(delta, tmp_path):
+    """A deleted row never comes out: the library refuses what it cannot apply, and the error says what to do."""
+    log = delta / "_delta_log"
+    schema = deltalake.DeltaTable(delta).schema().to_json()
+    for path in log.iterdir():
+        path.unlink()
+    for path in delta.rglob("*.parquet"):
+        path.unlink()
+    pq.write_table(pa.table({"email": ["a@x.org", "gone@x.org"]}), delta / "part-0.parquet")
+    features = ["deletionVectors"]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}
+    actions = [
+        {"protocol": protocol},
+        {
+            "metaData": {
+                "id": str(uuid.uuid4()),
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": json.dumps({**json.loads(schema), "fields": json.loads(schema)["fields"][:1]}),
+                "partitionColumns": [],
+                "configuration": {"delta.enableDeletionVectors": "true"},
+                "createdTime": 0,
+            }
+        },
+        {
+            "add": {
+                "path": "part-0.parquet",
+                "partitionValues": {},
+                "size": (delta / "part-0.parquet").stat().st_size,
+                "modificationTime": 0,
+                "dataChange": True,
+                "stats": json.dumps({"numRecords": 2}),
+                "deletionVector": {
+                    "storageType": "i",
+                    "pathOrInlineDv": base64.b85encode(bytes(40)).decode(),
+                    "sizeInBytes": 40,
+                    "cardinality": 1,
+                },
+            }
+        },
+    ]
+    (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
+    with pytest.raises(BadSegment, match=r"deletion vectors.*To fix: write the table's current snapshot"):
+        rows(f"delta:{delta}", local, tmp_path / "run")
+
+
+@pytest.fixture
+def iceberg(tmp_path):
+    """A table of a catalog on the disk: b is deleted, d is new."""
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 - brings SQLAlchemy
+
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse")
+    catalog.create_namespace("crm")
+    table = catalog.create_table("crm.people", pa.schema([("email", pa.string()), ("points", pa.int64())]))
+    table.append(pa.table({"email": ["a@x.org", "b@x.org"], "points": [1, 2]}))
+    table.delete("email == 'b@x.org'")
+    table.append(pa.table({"email": ["d@x.org"], "points": [4]}))
+    yield table
+    catalog.destroy_tables()
+    catalog.close()
+
+
+def test_an_iceberg_table_is_read_as_it_is_now_and_as_it_was(iceberg, tmp_path):
+    """By its folder, from the newest metadata file."""
+    text = f"iceberg:{iceberg.location().removeprefix('file://')}"
+    table, name = rows(text, local, tmp_path / "run")
+    assert sorted(table.column("email").to_pylist()) == ["a@x.org", "d@x.org"]
+    assert name.endswith(f"@{iceberg.current_snapshot().snapshot_id}")
+    first = dt.datetime.fromtimestamp(iceberg.history()[0].timestamp_ms / 1000, dt.UTC)
+    table, _ = rows(text, local, tmp_path / "run", at=first.isoformat())
+    assert sorted(table.column("email").to_pylist()) == ["a@x.org", "b@x.org"]
+    with pytest.raises(BadSegment, match="has no snapshot of 2001"):
+        rows(text, local, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
+
+
+def test_an_iceberg_table_is_read_through_its_catalog(iceberg, tmp_path, monkeypatch):
+    """A name without a slash belongs to a catalog that pyiceberg's own configuration describes."""
+    monkeypatch.setattr("pyiceberg.catalog.load_catalog", lambda name: {"lake": iceberg.catalog}[name])
+    table, _ = rows("iceberg:lake.crm.people", local, tmp_path / "run", wanted=["email"])
+    assert table.column_names == ["email"]
+    assert sorted(table.column("email").to_pylist()) == ["a@x.org", "d@x.org"]
+
+
+def test_only_wanted_columns_are_copied(delta, tmp_path):
+    """All of them where one is missing: the reader of footers says which there are."""
+    assert rows(f"delta:{delta}", local, tmp_path, wanted=["email"])[0].column_names == ["email"]
+    assert len(rows(f"delta:{delta}", local, tmp_path, wanted=["email", "none"])[0].column_names) == 4
+
+
+def test_find_copies_tables_and_discard_removes_the_copies(delta, tmp_path):
+    """A table named twice is copied once; the plain folder stays refused."""
+    run = as_place(tmp_path / "run")
+    copy = partial(snapshots.copied, resolve=local, to=run)
+    files = find([f"delta:{delta}", f"delta:{delta}"], local, copy)
+    assert [name for _, name in files] == [f"delta:{delta}@2"]
+    assert files[0][0].exists()
+    snapshots.discard(run)
+    assert not files[0][0].exists()
+    with pytest.raises(BadSegment, match=r"is a Delta table.*delta:<path>"):
+        find(str(delta), local, copy)
+
+
+@pytest.mark.parametrize(("kind", "library"), [("delta", "deltalake"), ("iceberg", "pyiceberg.catalog")])
+def test_a_missing_library_names_the_extra(tmp_path, monkeypatch, kind, library):
+    """Without the extra the error says how to install it."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(BadSegment, match=rf"not installed. To fix: pip install 'airflow-provider-segexport\[{kind}\]'"):
+        rows(f"{kind}:{tmp_path}/t", local, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_what_is_no_table_is_refused(tmp_path, kind):
+    """An empty folder, and one that is not there."""
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "gone"):
+        with pytest.raises(BadSegment, match="To fix:"):
+            rows(f"{kind}:{tmp_path}/{name}", local, tmp_path / "run")
+
+
+def test_only_a_prefix_makes_a_table():
+    """An address of another scheme, and a path, are none."""
+    assert snapshots.is_table("delta:s3://lake@bucket/t")
+    assert not any(map(snapshots.is_table, ("delta://x/y", "./delta:x", "s3://b/delta:x", "delta:")))
+    assert UPath("memory://x")
