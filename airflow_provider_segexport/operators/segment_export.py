@@ -32,7 +32,8 @@ class SegmentExportOperator(AudienceTask):
     Args:
         conn_id: Airflow connection of type `campaign_monitor`, `constant_contact`, `dotdigital` or `omnisend`.
         segment: Parquet with one row a profile: a path, a folder, a glob, or a list of them (several segments are
-            united, and the first row of a duplicate wins); local, or anything that ObjectStoragePath opens.
+            united, and the first row of a duplicate wins); local, or anything that ObjectStoragePath opens. A table is
+            named as `delta:<folder>`, `iceberg:<folder>` or `iceberg:<catalog>.<namespace>.<table>`.
         matching: data matching: column by field. `email` is required; then `first_name`, `last_name`, `full_name`,
             `gender`, `postcode`, `address`, `city`, `state`, `country`, `phone`, `birthdate`.
         audience: the vendor's id of the address book, list or tag; the connection's default audience where none is
@@ -42,7 +43,7 @@ class SegmentExportOperator(AudienceTask):
         mode: `changes` sends profiles that are new or changed since the last export; `full` sends all; `mirror` does
             as `changes`, and takes out of the audience whom this export put there and who has left the segment.
         as_of: the time that the segment describes; by default partition date, data interval end, logical date or run
-            time, the first that there is.
+            time, the first that there is. A table is read as of a time that is given, else as it is now.
         older: when the audience has been brought to a newer state than `as_of` already, as in a backfill: `skip` the
             task, `fail` it, or `verify`: report how the audience differs. Nothing is sent in any case.
         catch_up: `newest` skips a run when a newer one of its DAG is due or has been: of many missed days only the
@@ -51,6 +52,7 @@ class SegmentExportOperator(AudienceTask):
         shared: the audience is shared with other exports that say so too.
         consent_column: a column that says yes; whoever it does not say yes for is withheld.
         suppression: Parquet with one email a row, plain or hashed: a path or several. They are withheld.
+        partition_columns: a mapped column that a file lacks is taken from the `key=value` folders above it, as text.
         guards: limits by name: a number, `{"limit": 0.3, "then": "warn"}`, or None to switch one off. What is not
             named holds as by default: `empty`, `shrinks`, `grows`, `removals_share`, `bad_emails_share`,
             `duplicates_share`, `headroom`, `rejects_share`; `removals` (a number) only where it is named.

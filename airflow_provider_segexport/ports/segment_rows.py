@@ -16,7 +16,6 @@ from airflow_provider_segexport.ports.column_types import NO_TYPE, Reading, read
 from airflow_provider_segexport.ports.engine import Engine, literal, quoted
 from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
 
-
 NO_COLUMN = "segexport reads no column"
 """Without any column in its schema the reader would show all, and one could be named like the engine's own."""
 
