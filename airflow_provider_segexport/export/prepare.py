@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_segexport.errors import BadSegment, GuardTripped, OlderThanLedger
+from airflow_provider_segexport.errors import BadSegment, GuardTripped, NeedsMemory, OlderThanLedger
 from airflow_provider_segexport.export import foresight, leaving
 from airflow_provider_segexport.export.checked import Checked
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.guards import Measured
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.engine import MEMORY, Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.memory import more_memory
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import BEHIND, Cleaned, Encoded, Planned
 from airflow_provider_segexport.shape import Object
@@ -50,11 +51,24 @@ class Prepared:
 
 
 def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> Prepared:
-    """Plan an export: who is sent, who is taken out, who stays as they are."""
+    """Plan an export: who is sent, who is taken out, who stays as they are.
+
+    If the files' pages need more memory than an engine usually has, the plan is made again with as much as they need.
+    """
+    try:
+        return _prepare(job, checked, ledger, standing, MEMORY)
+    except NeedsMemory:
+        memory = more_memory(checked.files)
+        log.warning("planning again with more memory (limit=%s, usually=%s)", memory, MEMORY)
+        return _prepare(job, checked, ledger, standing, memory)
+
+
+def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, memory: str) -> Prepared:
     order, vendor, world = job.order, job.vendor, job.world
     started, version = world.clock(), ledger.version()
     bit = standing.bit(order.export) if order.shared else None
-    with engine() as sql, read.readable(checked.files):
+    suppression = [file for _, files in checked.suppression for file in files]
+    with engine(memory) as sql, read.readable(checked.files, suppression):
         cleaned = clean.clean(sql, checked.files, checked.matching)
         answers, lists = _withhold(job, checked, sql)
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)

@@ -11,7 +11,7 @@ in doubt by a single pattern over all texts, and only those are trimmed, mended 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,9 @@ DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
 
 SHORT = 40
 """No number, date or switch is written in more characters."""
+
+OVERSIZED = "(more than 1,000,000 bytes)"
+"""What stands for an address that is too large to be looked at."""
 
 MOST_ROW_BYTES = 1_000_000
 """A profile whose texts are longer is rejected before anything is done to them. The smallest body that a vendor takes
@@ -75,7 +78,8 @@ def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
 
 def _judge_addresses(engine: Engine) -> None:
     """`keys` and `verdict` of all rows, and `addressed`: every row with a good address."""
-    judge_column(engine, "source")
+    bounded = f"case when strlen(email) > {MOST_ROW_BYTES} then {literal(OVERSIZED)} else email end"
+    judge_column(engine, f"(select row, {bounded} as email from source)")
     engine.run("create or replace view addressed as select row, email from judged where reason is null")
 
 
@@ -87,9 +91,10 @@ def _set_aside_by_address(engine: Engine, rows: int) -> None:
         [Outcome.REJECTED, Reason.NO_EMAIL],
     )
     engine.run(
-        "insert into aside select k.row, ?, v.reason, 'email' from keys k join verdict v using (email) "
-        "where not k.plain and v.reason is not null",
-        [Outcome.REJECTED],
+        f"""insert into aside
+        select k.row, ?, case when k.email = {literal(OVERSIZED)} then ? else v.reason end, 'email'
+        from keys k join verdict v using (email) where not k.plain and v.reason is not null""",
+        [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     _note_repeated(engine, rows)
     engine.run(
@@ -120,9 +125,18 @@ def _note_repeated(engine: Engine, rows: int) -> None:
 
 def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
     """Find values with control characters, too long, or not of the field's type; leaves `doubts`, rows to be mended."""
-    raws = "".join(f", {fitting.raw(one)}" for one in matching.carried)
+    names = [fitting.raw(one) for one in matching.carried]
+    raws = "".join(f", case when large is null then {name} end as {name}" for name in names)
     doubt = " or ".join(_doubts(matching)) or "false"
-    engine.run(f"create or replace table doubts as select row{raws} from source where {doubt}")
+    engine.run(
+        f"""create or replace table doubts as
+        select row, large{raws} from (select *, {_large(matching)} as large from source where {doubt})"""
+    )
+    engine.run(
+        """insert into aside select d.row, ?, ?, d.large from doubts d anti join aside a on a.row = d.row
+        where d.large is not null""",
+        [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
+    )
     warnings: Warnings = defaultdict(dict)
     for one in matching.carried:
         for count, reason, test in _faults(engine, one, matching.date_format):
@@ -139,14 +153,33 @@ def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
     return dict(warnings)
 
 
+def _joined(raws: Sequence[str]) -> str:
+    """SQL of all texts of a row, joined by quotes."""
+    return f"concat_ws('\"', '', {', '.join(raws)}, '')"
+
+
+def _share(matching: Matching) -> int:
+    """Bytes that at least one text of a row has which is too large."""
+    return MOST_ROW_BYTES // (sum(one.type == "text" for one in matching.carried) + 1)
+
+
+def _large(matching: Matching) -> str:
+    """SQL of the field that makes a row too large, which is the first with its share of the bytes; null elsewhere."""
+    labels = {fitting.raw(one): one.label for one in matching.carried if one.type == "text"}
+    if not labels:
+        return "null::varchar"
+    fields = " ".join(f"when strlen({raw}) > {_share(matching)} then {literal(label)}" for raw, label in labels.items())
+    return f"case when strlen({_joined(list(labels))}) > {MOST_ROW_BYTES} then case {fields} else '' end end"
+
+
 def _doubts(matching: Matching) -> Iterator[str]:
     """Quick tests that no good row fails; a row that fails one may be good all the same."""
     raws = [fitting.raw(one) for one in matching.carried if one.type == "text"]
     if raws:
-        yield f"regexp_matches(concat_ws('\"', '', {', '.join(raws)}, ''), {literal(DOUBT)})"
+        yield f"regexp_matches({_joined(raws)}, {literal(DOUBT)})"
     for one in matching.carried:
-        if one.max_chars and one.type == "text":
-            yield f"strlen({fitting.raw(one)}) > {one.max_chars}"
+        if one.type == "text":
+            yield f"strlen({fitting.raw(one)}) > {min(one.max_chars or MOST_ROW_BYTES, _share(matching))}"
         elif one.max_chars and one.max_chars < SHORT:
             yield f"strlen({fitting.value(one, matching.date_format)}) > {one.max_chars}"
         misfit = fitting.misfit(one, matching.date_format)

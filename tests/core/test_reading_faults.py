@@ -1,0 +1,300 @@
+"""What failed stores, damaged and replaced files and oversized content mean for a run: each is named for what it is."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+import pytest
+from core.made import cleaned, inspected, outcomes, shared, values, written
+
+from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
+from airflow_provider_segexport.ports import parquet_reading
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.memory import more_memory
+from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.ports.segment_rows import Read, relation
+from airflow_provider_segexport.ports.storage_errors import meaning
+from airflow_provider_segexport.stages import read
+
+
+class FaultyFile:
+    """A file whose store fails from some read on."""
+
+    def __init__(self, file, error, reads):
+        self.file, self.error, self.left = file, error, reads
+
+    def read(self, size=-1):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return self.file.read(size)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+class FaultyPlace:
+    """A place that opens such files."""
+
+    def __init__(self, path, error, reads):
+        self.path, self.error, self.reads = path, error, reads
+
+    def open(self, mode="rb"):
+        if self.reads < 0:
+            raise self.error
+        return FaultyFile(self.path.open(mode), self.error, self.reads)
+
+    def stat(self):
+        return self.path.stat()
+
+    def __str__(self):
+        return str(self.path)
+
+
+class ClientError(Exception):
+    """As botocore's, which is no OSError."""
+
+    def __init__(self, status):
+        super().__init__("https://signed.example/?key=secret")
+        self.response = {"ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+class HttpError(OSError):
+    """As gcsfs has it: without a number of the system's."""
+
+    def __init__(self, code):
+        super().__init__(f"{code} from the store")
+        self.code = code
+
+
+PASSES = [
+    OSError(errno.EIO, "io"),
+    OSError(errno.ESTALE, "stale"),
+    OSError(errno.EBUSY, "slow down"),
+    TimeoutError(),
+    ConnectionResetError(),
+    ClientError(503),
+    ClientError(500),
+    HttpError(503),
+    HttpError(429),
+    OSError("read failed"),
+    RuntimeError("session closed"),
+]
+STAYS = [
+    (PermissionError(errno.EACCES, "no"), "Permission denied"),
+    (ClientError(403), "Permission denied"),
+    (HttpError(401), "Permission denied"),
+    (OSError("Forbidden: https://storage"), "Permission denied"),
+    (type("NoCredentialsError", (Exception,), {})(), "Permission denied"),
+    (FileNotFoundError(errno.ENOENT, "gone"), "does not exist any more"),
+    (ClientError(404), "does not exist any more"),
+    (IsADirectoryError(errno.EISDIR, "folder"), "cannot be opened"),
+]
+
+
+@pytest.mark.parametrize("reads", [-1, 0])
+@pytest.mark.parametrize("error", PASSES, ids=repr)
+def test_a_failed_read_is_tried_again(tmp_path, error, reads):
+    """While a file is opened or its footer is read; the store's own text, which may hold a key, stays out."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"] * 50_000}, use_dictionary=False)
+    with pytest.raises(TryAgain, match=r"x\.parquet could not be read") as caught:
+        read.inspect([(FaultyPlace(path, error, reads), str(path))], ["email"])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("error", "text"), STAYS, ids=repr)
+def test_a_right_or_a_file_that_is_missing_is_final(tmp_path, error, text):
+    """Another attempt meets the same refusal, so a person has to act."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
+    for reads in (-1, 0):
+        with pytest.raises(BadSegment, match=rf"x\.parquet .*{text}") as caught:
+            read.inspect([(FaultyPlace(path, error, reads), str(path))], ["email"])
+        assert "To fix" in str(caught.value)
+
+
+def test_a_cause_behind_an_error_counts():
+    """Libraries wrap what their clients raise."""
+    error = OSError(errno.EIO, "wrapped")
+    error.__cause__ = ClientError(403)
+    assert "Permission denied" in str(meaning(error, "x"))
+
+
+@contextmanager
+def reading(paths, suppression=()):
+    """The rows of files, as planning reads them."""
+    files = inspected(*paths)
+    with read.readable(files, suppression):
+        yield lambda: shared().rows(f"select * from {relation(shared(), files, [Read('email', 'email')])}")
+
+
+def test_a_store_that_fails_while_rows_are_read_is_tried_again(tmp_path, monkeypatch):
+    """The second, careful reading meets the store's own error."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
+
+    def fail(*_):
+        raise OSError(errno.ESTALE, "stale")
+
+    with pytest.raises(TryAgain, match=r"x\.parquet could not be read \(Stale"), reading([path]):
+        fails_in_the_engine(monkeypatch, path, fail)
+
+
+def fails_in_the_engine(monkeypatch, path, fail):
+    """The engine fails, and from then on the path does."""
+    monkeypatch.setattr(type(path), "open", fail)
+    shared().rows("select * from read_parquet('/nowhere/at/all.parquet')")
+
+
+def test_an_error_that_does_not_come_again_is_tried_again(tmp_path):
+    """Where each file can be read on its own, the fault has passed."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
+    with pytest.raises(TryAgain, match="could be read when it was tried again"), reading([path]):
+        shared().rows("select * from read_parquet('/nowhere/at/all.parquet')")
+
+
+@pytest.mark.parametrize("fault", ["utf8", "page"])
+@pytest.mark.parametrize("suppressed", [False, True])
+def test_the_file_at_fault_is_named(tmp_path, fault, suppressed):
+    """Of many files, the one that holds the damage; no value is quoted."""
+    paths = [written(tmp_path / f"part-{n:02}.parquet", {"email": [f"p{n}@example.com"]}) for n in range(45)]
+    bad = tmp_path / "part-39.parquet"
+    if fault == "utf8":
+        raw = pa.array([b"jane.secret\xff@example.com"], pa.binary())
+        text = pa.Array.from_buffers(pa.string(), 1, raw.buffers())
+        written(bad, pa.Table.from_arrays([text], names=["email"]))
+    else:
+        written(bad, {"email": [f"person{n}@example.com" for n in range(5000)]}, use_dictionary=False)
+        content = bytearray(bad.read_bytes())
+        content[2000:2600] = bytes(byte ^ 0x5A for byte in content[2000:2600])
+        bad.write_bytes(content)
+    segment, suppression = ([path for path in paths if path != bad], [(bad, str(bad))]) if suppressed else (paths, [])
+    sql = f"select email from read_parquet('{bad}')"
+    with pytest.raises(BadSegment, match=r"part-39") as caught, reading(segment, suppression) as rows:
+        rows() if not suppressed else shared().rows(sql)
+    assert ("UTF-8" if fault == "utf8" else "page is damaged") in str(caught.value)
+    assert "jane" not in str(caught.value)
+    assert "part-00" not in str(caught.value)
+
+
+class Kms(pe.KmsClient):
+    """Keys in clear, for a test."""
+
+    def wrap_key(self, key, _):
+        return base64.b64encode(key)
+
+    def unwrap_key(self, key, _):
+        return base64.b64decode(key)
+
+
+@pytest.mark.parametrize(("plain_footer", "column"), [(False, "email"), (False, "other"), (True, "email")])
+def test_an_encrypted_file_is_called_so(tmp_path, plain_footer, column):
+    """With an encrypted footer, or with encrypted columns under a footer in clear."""
+    path = tmp_path / "x.parquet"
+    settings = pe.EncryptionConfiguration(
+        footer_key="f", column_keys={"c": [column]}, plaintext_footer=plain_footer, double_wrapping=False
+    )
+    keys = pe.CryptoFactory(lambda _: Kms()).file_encryption_properties(pe.KmsConnectionConfig(), settings)
+    table = pa.table({"email": ["a@example.com"], "other": [1]})
+    with pq.ParquetWriter(path, table.schema, encryption_properties=keys) as writer:
+        writer.write_table(table)
+    with pytest.raises(BadSegment, match=r"x\.parquet is encrypted.*To fix"), reading([path]) as rows:
+        rows()
+
+
+def test_a_column_name_that_is_not_utf8(tmp_path):
+    """Arrow cannot name such a column."""
+    path = written(tmp_path / "x.parquet", {"email": ["a"], "nXXXm": [1]}, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"nXXXm", b"n\xff\xfe\xffm"))
+    with pytest.raises(BadSegment, match="name is not UTF-8"):
+        inspected(path)
+
+
+@pytest.mark.parametrize("how", ["replaced", "shortened", "removed", "touched with other rows"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, how):
+    """Rows are read more than once: values of one person must not meet the address of another."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com", "b@example.com"]})
+    kind = BadSegment if how == "removed" else TryAgain
+    with pytest.raises(kind, match=r"x\.parquet (was replaced|does not exist any more)"), reading([path]) as rows:
+        read_twice(rows, path, how)
+
+
+def read_twice(rows, path, how):
+    """Something happens to the file between the two."""
+    rows()
+    if how == "removed":
+        path.unlink()
+    elif how == "shortened":
+        os.truncate(path, 100)
+    else:
+        other = path.with_name("y.parquet") if how == "replaced" else path
+        written(other, {"email": ["c@example.com", "d@example.com"]})
+        other.replace(path)
+    rows()
+
+
+def test_an_objects_version_is_its_etag():
+    """A listing and a request for one object say different things of it: what both say is compared."""
+    listed = {"size": "5", "ETag": '"1"'}
+    assert not parquet_reading.replaced(listed, {"size": "5", "ETag": '"1"', "VersionId": "7"})
+    assert parquet_reading.replaced(listed, {"size": "5", "ETag": '"2"'})
+    assert parquet_reading.replaced(listed, {"size": "6"})
+    assert parquet_reading.version(local(__file__))
+
+
+LARGE = "x" * 16_000_000
+
+
+@pytest.mark.parametrize("column", ["email", "first", "note"])
+def test_a_row_with_a_cell_of_16_mb_is_rejected_alone(tmp_path, column):
+    """Nothing is done to such a value; the other rows go."""
+    columns = {"email": [f"p{n}@example.com" for n in range(5)], "first": ["Ann"] * 5, "note": ["hello"] * 5}
+    columns[column][2] = f"{LARGE}@example.com" if column == "email" else LARGE
+    path = written(tmp_path / "x.parquet", columns)
+    fields = {"first_name": "first"}
+    with cleaned(path, fields=fields, note="note") as (sql, _):
+        label = {"email": "email", "first": "name", "note": "note"}[column]
+        assert {2: ("rejected", "row_too_large", label)} == outcomes(sql)
+        assert [0, 1, 3, 4] == values(sql, "row")
+
+
+def test_many_large_cells_and_a_row_that_is_large_in_sum(tmp_path):
+    """The sum of a row's texts counts, for all of them travel in one item."""
+    size = 600_000
+    columns = {
+        "email": [f"p{n}@example.com" for n in range(40)],
+        "first": ["x" * size] * 20 + ["Ann"] * 20,
+        "note": ["y" * size] * 20 + ["hello"] * 20,
+    }
+    path = written(tmp_path / "x.parquet", columns, use_dictionary=False)
+    with cleaned(path, fields={"first_name": "first"}, note="note") as (sql, _):
+        assert {("rejected", "row_too_large")} == {kept[:2] for kept in outcomes(sql).values()}
+        assert list(range(20, 40)) == values(sql, "row")
+
+
+def test_memory_rises_with_what_a_page_needs(tmp_path):
+    """A page that no usual engine holds is reported as such, and footers tell how much is needed."""
+    rows = 200_000
+    columns = {"email": [f"p{n}@example.com" for n in range(rows)]}
+    columns |= {f"c{k}": [f"{n:0120}" for n in range(rows)] for k in range(8)}
+    path = written(
+        tmp_path / "x.parquet",
+        columns,
+        use_dictionary=False,
+        row_group_size=rows,
+        data_page_size=1 << 30,
+        write_batch_size=rows,
+        compression="gzip",
+        compression_level=1,
+    )
+    files = inspected(path, wanted=list(columns))
+    reads = [Read(f"value_{number}", column) for number, column in enumerate(columns)]
+    total = " + ".join(f"strlen({column.name})" for column in reads)
+    with pytest.raises(NeedsMemory, match="memory or disk is full"), engine("64MB") as sql, read.readable(files):
+        sql.rows(f"select sum({total}) from {relation(sql, files, reads)}")
+    with engine(more_memory(files)) as sql, read.readable(files):
+        assert sql.rows(f"select sum({total}) from {relation(sql, files, reads)}") > [(rows * 960,)]
