@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def of_call(conn_id: str) -> Caller:
         context: Any = get_current_context()
         caller = of_task(context)
     except (RuntimeError, KeyError):
-        return Caller(("hook", conn_id, f"{time.time_ns()}"), f"hook.{conn_id}", {})
+        identity = ("hook", conn_id, f"{time.time_ns()}-{secrets.token_hex(3)}", "0")
+        return Caller(identity, f"hook.{conn_id}", {})
     number = next(context.setdefault(CALLS, itertools.count(1)))
     if number == 1:
         return caller

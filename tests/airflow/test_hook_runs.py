@@ -1,0 +1,206 @@
+"""Whose run an export by `hook.export` is: the task instance's in a task, and a run of its own outside any."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from airflow.sdk import DAG, Asset, task
+from airflow.sdk.exceptions import AirflowFailException
+from airflow_stage import MATCHING, people
+
+from airflow_provider_segexport.errors import BadMatching, NotAllowed
+from airflow_provider_segexport.hooks import hook_for
+
+pytestmark = pytest.mark.airflow
+
+FEW_REMOVALS = {"removals_share": 0.5}
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def of_one_task(dag_id, body, **how):
+    """A DAG of one task named `export` that does what `body` does."""
+    with DAG(dag_id, schedule=None, start_date=START) as dag:
+        task(task_id="export", **how)(body)()
+    return dag
+
+
+def active(stage):
+    """The addresses on the list that get mail."""
+    return {email for email, one in stage.members("campaign_monitor").items() if one["status"] == "Active"}
+
+
+def folders(stage):
+    """Run folders below the state's root."""
+    root = stage.folder / "state" / "runs"
+    return sorted(str(path.parent.relative_to(root)) for path in root.rglob("order.json"))
+
+
+class TestInATask:
+    """DAG, task, run and map index are the run's name, whatever was exported."""
+
+    def test_mirror_works_every_day_with_a_frame(self, stage):
+        """Its file lies somewhere else each time; the export stays the owner of its audience."""
+        conn_id = stage.connection("campaign_monitor")
+        days = {"one": 6, "two": 4}
+        reports = []
+        for day, count in days.items():
+
+            def body(count=count):
+                frame = people(count)
+                reports.append(hook_for(conn_id).export(frame, MATCHING, mode="mirror", guards=FEW_REMOVALS))
+
+            dag = of_one_task("daily", body)
+            assert "success" == stage.begin(dag, run_id=day).go(dag)
+        assert ["daily/export/one/0", "daily/export/two/0"] == [report["run"] for report in reports]
+        assert "daily.export" == reports[1]["export"]
+        assert set(people(4)["email"]) == active(stage)
+
+    def test_a_retry_goes_on_where_the_last_try_stopped(self, stage, ten_a_call):
+        """With a frame, of which each try writes a file of its own; what arrived is not sent again."""
+        conn_id = stage.connection("campaign_monitor")
+        stage.sim.faults([{"path": "import.json", "nth": 3, "count": 0, "status": 401}])
+
+        def body():
+            hook_for(conn_id).export(people(50), MATCHING, mode="full")
+
+        run = stage.begin(dag := of_one_task("resumed", body))
+        assert "failed" == run.go(dag)
+        assert 20 == len(stage.members("campaign_monitor"))
+        stage.sim.clear_faults()
+        before = len(stage.sent("campaign_monitor"))
+        assert "success" == run.go(dag)
+        assert 50 == len(stage.members("campaign_monitor"))
+        assert 3 == len(stage.sent("campaign_monitor")) - before
+        assert ["resumed/export/by_hand/0/01"] == folders(stage)
+
+    def test_rows_that_are_others_in_the_next_try_make_a_new_plan(self, stage, ten_a_call):
+        """A plan is carried out for the rows that it was made of."""
+        conn_id = stage.connection("campaign_monitor")
+        stage.sim.faults([{"path": "import.json", "nth": 2, "count": 0, "status": 401}])
+        tries = iter([people(20), people(20, start=100)])
+
+        def body():
+            hook_for(conn_id).export(next(tries), MATCHING)
+
+        run = stage.begin(dag := of_one_task("changed", body))
+        assert "failed" == run.go(dag)
+        stage.sim.clear_faults()
+        assert "success" == run.go(dag)
+        assert {f"person{n}@example.com" for n in range(100, 120)} <= set(stage.members("campaign_monitor"))
+
+    def test_several_calls_in_one_task_do_not_mix(self, stage):
+        """Each has a run folder; a retry finds what each has done, and sends none of it again."""
+        conn_id, other = stage.connection("campaign_monitor"), stage.connection("dotdigital")
+        fails = iter([True, False])
+
+        def body():
+            hook_for(conn_id).export(people(3), MATCHING, mode="full")
+            hook_for(other).export(people(4), MATCHING, mode="full")
+            hook_for(other).export(people(5), MATCHING, mode="full", audience=stage.audience("dotdigital", 1))
+            if next(fails):
+                raise RuntimeError
+
+        run = stage.begin(dag := of_one_task("three", body, retries=1))
+        assert "up_for_retry" == run.go(dag)
+        sent = len(stage.sent("campaign_monitor")) + len(stage.sent("dotdigital"))
+        assert "success" == run.go(dag)
+        assert sent == len(stage.sent("campaign_monitor")) + len(stage.sent("dotdigital"))
+        assert [f"three/export/by_hand/{index}/01" for index in ("0.2", "0.3", "0")] == folders(stage)
+        assert [4, 5] == [len(stage.members("dotdigital", number)) for number in (0, 1)]
+
+    def test_two_calls_that_mirror_into_one_audience_are_refused(self, stage):
+        """The second would take out the first one's people."""
+        conn_id = stage.connection("campaign_monitor")
+
+        def body():
+            hook_for(conn_id).export(people(3), MATCHING, mode="mirror")
+            hook_for(conn_id).export(people(3, start=10), MATCHING, mode="mirror")
+
+        run = stage.begin(dag := of_one_task("twice", body))
+        assert "failed" == run.go(dag)
+        assert 3 == len(stage.members("campaign_monitor"))
+
+    def test_mapped_tasks_have_runs_of_their_own(self, stage):
+        """By their map index."""
+        conn_ids = [stage.connection("campaign_monitor"), stage.connection("dotdigital")]
+        with DAG("mapped", schedule=None, start_date=START) as dag:
+
+            @task
+            def export(conn_id):
+                return hook_for(conn_id).export(people(3), MATCHING)["run"].rsplit("/", 1)[1] + "th"
+
+            export.expand(conn_id=conn_ids)
+        run = stage.run(dag)
+        assert ["0th", "1th"] == [run.summary("export", index) for index in (0, 1)]
+
+    def test_a_task_uses_connections_in_the_name_of_its_own_dag(self, stage):
+        """Else any DAG could name one that is allowed."""
+        conn_id = stage.connection("dotdigital", extra={"allowed_dags": "allowed"})
+
+        def body():
+            with pytest.raises(NotAllowed, match="this task is of DAG 'intruder'"):
+                hook_for(conn_id).export(people(3), MATCHING, dag_id="allowed")
+
+        dag = of_one_task("intruder", body)
+        assert "success" == stage.begin(dag).go(dag)
+        assert stage.nothing_was_sent()
+
+    def test_an_ending_is_airflows(self, stage):
+        """Switched off: the task is skipped, without a word of code in it."""
+        conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
+        dag = of_one_task("switched_off", lambda: hook_for(conn_id).export(people(3), MATCHING))
+        assert "skipped" == stage.begin(dag).go(dag)
+
+
+class TestOutsideATask:
+    """A program: every call is a run of its own, and the connection or `export_name` names the export."""
+
+    def test_every_call_is_a_run_of_its_own(self, stage):
+        """Nothing of an earlier one is gone on with."""
+        hook = hook_for(stage.connection("dotdigital"))
+        runs = [hook.export(people(3), MATCHING)["run"] for _ in range(2)]
+        assert 2 == len(set(runs))
+        assert all(run.startswith(f"hook/{hook.conn_id}/") for run in runs)
+
+    def test_mirror_needs_a_name(self, stage):
+        """Two programs on one connection would be one export, and take out each other's people."""
+        hook = hook_for(stage.connection("campaign_monitor"))
+        with pytest.raises(BadMatching, match="needs `export_name`") as caught:
+            hook.export(people(3), MATCHING, mode="mirror")
+        assert isinstance(caught.value, AirflowFailException)
+        for count in (6, 4):
+            hook.export(people(count), MATCHING, mode="mirror", export_name="nightly script", guards=FEW_REMOVALS)
+        assert 4 == len(active(stage))
+
+    def test_a_dag_that_is_named_must_be_allowed(self, stage):
+        """`dag_id` says in whose name the connection is used."""
+        hook = hook_for(stage.connection("dotdigital", extra={"allowed_dags": "nightly"}))
+        with pytest.raises(NotAllowed, match="outside any DAG"):
+            hook.export(people(3), MATCHING)
+        assert 3 == hook.export(people(3), MATCHING, dag_id="nightly")["counts"]["delivered"]
+
+    @pytest.mark.parametrize("kind", ["asset", "list of paths", "JSON text"])
+    def test_a_segment_in_files_is_a_path_of_any_kind(self, stage, kind):
+        """As the operator takes it."""
+        path = stage.segment(3)
+        given = {"asset": Asset(f"file://{path}"), "list of paths": [stage.folder / "segment.parquet"]}
+        segment = given.get(kind, f'["{path}"]')
+        assert 3 == hook_for(stage.connection("dotdigital")).export(segment, MATCHING)["counts"]["delivered"]
+
+    def test_switches_and_numbers_may_be_texts(self, stage):
+        """As a template or a form brings them."""
+        hook = hook_for(stage.connection("dotdigital"))
+        report = hook.export(
+            people(3), MATCHING, dry_run="yes", shared="False", max_profiles="3", as_of="20260305", poll_interval="5"
+        )
+        assert report["dry_run"]
+        assert "2026-03-05T00:00:00+00:00" == report["as_of"]
+        assert stage.nothing_was_sent()
+
+    def test_a_frame_with_other_columns_of_any_kind(self, stage):
+        """What is not mapped is not read."""
+        frame = people(3).assign(mixed=pd.Series([1, "x", b"y"]), phone=["+49 170", 49, None])
+        hook = hook_for(stage.connection("dotdigital"))
+        assert 3 == hook.export(frame, MATCHING)["counts"]["delivered"]

@@ -1,0 +1,144 @@
+"""What a program holds in memory goes out as a file would: whatever kind of frame, whatever else stands in it."""
+
+from __future__ import annotations
+
+import decimal
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.hooks import frames
+
+EMAILS = [f"person{n}@example.com" for n in range(3)]
+GIVEN = {"matching": {"email": "email", "first_name": "name"}, "custom_fields": None, "consent_column": None}
+
+
+class Stream:
+    """Nothing but the protocol: as Polars, or a library that is not made yet."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def table(**more):
+    return pa.table({"email": EMAILS, "name": ["Ann", None, "Bea"], **more})
+
+
+KINDS = {
+    "pandas": lambda: pd.DataFrame({"email": EMAILS, "name": ["Ann", None, "Bea"], "n": [1, "x", b"y"]}),
+    "table": lambda: table(n=[[1], [2], None]),
+    "reader": lambda: table(n=[1, 2, 3]).to_reader(1),
+    "batch": lambda: table().to_batches()[0],
+    "relation": lambda: duckdb.connect().from_arrow(table(n=[1, 2, 3])),
+    "protocol alone": lambda: Stream(table(n=[1, 2, 3])),
+    "views": lambda: table().cast(pa.schema([("email", pa.string_view()), ("name", pa.string_view())])),
+    "no rows": lambda: table().slice(0, 0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_frame_is_read(kind):
+    """The mapped columns are written, and no other; an unmapped one of mixed types breaks nothing."""
+    with frames.as_file({**GIVEN, "segment": KINDS[kind]()}) as (given, content):
+        written = pq.read_table(given["segment"])
+    assert ["email", "name"] == written.column_names
+    assert (EMAILS if kind != "no rows" else []) == written.column("email").to_pylist()
+    assert content
+
+
+def test_paths_pass_through():
+    """They are no frames."""
+    with frames.as_file({**GIVEN, "segment": ["/a", "/b"]}) as (given, content):
+        assert (["/a", "/b"], "") == (given["segment"], content)
+
+
+def test_the_same_rows_have_the_same_mark():
+    """A retry finds its plan by it; other rows have another."""
+
+    def mark(frame):
+        with frames.as_file({**GIVEN, "segment": frame}) as (_, content):
+            return content
+
+    assert mark(table()) == mark(table())
+    assert mark(table()) != mark(table().slice(1))
+
+
+def test_a_mapped_column_of_several_types_is_text():
+    """As a phone number is that one system holds as a number and another as text."""
+    values = [
+        "+49 170 1234567",
+        491701234567,
+        3.5,
+        12.0,
+        True,
+        None,
+        float("nan"),
+        pd.NA,
+        pd.NaT,
+        decimal.Decimal("7.10"),
+    ]
+    expected = ["+49 170 1234567", "491701234567", "3.5", "12", "true", None, None, None, None, "7.10"]
+    frame = pd.DataFrame({"email": [f"p{n}@example.com" for n in range(len(values))], "name": values})
+    with frames.as_file({**GIVEN, "segment": frame}) as (given, _):
+        assert expected == pq.read_table(given["segment"]).column("name").to_pylist()
+
+
+@pytest.mark.parametrize("value", [b"x", [1], {"a": 1}, object()])
+def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
+    """The column and the type are named, and how to mend it."""
+    frame = pd.DataFrame({"email": EMAILS, "name": ["+49 170 1234567", value, 7]})
+    with (
+        pytest.raises(BadSegment, match="Column 'name' of the DataFrame holds a value of type") as caught,
+        frames.as_file({**GIVEN, "segment": frame}),
+    ):
+        pass
+    assert "1234567" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda: pd.DataFrame({f"c{n}": [1] for n in range(2_000)}), lambda: table(mail=[1, 2, 3])]
+)
+def test_a_missing_column_is_named_with_the_nearest(kind):
+    """Not with all of them."""
+    given = {**GIVEN, "matching": {"email": "emaill"}, "segment": kind()}
+    with pytest.raises(BadSegment, match="has no column 'emaill'") as caught, frames.as_file(given):
+        pass
+    assert len(str(caught.value)) < 500
+
+
+def test_a_column_that_is_there_twice_is_refused():
+    """Which one is meant is not guessed."""
+    twice = pd.DataFrame([["a@example.com", "Ann", "Bea"]], columns=["email", "name", "name"])
+    for frame in (twice, Stream(pa.table([EMAILS, EMAILS, EMAILS], names=["email", "name", "name"]))):
+        with pytest.raises(BadSegment, match="2 columns 'name'"), frames.as_file({**GIVEN, "segment": frame}):
+            pass
+
+
+def test_a_column_of_the_consent_and_of_custom_fields_is_read():
+    """Each column that an export reads, and each once."""
+    given = {**GIVEN, "segment": table(ok=[True, False, None], tier=[1, 2, 3])}
+    given |= {"custom_fields": '{"TIER": "tier", "TIER2": "tier"}', "consent_column": "ok"}
+    with frames.as_file(given) as (found, _):
+        assert ["email", "name", "tier", "ok"] == pq.read_table(found["segment"]).column_names
+
+
+def test_a_stream_that_breaks_is_an_error_without_its_values():
+    """What a library says may quote a row."""
+
+    def batches():
+        yield table().to_batches()[0]
+        raise pa.ArrowInvalid("Could not convert '+49 170 1234567'")
+
+    reader = pa.RecordBatchReader.from_batches(table().schema, batches())
+    given = {**GIVEN, "segment": reader}
+    with pytest.raises(BadSegment, match="cannot be read as columns") as caught, frames.as_file(given):
+        pass
+    assert "1234567" not in str(caught.value)
+    assert caught.value.__cause__ is None
