@@ -29,6 +29,9 @@ class SegmentExportOperator(AudienceTask):
     files, columns, credentials, audience, custom fields, consent on the connection, guards. A retry goes on where the
     last try stopped. Returns a summary with counts and the place of the report, never rows.
 
+    Every argument is a template field. One that was given and renders to nothing (None, blank, an empty list) stops the
+    run; leave an argument out to get its default. Paths may be a `Path`, an `ObjectStoragePath` or an Asset, too.
+
     Args:
         conn_id: Airflow connection of type `campaign_monitor`, `constant_contact`, `dotdigital` or `omnisend`.
         segment: Parquet with one row a profile: a path, a folder, a glob, or a list of them (several segments are
@@ -61,7 +64,8 @@ class SegmentExportOperator(AudienceTask):
             is refused, and nothing is sent.
         max_profiles: a larger segment is refused before anything is sent.
         reports: folder for run folders and reports; by default below `[segexport] root`.
-        optouts: an asset that becomes an outlet; its event says where `optouts.parquet` is and how many are in it.
+        optouts: an asset that becomes an outlet; its event says where `optouts.parquet` is and how many are in it. True
+            collects opt-outs without an asset.
         deferrable: wait for import jobs in the triggerer; by default `[operators] default_deferrable`. Give the task
             `retries`: Airflow 3.3 may fail a deferred task once when its trigger fires early.
         poll_interval: seconds between two looks at import jobs.
