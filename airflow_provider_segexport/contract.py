@@ -50,11 +50,11 @@ FIELDS = (
 
 ColumnType = Literal["text", "integer", "decimal", "boolean", "date", "timestamp"]
 FieldType = Literal["text", "number", "boolean", "date"]
-Kind = FieldType | Literal["gender", "country_code", "country_name", "phone", "month", "day"]
+Kind = FieldType | Literal["datetime", "gender", "country_code", "country_name", "phone", "month", "day"]
 """What a vendor's own field holds: a type, or a text of a certain form.
 
-`gender` is `m` or `f`, `country_code` ISO 3166-1 alpha-2, `country_name` anything else, `phone` E.164, `month` and
-`day` the numbers of a date.
+`datetime` is a moment in ISO 8601, `gender` is `m` or `f`, `country_code` ISO 3166-1 alpha-2, `country_name` anything
+else, `phone` E.164, `month` and `day` the numbers of a date.
 """
 
 

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from airflow_provider_segexport import address
-from airflow_provider_segexport.contract import ColumnType, Kind
+from airflow_provider_segexport.contract import Kind
 from airflow_provider_segexport.countries import CODES, OTHERS
 from airflow_provider_segexport.ports.engine import literal, quoted
 from airflow_provider_segexport.segment import Carried
 
 CONTROL = r"[\x00-\x1f\x7f]"
 JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+ISO_TIME = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?"
+"""A time without a zone is UTC."""
+
+DIGITS = 25
+"""Characters of a number's shortest form besides zeros: 17 digits of a double, sign, point and a margin."""
+
+MACROS = r"""
+create or replace macro segexport_number(text) as case when regexp_full_match(text, '-?[1-9][0-9]*') then text else
+    [case when t.unsigned = '0' then '0' else t.sign || t.unsigned end for t in
+    [{'sign': s.sign,
+      'unsigned': case when contains(s.plain, '.') then rtrim(rtrim(s.plain, '0'), '.') else s.plain end}
+    for s in
+    [{'sign': p.sign, 'plain': regexp_replace(case
+        when p.point not between -400 and 400 then null
+        when p.point <= 0 then '0.' || repeat('0', -p.point) || p.digits
+        when p.point >= length(p.digits) then p.digits || repeat('0', p.point - length(p.digits))
+        else left(p.digits, p.point) || '.' || substr(p.digits, p.point + 1) end, '^0+([0-9])', '\1')}
+    for p in
+    [{'sign': case when starts_with(n.mantissa, '-') then '-' else '' end,
+      'digits': replace(ltrim(n.mantissa, '-'), '.', ''),
+      'point': length(split_part(ltrim(n.mantissa, '-'), '.', 1)) + n.exponent}
+    for n in
+    [{'mantissa': split_part(lower(text), 'e', 1),
+      'exponent': case when contains(lower(text), 'e')
+        then try_cast(split_part(lower(text), 'e', 2) as integer) else 0 end}
+    ]]]]][1] end;
+create or replace macro segexport_decimal(number) as case
+    when number is null then null
+    when number = trunc(number) and abs(number::double) < 1e7 then number::bigint::varchar
+    when abs(number::double) between 1e-4 and 1e15 and number <> trunc(number) then rtrim(number::varchar, '0')
+    when isfinite(number::double) then segexport_number(number::varchar) end;
+"""
+"""SQL functions that write a number, or its text, as a plain decimal: no exponent, no zeros at its end, no `-0`.
+
+A comprehension over one element holds a value that is used more than once: an argument would be computed each time.
+
+The digits stay as they are written, so that numbers which no machine number holds keep theirs. An exponent beyond those
+of doubles is refused: `0e999999999` would fill the memory with zeros.
+"""
 
 DATE_PARTS: Mapping[Kind, str] = {"date": "", "month": "%-m", "day": "%-d"}
 """How a part of a date is written; empty: as the vendor writes dates."""
@@ -51,32 +91,47 @@ def value(one: Carried, date_format: str, *, text: str | None = None) -> str:
         date_format: how the vendor writes dates.
         text: SQL of a text column's value; the raw column, where nothing is to be trimmed.
     """
-    if one.type == "text":
-        return _from_text(text or raw(one), one.wants, date_format)
-    if one.wants in DATE_PARTS:
-        return f"strftime({raw(one)}::date, {literal(DATE_PARTS[one.wants] or date_format)})"
-    if one.wants == "phone":
-        return _phone(f"{raw(one)}::varchar")
-    written: Mapping[ColumnType, str] = {
-        "integer": f"{raw(one)}::varchar",
-        "decimal": f"case when isfinite({raw(one)}::double) then {_plain_number(f'{raw(one)}::varchar')} end",
-        "boolean": f"{raw(one)}::varchar",
-        "date": f"strftime({raw(one)}, '%Y-%m-%d')",
-        "timestamp": f"strftime({raw(one)}, '%Y-%m-%dT%H:%M:%SZ')",
-    }
-    return written[one.type]
+    written = _written(one, date_format, text or raw(one))
+    if one.into is None:
+        return written
+    if one.into.options:
+        return _chosen(written, one.into.options, one.into.separator)
+    if one.wants == "number" and one.into.decimals is not None:
+        return f"[segexport_decimal(number) for number in [try_cast({written} as decimal(38, {one.into.decimals}))]][1]"
+    return written
 
 
 def misfit(one: Carried, date_format: str, *, text: str | None = None) -> str:
     """Something is there, and the vendor's field cannot hold it."""
-    if one.type == one.wants == "text" or one.wants in EITHER_WAY:
-        return "false"
-    if one.type == "decimal" and one.wants in {"text", "number"}:
+    chosen = one.into is not None and (one.into.options or one.into.decimals is not None)
+    if one.type == "text" or one.wants == "phone" or chosen:
+        if one.type == one.wants == "text" and not chosen:
+            return "false"
+        there = (text or raw(one)) if one.type == "text" else raw(one)
+        return (
+            "false"
+            if one.wants in EITHER_WAY
+            else f"({there} is not null and {value(one, date_format, text=text)} is null)"
+        )
+    if one.type == "decimal":
         return f"coalesce(isinf({raw(one)}::double), false)"
-    if one.type in {"integer", "boolean", "date", "timestamp"} and one.wants != "phone":
-        return "false"
-    there = (text or raw(one)) if one.type == "text" else raw(one)
-    return f"({there} is not null and {value(one, date_format, text=text)} is null)"
+    if one.type in {"date", "timestamp"}:
+        return f"({raw(one)} is not null and not {_in_bounds(one, raw(one))})"
+    return "false"
+
+
+def may_grow(one: Carried) -> str:
+    """A quick test that finds every value which is longer in the vendor's form than in the column; it may find more.
+
+    A number with an exponent is written without one: digits and sign aside, in as many zeros as the exponent says.
+    """
+    if one.type == "text" and one.wants == "number":
+        return f"regexp_matches({raw(one)}, '[eE]')"
+    if one.type == "decimal" and one.max_chars:
+        most = max(one.max_chars - DIGITS, 0)
+        size = f"abs({raw(one)}::double)"
+        return f"coalesce({size} >= 1e{min(most, 308)} or ({size} < 1e-{most} and {size} > 0), false)"
+    return "false"
 
 
 def too_long(one: Carried, sql: str) -> str:
@@ -85,10 +140,21 @@ def too_long(one: Carried, sql: str) -> str:
     return f"(strlen({sql}) > {most} and length({sql}) > {most})"
 
 
-def _from_text(text: str, wants: Kind, date_format: str) -> str:
-    if wants in DATE_PARTS:
-        return f"strftime(try_strptime({text}, '%Y-%m-%d')::date, {literal(DATE_PARTS[wants] or date_format)})"
-    number = f"case when isfinite(try_cast({text} as double)) then {_plain_number(text)} end"
+def _written(one: Carried, date_format: str, sql: str) -> str:
+    """The value as the field's type writes it, whatever else the vendor's field asks for."""
+    if one.type == "text":
+        return _from_text(one, sql, date_format)
+    if one.type in {"date", "timestamp"}:
+        return f"case when {_in_bounds(one, sql)} then {_moment(one, sql, date_format)} end"
+    if one.wants == "phone":
+        return _phone(f"{sql}::varchar")
+    if one.type == "decimal":
+        return f"segexport_decimal({sql})"
+    return f"{sql}::varchar"
+
+
+def _from_text(one: Carried, text: str, date_format: str) -> str:
+    number = f"case when isfinite(try_cast({text} as double)) then segexport_number({text}) end"
     forms: Mapping[Kind, str] = {
         "text": text,
         "boolean": f"case lower({text}) when 'true' then 'true' when 'false' then 'false' end",
@@ -98,7 +164,45 @@ def _from_text(text: str, wants: Kind, date_format: str) -> str:
         "phone": _phone(text),
         "number": f"case when regexp_full_match({text}, {literal(JSON_NUMBER)}) then {number} end",
     }
-    return forms[wants]
+    if one.wants in forms:
+        return forms[one.wants]
+    day = f"try_strptime({text}, '%Y-%m-%d')"
+    if one.wants == "datetime":
+        time = f"case when regexp_full_match({text}, {literal(ISO_TIME)}) then try_cast({text} as timestamptz) end"
+        return _moment(one, f"coalesce({day}, {time}::timestamp)", date_format)
+    return f"case when {_in_bounds(one, day)} then {_moment(one, day, date_format)} end"
+
+
+def _moment(one: Carried, sql: str, date_format: str) -> str:
+    """A date or time as the field writes it; as ISO 8601 where the field takes any text."""
+    if one.wants == "datetime" or (one.wants == "text" and one.type == "timestamp"):
+        return f"strftime({sql}::timestamp, '%Y-%m-%dT%H:%M:%SZ')"
+    written = (DATE_PARTS[one.wants] or date_format) if one.wants in DATE_PARTS else "%Y-%m-%d"
+    return f"strftime({sql}::date, {literal(written)})"
+
+
+def _in_bounds(one: Carried, sql: str) -> str:
+    """Whether the vendor's field holds this date: years have four digits, and a vendor may name bounds of its own."""
+    bounded = one.into if one.into is not None and one.wants == "date" else None
+    earliest = (bounded and bounded.earliest) or "0001-01-01"
+    latest = (bounded and bounded.latest) or "9999-12-31"
+    return f"coalesce({sql}::date between date {literal(earliest)} and date {literal(latest)}, false)"
+
+
+def _chosen(text: str, options: Sequence[str], separator: str) -> str:
+    """The options that a value names, in the vendor's own spelling and order; null when the field lacks one of them."""
+    known, lowered = (
+        f"[{', '.join(way.format(literal(option)) for option in options)}]" for way in ("{}", "lower({})")
+    )
+    alike = f"list_extract({known}, list_position({lowered}, lower(given)))"
+    chosen = f"case when list_contains({known}, given) then given else {alike} end"
+    if separator:
+        parts = f"[trim(part) for part in string_split(lower(given), {literal(separator)}) if trim(part) <> '']"
+        named = f"[option for option in {known} if list_contains(parts, lower(option))]"
+        named = f"array_to_string({named}, {literal(separator)})"
+        several = f"[case when list_has_all({lowered}, parts) then nullif({named}, '') end for parts in [{parts}]][1]"
+        chosen = f"case when contains(given, {literal(separator)}) then {several} else {chosen} end"
+    return f"[{chosen} for given in [{text}]][1]"
 
 
 def _country_code(text: str) -> str:
@@ -112,8 +216,3 @@ def _phone(text: str) -> str:
     """E.164; the signs that people write between digits are taken out, and nothing is guessed."""
     digits = f"regexp_replace({text}, '[ ()./-]', '', 'g')"
     return f"case when regexp_full_match({digits}, '\\+[1-9][0-9]{{6,14}}') then {digits} end"
-
-
-def _plain_number(text: str) -> str:
-    """Whole numbers lose their `.0`, so that 5.0 and 5 are the same value. The digits stay as they are written."""
-    return f"case when ends_with({text}, '0') then regexp_replace({text}, '\\.0+$', '') else {text} end"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_segexport.errors import MAX_CODE_CHARS, ReplyNotUnderstood, VendorUnavailable, clean_text
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
@@ -14,6 +14,7 @@ from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: P
 from airflow_provider_segexport.reasons import Outcome as Outcome  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Reason as Reason  # noqa: PLC0414
 from airflow_provider_segexport.response_json import UnusableJson, parse_json
+from airflow_provider_segexport.vendor_field import VendorField
 
 T = TypeVar("T")
 
@@ -118,14 +119,6 @@ class Allowance:
     calls: int
     until: float
     pool: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VendorField:
-    """A custom field as the vendor holds it; `type` in our words."""
-
-    key: str
-    type: Literal["text", "number", "boolean", "date"] = "text"
 
 
 @dataclass(frozen=True, slots=True)

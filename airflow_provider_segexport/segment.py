@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.contract import ColumnType, Kind, Matched
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.vendor_field import VendorField
 
 BEHIND = ","
 """Stands behind every item of a plan: so the items of a batch lie in memory as they go out."""
@@ -75,6 +76,7 @@ class Carried:
         label: the vendor's key, as reports show it.
         wants: what the vendor's field holds.
         omit_misfit: a value that does not fit is left out of its row and counted, instead of rejecting the row.
+        into: the vendor's custom field, with what it accepts; None for a field that the vendor has for everybody.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Carried:
     wants: Kind = "text"
     max_chars: int | None = None
     omit_misfit: bool = False
+    into: VendorField | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,17 @@ Json = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A cleaned column by its name in the plan. `form` is the JSON type it is written in."""
+    """A cleaned column by its name in the plan.
+
+    Attributes:
+        form: the JSON type that the column is written in.
+        split: a text that separates several values in the column, and the JSON that stands in its place between the
+            values; for a vendor that takes several values of one key as several elements.
+    """
 
     name: str
     form: Literal["text", "number", "boolean"] = "text"
+    split: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
-from airflow_provider_segexport.model import Batch, Kind, Settled, Target, VendorField
+from airflow_provider_segexport.model import Batch, Kind, Settled, Target
 from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.places import Place, names, read, sweep, write
 from airflow_provider_segexport.ports.tables import ArrowReader, Stored, Values, write_parquet
 from airflow_provider_segexport.segment import BEHIND, Planned
+from airflow_provider_segexport.vendor_field import VendorField
 
 SETTLED = pa.schema(
     [
@@ -71,7 +72,10 @@ def _taken(values: Sequence[Any], indexes: Sequence[int], made: Callable[[list[A
 
 def target_of(facts: Mapping[str, Any]) -> Target:
     """The target as a plan keeps it."""
-    fields = {name: VendorField(**found) for name, found in facts["fields"].items()}
+    fields = {
+        name: VendorField(**{**kept, "options": tuple(kept.get("options", ()))})
+        for name, kept in facts["fields"].items()
+    }
     return Target(**{**facts, "fields": fields, "notes": tuple(facts["notes"])})
 
 

@@ -33,7 +33,7 @@ DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
 """Over texts joined by quotes: a control character, an empty text, or a blank at either end of one."""
 
 SHORT = 40
-"""No number, date or switch is written in more characters."""
+"""No date, switch or number without an exponent is written in more characters."""
 
 OVERSIZED = "(more than 1,000,000 bytes)"
 """What stands for an address that is too large to be looked at."""
@@ -70,6 +70,7 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
 
 def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
     """`source(row, email, <raw values>...)`: the rows as the files have them. A row's number counts over all files."""
+    engine.run(fitting.MACROS)
     raws = "".join(f", {fitting.typed(one)} as {fitting.raw(one)}" for one in matching.carried)
     reads = [Read(fitting.raw_name(one), one.column, as_date=one.type == "date") for one in matching.carried]
     rows = relation(engine, files, [Read("email", matching.email), *reads])
@@ -182,6 +183,8 @@ def _doubts(matching: Matching) -> Iterator[str]:
             yield f"strlen({fitting.raw(one)}) > {min(one.max_chars or MOST_ROW_BYTES, _share(matching))}"
         elif one.max_chars and one.max_chars < SHORT:
             yield f"strlen({fitting.value(one, matching.date_format)}) > {one.max_chars}"
+        if one.max_chars and (grows := fitting.may_grow(one)) != "false":
+            yield grows
         misfit = fitting.misfit(one, matching.date_format)
         if misfit != "false":
             yield misfit

@@ -45,8 +45,8 @@ def _placed(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...]
     match node:
         case Const():
             return
-        case Column(name, form):
-            yield (*path, form), name
+        case Column(name, form, split):
+            yield (*path, form, *(split or ())), name
         case Joined(names):
             yield from (((*path, "joined", number), name) for number, name in enumerate(names))
         case Object(members):

@@ -107,8 +107,9 @@ def _solid(node: Node) -> list[str]:
     match node:
         case Const(value):
             return [literal(json.dumps(value, ensure_ascii=False))]
-        case Column(name, "text"):
-            return [f"to_json({quoted(name)})"]
+        case Column(name, "text", split):
+            written = f"to_json({quoted(name)})"
+            return [f"replace({written}::varchar, {', '.join(map(literal, split))})" if split else written]
         case Column(name):
             return [quoted(name)]
         case Joined(names):

@@ -33,6 +33,7 @@ FEEDS: Mapping[Kind, tuple[ColumnType, ...]] = {
     "number": ("integer", "decimal", "text"),
     "boolean": ("boolean", "text"),
     "date": ("date", "timestamp", "text"),
+    "datetime": ("date", "timestamp", "text"),
     "gender": ("text",),
     "country_code": ("text",),
     "country_name": ("text",),
@@ -145,23 +146,25 @@ def settle_on(vendor: Vendor, asked: Asked, matched: Matched, files: SegmentFile
         if rule.field == "email":
             continue
         wants: Kind = rule.wants
-        if rule.custom:
-            wants = target.fields[rule.key.lower()].type
+        into = target.fields[rule.key.lower()] if rule.custom else None
+        if into is not None:
+            wants = into.type
             _feed(fed, target, rule.key)
         kind = fits(column, files.columns[column], wants, rule.key)
         if kind == "timestamp" and (rule.field in DATES or wants in DATE_PARTS):
             kind = "date"
-        carried.append(Carried(rule.name, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit))
+        carried.append(Carried(rule.name, column, kind, rule.key, wants, rule.max_chars, rule.omit_misfit, into))
     for one in matched.custom:
         column = asked.custom[one.name]
         wants = HOLDS[one.type]
-        if not vendor.free_fields:
-            wants = target.fields[one.name.lower()].type
+        into = None if vendor.free_fields else target.fields[one.name.lower()]
+        if into is not None:
+            wants = into.type
             _feed(fed, target, one.name)
         kind = fits(column, one.type, wants, one.name)
         if kind == "timestamp" and wants in DATE_PARTS:
             kind = "date"
-        carried.append(Carried(one.column, column, kind, one.name, wants, vendor.max_custom_chars))
+        carried.append(Carried(one.column, column, kind, one.name, wants, vendor.max_custom_chars, into=into))
     return Matching(asked.fields["email"], tuple(carried), matched, vendor.date_format)
 
 

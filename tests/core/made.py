@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.contract import FieldRule, Limits, Matched, Vendor
-from airflow_provider_segexport.model import Batch, Target, VendorField, batch_name
+from airflow_provider_segexport.model import Batch, Target, batch_name
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.segment import Asked, Cleaned, Matching, SegmentFiles
 from airflow_provider_segexport.shape import Column, Joined, Object
 from airflow_provider_segexport.stages import clean, match, read
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.replies import busy_or_down
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from core.made import cleaned, outcomes, values, written
+from core import made
+from core.made import TARGET, cleaned, inspected, matching_of, outcomes, shared, values, written
+
+from airflow_provider_segexport.segment import Asked
+from airflow_provider_segexport.stages import clean
+from airflow_provider_segexport.vendor_field import VendorField
 
 UTC = dt.UTC
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,9 +39,9 @@ def sent(tmp_path, field, column):
     [
         (pa.array([1, -5, None, 2**63 - 1], pa.int64()), ["1", "-5", None, "9223372036854775807"]),
         (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
-        (pa.array([5.0, 0.1, None, -0.5, 1e20]), ["5", "0.1", None, "-0.5", "1e+20"]),
+        (pa.array([5.0, 0.1, None, -0.5, 1e20]), ["5", "0.1", None, "-0.5", "100000000000000000000"]),
         (pa.array([0.1], pa.float32()), ["0.1"]),
-        (pa.array([Decimal("5.00"), Decimal("5.10")], pa.decimal128(10, 2)), ["5", "5.10"]),
+        (pa.array([Decimal("5.00"), Decimal("5.10")], pa.decimal128(10, 2)), ["5", "5.1"]),
         (pa.array([True, False, None]), ["true", "false", None]),
         (pa.array([dt.date(2026, 3, 1), dt.date(1, 1, 1)]), ["2026-03-01", "0001-01-01"]),
         (pa.array([NOON.replace(tzinfo=None)], pa.timestamp("us")), ["2026-03-01T12:00:00Z"]),
@@ -114,7 +122,7 @@ def test_text_in_a_number_field(tmp_path):
         "nan",
         "1e999",
     ]
-    kept = ["12345678901234567890", "5", "-0.25", "1e3", None, None]
+    kept = ["12345678901234567890", "5", "-0.25", "1000", None, None]
     assert sent(tmp_path, "points", pa.array(texts)) == (kept, set(range(6, 13)))
 
 
@@ -135,3 +143,128 @@ def test_a_misfit_names_the_field(tmp_path):
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "it": ["many"]})
     with cleaned(path, points="it") as (sql, _):
         assert outcomes(sql) == {0: ("rejected", "invalid_value", "points")}
+
+
+@pytest.mark.parametrize("field", ["points", "wide"])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
+def test_floats_travel_as_plain_decimals(tmp_path, monkeypatch, field, kind):
+    """The text has no exponent, and read back as the same type it is the same number, in the fewest digits."""
+    wide = {**TARGET.fields, "wide": VendorField("wide")}
+    monkeypatch.setattr(made, "TARGET", replace(TARGET, fields=wide))
+    monkeypatch.setattr(made, "PLAIN", replace(made.PLAIN, max_custom_chars=400))
+    rand = random.Random(7)
+    whole = [0.0, -0.0, 1.0, 12.5, 1e-7, 1e15, 1e16, 123456789.125, 5e-45, 3e38, 2.0**53 + 2]
+    column = pa.array([*whole, *(rand.uniform(-1, 1) * 10.0 ** rand.randint(-30, 30) for _ in range(200))], kind)
+    path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
+    asked = Asked({"email": "email"}, {field: "it"})
+    files = inspected(path, wanted=["email", "it"])
+    clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
+    texts = values(shared(), "custom_0")
+    assert len(texts) == len(column)
+    plain = re.compile(r"(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])")
+    assert [text for text in texts if not plain.fullmatch(text)] == []
+    back = pa.array([float(text) for text in texts]).cast(kind)
+    assert back.equals(pa.array([number + 0.0 for number in column.to_pylist()]).cast(kind))
+    assert max(len(text.strip("-0.").replace(".", "").strip("0")) for text in texts) <= (
+        17 if kind == pa.float64() else 9
+    )
+
+
+def test_a_decimal_column_has_no_zeros_at_its_end(tmp_path):
+    """The scale of a column is no part of a value, and zeros before the point are."""
+    column = pa.array([Decimal(text) for text in ("12.500000000", "100", "-0", "1200.000000001")], pa.decimal128(38, 9))
+    assert sent(tmp_path, "points", column) == (["12.5", "100", "0", "1200.000000001"], set())
+
+
+def test_numbers_as_text_lose_their_exponent(tmp_path):
+    """A number field takes the same number by any spelling of JSON; an exponent beyond a double's is refused."""
+    texts = ["1.50", "1E+2", "-1e-7", "1.25e1", "-0.0", "0e7", "0e999999999", "1e-999999999", "1e400"]
+    kept = ["1.5", "100", "-0.0000001", "12.5", "0", "0"]
+    assert sent(tmp_path, "points", pa.array(texts)) == (kept, {6, 7, 8})
+
+
+@pytest.mark.parametrize("number", [1e300, 1e-300, -1e31])
+@pytest.mark.parametrize("spelt", [float, str])
+def test_a_plain_decimal_that_is_longer_than_the_field(tmp_path, number, spelt):
+    """The number is measured as it is sent, without an exponent: the row is rejected before anything is sent."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "it": pa.array([spelt(number)])})
+    with cleaned(path, points="it") as (sql, _):
+        assert outcomes(sql) == {0: ("rejected", "value_too_long", "points")}
+
+
+FIELDS = {
+    "day": VendorField("day", "date", earliest="1900-01-01", latest="2076-06-06"),
+    "moment": VendorField("moment", "datetime"),
+    "price": VendorField("price", "number", decimals=2),
+    "count": VendorField("count", "number", decimals=0),
+    "level": VendorField("level", options=("Gold", "Silver", "gold")),
+    "interests": VendorField("interests", options=("Sport, outdoors", "Music", "Art"), separator="||"),
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "kept", "misfits"),
+    [
+        (
+            "day",
+            pa.array([dt.date(1899, 12, 31), dt.date(1900, 1, 1), dt.date(2076, 6, 6), dt.date(2076, 6, 7), None]),
+            ["1900-01-01", "2076-06-06", None],
+            {0, 3},
+        ),
+        ("day", pa.array(["1899-12-31", " 1900-01-01", "2076-06-07"]), ["1900-01-01"], {0, 2}),
+        (
+            "day",
+            pa.array([dt.datetime(9999, 12, 31, 23, tzinfo=UTC), dt.datetime(2026, 3, 1, 23, tzinfo=UTC)]),
+            ["2026-03-01"],
+            {0},
+        ),
+        ("moment", pa.array([dt.date(2026, 3, 1), None]), ["2026-03-01T00:00:00Z", None], set()),
+        ("moment", pa.array([NOON], pa.timestamp("us", "UTC")), ["2026-03-01T12:00:00Z"], set()),
+        (
+            "moment",
+            pa.array(["2026-03-01", "2026-03-01T14:30+02:00", "2026-03-01 12:00:00", "soon", "2026-02-30T10:00"]),
+            ["2026-03-01T00:00:00Z", "2026-03-01T12:30:00Z", "2026-03-01T12:00:00Z"],
+            {3, 4},
+        ),
+        (
+            "price",
+            pa.array([1.005, 12.5, -0.001, 1e40, 3.14159, None]),
+            ["1.01", "12.5", "0", "3.14", None],
+            {3},
+        ),
+        ("price", pa.array(["2.675", "1e3", "many"]), ["2.68", "1000"], {2}),
+        ("count", pa.array([1.5, 2.4]), ["2", "2"], set()),
+        (
+            "level",
+            pa.array(["gold", "SILVER", " Gold ", "Bronze", "", None]),
+            ["gold", "Silver", "Gold", None, None],
+            {3},
+        ),
+        ("level", pa.array([1, None]), [None], {0}),
+        (
+            "interests",
+            pa.array(["Music", "art||Sport, outdoors", "Music||", "Music||Chess", "||", "Sport, Music"]),
+            ["Music", "Sport, outdoors||Art", "Music"],
+            {3, 4, 5},
+        ),
+    ],
+)
+def test_what_a_field_accepts_is_known_before_sending(  # noqa: PLR0917 - a row of the table is four of them
+    tmp_path, monkeypatch, field, column, kept, misfits
+):
+    """A value that the vendor's field would drop is found in the segment: dates, digits and options."""
+    monkeypatch.setattr(made, "TARGET", replace(TARGET, fields=FIELDS))
+    path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
+    asked = Asked({"email": "email"}, {field: "it"})
+    files = inspected(path, wanted=["email", "it"])
+    clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
+    refused = {row: (reason, label) for row, (_, reason, label) in outcomes(shared()).items()}
+    assert values(shared(), "custom_0") == kept
+    assert refused == dict.fromkeys(misfits, ("invalid_value", field))
+
+
+def test_a_date_that_no_calendar_of_four_digits_holds(tmp_path):
+    """The largest dates of Parquet have years of seven digits, or are infinite."""
+    column = pa.array([2**31 - 1, -(2**31) + 1, 4_000_000, 0], pa.int32()).cast(pa.date32())
+    for field in ("since", "note"):
+        assert sent(tmp_path, field, column) == (["1970-01-01"], {0, 1, 2})

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segexport.contract import FIELDS, CustomField, Matched
-from airflow_provider_segexport.model import Target, VendorField
+from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
 from airflow_provider_segexport.stages import content, encode
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
 
 COLUMNS = ("email", "a", "b", "c")

@@ -138,3 +138,13 @@ def test_any_text_of_a_file_arrives_as_it_was_meant(tmp_path, rows):
 
 def meant(text):
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text or "").strip(WHITESPACE)
+
+
+def test_several_values_of_one_column():
+    """Each value stands in an element of its own, whatever signs it holds."""
+    pair = Object({"Key": Const("k"), "Value": Column("a", split=("||", '"},{"Key":"k","Value":"'))})
+    shape = Object({"kind": Const("x"), "pairs": Array((pair,))})
+    (item,) = encoded(shape, [{"a": 'Say "hi"||B\\||Ä, |x'}])
+    pairs = json.loads(item)["pairs"]
+    assert [each["Value"] for each in pairs] == ['Say "hi"', "B\\", "Ä, |x"]
+    assert {each["Key"] for each in pairs} == {"k"}

@@ -15,8 +15,9 @@ from airflow_provider_segexport import errors
 from airflow_provider_segexport.access import Access, SignIn, Token
 from airflow_provider_segexport.contract import CustomField, Matched, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
-from airflow_provider_segexport.model import Response, Settled, Target, Ticket, VendorField
+from airflow_provider_segexport.model import Response, Settled, Target, Ticket
 from airflow_provider_segexport.stages.encode import expression
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
 
 BASE = "https://vendor.test"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,8 +19,8 @@ from airflow_provider_segexport.model import (
     Request,
     Response,
     Target,
-    VendorField,
 )
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
 from airflow_provider_segexport.vendors.replies import (
@@ -34,7 +34,13 @@ VERSION = "/api/v3.3"
 
 LIST_ID = re.compile(r"[0-9a-f]{32}")
 
-TYPES: dict[str, FieldType] = {"Number": "number", "Date": "date"}
+TYPES: dict[str, FieldType] = {"Number": "number"}
+
+SELECTS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
+"""Select fields, and what separates options in a column; the vendor repeats a field's key for each option."""
+
+EARLIEST, LATEST = "1900-01-01", "2076-06-06"
+"""Dates outside are ignored (campaignmonitor.com/api/subscribers, read 2026-08)."""
 
 
 def check(access: Access, audience: str | None) -> Operation[Target]:
@@ -82,10 +88,20 @@ def known_fields(fields: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
     """Custom fields by name and by key. Import takes the key without its brackets (createsend-php#59)."""
     known: dict[str, VendorField] = {}
     for one in fields:
-        key = str(one["Key"]).strip("[]")
-        for name in (str(one["FieldName"]), key):
-            known[name.lower()] = VendorField(key, TYPES.get(one["DataType"], "text"))
+        field = known_field(one)
+        for name in (str(one["FieldName"]), field.key):
+            known[name.lower()] = field
     return known
+
+
+def known_field(described: Mapping[str, Any]) -> VendorField:
+    """A custom field with what an import keeps of its values: the vendor ignores everything else without a word."""
+    key, kind = str(described["Key"]).strip("[]"), str(described.get("DataType"))
+    if kind in SELECTS:
+        return VendorField(key, options=tuple(map(str, described.get("FieldOptions") or ())), separator=SELECTS[kind])
+    if kind == "Date":
+        return VendorField(key, "date", earliest=EARLIEST, latest=LATEST)
+    return VendorField(key, TYPES.get(kind, "text"))
 
 
 def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from airflow_provider_segexport.address import same
@@ -24,6 +25,7 @@ from airflow_provider_segexport.model import (
     Target,
 )
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
 from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read, refuse
 from airflow_provider_segexport.vendors.replies import (
@@ -63,15 +65,19 @@ def item(matched: Matched, target: Target) -> Object:
     pairs = [(rule.key, rule.field) for rule in RULES if rule.custom and rule.field in matched.fields]
     pairs += [(custom.name, custom.column) for custom in matched.custom]
     if pairs:
-        members["CustomFields"] = Array(
-            tuple(
-                Object({"Key": Const(target.fields[name.lower()].key), "Value": Column(column)})
-                for name, column in pairs
-            )
-        )
+        members["CustomFields"] = Array(tuple(pair(target.fields[name.lower()], column) for name, column in pairs))
     # Mandatory for single adds since v3.2 (codes 214, 215); sent always, so that nobody's choice is changed.
     members["ConsentToTrack"] = Const("Unchanged")
     return Object(members)
+
+
+def pair(into: VendorField, column: str) -> Object:
+    """A custom field's value. Several options of a multi-select field travel as one pair each, all with its key."""
+    key = {"Key": Const(into.key)}
+    if not into.separator:
+        return Object({**key, "Value": Column(column)})
+    between = f'"}},{{"Key":{json.dumps(into.key)},"Value":"'
+    return Object({**key, "Value": Column(column, split=(into.separator, between))})
 
 
 def upsert(target: Target, batch: Batch) -> Operation[Reply]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_segexport.access import Access, SignIn, Token
 from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import AudienceUnknown, CredentialsRefused, PermissionMissing, TryAgain
-from airflow_provider_segexport.model import Operation, Request, Response, Target, VendorField
+from airflow_provider_segexport.model import Operation, Request, Response, Target
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.constant_contact.replies import read
 from airflow_provider_segexport.vendors.replies import get, send_json
 
@@ -22,18 +24,23 @@ SCOPES = "contact_data account_read offline_access"
 LIST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 
-TYPES: dict[str, FieldType] = {
+TYPES: dict[str, Literal["number", "boolean", "date", "datetime"]] = {
     "number": "number",
     "currency": "number",
     "boolean": "boolean",
     "date": "date",
-    "datetime": "date",
+    "datetime": "datetime",
 }
+
+MOST_DECIMALS = 4  # specification 3.0.178
 
 NEW: dict[FieldType, dict[str, Any]] = {
     "text": {"type": "string"},
     # Unless it is said, a number is whole or not as the vendor likes, and never below zero.
-    "number": {"type": "number", "metadata": {"integer": False, "decimal_places": 4, "allow_negative": True}},
+    "number": {
+        "type": "number",
+        "metadata": {"integer": False, "decimal_places": MOST_DECIMALS, "allow_negative": True},
+    },
     "boolean": {"type": "boolean"},
     "date": {"type": "date", "version": 2},  # 1 is a text
 }
@@ -84,10 +91,21 @@ def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
     while path:
         found = read((yield get(path)))
         for one in found["custom_fields"]:
-            field = VendorField(str(one["name"]), TYPES.get(one["type"], "text"))
+            field = VendorField(str(one["name"]), TYPES.get(one["type"], "text"), decimals=decimals(one))
             known[str(one["name"]).lower()] = known[str(one["label"]).lower()] = field
         path = linked(api, found, "next")
     return known
+
+
+def decimals(described: Mapping[str, Any]) -> int | None:
+    """Decimal places of a number field (specification 3.0.178: `integer`, or 1 to 4 `decimal_places`)."""
+    metadata = described.get("metadata") or {}
+    if described.get("type") not in {"number", "currency"} or not isinstance(metadata, dict):
+        return None
+    if metadata.get("integer") is True:
+        return 0
+    places = metadata.get("decimal_places")
+    return places if isinstance(places, int) and 0 <= places <= MOST_DECIMALS else None
 
 
 def linked(api: str, found: dict[str, Any], name: str) -> str:

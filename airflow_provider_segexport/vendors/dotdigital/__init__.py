@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from airflow_provider_segexport.access import Access, Form
 from airflow_provider_segexport.contract import FieldRule, FieldType, Limits, Matched, Vendor
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
-from airflow_provider_segexport.model import Operation, Target, VendorField
+from airflow_provider_segexport.model import Operation, Target
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
+from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.dotdigital.answers import allowance, code_and_words, read, refusal, refuse
 from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll, upsert
 from airflow_provider_segexport.vendors.dotdigital.leavers import REMOVAL

@@ -1,0 +1,28 @@
+"""A custom field of an audience, with what it accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class VendorField:
+    """A custom field as the vendor holds it.
+
+    Attributes:
+        key: the vendor's name of the field.
+        type: the type of its values.
+        options: the values of a select field; empty for a field that takes any value.
+        separator: stands between the options of one value; empty for a field that holds one option.
+        earliest, latest: bounds of a date field's values, as ISO dates; empty where the vendor names none.
+        decimals: decimal places of a number field; None where the vendor names none.
+    """
+
+    key: str
+    type: Literal["text", "number", "boolean", "date", "datetime"] = "text"
+    options: tuple[str, ...] = ()
+    separator: str = ""
+    earliest: str = ""
+    latest: str = ""
+    decimals: int | None = None

@@ -1,0 +1,93 @@
+"""Values arrive at the vendor as they stand in the segment, or are named as rejected: none is dropped silently."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.vendors.replies import send_json
+
+
+def post(account, path, body):
+    """Make a custom field as an administrator does at the vendor."""
+    target = account.call(account.vendor.check(account.access, account.audience))
+
+    def operation():
+        return (yield send_json("POST", f"{target.api}/{path.format(target.audience)}", body))
+
+    response = account.call(operation())
+    assert response.status in {200, 201}, response.body
+
+
+def test_campaign_monitor_drops_no_value(sim, tmp_path):
+    """Dates, numbers and options that the vendor would ignore are rejected; all others are stored."""
+    account = Account(sim, "campaign_monitor", tmp_path)
+    fields = {"Started": ("Date", []), "Rating": ("Number", []), "Tier": ("MultiSelectOne", ["Gold", "Silver"])}
+    fields["Hobbies"] = ("MultiSelectMany", ["Music", "Art"])
+    for name, (kind, options) in fields.items():
+        post(account, "lists/{}/customfields.json", {"FieldName": name, "DataType": kind, "Options": options})
+    columns = {
+        "email": people(6),
+        "started": [dt.date(1899, 12, 31), *[dt.date(1984, 2, 29)] * 5],
+        "rating": [1.5, 1e-7, 1e20, 12.5, -0.0, 1.0],
+        "tier": ["Gold", "gold", "Silver", "Bronze", None, "Gold"],
+        "hobbies": ["Music", "art||music", "Music", "Music", "Music", "Chess"],
+    }
+    report = account.export(
+        account.segment(columns), mode="changes", custom_fields={name: name.lower() for name in fields}
+    )
+    assert (report["counts"]["delivered"], report["counts"]["rejected"]) == (3, 3)
+    rejects = {row["file_row"]: (row["reason"], row["field"]) for row in account.rejects()}
+    assert rejects == {row: ("invalid_value", field) for row, field in ((0, "Started"), (3, "Tier"), (5, "Hobbies"))}
+    stored = {email: one["fields"] for email, one in account.members().items()}
+    assert stored["p1@example.com"]["Rating"] == "0.0000001"
+    assert stored["p1@example.com"]["Tier"] == "Gold"
+    assert sorted(stored["p1@example.com"]["Hobbies"]) == ["Art", "Music"]
+    assert stored["p2@example.com"]["Rating"] == "100000000000000000000"
+    assert stored["p4@example.com"]["Rating"] == "0"
+    again = account.export(
+        account.segment(columns), "again", mode="changes", custom_fields={name: name.lower() for name in fields}
+    )
+    assert (again["counts"]["unchanged"], again["counts"]["rejected"]) == (3, 3)
+
+
+def test_constant_contact_takes_the_decimals_and_times_of_its_fields(sim, tmp_path):
+    """A number is rounded to the field's decimal places, and a datetime field gets a time."""
+    account = Account(sim, "constant_contact", tmp_path)
+    numbers = {"Price": {"integer": False, "decimal_places": 2, "allow_negative": True}, "Visits": {"integer": True}}
+    for label, metadata in numbers.items():
+        post(account, "contact_custom_fields", {"label": label, "type": "number", "metadata": metadata})
+    post(account, "contact_custom_fields", {"label": "Seen", "type": "datetime"})
+    columns = {
+        "email": people(2),
+        "price": [1.005, -3.14159],
+        "visits": [2.5, 7.0],
+        "seen": [dt.datetime(2026, 3, 1, 12, 30, tzinfo=dt.UTC), None],
+    }
+    custom = {"Price": "price", "Visits": "visits", "Seen": "seen"}
+    assert account.export(account.segment(columns), custom_fields=custom)["counts"]["delivered"] == 2
+    stored = {email: one["fields"] for email, one in account.members().items()}
+    assert [stored[email]["cf:Price"] for email in people(2)] == ["1.01", "-3.14"]
+    assert [stored[email]["cf:Visits"] for email in people(2)] == ["3", "7"]
+    assert stored["p0@example.com"]["cf:Seen"] == "2026-03-01T12:30:00Z"
+
+
+def test_a_number_has_no_exponent_at_any_vendor(account, monkeypatch):
+    """The plain decimal stands in the request, and no zero behind it."""
+    bodies = []
+    call = Sender._call
+
+    def listening(sender, session, request):
+        bodies.append(request.body or b"")
+        return call(sender, session, request)
+
+    monkeypatch.setattr(Sender, "_call", listening)
+    plain = {1e-3: "0.001", 1e16: "10000000000000000", 12.5: "12.5", 2.0**53 + 2: "9007199254740994"}
+    columns = {"email": people(len(plain)), "it": list(plain)}
+    account.export(account.segment(columns), custom_fields={account.row.custom[1]: "it"}, create_fields=True)
+    sent = b"".join(bodies).decode()
+    assert [number for number in plain.values() if not re.search(rf'[:"]{re.escape(number)}[",}}]', sent)] == []
+    assert not re.search(r"[0-9][eE][+-]?[0-9]+[,}\"]", sent.replace("example.com", ""))
