@@ -11,12 +11,13 @@ from functools import partial
 from airflow_provider_segexport.contract import FieldType, Matched
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.model import Target, VendorField
+from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.snapshots import copied
 from airflow_provider_segexport.segment import Asked, Matching, SegmentFiles
 from airflow_provider_segexport.stages import match, read
+from airflow_provider_segexport.vendor_field import VendorField
 
 
 @dataclass(frozen=True, slots=True)
