@@ -21,6 +21,7 @@ SegexportError
     ├── PermissionMissing    the credentials are good and lack a right
     ├── AudienceUnknown      no such audience in this account
     ├── WaitTooLong          the vendor asks for a wait that is longer than any that is made
+    ├── RunFolderMissing     a task returns from deferral, and the run folder that it left is not there
     └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
 
 Messages are read by people and land in logs: they hold no email, no secret and no piece of a body.
@@ -153,6 +154,10 @@ class AudienceUnknown(StopExport):
 
 class WaitTooLong(StopExport):
     """The vendor asks for a wait that is longer than any that is made."""
+
+
+class RunFolderMissing(StopExport):
+    """A task returns from deferral, and the run folder that it left is not there."""
 
 
 class ReplyNotUnderstood(StopExport):

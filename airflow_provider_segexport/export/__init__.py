@@ -108,7 +108,10 @@ class Export:
     def _alone(self, target: Target) -> Iterator[Ledger]:
         """One writer an audience: the lease is ours until the run ends, or for as long as it waits elsewhere."""
         job, ledger = self._job, self._ledger(target)
-        lease = Lease(ledger.place, job.order.run, clock=job.world.clock, sleep=job.world.sleep, alive=job.world.alive)
+        world = job.world
+        lease = Lease(
+            ledger.place, job.order.run, clock=world.clock, sleep=world.sleep, alive=world.alive, gone=world.gone
+        )
         lease.take()
         self._job, self._away = replace(job, gate=lease.check), False
         try:
@@ -116,7 +119,8 @@ class Export:
         finally:
             self._job = job
             if self._away:
-                lease.leave(job.world.clock() + LONGEST_AWAY_S, "it waits for jobs at the vendor")
+                until = world.clock() + LONGEST_AWAY_S
+                lease.leave(until, "it waits for jobs at the vendor", world.airflow())
             else:
                 lease.release()
 

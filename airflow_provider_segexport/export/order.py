@@ -145,6 +145,8 @@ class World:
         tell: told how far the run is, now and then: `phase`, `settled`, `batches`, `jobs`.
         quota_left: calls that the account has left today, or as the vendor told; None where nobody knows.
         alive: asked whether the holder of a lease (`dag/task/run/map index`) still runs; None where nobody knows.
+        gone: asked whether a holder that left its place to the Airflow of a mark is no longer known to it.
+        airflow: the mark of this Airflow; empty where none runs.
     """
 
     send: Sender
@@ -156,6 +158,8 @@ class World:
     sleep: Callable[[float], None] = time.sleep
     tell: Callable[[Mapping[str, Any]], None] = lambda _: None
     alive: Callable[[str], bool | None] = lambda _: None
+    gone: Callable[[str, str], bool] = lambda *_: False
+    airflow: Callable[[], str] = lambda: ""
     quota_left: Callable[[], int | None] = lambda: None
 
 

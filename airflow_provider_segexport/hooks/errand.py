@@ -7,10 +7,10 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.errors import BadMatching, RunFolderMissing
 from airflow_provider_segexport.export import Order
 from airflow_provider_segexport.hooks.state import resolve
-from airflow_provider_segexport.ports.places import Place, read, write
+from airflow_provider_segexport.ports.places import Place, read, there, write
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PLAN = "plan.json"
 ORDER, ATTEMPT = "order.json", "attempt.json"
 """What a run folder was begun for, and by which try of the task."""
 
@@ -65,6 +66,30 @@ def home(errand: Errand) -> Place:
 def run_folder(errand: Errand) -> RunFolder:
     """The run folder that this task instance is in."""
     return RunFolder.open(home(errand))
+
+
+def plan_place(errand: Errand) -> str:
+    """Return the run folder that holds the task's frozen plan; empty where no plan was made yet."""
+    place = run_folder(errand).place
+    return str(place) if there(place / PLAN) else ""
+
+
+def must_hold_plan(errand: Errand, place: str) -> None:
+    """Pass if the run folder that a task left when it was deferred is the one that it would go on in.
+
+    Raises:
+        RunFolderMissing: the folder is elsewhere or lost; a new plan would send everything once more.
+    """
+    folder, own = resolve(place), home(errand)
+    if str(folder.parent) == str(own) and there(folder / PLAN):
+        return
+    root = "`reports`" if errand.reports else "`[segexport] root`"
+    raise RunFolderMissing(
+        f"The task returns from deferral, and this worker has no plan in the run folder {place}, which holds what was "
+        f"sent. Nothing was sent now; the worker looks below {own}. To fix: set {root} to the same place on all "
+        "workers, a shared disk or object storage, then clear the task. If the folder is lost, check first at the "
+        "vendor what has arrived: a cleared task makes a new plan."
+    )
 
 
 def folder_for(errand: Errand, order: Order) -> RunFolder:

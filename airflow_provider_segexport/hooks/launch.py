@@ -12,7 +12,7 @@ from airflow_provider_segexport.errors import AudienceBusy, OlderThanLedger, Quo
 from airflow_provider_segexport.export import Export, Order, Waiting, World
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.hooks.errand import Errand, done_before, folder_for, order_of, run_folder
-from airflow_provider_segexport.hooks.peers import alive
+from airflow_provider_segexport.hooks.peers import alive, deployment, gone
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve
 from airflow_provider_segexport.ports.pace import next_look
@@ -100,6 +100,8 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
         sleep=hook.wait,
         tell=progress.tell,
         alive=alive,
+        gone=gone,
+        airflow=deployment,
         quota_left=sender.quota_left,
     )
     try:

@@ -20,6 +20,7 @@ from airflow_provider_segexport.ports.tokens import Bearer, mark_of
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
+SIGN_IN = "Kept by segexport for a sign-in; delete to start over."
 RACE_S = 2.0
 """So long a machine that has renewed a sign-in may take to store it."""
 
@@ -36,10 +37,10 @@ class Variables:
         found: str | None = Variable.get(key, default=None) if asks_airflow() else stored().get(key, default_var=None)
         return found
 
-    def set(self, key: str, text: str) -> None:
+    def set(self, key: str, text: str, description: str = SIGN_IN) -> None:
         """Write the Variable."""
         variables = Variable if asks_airflow() else stored()
-        variables.set(key, text, description="Kept by segexport for a sign-in; delete to start over.")
+        variables.set(key, text, description=description)
 
     def delete(self, key: str) -> None:
         """Remove the Variable."""

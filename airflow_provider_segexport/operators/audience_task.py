@@ -101,8 +101,14 @@ class AudienceTask(BaseOperator):
         """Begin, or go on with what an earlier try began."""
         return self._go(context, just_back=False)
 
-    def resume(self, context: Any, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Come back from the triggerer. An event that is none of ours fails loudly."""
+    def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
+        """Come back from the triggerer. An event that is none of ours fails loudly.
+
+        Args:
+            context: Airflow's context of the task.
+            event: what the trigger sent.
+            run_folder: where the task left its plan; empty if it had none, or was deferred by an earlier version.
+        """
         from airflow_provider_segexport.triggers.import_jobs import EVENTS  # noqa: PLC0415
 
         status = event.get("status") if isinstance(event, Mapping) else None
@@ -111,7 +117,13 @@ class AudienceTask(BaseOperator):
                 f"The trigger answered {status!r}, which is none of {', '.join(sorted(EVENTS))}. The worker and the "
                 "triggerer may run different versions of this provider."
             )
-        return self._go(context, just_back=True)
+        return self._go(context, just_back=True, left_in=run_folder)
+
+    def plan_place(self) -> str:
+        """Return the run folder that holds the frozen plan; empty where there is none yet."""
+        from airflow_provider_segexport.hooks.errand import plan_place  # noqa: PLC0415
+
+        return plan_place(self._errand) if self._errand is not None else ""
 
     def on_kill(self) -> None:
         """End in good order, and leave word of what is in flight; the next try, or a person, goes on from there.
@@ -136,10 +148,11 @@ class AudienceTask(BaseOperator):
         self.deferrable = usual if told["deferrable"] is None else told["deferrable"]
         self.poll_interval = told["poll_interval"]
 
-    def _go(self, context: Any, *, just_back: bool) -> dict[str, Any]:
+    def _go(self, context: Any, *, just_back: bool, left_in: str = "") -> dict[str, Any]:
         with without_collecting():
             from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
             from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.errand import must_hold_plan  # noqa: PLC0415
             from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
 
         self._errand = None
@@ -148,6 +161,8 @@ class AudienceTask(BaseOperator):
             hook.backfill = is_backfill(context)
             hook.settings.gate(context["dag"].dag_id)
             errand = self.errand(context)
+            if left_in:
+                must_hold_plan(errand, left_in)
             self._hook, self._errand = hook, errand
             patient = Patient(self.poll_interval, leaves=self.deferrable, just_back=just_back, sleep=hook.wait)
             report = launch(hook, errand, patient)

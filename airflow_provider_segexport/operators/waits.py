@@ -48,7 +48,8 @@ def come_back(task: AudienceTask, error: TryAgain) -> NoReturn:
     if task.deferrable:
         from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415
 
-        task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume")
+        kwargs = {"run_folder": task.plan_place()}
+        task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume", kwargs=kwargs)
     raise AirflowRescheduleException(moment)
 
 
@@ -69,6 +70,7 @@ def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, waiting: Waiting)
             kind=waiting.kind,
         ),
         method_name="resume",
+        kwargs={"run_folder": task.plan_place()},
         timeout=LONGEST_WAIT,
     )
     raise AssertionError  # defer has raised

@@ -50,6 +50,7 @@ class Holder:
         since: when it was taken.
         words: what the holder waits for, if it has left its place.
         mark: tells one taking process from all others, also from another try of the same owner.
+        airflow: the Airflow that will resume the holder, if it has left its place; empty where that is not known.
     """
 
     owner: str
@@ -57,6 +58,7 @@ class Holder:
     since: float
     words: str = ""
     mark: str = ""
+    airflow: str = ""
 
 
 def holder(place: Place, now: float) -> Holder | None:
@@ -83,6 +85,7 @@ class Lease:
         place: the audience's ledger.
         owner: who takes it; the same one may always take it again: a retry, a return from deferral, another worker.
         alive: whether another holder still runs; None where nobody knows, and its time is waited for.
+        gone: whether the Airflow of that mark is this one and has no such task instance any more: its run was deleted.
         ttl_s: so long a holder that says nothing more keeps it.
     """
 
@@ -94,22 +97,19 @@ class Lease:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         alive: Callable[[str], bool | None] = lambda _: None,
+        gone: Callable[[str, str], bool] = lambda *_: False,
         ttl_s: float = TTL_S,
     ) -> None:
-        self._home = place / "lease"
-        self._owner = owner
-        self._clock = clock
-        self._sleep = sleep
-        self._alive = alive
+        self._home, self._owner = place / "lease", owner
+        self._clock, self._sleep = clock, sleep
+        self._alive, self._gone = alive, gone
         self._ttl_s = ttl_s
         self._mark = secrets.token_hex(8)
-        self._lock = RLock()
-        self._done = Event()
+        self._lock, self._done = RLock(), Event()
         self._watcher: Thread | None = None
         self._held: Holder | None = None
         self._successor = ""
-        self.number = 0
-        """Rises with every taking."""
+        self.number = 0  # rises with every taking
 
     def take(self) -> None:
         """Take it, and keep it until `leave` or `release`.
@@ -163,9 +163,9 @@ class Lease:
                     ) from None
                 log.warning("The lease in %s cannot be renewed just now (%s).", self._home, type(error).__name__)
 
-    def leave(self, until: float, words: str) -> None:
+    def leave(self, until: float, words: str, airflow: str = "") -> None:
         """Keep it without renewing it, for a run that gives its place back: it comes again before then."""
-        self._end(until, words)
+        self._end(until, words, airflow)
 
     def release(self) -> None:
         """Give it back."""
@@ -176,7 +176,7 @@ class Lease:
         left = found.until + SKEW_S - self._clock()
         if left <= 0:
             return
-        if self._alive(found.owner) is False:
+        if self._alive(found.owner) is False or self._gone(found.owner, found.airflow):
             log.warning("%s has ended without giving its lease back; it is taken over.", found.owner)
             return
         at = datetime.fromtimestamp(found.until, UTC)
@@ -256,7 +256,7 @@ class Lease:
             self.beat()
 
     def beat(self) -> None:
-        """Renew it when a part of its time has passed, and look before that whether somebody has taken it over."""
+        """Renew it when a part of its time has passed, and look before that whether it was taken over."""
         with self._lock, suppress(TryAgain, OSError):
             held = self._held
             if held is None:
@@ -268,7 +268,7 @@ class Lease:
             if number != self.number:
                 self._gave_way(found)
 
-    def _end(self, until: float, words: str) -> None:
+    def _end(self, until: float, words: str, airflow: str = "") -> None:
         self._done.set()
         if self._watcher is not None:
             self._watcher.join(WATCHER_S)
@@ -279,7 +279,8 @@ class Lease:
             try:
                 number, found = newest(self._home)
                 if number == self.number and found is not None and found.mark == self._mark:
-                    write(self._file(number), _content(replace(held, until=until, words=words)))
+                    left = replace(held, until=until, words=words, airflow=airflow)
+                    write(self._file(number), _content(left))
             except OSError as error:
                 why = type(error).__name__
                 log.warning("The lease in %s could not be given back (%s): it runs out.", self._home, why)
@@ -296,4 +297,4 @@ class Lease:
 
 
 def _content(held: Holder) -> bytes:
-    return json.dumps(asdict(held)).encode()
+    return json.dumps({name: value for name, value in asdict(held).items() if value or name != "airflow"}).encode()

@@ -10,7 +10,7 @@ from airflow.models.taskreschedule import TaskReschedule
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.utils.session import create_session
-from airflow.utils.state import TaskInstanceState
+from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow_stage import export_dag, people
 
 from airflow_provider_segexport.errors import AudienceBusy
@@ -130,6 +130,66 @@ def test_airflow_says_whether_a_holder_is_still_at_it(stage, state, expected):
 def test_of_some_holders_airflow_knows_nothing(stage, owner):
     """No task, no such run, another Airflow with the same state root: the lease's own time decides."""
     assert asked(stage, owner) is None
+
+
+@pytest.mark.parametrize("state", [DagRunState.FAILED, DagRunState.SUCCESS])
+def test_a_deferred_task_of_a_run_that_has_ended_is_never_resumed(stage, state):
+    """Airflow resumes tasks of running DAG runs only, so such a holder is not waited for."""
+    held = stage.begin(export_dag("ended", stage.folder, conn_id="any"), run_id=f"ended_{state}")
+    with create_session() as session:
+        held.dag_run.get_task_instance("export", session=session).state = TaskInstanceState.DEFERRED
+        session.merge(held.dag_run).state = state
+    assert asked(stage, f"ended/export/ended_{state}/0") is False
+
+
+@pytest.mark.parametrize("what", ["run", "instance"])
+def test_a_run_that_was_deleted_while_its_task_was_deferred_is_gone(stage, what):
+    """The Airflow that ran it knows that it is gone. Another Airflow with the same state root does not know."""
+    held = stage.begin(export_dag("gone", stage.folder, conn_id="any"), run_id=f"gone_{what}")
+    owner = f"gone/export/gone_{what}/0"
+    assert (False, False, False) == departed(stage, owner)
+    with create_session() as session:
+        gone = held.dag_run if what == "run" else held.task()
+        session.delete(session.merge(gone))
+    assert (True, False, False) == departed(stage, owner)
+
+
+def departed(stage, owner):
+    """Whether a task takes an owner for gone: one of its own Airflow, of another one, and of one without a mark."""
+    with DAG("departs", schedule=None) as dag:
+
+        @task
+        def look():
+            mark = peers.deployment()
+            assert mark
+            assert mark == peers.deployment(make=False)
+            return [peers.gone(owner, mark), peers.gone(owner, "another"), peers.gone(owner, "")]
+
+        look()
+    return tuple(stage.run(dag).summary("look"))
+
+
+def test_deleting_the_run_of_a_deferred_task_frees_the_audience(stage, monkeypatch):
+    """The next look of a run that waits takes the audience over: it looks once a minute, and not for a day."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    told = {"conn_id": stage.connection("dotdigital"), "as_of": "2026-03-01", "export_name": "deleted"}
+    first = export_dag("deleted_first", stage.folder, segment=stage.segment(people(8), "first"), **told)
+    second = export_dag("deleted_second", stage.folder, segment=stage.segment(people(8), "second"), **told)
+    one, other = stage.begin(first), stage.begin(second)
+    deferred = first.get_task("export")
+    deferred.deferrable = True
+
+    def defer(**_):
+        raise AirflowRescheduleException(datetime.now(UTC))
+
+    monkeypatch.setattr(deferred, "defer", defer)
+    assert "up_for_reschedule" == one.go(first)
+    assert "up_for_reschedule" == other.go(second)
+    with create_session() as session:
+        session.delete(session.merge(one.dag_run))
+    stage.sim.clock.advance(300)
+    assert "success" == other.go(second)
+    assert {f"person{n}@example.com" for n in range(8)} == set(stage.members("dotdigital"))
 
 
 def test_of_a_mapped_holder_the_one_that_is_meant(stage):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
@@ -85,6 +87,53 @@ def test_told_to_look_the_worker_meets_the_error(stage, naps):
     run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
     assert "failed" == run.task().state
     assert "password of the API user" in run.error
+
+
+@pytest.mark.parametrize("lost", ["plan", "folder", "root"])
+def test_a_return_without_its_run_folder_fails_and_sends_nothing(stage, naps, monkeypatch, lost):
+    """A worker without the shared disk would make a new plan and send everything again: it fails, and says why."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.segment(10)
+    dag = export_dag("returns", stage.folder, conn_id=stage.connection("dotdigital"), deferrable=True, retries=2)
+    real = import_jobs.ImportJobsTrigger.run
+
+    def lose():
+        (plan,) = Path(stage.folder).rglob("plan.json")
+        if lost == "plan":
+            plan.unlink()
+        elif lost == "folder":
+            shutil.rmtree(plan.parent)
+        else:
+            monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(stage.folder / "another"))
+
+    async def run(trigger):
+        async for event in real(trigger):
+            lose()
+            yield event
+
+    monkeypatch.setattr(import_jobs.ImportJobsTrigger, "run", run)
+    ended = stage.run(dag)
+    assert "failed" == ended.task().state
+    assert "`[segexport] root`" in ended.error
+    assert "Nothing was sent now" in ended.error
+    assert 1 == len(stage.sent("dotdigital"))
+
+
+def test_a_return_to_a_run_folder_that_lies_elsewhere_names_reports(stage, naps, monkeypatch):
+    """With `reports`, the run folder lies there, and the error names that argument."""
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.segment(10)
+    reports = str(stage.folder / "reports")
+    real = import_jobs.ImportJobsTrigger.run
+
+    async def run(trigger):
+        async for event in real(trigger):
+            shutil.rmtree(reports)
+            yield event
+
+    monkeypatch.setattr(import_jobs.ImportJobsTrigger, "run", run)
+    ended = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True, reports=reports)
+    assert "set `reports` to the same place" in ended.error
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, "ended", {"state": "ended"}])

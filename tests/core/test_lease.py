@@ -26,11 +26,13 @@ class Audience:
         self.place = place
         self.now = NOW
         self.ended = set()
+        self.deleted = set()
         self.taken = []
 
     def lease(self, owner=ONE, **told):
         alive = lambda who: False if who in self.ended else None  # noqa: E731
-        found = Lease(self.place, owner, clock=lambda: self.now, sleep=self.sleep, alive=alive, **told)
+        gone = lambda who, airflow: airflow == "ours" and who in self.deleted  # noqa: E731
+        found = Lease(self.place, owner, clock=lambda: self.now, sleep=self.sleep, alive=alive, gone=gone, **told)
         self.taken.append(found)
         return found
 
@@ -348,3 +350,21 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
     with pytest.raises(AudienceBusy):
         here.lease(OTHER).take()
     lease.release()
+
+
+@pytest.mark.parametrize(("airflow", "free"), [("ours", True), ("theirs", False), ("", False)])
+def test_a_holder_whose_run_was_deleted_while_it_waited_is_taken_over(audience, airflow, free):
+    """Its own Airflow says that the run is gone; another Airflow cannot know, so its time is awaited."""
+    one = audience.lease()
+    one.take()
+    one.leave(NOW + 86_400, "it waits for jobs at the vendor", airflow)
+    other = audience.lease(OTHER)
+    with pytest.raises(AudienceBusy):
+        other.take()
+    audience.deleted.add(ONE)
+    if free:
+        other.take()
+        assert newest(audience.place / "lease")[1].owner == OTHER
+    else:
+        with pytest.raises(AudienceBusy):
+            other.take()
