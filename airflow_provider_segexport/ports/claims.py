@@ -34,6 +34,9 @@ class Shelf(Protocol):
     def delete(self, key: str) -> None:
         """Take a text away, if it is there."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the names that begin so, as far as the store can list them."""
+
 
 def file_locks() -> pathlib.Path:
     """Where this machine's locks stand: a folder of this user alone."""
@@ -89,8 +92,12 @@ class Claims:
         text = self.shelf.get(key)
         if not text:
             return None
-        found = json.loads(text)
-        return str(found["by"]) if float(found["until"]) > self.clock() else None
+        try:
+            found = json.loads(text)
+            by, until = str(found["by"]), float(found["until"])
+        except (ValueError, TypeError, KeyError):
+            return None
+        return by if self.clock() < until <= self.clock() + 2 * self.hold_s else None
 
     @contextmanager
     def _machine(self, key: str) -> Iterator[None]:

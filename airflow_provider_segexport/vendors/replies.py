@@ -17,6 +17,8 @@ JSON = {"content-type": "application/json; charset=utf-8", "accept": "applicatio
 BUSY = 429
 SERVER_ERROR = 500
 NEVER_AGAIN = 501
+LIFETIME_S = 3_600.0
+"""How long an access token is taken to hold that comes without a lifetime, in seconds."""
 
 
 def get(url: str, **query: str) -> Request:
@@ -52,6 +54,16 @@ def wait(headers: Mapping[str, str], name: str, now: float) -> float | None:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """`Retry-After` in seconds; it may be written as a date."""
     return wait(headers, "retry-after", now)
+
+
+def lifetime_s(told: Mapping[str, Any]) -> float:
+    """Return how long an access token holds, in seconds; an hour where the reply does not say so in a number.
+
+    The refresh token of the call is void by now, so a reply is never refused for it.
+    """
+    value = told.get("expires_in")
+    seconds = seconds_until(str(value), 0.0) if isinstance(value, int | float | str) else None
+    return LIFETIME_S if seconds is None else seconds
 
 
 def busy_or_down(response: Response, after: float | None, now: float) -> TryAgain | None:

@@ -23,10 +23,7 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
-from airflow_provider_segexport.vendors.replies import (
-    get,
-    send_json,
-)
+from airflow_provider_segexport.vendors.replies import get, lifetime_s, send_json
 
 API = "https://api.createsend.com"
 
@@ -127,9 +124,7 @@ def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Sign in again and put the new refresh token into the Airflow connection."
         )
-    return Token(
-        told["access_token"], told.get("refresh_token") or sign_in.refresh, now + float(told["expires_in"]), now
-    )
+    return Token(told["access_token"], told.get("refresh_token") or sign_in.refresh, now + lifetime_s(told), now)
 
 
 def stale(response: Response) -> bool:

@@ -14,7 +14,7 @@ from airflow_provider_segexport.errors import AudienceUnknown, CredentialsRefuse
 from airflow_provider_segexport.model import Operation, Request, Response, Target
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.constant_contact.replies import read
-from airflow_provider_segexport.vendors.replies import get, send_json
+from airflow_provider_segexport.vendors.replies import get, lifetime_s, send_json
 
 API = "https://api.cc.email"
 AUTHORIZATION = "https://authz.constantcontact.com"
@@ -158,9 +158,7 @@ def read_token(response: Response, old: str, now: float) -> Token:
     """The new pair. `invalid_grant` is final: only a person can sign in again."""
     told = response.mapping()
     if "access_token" in told:
-        return Token(
-            str(told["access_token"]), str(told.get("refresh_token") or old), now + float(told["expires_in"]), now
-        )
+        return Token(str(told["access_token"]), str(told.get("refresh_token") or old), now + lifetime_s(told), now)
     error = str(told.get("error", response.status))
     if error == "invalid_grant":
         raise CredentialsRefused(
