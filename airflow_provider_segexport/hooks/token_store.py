@@ -89,11 +89,13 @@ class Record:
     Attributes:
         mark: of the refresh token that it began with.
         conn_ids: the connections whose tasks use it.
+        is_old: an earlier release stored it, by connection id.
     """
 
     token: Token
     mark: str
     conn_ids: tuple[str, ...] = ()
+    is_old: bool = False
 
 
 class VariableStore:
@@ -104,7 +106,7 @@ class VariableStore:
 
     Args:
         conn_id: the connection that uses the sign-in; recorded by tasks, so that an old sign-in can be removed.
-        first: the vendor, the client id and the refresh token of the connection.
+        first: the vendor, the base URL, the client id and, last, the refresh token of the connection.
     """
 
     def __init__(self, conn_id: str, claims: Claims, first: Sequence[str]) -> None:
@@ -149,7 +151,7 @@ class VariableStore:
     def _earlier(self) -> Record | None:
         """Return the newest sign-in of this token that an earlier release stored by connection id."""
         keys = {PREFIX + self._conn_id, *self._claims.shelf.keys(PREFIX)}
-        records = [record for key in keys if (record := self._read(key)) and record.mark == self._mark]
+        records = [record for key in keys if (record := self._read(key)) and self._is_same(record)]
         return max(records, key=lambda record: record.token.renewed_at, default=None)
 
     def _tidy(self) -> None:
@@ -159,7 +161,7 @@ class VariableStore:
             record = self._read(key)
             if record is None:
                 continue
-            if key == PREFIX + self._conn_id or record.mark == self._mark or record.token.renewed_at < dead:
+            if key == PREFIX + self._conn_id or self._is_same(record) or record.token.renewed_at < dead:
                 shelf.delete(key)
             elif asks_airflow() and self._conn_id in record.conn_ids:
                 others = tuple(name for name in record.conn_ids if name != self._conn_id)
@@ -168,19 +170,24 @@ class VariableStore:
                 else:
                     shelf.delete(key)
 
+    def _is_same(self, record: Record) -> bool:
+        """Return whether an earlier release stored this sign-in under the id of a connection, or of a test."""
+        return record.is_old and record.mark == self._mark
+
     def _read(self, key: str) -> Record | None:
         """Return what a Variable holds; None where it is no sign-in, as one that a person has changed."""
         text = None if key.endswith(RENEWAL) else self._claims.shelf.get(key)
         try:
             fields = json.loads(text or "null")
-            mark, conn_ids = str(fields.pop("mark")), tuple(map(str, fields.pop("conn_ids", ())))
+            mark, is_old = str(fields.pop("mark")), "conn_ids" not in fields
+            conn_ids = tuple(map(str, fields.pop("conn_ids", ())))
             token = Token(**fields)
             expires_at, renewed_at = float(token.expires_at), float(token.renewed_at)
         except (ValueError, TypeError, KeyError, AttributeError):
             if text:
                 log.warning("Ignoring a Variable that holds no sign-in (key=%s)", key)
             return None
-        return Record(replace(token, expires_at=expires_at, renewed_at=renewed_at), mark, conn_ids)
+        return Record(replace(token, expires_at=expires_at, renewed_at=renewed_at), mark, conn_ids, is_old)
 
     def _write(self, key: str, record: Record) -> None:
         """Store a sign-in; tried several times, because a vendor may have made the one before it void."""
@@ -227,7 +234,7 @@ def bearer(hook: SegmentExportHook, sign_in: SignIn) -> Bearer:
     oauth = hook.vendor.oauth
     if oauth is None:
         raise SegexportError(f"{hook.vendor.title} has no OAuth sign-in.")
-    first = (hook.vendor.name, sign_in.client_id, sign_in.refresh)
+    first = (hook.vendor.name, hook.settings.access.api, sign_in.client_id, sign_in.refresh)
     store = VariableStore(hook.conn_id, Claims(Variables(), hook.clock, hook.wait), first)
 
     def refresh(token: str) -> Token:

@@ -24,11 +24,11 @@ from airflow_provider_segexport.ports.tokens import mark_of
 
 pytestmark = pytest.mark.airflow
 
-VENDOR, CLIENT = "constant_contact", "client"
+VENDOR, URL, CLIENT = "constant_contact", "https://api.example.com", "client"
 
 
 @pytest.fixture(autouse=True)
-def no_variables():
+def no_variables(airflow_db):
     """Every test begins and ends without a stored sign-in."""
 
     def clear():
@@ -131,7 +131,7 @@ def shelf(monkeypatch):
 
 def store(shelf, conn_id, refresh, now=1e9, tmp=None):
     claims = Claims(shelf, lambda: now, lambda _: None, **({"locks": tmp} if tmp else {}))
-    return VariableStore(conn_id, claims, (VENDOR, CLIENT, refresh))
+    return VariableStore(conn_id, claims, (VENDOR, URL, CLIENT, refresh))
 
 
 def token(name, renewed_at=1e9):
@@ -190,7 +190,9 @@ def test_a_name_tells_nothing_of_the_token(shelf):
     mine = store(shelf, "cc", "secret-refresh-token")
     assert "secret" not in mine.key
     assert mine.key.startswith("segexport_token_")
-    assert mine.key != VariableStore("cc", Claims(shelf, None, None), (VENDOR, "other", "secret-refresh-token")).key
+    assert (
+        mine.key != VariableStore("cc", Claims(shelf, None, None), (VENDOR, URL, "other", "secret-refresh-token")).key
+    )
 
 
 def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(shelf, caplog):
