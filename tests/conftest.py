@@ -34,6 +34,16 @@ def running_simulator():
         yield running
 
 
+def forget_sign_ins() -> None:
+    """Remove what Airflow keeps of renewed sign-ins: every test's accounts begin with the same refresh tokens."""
+    from airflow.models.variable import Variable  # noqa: PLC0415
+    from airflow.utils.session import create_session  # noqa: PLC0415
+
+    with create_session() as session:
+        ours = Variable.key.startswith("segexport_token_", autoescape=True)
+        session.query(Variable).filter(ours).delete(synchronize_session=False)
+
+
 @pytest.fixture
 def stage(airflow_db, running_simulator, monkeypatch, tmp_path):
     """Airflow, and the simulated vendors as on their first day, on a clock that only the hooks' sleeping moves."""
@@ -41,6 +51,7 @@ def stage(airflow_db, running_simulator, monkeypatch, tmp_path):
 
     from airflow_provider_segexport.hooks.base import SegmentExportHook  # noqa: PLC0415
 
+    forget_sign_ins()
     clock = running_simulator.clock
     running_simulator.reset(seed=1)
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(clock.advance))

@@ -14,7 +14,7 @@ from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.ledger import UNDOES, Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
@@ -91,7 +91,7 @@ def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target, w
 def _commit(  # noqa: PLR0913 - what a ledger's version is made of
     job: Job, sql: Engine, planned: Planned, facts: Mapping[str, Any], ledger: Ledger, *, finished: bool
 ) -> int:
-    before = ledger.facts() if facts.get("undoes") else {}
+    before = ledger.facts() if facts.get(UNDOES) else {}
     origin = commit.Origin(
         before.get("as_of", facts["as_of"]),
         job.order.run,
@@ -102,7 +102,7 @@ def _commit(  # noqa: PLR0913 - what a ledger's version is made of
         bit=facts.get("bit"),
         in_flight=not finished,
         keeps_left=job.vendor.readds_leavers,
-        facts={name: str(facts[name]) for name in ("fingerprint", "undoes") if facts.get(name)},
+        facts={name: str(facts[name]) for name in ("fingerprint", UNDOES) if facts.get(name)},
     )
     return commit.commit(sql, ledger, job.world.folder, commit.Names(planned.batches, planned.removals), origin)
 
@@ -138,5 +138,5 @@ def _facts(
         "report": str(job.world.folder.place),
         "versions": report.versions(),
     }
-    kept = ("guards", "consent", "suppression", "plan", "waiting", "verified", "superseded", "undoes", "mark")
+    kept = ("guards", "consent", "suppression", "plan", "waiting", "verified", "superseded", UNDOES, "mark")
     return told | {name: facts[name] for name in kept if name in facts}

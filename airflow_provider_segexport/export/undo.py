@@ -17,7 +17,7 @@ from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.export.prepare import Prepared, encoded_as, facts_of
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import Engine, engine
-from airflow_provider_segexport.ports.ledger import IN, OUT, Ledger
+from airflow_provider_segexport.ports.ledger import IN, OUT, UNDOES, Ledger, taken_back
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Cleaned, Planned
 from airflow_provider_segexport.stages import leavers, plan
@@ -42,7 +42,7 @@ def prepare(job: Job, target: Target, ledger: Ledger) -> Prepared:
         "mode": "undo",
         "as_of": ledger.facts().get("as_of", job.order.as_of),
         "files": [("ledger", 0)],
-        "undoes": version,
+        UNDOES: version,
         "plan": foresight.effort(job.vendor, planned) | {"samples": samples},
     }
     return Prepared(planned, facts)
@@ -59,7 +59,7 @@ def _version(job: Job, ledger: Ledger) -> int:
             f"Version {asked} of this audience's ledger is not the newest any more: that is {newest}, of run "
             f"{ledger.facts().get('by', '?')!r}. Only the newest can be taken back."
         )
-    if told := ledger.facts().get("undoes"):
+    if told := taken_back(ledger.facts()):
         raise StopExport(f"The last run has taken back version {told} already; what it did is not taken back again.")
     if newest > 1 and not ledger.file(newest - 1).exists():
         raise StopExport(f"The version before {newest} of this audience's ledger is gone: nothing to compare with.")

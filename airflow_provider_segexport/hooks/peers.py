@@ -98,7 +98,9 @@ def _task(owner: str) -> _Task | None:
     parts = owner.split("/")
     if len(parts) < PARTS:
         return None
-    return _Task(parts[0], parts[1], "/".join(parts[2:-1]), parts[-1].partition(".")[0])  # `0.2`: a task's second `hook.export`
+    return _Task(
+        parts[0], parts[1], "/".join(parts[2:-1]), parts[-1].partition(".")[0]
+    )  # `0.2`: a task's second `hook.export`
 
 
 def _states(task: _Task) -> dict[str, Any] | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.plugins.cards import Identity, MaySee, whole
-from airflow_provider_segexport.ports.ledger import FACTS
+from airflow_provider_segexport.plugins.cards import Identity, MaySee
+from airflow_provider_segexport.ports.ledger import FACTS, taken_back
 from airflow_provider_segexport.ports.places import Place, names
 
 SUFFIX = ".parquet"
@@ -49,5 +49,5 @@ def _version(place: Place, number: str, may_see: MaySee) -> Version | None:
         members=int(facts["members"]) if str(facts.get("members", "")).isdecimal() else rows,
         as_of=str(facts.get("as_of") or ""),
         by=who if who and may_see(who) else None,
-        undone=whole(facts.get("undone")),
+        undone=taken_back(facts),
     )

@@ -15,6 +15,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -110,7 +111,7 @@ class Ledger:
         """What is known of a version as a whole, of the newest where none is named.
 
         `as_of`, `run`, `profiles` and `fingerprint` of the last finished export; `by`, whose run wrote the version;
-        `members`, how many people are in; `undone`, the version that it took back.
+        `members`, how many people are in; `undoes`, the version that it took back (see `taken_back`).
         """
         version = self.version() if version is None else version
         if not version:
@@ -170,3 +171,13 @@ class Ledger:
                 break
             self.file(old).unlink()
         return base + 1
+
+
+UNDOES, MOST_DIGITS = "undoes", 8
+"""The fact of a version, a plan and a report that names the version which was taken back; how long a version may be."""
+
+
+def taken_back(facts: Mapping[str, Any]) -> int:
+    """Return the version of the ledger that a version took back; 0 where it took none back, or names no number."""
+    text = str(facts.get(UNDOES) or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else 0

@@ -11,6 +11,7 @@ import requests
 from requests.auth import AuthBase
 
 from airflow_provider_segexport.access import Token
+from airflow_provider_segexport.errors import CredentialsRefused
 from airflow_provider_segexport.model import Response
 
 EARLY_S = 120.0
@@ -73,6 +74,8 @@ class Bearer(AuthBase):
         self._clock = clock
         self._sleep = sleep
         self._token: Token | None = None
+        self._is_stored = False
+        """The token in use was found in the store, and this process has not renewed it."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign one request."""
@@ -87,7 +90,10 @@ class Bearer(AuthBase):
 
     def access(self) -> str:
         """A valid access token, renewed first where it is about to end."""
-        token = self._token or self._load()
+        token = self._token
+        if token is None:
+            token = self._load()
+            self._is_stored = token is not None
         if token is None or token.expires_at <= self._clock() + EARLY_S:
             token = self._renew(token)
         self._token = token
@@ -96,7 +102,10 @@ class Bearer(AuthBase):
     def renew(self, response: Response) -> bool:
         """After a 401: True when there is a new access token to try with."""
         if not self._stale(response):
-            return False
+            if not self._is_stored:
+                return False
+            self._token = self._renew_first()  # the vendor does not know what was stored
+            return True
         # Calls that were on their way with the old token come back after the first of them has renewed it.
         if self._token is None or self._token.renewed_at + JUST_RENEWED_S < self._clock():
             self._token = self._renew(self._token)
@@ -118,8 +127,23 @@ class Bearer(AuthBase):
                 return stored  # another has renewed it meanwhile
             if stored is not None:  # Constant Contact's token endpoint takes one call a second
                 self._sleep(max(0.0, stored.renewed_at + RENEWALS_APART_S - self._clock()))
-            new = self._refresh(stored.refresh if stored else self._first)
-            self._told(new.access)
-            self._told(new.refresh)
-            self._store.save(new, mark_of(self._first))
+            try:
+                new = self._refresh(stored.refresh if stored else self._first)
+            except CredentialsRefused:
+                if stored is None or stored.refresh == self._first:
+                    raise
+                new = self._refresh(self._first)  # what was stored is void; the connection's own token may not be
+            return self._kept(new)
+
+    def _renew_first(self) -> Token:
+        """Begin anew with the connection's refresh token."""
+        with self._store.lock():
+            return self._kept(self._refresh(self._first))
+
+    def _kept(self, new: Token) -> Token:
+        """Store a new pair, before it is used."""
+        self._told(new.access)
+        self._told(new.refresh)
+        self._store.save(new, mark_of(self._first))
+        self._is_stored = False
         return new

@@ -8,9 +8,12 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ui_made import REJECTS, place, stories, summary, with_folder, write_run
+
+from airflow_provider_segexport.ports.ledger import FACTS, UNDOES, taken_back
 
 pytestmark = pytest.mark.airflow
 
@@ -310,3 +313,19 @@ def test_the_front_door_leads_to_the_list(client):
     """Below any path."""
     answer = client("")
     assert (307, "audiences") == (answer.status_code, answer.headers["location"])
+
+
+def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root):
+    """What an undo writes into the ledger is what the page reads."""
+    told = summary(ledger_version=3)
+    write_run(root, told, members=5)
+    facts = {"as_of": told["as_of"], "by": told["run"], "members": "5", UNDOES: "2"}
+    schema = pa.schema([("email", pa.string())], metadata={FACTS: json.dumps(facts).encode()})
+    pq.write_table(pa.table({"email": ["x@example.com"]}, schema=schema), place(root, told) / "00000003.parquet")
+    assert "took back version 2" in client(audience_path(told)).text
+
+
+@pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])
+def test_a_version_that_is_no_number_was_not_taken_back(value):
+    """A footer may be of another release."""
+    assert taken_back({UNDOES: value}) == 0
