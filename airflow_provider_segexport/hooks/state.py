@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.ports.places import as_place, local
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 SECTION = "segexport"
 
+CUT = re.compile(r"[?#\x00-\x1f]")
+"""Characters of a key at which ObjectStoragePath would cut it, because it splits a text as a URL (Airflow 3.3.2)."""
+
 
 def resolve(text: str) -> Place:
     """A local path, or anything that Airflow's ObjectStoragePath opens: `s3://connection@bucket/key`."""
@@ -20,6 +24,10 @@ def resolve(text: str) -> Place:
         return local(text)
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - brings fsspec, which a local path needs not
 
+    scheme, _, rest = text.partition("://")
+    bucket, _, key = rest.partition("/")
+    if CUT.search(key):
+        return as_place(ObjectStoragePath(f"{scheme}://{bucket}")) / key
     return as_place(ObjectStoragePath(text))
 
 

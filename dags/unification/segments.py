@@ -64,7 +64,7 @@ def members(profiles: pa.Table, segment: str, day: date) -> pa.Table:
 
 def write_segment(segment: str, profiles_path: str, root: str, day: date) -> dict[str, Any]:
     """Write the segment's folder of the day; what is returned is what readers need to find and trust it."""
-    table = members(pq.read_table(profiles_path), segment, day)
+    table = members(pq.read_table(profiles_path, partitioning=None), segment, day)
     folder = segment_folder(root, segment, day)
     land(table, f"{folder}/{PART}")
     return {"rows": table.num_rows, "path": folder, "day": day.isoformat(), "as_of": as_of(day).isoformat()}

@@ -91,7 +91,7 @@ E164_PATTERN = r"\+[1-9][0-9]{7,14}"
 
 def read_extract(path: str) -> pd.DataFrame:
     """The extract as a frame, with dates as numbers rather than one Python object each."""
-    frame: pd.DataFrame = pq.read_table(path).to_pandas(date_as_object=False)
+    frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(date_as_object=False)
     return frame
 
 
