@@ -65,7 +65,7 @@ def test_unmapped_columns_of_any_name_are_harmless(tmp_path, content):
             "select row, email from clean"
         )[:4]
         files = inspected(tmp_path, wanted=["email", "agreed"])
-        assert 2 == consent.withhold_without_consent(sql, files, "agreed")
+        assert 2 == consent.withhold_without_consent(sql, files, "agreed")["no"]
         assert [1, 4] == [row for (row,) in sql.rows("select row from aside order by row")]
 
 
