@@ -55,7 +55,7 @@ def look(place: Place, parts: Sequence[str] = ()) -> Entry | None:
     if path is not None:
         try:
             return _on_disk(path, tuple(parts), path.stat())
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name holds a NUL byte
             return None
     stored: Any = fresh(place)
     try:

@@ -246,6 +246,12 @@ def test_only_regular_files_are_read(tmp_path, monkeypatch):
             find("s.parquet", local)
 
 
+def test_a_name_that_no_system_knows_does_not_exist():
+    """A NUL byte in a path is refused as any path that leads nowhere."""
+    with pytest.raises(BadSegment, match="does not exist"):
+        find("/tmp/a\0b.parquet", local)
+
+
 def test_deeply_nested_folders_are_refused(store):
     """Folders without end are an error, not a hang."""
     store.put("a/" * (MAX_DEPTH + 2) + "x.parquet", content("a@x.org"))
