@@ -16,7 +16,7 @@ from airflow_provider_segexport.vendors.replies import get
 PAGE = "1000"
 NOT_IN_LIST = 203
 MAY_NOT_LIST_CLIENTS = {60, 403}
-ACTIVE, DELETED, NOBODY = "Active", "Deleted", ""
+ACTIVE, DELETED, NOBODY, UNKNOWN = "Active", "Deleted", "", "unknown"
 
 STATES = {
     NOBODY: Reason.NOT_THERE,
@@ -24,6 +24,7 @@ STATES = {
     "Unsubscribed": Reason.UNSUBSCRIBED,
     "Bounced": Reason.BOUNCED,
     "Unconfirmed": Reason.UNCONFIRMED,
+    "Suppressed": Reason.SUPPRESSED,
 }
 """Who is not active, and why."""
 
@@ -41,13 +42,15 @@ def state(target: Target, email: str) -> Operation[str]:
         if code == NOT_IN_LIST:
             return NOBODY
         raise BatchRefused(str(code), words)
-    return str(read(response)["State"])
+    return str(read(response).get("State") or UNKNOWN)
 
 
 def inactive(index: int, found: str) -> Refusal:
     """Why a person of that state is left alone."""
     code = "" if found else str(NOT_IN_LIST)
-    return Refusal(index, STATES[found], code, f"The list holds this person as {found or 'nobody'}.")
+    return Refusal(
+        index, STATES.get(found, Reason.REFUSED_BY_VENDOR), code, f"The list holds this person as {found or 'nobody'}."
+    )
 
 
 def client_of(target: Target) -> Operation[str]:

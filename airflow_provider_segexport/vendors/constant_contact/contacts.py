@@ -132,12 +132,15 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     found = yield from activity(target, ticket)
     if state_of(found) is not JobState.FINISHED:
         return Settled(again=tuple(range(len(batch))))
-    status = found.get("status") or {}
-    counted = {name: int(number) for name, number in status.items() if number is not None}
+    status = found.get("status")
+    pairs = status.items() if isinstance(status, dict) else ()
+    counted = {name: number for name, number in pairs if isinstance(number, int)}
     wrong = counted.get("error_count", 0) + counted.get("correctable_count", 0)
     if dropped(counted, wrong, len(batch)):
         raise BatchRefused("person_count", f"The vendor dropped some of {len(batch)} rows without a word.")
     refused = {refusal.index: refusal for refusal in named(found.get("activity_errors") or [], len(batch))}
+    if not counted:  # optional in the specification: who was taken is found by reading the list back
+        return Settled(refused=tuple(refused.values()), unnamed=len(batch) - len(refused))
     unlisted = max(0, wrong - len(refused))
     return Settled(
         refused=tuple(refused.values()),

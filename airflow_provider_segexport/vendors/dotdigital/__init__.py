@@ -33,7 +33,7 @@ TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean":
 def check(access: Access, audience: str | None) -> Operation[Target]:
     """Prove the API user, find the account's region, then the address book and the data fields."""
     info = read((yield get(f"{access.api}/v2/account-info")))
-    told = {one["name"]: str(one["value"]) for one in info["properties"]}
+    told = {one.get("name"): str(one.get("value") or "") for one in info["properties"]}
     api = region(access, told.get("ApiEndpoint", ""))
     account, name = str(info["id"]), told.get("Name", "")
     if audience is None:
@@ -49,7 +49,11 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
         audience=str(book["id"]),
         audience_name=book["name"],
         members=book.get("contacts"),
-        fields={str(one["name"]).lower(): VendorField(str(one["name"]), TYPES[one["type"]]) for one in fields},
+        fields={
+            str(one["name"]).lower(): VendorField(str(one["name"]), TYPES[one["type"]])
+            for one in fields
+            if one.get("type") in TYPES  # others cannot be written: `NotAvailableInThisVersion`, or none
+        },
     )
 
 

@@ -40,6 +40,8 @@ def refuse(response: Response) -> NoReturn:
             "Check them in the Airflow connection (Settings > Access > API users at dotdigital)."
         )
     if response.status == 403:  # noqa: PLR2004
+        if response.body.lstrip().startswith(b"<"):
+            response.json()  # a firewall's page, which is no reply of the vendor's: raises VendorUnavailable
         raise PermissionMissing(
             f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature."
         )

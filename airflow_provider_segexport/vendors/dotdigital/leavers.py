@@ -102,7 +102,7 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
         if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
             continue
         found = read(response)
-        if any(str(one["id"]) == target.audience for one in found["lists"]):
+        if any(str(one.get("id")) == target.audience for one in found.get("lists") or ()):
             tell([Member(email, str(found["contactId"]))])
 
 

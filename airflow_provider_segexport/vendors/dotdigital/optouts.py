@@ -29,7 +29,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
                 break
             people: dict[str, OptOut] = {}
             for one in found:
-                contact, date = one["suppressedContact"], str(one["dateRemoved"])
+                contact, date = one.get("suppressedContact") or {}, str(one.get("dateRemoved") or "")
                 email = same(str(contact.get("email") or ""))
                 if email and email not in told and since_or_untold(date, since):
                     reason = (

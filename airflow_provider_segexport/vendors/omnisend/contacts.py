@@ -118,7 +118,7 @@ def state_of(found: dict[str, Any]) -> JobState:
         return JobState.FAILED
     if status != "finished":
         raise ReplyNotUnderstood(f"An Omnisend batch has the status {status!r}, which is not documented.")
-    clean = found["errorsCount"] == 0 and found["finishedCount"] == found["totalCount"]
+    clean = found.get("errorsCount") == 0 and found.get("finishedCount") == found.get("totalCount") is not None
     return JobState.ACCEPTED if clean else JobState.FINISHED
 
 
@@ -154,8 +154,8 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
     again: set[int] = set()
     for one in [*(found.get("responses") or []), *(found.get("errors") or [])]:
         at = index.get(address(one))
-        code = int(one["responseCode"])
-        if at is None:
+        code = int(one.get("responseCode") or 0)
+        if at is None or not code:  # an item without a code has no verdict
             continue
         if code in TAKEN:
             taken[at] = str((one.get("response") or {}).get("id") or "")

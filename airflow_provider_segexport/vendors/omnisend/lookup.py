@@ -75,7 +75,7 @@ def candidates(target: Target, sizes: set[int], since: float, earliest: float) -
         asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(page * PAGE), "dateFrom": day_before(since)}
         listed = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
         recent = [(at, one) for at, one in ((made(one), one) for one in listed) if at >= earliest]
-        near += [(abs(at - since), str(one["batchID"])) for at, one in recent if one["totalCount"] in sizes]
+        near += [(abs(at - since), str(one["batchID"])) for at, one in recent if one.get("totalCount") in sizes]
         if not recent or len(listed) < PAGE:
             break
     return [ticket for _, ticket in sorted(near)]
@@ -83,4 +83,4 @@ def candidates(target: Target, sizes: set[int], since: float, earliest: float) -
 
 def made(batch: dict[str, Any]) -> float:
     """When a batch was made, in epoch seconds."""
-    return seconds(str(batch["createdAt"])) or 0.0
+    return seconds(str(batch.get("createdAt"))) or 0.0
