@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from airflow_provider_segexport.contract import Limits, Removal, Vendor
 from airflow_provider_segexport.errors import SegexportError
@@ -15,6 +16,7 @@ from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Planned
 from airflow_provider_segexport.stages import guard, send, settle
+from airflow_provider_segexport.stages.guard import SETTLED_BEFORE_JUDGING
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,13 @@ def bookkeeper(job: Job, planned: Planned, folder: RunFolder, *, read_back: bool
     phase = "sending" if kind is Kind.UPSERT else "removing"
     before = sum(entry.state is State.SETTLED for entry in folder.journal.states().values())
     revives = job.vendor.revive is not None and kind is Kind.UPSERT
+    settled = sum(settle.tally(folder.journal.states()))
     watch = guard.rejects(job.order.guard("rejects_share"), log.warning) if kind is Kind.UPSERT else None
     return settle.Bookkeeper(
         folder,
         returners=_once(folder.returners) if revives else None,
         most_rejects=watch,
+        settled_before=settled,
         read_back=read_back,
         tell=lambda batches: job.world.tell({"phase": phase, "settled": before + batches, "batches": total}),
     )
@@ -78,7 +82,15 @@ def calls_of(  # noqa: PLR0913 - what the loop's calls are made of
         sending=books.sending,
         answered=answered,
         looking=recent.forget,
+        first_rows=partial(_first_rows, books),
     )
+
+
+def _first_rows(books: settle.Bookkeeper) -> int | None:
+    """Rows that may go out before the guard on rejects has verdicts to judge by."""
+    if books.most_rejects is None or books.settled_before + books.accepted + books.refused >= SETTLED_BEFORE_JUDGING:
+        return None
+    return SETTLED_BEFORE_JUDGING
 
 
 def _call(job: Job, target: Target, batch: Batch) -> Operation[Reply]:

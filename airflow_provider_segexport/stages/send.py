@@ -34,6 +34,7 @@ class Calls:
         sending: told before batches go out, in the deciding thread.
         answered: told of each answer; returns batches that are to go out instead (halves, rows to send again).
         looking: told before jobs are looked at.
+        first_rows: rows that may be in jobs before a guard has verdicts to judge by; None for no such bound.
     """
 
     upsert: Callable[[Batch], Reply]
@@ -42,6 +43,7 @@ class Calls:
     sending: Callable[[list[Batch]], None]
     answered: Callable[[Batch, Answer], list[Batch]]
     looking: Callable[[], None] = lambda: None
+    first_rows: Callable[[], int | None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -80,6 +82,11 @@ class Flight:
         return None
 
     @property
+    def busy(self) -> bool:
+        """Whether a call or a job has no verdict yet."""
+        return bool(self.running or self.tickets or self.collecting or self.look)
+
+    @property
     def done(self) -> bool:
         """Nothing is left to send and nothing is in flight."""
         return self.exhausted and not (self.waiting or self.running or self.tickets)
@@ -111,19 +118,23 @@ def send(
             poll, or False to leave.
         stop: an error that ends the sending, found by the bookkeeping.
     """
+    halt: SegexportError | None = None
     with ThreadPoolExecutor(limits.connections, thread_name_prefix="segexport") as pool:
         try:
             while not flight.done:
-                _launch(flight, calls, limits, pool)
+                _launch(flight, calls, limits, pool, halted=halt is not None)
                 if flight.running or flight.collecting or flight.look:
                     _gather(flight, calls, limits)
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
+                        _leave_if(halt)
                         return list(flight.tickets)
                     _land(flight, calls, _look(flight, calls, limits, pool))
                 elif flight.slots_full:
                     _leave_if(flight.slots_full)  # none of the jobs is ours: nothing here will free a slot
-                _leave_if(stop())
+                halt = halt or stop()
+                if not flight.busy:  # what is at the vendor gets its verdict first: it was sent
+                    _leave_if(halt)
         except SegexportError as error:
             _finish(flight, calls)
             raise Stopped(error) from error
@@ -141,13 +152,16 @@ def _leave_if(error: SegexportError | None) -> None:
         raise error
 
 
-def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor) -> None:
-    """Fill what is free: lanes, and job slots where the vendor has jobs. Verdicts go first: they free a slot."""
+def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecutor, *, halted: bool) -> None:
+    """Fill what is free: lanes, and job slots where the vendor has jobs. Verdicts go first; `halted`, nothing else."""
     lanes = flight.lanes
     while flight.ended and len(flight.running) + len(flight.collecting) < lanes.open:
         ticket = flight.ended.popleft()
         flight.collecting[lanes.out(pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
+    if halted:
+        return
     leaving: list[Batch] = []
+    most = calls.first_rows() if limits.jobs else None
     flight.looked = flight.looked and len(flight.tickets) > limits.jobs // 2
     if _fills(flight, limits):
         calls.looking()
@@ -155,6 +169,8 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
     free = lanes.open - len(flight.collecting) - (flight.look is not None)
     while not flight.slots_full and len(flight.running) + len(leaving) < free:
         if limits.jobs and len(flight.tickets) + len(flight.running) + len(leaving) >= limits.jobs:
+            break
+        if most is not None and _rows(flight) + sum(map(len, leaving)) >= most:
             break
         known = len(flight.tickets)
         batch = flight.next()
@@ -165,6 +181,11 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
     calls.sending(leaving)
     for batch in leaving:
         flight.running[lanes.out(pool.submit(calls.upsert, batch))] = batch
+
+
+def _rows(flight: Flight) -> int:
+    """Rows at the vendor without a verdict."""
+    return sum(map(len, flight.running.values())) + sum(map(len, flight.tickets.values()))
 
 
 def _fills(flight: Flight, limits: Limits) -> bool:

@@ -29,6 +29,7 @@ class Bookkeeper:
     Attributes:
         returners: rows of people whom we have taken out and may bring back; None where the vendor has no way.
         most_rejects: asked after each batch with rows settled and rows rejected so far; an error ends the sending.
+        settled_before: rows that earlier tries of the run have a verdict for.
         read_back: an accepted batch says nothing of single people: they are looked at later.
         tell: told the number of batches settled by this process.
     """
@@ -36,6 +37,7 @@ class Bookkeeper:
     folder: RunFolder
     returners: Callable[[], frozenset[int]] | None = None
     most_rejects: Callable[[int, int], SegexportError | None] | None = None
+    settled_before: int = 0
     read_back: bool = False
     tell: Callable[[int], None] = lambda _: None
     accepted: int = 0

@@ -1,0 +1,55 @@
+"""The guard `rejects_share` while a run sends: what is at the vendor has a verdict, and what is not was not sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.errors import GuardTripped
+from airflow_provider_segexport.model import Reason, Refusal, Settled
+
+NAMES_ROWS = ("constant_contact", "dotdigital")
+
+
+def refusing(account: Account, first: int) -> None:
+    """The vendor's verdicts on all rows from a number on are that it does not take them."""
+
+    def collect(_target, batch, _ticket):
+        refused = [Refusal(at, Reason.REFUSED_BY_VENDOR, "", "no") for at, row in enumerate(batch.rows) if row >= first]
+        return Settled(refused=tuple(refused))
+        yield  # an operation is a generator
+
+    account.vendor = replace(account.vendor, collect=collect, within=None)
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_a_run_that_the_guard_stops_has_a_verdict_for_every_row_that_it_sent(sim, tmp_path, name):
+    """Four jobs of 100 rows, all of them refused: two go out, both are counted, and the rest stays here."""
+    account = Account(sim, name, tmp_path, batch_rows=100)
+    refusing(account, 0)
+    with pytest.raises(GuardTripped, match="200 of the first 200 rows"):
+        account.export(account.segment({"email": people(400)}))
+    assert len(account.upserts()) == 2
+    counts = account.card()["counts"]
+    assert (counts["rejected"], counts["not_attempted"]) == (200, 200)
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_jobs_that_run_when_the_guard_trips_are_waited_for(sim, tmp_path, name):
+    """The first rows are good; of those that follow, in several jobs at once, all that went out have a verdict."""
+    account = Account(sim, name, tmp_path, batch_rows=100, jobs=3)
+    refusing(account, 200)
+    with pytest.raises(GuardTripped):
+        account.export(account.segment({"email": people(900)}))
+    counts = account.card()["counts"]
+    assert counts["not_attempted"] == 900 - 100 * len(account.upserts())
+    assert counts["delivered"] == 200
+
+
+def test_a_good_run_is_not_held_back_after_its_first_verdicts(sim, tmp_path):
+    """All rows go out; only the first 200 were waited for."""
+    account = Account(sim, "omnisend", tmp_path)
+    report = account.export(account.segment({"email": people(1000)}))
+    assert report["counts"]["delivered"] == 1000
