@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.model import OPTED_OUT, Target
+from airflow_provider_segexport.model import OPTED_OUT, Reason, Target
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -57,7 +57,9 @@ def collect(job: Job, target: Target) -> int:
             f"select email, reason from {sql.scan(places)} where reason in ({words})" for places in sources
         )
         seen = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
-        rows = f"""select email, any_value(reason) as reason, max(since) as since, '{seen}' as seen_at,
+        wider = f"max(reason) filter (reason <> '{Reason.LEFT_AUDIENCE}')"
+        rows = f"""select email, coalesce({wider}, any_value(reason)) as reason,
+                max(since) as since, '{seen}' as seen_at,
                 min(source) as source from (
                 select email, reason, '' as since, 'answer' as source from ({seen_by_run})
                 union all select l.email, l.reason, l.since, 'list' from listed l

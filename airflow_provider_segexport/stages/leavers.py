@@ -84,12 +84,14 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
 
 
 def drop_gone(engine: Engine) -> None:
-    """Leavers who have left the audience on their own already, where it was read: there is nobody to take out."""
-    engine.run(
-        "insert into leavers_aside select email, ?, ? from leavers semi join gone using (email)",
-        [ABSENT, Reason.LEFT_AUDIENCE],
-    )
-    engine.run("delete from leavers where email in (select email from gone)")
+    """People whom the audience, which was read, does not hold, or holds as unsubscribed: nothing is to be removed."""
+    engine.run("create or replace view quiet as select email from members where not active")
+    for people, reason in (("gone", Reason.LEFT_AUDIENCE), ("quiet", Reason.UNSUBSCRIBED)):
+        engine.run(
+            f"insert into leavers_aside select email, ?, ? from leavers semi join {people} using (email)",
+            [ABSENT, reason],
+        )
+        engine.run(f"delete from leavers where email in (select email from {people})")
 
 
 def lacking(engine: Engine) -> list[str]:
