@@ -59,6 +59,8 @@ def moment(given: Any, name: str = "as_of") -> datetime:
     """
     if type(given).__module__ == "numpy" and hasattr(given, "item"):  # datetime64 in any unit, and whole numbers
         given = given.astype("datetime64[us]").item() if given.dtype.kind == "M" else given.item()
+    if hasattr(given, "to_pydatetime"):  # pandas counts nanoseconds, which ISO 8601 text elsewhere does not have
+        given = given.floor("us").to_pydatetime()
     if isinstance(given, datetime) and given == given:  # noqa: PLR0124 - NaT, which is a datetime, equals nothing
         return _in_utc(given)
     if isinstance(given, date) and not isinstance(given, datetime):

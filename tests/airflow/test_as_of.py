@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 from airflow.sdk import Asset, PartitionedAssetTimetable
 from airflow.utils.types import DagRunType
@@ -72,12 +74,26 @@ def test_default(stage, kind):
         (datetime(2026, 1, 31), datetime(2026, 1, 31, tzinfo=UTC)),  # noqa: DTZ001 - what a DAG file may hold
         (datetime(2026, 1, 31, 2, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 31, tzinfo=UTC)),
         (date(2026, 1, 31), datetime(2026, 1, 31, tzinfo=UTC)),
+        (20260131, datetime(2026, 1, 31, tzinfo=UTC)),
+        (20260131020000, datetime(2026, 1, 31, 2, tzinfo=UTC)),
+        (1769817600, datetime(2026, 1, 31, tzinfo=UTC)),
+        ("1769817600000", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("1612010112300", datetime(2021, 1, 30, 12, 35, 12, 300_000, tzinfo=UTC)),
+        (pd.Timestamp("2026-01-31 02:00:00.000000001"), datetime(2026, 1, 31, 2, tzinfo=UTC)),
+        (np.datetime64("2026-01-31"), datetime(2026, 1, 31, tzinfo=UTC)),
     ],
 )
 def test_what_the_task_was_given_wins(given, expected):
     """A time, a day, or either as text; without a zone it is UTC."""
     context = {"logical_date": DAY, "dag_run": SimpleNamespace(run_after=RUN_AFTER)}
     assert expected == as_of(context, given)
+
+
+@pytest.mark.parametrize("given", [202603, True, 20261399, 30011231, float("inf"), "nan", b"2026-01-31", [2026]])
+def test_what_is_no_time_is_refused(given):
+    """It is never ignored, and the run's time not taken instead."""
+    with pytest.raises(BadSegment, match="should be a time such as"):
+        as_of({"dag_run": SimpleNamespace(run_after=RUN_AFTER)}, given)
 
 
 def test_a_text_that_is_no_time():
