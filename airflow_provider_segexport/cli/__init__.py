@@ -16,7 +16,7 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_sign_in(), _undo(), _explain(), _erase()),
+            subcommands=(_sign_in(), _undo(), _release(), _explain(), _erase()),
         )
     ]
 
@@ -45,14 +45,39 @@ def _undo() -> ActionCommand:
         name="undo",
         help="Take back the last run of an audience, as far as the vendor allows",
         description=(
-            "Shows whom it would take out and put back, asks, and does it. Only the newest version of the audience's "
-            "ledger can be taken back. Values that the run has changed stay as they are."
+            "Shows whom it would take out and put back, asks, and does it. A version of the audience's ledger can be "
+            "taken back as long as no later one changed the same people. Values that the run has changed stay as they "
+            "are."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.undo.undo"),
         args=(
             Arg(("conn_id",), help="the Airflow connection"),
             Arg(("audience",), help="the vendor's id of the list, address book or tag"),
-            Arg(("--version",), type=int, help="the version that must still be the newest; by default whichever is"),
+            Arg(("--version",), type=int, help="by default the newest that put people in or took people out"),
+            Arg(("--export",), help="take back only what this export did, by its name; by default any export's run"),
+            Arg(("--dry-run",), action="store_true", help="look only"),
+            Arg(("-y", "--yes"), action="store_true", help="do not ask"),
+        ),
+    )
+
+
+def _release() -> ActionCommand:
+    """An export that ends its use of an audience."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="release",
+        help="Hand an export's people over to another export, or retire the export",
+        description=(
+            "Shows what happens to the people whom the export holds in the audience, asks, and does it. Only the "
+            "ledger changes; no vendor is called."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.release.release"),
+        args=(
+            Arg(("audience",), help="the vendor's id of the list, address book or tag, or vendor/account/audience"),
+            Arg(("--export",), required=True, help="the export that ends, by its name: export_name, or DAG.task"),
+            Arg(("--to",), help="the export that takes its people over, or its new name"),
+            Arg(("--keep",), action="store_true", help="people held by no other export stay in the audience for good"),
             Arg(("--dry-run",), action="store_true", help="look only"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
         ),

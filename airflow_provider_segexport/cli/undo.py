@@ -22,7 +22,7 @@ def undo(args: Namespace) -> None:
     try:
         hook = hook_of(args.conn_id)
         hook.settings.ready()
-        planned = _run(hook, args.audience, args.version, dry_run=True)
+        planned = _run(hook, args.audience, args.version, args.export or "", dry_run=True)
         version = planned["undoes"]
         _say(_plan(planned))
         if args.dry_run or not _does(planned):
@@ -30,13 +30,13 @@ def undo(args: Namespace) -> None:
         if not args.yes and not _agreed(f"Take version {version} back?"):
             _say("Nothing was sent.")
             return
-        report = _run(hook, args.audience, version, dry_run=False)
+        report = _run(hook, args.audience, version, args.export or "", dry_run=False)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     _say(_done(report))
 
 
-def _run(hook: SegmentExportHook, audience: str, version: int | None, *, dry_run: bool) -> dict[str, Any]:
+def _run(hook: SegmentExportHook, audience: str, version: int | None, export: str, *, dry_run: bool) -> dict[str, Any]:
     """Plan, or do; the version that was shown is the one that is taken back."""
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.errand import Errand  # noqa: PLC0415
@@ -46,6 +46,8 @@ def _run(hook: SegmentExportHook, audience: str, version: int | None, *, dry_run
 
     identity = ("command", "undo", hook.conn_id, f"{time.time_ns()}")
     given = {"audience": audience, "version": LEFT_OUT if version is None else version, "dry_run": dry_run}
+    if export:
+        given["export_name"] = export
     told = options.values(options.UNDO, given)
     order = options.undo_order(told, as_of=datetime.now(UTC), run="/".join(identity))
     errand = Errand(order, identity, state_root())
@@ -62,7 +64,9 @@ def _does(planned: dict[str, Any]) -> bool:
 def _plan(planned: dict[str, Any]) -> str:
     """What would be done, in words."""
     plan = planned["plan"]
-    where = f"version {planned['undoes']} of the ledger of {planned['audience_name']!r}"
+    where = (
+        f"version {planned['undoes']} of the ledger of {planned['audience_name']!r}, written by {planned['export']!r}"
+    )
     if not _does(planned):
         return f"Nobody would be taken out or put back: there is nothing to take back of {where}."
     return (

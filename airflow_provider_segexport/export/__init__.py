@@ -131,7 +131,9 @@ class Export:
         if isinstance(standing, Waiting):
             return self._leave(standing, target)
         if checked is None:
-            prepared = undo.prepare(job, target, ledger)
+            prepared = undo.prepare(job, target, ledger, standing)
+            restored = prepared.facts["restores"].get("as_of", "")
+            standing = standing.began(prepared.facts["export"], restored, standing.segment)
         else:
             standing = standing.joined(job.order.export, shared=job.order.shared)
             undo.not_by_two_of_one_run(job, standing)
@@ -149,7 +151,7 @@ class Export:
                 standing.write(ledger.place)
                 checked = with_fields(job, checked)
                 target, prepared = checked.target, prepare(job, checked, ledger, standing)
-            standing = replace(standing, as_of=job.order.as_of, segment=str(job.order.segment))
+            standing = standing.began(job.order.export, job.order.as_of, str(job.order.segment))
         replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
         job.world.folder.freeze(prepared.planned, prepared.facts)
         discard(job.world.folder.place)
@@ -166,7 +168,7 @@ class Export:
         """What would be done."""
         job, ledger = self._job, self._ledger(target)
         if checked is None:
-            return self._compare(undo.prepare(job, target, ledger), target)
+            return self._compare(undo.prepare(job, target, ledger, Standing.of(ledger.place)), target)
         standing = Standing.of(ledger.place).joined(job.order.export, shared=job.order.shared)
         if job.order.older != "verify":
             in_order(job, ledger, standing)

@@ -15,6 +15,7 @@ from airflow_provider_segexport.ports import audiences
 from airflow_provider_segexport.ports.engine import Engine, engine
 from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.ledger import UNDOES, Ledger
+from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
@@ -91,18 +92,16 @@ def give_up(job: Job, planned: Planned, facts: dict[str, Any], target: Target, w
 def _commit(  # noqa: PLR0913 - what a ledger's version is made of
     job: Job, sql: Engine, planned: Planned, facts: Mapping[str, Any], ledger: Ledger, *, finished: bool
 ) -> int:
-    before = ledger.facts() if facts.get(UNDOES) else {}
-    origin = commit.Origin(
-        before.get("as_of", facts["as_of"]),
+    origin = Origin(
+        facts["as_of"],
         job.order.run,
-        int(before.get("profiles", planned.profiles)),
+        planned.profiles,
         finished=finished,
         started_at=facts["started_at"],
         ended_at=job.world.clock(),
-        bit=facts.get("bit"),
         in_flight=not finished,
         keeps_left=job.vendor.readds_leavers,
-        facts={name: str(facts[name]) for name in ("fingerprint", UNDOES) if facts.get(name)},
+        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
     return commit.commit(sql, ledger, job.world.folder, commit.Names(planned.batches, planned.removals), origin)
 
@@ -122,7 +121,7 @@ def _facts(
         "account": target.account_name,
         "headroom": target.headroom,
         "conn_id": order.conn_id,
-        "export": order.export,
+        "export": facts.get("export", order.export),
         "segment": order.segment if isinstance(order.segment, str) else list(order.segment),
         "mode": facts["mode"],
         "as_of": facts["as_of"],

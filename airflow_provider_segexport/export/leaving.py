@@ -32,8 +32,16 @@ def removal_of(job: Job) -> Removal:
     return job.vendor.removal
 
 
-def find(job: Job, sql: Engine, version: int, bit: int | None) -> int:
-    """How many people this run would take out; whom other sharers hold are none of them."""
+def find(job: Job, sql: Engine, version: int, bit: int, content: str | None) -> int:
+    """How many people this run would take out, without those whom other exports hold.
+
+    Args:
+        job: the export.
+        sql: holds the segment and the ledger.
+        version: of the ledger; 0 for none.
+        bit: this export's in `holders`.
+        content: SQL of a clean row's hash, where other exports have used the audience too; else None.
+    """
     leavers.start(sql)
     mirror = job.order.mode == "mirror"
     if mirror:
@@ -42,11 +50,12 @@ def find(job: Job, sql: Engine, version: int, bit: int | None) -> int:
         return 0
     if mirror:
         leavers.find(sql)
-    if bit is not None:
-        leavers.hold(sql, bit, lets_go=mirror)
-        leavers.freeze_holds(sql, job.world.folder.place / "holds.parquet")
+    leavers.hold(sql, bit, lets_go=mirror)
     if mirror and job.vendor.readds_leavers:
         leavers.drop_gone(sql)
+    if content is not None:
+        leavers.note_alike(sql, content)
+    leavers.freeze_holds(sql, job.world.folder.place / "holds.parquet")
     return leavers.count(sql)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +44,7 @@ def collect(job: Job, target: Target) -> int:
         sql.run("create or replace table known (email varchar)")
         if job.order.optouts and job.vendor.optouts is not None:
             _known(sql, job, ledger)
-            since = max(0.0, Standing.of(ledger.place).optouts_at - OVERLAP_S)
+            since = max(0.0, Standing.of(ledger.place).optouts_at.get(job.order.export, 0.0) - OVERLAP_S)
             if sql.one("select count(*) from sending anti join held using (email)") != (0,):
                 since = 0.0  # people who come in for the first time may have opted out at any time before
             job.drive(job.vendor.optouts(target, since, told))
@@ -67,7 +66,7 @@ def collect(job: Job, target: Target) -> int:
             group by email order by email"""
         count = write_parquet(folder.place / "optouts.parquet", sql.stream(rows), SCHEMA)
     if job.order.optouts:
-        replace(Standing.of(ledger.place), optouts_at=began).write(ledger.place)
+        Standing.of(ledger.place).read_optouts(job.order.export, began).write(ledger.place)
     return count
 
 

@@ -41,7 +41,8 @@ class Undo:
     """Not a segment is exported: the audience's last version of the ledger is taken back, as far as the vendor allows.
 
     Attributes:
-        version: which version of the ledger is taken back; it must still be the newest. None: the newest, whichever.
+        version: which version of the ledger is taken back; no later one may have changed the same people. None: the
+            newest that put people in or took people out.
     """
 
     version: int | None = None
@@ -76,6 +77,7 @@ class Order:
         older: what to do when the ledger knows a newer state of the audience than `as_of`.
         run: who runs this, in words that go into the ledger: `dag/task/run/map index`.
         export: the name of this export, which owns its audience: `dag.task` where a DAG gives none.
+        part: which of several mapped segments of the export this is; empty where the task is not mapped.
         shared: it shares its audience with other exports that say so too.
         consent: who is withheld before anything is sent.
         guards: by name; what is not named holds as in `GUARDS`, None switches one off.
@@ -100,6 +102,7 @@ class Order:
     older: Older = "skip"
     max_profiles: int = MOST_PROFILES
     export: str = ""
+    part: str = ""
     shared: bool = False
     consent: Consent = field(default_factory=Consent)
     guards: Mapping[str, Guard | None] = field(default_factory=dict)

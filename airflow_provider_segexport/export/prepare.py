@@ -66,21 +66,21 @@ def prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing) -> P
 def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, memory: str) -> Prepared:
     order, vendor, world = job.order, job.vendor, job.world
     started, version = world.clock(), ledger.version()
-    bit = standing.bit(order.export) if order.shared else None
+    bit = standing.bit(order.export)
     suppression = [file for _, files in checked.suppression for file in files]
     with engine(memory) as sql, read.readable(checked.files, suppression):
         cleaned = clean.clean(sql, checked.files, checked.matching)
         answers, lists = _withhold(job, checked, sql)
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)
         if version:
-            commit.load(sql, ledger, version)
+            commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
         encoded = encoded_as(vendor.item(checked.matched, checked.target))
         against = bool(version) and order.mode != "full"
         waiting = 0
-        if against and ledger.facts().get("fingerprint") == checked.fingerprint:
+        if against and ledger.of_export(order.export).get("fingerprint") == checked.fingerprint:
             waiting = plan.withhold_waiting(sql, encoded, started)
         if version and vendor.revive:
             plan.freeze_returners(sql, world.folder.place / "returners.parquet")
@@ -89,7 +89,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         again = [one.name for one in checked.matching.carried if one.label in stale]
         upserts = plan.upserts(encoded, against_ledger=against, again=again)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
-        found = leaving.find(job, sql, version, bit)
+        found = leaving.find(job, sql, version, bit, encoded.hash if standing.joint else None)
         measured = _measure(job, sql, checked.target, planned, found, lists=lists)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
@@ -99,7 +99,8 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         "files": [(file.name, file.first_row) for file in checked.files.files],
         "fingerprint": checked.fingerprint,
         "fields": fields,
-        "bit": bit,
+        **claim_of(order.export, bit, standing),
+        "part": order.part,
         "waiting": waiting,
         "guards": [asdict(one) for one in measured],
         "consent": answers,
@@ -125,6 +126,11 @@ def facts_of(job: Job, target: Target, started: float, version: int) -> dict[str
         "started_at": started,
         "ledger_version": version,
     }
+
+
+def claim_of(export: str, bit: int, standing: Standing) -> dict[str, Any]:
+    """What a plan keeps of the export whose claims on people it changes."""
+    return {"export": export, "bit": bit, "joint": standing.joint}
 
 
 def _withhold(job: Job, checked: Checked, sql: Engine) -> tuple[Mapping[str, int], Sequence[suppression.Tally]]:
@@ -155,15 +161,14 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
 ) -> list[Measured]:
     """What the guards find."""
     ledger = Ledger.of(job.world.root, job.vendor.name, target)
-    facts = ledger.facts()
-    before = facts.get("profiles", "")
+    before = ledger.of_export(job.order.export).get("profiles", {}).get(job.order.part)
     new = planned.upserts
     if ledger.version():
         new -= plan.in_ledger(sql, job.world.folder)
     figures = guard.Figures(
         rows=planned.profiles,
-        before=int(before) if before.isdecimal() else None,
-        first="as_of" not in facts,
+        before=before,
+        first=before is None,
         members=ledger.members(),
         leavers=leavers,
         new=new,
@@ -175,18 +180,21 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
 
 
 def in_order(job: Job, ledger: Ledger, standing: Standing) -> None:
-    """An older snapshot changes nothing at the vendor. The same one may be exported again.
+    """Refuse a snapshot older than the newest one of the same export. The same one may be exported again.
+
+    The snapshots of other exports of the audience play no part: each has a segment of its own.
 
     Raises:
         OlderThanLedger: the audience has been brought, or at least begun to be brought, to a newer state.
     """
-    known = [told for told in (ledger.facts().get("as_of"), standing.as_of) if told]
+    export = job.order.export
+    known = [moment for moment in (ledger.of_export(export).get("as_of"), standing.begun.get(export)) if moment]
     newest = max(map(datetime.fromisoformat, known), default=None)
     if newest is None or datetime.fromisoformat(job.order.as_of) >= newest:
         return
     raise OlderThanLedger(
-        f"This snapshot is as of {job.order.as_of}, and the audience has been brought to {newest.isoformat()} already: "
-        "nothing is sent, for an older state would overwrite the newer one.",
+        f"This snapshot is as of {job.order.as_of}, and the audience has been brought to {newest.isoformat()} by this "
+        "export already: nothing is sent, for an older state would overwrite the newer one.",
         fails=job.order.older == "fail",
     )
 

@@ -23,6 +23,7 @@ from airflow_provider_segexport.model import Batch, Target
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
 from airflow_provider_segexport.ports.run_folder import RunFolder, target_of
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
@@ -167,16 +168,16 @@ def _write(job: Job, ledger: Ledger, standing: Standing, folder: RunFolder) -> N
     found = folder.plan()
     assert found is not None  # noqa: S101 - its caller has read it
     planned, facts = found
-    origin = commit.Origin(
+    origin = Origin(
         facts["as_of"],
         standing.run,
         planned.profiles,
         finished=False,
         started_at=facts["started_at"],
         ended_at=job.world.clock(),
-        bit=facts.get("bit"),
         in_flight=True,
         keeps_left=job.vendor.readds_leavers,
+        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
     with engine() as sql:
         version = commit.commit(sql, ledger, folder, commit.Names(planned.batches, planned.removals), origin)

@@ -1,8 +1,8 @@
-"""Takes back the last version of an audience's ledger, as far as a vendor allows: `two versions -> plan`.
+"""Takes back a version of an audience's ledger, as far as a vendor allows: `two versions -> plan`.
 
-Whom the run has put in is taken out, and whom it has taken out is put in again. Values that it has changed stay as they
-are: what stood there before is known to nobody. Who is put in again gets the address alone, so that the vendor keeps
-what it has; the next export sends the rest.
+People whom the run put in are taken out, and people whom it took out are put in again. Values that it changed stay as
+they are, because no vendor tells what was there before. Someone who is put in again gets the address alone, so that the
+vendor keeps its fields; the next export sends the rest.
 """
 
 from __future__ import annotations
@@ -11,82 +11,49 @@ import hashlib
 import json
 
 from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import BadMatching, OwnedByAnother, StopExport
-from airflow_provider_segexport.export import foresight, leaving
+from airflow_provider_segexport.errors import BadMatching, OwnedByAnother
+from airflow_provider_segexport.export import foresight, leaving, takeback
 from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.export.prepare import Prepared, encoded_as, facts_of
+from airflow_provider_segexport.export.prepare import Prepared, claim_of, encoded_as, facts_of
 from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.ports.engine import Engine, engine
-from airflow_provider_segexport.ports.ledger import IN, OUT, UNDOES, Ledger, taken_back
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.ledger import UNDOES, Ledger
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Cleaned, Planned
 from airflow_provider_segexport.stages import leavers, plan
 
 
-def prepare(job: Job, target: Target, ledger: Ledger) -> Prepared:
-    """The plan that brings the audience back to the version before the newest."""
-    version = _version(job, ledger)
+def prepare(job: Job, target: Target, ledger: Ledger, standing: Standing) -> Prepared:
+    """The plan that brings the audience back to what it was before a version of its ledger.
+
+    Raises:
+        StopExport: the version cannot be taken back.
+    """
     folder = job.world.folder
     with engine() as sql:
-        people = _differences(sql, ledger, version)
+        asked = job.order.undo.version if job.order.undo else None
+        taken = takeback.find(sql, ledger, standing, job.order.export, asked)
+        people = takeback.stage(sql, taken)
         encoded = encoded_as(job.vendor.item(Matched(("email",)), target))
         upserts = plan.upserts(encoded, against_ledger=False)
         planned = plan.freeze(sql, upserts, job.vendor.limits, folder.place, Cleaned(people))
         if job.vendor.revive:
             plan.freeze_returners(sql, folder.place / "returners.parquet")
         leaving.removal_of(job)
+        leavers.freeze_holds(sql, folder.place / "holds.parquet")
         planned = leaving.freeze(job, sql, target, planned, keep="")
         samples = foresight.samples(sql)
     facts = {
-        **facts_of(job, target, job.world.clock(), version),
+        **facts_of(job, target, job.world.clock(), ledger.version()),
+        **claim_of(taken.export, taken.bit, standing),
         "mode": "undo",
-        "as_of": ledger.facts().get("as_of", job.order.as_of),
+        "as_of": taken.before.get("as_of", job.order.as_of),
         "files": [("ledger", 0)],
-        UNDOES: version,
+        UNDOES: taken.version,
+        "restores": dict(taken.before),
         "plan": foresight.effort(job.vendor, planned) | {"samples": samples},
     }
     return Prepared(planned, facts)
-
-
-def _version(job: Job, ledger: Ledger) -> int:
-    """The version that is taken back, if it can be."""
-    newest = ledger.version()
-    asked = job.order.undo.version if job.order.undo else None
-    if not newest:
-        raise StopExport("Nothing was exported to this audience yet: there is nothing to take back.")
-    if asked is not None and asked != newest:
-        raise StopExport(
-            f"Version {asked} of this audience's ledger is not the newest any more: that is {newest}, of run "
-            f"{ledger.facts().get('by', '?')!r}. Only the newest can be taken back."
-        )
-    if told := taken_back(ledger.facts()):
-        raise StopExport(f"The last run has taken back version {told} already; what it did is not taken back again.")
-    if newest > 1 and not ledger.file(newest - 1).exists():
-        raise StopExport(f"The version before {newest} of this audience's ledger is gone: nothing to compare with.")
-    return newest
-
-
-def _differences(sql: Engine, ledger: Ledger, version: int) -> int:
-    """`clean(row, email)`: whom to put in again; `leavers`: whom to take out; returns how many are put in."""
-    new = f"select * from {sql.scan([ledger.file(version)])}"
-    old = "select null::varchar as email, null::varchar as state where false"
-    if version > 1:
-        old = f"select email, state from {sql.scan([ledger.file(version - 1)])}"
-    leavers.start(sql)
-    sql.run(
-        f"""insert into leavers select n.email, n.contact_id, null from ({new}) n
-        left join ({old}) o on o.email = n.email
-        where n.state = '{IN}' and o.state is distinct from '{IN}'"""
-    )
-    sql.run(
-        f"""create or replace table clean as select (row_number() over (order by n.email) - 1)::bigint as row, n.email
-        from ({new}) n join ({old}) o on o.email = n.email where n.state = '{OUT}' and o.state = '{IN}'
-        order by n.email"""
-    )
-    sql.run("create or replace table removed as select email from clean")
-    sql.run("create or replace table aside (row bigint, outcome varchar, reason varchar, field varchar)")
-    sql.run("create or replace table keys as select row, true as plain, email from clean")
-    return int(sql.one("select count(*) from clean")[0])
 
 
 def not_by_two_of_one_run(job: Job, standing: Standing) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PLAN = "plan.json"
+
+PASSING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\d{4}([-_/]?)(?:\d{2}\1\d{2}|\d{2}|W\d{2}|Q[1-4])"
+    r"(?:[T_ ]?\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?)?(?:Z|[+-]\d{2}:?\d{2})?(?!\d)"
+    r"|(?<=year=)\d{4}|(?<=month=)\d{1,2}|(?<=week=)\d{1,2}|(?<=quarter=)\d|(?<=day=)\d{1,2}|(?<=hour=)\d{1,2}"
+    r"|\d{8,}",
+    re.IGNORECASE,
+)
+"""What of a segment's path changes from run to run."""
+
 ORDER, ATTEMPT = "order.json", "attempt.json"
 """What a run folder was begun for, and by which try of the task."""
 
@@ -42,6 +55,12 @@ class Errand:
     reports: str | None = None
     attempt: tuple[int, int] = (0, 0)
     content: str = ""
+
+
+def part_of(segment: str | Sequence[str]) -> str:
+    """Name one of several mapped segments, alike on every day: its paths without dates, times and unique ids."""
+    paths = [segment] if isinstance(segment, str) else segment
+    return " ".join(PASSING.sub("*", str(path)) for path in paths)
 
 
 def order_of(hook: SegmentExportHook, errand: Errand) -> Order:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
@@ -152,7 +153,7 @@ class AudienceTask(BaseOperator):
         with without_collecting():
             from airflow_provider_segexport.export import Waiting  # noqa: PLC0415
             from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
-            from airflow_provider_segexport.hooks.errand import must_hold_plan  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.errand import must_hold_plan, part_of  # noqa: PLC0415
             from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
 
         self._errand = None
@@ -161,6 +162,8 @@ class AudienceTask(BaseOperator):
             hook.backfill = is_backfill(context)
             hook.settings.gate(context["dag"].dag_id)
             errand = self.errand(context)
+            if context["ti"].map_index is not None and context["ti"].map_index >= 0:
+                errand = replace(errand, order=replace(errand.order, part=part_of(errand.order.segment)))
             if left_in:
                 must_hold_plan(errand, left_in)
             self._hook, self._errand = hook, errand

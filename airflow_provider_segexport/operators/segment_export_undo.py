@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SegmentExportUndoOperator(AudienceTask):
-    """Takes the last version of an audience's ledger back, as far as the vendor allows.
+    """Takes a version of an audience's ledger back, as far as the vendor allows.
 
     Whom that version put into the audience is taken out again, and whom it took out is put back. A profile that it only
     changed stays as it is: no vendor tells what it held before. Nobody is brought back who has opted out meanwhile.
@@ -22,9 +22,10 @@ class SegmentExportUndoOperator(AudienceTask):
     Args:
         conn_id: the Airflow connection.
         audience: the vendor's id of the audience; the connection's default audience where none is given.
-        version: the version of the ledger to take back, as an export's summary tells it (`ledger_version`); it must be
-            the newest still. By default the newest, whichever it is.
-        export_name: the name of the export that owns the audience; by default whichever does.
+        version: the version of the ledger to take back, as an export's summary tells it (`ledger_version`); no later
+            version may have changed the same people. By default the newest that put people in or took people out.
+        export_name: take back only what this export did; a version that another export wrote is refused. By default
+            the version of any export.
         dry_run: tell what would be taken back, send nothing.
         reports: folder for run folders and reports; by default below `[segexport] root`.
         deferrable: wait in the triggerer; by default `[operators] default_deferrable`.

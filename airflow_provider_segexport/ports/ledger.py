@@ -53,6 +53,8 @@ SCHEMA = pa.schema(
         ("tried_at", MOMENT),
         ("retried_at", MOMENT),
         ("holders", pa.uint64()),
+        ("sent_by", pa.uint8()),
+        ("hashes", pa.map_(pa.uint8(), pa.uint64())),
     ]
 )
 """One row an address.
@@ -60,18 +62,16 @@ SCHEMA = pa.schema(
 `state`: `in`, we have put it into the audience; `out`, we have taken it out; `leaving`, a run took it out or brought it
 back and had no answer, so that it may be there, and if it is gone, that was us;
 `left`, they are no longer in it, and not by us: an import must not bring them back; `new`, it was never delivered.
-`hash`: of the item that was delivered; null where it is not known any more. `as_of`, `run`: of that call.
+`hash`: of the item that was delivered last; null where it is not known any more. `as_of`, `run`: of that call.
 `since`: when it was put in; null where no answer has said that it was. `rejected`, `reason`: hash of the item that was
-rejected last, and why; `tries` of it, the first at `tried_at`, the last at `retried_at`. `holders`: which sharers hold
-it, a bit for each in the order of the standing; null where the audience is not shared.
+rejected last, and why; `tries` of it, the first at `tried_at`, the last at `retried_at`. `holders`: which exports hold
+the person, a bit for each in the order of `Standing.sharers`; 0 where no export does. `sent_by`: the export that
+delivered `hash`, by its place among the sharers; `hashes`: what the others delivered last, by their places.
 """
 
 IN, OUT, LEAVING, LEFT, NEW = "in", "out", "leaving", "left", "new"
 THERE = f"('{IN}', '{LEAVING}')"
 """States of who may be in the audience, as SQL."""
-OWNER = 1
-"""The bit of the first sharer, who holds whoever was put in before the audience was shared."""
-
 TRIES_DAYS = 14
 """After so many days the tries of a rejected row are counted anew."""
 
@@ -96,8 +96,11 @@ class Ledger:
 
     def version(self) -> int:
         """The newest version; 0 when nothing was ever put there."""
-        numbers = [int(name.removesuffix(".parquet")) for name in names(self.place) if name[:1].isdigit()]
-        return max(numbers, default=0)
+        return max(self.versions(), default=0)
+
+    def versions(self) -> list[int]:
+        """The versions that are kept, oldest first."""
+        return sorted(int(name.removesuffix(".parquet")) for name in names(self.place) if name[:1].isdigit())
 
     def file(self, version: int) -> Place:
         """The file of a version."""
@@ -107,17 +110,24 @@ class Ledger:
         """How many people it says are in the audience."""
         return int(self.facts().get("members", 0))
 
-    def facts(self, version: int | None = None) -> dict[str, str]:
+    def facts(self, version: int | None = None) -> dict[str, Any]:
         """What is known of a version as a whole, of the newest where none is named.
 
-        `as_of`, `run`, `profiles` and `fingerprint` of the last finished export; `by`, whose run wrote the version;
-        `members`, how many people are in; `undoes`, the version that it took back (see `taken_back`).
+        `as_of` and `run` of the last finished export; `by` and `export`, the run that wrote the version and its export;
+        `members`, how many people are in; `undoes`, the version that it took back (see `taken_back`), `partial` where
+        it did not finish; `exports`, by name: `as_of`, `run`, `fingerprint` of the last finished run, and `profiles`,
+        rows by mapped part.
         """
         version = self.version() if version is None else version
         if not version:
             return {}
-        found: dict[str, str] = json.loads(self._kept(version).get(FACTS, b"{}"))
+        found: dict[str, Any] = json.loads(self._kept(version).get(FACTS, b"{}"))
         return found
+
+    def of_export(self, export: str, version: int | None = None) -> dict[str, Any]:
+        """The facts of one export; empty before its first finished run."""
+        of_export: dict[str, Any] = self.facts(version).get("exports", {}).get(export, {})
+        return of_export
 
     def _kept(self, version: int) -> dict[bytes, bytes]:
         """What a version's file says of itself."""
@@ -150,7 +160,7 @@ class Ledger:
         if self._kept(version).get(MARK) != schema.metadata[MARK]:
             raise FileExistsError
 
-    def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, str] | None = None) -> int:
+    def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, Any] | None = None) -> int:
         """Write the next version on top of `base`, and tell its number.
 
         Raises:

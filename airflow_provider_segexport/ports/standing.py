@@ -1,7 +1,7 @@
-"""Who owns an audience, and the newest state that was begun for it: written before the first call of a run.
+"""Who uses an audience, and the newest state that each export began: written before the first call of a run.
 
-The ledger tells what was reached; a run that is killed on its way writes none. The standing is there before, so that an
-older snapshot finds out all the same, and a second export meets the first one's name.
+The ledger holds what was reached; a run that is killed on its way writes none. This file is written before, so that an
+older snapshot of the same export is refused all the same, and a second export meets the first one's name.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ MOST_SHARERS = 63
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands beside a ledger.
+    """What is known of an audience beside its ledger.
 
     Attributes:
         owner: the export that owns the audience, by its name; the first of the sharers.
         shared: it may be shared with others that say so too.
-        sharers: exports that have used it, each by its place in the bits of `holders`.
-        as_of: the newest state that was begun, ISO 8601; empty before the first.
-        run: who began it.
-        segment: what it exported, as it was told.
+        sharers: exports that have used it, each by its place in the bits of `holders`; empty for one that was released.
+        begun: by export, the newest state that it began, ISO 8601.
+        run: the run that began last.
+        segment: what that run exported.
         open: run folder of a run that has begun, and whose verdicts are not in the ledger yet; empty when all are.
-        optouts_at: until when the vendor's opt-outs have been read, epoch seconds.
+        optouts_at: by export, until when it has read the vendor's opt-outs, epoch seconds.
         resend: by export, fields that were made at the vendor since it was finished last: their values go out again.
         fields: by export, what each field that it fed held when it was finished last, by the vendor's name.
     """
@@ -37,11 +37,11 @@ class Standing:
     owner: str = ""
     shared: bool = False
     sharers: tuple[str, ...] = ()
-    as_of: str = ""
+    begun: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
     segment: str = ""
     open: str = ""
-    optouts_at: float = 0.0
+    optouts_at: Mapping[str, float] = field(default_factory=dict)
     resend: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -51,12 +51,21 @@ class Standing:
         file = place / "standing.json"
         if not file.exists():
             return cls()
-        found = json.loads(read(file))
-        return cls(**{**found, "sharers": tuple(found["sharers"])})
+        content = json.loads(read(file))
+        return cls(**{**content, "sharers": tuple(content["sharers"])})
 
     def write(self, place: Place) -> None:
         """Replace what is known."""
         write(folder(place) / "standing.json", json.dumps(asdict(self), indent=2).encode())
+
+    @property
+    def joint(self) -> bool:
+        """Whether the ledger may hold what more than one export has delivered."""
+        return len(self.sharers) > 1
+
+    def others(self, export: str) -> tuple[str, ...]:
+        """The other exports that use the audience."""
+        return tuple(name for name in self.sharers if name and name != export)
 
     def joined(self, export: str, *, shared: bool) -> Standing:
         """With this export in it.
@@ -64,17 +73,42 @@ class Standing:
         Raises:
             OwnedByAnother: the audience is another's, and not both of them share.
         """
-        others = tuple(one for one in self.sharers if one != export)
-        if others and not (shared and (self.shared or self.owner == export)):
+        others = self.others(export)
+        if others and export in self.sharers and not shared:
             raise OwnedByAnother(
-                f"This audience is owned by the export {self.owner or others[0]!r}; this one is {export!r}. Choose "
-                "another audience, set `shared=True` in both, or, if this is the same export under a new name, set "
-                f"`export_name={self.owner or others[0]!r}`."
+                f"This audience is shared by {export!r} and {', '.join(map(repr, others))}, and this run says "
+                f"`shared=False`. To fix: set `shared=True`, or, if an export is retired, release it: `airflow "
+                f"segexport release AUDIENCE --export {others[0]}`."
             )
-        sharers = self.sharers if export in self.sharers else (*self.sharers, export)
-        if len(sharers) > MOST_SHARERS:
+        if others and export not in self.sharers and not (shared and self.shared):
+            owner = self.owner or others[0]
+            raise OwnedByAnother(
+                f"This audience is owned by the export {owner!r}; this one is {export!r}. Choose another audience, set "
+                "`shared=True` in both, or, if this is the same export under a new name, set "
+                f"`export_name={owner!r}` or hand the audience over: `airflow segexport release AUDIENCE --export "
+                f"{owner} --to {export}`."
+            )
+        return replace(self, owner=self.owner or export, shared=shared, sharers=self._with(export))
+
+    def _with(self, export: str) -> tuple[str, ...]:
+        """The sharers with this one; the place of a released export is taken when there is no other."""
+        if export in self.sharers:
+            return self.sharers
+        if len(self.sharers) < MOST_SHARERS:
+            return (*self.sharers, export)
+        if "" not in self.sharers:
             raise OwnedByAnother(f"This audience is shared by {MOST_SHARERS} exports, as many as there may be.")
-        return replace(self, owner=self.owner or export, shared=shared, sharers=sharers)
+        free = self.sharers.index("")
+        return (*self.sharers[:free], export, *self.sharers[free + 1 :])
+
+    def began(self, export: str, as_of: str, segment: str = "") -> Standing:
+        """With the state that an export begins; without one where `as_of` is empty."""
+        begun = {name: moment for name, moment in self.begun.items() if name != export}
+        return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
+
+    def read_optouts(self, export: str, at: float) -> Standing:
+        """With the time until which an export has read the vendor's opt-outs."""
+        return replace(self, optouts_at={**self.optouts_at, export: at})
 
     def resending(self, names: Iterable[str]) -> Standing:
         """With these fields among those whose values every export of the audience sends again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,12 +16,12 @@ from airflow_provider_segexport.ports.ledger import (
     LEFT,
     NEW,
     OUT,
-    OWNER,
     SCHEMA,
     THERE,
     TRIES_DAYS,
     Ledger,
 )
+from airflow_provider_segexport.ports.origin import Origin, facts_of
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.progress import Numbered, settled_rows
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -50,35 +50,6 @@ class Names:
     removals: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What stands behind a version of a ledger.
-
-    Attributes:
-        as_of: the time that the segment describes, ISO 8601.
-        run: who exported it.
-        profiles: how many rows the segment had.
-        finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
-        started_at, ended_at: epoch seconds.
-        bit: of this sharer, where the audience is shared.
-        in_flight: the run has not come to its end: what it sent without an answer counts as put in, its content as not
-            known.
-        keeps_left: whoever is found to have left on their own stays on record: the vendor would bring them back.
-        facts: what else a finished run says of the version.
-    """
-
-    as_of: str
-    run: str
-    profiles: int = 0
-    finished: bool = True
-    started_at: float = 0.0
-    ended_at: float = 0.0
-    bit: int | None = None
-    in_flight: bool = False
-    keeps_left: bool = False
-    facts: Mapping[str, str] | None = None
-
-
 def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, origin: Origin) -> int:
     """Write the next version of the ledger, and tell its number.
 
@@ -93,9 +64,7 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
         _stage_base(engine, ledger, base)
         sql = _next(origin, first=not base, shared=engine.one("select count(*) from holds") != (0,))
         members = engine.one(_members(first=not base))[0]
-        before = ledger.facts(base)
-        told = {"as_of": origin.as_of, "run": origin.run, "profiles": str(origin.profiles), **(origin.facts or {})}
-        facts = (told if origin.finished else before) | {"members": str(members), "by": origin.run}
+        facts = facts_of(origin, ledger.facts(base)) | {"members": str(members)}
         try:
             return ledger.commit(engine.stream(sql), base, facts)
         except TryAgain:
@@ -122,17 +91,31 @@ def _members(*, first: bool) -> str:
     return f"select {'0' if first else stay} + (select count(*) from delivered) + {late}"
 
 
+def _claims(origin: Origin) -> tuple[str, str, str, str]:
+    """SQL of an export's place, of `holders` and `hashes` when it delivers, and of a row without claims."""
+    slot = f"{origin.bit.bit_length() - 1}::utinyint"
+    there = f"(l.state in {THERE})"
+    bit = f"(coalesce(if({there}, l.holders, 0), 0)::ubigint | {origin.bit}::ubigint)"
+    hashes = "null::map(utinyint, ubigint)"
+    none = f"0::ubigint, null::utinyint, {hashes}"
+    if not origin.joint:
+        return slot, bit, hashes, none
+    # What another export has delivered last stays known when this one delivers.
+    moved = "map_concat(l.hashes, map([l.sent_by], [l.hash]))"
+    others = f"if({there} and l.sent_by <> {slot}, {moved}, if({there}, l.hashes, null))"
+    return slot, bit, others, none
+
+
 def _next(origin: Origin, *, first: bool, shared: bool) -> str:
     """SQL of the next version's rows. `base` is the last one, if there is one."""
     now = f"make_timestamptz({int(origin.ended_at * 1e6)})"
     begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
-    # Whoever was put in before the audience was shared is the first sharer's.
-    before = f"coalesce(l.holders, if(l.state in {THERE}, {OWNER}, 0))"
-    bit = f"({before} | {origin.bit})::ubigint" if origin.bit else "l.holders"
+    slot, bit, others, none = _claims(origin)
     mine = f"(l.run = {run} and l.as_of = {as_of})"
     held = "left join holds h on h.email = l.email" if shared else ""
-    kept = "l.* exclude (holders), coalesce(h.holders, l.holders) as holders" if shared else "l.*"
+    alike = f"if(h.hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.hash])))"
+    kept = f"l.* replace (coalesce(h.holders, l.holders) as holders, {alike} as hashes)" if shared else "l.*"
     fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
     tried = "l.rejected, l.reason, l.tries, l.tried_at, l.retried_at"
     same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
@@ -146,24 +129,25 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
     return f"""{"select * from old" if first else untouched}
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
-            coalesce(if(l.state = '{IN}', l.since, null), {now}), {fresh}, {bit}
+            coalesce(if(l.state = '{IN}', l.since, null), {now}), {fresh}, {bit}, {slot}, {others}
         from delivered n left join old l on l.email = n.email where n.hash is not null
         union all
         select n.email, null, l.contact_id, if({UNSURE}, l.as_of, {as_of}), if({UNSURE}, l.run, {run}),
             if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}'),
-            if(l.state = '{NEW}', null, l.since), {tried}, {bit}
+            if(l.state = '{NEW}', null, l.since), {tried}, {bit}, {slot}, {others}
         from delivered n left join old l on l.email = n.email where n.hash is null
         union all
         select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
             {state}, if({never}, null, l.since), n.hash, n.reason, {again},
-            if({same}, l.tried_at, {now}), {now}, if(l.state in {THERE}, {bit}, l.holders)
+            if({same}, l.tried_at, {now}), {now}, if(l.state = '{IN}' and not {never}, {bit}, 0::ubigint), l.sent_by,
+            if(l.state = '{IN}', l.hashes, null)
         from refused n left join old l on l.email = n.email
         union all
         select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,
-            {fresh}, null
+            {fresh}, {none}
         from taken_out n join old l on l.email = n.email
         union all
-        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), l.since, {fresh}, null
+        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), l.since, {fresh}, {none}
         from absent n join old l on l.email = n.email
         where {OURS} or (l.since is not null and {str(origin.keeps_left).lower()})"""
 
@@ -172,7 +156,7 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
     """What this run has brought about, by address.
 
     `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
-    `absent(email, reason)`, `holds(email, holders)` of a shared audience; `touched(email)`: all of them but `holds`.
+    `absent(email, reason)`, `holds(email, holders, hash)`, changed claims; `touched(email)`: all of them but `holds`.
     """
     _stage_verdicts(engine, folder, names.upserts, "ends", in_flight=in_flight)
     # One who was taken at first and refused by a later look has two lines: the refusal counts.
@@ -200,7 +184,7 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
     engine.run(
         f"create or replace table holds as select * from {engine.scan([holds])}"
         if holds.exists()
-        else "create or replace table holds (email varchar, holders ubigint)"
+        else "create or replace table holds (email varchar, holders ubigint, hash ubigint)"
     )
     engine.run(
         """create or replace view touched as select email from delivered union all select email from refused
@@ -240,22 +224,38 @@ def _stretches(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Numb
             planned, rows = [], 0
 
 
-def load(engine: Engine, ledger: Ledger, version: int) -> None:
+def own_hash(slot: int) -> str:
+    """SQL of what one export has delivered last, in a row of the ledger."""
+    return f"if(sent_by = {slot}, hash, hashes[{slot}::utinyint])"
+
+
+def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) -> None:
     """The ledger, as far as planning needs it.
 
-    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders)`: who is in, `sure` where an answer said so;
+    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders, borrowed)`: who is in, `sure` where a
+    response said so; `hash` of what this export delivered last, or, before its first delivery, of what another did,
+    which `borrowed` repeats;
     `removed(email)`: whom we took out; `gone_before(email)`: who has left on their own;
     `refusals(email, rejected, tries, tried_at)`: rows that were rejected.
+
+    Args:
+        engine: gets the tables.
+        ledger: of the audience.
+        version: which one.
+        slot: this export's place among the sharers; None where it is the only one that has ever used the audience.
     """
+    own = "hash" if slot is None else own_hash(slot)
     file = engine.scan([ledger.file(version)])
     engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")
     engine.run(
         f"""create or replace table ledger as
-        select email, hash, since is not null and state = '{IN}' as sure from {file} where state in {THERE}"""
+        select email, coalesce({own}, hash) as hash, since is not null and state = '{IN}' as sure
+        from {file} where state in {THERE}"""
     )
     engine.run(
         f"""create or replace view ledger_in as
-        select email, contact_id, holders from {file} where state in {THERE}"""
+        select email, contact_id, coalesce(holders, 0)::ubigint as holders, if({own} is null, hash, null) as borrowed
+        from {file} where state in {THERE}"""
     )
     engine.run(f"create or replace table removed as select email from {file} where state in ('{OUT}', '{LEAVING}')")
     engine.run(

@@ -16,12 +16,11 @@ from airflow_provider_segexport.model import Kind, Member, Reason
 from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine, hashed
-from airflow_provider_segexport.ports.ledger import OWNER
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
-HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64())])
+HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64()), ("hash", pa.uint64())])
 ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
 MOST_BYTES = 10_000_000
 """Addresses and ids are short: rows bound a call, not bytes."""
@@ -50,8 +49,9 @@ def count(engine: Engine) -> int:
 
 
 def start(engine: Engine) -> None:
-    """`leavers_aside(email, outcome, reason)`: leavers who are not sent. No leavers yet."""
+    """`leavers_aside(email, outcome, reason)`: leavers who are not sent. `holds`: changed claims. None of them yet."""
     engine.run("create or replace table leavers (email varchar, contact_id varchar, holders ubigint)")
+    engine.run("create or replace table holds (email varchar, holders ubigint, hash ubigint)")
     engine.run("create or replace table leavers_aside (email varchar, outcome varchar, reason varchar)")
 
 
@@ -64,23 +64,44 @@ def keep(engine: Engine, reason: str, where: str = "true") -> int:
 
 
 def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
-    """`holds(email, holders)`: where this sharer's bit changes. A leaver whom another holds stays.
+    """`holds(email, holders, hash)`: where this export's claim changes. A leaver whom another export holds stays.
+
+    A person held by no export any more, because the last one was released, is taken out by any export.
 
     Args:
         engine: holds `ledger_in` and `leavers`.
-        bit: this sharer's.
-        lets_go: whoever left the segment is no longer held by it; only `mirror` does so.
+        bit: this export's.
+        lets_go: this export gives up its claim on leavers; only `mirror` does so.
     """
-    engine.run(PRESENT)
-    held = f"coalesce(holders, {OWNER})"
-    engine.run(
-        f"""create or replace table holds as select l.email, ({held} | {bit})::ubigint as holders
-        from ledger_in l semi join present p on p.email = l.email where {held} & {bit} = 0"""
-    )
+    mine, others = f"(holders & {bit}::ubigint)", f"(holders & ~({bit}::ubigint))"
+    if engine.one(f"select count(*) from ledger_in where {mine} = 0") != (0,):
+        engine.run(PRESENT)
+        engine.run(
+            f"""insert into holds select l.email, l.holders | {bit}::ubigint, null
+            from (select email, holders from ledger_in where {mine} = 0) l semi join present p on p.email = l.email"""
+        )
     if lets_go:
-        engine.run(f"delete from leavers where {held} & {bit} = 0")
-        engine.run(f"insert into holds select email, ({held} - {bit})::ubigint from leavers where {held} <> {bit}")
-        keep(engine, SHARED, f"{held} <> {bit}")
+        engine.run(f"delete from leavers where {mine} = 0 and holders <> 0")
+        engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0")
+        keep(engine, SHARED, f"{others} <> 0")
+
+
+def note_alike(engine: Engine, content: str) -> None:
+    """`holds`: people to whom another export has delivered the very content that this one would.
+
+    Nothing is sent to them, and this export's own content is known from here on: when the other export changes its
+    values later, this one does not send its old ones over them.
+
+    Args:
+        engine: holds `ledger_in` and `clean`.
+        content: SQL of a clean row's hash.
+    """
+    engine.run(
+        f"""insert into holds select c.email, null, c.hash
+        from (select email, {content} as hash from clean
+            semi join (select email as known from ledger_in where borrowed is not null) on known = clean.email) c
+        join ledger_in l on l.email = c.email where l.borrowed = c.hash"""
+    )
 
 
 def drop_gone(engine: Engine) -> None:
@@ -145,5 +166,6 @@ def freeze_aside(engine: Engine, place: Place) -> dict[str, int]:
 
 
 def freeze_holds(engine: Engine, place: Place) -> None:
-    """Write where a sharer's bit changes."""
-    write_parquet(place, engine.stream("select * from holds order by email"), HOLDS)
+    """Write where an export's claim on a person, or what it is known to have delivered, changes."""
+    rows = "select email, max(holders) as holders, max(hash) as hash from holds group by email order by email"
+    write_parquet(place, engine.stream(rows), HOLDS)

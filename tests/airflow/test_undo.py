@@ -63,12 +63,21 @@ def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
     assert summary["counts"]["delivered"] == len(there & emails(range(5)))
 
 
-def test_a_version_that_is_not_the_newest_is_refused(stage, two_days):
-    """Another run has been there since: the error names it."""
+def test_a_version_whose_people_a_later_run_changed_is_refused(stage, two_days):
+    """The second day took out persons of the first: the error says what to take back before."""
     conn_id = two_days("dotdigital")
     run = taken_back(stage, conn_id=conn_id, version="1")
     assert "failed" == run.state
-    assert "is not the newest any more: that is 2" in run.error
+    assert "later runs have changed 5 of the people" in run.error
+    assert "The newest version is 2" in run.error
+
+
+def test_another_exports_run_is_refused(stage, two_days):
+    """`export_name` says whose run is taken back."""
+    conn_id = two_days("dotdigital")
+    run = taken_back(stage, conn_id=conn_id, export_name="another.export")
+    assert "failed" == run.state
+    assert "was written by the export 'another.export'" in run.error
 
 
 def test_a_dry_run_of_it_sends_nothing(stage, two_days):
@@ -119,7 +128,7 @@ class TestCommand:
         def give(answer=None, **more):
             monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
             monkeypatch.setattr("builtins.input", lambda _: answer)
-            told = {"conn_id": conn_id, "audience": stage.audience("dotdigital"), "version": None}
+            told = {"conn_id": conn_id, "audience": stage.audience("dotdigital"), "version": None, "export": None}
             command.undo(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
 
         return give
@@ -128,7 +137,10 @@ class TestCommand:
         """Answered with yes, the version that was shown is taken back."""
         asked("yes")
         shown = capsys.readouterr().out
-        assert "To take back version 2 of the ledger of 'Customers': 3 people would be taken out" in shown
+        assert (
+            "To take back version 2 of the ledger of 'Customers', written by 'exports.export': 3 people would be"
+            in shown
+        )
         assert "and 5 put back" in shown
         assert "Taken back: 3 of 3 people were taken out" in shown
         assert not set(stage.members("dotdigital")) & emails(range(20, 23))
@@ -164,10 +176,15 @@ class TestCommand:
         with pytest.raises(SystemExit, match="has taken back version 2 already"):
             asked(yes=True)
 
+    def test_another_exports_run_is_refused(self, asked):
+        """With --export."""
+        with pytest.raises(SystemExit, match=r"was written by the export 'another\.export'"):
+            asked(yes=True, export="another.export")
+
     def test_a_connection_that_is_switched_off_stops_it(self, stage):
         """Exports through it are not wanted, and neither is this."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
-        told = Namespace(conn_id=conn_id, audience="1", version=None, dry_run=True, yes=False)
+        told = Namespace(conn_id=conn_id, audience="1", version=None, export=None, dry_run=True, yes=False)
         with pytest.raises(SystemExit, match="are switched off"):
             command.undo(told)
 

@@ -16,6 +16,7 @@ from airflow_provider_segexport.model import Reason, Refusal, Settled
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.origin import Origin
 from airflow_provider_segexport.ports.parquet_files import find
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.segment import Asked
@@ -115,6 +116,6 @@ def test_verdicts_are_committed_in_object_storage(store):
         refusal = Refusal(1, Reason.UNSUBSCRIBED, "206", "Is Unsubscribed")
         settle.Bookkeeper(folder).answered(batch, Settled(refused=(refusal,), contact_ids={0: "77"}))
         ledger = Ledger.of(store, "plain", TARGET)
-        commit.commit(sql, ledger, folder, commit.Names(planned.batches), commit.Origin("2026-01-01T00:00:00Z", "r"))
+        commit.commit(sql, ledger, folder, commit.Names(planned.batches), Origin("2026-01-01T00:00:00Z", "r"))
         rows = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(1)])} where state = 'in'")
     assert rows == [("p0@example.com", "77", "r")]

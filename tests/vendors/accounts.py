@@ -115,10 +115,10 @@ class Account:
         told |= {"matching": {"first_name": "first"}, "guards": {"removals_share": None, "shrinks": None}, **options}
         return self.export(self.segment(columns, f"{name}.parquet"), name, **told)
 
-    def undo(self, undo: Undo | None = None, run: str = "undo") -> dict[str, Any]:
-        """Take back the last run; the report."""
-        told = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0"}
-        return self.export(self.home / "none.parquet", run, **told)
+    def undo(self, undo: Undo | None = None, run: str = "undo", export: str = "") -> dict[str, Any]:
+        """Take back the last run, or that of one export; the report."""
+        options = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0", "export": export}
+        return self.export(self.home / "none.parquet", run, **options)
 
     @staticmethod
     def consent(column: str | None = None, *suppression: Path) -> Consent:

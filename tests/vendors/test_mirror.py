@@ -7,7 +7,7 @@ from vendors.accounts import Account, people
 
 from airflow_provider_segexport import export
 from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
-from airflow_provider_segexport.export import Guard, Undo
+from airflow_provider_segexport.export import Guard
 from airflow_provider_segexport.stages import commit
 
 DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "resubscribed", "consent_upgraded", "mails")
@@ -213,15 +213,6 @@ def test_undo_takes_back_the_last_run(calm: Account):
         calm.undo(run="again")
     report = calm.day(3, people(4))
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)
-
-
-def test_undo_of_a_version_that_is_not_the_newest_is_refused(calm: Account):
-    """Nothing is sent; the message names the newest."""
-    calm.day(1, people(2))
-    calm.day(2, people(3))
-    with pytest.raises(StopExport, match="Version 1 of this audience's ledger is not the newest any more: that is 2"):
-        calm.undo(Undo(1))
-    assert calm.active() == set(people(3))
 
 
 def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):

@@ -5,7 +5,39 @@ from __future__ import annotations
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.errors import BadMatching, GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
+from airflow_provider_segexport.export import Undo
+from airflow_provider_segexport.export import release as releasing
+from airflow_provider_segexport.export.release import Release
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.standing import Standing
+
+ONE, TWO = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+NEW = ["new@example.com"]
+
+
+def removals(report):
+    return {name: count for name, count in report["removals"].items() if count}
+
+
+def place(account: Account):
+    target = account.call(account.vendor.check(account.access, account.audience))
+    return Ledger.of(account.home, account.name, target).place
+
+
+def release(account: Account, export: str, **options):
+    """Release an export as the command does."""
+    clock = account.sim.clock
+    return releasing.release(place(account), Release(export, **options), clock=clock.now, sleep=account.sleep)
+
+
+def holders(account: Account) -> dict[str, int]:
+    return {email: row["holders"] for email, row in account.ledger().items()}
+
+
+@pytest.fixture
+def dotdigital(sim, tmp_path):
+    return Account(sim, "dotdigital", tmp_path)
 
 
 class TestMark:
@@ -28,3 +60,260 @@ class TestMark:
         with pytest.raises(BadMatching, match="another one than was approved"):
             account.day(1, people(3), name="two", export="crm.two", expect=mark)
         assert account.day(1, people(3), name="one", export="crm.one", expect=mark)["counts"]["delivered"] == 3
+
+
+class TestSnapshots:
+    """`as_of` and sizes belong to an export."""
+
+    def test_a_sharer_whose_snapshot_is_older_still_runs(self, dotdigital: Account):
+        """Within an export older never overwrites newer; between exports there is no order."""
+        dotdigital.day(5, people(3), name="one-5", **ONE)
+        assert dotdigital.day(3, NEW, name="two-3", **TWO)["counts"]["delivered"] == 1
+        with pytest.raises(OlderThanLedger, match="by this export already"):
+            dotdigital.day(4, people(2), name="one-4", **ONE)
+        with pytest.raises(OlderThanLedger):
+            dotdigital.day(2, people(2), name="two-2", **TWO)
+        dotdigital.day(4, NEW, name="two-4", **TWO)
+        assert dotdigital.active() == {*people(3), *NEW}
+
+    def test_sizes_are_compared_with_the_same_exports_last_run(self, dotdigital: Account):
+        """A small sharer beside a large one trips nothing; the large one that shrinks does."""
+        told = {"mode": "changes", "guards": {}}
+        dotdigital.day(1, people(10), name="one-1", **ONE, **told)
+        dotdigital.day(1, people(2), name="two-1", **TWO, **told)
+        dotdigital.day(2, people(10), name="one-2", **ONE, **told)
+        dotdigital.day(2, people(2), name="two-2", **TWO, **told)
+        with pytest.raises(GuardTripped, match="had 10"):
+            dotdigital.day(3, people(4), name="one-3", **ONE, **told)
+
+    def test_sizes_are_compared_with_the_same_mapped_segments_last_run(self, dotdigital: Account):
+        """Mapped tasks are one export with several segments."""
+        told = {"mode": "changes", "guards": {}}
+        for day in (1, 2):
+            dotdigital.day(day, people(10), name=f"big-{day}", part="big", **told)
+            dotdigital.day(day, people(2), name=f"small-{day}", part="small", **told)
+        with pytest.raises(GuardTripped, match="had 10"):
+            dotdigital.day(3, people(4), name="big-3", part="big", **told)
+
+
+class TestContent:
+    """What each sharer delivered is known of each."""
+
+    def test_sharers_with_other_columns_send_nobody_again(self, account: Account):
+        """Ten unchanged people: no call. A value that changes in one sharer goes out, and from that one alone."""
+
+        def day(number, sharer, value):
+            column = "first_name" if sharer is ONE else "last_name"
+            first = dict.fromkeys(people(10), "Anna" if sharer is ONE else "Smith") | (
+                {"p0@example.com": value} if value else {}
+            )
+            name = f"{sharer['export']}-{number}"
+            return account.day(number, people(10), name=name, first=first, matching={column: "first"}, **sharer)
+
+        assert [day(1, sharer, "")["counts"]["delivered"] for sharer in (ONE, TWO)] == [10, 10]
+        sent = len(account.upserts())
+        assert [day(2, sharer, "")["counts"]["unchanged"] for sharer in (ONE, TWO)] == [10, 10]
+        assert len(account.upserts()) == sent
+        assert day(3, ONE, "Changed")["counts"]["delivered"] == 1
+        assert [day(4, sharer, value)["counts"]["delivered"] for sharer, value in ((TWO, ""), (ONE, "Changed"))] == [
+            0,
+            0,
+        ]
+        assert day(5, TWO, "Altered")["counts"]["delivered"] == 1
+        assert [day(6, s, v)["counts"]["delivered"] for s, v in ((ONE, "Changed"), (TWO, "Altered"))] == [0, 0]
+
+    def test_a_sharer_with_the_same_content_sends_nothing_and_overwrites_nothing_later(self, dotdigital: Account):
+        """Another's newer value is not a change of one's own."""
+        dotdigital.day(1, people(3), name="one-1", **ONE)
+        assert dotdigital.day(1, people(3), name="two-1", **TWO)["counts"]["unchanged"] == 3
+        changed = {"p0@example.com": "New"}
+        assert dotdigital.day(2, people(3), name="one-2", first=changed, **ONE)["counts"]["delivered"] == 1
+        assert dotdigital.day(2, people(3), name="two-2", **TWO)["counts"]["unchanged"] == 3
+
+
+class TestClaims:
+    """Who holds a person is written by everything that writes the ledger."""
+
+    def test_whom_an_undo_puts_back_the_sharer_lets_go_again(self, account: Account):
+        """The second sharer takes someone out, takes that back, and takes them out again."""
+        account.day(1, people(2), name="one-1", **ONE)
+        account.day(1, NEW, name="two-1", **TWO)
+        assert removals(account.day(2, ["x@example.com"], name="two-2", **TWO)) == {"planned": 1, "removed": 1}
+        account.undo(export="crm.two")
+        assert holders(account)[NEW[0]] == 2
+        assert NEW[0] in account.active()
+        assert removals(account.day(3, ["y@example.com"], name="two-3", **TWO)) == {"planned": 1, "removed": 1}
+        assert account.active() == {*people(2), "y@example.com"}
+
+    def test_whom_a_failed_removal_left_in_is_taken_out_by_the_next_run(self, sim, tmp_path):
+        """The second sharer's removal answers 503."""
+        account = Account(sim, "campaign_monitor", tmp_path)
+        account.day(1, people(2), name="one-1", **ONE)
+        account.day(1, NEW, name="two-1", **TWO)
+        account.sim.faults([{"path": "/subscribers", "method": "DELETE", "count": 9, "status": 503}])
+        with pytest.raises(Exception, match=r"503|reached"):
+            account.day(2, ["x@example.com"], name="two-2", **TWO)
+        account.sim.faults([])
+        account.day(3, ["x@example.com"], name="two-3", **TWO)
+        assert account.active() == {*people(2), "x@example.com"}
+        assert None not in holders(account).values()
+
+
+class TestRelease:
+    """An export that ends its use of an audience."""
+
+    def test_a_member_that_says_it_does_not_share_learns_how_to(self, dotdigital: Account):
+        """The error names the other sharers and the command; afterwards the audience is its own again."""
+        dotdigital.day(1, people(2), name="one-1", **ONE)
+        dotdigital.day(1, NEW, name="two-1", **TWO)
+        alone = {**ONE, "shared": False}
+        with pytest.raises(OwnedByAnother, match=r"release AUDIENCE --export crm\.two"):
+            dotdigital.day(2, people(2), name="one-2", **alone)
+        outlook = release(dotdigital, "crm.two")
+        assert (outlook.alone, outlook.together, outlook.others) == (1, 0, ("crm.one",))
+        assert NEW[0] in dotdigital.active()
+        assert removals(dotdigital.day(2, people(2), name="one-3", **alone)) == {"planned": 1, "removed": 1}
+        assert dotdigital.active() == set(people(2))
+
+    def test_the_owner_may_be_released(self, dotdigital: Account):
+        """The other sharer owns the audience, and holds whom it has in its segment."""
+        dotdigital.day(1, people(3), name="one-1", **ONE)
+        dotdigital.day(1, people(1), name="two-1", **TWO)
+        release(dotdigital, "crm.one")
+        assert Standing.of(place(dotdigital)).owner == "crm.two"
+        report = dotdigital.day(2, people(1), name="two-2", export="crm.two")
+        assert removals(report) == {"planned": 2, "removed": 2}
+        assert dotdigital.active() == set(people(1))
+
+    def test_people_may_stay_for_good(self, dotdigital: Account):
+        """With `keep` no export removes them; those whom another export holds stay in the ledger."""
+        dotdigital.day(1, people(3), name="one-1", **ONE)
+        dotdigital.day(1, people(1), name="two-1", **TWO)
+        release(dotdigital, "crm.one", keep=True)
+        assert holders(dotdigital) == {"p0@example.com": 2}
+        assert removals(dotdigital.day(2, NEW, name="two-2", **TWO)) == {"planned": 1, "removed": 1}
+        assert dotdigital.active() == {*people(3)[1:], *NEW}
+
+    def test_a_new_name_takes_over(self, dotdigital: Account):
+        """Sizes, snapshots, claims and content go with it: nobody is sent again, and older is refused."""
+        dotdigital.day(5, people(4), export="old.task")
+        assert release(dotdigital, "old.task", to="new.task").renames
+        with pytest.raises(OlderThanLedger):
+            dotdigital.day(4, people(4), export="new.task")
+        with pytest.raises(OwnedByAnother, match=r"owned by the export 'new\.task'"):
+            dotdigital.day(6, people(4), name="late", export="old.task")
+        report = dotdigital.day(6, people(3), export="new.task")
+        assert (report["counts"]["unchanged"], removals(report)) == (3, {"planned": 1, "removed": 1})
+
+    def test_another_sharer_takes_over(self, dotdigital: Account):
+        """Its `mirror` takes them out, since it holds them from here on."""
+        dotdigital.day(1, people(3), name="one-1", **ONE)
+        dotdigital.day(1, NEW, name="two-1", **TWO)
+        assert not release(dotdigital, "crm.one", to="crm.two").renames
+        assert set(holders(dotdigital).values()) == {2}
+        assert removals(dotdigital.day(2, NEW, name="two-2", export="crm.two")) == {"planned": 3, "removed": 3}
+
+    @pytest.mark.parametrize(
+        ("options", "error"),
+        [
+            ({"export": "crm.three"}, "does not use this audience. Exports that do: crm.one"),
+            ({"export": "crm.one", "to": "crm.one"}, "cannot be handed over to itself"),
+            ({"export": "crm.one", "to": "crm.two", "keep": True}, "exclude each other"),
+        ],
+    )
+    def test_what_cannot_be_done_changes_nothing(self, dotdigital: Account, options, error):
+        """The error says what is possible."""
+        dotdigital.day(1, people(2), **ONE)
+        before = Standing.of(place(dotdigital))
+        with pytest.raises(StopExport, match=error):
+            release(dotdigital, **options)
+        assert Standing.of(place(dotdigital)) == before
+
+    def test_a_run_that_has_not_ended_holds_a_release_back(self, dotdigital: Account, monkeypatch):
+        """The ledger does not know yet what it did."""
+        with monkeypatch.context() as patch:
+            patch.setattr("airflow_provider_segexport.export.send_all", killed)
+            with pytest.raises(KeyboardInterrupt):
+                dotdigital.day(1, people(2), **ONE)
+        with pytest.raises(StopExport, match="has not ended"):
+            release(dotdigital, "crm.one")
+
+
+class TestUndo:
+    """What an undo takes back."""
+
+    def test_an_unchanged_run_does_not_make_the_bad_one_irrevocable(self, account: Account):
+        """The newest version that put people in or took people out is taken back."""
+        account.day(1, people(3))
+        account.day(2, [*people(2), *NEW])
+        account.day(3, [*people(2), *NEW])
+        report = account.undo()
+        assert (report["undoes"], removals(report), report["counts"]["delivered"]) == (
+            2,
+            {"planned": 1, "removed": 1},
+            1,
+        )
+        assert account.active() == set(people(3))
+
+    def test_after_it_yesterdays_snapshot_may_go_out_and_guards_compare_with_the_state_before(
+        self, dotdigital: Account
+    ):
+        """The export is where it was before the version."""
+        dotdigital.day(1, people(4), guards={})
+        dotdigital.day(3, people(1), name="bad")
+        dotdigital.undo()
+        with pytest.raises(GuardTripped, match="had 4"):
+            dotdigital.day(2, people(1), name="small", guards={})
+        assert dotdigital.day(2, people(4), name="again", guards={})["counts"]["profiles"] == 4
+        assert dotdigital.active() == set(people(4))
+
+    def test_a_version_is_taken_back_while_no_later_one_changed_its_people(self, dotdigital: Account):
+        """A later run may have put in others; one that changed the same people has to be taken back first."""
+        dotdigital.day(1, people(2))
+        dotdigital.day(2, people(3))
+        dotdigital.day(3, people(4))
+        dotdigital.day(4, people(4), first={"p3@example.com": "New"})
+        with pytest.raises(StopExport, match=r"changed 1 of the people.*To fix: take back the later version first"):
+            dotdigital.undo(Undo(3))
+        assert removals(dotdigital.undo(Undo(2), run="second")) == {"planned": 1, "removed": 1}
+        assert dotdigital.active() == {*people(2), "p3@example.com"}
+        with pytest.raises(StopExport, match="has taken back version 2 already"):
+            dotdigital.undo(Undo(2), run="third")
+
+    def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: Account):
+        """The other sharer ran last: its people stay."""
+        dotdigital.day(1, people(2), name="one-1", **ONE)
+        dotdigital.day(2, NEW, name="two-1", **TWO)
+        with pytest.raises(StopExport, match=r"was written by the export 'crm\.two', and `export_name` is 'crm\.one'"):
+            dotdigital.undo(Undo(2), export="crm.one")
+        with pytest.raises(StopExport, match=r"None of the kept versions.*Exports that wrote them: crm\.one, crm\.two"):
+            dotdigital.undo(export="crm.three", run="three")
+        report = dotdigital.undo(export="crm.one", run="one")
+        assert (report["undoes"], report["export"], removals(report)) == (1, "crm.one", {"planned": 2, "removed": 2})
+        assert dotdigital.active() == set(NEW)
+
+    def test_whom_another_export_holds_stays(self, dotdigital: Account):
+        """Only the claim is taken back."""
+        dotdigital.day(1, people(2), name="one-1", **ONE)
+        dotdigital.day(2, people(3), name="two-1", **TWO)
+        report = dotdigital.undo(export="crm.two")
+        assert removals(report) == {"planned": 3, "kept": 2, "removed": 1}
+        assert dotdigital.active() == set(people(2))
+        in_audience = {email: held for email, held in holders(dotdigital).items() if held}
+        assert in_audience == dict.fromkeys(people(2), 1)
+
+    def test_one_that_broke_off_is_begun_again(self, sim, tmp_path):
+        """People who are out already are no later change."""
+        account = Account(sim, "campaign_monitor", tmp_path)
+        account.day(1, people(1))
+        account.day(2, [*people(1), "a@example.com", "b@example.com"])
+        account.sim.faults([{"path": "/subscribers", "method": "DELETE", "nth": 2, "count": 9, "status": 503}])
+        with pytest.raises(Exception, match=r"503|reached"):
+            account.undo()
+        account.sim.faults([])
+        assert account.undo(run="again")["undoes"] == 2
+        assert account.active() == set(people(1))
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,72 @@
+"""`airflow segexport release AUDIENCE --export NAME`: hands an export's people over, or retires the export."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.errors import SegexportError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_provider_segexport.export.release import Outlook, Release
+
+
+def release(args: Namespace) -> None:
+    """Say what happens to the people, ask, and do it."""
+    from airflow_provider_segexport.export import release as core  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.hooks.peers import alive  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
+
+    what = core.Release(args.export, (args.to or "").strip(), args.keep)
+    try:
+        place = core.audience(state_root(), args.audience)
+        _say(words(what, core.look(place, what)))
+        if args.dry_run:
+            return
+        if not args.yes and not _agreed(f"Release {what.export!r}?"):
+            _say("Nothing was changed.")
+            return
+        core.release(place, what, clock=time.time, sleep=time.sleep, alive=alive)
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    _say(f"Released: {what.export!r} does not use this audience any more.")
+
+
+def words(what: Release, outlook: Outlook) -> str:
+    """What happens to the export's people."""
+    people = outlook.alone + outlook.together
+    if what.to:
+        return (
+            f"{what.export!r} hands over to {what.to!r}: all {people:,} people whom it holds are held by {what.to!r} "
+            "from here on. No one is taken out of the audience now."
+        )
+    said = [f"{what.export!r} is retired. It holds {people:,} people, {outlook.together:,} of them with other exports."]
+    if outlook.together:
+        said.append(f"These {outlook.together:,} stay, held by {', '.join(map(repr, outlook.others))}.")
+    if outlook.alone and what.keep:
+        said.append(f"The other {outlook.alone:,} stay in the audience for good: no export removes them any more.")
+    elif outlook.alone:
+        said.append(
+            f"The other {outlook.alone:,} are taken out by the next `mirror` run of any export to this audience, "
+            "unless they are in its segment; its guards count them. `--keep` leaves them in the audience for "
+            "good, `--to` hands them over."
+        )
+    if len(outlook.others) == 1:
+        said.append(f"The audience is {outlook.others[0]!r}'s alone from here on, which may say `shared=False`.")
+    elif not outlook.others:
+        said.append("The audience has no owner from here on: the next export to it becomes the owner.")
+    return " ".join(said)
+
+
+def _agreed(question: str) -> bool:
+    """Ask at the terminal; without a terminal, `--yes` is needed."""
+    if not sys.stdin.isatty():
+        raise SystemExit("There is no terminal to ask at. To fix: give --yes to release, or --dry-run to look only.")
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a command speaks to a terminal

@@ -1,0 +1,185 @@
+"""Ends an export's use of an audience: hands its people over to another export, or gives them up.
+
+Only the ledger and its standing change; no vendor is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_segexport.errors import StopExport
+from airflow_provider_segexport.ports.audiences import audiences, card
+from airflow_provider_segexport.ports.engine import Engine, engine
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import THERE, Ledger
+from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.ports.standing import Standing
+
+RUN = "segexport/release"
+"""The name in the lease and in the ledger's version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is asked for.
+
+    Attributes:
+        export: the export that ends.
+        to: the export that takes its people over; empty where they are given up.
+        keep: of people given up, those whom no other export holds stay in the audience for good.
+    """
+
+    export: str
+    to: str = ""
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a release does.
+
+    Attributes:
+        alone: people whom only this export holds.
+        together: people whom it holds with others.
+        others: the other exports that use the audience.
+        renames: the export that takes over has not used the audience before.
+    """
+
+    place: Place
+    alone: int
+    together: int
+    others: tuple[str, ...]
+    renames: bool
+
+
+def audience(root: Place, name: str) -> Place:
+    """Find an audience by the vendor's id, or by `vendor/account/audience` where the id is not enough.
+
+    Raises:
+        StopExport: there is none, or more than one.
+    """
+    places = {f"{one.parent.parent.name}/{one.parent.name}/{one.name}": one for one in audiences(root)}
+    matching = [
+        path
+        for path, one in places.items()
+        if name == path or one.name in {name, safe(name)} or (card(one) or {}).get("audience") == name
+    ]
+    if len(matching) == 1:
+        return places[matching[0]]
+    if not matching:
+        raise StopExport(f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(places)) or 'none'}.")
+    raise StopExport(f"{name!r} names several audiences. To fix: give one of {', '.join(sorted(matching))}.")
+
+
+def look(place: Place, what: Release) -> Outlook:
+    """Count the people whom a release is about.
+
+    Raises:
+        StopExport: the export does not use the audience, or a run of it has not ended.
+    """
+    standing = Standing.of(place)
+    if not what.export or what.export not in standing.sharers:
+        known = ", ".join(name for name in standing.sharers if name) or "none"
+        raise StopExport(f"The export {what.export!r} does not use this audience. Exports that do: {known}.")
+    if what.to == what.export:
+        raise StopExport(f"The export {what.export!r} cannot be handed over to itself. To fix: correct `--to`.")
+    if what.to and what.keep:
+        raise StopExport("`--keep` and `--to` exclude each other. To fix: leave one of them out.")
+    if standing.open:
+        raise StopExport(
+            f"The run {standing.run!r} has not ended, so the ledger does not know yet what it did. To fix: let it end, "
+            "or start an export to this audience, which brings the ledger up to date first."
+        )
+    ledger = Ledger(place)
+    alone = together = 0
+    if version := ledger.version():
+        bit = f"{standing.bit(what.export)}::ubigint"
+        with engine() as sql:
+            alone, together = sql.one(
+                f"""select count(*) filter (holders = {bit}), count(*) filter (holders <> {bit})
+                from {sql.scan([ledger.file(version)])} where state in {THERE} and (holders & {bit}) <> 0"""
+            )
+    renames = bool(what.to) and what.to not in standing.sharers
+    return Outlook(place, alone, together, standing.others(what.export), renames)
+
+
+def release(
+    place: Place,
+    what: Release,
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    alive: Callable[[str], bool | None] = lambda _: None,
+) -> Outlook:
+    """Release the export, while no run writes the audience; returns what was done.
+
+    Args:
+        place: of the audience's ledger.
+        what: the export, and what becomes of its people.
+        clock: epoch seconds.
+        sleep: lets time pass.
+        alive: whether the holder of a lease still runs.
+
+    Raises:
+        AudienceBusy: a run writes the audience.
+        StopExport: the release is not possible.
+    """
+    lease = Lease(place, RUN, clock=clock, sleep=sleep, alive=alive)
+    lease.take()
+    try:
+        outlook = look(place, what)
+        standing = Standing.of(place)
+        ledger = Ledger(place)
+        if ledger.version():
+            with engine() as sql:
+                _commit(sql, ledger, standing, what, renames=outlook.renames)
+        _without(standing, what, outlook).write(place)
+    finally:
+        lease.release()
+    return outlook
+
+
+def _commit(sql: Engine, ledger: Ledger, standing: Standing, what: Release, *, renames: bool) -> None:
+    """Write the ledger's next version, with the claims as they are from here on."""
+    version = ledger.version()
+    rows = f"select * from {sql.scan([ledger.file(version)])}"
+    if not renames:
+        bit = f"{standing.bit(what.export)}::ubigint"
+        claims = f"holders & ~{bit}"
+        if what.to:
+            taker = f"{standing.bit(what.to)}::ubigint"
+            claims = f"if((holders & {bit}) <> 0, ({claims}) | {taker}, holders)"
+        rows = f"select * replace ({claims} as holders) from ({rows})"
+        if what.keep:
+            rows = f"{rows} where not (state in {THERE} and holders = {bit})"
+    facts = ledger.facts(version)
+    exports = dict(facts.get("exports", {}))
+    entry = exports.pop(what.export, None)
+    if renames and entry:
+        exports[what.to] = entry
+    members = sql.one(f"select count(*) from ({rows}) where state in {THERE}")[0]
+    kept: dict[str, Any] = {name: facts[name] for name in ("as_of", "run") if name in facts}
+    ledger.commit(sql.stream(rows), version, {**kept, "exports": exports, "by": RUN, "members": str(members)})
+
+
+def _without(standing: Standing, what: Release, outlook: Outlook) -> Standing:
+    """The standing without the export, or with the other name in its place."""
+    new = what.to if outlook.renames else ""
+    sharers = tuple(new if name == what.export else name for name in standing.sharers)
+    owner = standing.owner
+    if owner == what.export:
+        owner = what.to or next((name for name in sharers if name), "")
+    by_export: dict[str, Any] = {
+        name: _renamed(getattr(standing, name), what.export, new)
+        for name in ("begun", "optouts_at", "resend", "fields")
+    }
+    return replace(standing, owner=owner, sharers=sharers, **by_export)
+
+
+def _renamed(by_export: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The same values under an export's new name; without them where it has none."""
+    kept = {name: value for name, value in by_export.items() if name != old}
+    return {**kept, new: by_export[old]} if new and old in by_export else kept

@@ -1,0 +1,107 @@
+"""`airflow segexport release AUDIENCE --export NAME`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+import pytest
+
+from airflow_provider_segexport.cli import release as command
+from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.ports.audiences import audiences
+from airflow_provider_segexport.ports.standing import Standing
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def give(stage, monkeypatch):
+    """An export of 4 people at dotdigital by `first.export`, and a function that gives the command."""
+    stage.segment(4)
+    run = stage.export(conn_id=stage.connection("dotdigital"), dag_id="first")
+    assert "success" == run.state, run.errors
+
+    def go(answer=None, **more):
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
+        monkeypatch.setattr("builtins.input", lambda _: answer)
+        told = {"audience": stage.audience("dotdigital"), "export": "first.export", "to": None, "keep": False}
+        command.release(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
+
+    return go
+
+
+def sharers():
+    [place] = audiences(state_root())
+    return [name for name in Standing.of(place).sharers if name]
+
+
+def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):
+    """Retired, and the next `mirror` run takes them out."""
+    give("yes")
+    shown = capsys.readouterr().out
+    assert "'first.export' is retired. It holds 4 people, 0 of them with other exports." in shown
+    assert "The other 4 are taken out by the next `mirror` run" in shown
+    assert "The audience has no owner from here on" in shown
+    assert "Released" in shown
+    assert [] == sharers()
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"to": "second.export"}, "all 4 people whom it holds are held by 'second.export'"),
+        ({"keep": True}, "The other 4 stay in the audience for good"),
+    ],
+)
+def test_a_dry_run_only_looks(give, capsys, more, expected):
+    """With --dry-run."""
+    give(dry_run=True, **more)
+    assert expected in capsys.readouterr().out
+    assert ["first.export"] == sharers()
+
+
+@pytest.mark.parametrize("answer", ["", "n"])
+def test_anything_but_yes_changes_nothing(give, capsys, answer):
+    """The question has no as its default."""
+    give(answer)
+    assert "Nothing was changed." in capsys.readouterr().out
+    assert ["first.export"] == sharers()
+
+
+def test_without_a_terminal_it_needs_yes(give):
+    """A script says --yes."""
+    with pytest.raises(SystemExit, match="give --yes"):
+        give()
+    give(yes=True)
+    assert [] == sharers()
+
+
+def test_the_next_export_goes_on_where_the_former_one_was(stage, give):
+    """Handed over, nobody is sent again."""
+    give(yes=True, to="second.export")
+    run = stage.export(conn_id=stage.connection("dotdigital"), dag_id="second")
+    assert "success" == run.state, run.errors
+    assert 4 == run.summary()["counts"]["unchanged"]
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"audience": "nowhere"}, "No audience 'nowhere' has a ledger. Audiences: dotdigital/"),
+        ({"export": "x"}, "The export 'x' does not use this audience. Exports that do: first.export"),
+    ],
+)
+def test_what_does_not_exist_is_named(give, more, error):
+    """With what there is."""
+    with pytest.raises(SystemExit, match=error):
+        give(yes=True, **more)
+
+
+def test_airflows_command_line_knows_it(airflow_db):
+    """With its switches, as a shell gives them."""
+    from airflow.cli.cli_parser import get_parser
+
+    found = get_parser().parse_args(["segexport", "release", "349394", "--export", "a.b", "--to", "c.d", "--yes"])
+    assert ("349394", "a.b", "c.d") == (found.audience, found.export, found.to)
+    assert (False, False, True) == (found.keep, found.dry_run, found.yes)
