@@ -33,6 +33,12 @@ PRESENT = f"""create or replace view present as
         select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row"""
 
 
+WITHDRAWN = f"""create or replace table withdrawn as
+    select distinct a.email from addressed a semi join (
+        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row"""
+"""People of the segment who must not be mailed, by address."""
+
+
 def find(engine: Engine) -> int:
     """`leavers(email, contact_id)`: in the audience by the ledger, and not in the segment; returns how many."""
     engine.run(PRESENT)
@@ -66,6 +72,8 @@ def keep(engine: Engine, reason: str, where: str = "true") -> int:
 def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
     """`holds(email, holders, hash)`: where this export's claim changes. A leaver whom another export holds stays.
 
+    A person who is in this export's segment without consent, or suppressed, does not stay: that holds for all exports.
+
     A person held by no export any more, because the last one was released, is taken out by any export.
 
     Args:
@@ -81,9 +89,11 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
             from (select email, holders from ledger_in where {mine} = 0) l semi join present p on p.email = l.email"""
         )
     if lets_go:
-        engine.run(f"delete from leavers where {mine} = 0 and holders <> 0")
-        engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0")
-        keep(engine, SHARED, f"{others} <> 0")
+        engine.run(WITHDRAWN)
+        may_stay = "email not in (select email from withdrawn)"
+        engine.run(f"delete from leavers where {mine} = 0 and holders <> 0 and {may_stay}")
+        engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0 and {may_stay}")
+        keep(engine, SHARED, f"{others} <> 0 and {may_stay}")
 
 
 def note_alike(engine: Engine, content: str) -> None:

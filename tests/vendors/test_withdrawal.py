@@ -35,6 +35,22 @@ def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Accoun
 
 
 @pytest.mark.parametrize("way", REASONS)
+@pytest.mark.parametrize("held_by", ["both", "the_other"])
+def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(account: Account, way, held_by):
+    """Consent is the person's: another export's claim keeps nobody in who has withdrawn."""
+    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    account.day(1, people(3) if held_by == "both" else ["p0@example.com"], name="one-1", **one)
+    account.day(2, people(3), name="two-1", **two)
+    account.day(3, people(3), name="one-2", **one, **withdrawn(account, way, people(3)[:2]) | columns_of_three(way))
+    assert account.active() == {"p0@example.com", "p2@example.com"}
+
+
+def columns_of_three(way: str) -> dict[str, object]:
+    """The consent of three people, of whom the second has withdrawn."""
+    return {"columns": {"agreed": [True, False, True]}} if way == "consent" else {}
+
+
+@pytest.mark.parametrize("way", REASONS)
 @pytest.mark.parametrize("day", [TWICE, BAD_VALUE], ids=["twice", "bad_value"])
 def test_who_withdraws_before_the_first_export_is_never_put_in(account: Account, day, way):
     """Another row of the same address says nothing against it."""
