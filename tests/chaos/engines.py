@@ -25,7 +25,7 @@ def _kept() -> port.Engine:
 
 
 @contextmanager
-def _empty() -> Iterator[port.Engine]:
+def _empty(*_: object, **__: object) -> Iterator[port.Engine]:
     """The kept engine, as empty as a new one; a new one where that is in use."""
     if not _free.acquire(blocking=False):
         with _open() as another:
