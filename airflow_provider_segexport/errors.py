@@ -87,13 +87,13 @@ class BatchRefused(SegexportError):
 
     Attributes:
         code: the vendor's own code.
-        words: the vendor's own words, without any address of a person.
+        words: the vendor's own words, which may name a person: they go to `rejects.parquet` alone.
     """
 
     def __init__(self, code: str, words: str) -> None:
         self.code = clean_text(code, MAX_CODE_CHARS)
         self.words = clean_text(words)
-        super().__init__(f"The vendor refused the whole batch: {self.code} {self.words}")
+        super().__init__(f"The vendor refused the whole batch (error code {public_code(self.code)}).")
 
 
 class StopExport(SegexportError):
@@ -181,9 +181,18 @@ def clean_text(text: str, limit: int = MAX_TEXT_CHARS) -> str:
     return " ".join(text.split())[:limit]
 
 
-def without_addresses(text: str, limit: int = 300) -> str:
-    """A vendor's words, fit for a log: anything that could be a person's address is masked, and they are short."""
-    masked = re.sub(r"[^\s\"'<>,;:()]+@[^\s\"'<>,;:()]+", "***", text[:_SCAN_CHARS])
-    if len(text) > _SCAN_CHARS and len(masked) < limit:
-        masked = masked.rpartition(" ")[0]  # what was cut off may be the rest of an address
-    return clean_text(masked, limit)
+_CODE = re.compile(r"[A-Za-z](?:[A-Za-z_.:-]|[0-9]{1,4}(?![0-9])){0,79}|[0-9]{1,6}")
+
+
+def public_code(code: object) -> str:
+    """A vendor's error code, or a state's name, fit for a log: what has not the form of one may quote a person.
+
+    Args:
+        code: as the vendor's response holds it.
+
+    Returns:
+        The code if it is a number of at most six digits or a word of ASCII letters, short numbers, `_`, `.`, `:` and
+        `-`; `unknown` if it is anything else.
+    """
+    text = str(code)
+    return text if _CODE.fullmatch(text) else "unknown"

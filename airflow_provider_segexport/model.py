@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -44,6 +45,15 @@ class Request:
     """A narrower quota that it counts for too, by its name in the vendor's limits."""
 
 
+_MEDIA_TYPE = re.compile(r"(?:application|text|multipart|image)/[A-Za-z0-9.+-]{1,60}")
+
+
+def media_type(header: str) -> str:
+    """The media type of a `Content-Type` header, fit for a log; its other text may be anything."""
+    known = _MEDIA_TYPE.match(header)
+    return known[0] if known else "no known content type"
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What came back. Header names are lower case."""
@@ -60,7 +70,7 @@ class Response:
         except UnusableJson as error:
             raise ReplyNotUnderstood(f"{self.url} answered {self.status} with {error}.") from None
         except ValueError:
-            kind = self.headers.get("content-type", "no content type")
+            kind = media_type(self.headers.get("content-type", ""))
             raise VendorUnavailable(
                 f"{self.url} answered {self.status} with {len(self.body)} bytes that are not JSON ({kind}). "
                 "A proxy, a maintenance page or a wrong base URL answers so."

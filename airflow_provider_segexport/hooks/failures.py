@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
+import os
 import traceback
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -15,7 +15,6 @@ from airflow_provider_segexport.errors import (
     StopExport,
     SwitchedOff,
     TryAgain,
-    without_addresses,
 )
 
 log = logging.getLogger(__name__)
@@ -37,12 +36,6 @@ class TryLater(AirflowException):
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
-
-
-def without_values(text: str, limit: int = 300) -> str:
-    """A library's text without what it may quote of a row: whatever is in quotes, addresses, and numbers."""
-    masked = re.sub(r"""(['"`]).*?\1""", "***", text, flags=re.DOTALL)
-    return re.sub(r"[+\d][\d ()/.+-]{3,}\d", "***", without_addresses(masked, len(masked)))[:limit]
 
 
 def airflow_class(error: SegexportError) -> type[AirflowException]:
@@ -81,7 +74,10 @@ def _both(own: type[SegexportError], airflow: type[AirflowException]) -> type[Se
 
 
 def unforeseen(error: Exception) -> TryLater:
-    """Log where it came from, line by line; return what it says without anything that could be an address."""
+    """Log where an exception came from, line by line, and return Airflow's exception for it.
+
+    The exception's own text is left out: a library may quote a row in it, in any form.
+    """
     where, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
     log.error("%s came up unforeseen, here:\n%s", name, where)
     if getattr(error, "errno", None) in FULL or NO_SPACE in str(error):
@@ -90,9 +86,11 @@ def unforeseen(error: Exception) -> TryLater:
             f"`[segexport] root`, or in the worker's folder for temporary files. {AGAIN}"
         )
     if isinstance(error, OSError):
-        text = without_addresses(error.strerror) if error.strerror else without_values(str(error))
+        text = f": {os.strerror(error.errno)}" if error.errno else ""
         return TryLater(
-            f"Segment, run folder or ledger cannot be reached ({name}: {text}). "
+            f"Segment, run folder or ledger cannot be reached ({name}{text}). "
             f"Look at the disk or the object store below `[segexport] root`. {AGAIN}"
         )
-    return TryLater(f"{name}: {without_values(str(error))} (unforeseen; another try goes on where this one stopped)")
+    return TryLater(
+        f"Unexpected {name}. Its text may quote a row and is left out; the task's log names the lines of code. {AGAIN}"
+    )

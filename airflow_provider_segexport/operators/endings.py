@@ -28,5 +28,5 @@ def end(task: AudienceTask, error: SegexportError) -> NoReturn:
 
 
 def end_unforeseen(error: Exception) -> NoReturn:
-    """Tell where it came from, line by line, and what it says without anything that could be a person's data."""
+    """Log where the exception came from, line by line, and end the try without the exception's own text."""
     raise unforeseen(error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from requests import exceptions as foreign
 
@@ -14,7 +15,7 @@ from airflow_provider_segexport.errors import (
     VendorUnavailable,
     WaitTooLong,
 )
-from airflow_provider_segexport.model import Response
+from airflow_provider_segexport.model import Response, media_type
 from airflow_provider_segexport.response_json import UnusableJson, parse_json
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,15 @@ WELL_ENDED = (b"}", b"]")
 WAIT_HEADERS = frozenset({"retry-after", "x-ratelimit-reset", "x-rate-limit-reset"})
 """Headers in which the vendors' APIs say how long to wait."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.~:-]*")
+"""A part of a path that holds no address, encoded or not: ids and the names of resources."""
+
 
 def shown(url: str) -> str:
     """An address fit for a log: without query, credentials and any part of the path that may be a person's address."""
     scheme, mark, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
-    path = "/".join("***" if "@" in part or "%40" in part else part for part in path.split("/"))
+    path = "/".join("***" if not _PLAIN.fullmatch(part) else part for part in path.split("/"))
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
@@ -100,7 +104,9 @@ def out_of_order(response: Response) -> VendorUnavailable | None:
         return None
     kind = response.headers.get("content-type", "")
     if "html" in kind or ("json" in kind and not _whole(response.body)):
-        return VendorUnavailable(f"{response.url} answered {response.status} with {kind} that is no whole reply.")
+        return VendorUnavailable(
+            f"{response.url} answered {response.status} with {media_type(kind)} that is no whole reply."
+        )
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_segexport.errors import BatchRefused, SegexportError, StopExport
+from airflow_provider_segexport.errors import BatchRefused, SegexportError, StopExport, public_code
 from airflow_provider_segexport.model import OPTED_OUT, Batch, Kind, Reason, Refusal, Reply, Settled, Ticket
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.progress import leaves
@@ -139,7 +139,8 @@ class Bookkeeper:
         if self.refused_in_a_row >= MOST_REFUSED_IN_A_ROW:
             self.error = StopExport(
                 f"The vendor refused {self.refused_in_a_row} batches in a row as a whole "
-                f"({refused.code} {refused.words}). This is no single bad row: check data matching and custom fields."
+                f"(error code {public_code(refused.code)}). No single row "
+                "causes this. To fix: check data matching and custom fields."
             )
         if len(batch) == 1:
             only = Refusal(0, Reason.REFUSED_BY_VENDOR, refused.code, refused.words)

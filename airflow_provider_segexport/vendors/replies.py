@@ -10,7 +10,13 @@ from typing import Any, NoReturn
 
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.delays import seconds_until
-from airflow_provider_segexport.errors import QuotaSpent, TryAgain, VendorUnavailable
+from airflow_provider_segexport.errors import (
+    QuotaSpent,
+    ReplyNotUnderstood,
+    TryAgain,
+    VendorUnavailable,
+    public_code,
+)
 from airflow_provider_segexport.model import Batch, Request, Response
 
 JSON = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
@@ -80,6 +86,20 @@ def busy_or_down(response: Response, after: float | None, now: float) -> TryAgai
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Where each address stands in the batch. Vendors echo addresses in their own case."""
     return dict(zip(map(same, batch.emails), count()))
+
+
+def answered(title: str, response: Response, code: object) -> str:
+    """How a message about an unexpected response begins: vendor, status and error code, and none of its words."""
+    named = f" (error code {public_code(code)})" if code else ""
+    return f"{title} answered {response.status}{named}"
+
+
+def unexpected(title: str, response: Response, code: object) -> ReplyNotUnderstood:
+    """The error for a response that no rule of the vendor's covers."""
+    return ReplyNotUnderstood(
+        f"{answered(title, response, code)}, to {response.url}. To fix: look up status and error code in the "
+        "vendor's API documentation, or ask its support."
+    )
 
 
 def reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:

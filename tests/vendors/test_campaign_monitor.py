@@ -53,7 +53,7 @@ def upsert(reply, rows=3):
 )
 def test_a_401_is_told_apart_by_its_code(code, kind):
     """It also answers for an id that is not this account's, and for a scope that is missing."""
-    with pytest.raises(kind, match=f"401, code {code}: Words"):
+    with pytest.raises(kind, match=rf"401 \(error code {code}\)\. "):
         refuse(answer(code, status=401))
 
 

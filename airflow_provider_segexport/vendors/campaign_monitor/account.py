@@ -12,7 +12,7 @@ from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
     CredentialsRefused,
-    without_addresses,
+    public_code,
 )
 from airflow_provider_segexport.model import (
     Operation,
@@ -119,7 +119,7 @@ def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
     response = yield Request("POST", f"{access.api}/oauth/token", headers=headers, body=form, signed=False)
     told = response.mapping()
     if "access_token" not in told:
-        why = without_addresses(str(told.get("error", response.status)))
+        why = public_code(told.get("error", response.status))
         raise CredentialsRefused(
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Sign in again and put the new refresh token into the Airflow connection."

@@ -12,30 +12,32 @@ from airflow_provider_segexport.errors import (
     PermissionMissing,
     ReplyNotUnderstood,
     TryAgain,
-    without_addresses,
 )
 from airflow_provider_segexport.model import (
     Response,
 )
 from airflow_provider_segexport.vendors.replies import (
+    answered,
     busy_or_down,
     reader,
+    unexpected,
     wait,
 )
 
+TITLE = "Campaign Monitor"
 EXPIRED_TOKEN = 121
 
 
 def code_and_words(response: Response) -> tuple[int, str]:
     """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
     body = response.mapping()
-    return int(body.get("Code", 0)), without_addresses(str(body.get("Message", "")))
+    return int(body.get("Code", 0)), str(body.get("Message") or "")
 
 
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means. A 401 is told apart by its code: it also answers for a wrong list id."""
-    code, words = code_and_words(response)
-    said = f"Campaign Monitor answered {response.status}, code {code}: {words}".rstrip(".")
+    code = code_and_words(response)[0]
+    said = answered(TITLE, response, code)
     match code:
         case 101:
             raise AudienceUnknown(f"{said}. This account has no list of that id; take it from the list's API settings.")
@@ -51,7 +53,7 @@ def refuse(response: Response) -> NoReturn:
         case _ if response.status in {401, 403}:
             raise CredentialsRefused(f"{said}. Check the API key in the Airflow connection.")
         case _:
-            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+            raise unexpected(TITLE, response, code)
 
 
 read = reader(refuse)

@@ -10,7 +10,13 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_segexport.access import Access, SignIn, Token
 from airflow_provider_segexport.contract import FieldType
-from airflow_provider_segexport.errors import AudienceUnknown, CredentialsRefused, PermissionMissing, TryAgain
+from airflow_provider_segexport.errors import (
+    AudienceUnknown,
+    CredentialsRefused,
+    PermissionMissing,
+    TryAgain,
+    public_code,
+)
 from airflow_provider_segexport.model import Operation, Request, Response, Target
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.constant_contact.replies import read
@@ -170,7 +176,7 @@ def read_token(response: Response, old: str, now: float) -> Token:
             "Constant Contact does not accept the client id and secret. Compare them with the application's page in "
             "the developer portal."
         )
-    raise TryAgain(f"Constant Contact's token endpoint answered {response.status} {error}.")
+    raise TryAgain(f"Constant Contact's token endpoint answered {response.status} {public_code(error)}.")
 
 
 def stale(response: Response) -> bool:

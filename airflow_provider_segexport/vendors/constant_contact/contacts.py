@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, without_addresses
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, public_code
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -92,7 +92,8 @@ def state_of(found: dict[str, Any]) -> JobState:
     """An activity's state in our words."""
     state = str(found["state"])
     if state not in STATES:
-        raise ReplyNotUnderstood(f"Constant Contact's activity has the state {state!r}, which is not documented.")
+        name = public_code(state)
+        raise ReplyNotUnderstood(f"Constant Contact's activity has the state {name!r}, which is not documented.")
     return STATES[state]
 
 
@@ -166,7 +167,7 @@ def named(errors: Sequence[str], rows: int) -> list[Refusal]:
         match = LINE.match(str(text))
         index = int(match[1]) - FIRST_LINE if match else -1
         if match and 0 <= index < rows:
-            words = without_addresses(match[2])
+            words = match[2]
             reason = Reason.BAD_EMAIL if "email" in words.lower() else Reason.INVALID_VALUE
             refusals.append(Refusal(index, reason, "", words))
     return refusals

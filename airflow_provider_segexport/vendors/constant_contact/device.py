@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from airflow_provider_segexport.access import Access, Invitation, SignIn, Token
-from airflow_provider_segexport.errors import CredentialsRefused
+from airflow_provider_segexport.errors import CredentialsRefused, public_code
 from airflow_provider_segexport.model import Operation, Request, Wait
 from airflow_provider_segexport.vendors.constant_contact.account import (
     FORM,
@@ -29,8 +29,9 @@ def sign_in(
     asked = yield Request("POST", f"{authorization(access)}/device/authorize", headers=FORM, body=body, signed=False)
     told = asked.mapping()
     if "device_code" not in told:
+        code = public_code(told.get("error", asked.status))
         raise CredentialsRefused(
-            f"Constant Contact starts no device sign-in for this client id: {told.get('error', asked.status)}. The "
+            f"Constant Contact starts no device sign-in for this client id (error code {code}). The "
             "application in the developer portal must allow the device flow."
         )
     invite(Invitation(str(told.get("verification_uri_complete") or told["verification_uri"]), str(told["user_code"])))

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
-from airflow_provider_segexport.errors import ReplyNotUnderstood, TryAgain
+from airflow_provider_segexport.errors import ReplyNotUnderstood, TryAgain, public_code
 from airflow_provider_segexport.model import JobState, Member, Operation, Target, Wait
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.contacts import activity, state_of
@@ -59,7 +59,7 @@ def finished(target: Target, ticket: str) -> Operation[dict[str, Any]]:
         if state is JobState.FINISHED:
             return found
         if state is JobState.FAILED:
-            raise TryAgain(f"Constant Contact's export of the list ended as {found['state']!r}.")
+            raise TryAgain(f"Constant Contact's export of the list ended as {public_code(found['state'])!r}.")
         yield Wait(wait)
         wait = min(wait * 1.5, LONGEST_WAIT_S)
     raise TryAgain("Constant Contact has not finished the export of the list within an hour.")

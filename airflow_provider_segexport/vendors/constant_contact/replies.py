@@ -13,10 +13,9 @@ from airflow_provider_segexport.errors import (
     ReplyNotUnderstood,
     SlotsFull,
     TryAgain,
-    without_addresses,
 )
 from airflow_provider_segexport.model import Response
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, reader
+from airflow_provider_segexport.vendors.replies import BUSY, answered, busy_or_down, reader, unexpected
 
 THROTTLED_WAIT_S = 1.0  # 4 calls a second a key, and no header that tells when
 
@@ -28,13 +27,13 @@ def key_and_words(response: Response) -> tuple[str, str]:
         found = found[0] if found else {}
     if not isinstance(found, dict):
         raise ReplyNotUnderstood(f"{response.url} answered {response.status} with JSON that is no error of its.")
-    return str(found.get("error_key", "")), without_addresses(str(found.get("error_message", "")))
+    return str(found.get("error_key") or ""), str(found.get("error_message") or "")
 
 
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means. One 403 stands for scope, user privilege and a deactivated application."""
-    key, words = key_and_words(response)
-    said = f"Constant Contact answered {response.status} {key}: {words}".rstrip(".")
+    key = key_and_words(response)[0]
+    said = answered("Constant Contact", response, key)
     match response.status:
         case 401:
             raise CredentialsRefused(
@@ -48,7 +47,7 @@ def refuse(response: Response) -> NoReturn:
         case 404:
             raise AudienceUnknown(f"{said}. The id is in the list's address in the browser; was the list deleted?")
         case _:
-            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+            raise unexpected("Constant Contact", response, key)
 
 
 read = reader(refuse)

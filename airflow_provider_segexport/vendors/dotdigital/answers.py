@@ -10,13 +10,11 @@ from airflow_provider_segexport.errors import (
     CredentialsRefused,
     PermissionMissing,
     QuotaSpent,
-    ReplyNotUnderstood,
     SlotsFull,
     TryAgain,
-    without_addresses,
 )
 from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, number, reader, wait
+from airflow_provider_segexport.vendors.replies import BUSY, answered, busy_or_down, number, reader, unexpected, wait
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
@@ -26,10 +24,10 @@ def code_and_words(response: Response) -> tuple[str, str]:
     """v3 says `errorCode` and `description`; v2 hides `ERROR_X` inside the text of `message`."""
     body = response.mapping()
     if "errorCode" in body:
-        return str(body["errorCode"]), without_addresses(str(body.get("description", "")))
-    words = str(body.get("message", ""))
+        return str(body["errorCode"]), str(body.get("description") or "")
+    words = str(body.get("message") or "")
     code = re.search(r"ERROR_[A-Z_]+", words)
-    return code[0] if code else "", without_addresses(words)
+    return code[0] if code else "", words
 
 
 def refuse(response: Response) -> NoReturn:
@@ -45,13 +43,13 @@ def refuse(response: Response) -> NoReturn:
         raise PermissionMissing(
             f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature."
         )
-    code, words = code_and_words(response)
-    said = f"dotdigital answered {response.status} {code}: {words}".rstrip(".")
+    code = code_and_words(response)[0]
+    said = answered("dotdigital", response, code)
     if code == "ERROR_ADDRESSBOOK_NOT_FOUND":
         raise AudienceUnknown(f"{said}. The account has no address book of that id; take it from the book's address.")
     if code == "ERROR_ADDRESSBOOK_NOTWRITABLE":
         raise AudienceUnknown(f"{said}. `Test` and `All Contacts` cannot be written; choose another address book.")
-    raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+    raise unexpected("dotdigital", response, code)
 
 
 read = reader(refuse)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, public_code
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -60,7 +60,8 @@ def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState
         told = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
         status = told.pop().decode() if len(told) == 1 else read_report(response).status
         if status.lower() not in STATES:
-            raise ReplyNotUnderstood(f"dotdigital's import {ticket} has the state {status!r}, which is not documented.")
+            state = public_code(status)
+            raise ReplyNotUnderstood(f"A dotdigital import has the state {state!r}, which is not documented.")
         states[ticket] = STATES[status.lower()]
     return states
 

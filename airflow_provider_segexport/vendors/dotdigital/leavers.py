@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_segexport.contract import Limits, Removal, Tell
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, SlotsFull
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, SlotsFull, public_code
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -79,7 +79,8 @@ def state(target: Target, ticket: str) -> Operation[JobState]:
         return JobState.FAILED
     status = str(told(response)["status"])
     if status.lower() not in STATES:
-        raise ReplyNotUnderstood(f"dotdigital's removal {ticket} has the state {status!r}, which is not documented.")
+        state = public_code(status)
+        raise ReplyNotUnderstood(f"A removal at dotdigital has the state {state!r}, which is not documented.")
     return STATES[status.lower()]
 
 

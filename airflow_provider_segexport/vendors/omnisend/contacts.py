@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, without_addresses
+from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, public_code
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -117,7 +117,7 @@ def state_of(found: dict[str, Any]) -> JobState:
     if status == STOPPED:
         return JobState.FAILED
     if status != "finished":
-        raise ReplyNotUnderstood(f"An Omnisend batch has the status {status!r}, which is not documented.")
+        raise ReplyNotUnderstood(f"An Omnisend batch has the status {public_code(status)!r}, which is not documented.")
     clean = found.get("errorsCount") == 0 and found.get("finishedCount") == found.get("totalCount") is not None
     return JobState.ACCEPTED if clean else JobState.FINISHED
 
@@ -193,4 +193,4 @@ def judged(at: int, code: int, response: Any) -> Refusal:
     else:
         reason = Reason.INVALID_VALUE if errors else Reason.REFUSED_BY_VENDOR
     words = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in errors) or str(body.get("detail", ""))
-    return Refusal(at, reason, str(code), without_addresses(words))
+    return Refusal(at, reason, str(code), words)

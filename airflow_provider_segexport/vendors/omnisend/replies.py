@@ -15,10 +15,17 @@ from airflow_provider_segexport.errors import (
     ReplyNotUnderstood,
     StopExport,
     TryAgain,
-    without_addresses,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.vendors.replies import BUSY, busy_or_down, reader, retry_after, wait
+from airflow_provider_segexport.vendors.replies import (
+    BUSY,
+    answered,
+    busy_or_down,
+    reader,
+    retry_after,
+    unexpected,
+    wait,
+)
 
 VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
@@ -39,13 +46,13 @@ def problem(response: Response) -> tuple[str, str]:
     kind = str(body.get("type", "")).rpartition("/")[2]
     fields = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in (body.get("errors") or [])[:3])
     words = " ".join(str(part) for part in (body.get("detail") or body.get("title"), fields) if part)
-    return kind, without_addresses(words)
+    return kind, words
 
 
 def refuse(response: Response) -> NoReturn:
     """Raise what an unexpected reply means."""
-    kind, words = problem(response)
-    said = f"Omnisend answered {response.status} {kind}: {words}".rstrip(".")
+    kind = problem(response)[0]
+    said = answered("Omnisend", response, kind)
     match response.status:
         case 401:
             raise CredentialsRefused(
@@ -63,7 +70,7 @@ def refuse(response: Response) -> NoReturn:
                 "newer airflow-provider-segexport."
             )
         case _:
-            raise ReplyNotUnderstood(f"{said}, to {response.url}.")
+            raise unexpected("Omnisend", response, kind)
 
 
 read = reader(refuse)
