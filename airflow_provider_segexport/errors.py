@@ -21,6 +21,7 @@ SegexportError
     ├── PermissionMissing    the credentials are good and lack a right
     ├── AudienceUnknown      no such audience in this account
     ├── WaitTooLong          the vendor asks for a wait that is longer than any that is made
+    ├── JobsTooLong          a job at the vendor has not ended within `job_timeout`
     ├── RunFolderMissing     a task returns from deferral, and the run folder that it left is not there
     └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
 
@@ -154,6 +155,10 @@ class AudienceUnknown(StopExport):
 
 class WaitTooLong(StopExport):
     """The vendor asks for a wait that is longer than any that is made."""
+
+
+class JobsTooLong(StopExport):
+    """A job at the vendor has not ended within `job_timeout`."""
 
 
 class RunFolderMissing(StopExport):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ __all__ = [
 Mode = Literal["full", "changes", "mirror"]
 Older = Literal["skip", "fail", "verify"]
 MOST_PROFILES = 1_000_000
+JOB_TIMEOUT_S = 6 * 3600.0
+"""How long a job may run at the vendor, in seconds. The longest import that a vendor documents takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Order:
         conn_id: the Airflow connection, for those who look at the audience's history.
         partition_columns: `key=value` folders above a file add columns of text that the file itself lacks.
         snapshot_at: a segment that is a table is read as of this time; empty for the table's current snapshot.
+        job_timeout: how long a job may run at the vendor, in seconds, counted from when the vendor accepted it.
     """
 
     segment: str | tuple[str, ...]
@@ -113,6 +117,7 @@ class Order:
     conn_id: str = ""
     snapshot_at: str = ""
     partition_columns: bool = False
+    job_timeout: float = JOB_TIMEOUT_S
 
     def guard(self, name: str) -> Guard | None:
         """A guard of this export; None where it is switched off, or nobody has set it."""
@@ -125,12 +130,14 @@ class Waiting:
 
     Attributes:
         kind: import jobs, or jobs that take people out, which are asked for in another way.
+        since: when the vendor took the oldest of the jobs, in epoch seconds.
         api, audience: where the jobs run, as the vendor names it.
     """
 
     tickets: tuple[str, ...]
     enough: int
     kind: Kind = Kind.UPSERT
+    since: float = math.inf
     api: str = ""
     audience: str = ""
 

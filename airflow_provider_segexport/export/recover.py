@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.contract import Removal, Vendor
-from airflow_provider_segexport.errors import ReplyNotUnderstood, StopExport
+from airflow_provider_segexport.errors import JobsTooLong, ReplyNotUnderstood
 from airflow_provider_segexport.export.close import name
 from airflow_provider_segexport.export.leaving import confirm, removal_of
 from airflow_provider_segexport.export.order import Job, Waiting, works_later
+from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at, running
 from airflow_provider_segexport.export.sending import adopt, calls_of
 from airflow_provider_segexport.model import Batch, Target
 from airflow_provider_segexport.ports.engine import engine
@@ -31,17 +32,9 @@ from airflow_provider_segexport.stages import commit, readback, send, settle
 
 log = logging.getLogger(__name__)
 
-LONGEST_JOB_S = 6 * 3600.0
-"""Age of a job, in seconds, after which a newer run no longer waits for it. The longest import that a vendor documents
-takes minutes; a job of this age is stuck."""
-
 UNANSWERED_S = 120.0
 """Seconds after a call without an answer in which a newer run plans nothing. The call may have become a job that cannot
 be found; with the vendors' documents an import of one call takes less than this."""
-
-
-class JobOverdue(StopExport):
-    """A job of an unfinished run has not ended in `LONGEST_JOB_S`."""
 
 
 def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
@@ -80,7 +73,7 @@ def _wait(job: Job, planned: Planned, target: Target) -> Waiting | None:
         part.journal.clock = job.world.clock
     try:
         waiting = _imports(job, planned, target) or _removals(job, planned, target)
-    except (JobOverdue, ReplyNotUnderstood) as error:
+    except (JobsTooLong, ReplyNotUnderstood) as error:
         log.warning("What became of a job of an unfinished run cannot be found out: %s", error)
         return None
     if waiting is None:
@@ -126,8 +119,7 @@ def _ended(
 ) -> Waiting | None:
     """Settle the jobs that have ended, and wait for the others; what a verdict asks to send again is not sent."""
     folder = books.folder
-    started = [entry.at for entry in folder.journal.states().values() if entry.state is State.SUBMITTED]
-    if not started:
+    if not running(folder):
         return None
     pending = [part for part in settle.remaining(folder, tuple(names)) if isinstance(part, tuple)]
     calls = calls_of(job, jobs, target, _never, books, answered=partial(_note, books))
@@ -136,12 +128,12 @@ def _ended(
             send.Flight(iter(pending)),
             calls,
             jobs.limits,
-            pause=partial(_pause, job, min(started)),
+            pause=BoundedPause(job, folder),
             stop=lambda: None,
         )
     except send.Stopped as stopped:
         raise stopped.error from None
-    return Waiting(tuple(tickets), enough=len(tickets), kind=folder.kind) if tickets else None
+    return Waiting(tuple(tickets), len(tickets), kind=folder.kind, since=oldest_at(folder)) if tickets else None
 
 
 def _note(books: settle.Bookkeeper, batch: Batch, answer: send.Answer) -> list[Batch]:
@@ -153,14 +145,6 @@ def _note(books: settle.Bookkeeper, batch: Batch, answer: send.Answer) -> list[B
 def _never(batch: Batch) -> Any:
     """No call carries a batch of an unfinished run."""
     raise AssertionError(f"Batch {batch.name} of an unfinished run would be sent.")
-
-
-def _pause(job: Job, started: float, jobs: int) -> bool:
-    """Wait as a run waits for its own jobs, but not longer than `LONGEST_JOB_S` after the first was handed in."""
-    hours = (job.world.clock() - started) / 3600
-    if job.world.clock() - started > LONGEST_JOB_S:
-        raise JobOverdue(f"{jobs} jobs have run for {hours:.1f} hours.")
-    return job.world.pause(jobs)
 
 
 def _write(job: Job, ledger: Ledger, standing: Standing, folder: RunFolder) -> None:

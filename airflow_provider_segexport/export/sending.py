@@ -10,6 +10,7 @@ from airflow_provider_segexport.contract import Limits, Removal, Vendor
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.late import is_late, watched, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
+from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at
 from airflow_provider_segexport.export.recent import Recent
 from airflow_provider_segexport.model import Batch, Kind, Operation, Reply, Target
 from airflow_provider_segexport.ports.journal import State
@@ -103,13 +104,14 @@ def _call(job: Job, target: Target, batch: Batch) -> Operation[Reply]:
 def flown(job: Job, flight: send.Flight, calls: send.Calls, limits: Limits, books: settle.Bookkeeper) -> Waiting | None:
     """Let it go out; an error leaves as the call's own."""
     try:
-        tickets = send.send(flight, calls, limits, pause=job.world.pause, stop=books.why_stop)
+        tickets = send.send(flight, calls, limits, pause=BoundedPause(job, books.folder), stop=books.why_stop)
     except send.Stopped as stopped:
         raise stopped.error from None
     if not tickets:
         return None
     more = bool(flight.waiting) or not flight.exhausted
-    return Waiting(tuple(tickets), enough=(len(tickets) + 1) // 2 if more else len(tickets), kind=books.folder.kind)
+    enough = (len(tickets) + 1) // 2 if more else len(tickets)
+    return Waiting(tuple(tickets), enough, kind=books.folder.kind, since=oldest_at(books.folder))
 
 
 def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) -> None:

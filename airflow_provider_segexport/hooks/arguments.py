@@ -7,7 +7,6 @@ value is there at all was decided before (`hooks/options.py`).
 from __future__ import annotations
 
 import ast
-import datetime as dt
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -124,18 +123,6 @@ def number(given: Any, name: str) -> int:
     if not digits.isdecimal():
         raise BadMatching(f"`{name}` is {given!r}, and should be a whole number.")
     return int(digits)
-
-
-def seconds(given: Any, name: str) -> float:
-    """A time span in seconds, above 0."""
-    value = given.total_seconds() if isinstance(given, dt.timedelta) else None if isinstance(given, bool) else given
-    try:
-        span = float(value)  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
-        span = math.nan
-    if not (math.isfinite(span) and span > 0):
-        raise BadMatching(f"`{name}` is {given!r}, and should be a number of seconds above 0.")
-    return span
 
 
 def flag(given: Any, name: str) -> bool:

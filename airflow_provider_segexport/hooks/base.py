@@ -23,11 +23,14 @@ from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.hooks.exporting import Exporting
+from airflow_provider_segexport.hooks.state import HEARTBEAT_S
 from airflow_provider_segexport.model import Operation, T, Target
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.ports.http import Patience, Sender
     from airflow_provider_segexport.ports.tokens import Bearer
+
+log = logging.getLogger(__name__)
 
 SLICE_S = 0.5
 """So long a wait goes on after the hook was told to stop."""
@@ -60,6 +63,7 @@ class SegmentExportHook(Exporting, HttpHook):
     def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(http_conn_id=conn_id or self.default_conn_name, **kwargs)
         self.stopped = False
+        self._beat_at: float | None = None
         self.backfill = False
         """Its calls go after those of scheduled runs, where the account's quota is scarce."""
 
@@ -162,10 +166,20 @@ class SegmentExportHook(Exporting, HttpHook):
         self.stopped = True
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, until told to stop."""
+        """Let time pass until `stop` is called, with a line in the log every `HEARTBEAT_S`."""
         while seconds > 0 and not self.stopped:
+            self.beat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
             self.sleep(min(seconds, SLICE_S))
             seconds -= SLICE_S
+
+    def beat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
+        """Log a line if a wait has logged none for `after_s` seconds."""
+        now = self.clock()
+        if self._beat_at is None:
+            self._beat_at = now
+        elif now - self._beat_at >= after_s:
+            log.info(text, *values)
+            self._beat_at = now
 
     def go_on(self) -> None:
         """Raise when the hook was told to stop."""

@@ -131,7 +131,7 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
 
 def _asked(errand: Errand, order: Order) -> bytes:
     """The order as a run folder keeps it."""
-    kept = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id"}}
+    kept = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id", "job_timeout"}}
     if errand.content:
         kept["segment"] = errand.content
     return json.dumps(kept, indent=2).encode()

@@ -59,7 +59,8 @@ class Exporting:
         max_profiles: int | str = 1_000_000,
         reports: str | os.PathLike[str] | None = None,
         optouts: Asset | bool | str | LeftOut = LEFT_OUT,
-        poll_interval: float | str = 30,
+        poll_interval: float | str | dt.timedelta = 30,
+        job_timeout: float | str | dt.timedelta = 21_600,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
         """Export a segment from here, waiting for the vendor's jobs; returns the report.

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from airflow_provider_segexport.errors import BadMatching
-from airflow_provider_segexport.export.order import MOST_PROFILES, Mode, Older, Order, Undo
+from airflow_provider_segexport.export.order import JOB_TIMEOUT_S, MOST_PROFILES, Mode, Older, Order, Undo
 from airflow_provider_segexport.hooks import arguments as read
+from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import moment
 from airflow_provider_segexport.hooks.callers import Caller
 from airflow_provider_segexport.hooks.errand import Errand
@@ -42,7 +43,8 @@ class Argument:
     may_be_empty: bool = False
 
 
-POLL_INTERVAL = Argument("poll_interval", read.seconds, 30.0, may_be_empty=True)
+POLL_INTERVAL = Argument("poll_interval", durations.seconds, 30.0, may_be_empty=True)
+JOB_TIMEOUT = Argument("job_timeout", durations.job_timeout, JOB_TIMEOUT_S)
 DEFERRABLE = Argument("deferrable", read.flag, may_be_empty=True)
 OPTOUTS = Argument("optouts", read.optouts, default=False)
 AUDIENCE = Argument("audience", read.text)
@@ -73,6 +75,7 @@ EXPORT = (
     OPTOUTS,
     DEFERRABLE,
     POLL_INTERVAL,
+    JOB_TIMEOUT,
 )
 """The arguments of `SegmentExportOperator` and `hook.export`. `deferrable` is the operator's alone."""
 
@@ -85,6 +88,7 @@ UNDO = (
     OPTOUTS,
     DEFERRABLE,
     POLL_INTERVAL,
+    JOB_TIMEOUT,
 )
 """The arguments of `SegmentExportUndoOperator`."""
 
@@ -193,4 +197,5 @@ def undo_order(told: Mapping[str, Any], *, as_of: datetime, run: str) -> Order:
         dry_run=told["dry_run"],
         undo=Undo(told["version"]),
         optouts=told["optouts"],
+        job_timeout=told["job_timeout"],
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SECTION = "segexport"
 
+HEARTBEAT_S = 240.0
+"""Seconds after which a wait logs a line: a person looks for one every five minutes, and a look may take a minute."""
+
 CUT = re.compile(r"[?#\x00-\x1f]")
 """Characters of a key at which ObjectStoragePath would cut it, because it splits a text as a URL (Airflow 3.3.2)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -50,6 +51,7 @@ class AudienceTask(BaseOperator):
         conn_id: the Airflow connection; the vendor follows from its type.
         deferrable: wait in the triggerer; by default `[operators] default_deferrable`.
         poll_interval: seconds between two looks at import jobs.
+        job_timeout: how long a job may run at the vendor before the task fails, over deferrals and retries.
         optouts: an asset for the people whom the vendor reports as opted out; true collects them without an asset.
     """
 
@@ -61,7 +63,8 @@ class AudienceTask(BaseOperator):
         *,
         conn_id: str,
         deferrable: bool | str | None = None,
-        poll_interval: float | str = 30,
+        poll_interval: float | str | dt.timedelta = 30,
+        job_timeout: float | str | dt.timedelta = 21_600,
         optouts: Asset | bool | str | LeftOut = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
@@ -70,6 +73,7 @@ class AudienceTask(BaseOperator):
         self.conn_id = conn_id
         self.deferrable: Any = deferrable
         self.poll_interval: Any = poll_interval
+        self.job_timeout: Any = job_timeout
         self.optouts: Any = optouts
         self.keep({"optouts": optouts})
         if isinstance(optouts, Asset) and optouts not in self.outlets:
@@ -171,7 +175,7 @@ class AudienceTask(BaseOperator):
             report = launch(hook, errand, patient)
         except SegexportError as error:
             self._tell_failure(context, str(error))
-            endings.end(self, error)
+            endings.end(self, error, context["ti"].start_date)
         except AirflowException:
             raise
         except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
@@ -180,7 +184,7 @@ class AudienceTask(BaseOperator):
         finally:
             self._hook = None
         if isinstance(report, Waiting):
-            waits.wait_for_jobs(self, hook, report)
+            waits.wait_for_jobs(self, hook, report, errand.order.job_timeout, context["ti"].start_date)
         summary = self._summary(report)
         context[MESSAGE] = {name: summary[name] for name in ("title", "body", "report")}
         self._publish(context, summary)

@@ -9,18 +9,20 @@ from airflow_provider_segexport.hooks.failures import AGAIN, TryLater, airflow_c
 from airflow_provider_segexport.operators import waits
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_provider_segexport.operators.audience_task import AudienceTask
 
 __all__ = ["AGAIN", "TryLater", "end", "end_unforeseen"]
 
 
-def end(task: AudienceTask, error: SegexportError) -> NoReturn:
-    """Translate by what comes next.
+def end(task: AudienceTask, error: SegexportError, started: datetime | None = None) -> NoReturn:
+    """Translate by what comes next; `started` is when this try of the task began.
 
     Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
     """
     if isinstance(error, TryAgain) and waits.is_worth_leaving(error):
-        waits.come_back(task, error)
+        waits.come_back(task, error, started)
     kind = airflow_class(error)
     if kind is TryLater:
         raise TryLater(message(error), getattr(error, "after", None)) from None

@@ -69,6 +69,8 @@ class SegmentExportOperator(AudienceTask):
         deferrable: wait for import jobs in the triggerer; by default `[operators] default_deferrable`. Give the task
             `retries`: Airflow 3.3 may fail a deferred task once when its trigger fires early.
         poll_interval: seconds between two looks at import jobs.
+        job_timeout: how long a job may run at the vendor before the task fails: seconds, a timedelta, or a text such as
+            `6h`; from one minute to 24 hours. It counts from when the vendor accepted the job, over all tries.
     """
 
     template_fields: Sequence[str] = (
@@ -94,6 +96,7 @@ class SegmentExportOperator(AudienceTask):
         "shared",
         "deferrable",
         "poll_interval",
+        "job_timeout",
         "partition_columns",
     )
     template_fields_renderers = {"matching": "json", "custom_fields": "json", "guards": "json"}  # noqa: RUF012 - as BaseOperator has it
@@ -124,7 +127,8 @@ class SegmentExportOperator(AudienceTask):
         reports: str | os.PathLike[str] | None = None,
         optouts: Asset | bool | str | LeftOut = LEFT_OUT,
         deferrable: bool | str | None = None,
-        poll_interval: float | str = 30,
+        poll_interval: float | str | dt.timedelta = 30,
+        job_timeout: float | str | dt.timedelta = 21_600,
         **kwargs: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in OTHERS}

@@ -30,6 +30,7 @@ class SegmentExportUndoOperator(AudienceTask):
         reports: folder for run folders and reports; by default below `[segexport] root`.
         deferrable: wait in the triggerer; by default `[operators] default_deferrable`.
         poll_interval: seconds between two looks at import jobs.
+        job_timeout: how long a job may run at the vendor before the task fails, as for `SegmentExportOperator`.
     """
 
     template_fields: Sequence[str] = (
@@ -42,6 +43,7 @@ class SegmentExportUndoOperator(AudienceTask):
         "optouts",
         "deferrable",
         "poll_interval",
+        "job_timeout",
     )
     ui_color = "#f2e3d7"
 

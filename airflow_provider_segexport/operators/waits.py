@@ -28,6 +28,9 @@ LOOK_AGAIN_S = 60.0
 
 LONGEST_WAIT = dt.timedelta(hours=24)
 
+TRIGGER_MARGIN = dt.timedelta(minutes=10)
+"""A trigger answers by itself when `job_timeout` is over; Airflow ends it this much later, if the triggerer is dead."""
+
 
 def is_worth_leaving(error: SegexportError) -> bool:
     """Whether to come back later is all there is to do: a quota that is used up for long, an audience at work."""
@@ -40,8 +43,14 @@ def is_worth_leaving(error: SegexportError) -> bool:
             return False
 
 
-def come_back(task: AudienceTask, error: TryAgain) -> NoReturn:
-    """Leave the worker and go on by itself at the moment that the error names, with a word on why until when."""
+def come_back(task: AudienceTask, error: TryAgain, started: dt.datetime | None = None) -> NoReturn:
+    """Leave the worker and go on by itself at the moment that the error names; log the reason and the moment.
+
+    Args:
+        task: the task that waits.
+        error: why it waits, and for how long.
+        started: when this try of the task began; deferrals do not change it.
+    """
     after = min(error.after or 0, LOOK_AGAIN_S) if isinstance(error, AudienceBusy) else error.after or 0
     moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after, SHORTEST_S))
     task.log.warning("%s The task gives its place back, and goes on at %s UTC.", error, f"{moment:%Y-%m-%d %H:%M:%S}")
@@ -49,15 +58,33 @@ def come_back(task: AudienceTask, error: TryAgain) -> NoReturn:
         from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415
 
         kwargs = {"run_folder": task.plan_place()}
-        task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume", kwargs=kwargs)
+        left = time_left(task, started) if task.execution_timeout else None
+        task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume", kwargs=kwargs, timeout=left)
     raise AirflowRescheduleException(moment)
 
 
-def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, waiting: Waiting) -> NoReturn:
-    """Give the worker's slot back until enough jobs have ended."""
+def wait_for_jobs(
+    task: AudienceTask, hook: SegmentExportHook, waiting: Waiting, job_timeout_s: float, started: dt.datetime | None
+) -> NoReturn:
+    """Give the worker's slot back until enough jobs have ended, or the oldest has run for `job_timeout`.
+
+    Args:
+        task: the task that waits.
+        hook: the hook of its connection.
+        waiting: the jobs.
+        job_timeout_s: `job_timeout`, in seconds.
+        started: when this try of the task began; deferrals do not change it.
+    """
     from airflow_provider_segexport.triggers.import_jobs import ImportJobsTrigger  # noqa: PLC0415
 
-    task.log.info("%d jobs run at %s; waiting in the triggerer.", len(waiting.tickets), hook.vendor.title)
+    now = hook.clock()
+    until = min(waiting.since, now) + job_timeout_s
+    task.log.info(
+        "Waiting in the triggerer for jobs at %s (jobs=%d job_timeout_at=%s)",
+        hook.vendor.title,
+        len(waiting.tickets),
+        f"{dt.datetime.fromtimestamp(until, dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
+    )
     task.defer(
         trigger=ImportJobsTrigger(
             vendor=hook.vendor.name,
@@ -68,9 +95,23 @@ def wait_for_jobs(task: AudienceTask, hook: SegmentExportHook, waiting: Waiting)
             enough=waiting.enough,
             poll_interval=task.poll_interval,
             kind=waiting.kind,
+            until=until,
         ),
         method_name="resume",
         kwargs={"run_folder": task.plan_place()},
-        timeout=LONGEST_WAIT,
+        timeout=min(dt.timedelta(seconds=max(until - now, 0)) + TRIGGER_MARGIN, time_left(task, started)),
     )
     raise AssertionError  # defer has raised
+
+
+def time_left(task: AudienceTask, started: dt.datetime | None) -> dt.timedelta:
+    """Return how long a task may stay deferred: Airflow 3 leaves this time out of `execution_timeout`.
+
+    Args:
+        task: the task; without an `execution_timeout` it may stay for `LONGEST_WAIT`.
+        started: when this try of the task began.
+    """
+    if task.execution_timeout is None or started is None:
+        return LONGEST_WAIT
+    left = task.execution_timeout - (dt.datetime.now(dt.UTC) - started)
+    return min(max(left, dt.timedelta(seconds=1)), LONGEST_WAIT)

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.hooks import hook_class
+from airflow_provider_segexport.hooks.state import HEARTBEAT_S
 from airflow_provider_segexport.model import JobState, Kind, Operation, Target
 from airflow_provider_segexport.ports.pace import next_look
 
@@ -39,6 +40,8 @@ class ImportJobsTrigger(BaseTrigger):
         enough: how many must have ended.
         poll_interval: seconds between two looks.
         kind: what the jobs do, as `model.Kind` has it: jobs that take people out are asked for in another way.
+        until: epoch seconds at which `job_timeout` is over; the worker then looks once more, and fails. None in a
+            trigger that an earlier version has stored.
     """
 
     def __init__(  # noqa: PLR0913 - what Airflow stores is flat
@@ -52,6 +55,7 @@ class ImportJobsTrigger(BaseTrigger):
         enough: int,
         poll_interval: float,
         kind: str = Kind.UPSERT,
+        until: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow does not type it
         self.vendor = vendor
@@ -62,18 +66,20 @@ class ImportJobsTrigger(BaseTrigger):
         self.enough = enough
         self.poll_interval = poll_interval
         self.kind = str(kind)
+        self.until = until
         self._waited_s = 0.0
+        self._is_late = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores of it."""
-        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval", "kind")
+        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval", "kind", "until")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, look, until enough jobs have ended. Calls run in a thread: the loop is shared with all triggers."""
         failures = 0
         while True:
-            await sleep(next_look(max(SHORTEST_S, self.poll_interval), self._waited_s))
+            await self._rest()
             try:
                 ended = await to_thread(self._ended)
             except TryAgain as error:
@@ -88,13 +94,27 @@ class ImportJobsTrigger(BaseTrigger):
             except Exception as error:  # noqa: BLE001 - the worker meets it again, where it can be told and tried again
                 self.log.warning("The jobs' states could not be read (%s).", type(error).__name__)
                 ended = -1
-            if ended < 0:
+            if ended < 0 or (self._is_late and ended < self.enough):
                 yield TriggerEvent({"status": LOOK})
                 return
             if ended >= self.enough:
                 yield TriggerEvent({"status": ENDED})
                 return
             self.log.info("%d of %d jobs have ended; %d are enough to go on.", ended, len(self.tickets), self.enough)
+
+    async def _rest(self) -> None:
+        """Sleep until the next look, which is no later than `until`; log a line every `HEARTBEAT_S`."""
+        seconds = next_look(max(SHORTEST_S, self.poll_interval), self._waited_s)
+        if self.until is not None:
+            left = self.until - hook_class(self.vendor).clock()
+            seconds = min(seconds, max(SHORTEST_S, left))
+            self._is_late = left <= seconds
+        while seconds > 0:
+            part = min(seconds, HEARTBEAT_S)
+            await sleep(part)
+            seconds -= part
+            if seconds > 0:
+                self.log.info("Waiting for jobs (jobs=%d next_look_s=%.0f)", len(self.tickets), seconds)
 
     def _ended(self) -> int:
         hook = hook_class(self.vendor)(self.conn_id)

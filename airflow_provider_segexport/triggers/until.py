@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_segexport.hooks.state import HEARTBEAT_S
 from airflow_provider_segexport.triggers.import_jobs import LOOK, SHORTEST_S
 
 SLICE_S = 60.0
@@ -33,6 +34,10 @@ class UntilTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep until then."""
         await asyncio.sleep(SHORTEST_S)
-        while (left := self.moment - time.time()) > 0:  # noqa: ASYNC110 - nothing but the time is waited for
+        logged_at = time.time()
+        while (left := self.moment - time.time()) > 0:
+            if time.time() - logged_at >= HEARTBEAT_S:
+                self.log.info("Waiting (left_s=%.0f)", left)
+                logged_at = time.time()
             await asyncio.sleep(min(left, SLICE_S))
         yield TriggerEvent({"status": LOOK})

@@ -47,6 +47,7 @@ def everything(stage, **changes):
         "optouts": "no",
         "deferrable": "False",
         "poll_interval": "15",
+        "job_timeout": "90 min",
     }
     return values | changes
 
