@@ -67,13 +67,15 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
     order, vendor, world = job.order, job.vendor, job.world
     started, version = world.clock(), ledger.version()
     bit = standing.bit(order.export)
-    suppression = [file for _, files in checked.suppression for file in files]
-    with engine(memory) as sql, read.readable(checked.files, suppression):
+    lists_of_files = [file for _, files in checked.suppression for file in files]
+    with engine(memory) as sql, read.readable(checked.files, lists_of_files):
         cleaned = clean.clean(sql, checked.files, checked.matching)
         answers, lists = _withhold(job, checked, sql)
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)
         if version:
             commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
+            if lists and standing.joint:
+                suppression.match_members(sql)
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)

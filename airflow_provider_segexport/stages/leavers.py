@@ -35,8 +35,9 @@ PRESENT = f"""create or replace view present as
 
 WITHDRAWN = f"""create or replace table withdrawn as
     select distinct a.email from addressed a semi join (
-        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row"""
-"""People of the segment who must not be mailed, by address."""
+        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row
+    union select email from suppressed_members"""
+"""People who must not be mailed, by address: of the segment, and, in a shared audience, also of the ledger."""
 
 
 def find(engine: Engine) -> int:
@@ -72,7 +73,8 @@ def keep(engine: Engine, reason: str, where: str = "true") -> int:
 def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
     """`holds(email, holders, hash)`: where this export's claim changes. A leaver whom another export holds stays.
 
-    A person who is in this export's segment without consent, or suppressed, does not stay: that holds for all exports.
+    A person who lacks consent in this export's segment, or is in a suppression list of its own, does not stay: a
+    withdrawal holds for all exports.
 
     A person held by no export any more, because the last one was released, is taken out by any export.
 
@@ -89,6 +91,7 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
             from (select email, holders from ledger_in where {mine} = 0) l semi join present p on p.email = l.email"""
         )
     if lets_go:
+        engine.run("create table if not exists suppressed_members (email varchar)")
         engine.run(WITHDRAWN)
         may_stay = "email not in (select email from withdrawn)"
         engine.run(f"delete from leavers where {mine} = 0 and holders <> 0 and {may_stay}")

@@ -4,7 +4,7 @@ An entry is an address, read as the segment's addresses are, or a hash of one. E
 not understood, and is counted as such: a list that is not understood protects nobody, so it must not pass unnoticed.
 
 After `read` the engine holds `suppression(list, file, row, kind, mark)`, a row for each entry that is understood. After
-`match` it holds `suppressed(email)`.
+`match` it holds `suppressed(email)`; after `match_members`, `suppressed_members(email)`.
 """
 
 from __future__ import annotations
@@ -213,17 +213,7 @@ def _counted(engine: Engine, tally: Tally, file: str) -> Tally:
 
 def match(engine: Engine, tallies: Sequence[Tally]) -> list[Tally]:
     """Find the people of `addressed` who are in a list; returns the tallies with their matches."""
-    engine.run("create or replace table suppression_hits (email varchar, kind varchar, mark varchar)")
-    kinds = [kind for (kind,) in engine.rows("select distinct kind from suppression")]
-    if set(kinds) - {"email"}:
-        _spell(engine)
-    for kind in kinds:
-        hashed = f"(select email, {kind}(form) as mark from suppression_forms)"
-        people = "(select email, email as mark from addressed)" if kind == "email" else hashed
-        engine.run(
-            f"""insert into suppression_hits select distinct email, '{kind}', mark
-            from {people} p semi join (select mark from suppression where kind = '{kind}') s on s.mark = p.mark"""
-        )
+    _find(engine, "addressed", "suppression_hits")
     engine.run("create or replace table suppressed as select distinct email from suppression_hits")
     counts = dict(
         engine.rows(
@@ -234,15 +224,36 @@ def match(engine: Engine, tallies: Sequence[Tally]) -> list[Tally]:
     return [replace(tally, matched=counts.get(number, 0)) for number, tally in enumerate(tallies)]
 
 
-def _spell(engine: Engine) -> None:
+def match_members(engine: Engine) -> None:
+    """`suppressed_members(email)`: people of `ledger_in` who are in a list, whether or not the segment has them."""
+    _find(engine, "ledger_in", "suppression_members")
+    engine.run("create or replace table suppressed_members as select distinct email from suppression_members")
+
+
+def _find(engine: Engine, people: str, hits: str) -> None:
+    """Make the table `hits(email, kind, mark)` of everyone in `people(email)` who is in a list."""
+    engine.run(f"create or replace table {hits} (email varchar, kind varchar, mark varchar)")
+    kinds = [kind for (kind,) in engine.rows("select distinct kind from suppression")]
+    if set(kinds) - {"email"}:
+        _spell(engine, people)
+    for kind in kinds:
+        hashed = f"(select email, {kind}(form) as mark from suppression_forms)"
+        plain = f"(select email, email as mark from {people})"
+        engine.run(
+            f"""insert into {hits} select distinct email, '{kind}', mark from {plain if kind == "email" else hashed} p
+            semi join (select mark from suppression where kind = '{kind}') s on s.mark = p.mark"""
+        )
+
+
+def _spell(engine: Engine, people: str) -> None:
     """`suppression_forms(email, form)`: each address as it may have been hashed, with either form of its domain."""
-    coded = "select email, split_part(email, '@', 2) as domain from addressed where contains(email, 'xn--')"
+    coded = f"select email, split_part(email, '@', 2) as domain from {people} where contains(email, 'xn--')"
     engine.run("create or replace table suppression_domains (domain varchar, form varchar)")
     for batch in engine.stream(f"select distinct domain from ({coded})"):
         forms = texts(address.unicode_domain(domain) for domain in batch.column(0).to_pylist())
         engine.append("suppression_domains", pa.table({"domain": batch.column(0), "form": forms}), "from incoming")
     engine.run(
-        f"""create or replace view suppression_forms as select email, email as form from addressed
+        f"""create or replace view suppression_forms as select email, email as form from {people}
         union all select c.email, split_part(c.email, '@', 1) || '@' || d.form
         from ({coded}) c join suppression_domains d using (domain) where d.form != d.domain"""
     )

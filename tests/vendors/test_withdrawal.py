@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +45,19 @@ def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(accou
     account.day(2, people(3), name="two-1", **two)
     account.day(3, people(3), name="one-2", **one, **withdrawn(account, way, people(3)[:2]) | columns_of_three(way))
     assert account.active() == {"p0@example.com", "p2@example.com"}
+
+
+@pytest.mark.parametrize("entry", ["p1@example.com", "sha256"])
+def test_a_suppression_list_counts_for_people_of_another_exports_segment(account: Account, entry):
+    """The list of one export names a person whom only another export has put in: the person is taken out."""
+    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    stop = account.home / "stop.parquet"
+    mark = sha256(b"p1@example.com").hexdigest() if entry == "sha256" else entry
+    pq.write_table(pa.table({"email": [mark]}), stop)
+    account.day(1, people(3)[1:], name="one-1", **one)
+    account.day(2, people(1), name="two-1", **two, consent=account.consent(None, stop))
+    assert account.active() == {"p0@example.com", "p2@example.com"}
+    assert account.ledger()["p1@example.com"]["state"] == "out"
 
 
 def columns_of_three(way: str) -> dict[str, object]:
