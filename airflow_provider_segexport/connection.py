@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
+from airflow_provider_segexport.endpoints import endpoint
 from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
 from airflow_provider_segexport.yes_no import blank, yes_no
 
@@ -161,18 +162,14 @@ def base_url(conn_id: str, host: str | None, port: int | None) -> str:
         return ""
     if "://" not in text:
         text = f"https://{text}"
-    try:
-        parts = urlsplit(text)
-        named_port = parts.port
-    except ValueError:
-        parts, named_port = urlsplit(""), None
-    more = parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text) or more:
+    leads = endpoint(text)
+    if leads is None or "?" in text:
         raise BadConnection(
             f"Connection {conn_id!r}: the base URL is no address such as https://api.example.com. Leave it empty for "
             "the vendor's own, or give scheme and host; credentials go into their own fields."
         )
-    if port and named_port is None and port not in {80, 443} and not parts.path.strip("/"):
+    names_port = re.search(r":[0-9]+(/|$)", text)
+    if port and not names_port and port not in {80, 443} and not leads.path.strip("/"):
         text = text.rstrip("/") + f":{port}"
     return text.rstrip("/")
 

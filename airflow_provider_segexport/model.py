@@ -30,6 +30,10 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""HTTP's methods that change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a vendor wants sent. `url` is absolute; `body` is what goes over the wire, to the byte."""
@@ -43,6 +47,13 @@ class Request:
     """Carries the account's credentials. A token request does not."""
     pool: str = ""
     """A narrower quota that it counts for too, by its name in the vendor's limits."""
+    reads: bool = False
+    """Changes nothing, although its method is none that reads."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the account may differ after it. A request for a token changes no audience."""
+        return self.signed and not self.reads and self.method not in READS
 
 
 _MEDIA_TYPE = re.compile(r"(?:application|text|multipart|image)/[A-Za-z0-9.+-]{1,60}")

@@ -26,4 +26,5 @@ def hook_of(conn_id: str) -> SegmentExportHook:
         raise BadConnection(f"Connection {conn_id!r} is of type {found.conn_type!r}, which this command does not know.")
     hook = hook_class(found.conn_type)(conn_id)
     hook.connection = found
+    hook.is_command = True
     return hook

@@ -24,7 +24,7 @@ from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.state import HEARTBEAT_S
-from airflow_provider_segexport.model import Operation, T, Target
+from airflow_provider_segexport.model import READS, Operation, T, Target
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.ports.http import Patience, Sender
@@ -66,6 +66,8 @@ class SegmentExportHook(Exporting, HttpHook):
         self._beat_at: float | None = None
         self.backfill = False
         """Its calls go after those of scheduled runs, where the account's quota is scarce."""
+        self.is_command = False
+        """Used by a command of the Airflow command line, which an administrator runs, and by no DAG."""
 
     @abstractmethod
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
@@ -126,6 +128,14 @@ class SegmentExportHook(Exporting, HttpHook):
         session.headers.update({**self.default_headers, **(headers or {})})
         mounted: requests.Session = self._configure_session_from_mount_adapters(session)
         return mounted
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """HttpHook's own call to any path; a method that changes something needs the gate of the connection."""
+        if self.method not in READS:
+            from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
+
+            permit(self)()
+        return super().run(*args, **kwargs)
 
     def check_response(self, response: requests.Response) -> None:
         """For `run`: HttpHook's own writes the vendor's words, which may name a person, into the log."""
@@ -197,6 +207,7 @@ class SegmentExportHook(Exporting, HttpHook):
 
     def sender(self, patience: Patience | None = None) -> Sender:
         """What sends requests through this connection; to be closed by the caller."""
+        from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
         from airflow_provider_segexport.hooks.quota import pace_of  # noqa: PLC0415
         from airflow_provider_segexport.ports.http import Patience, Sender  # noqa: PLC0415
 
@@ -207,12 +218,13 @@ class SegmentExportHook(Exporting, HttpHook):
             patience=patience,
             renew=getattr(self._auth, "renew", None),
             pace=pace_of(self, patience.longest_s, backfill=self.backfill),
+            permit=permit(self),
             sleep=self.wait,
             clock=self.clock,
         )
 
     def call(self, operation: Operation[T], patience: Patience | None = None) -> T:
-        """Run one of the vendor's operations."""
+        """Run one of the vendor's operations; one that changes something needs the gate of the connection."""
         sender = self.sender(patience)
         try:
             return drive(operation, sender, self.wait)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_segexport.errors import NotAllowed, SegexportError
+from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Exporting:
         Args:
             segment: a frame, too: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
             optouts: an Asset or true collects opt-outs; no asset event is emitted.
-            dag_id: outside a task, the DAG that must stand under 'Allowed DAGs' of the connection.
+            dag_id: the DAG of the running task, if it is given; another one is refused. It opens no connection: what
+                counts is the DAG of the running task, and outside a task 'Allowed DAGs' must be `*`.
 
         Raises:
             AirflowSkipException: nothing to do: switched off, or older than the ledger.
@@ -87,10 +88,11 @@ def _run(hook: SegmentExportHook, given: dict[str, Any], dag_id: str | None) -> 
     from airflow_provider_segexport.hooks.failures import ending, unforeseen  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
     from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.permission import same_dag  # noqa: PLC0415
 
     try:
         caller = of_call(hook.conn_id)
-        hook.settings.gate(_allowed(dag_id, caller.identity[0] if caller.context else None))
+        hook.settings.gate(same_dag(dag_id))
         with as_file(given) as (given_file, content):
             told = options.values(options.EXPORT, given_file)
             errand = options.errand(told, caller, content)
@@ -104,13 +106,3 @@ def _run(hook: SegmentExportHook, given: dict[str, Any], dag_id: str | None) -> 
     if not isinstance(report, dict):
         raise AirflowException("The export waits for jobs, and a hook has no place to wait but here.")
     return report
-
-
-def _allowed(dag_id: str | None, running: str | None) -> str | None:
-    """The DAG in whose name the connection is used: that of the running task, or the one a program names."""
-    if running is not None and dag_id not in {None, running}:
-        raise NotAllowed(
-            f"`dag_id` is {dag_id!r}, and this task is of DAG {running!r}: a task uses connections in the name of "
-            "its own DAG. To fix: leave `dag_id` out."
-        )
-    return running or dag_id

@@ -86,6 +86,8 @@ class Sender:
         vendor: reads which replies ask to come back.
         renew: called with a 401; True when the session signs with something new now.
         pace: asked before every try, told of every answer, and closed with the sender.
+        permit: raises where this process may change nothing through the connection; called before the first call
+            that changes something.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing the world gives
@@ -96,6 +98,7 @@ class Sender:
         patience: Patience | None = None,
         renew: Callable[[Response], bool] | None = None,
         pace: Pacing | None = None,
+        permit: Callable[[], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -104,6 +107,7 @@ class Sender:
         self._patience = patience or Patience()
         self._renew = renew
         self._pace = pace
+        self._permit = permit
         self._sleep = sleep
         self._clock = clock
         self._local = threading.local()
@@ -124,6 +128,10 @@ class Sender:
 
     def __call__(self, request: Request) -> Response:
         """Send, and try again while that may help; raises what the last try met."""
+        permit = self._permit if request.changes else None
+        if permit is not None:
+            permit()
+            self._permit = None
         response: Response = self._retrying(self._try, request)
         self._budget.succeeded(self._retrying.statistics["attempt_number"])
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -10,8 +11,9 @@ from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow_stage import MATCHING, people
 
-from airflow_provider_segexport.errors import BadMatching, NotAllowed
+from airflow_provider_segexport.errors import BadMatching, NotAllowed, SwitchedOff
 from airflow_provider_segexport.hooks import hook_for
+from airflow_provider_segexport.model import Batch
 
 pytestmark = pytest.mark.airflow
 
@@ -174,12 +176,14 @@ class TestOutsideATask:
             hook.export(people(count), MATCHING, mode="mirror", export_name="nightly script", guards=FEW_REMOVALS)
         assert 4 == len(active(stage))
 
-    def test_a_dag_that_is_named_must_be_allowed(self, stage):
-        """`dag_id` says in whose name the connection is used."""
+    def test_a_dag_that_is_named_opens_nothing(self, stage):
+        """A program could name any DAG: outside a task, only `*` lets it in."""
         hook = hook_for(stage.connection("dotdigital", extra={"allowed_dags": "nightly"}))
         with pytest.raises(NotAllowed, match="outside any DAG"):
             hook.export(people(3), MATCHING)
-        assert 3 == hook.export(people(3), MATCHING, dag_id="nightly")["counts"]["delivered"]
+        with pytest.raises(NotAllowed, match="outside any DAG"):
+            hook.export(people(3), MATCHING, dag_id="nightly")
+        assert stage.nothing_was_sent()
 
     @pytest.mark.parametrize("kind", ["asset", "list of paths", "JSON text"])
     def test_a_segment_in_files_is_a_path_of_any_kind(self, stage, kind):
@@ -204,3 +208,56 @@ class TestOutsideATask:
         frame = people(3).assign(mixed=pd.Series([1, "x", b"y"]), phone=["+49 170", 49, None])
         hook = hook_for(stage.connection("dotdigital"))
         assert 3 == hook.export(frame, MATCHING)["counts"]["delivered"]
+
+
+def changes(hook):
+    """Every way in which a hook changes something at its vendor, by name."""
+    target, vendor = hook.target(), hook.vendor
+    batch = Batch("b", [0], ["ann@example.com"], ['{"email":"ann@example.com"}'])
+    operations = {
+        "upsert": vendor.upsert(target, batch),
+        **({} if vendor.free_fields else {"create_field": vendor.create_field(target, "shoe_size", "number")}),
+        # Campaign Monitor is asked first whether the person is there, and the person is not.
+        **({} if vendor.name == "campaign_monitor" else {"remove": vendor.removal.remove(target, batch)}),
+        **({"revive": vendor.revive(target, batch)} if vendor.revive else {}),
+    }
+    calls = {name: partial(hook.call, operation) for name, operation in operations.items()}
+    calls["run"] = partial(hook.run, "anything", "{}")
+    if vendor.name == "omnisend":
+        calls["make_segment"] = partial(hook.make_segment, target.audience)
+    return calls
+
+
+@pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
+class TestTheGate:
+    """What changes something needs the gate, whichever way it is called; what reads does not."""
+
+    @pytest.mark.parametrize(
+        ("extra", "error"),
+        [
+            ({"export_enabled": False}, SwitchedOff),
+            ({"privacy_consent": False}, NotAllowed),
+            ({"consented_by": ""}, NotAllowed),
+            ({"allowed_dags": "trusted"}, NotAllowed),
+        ],
+    )
+    def test_outside_a_task(self, stage, vendor, extra, error):
+        """A program at the hook."""
+        hook = hook_for(stage.connection(vendor, extra=extra))
+        for change in changes(hook).values():
+            with pytest.raises(error):
+                change()
+        assert stage.nothing_was_sent()
+
+    def test_in_a_task(self, stage, vendor):
+        """The DAG is that of the running task."""
+        conn_id = stage.connection(vendor, extra={"allowed_dags": "trusted"})
+
+        def body():
+            for change in changes(hook_for(conn_id)).values():
+                with pytest.raises(NotAllowed, match="DAG 'intruder_"):
+                    change()
+
+        dag = of_one_task(f"intruder_{vendor}", body)
+        assert "success" == stage.begin(dag).go(dag)
+        assert stage.nothing_was_sent()

@@ -113,7 +113,8 @@ def test_a_segment_for_the_default_tag(hook, vendor):
     """Made where there is none; the hook returns its id."""
     vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})
     vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
-    assert "s1" == hook().make_segment()
+    ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
+    assert "s1" == hook(extra=ready).make_segment()
     assert "vip" == vendor.last_request.json()["name"]
 
 

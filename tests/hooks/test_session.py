@@ -19,6 +19,7 @@ CM, DD = "https://api.createsend.com", "https://r1-api.dotdigital.com"
 CLIENTS = f"{CM}/api/v3.3/clients.json"
 INFO = f"{DD}/v2/account-info"
 ACCOUNT = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": DD}, {"name": "Name", "value": "Shop"}]}
+READY = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
 EXTRAS = {
     "refresh_token": "cm-refresh-0123456789",
     "privacy_consent": True,
@@ -42,7 +43,7 @@ def cm(connect, requests_mock, time):
 @pytest.fixture
 def dd(connect, requests_mock, time):
     requests_mock.get(INFO, json=ACCOUNT)
-    return DotdigitalHook(connect("dotdigital"))
+    return DotdigitalHook(connect("dotdigital", READY))
 
 
 def test_no_extra_travels_as_a_header(connect, requests_mock, time):

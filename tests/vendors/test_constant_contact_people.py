@@ -323,7 +323,7 @@ class TestReadingBack:
 
     def test_a_file_somewhere_else(self):
         """The access token is not taken to another host."""
-        with pytest.raises(ReplyNotUnderstood, match="names no file below the API's own address"):
+        with pytest.raises(ReplyNotUnderstood, match=r"link \(results\) to another server"):
             told(b"", link="https://files.example.org/x.csv")
 
     @pytest.mark.parametrize("state", ["failed", "cancelled", "timed_out"])

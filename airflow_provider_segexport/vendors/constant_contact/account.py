@@ -10,10 +10,13 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_segexport.access import Access, SignIn, Token
 from airflow_provider_segexport.contract import FieldType
+from airflow_provider_segexport.endpoints import is_vendors
 from airflow_provider_segexport.errors import (
     AudienceUnknown,
+    BadConnection,
     CredentialsRefused,
     PermissionMissing,
+    ReplyNotUnderstood,
     TryAgain,
     public_code,
 )
@@ -26,6 +29,8 @@ API = "https://api.cc.email"
 AUTHORIZATION = "https://authz.constantcontact.com"
 VERSION = "/v3"
 OAUTH = "/oauth2/default/v1"
+DOMAINS = ("constantcontact.com", "cc.email")
+"""Below these are all hosts that the vendor's documentation sends credentials to."""
 SCOPES = "contact_data account_read offline_access"
 LIST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -117,12 +122,19 @@ def decimals(described: Mapping[str, Any]) -> int | None:
 def linked(api: str, found: dict[str, Any], name: str) -> str:
     """The address of a link, which is relative to the host (`/v3/...`). Empty where there is none.
 
-    One that leads elsewhere is none: the access token goes to no other host.
+    Raises:
+        ReplyNotUnderstood: the link leads to another server, which the access token must not reach.
     """
     href = str(((found.get("_links") or {}).get(name) or {}).get("href") or "")
-    if "://" in href:
-        return href if href.startswith(f"{api}/") else ""
-    return api.removesuffix(VERSION) + href if href.startswith("/") else ""
+    if not href:
+        return ""
+    url = href if "://" in href else api.removesuffix(VERSION) + href
+    if (href.startswith("/") or "://" in href) and is_vendors(url, (), api):
+        return url
+    raise ReplyNotUnderstood(
+        f"Constant Contact's response has a link ({name}) to another server than the API's; nothing is sent there. "
+        "To fix: check which server answers at the base URL of the connection."
+    )
 
 
 def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
@@ -134,9 +146,14 @@ def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
 
 def authorization(access: Access) -> str:
     """Where tokens come from: the connection's own authorization URL, or the vendor's; a simulator has both in one."""
-    told = access.options.get("sign_in_url")
-    if told:
-        return told.rstrip("/")
+    url = access.options.get("sign_in_url", "").rstrip("/")
+    if url:
+        if "?" not in url and is_vendors(url, DOMAINS, "" if access.api_is_default else access.api):
+            return url
+        raise BadConnection(
+            "The connection's authorization URL is no https address of Constant Contact's and not on the server of its "
+            "base URL: no credential is sent there. To fix: leave 'Authorization URL' empty, or correct it."
+        )
     return (AUTHORIZATION if access.api_is_default else access.api) + OAUTH
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,8 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     opted out of everything has a date for it. Contact ids are not among the fields that exports are documented to have.
     """
     body = {"list_ids": [target.audience], "fields": FIELDS}
-    started = read((yield send_json("POST", f"{target.api}/activities/contact_exports", body)), 200, 201, 202)
+    asked = replace(send_json("POST", f"{target.api}/activities/contact_exports", body), reads=True)
+    started = read((yield asked), 200, 201, 202)
     ended = yield from finished(target, str(started["activity_id"]))
     address = linked(target.api, ended, "results")
     if not address:

@@ -6,10 +6,10 @@ An audience is an address book. Facts from developer.dotdigital.com and the publ
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from airflow_provider_segexport.access import Access, Form
 from airflow_provider_segexport.contract import FieldRule, FieldType, Limits, Matched, Vendor
+from airflow_provider_segexport.endpoints import is_vendors
 from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Target
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
@@ -25,7 +25,7 @@ API = "https://r1-api.dotdigital.com"
 
 # Where the vendor's own Magento module lets `ApiEndpoint` lead, so that credentials reach no foreign host
 # (dotmailer-magento2-extension, Model/Apiconnector/Test.php).
-ENDPOINT = re.compile(r"https://((r[0-9]+-)?api[^/]*\.(dotmailer|dotdigital)\.com|(r[0-9]+\.)?apiconnector\.com)/?")
+DOMAINS = ("dotdigital.com", "dotmailer.com", "apiconnector.com")
 
 TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean": "boolean", "Date": "date"}
 
@@ -59,13 +59,12 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
 
 def region(access: Access, endpoint: str) -> str:
     """The base URL of the account's region, if it is one that credentials may be sent to."""
-    told = endpoint.rstrip("/")
-    same_host = urlsplit(told)[:2] == urlsplit(access.api)[:2]
-    if ENDPOINT.fullmatch(told) or (same_host and not access.api_is_default):
-        return told
+    url = endpoint.rstrip("/")
+    if "?" not in url and is_vendors(url, DOMAINS, "" if access.api_is_default else access.api):
+        return url
     raise BadConnection(
-        "dotdigital told an API endpoint that is no address of dotdigital's; nothing is sent there. "
-        "Leave the base URL of the connection empty, or check who answers at it."
+        "dotdigital's response names an API endpoint that is no address of dotdigital's; nothing is sent there. "
+        "To fix: leave the base URL of the connection empty, or check which server answers at it."
     )
 
 
