@@ -126,7 +126,10 @@ class SegmentExportHook(Exporting, HttpHook):
         session.verify = options.get("verify", True)
         session.cert = options.get("cert")
         session.headers.update({**self.default_headers, **(headers or {})})
+        from airflow_provider_segexport.ports.response_limits import limit_responses  # noqa: PLC0415 - for `run`
+
         mounted: requests.Session = self._configure_session_from_mount_adapters(session)
+        limit_responses(mounted, self.vendor.limits.response)
         return mounted
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
@@ -135,7 +138,10 @@ class SegmentExportHook(Exporting, HttpHook):
             from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
 
             permit(self)()
-        return super().run(*args, **kwargs)
+        from airflow_provider_segexport.ports.quiet_logs import quiet  # noqa: PLC0415
+
+        with quiet():
+            return super().run(*args, **kwargs)
 
     def check_response(self, response: requests.Response) -> None:
         """For `run`: HttpHook's own writes the vendor's words, which may name a person, into the log."""

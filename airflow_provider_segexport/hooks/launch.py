@@ -13,6 +13,7 @@ from airflow_provider_segexport.hooks.patient import Patient
 from airflow_provider_segexport.hooks.peers import alive, deployment, gone
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve
+from airflow_provider_segexport.ports.quiet_logs import quiet
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -26,6 +27,7 @@ LOOKS_PER_JOB_TIMEOUT = 10
 """A `poll_interval` near `job_timeout` would find out late that the time is over."""
 
 
+@quiet()
 def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = None) -> dict[str, Any] | Waiting:
     """Run the export as far as it goes: its report, or what it waits for."""
     order = order_of(hook, errand)

@@ -24,6 +24,7 @@ from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, folder, write
+from airflow_provider_segexport.ports.quiet_logs import quiet
 
 OUT = frozenset({REMOVED, *map(str, GONE)})
 """What a vendor's answer means that the person is not in the audience, or not as one who gets mail."""
@@ -74,6 +75,7 @@ class Tools:
     alive: Callable[[str], bool | None] = lambda _: None
 
 
+@quiet()
 def erase(tools: Tools, person: Person, by: str, *, dry_run: bool = False) -> Receipt:
     """Erase, and write the receipt; with `dry_run` only look."""
     at = datetime.fromtimestamp(tools.clock(), UTC).isoformat(timespec="seconds")

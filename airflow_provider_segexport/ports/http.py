@@ -26,6 +26,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Request, Response
 from airflow_provider_segexport.ports.border import believed, out_of_order, shown, translate
 from airflow_provider_segexport.ports.budget import RetryBudget
+from airflow_provider_segexport.ports.quiet_logs import quiet
 from airflow_provider_segexport.ports.response_limits import limit_responses, read_body
 
 CONNECT_TIMEOUT_S = 10.0
@@ -240,6 +241,7 @@ class Sender:
         prepared.prepare_auth(session.auth if request.signed else _unsigned, request.url)
         return prepared
 
+    @quiet()
     def _call(self, session: requests.Session, request: Request) -> Response:
         """Prepared here: the session would merge its settings anew for every call, a third of what a call costs."""
         try:

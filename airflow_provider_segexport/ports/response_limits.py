@@ -96,8 +96,10 @@ def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
             buffered: Any = self.fp
             self.fp = io.BufferedReader(LimitedSocketReader(sock, buffered.detach(), limits))
 
-    plain = type("LimitedHTTPConnection", (HTTPConnection,), {"response_class": LimitedResponse})
-    secure = type("LimitedHTTPSConnection", (HTTPSConnection,), {"response_class": LimitedResponse})
+    # http.client prints requests, credentials and addresses among them, where a program has set its `debuglevel`.
+    attributes = {"response_class": LimitedResponse, "debuglevel": 0}
+    plain = type("LimitedHTTPConnection", (HTTPConnection,), attributes)
+    secure = type("LimitedHTTPSConnection", (HTTPSConnection,), attributes)
     return {
         "http": type("LimitedHTTPConnectionPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("LimitedHTTPSConnectionPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),

@@ -8,10 +8,15 @@ all of the state root that is no table of rows.
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.client
+import logging
 import sqlite3
+import tempfile
 import time
 from contextlib import closing
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from airflow.models.trigger import Trigger
@@ -112,6 +117,45 @@ def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
         assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"
 
 
+@pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
+def test_a_run_at_debug(real_time, planted, capfd, monkeypatch, vendor):
+    """Every logger at DEBUG and `http.client` debug on; the command lines and the temporary files are searched, too.
+
+    Removals and opt-outs read single people: their addresses are in URLs.
+    """
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    temporary = real_time.folder / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "level", logging.DEBUG)
+    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "level", logging.DEBUG)
+    conn_id = real_time.connection(vendor)
+    told = {"conn_id": conn_id, "segment": planted, "matching": MATCHING, "export_name": "debug", "mode": "mirror"}
+    told |= {"optouts": f"optouts_debug_{vendor}", "guards": {"removals_share": None}}
+    assert "success" == Worker.start(f"debug_{vendor}", **told).work().state
+    pq.write_table(pq.read_table(planted).slice(0, 30), planted)
+    worker, lines = Worker.start(f"debug_{vendor}_mirrors", **told), []
+    found = worker.work(lambda: lines.extend(command_lines()) or False)
+    assert "success" == found.state, found.log
+    assert "Message withheld (library=urllib3)" in found.log
+    secrets = secrets_of(real_time, vendor)
+    nothing_leaked(real_time, capfd, secrets)
+    assert lines
+    assert [] == [word for word in [WHO, *secrets] if word in "\n".join(lines)]
+    rows = [path for path in temporary.rglob("*") if path.is_file() and WHO.encode() in path.read_bytes()]
+    assert [] == rows
+
+
+def command_lines():
+    """Command line and environment-free title of this process and its children, as the process list shows them."""
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            yield " ".join(process.cmdline())
+
+
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
     """What the trigger is stored with names jobs, and no person."""
     real_time.sim.configure({"dotdigital": {"job_seconds": 600.0}})
@@ -128,7 +172,8 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     stage = real_time
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(lambda _: None))
     conn_id = stage.connection("campaign_monitor")
-    body = {"Code": 999, "Message": f"We cannot take {WHO}1@example.com"}
+    hidden = f"{WHO}1%40example.com, '{WHO}'@example.com, {WHO} Doe, {WHO} +44 20 7946 0958"
+    body = {"Code": 999, "Message": f"We cannot take {WHO}1@example.com, {hidden}"}
     page = f"<html>{WHO}1@example.com</html>"
     proxy = {"http": f"http://someone:{PLANTED}proxy@127.0.0.1:9"}
     spoilt = [
@@ -159,6 +204,7 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     found = worker.work()
     assert "failed" == found.state
     assert "ValueError came up unforeseen" in found.log
+    assert "Its text may quote a row" in found.log
     places = nothing_leaked(stage, capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
     assert IS_3_2 or "stopped" in places["task_state_store"]
 
