@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,10 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.base_url import base_url, scheme_of, text_of, without_path
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.endpoints import endpoint
 from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
+from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.yes_no import blank, yes_no
+
+QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+CERT_FILES = (1, 2)  # a file with both, or the certificate and its key
+MOST_DIGITS = 9  # of calls a minute
 
 CONSENT = (
     "Personal data leaves for the vendor at your own instruction, and you answer for what the vendor does with it. "
@@ -88,21 +92,29 @@ class Settings:
             )
 
 
-def settings(vendor: Vendor, conn_id: str, host: str | None, port: int | None, extra: Mapping[str, Any]) -> Settings:
+def settings(  # noqa: PLR0913 - the fields of a connection
+    vendor: Vendor,
+    conn_id: str,
+    host: str | None,
+    port: int | None,
+    extra: Mapping[str, Any],
+    *,
+    schema: str | None = None,
+) -> Settings:
     """Read a connection. The form saves what was left empty as null: null is unset."""
     own_options = {one.name for one in vendor.form.fields if not one.secret}
     return Settings(
         conn_id=conn_id,
         vendor=vendor,
         access=Access(
-            api=base_url(conn_id, host, port) or vendor.api,
-            api_is_default=not host,
-            options={name: str(extra[name]) for name in own_options if extra.get(name) not in {None, ""}},
+            api=without_path(base_url(conn_id, host, port, scheme_of(schema, vendor)), vendor) or vendor.api,
+            api_is_default=not text_of(host),
+            options={name: text for name in own_options if (text := _scalar(conn_id, extra, name))},
         ),
-        audience=_text(extra.get("audience")) or None,
+        audience=_scalar(conn_id, extra, "audience") or None,
         privacy_consent=_switch(conn_id, extra, "privacy_consent", default=False),
-        consented_by=_text(extra.get("consented_by")),
-        allowed_dags=_patterns(extra.get("allowed_dags")),
+        consented_by=_scalar(conn_id, extra, "consented_by"),
+        allowed_dags=_patterns(conn_id, extra),
         export_enabled=_switch(conn_id, extra, "export_enabled", default=True),
         calls_per_minute=_count(conn_id, extra.get("calls_per_minute")),
         transport=transport(conn_id, extra),
@@ -119,10 +131,10 @@ def enabled(extra: str | None) -> bool:
 
 def _count(conn_id: str, value: Any) -> int | None:
     """A whole number above zero, if one is given."""
-    text = _text(value)
+    text = text_of(value)
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not 0 < len(text.lstrip("0")) <= MOST_DIGITS:
         raise BadConnection(
             f"Connection {conn_id!r}: 'Calls per minute' should be a whole number above zero, or empty."
         )
@@ -136,52 +148,74 @@ def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     if proxies:
         if not isinstance(proxies, Mapping):
             raise BadConnection(f"Connection {conn_id!r}: `proxies` in the extra should map 'https' to an address.")
-        found["proxies"] = {str(scheme): str(address) for scheme, address in proxies.items()}
+        found["proxies"] = {scheme: _scalar(conn_id, proxies, scheme, "proxies.") for scheme in proxies}
     if not blank(verify):
         switch = yes_no(verify)
         found["verify"] = _there(conn_id, "verify", verify) if switch is None else switch
     if cert:
-        parts = [_there(conn_id, "cert", part) for part in ([cert] if isinstance(cert, str) else cert)]
+        files = cert if isinstance(cert, list) and len(cert) in CERT_FILES else [cert]
+        parts = [_there(conn_id, "cert", part) for part in files]
         found["cert"] = parts[0] if len(parts) == 1 else tuple(parts)
     return found
 
 
 def _there(conn_id: str, name: str, path: Any) -> str:
-    if not pathlib.Path(str(path)).exists():
+    if not isinstance(path, str):
+        raise _wrong_type(conn_id, name, path, "a path")
+    if "\0" in path or not pathlib.Path(path).exists():
         raise BadConnection(f"Connection {conn_id!r}: `{name}` in the extra names {path!r}, which is not there.")
-    return str(path)
+    return path
 
 
-def base_url(conn_id: str, host: str | None, port: int | None) -> str:
-    """The base URL that an administrator set, with a scheme and without a trailing slash; empty when none is set.
-
-    The port field (443 in the form, for Airflow's own sake) counts only where the address names a bare host.
-    """
-    text = _text(host)
-    if not text:
-        return ""
-    if "://" not in text:
-        text = f"https://{text}"
-    leads = endpoint(text)
-    if leads is None or "?" in text:
-        raise BadConnection(
-            f"Connection {conn_id!r}: the base URL is no address such as https://api.example.com. Leave it empty for "
-            "the vendor's own, or give scheme and host; credentials go into their own fields."
-        )
-    names_port = re.search(r":[0-9]+(/|$)", text)
-    if port and not names_port and port not in {80, 443} and not leads.path.strip("/"):
-        text = text.rstrip("/") + f":{port}"
-    return text.rstrip("/")
+def _wrong_type(conn_id: str, name: str, value: Any, wanted: str) -> BadConnection:
+    """Return the error for a value of the extra that has another type than can be used; the value is not shown."""
+    return BadConnection(
+        f"Connection {conn_id!r}: `{name}` in the extra is of type {type(value).__name__}. To fix: make it {wanted}."
+    )
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _scalar(conn_id: str, extra: Mapping[str, Any], name: str, within: str = "") -> str:
+    """Return a text or a whole number of the extra as a text; empty where it is null."""
+    value = extra.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
+        raise _wrong_type(conn_id, f"{within}{name}", value, "a text")
+    return text_of(value)
 
 
-def _patterns(value: Any) -> tuple[str, ...]:
+def _patterns(conn_id: str, extra: Mapping[str, Any]) -> tuple[str, ...]:
     """DAG ids and patterns: comma-separated in the form, perhaps a list where JSON was written by hand."""
-    parts = value if isinstance(value, list) else _text(value).split(",")
-    return tuple(text for part in parts if (text := _text(part)))
+    value = extra.get("allowed_dags")
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(text for part in value if (text := text_of(part)))
+    if value is not None and not isinstance(value, str):
+        raise _wrong_type(conn_id, "allowed_dags", value, "a text with commas, or a list of texts")
+    return tuple(text for part in text_of(value).split(",") if (text := text_of(part)))
+
+
+def check_credential(conn_id: str, label: str, value: Any) -> None:
+    """Pass if a credential could have been copied as it is; its value is never shown.
+
+    Args:
+        conn_id: the Airflow connection.
+        label: how the connection's form calls the field.
+        value: the credential; None and an empty text pass, because a vendor may need none.
+
+    Raises:
+        BadConnection: it is no text, or it begins or ends with what a file or a shell has added.
+    """
+    if value is None or value == "":
+        return
+    if not isinstance(value, str):
+        raise _wrong_type(conn_id, label, value, "a text")
+    if (
+        value != trimmed(value)
+        or not value.isprintable()
+        or (len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES)
+    ):
+        raise BadConnection(
+            f"{label} of connection {conn_id!r} begins or ends with a blank, a line break, an invisible character or a "
+            "pair of quotes, or holds a line break. To fix: enter it again without them."
+        )
 
 
 def _switch(conn_id: str, extra: Mapping[str, Any], name: str, *, default: bool) -> bool:
@@ -191,8 +225,9 @@ def _switch(conn_id: str, extra: Mapping[str, Any], name: str, *, default: bool)
         return default
     switch = yes_no(value)
     if switch is None:
+        shown = repr(value) if isinstance(value, str | int | float) else f"of type {type(value).__name__}"
         raise BadConnection(
-            f"Connection {conn_id!r}: `{name}` in the extra is {value!r}, neither yes nor no. "
+            f"Connection {conn_id!r}: `{name}` in the extra is {shown}, neither yes nor no. "
             "To fix: set it to true or false."
         )
     return switch

@@ -238,6 +238,8 @@ class Vendor:
     """Custom fields come into being when they are first sent: there is nothing to check and nothing to create."""
     most_custom: int | None = None
     """So many custom fields one contact may carry in an import."""
+    paths: tuple[str, ...] = ()
+    """Paths of the API, in lower case, that a base URL may end in by mistake: each call adds its own."""
     allowance: Callable[[Response, float], Allowance | None] | None = None
     """What an answer's headers say is left of the quota; the last argument is the time now (epoch seconds)."""
     date_format: str = "%Y-%m-%d"

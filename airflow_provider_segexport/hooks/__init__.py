@@ -26,11 +26,19 @@ def hook_for(conn_id: str) -> SegmentExportHook:
     if connection.conn_type not in HOOKS:
         raise BadConnection(
             f"Connection {conn_id!r} is of type {connection.conn_type!r}, and an export needs one of: "
-            f"{', '.join(HOOKS)}."
+            f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
         )
     hook = hook_class(connection.conn_type)(conn_id)
     hook.connection = connection
     return hook
+
+
+def uri_hint(conn_type: str | None) -> str:
+    """Return how the URI of a connection begins, if Airflow found no type: it reads no scheme with an underscore."""
+    if conn_type:
+        return ""
+    schemes = ", ".join(f"{name.replace('_', '-')}://" for name in HOOKS)
+    return f" To fix: if the connection is written as a URI, begin it with one of {schemes} (`-`, not `_`)."
 
 
 def hook_class(conn_type: str) -> type[SegmentExportHook]:

@@ -9,20 +9,21 @@ import time
 from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
-from airflow.sdk.log import mask_secret
 
 from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
 from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.errors import BadConnection, SegexportError
+from airflow_provider_segexport.hooks import uri_hint
 from airflow_provider_segexport.hooks.exporting import Exporting
+from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.state import HEARTBEAT_S
 from airflow_provider_segexport.model import READS, Operation, T, Target
 
@@ -90,16 +91,21 @@ class SegmentExportHook(Exporting, HttpHook):
         if found.conn_type != self.conn_type:
             raise BadConnection(
                 f"Connection {self.conn_id!r} is of type {found.conn_type!r}, and {type(self).__name__} needs "
-                f"{self.conn_type!r}: credentials go to no vendor but their own."
+                f"{self.conn_type!r}: credentials go to no vendor but their own.{uri_hint(found.conn_type)}"
             )
-        extra = connections.extras(found.extra)
-        for secret in (found.password, *(extra.get(one.name) for one in self.vendor.form.fields if one.secret)):
-            if secret:
-                mask_secret(str(secret))
-        settings = connections.settings(self.vendor, self.conn_id, found.host, found.port, extra)
+        extra, form = connections.extras(found.extra), self.vendor.form
+        secrets = {form.key_label: found.password} | {
+            one.label: extra.get(one.name) for one in form.fields if one.secret
+        }
+        for secret in secrets.values():
+            mask(secret)
+        for label, value in {form.login_label or "Login": found.login, **secrets}.items():
+            connections.check_credential(self.conn_id, label, value)
+        schema = getattr(found, "schema", None)
+        settings = connections.settings(self.vendor, self.conn_id, found.host, found.port, extra, schema=schema)
         for address in settings.transport.get("proxies", {}).values():
-            if password := urlsplit(address).password:
-                mask_secret(password)
+            mask(urlsplit(address).password)
+            mask(unquote(urlsplit(address).password or ""))
         return settings
 
     def get_conn(
@@ -159,7 +165,7 @@ class SegmentExportHook(Exporting, HttpHook):
 
     def mask_basic(self, user: str, password: str) -> None:
         """Mask the header that user and password become."""
-        mask_secret(base64.b64encode(f"{user}:{password}".encode()).decode())
+        mask(base64.b64encode(f"{user}:{password}".encode()).decode())
 
     def bearer(self, sign_in: SignIn) -> Bearer:
         """A sign-in that renews itself, kept where other machines find it."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from airflow.sdk.configuration import conf
-from airflow.sdk.log import mask_secret
 
+from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.state import SECTION, default_root, state_root
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
@@ -45,6 +45,5 @@ def quota_store() -> str:
     A server's password is masked from here on.
     """
     told = str(conf.get(SECTION, "quota_store", fallback="")).strip()  # a command's output ends with its line
-    if password := urlsplit(told).password:
-        mask_secret(unquote(password))
+    mask(unquote(urlsplit(told).password or ""))
     return told or str((on_disk(state_root()) or default_root()) / "quotas")

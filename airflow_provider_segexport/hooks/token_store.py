@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.log import mask_secret
 
 from airflow_provider_segexport.access import SignIn, Token
 from airflow_provider_segexport.errors import CredentialsRefused, SegexportError
+from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.ports.claims import Claims
 from airflow_provider_segexport.ports.tokens import Bearer, mark_of
 
@@ -246,7 +246,7 @@ def bearer(hook: SegmentExportHook, sign_in: SignIn) -> Bearer:
         store,
         renewal(refresh, store, mark, hook.wait),
         stale=oauth.stale,
-        told=mask_secret,
+        told=mask,
         clock=hook.clock,
         sleep=hook.wait,
     )

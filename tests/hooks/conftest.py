@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from hooks_stage import FIELDS, NOW
 
-from airflow_provider_segexport.hooks import base, token_store
+from airflow_provider_segexport.hooks import base, masking
 
 NUMBERS = itertools.count(1)
 
@@ -32,8 +32,7 @@ def connect(monkeypatch, tmp_path):
 def masked(monkeypatch):
     """What Airflow was told to mask."""
     told = []
-    for module in (base, token_store):
-        monkeypatch.setattr(module, "mask_secret", told.append)
+    monkeypatch.setattr(masking, "mask_secret", told.append)
     return told
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.connection import base_url, extras, settings
+from airflow_provider_segexport.base_url import base_url
+from airflow_provider_segexport.connection import extras, settings
 from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
 from airflow_provider_segexport.vendors import VENDORS
 

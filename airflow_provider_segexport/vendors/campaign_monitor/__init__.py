@@ -66,5 +66,6 @@ VENDOR = Vendor(
     ),
     oauth=OAuth(refresh=refresh, stale=stale),
     refusal=refusal,
+    paths=("/api/v3.3", "/api/v3.2"),
     date_format="%Y/%m/%d",  # dd/mm is read either way round
 )

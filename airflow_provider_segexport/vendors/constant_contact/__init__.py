@@ -60,6 +60,7 @@ VENDOR = Vendor(
     # 2026-08): one that is alike may be an earlier run's. Sent again, an import updates the same contacts.
     audience_link=audience_link,
     refusal=refusal,
+    paths=("/v3",),
     readds_leavers=True,
     form=Form(
         key_label="Client secret",

@@ -159,5 +159,6 @@ VENDOR = Vendor(
         audience_help="Address book id: the number in the address of the book's page.",
     ),
     refusal=refusal,
+    paths=("/v2", "/contacts/v3", "/v3"),
     allowance=allowance,
 )

@@ -60,6 +60,7 @@ VENDOR = Vendor(
     optouts=optouts,
     audience_link=audience_link,
     refusal=refusal,
+    paths=("/api",),
     free_fields=True,
     form=Form(
         key_label="API key",
