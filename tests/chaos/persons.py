@@ -1,0 +1,378 @@
+"""A model of one person at a vendor and in the ledger, written from the documentation alone.
+
+Sources: docs/modes.md, docs/consent.md, docs/exports.md and docs/vendors.md. The product's code is not imported.
+
+People are independent of one another, so the model follows each person alone. What is known of a person is a set of
+hypotheses. Each step maps a hypothesis to the hypotheses that may follow, and an observation (the vendor's account, the
+report, the ledger) removes those that do not agree with it. If none is left, model and product disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+
+#: A row that the vendor rejects is tried this often with the same content (docs/modes.md, Rejected rows).
+MOST_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What the vendor holds of a person.
+
+    `inside` says whether the person is in the audience. `status` is `ok`, `unsubscribed` (from everything),
+    `left` (from this audience, by the person's own choice), `bounced` or `deleted`.
+    """
+
+    inside: bool
+    status: str = "ok"
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger must imply about a person."""
+
+    state: str
+    holders: frozenset[str] = frozenset()
+    #: What each export delivered last.
+    contents: frozenset[tuple[str, str]] = frozenset()
+    #: What was delivered last by any export; None if that is not known.
+    last: str | None = None
+    #: An answer of the vendor said that the person is in the audience.
+    seen: bool = False
+    #: Value, reason and count of tries of the last rejection.
+    rejection: tuple[str, str, int] | None = None
+
+    def content(self, export: str) -> str | None:
+        """Return what `export` delivered last."""
+        return dict(self.contents).get(export)
+
+    def with_content(self, export: str, value: str) -> Entry:
+        """Note that `export` has delivered `value`."""
+        others = frozenset(pair for pair in self.contents if pair[0] != export)
+        return replace(self, contents=others | {(export, value)}, holders=self.holders | {export})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a segment about one person. A `bad` row holds a value that cannot be sent."""
+
+    value: str = "a"
+    consent: bool = True
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one run is asked to do about one person."""
+
+    export: str
+    mode: str = "changes"
+    rows: tuple[Row, ...] = ()
+    suppressed: bool = False
+    keep: bool = False
+    shared: bool = False
+
+    @property
+    def refused(self) -> str | None:
+        """Return why the person must not be mailed, if so. Consent comes before suppression, both before the rest."""
+        if any(not row.consent for row in self.rows):
+            return "no_consent"
+        return "suppressed_here" if self.suppressed else None
+
+
+Outcome = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """One hypothesis about a person, and what the last run reported of them."""
+
+    contact: Contact | None = None
+    entry: Entry | None = None
+    rows: tuple[Outcome, ...] = ()
+    removal: Outcome | None = None
+
+
+class Vendor:
+    """What an import and a removal do to one contact. A vendor without an exception of its own takes everybody."""
+
+    #: Import and removal jobs run at the vendor after the call that began them.
+    jobs = False
+    #: A look before a removal finds the people who have opted out.
+    statuses: tuple[str, ...] = ("ok", "unsubscribed")
+    #: People who left by their own choice must stay on record, for the vendor itself does not know them.
+    remembers = False
+
+    def withheld(self, contact: Contact | None, entry: Entry | None) -> str | None:
+        """Return the reason if the run must not send this person."""
+        del contact, entry
+        return None
+
+    def put(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Return the contact after an import, and the row's outcome. A value of None leaves the vendor's as it is."""
+        del entry
+        old = contact or Contact(inside=False)
+        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+
+    def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Yield the contact after a removal and its possible outcomes."""
+        if contact is None or not contact.inside:
+            yield contact, ("absent", None)
+            yield contact, ("removed", None)
+        else:
+            yield replace(contact, inside=False), ("removed", None)
+
+
+class CampaignMonitor(Vendor):
+    """A list. Active people alone are inside; everybody else is refused by name."""
+
+    statuses = ("ok", "unsubscribed", "bounced")
+
+    def put(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Refuse the unsubscribed, the bounced and the deleted, except people whom an export took out."""
+        if contact is None or contact.inside:
+            return super().put(contact, entry, value)
+        if contact.status == "deleted":
+            if entry is not None and entry.state in {"out", "leaving"}:
+                return super().put(replace(contact, status="ok"), entry, value)
+            return contact, ("withheld", "deleted")
+        return contact, ("rejected", contact.status)
+
+    def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Delete only people who are Active."""
+        if contact is None or not contact.inside:
+            yield contact, ("absent", None)
+        else:
+            yield replace(contact, inside=False, status="deleted"), ("removed", None)
+
+
+class ConstantContact(Vendor):
+    """A list. An import would bring back people who left it, so that they are found first."""
+
+    jobs = True
+    remembers = True
+
+    def withheld(self, contact: Contact | None, entry: Entry | None) -> str | None:
+        """Withhold people who were seen in the list, and are gone without a removal of ours."""
+        gone = contact is None or not contact.inside
+        if entry is None or not gone or not entry.seen or entry.state not in {"in", "left"}:
+            return None
+        return "left_audience"
+
+    def put(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Add nobody who has unsubscribed from everything."""
+        if contact is not None and contact.status == "unsubscribed":
+            return replace(contact, value=contact.value if value is None else value), ("rejected", "unsubscribed")
+        old = contact or Contact(inside=False)
+        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+
+    def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Look first who is in the list at all, and who has unsubscribed from everything."""
+        if contact is None or not contact.inside or contact.status == "unsubscribed":
+            yield contact, ("absent", None)
+        else:
+            yield replace(contact, inside=False), ("removed", None)
+
+
+class Dotdigital(Vendor):
+    """An address book. Whoever opted out of it stays as they are; an import updates them."""
+
+    jobs = True
+    statuses = ("ok", "unsubscribed", "left")
+
+    def put(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Update a person who left the book and do not bring them back."""
+        if contact is not None and contact.status == "left":
+            return replace(contact, value=contact.value if value is None else value), ("delivered", None)
+        return super().put(contact, entry, value)
+
+    def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Leave people who have opted out of the book as they are."""
+        if contact is not None and contact.status in {"left", "unsubscribed"}:
+            yield contact, ("absent", None)
+        else:
+            yield from super().take(contact)
+
+
+class Omnisend(Vendor):
+    """A tag. It comes and goes whatever the person's subscription is."""
+
+    jobs = True
+
+
+RULES: dict[str, Vendor] = {
+    "campaign_monitor": CampaignMonitor(),
+    "constant_contact": ConstantContact(),
+    "dotdigital": Dotdigital(),
+    "omnisend": Omnisend(),
+}
+
+
+def run(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
+    """Yield what may be true after a run that came to its end."""
+    for middle, asked in judged(vendor, belief, ask):
+        yield from ended(vendor, middle, ask) if asked else [middle]
+
+
+def judged(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[tuple[Belief, bool]]:
+    """Yield beliefs after the rows, and whether the person is to be taken out."""
+    contact, entry = belief.contact, belief.entry
+    if ask.refused:
+        rows = (("withheld", ask.refused),) * len(ask.rows)
+        ours = entry is not None and entry.state in {"in", "leaving"}
+        yield Belief(contact, entry, rows), ask.mode == "mirror" and ours
+        return
+    if not ask.rows:
+        yield Belief(contact, entry), leaves(entry, ask)
+        return
+    first, *others = ask.rows
+    repeats: tuple[Outcome, ...] = (("withheld", "duplicate"),) * len(others)
+    if first.bad:
+        yield Belief(contact, claimed(entry, ask.export), (("rejected", "invalid_value"), *repeats)), False
+        return
+    for known in sent(vendor, contact, entry, ask):
+        yield replace(known, rows=(*known.rows, *repeats)), False
+
+
+def claimed(entry: Any, export: str) -> Any:
+    """Return the entry with the export's claim: a row in the segment upholds it for people who are in."""
+    if entry is None or entry.state not in {"in", "leaving"}:
+        return entry
+    return replace(entry, holders=entry.holders | {export})
+
+
+def leaves(entry: Entry | None, ask: Ask) -> bool:
+    """Return whether a mirror without this person concerns them."""
+    if ask.mode != "mirror" or entry is None or entry.state not in {"in", "leaving"}:
+        return False
+    return not entry.holders or ask.export in entry.holders
+
+
+def sent(vendor: Vendor, contact: Contact | None, entry: Entry | None, ask: Ask) -> Iterator[Belief]:
+    """Yield what follows for the one row of a person that can be sent."""
+    value = ask.rows[0].value
+    reason = vendor.withheld(contact, entry)
+    if reason:
+        yield Belief(contact, claimed(entry, ask.export), (("withheld", reason),))
+        return
+    if ask.mode != "full" and entry is not None and unchanged(entry, ask.export, value):
+        yield Belief(contact, entry.with_content(ask.export, value), (("unchanged", None),))
+        return
+    if ask.mode != "full" and entry is not None and waits(entry, value):
+        yield Belief(contact, claimed(entry, ask.export), (("withheld", "waits_after_rejection"),))
+        return
+    after, outcome = vendor.put(contact, entry, value)
+    yield Belief(after, answered(entry, ask.export, value, outcome), (outcome,))
+
+
+def unchanged(entry: Entry, export: str, value: str) -> bool:
+    """Return whether the ledger holds the person as delivered with this content."""
+    return entry.state == "in" and value in {entry.content(export), entry.last}
+
+
+def waits(entry: Entry, value: str) -> bool:
+    """Return whether a rejected row has been tried often enough with this content."""
+    return entry.rejection is not None and entry.rejection[0] == value and entry.rejection[2] >= MOST_TRIES
+
+
+def answered(entry: Entry | None, export: str, value: str, outcome: Outcome) -> Entry:
+    """Return the entry after the vendor has answered about the row."""
+    old = entry or Entry("new")
+    if outcome[0] == "delivered":
+        return replace(old.with_content(export, value), state="in", last=value, seen=True, rejection=None)
+    tries = 1
+    if old.rejection is not None and old.rejection[0] == value:
+        tries = old.rejection[2] + 1
+    return replace(claimed(old, export), rejection=(value, outcome[1] or "", tries))
+
+
+def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
+    """Yield what follows for a person to be taken out."""
+    entry = belief.entry
+    if entry is None:
+        return
+    others = entry.holders - {ask.export}
+    if others and not ask.refused:
+        released = replace(entry, holders=others)
+        yield replace(belief, entry=released, removal=("kept", None))
+        return
+    if ask.keep:
+        yield replace(belief, removal=("kept", None))
+        return
+    for contact, outcome in vendor.take(belief.contact):
+        out = replace(entry, state="out", holders=frozenset())
+        if outcome[0] == "removed":
+            yield replace(belief, contact=contact, entry=out, removal=outcome)
+            continue
+        yield replace(belief, contact=contact, entry=replace(out, state="left"), removal=outcome)
+        if not vendor.remembers:
+            yield replace(belief, contact=contact, entry=None, removal=outcome)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run that came to its end did about one person."""
+
+    before: Entry | None
+    after: Entry | None
+    delivered: bool
+    removed: bool
+
+    @property
+    def put_in(self) -> bool:
+        """The person was not in by the ledger, and is now."""
+        return self.delivered and (self.before is None or self.before.state not in {"in", "leaving"})
+
+    @property
+    def changed(self) -> bool:
+        """The person's state, claims or content are not what they were."""
+        return self.before != self.after
+
+
+def undone(vendor: Vendor, belief: Belief, done: Done) -> Iterator[Belief]:
+    """Yield what may be true after the run was taken back: values stay as they are."""
+    contact, entry = belief.contact, belief.entry
+    if done.put_in and entry is not None:
+        for after, _ in vendor.take(contact):
+            for state in ("out", "left", "new"):
+                yield Belief(after, replace(entry, state=state, holders=frozenset(), contents=frozenset(), last=None))
+            yield Belief(after, None)
+    elif done.removed and entry is not None:
+        after, outcome = vendor.put(contact, entry, None)
+        holders = done.before.holders if done.before else frozenset()
+        back = replace(entry, state="in", holders=holders, contents=frozenset(), last=None)
+        yield Belief(after, back if outcome[0] == "delivered" else entry)
+    else:
+        yield belief
+
+
+def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
+    """Yield what may be true after a run that stopped somewhere, once its jobs have ended.
+
+    Each call was made or not, and its answer was seen or not. If it was not seen, the content is not known any more,
+    and a person who was being taken out or brought back is ours.
+    """
+    blank = Belief(belief.contact, belief.entry)
+    yield blank
+    for after in run(vendor, blank, ask):
+        known = replace(after, rows=(), removal=None)
+        yield known
+        if known.contact == blank.contact and known.entry == blank.entry:
+            continue
+        contacts = {blank.contact, known.contact}
+        for contact in contacts:
+            yield Belief(contact, unanswered(blank.entry, ask, after))
+
+
+def unanswered(entry: Entry | None, ask: Ask, after: Belief) -> Entry:
+    """Return the entry of a person about whom a call had no answer."""
+    old = entry or Entry("new")
+    if after.removal is not None:
+        return replace(old, state="leaving")
+    state = "leaving" if old.state in {"out", "leaving"} else "in"
+    return replace(old, state=state, last=None, contents=frozenset(), holders=old.holders | {ask.export})

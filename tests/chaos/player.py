@@ -1,0 +1,432 @@
+"""Plays a sequence against the product and a simulated vendor, and compares each step with the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from chaos.hands import act, changed, contact
+from chaos.persons import RULES, Ask, Belief, Contact, Done, Row, broken, run, undone
+from chaos.steps import EXPORTS, PEOPLE, Break, Export, Hand, Sequence, Undo
+from vendors.accounts import Account
+
+from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, SegexportError, StopExport
+from airflow_provider_segexport.export import Consent, Guard, Waiting
+from airflow_provider_segexport.export import Export as Product
+from airflow_provider_segexport.export import Undo as ProductUndo
+from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.simulator import Simulator
+
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+ORDERS = {"campaign_monitor": "Orders", "constant_contact": "Orders", "dotdigital": "ORDERS"}
+OFF = ("empty", "shrinks", "grows", "removals_share", "bad_emails_share", "duplicates_share", "rejects_share")
+JOB_S = 600
+HANGS = 60
+
+
+class Disagreement(AssertionError):
+    """Model and product say different things of a step."""
+
+
+class Struck(BaseException):
+    """The worker was killed."""
+
+
+def address(person: str) -> str:
+    return f"{person}@example.com"
+
+
+class Calls:
+    """Sends a run's calls until the worker is killed at one of them."""
+
+    def __init__(self, send: Any, at: int, *, after: bool) -> None:
+        self._send, self._at, self._after = send, at, after
+        self._count = 0
+
+    def __call__(self, request: Any) -> Any:
+        self._count += 1
+        if self._count > self._at or (self._count == self._at and not self._after):
+            raise Struck
+        response = self._send(request)
+        if self._count == self._at:
+            raise Struck
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._send, name)
+
+
+class Player:
+    """One sequence at one vendor; `play` raises `Disagreement` at the first step that differs."""
+
+    def __init__(self, sim: Simulator, home: Path, sequence: Sequence) -> None:
+        sim.reset(seed=1, latency=0.0, log_body_bytes=0)
+        self.sequence = sequence
+        self.vendor = RULES[sequence.vendor]
+        self.account = Account(sim, sequence.vendor, home, batch_rows=3)
+        self.beliefs: dict[str, set[Belief]] = {person: {Belief()} for person in PEOPLE}
+        self.day = 3
+        self.runs = 0
+        self.newest: dict[str, tuple[int, int]] = {}
+        #: What each run did since the ledger began, with the snapshot that the export was at before; None for an undo.
+        self.history: list[tuple[dict[str, Done], tuple[int, int]] | None] = []
+
+    def play(self) -> None:
+        """Play all steps."""
+        for number, step in enumerate(self.sequence.steps, 1):
+            try:
+                self.step(step)
+            except Disagreement as error:
+                raise Disagreement(f"{self.sequence}\nstep {number}: {error}") from error
+            except Exception as error:
+                raise Disagreement(f"{self.sequence}\nstep {number}: {type(error).__name__}: {error}") from error
+
+    def step(self, step: Export | Hand | Undo) -> None:
+        """Play one step."""
+        if isinstance(step, Hand):
+            self.hand(step)
+        elif isinstance(step, Export):
+            self.export(step)
+        elif all(len(beliefs) == 1 for beliefs in self.beliefs.values()):
+            self.undo()
+
+    # What another hand does
+
+    def hand(self, step: Hand) -> None:
+        """Change a person at the vendor, and what the model holds of them."""
+        held = self.contacts()[step.person]
+        after = changed(self.sequence.vendor, held, step.action)
+        if after is False:
+            return
+        act(self.account, address(step.person), step.action)
+        seen = self.contacts()[step.person]
+        if seen != after:
+            raise Disagreement(f"the simulator holds {seen}, and the model {after}")
+        self.beliefs[step.person] = {
+            Belief(seen, belief.entry) for belief in self.beliefs[step.person] if belief.contact == held
+        }
+
+    # A run
+
+    def export(self, step: Export) -> None:
+        """Run an export, and compare what it did with what the model says."""
+        self.day += 1
+        self.runs += 1
+        lines = placed(step)
+        if not any(person in PEOPLE for person, _ in lines):
+            return
+        asks = {person: self.ask(step, person) for person in PEOPLE}
+        before = self.contacts()
+        as_of = self.day - step.days_back
+        try:
+            report = self.run(step, lines, as_of)
+        except (SegexportError, Struck) as error:
+            self.recover()
+            if self.refused(step, asks, before, as_of, error):
+                return
+            report = None
+        self.recover()
+        sure, maybe = snapshot = self.newest.get(step.export, (0, 0))
+        if as_of < sure and report is not None:
+            raise Disagreement("an older snapshot was exported")
+        if step.dry and report is not None:
+            self.expect_nothing_new(before)
+            return
+        self.newest[step.export] = (as_of if report is not None else sure, max(maybe, as_of))
+        if report is None:
+            self.follow_broken(asks)
+        else:
+            self.history.append((self.follow(asks, lines, report), snapshot))
+
+    def refused(
+        self,
+        step: Export,
+        asks: Mapping[str, Ask],
+        before: Mapping[str, Contact | None],
+        as_of: int,
+        error: SegexportError | Struck,
+    ) -> bool:
+        """Return whether a run was refused as a whole; raise if it was to come to its end."""
+        if isinstance(error, OlderThanLedger) and as_of < self.newest.get(step.export, (0, 0))[1]:
+            self.expect_nothing_new(before)
+            return True
+        if isinstance(error, GuardTripped) and step.guard == "fail":
+            self.expect_nothing_new(before)
+            self.trip(asks)
+            return True
+        if step.trouble is None or isinstance(error, StopExport):
+            raise Disagreement(f"{type(error).__name__}: {error}") from error
+        return False
+
+    def undo(self) -> None:
+        """Take back the newest run that put people in or took people out."""
+        at = next((at for at in reversed(range(len(self.history))) if moved(self.history[at])), None)
+        if at is None or len(self.history) - at > VERSIONS or None in self.history[at:]:
+            return
+        last = self.history[at]
+        assert last is not None
+        later = {person for one in self.history[at + 1 :] if one for person, done in one[0].items() if done.changed}
+        ours = {person for person, done in last[0].items() if done.put_in or done.removed}
+        self.runs += 1
+        before = self.contacts()
+        try:
+            self.account.undo(ProductUndo(), f"run-{self.runs}", export=EXPORTS[0])
+        except StopExport:
+            if not later & ours:
+                raise
+            self.expect_nothing_new(before)
+            return
+        if later & ours:
+            raise Disagreement(f"a later run changed {sorted(later & ours)}, and the undo was carried out")
+        self.history.append(None)
+        self.newest[EXPORTS[0]] = last[1]
+        contacts, ledger = self.contacts(), self.account.ledger()
+        for person, done in last[0].items():
+            possible = {after for belief in self.beliefs[person] for after in undone(self.vendor, belief, done)}
+            held = ledger.get(address(person), {}).get("state")
+            kept = {
+                after
+                for after in possible
+                if after.contact == contacts[person] and held == (after.entry.state if after.entry else None)
+            }
+            if not kept:
+                raise Disagreement(
+                    f"{person}: after the undo {contacts[person]}, ledger {ledger.get(address(person))};\n"
+                    f"  the model has {possible}\n  from {self.beliefs[person]}"
+                )
+            self.beliefs[person] = kept
+
+    def ask(self, step: Export, person: str) -> Ask:
+        rows = dict(step.rows).get(person, ())
+        suppressed = person in step.suppressed
+        return Ask(step.export, step.mode, rows, suppressed, keep=step.guard == "keep", shared=self.sequence.shared)
+
+    def run(self, step: Export, lines: list[tuple[str | None, Row]], as_of: int) -> Mapping[str, Any] | None:
+        """Run the product; None if it left for jobs."""
+        account, name = self.account, f"run-{self.runs}"
+        columns: dict[str, Any] = {
+            "email": [line if line is None or " " in line else address(line) for line, _ in lines],
+            "first": [row.value for _, row in lines],
+            "agreed": [row.consent for _, row in lines],
+            "orders": pa.array(["many" if row.bad else None for _, row in lines], pa.string()),
+        }
+        segment = account.segment(columns, f"{name}.parquet")
+        suppression = []
+        if step.suppressed:
+            suppression = [account.home / f"{name}-stop.parquet"]
+            pq.write_table(pa.table({"email": [address(one) for one in sorted(step.suppressed)]}), suppression[0])
+        guards: dict[str, Guard | None] = dict.fromkeys(OFF)
+        if step.guard:
+            guards["removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
+        custom = ORDERS.get(account.name)
+        order = account.order(
+            segment,
+            as_of=(FIRST_DAY + timedelta(days=as_of)).isoformat(),
+            by=f"dag/task/{name}/0",
+            export=step.export,
+            mode=step.mode,
+            shared=self.sequence.shared,
+            matching={"first_name": "first"},
+            custom_fields={custom: "orders"} if custom else {},
+            consent=Consent("agreed", tuple(map(str, suppression))),
+            guards=guards,
+            dry_run=step.dry,
+        )
+        world = self.world(name, step.trouble)
+        try:
+            report = Product(account.vendor, account.access, order, world).run()
+        finally:
+            world.send.close()
+        return None if isinstance(report, Waiting) else report
+
+    def world(self, name: str, trouble: Break | None) -> Any:
+        """Make the world of a run, with its trouble."""
+        account, polls = self.account, [0]
+
+        def pause(_: int) -> bool:
+            polls[0] += 1
+            account.sim.clock.advance(JOB_S / 10)
+            if polls[0] > HANGS:
+                raise Disagreement("the run waits without an end")
+            return True
+
+        options: dict[str, Any] = {"pause": pause, "alive": lambda _: False}
+        if trouble is None:
+            return account.world(name, **options)
+        if trouble.kind == "killed":
+            options["send"] = Calls(account.sender(), trouble.at, after=trouble.after)
+        elif trouble.kind == "left":
+            account.sim.configure({account.name: {"job_seconds": JOB_S}})
+            options["pause"] = lambda _: False
+        elif trouble.kind == "jobs":
+            states = {"dotdigital": [["NotFinished", "Failed"]], "constant_contact": [["initialized", "failed"]]}
+            if account.name == "omnisend":
+                account.sim.act(account.name, "stop_batches", {"after": [1]})
+            else:
+                account.sim.act(account.name, "script_jobs", {"scripts": states[account.name]})
+        else:
+            options["patience"] = Patience(attempts=1)
+            method, path = (trouble.removals and account.row.removal) or account.row.upsert
+            line = {"status": 503} if trouble.kind == "503" else {"drop": True, "when": "after"}
+            fault = {
+                "vendor": account.name,
+                "method": method,
+                "path": f"{path}$",
+                "nth": trouble.at % 3 + 1,
+                "count": 0,
+            }
+            account.sim.faults([{**fault, **line}])
+        return account.world(name, **options)
+
+    def recover(self) -> None:
+        """Let things be as usual after a run."""
+        self.account.sim.clear_faults()
+        self.account.sim.clock.advance(200)
+        if self.vendor.jobs:
+            self.account.sim.configure({self.account.name: {"job_seconds": 1}})
+
+    # What is compared
+
+    def follow(
+        self, asks: Mapping[str, Ask], lines: list[tuple[str | None, Row]], report: Mapping[str, Any]
+    ) -> dict[str, Done]:
+        """Keep the beliefs that agree with a run that came to its end; at least one of each person must remain.
+
+        Returns:
+            What the run did about each person.
+        """
+        did: dict[str, Done] = {}
+        contacts, ledger = self.contacts(), self.account.ledger()
+        aside, gone = self.read("rejects.parquet"), self.read("removals.parquet")
+        counts: Counter[str] = Counter()
+        span: Counter[str] = Counter()
+        for person, ask in asks.items():
+            email = address(person)
+            rows = [number for number, (line, _) in enumerate(lines) if line == person]
+            said = tuple(
+                next(((one["outcome"], one["reason"]) for one in aside if one["row"] == number), None)
+                for number in rows
+            )
+            removal = next((one for one in gone if one["email"] == email), None)
+            possible = {after for belief in self.beliefs[person] for after in run(self.vendor, belief, ask)}
+            kept = {
+                after
+                for after in possible
+                if after.contact == contacts[person]
+                and agrees(said, after)
+                and (removal["outcome"] if removal else "removed") == (after.removal or ("removed",))[0]
+                and (ledger[email]["state"] if email in ledger else None)
+                == (after.entry.state if after.entry else None)
+            }
+            if not kept:
+                raise Disagreement(
+                    f"{person}: the product has {contacts[person]}, rows {said}, removal {removal}, ledger"
+                    f" {ledger.get(email)};\n  the model has\n    "
+                    + "\n    ".join(map(repr, possible))
+                    + "\n  from\n    "
+                    + "\n    ".join(map(repr, self.beliefs[person]))
+                )
+            low = {what: min(tally(one)[what] for one in kept) for what in OUTCOMES}
+            high = {what: max(tally(one)[what] for one in kept) for what in OUTCOMES}
+            counts.update(low)
+            span.update({what: high[what] - low[what] for what in OUTCOMES})
+            did[person] = done_by(next(iter(self.beliefs[person])), next(iter(kept)))
+            self.beliefs[person] = {Belief(one.contact, one.entry) for one in kept}
+        strays = [line for line, _ in lines if line is None or " " in line]
+        counts["rejected"] += len(strays)
+        figures = {**report["counts"], "removed": report.get("removals", {}).get("removed", 0)}
+        for what in OUTCOMES:
+            if not counts[what] <= figures.get(what, 0) <= counts[what] + span[what]:
+                raise Disagreement(
+                    f"the report counts {figures.get(what, 0)} {what}, and the model {counts[what]} to"
+                    f" {counts[what] + span[what]}; {report['counts']} {report.get('removals')} {report['reasons']}"
+                )
+        return did
+
+    def follow_broken(self, asks: Mapping[str, Ask]) -> None:
+        """Widen the beliefs by all that a run may have done that stopped half-way."""
+        self.account.sim.clock.advance(JOB_S)
+        contacts = self.contacts()
+        for person, ask in asks.items():
+            possible = {after for belief in self.beliefs[person] for after in broken(self.vendor, belief, ask)}
+            kept = {after for after in possible if after.contact == contacts[person]}
+            if not kept:
+                raise Disagreement(f"{person}: after a broken run the vendor has {contacts[person]}; {possible}")
+            self.beliefs[person] = kept
+
+    def expect_nothing_new(self, before: Mapping[str, Contact | None]) -> None:
+        """A run that was refused, or a dry run, changes nothing at the vendor."""
+        if self.contacts() != before:
+            raise Disagreement(f"a run that must change nothing changed {before} to {self.contacts()}")
+
+    def trip(self, asks: Mapping[str, Ask]) -> None:
+        """The guard on removals may stop a run only if there are people to take out."""
+        for person, ask in asks.items():
+            for belief in self.beliefs[person]:
+                if any(after.removal for after in run(self.vendor, belief, ask)):
+                    return
+        raise Disagreement("the guard on removals stopped a run that takes out nobody")
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """Read a file of the last run's folder, of its newest generation."""
+        folders = sorted((self.account.home / "runs" / f"run-{self.runs}").glob(f"*/{name}"))
+        return pq.read_table(folders[-1]).to_pylist() if folders else []
+
+    def contacts(self) -> dict[str, Contact | None]:
+        """Read what the simulator holds of each person."""
+        self.account.sim.clock.advance(60)
+        members = self.people(self.account.audience)
+        others = {} if self.account.name == "campaign_monitor" else self.people("all-contacts")
+        if self.account.name == "constant_contact":
+            others |= self.people("deleted")
+        return {
+            person: contact(self.account.name, members.get(address(person)), others.get(address(person)))
+            for person in PEOPLE
+        }
+
+    def people(self, view: str) -> dict[str, dict[str, Any]]:
+        found: Any = self.account.sim.members(self.account.name, view)["members"]
+        return {str(one["email"]): one for one in found}
+
+
+OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "removed")
+
+
+VERSIONS = 4
+"""The ledger keeps five versions: the one to be taken back and the one before it must be among them."""
+
+
+def moved(one: tuple[dict[str, Done], tuple[int, int]] | None) -> bool:
+    """Return whether a run put people in or took people out."""
+    return one is not None and any(done.put_in or done.removed for done in one[0].values())
+
+
+def done_by(before: Belief, after: Belief) -> Done:
+    """Return what a run did about one person."""
+    delivered = bool(after.rows) and after.rows[0][0] == "delivered"
+    return Done(before.entry, after.entry, delivered, (after.removal or ("",))[0] == "removed")
+
+
+def tally(belief: Belief) -> Counter[str]:
+    """Count a person's rows and removal by their ends."""
+    counts = Counter(outcome for outcome, _ in belief.rows)
+    counts["removed"] += (belief.removal or ("",))[0] == "removed"
+    return counts
+
+
+def agrees(said: Iterable[tuple[str, str | None] | None], belief: Belief) -> bool:
+    """Return whether the rows that are set aside are the ones that the belief sets aside."""
+    expected = [None if outcome in {"delivered", "unchanged"} else (outcome, reason) for outcome, reason in belief.rows]
+    return list(said) == expected
+
+
+def placed(step: Export) -> list[tuple[str | None, Row]]:
+    """Place the rows of a segment: each person's first row, the strays, and then the repeats."""
+    firsts = [(person, rows[0]) for person, rows in step.rows]
+    repeats = [(person, row) for person, rows in step.rows for row in rows[1:]]
+    return [*firsts, *((stray, Row()) for stray in step.strays), *repeats]

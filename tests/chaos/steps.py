@@ -1,0 +1,163 @@
+"""Steps of a sequence: exports, changes by another hand, and what goes wrong; made by a seeded generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from chaos.persons import Row
+
+PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
+EXPORTS = ("shop.daily", "shop.vip")
+VALUES = ("A", "B", "C")
+
+#: What another hand does to a person at each vendor.
+HANDS: dict[str, tuple[str, ...]] = {
+    "campaign_monitor": ("add", "unsubscribe", "bounce", "remove"),
+    "constant_contact": ("add", "unsubscribe", "leave", "delete"),
+    "dotdigital": ("add", "unsubscribe", "leave", "remove", "delete", "recreate"),
+    "omnisend": ("add", "unsubscribe", "delete", "recreate"),
+}
+
+
+@dataclass(frozen=True)
+class Break:
+    """How a run stops half-way.
+
+    `kind` is `killed` (before or after a call), `503` or `lost` (all calls that carry people, or take them out),
+    `left` (the run stops when it would wait for jobs), or `jobs` (jobs fail at the vendor).
+    """
+
+    kind: str
+    at: int = 1
+    after: bool = False
+    removals: bool = False
+
+
+@dataclass(frozen=True)
+class Export:
+    """A run: the people of its segment with their rows, and how it is asked for."""
+
+    rows: tuple[tuple[str, tuple[Row, ...]], ...]
+    mode: str = "changes"
+    export: str = EXPORTS[0]
+    suppressed: frozenset[str] = frozenset()
+    strays: tuple[str | None, ...] = ()
+    guard: str | None = None
+    days_back: int = 0
+    dry: bool = False
+    trouble: Break | None = None
+
+    def __str__(self) -> str:
+        people = ", ".join(f"{name}{_shown(rows)}" for name, rows in self.rows)
+        extra = [f"suppressed={sorted(self.suppressed)}"] if self.suppressed else []
+        extra += [f"strays={list(self.strays)}"] if self.strays else []
+        extra += [f"removals guard: {self.guard}"] if self.guard else []
+        extra += [f"as of {self.days_back} days before"] if self.days_back else []
+        extra += ["dry run"] if self.dry else []
+        extra += [str(self.trouble)] if self.trouble else []
+        return f"{self.mode} by {self.export}: {people or 'nobody'}" + "".join(f"; {one}" for one in extra)
+
+
+def _shown(rows: tuple[Row, ...]) -> str:
+    return "".join(
+        f"({row.value}{'' if row.consent else ', no consent'}{', bad value' if row.bad else ''})" for row in rows
+    )
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Another hand changes a person at the vendor."""
+
+    person: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"at the vendor: {self.action} {self.person}"
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The last run that put people in or took people out is taken back."""
+
+    def __str__(self) -> str:
+        return "undo"
+
+
+Step = Export | Hand | Undo
+
+
+@dataclass
+class Sequence:
+    """One sequence at one vendor."""
+
+    vendor: str
+    shared: bool
+    steps: list[Step] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{self.vendor}{', shared' if self.shared else ''}"]
+        return "\n".join([*lines, *(f"  {number}. {step}" for number, step in enumerate(self.steps, 1))])
+
+
+class Generator:
+    """Makes a sequence out of a seed; each segment is made out of the one before."""
+
+    def __init__(self, vendor: str, seed: int, *, breaks: bool) -> None:
+        self.rng = Random(f"model/{vendor}/{seed}")
+        self.vendor = vendor
+        self.breaks = breaks
+        self.shared = self.rng.random() < 0.35
+        self.members: dict[str, dict[str, str]] = {export: {} for export in EXPORTS}
+
+    def sequence(self, length: int) -> Sequence:
+        """Make `length` steps."""
+        return Sequence(self.vendor, self.shared, [self.step() for _ in range(length)])
+
+    def step(self) -> Step:
+        """Make one step."""
+        chance = self.rng.random()
+        if chance < 0.08 and not self.shared and not self.breaks:
+            return Undo()
+        if chance < 0.3:
+            return Hand(self.rng.choice(PEOPLE), self.rng.choice(HANDS[self.vendor]))
+        return self.export()
+
+    def export(self) -> Export:
+        """Let a day pass, and export what the segment has become."""
+        rng = self.rng
+        export = rng.choice(EXPORTS) if self.shared else EXPORTS[0]
+        segment = self.members[export]
+        for person in PEOPLE:
+            if rng.random() < 0.35:
+                segment.pop(person, None) if person in segment else segment.update({person: rng.choice(VALUES)})
+            elif person in segment and rng.random() < 0.2:
+                segment[person] = rng.choice(VALUES)
+        rows = tuple((person, self.rows(value)) for person, value in sorted(segment.items()))
+        return Export(
+            rows,
+            mode=rng.choice(("changes", "mirror", "mirror", "mirror", "full")),
+            export=export,
+            suppressed=frozenset(person for person in PEOPLE if rng.random() < 0.04),
+            strays=tuple(rng.choice((None, "not an address")) for _ in range(1 if rng.random() < 0.15 else 0)),
+            guard=rng.choice(("keep", "fail")) if rng.random() < 0.1 else None,
+            days_back=2 if rng.random() < 0.06 else 0,
+            dry=rng.random() < 0.06,
+            trouble=self.trouble() if self.breaks and rng.random() < 0.45 else None,
+        )
+
+    def rows(self, value: str) -> tuple[Row, ...]:
+        """Make a person's rows, with their usual dirt."""
+        rng = self.rng
+        row = Row(value, consent=rng.random() > 0.06, bad=self.vendor != "omnisend" and rng.random() < 0.08)
+        if rng.random() < 0.1:
+            return row, Row(rng.choice(VALUES), consent=rng.random() > 0.2)
+        return (row,)
+
+    def trouble(self) -> Break:
+        """Choose how a run breaks."""
+        rng = self.rng
+        kind = rng.choice(("killed", "killed", "503", "lost", "left", "jobs"))
+        if kind in {"left", "jobs"} and self.vendor == "campaign_monitor":
+            kind = "killed"
+        return Break(kind, rng.randint(1, 12), after=rng.random() < 0.5, removals=rng.random() < 0.4)

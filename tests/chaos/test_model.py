@@ -1,0 +1,163 @@
+"""The product against a model of vendor, ledger and report that was written from the documentation alone.
+
+`make chaos N=1000` plays 1,000 sequences a vendor; `make test` plays two. One again:
+`make chaos VENDOR=omnisend SEED=17 N=1`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from chaos.persons import Row
+from chaos.player import Disagreement, Player
+from chaos.smaller import smallest
+from chaos.steps import Break, Export, Generator, Hand, Sequence, Step, Undo
+
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+
+N = int(os.environ.get("CHAOS_N", "2"))
+SEED = int(os.environ.get("CHAOS_SEED", "0"))
+LENGTH = 6
+
+
+def plays(sim: Simulator, home: Path) -> Callable[[Sequence], Disagreement | None]:
+    """Return a function that plays a sequence in an account of its own, and returns how model and product differ."""
+
+    def play(sequence: Sequence) -> Disagreement | None:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        sim.world.clock = ManualClock()
+        try:
+            Player(sim, home, sequence).play()
+        except Disagreement as error:
+            return error
+        return None
+
+    return play
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["plain", "breaks"])
+def test_model_and_product_agree(simulator: Simulator, vendor: str, tmp_path: Path, *, breaks: bool):
+    """Random sequences, half of them with runs that stop half-way; the smallest that differs is printed."""
+    play = plays(simulator, tmp_path / "home")
+    for seed in range(SEED, SEED + (N + 1) // 2):
+        sequence = Generator(vendor, seed, breaks=breaks).sequence(LENGTH)
+        error = play(sequence)
+        if error is not None:
+            _, error = smallest(sequence, error, play)
+            pytest.fail(f"seed {seed}: {error}", pytrace=False)
+
+
+A, B, NO, BAD = Row("A"), Row("B"), Row("A", consent=False), Row("A", bad=True)
+
+
+def segment(*people: str, mode: str = "mirror", **options: object) -> Export:
+    """A run of a segment; `bob=NO` in `options` is a row of its own."""
+    rows = dict.fromkeys(people, (A,))
+    rows |= {name: (row,) for name, row in options.items() if isinstance(row, Row)}
+    other = {name: value for name, value in options.items() if not isinstance(value, Row)}
+    return Export(tuple(rows.items()), mode=mode, **other)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A bug of one line, and the shortest sequence that shows it."""
+
+    vendor: str
+    module: str
+    name: str
+    wrong: object
+    steps: tuple[Step, ...]
+    shared: bool = False
+
+
+VIP = {"export": "shop.vip"}
+PLANTS = {
+    "a suppression list withholds nobody": Plant(
+        "omnisend",
+        "stages.consent",
+        "withhold_suppressed",
+        lambda _: 0,
+        (segment("ann", "bob", mode="changes", suppressed=frozenset({"bob"})),),
+    ),
+    "a person who withdraws stays in the audience": Plant(
+        "dotdigital",
+        "stages.leavers",
+        "PRESENT",
+        "create or replace view present as select email from addressed",
+        (segment("ann", "bob"), segment("ann", bob=NO)),
+    ),
+    "a person of the other sharer is taken out": Plant(
+        "campaign_monitor",
+        "stages.leavers",
+        "hold",
+        lambda *_, **__: None,
+        (segment("ann", "bob"), segment("bob", "cat", **VIP), segment("ann")),
+        shared=True,
+    ),
+    "a person who left the list is brought back": Plant(
+        "constant_contact",
+        "stages.readback",
+        "withhold_leavers",
+        lambda _: 0,
+        (segment("ann", "bob"), Hand("bob", "leave"), segment("ann", bob=B)),
+    ),
+    "a person whom a mirror took out is not brought back": Plant(
+        "campaign_monitor",
+        "stages.plan",
+        "freeze_returners",
+        lambda *_: None,
+        (segment("ann", "bob"), segment("ann"), segment("ann", "bob")),
+    ),
+    "a run that was killed is forgotten": Plant(
+        "omnisend",
+        "export.recover",
+        "recover",
+        lambda _, __, standing: standing,
+        (segment("ann", "bob", trouble=Break("left")), segment("ann")),
+    ),
+    "an older snapshot overwrites a newer one": Plant(
+        "dotdigital",
+        "export.prepare",
+        "in_order",
+        lambda *_: None,
+        (segment("ann", "bob"), segment("ann", days_back=2)),
+    ),
+    "a rejected row is tried for ever": Plant(
+        "campaign_monitor",
+        "stages.plan",
+        "withhold_waiting",
+        lambda *_: 0,
+        (segment("ann", "bob"), Hand("bob", "unsubscribe"), *[segment("ann", bob=B)] * 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_caught(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """The sequence agrees with the model, and does not with the product broken in one line."""
+    plant = PLANTS[name]
+    play = plays(simulator, tmp_path / "home")
+    sequence = Sequence(plant.vendor, plant.shared, list(plant.steps))
+    assert play(sequence) is None
+    right = getattr(sys.modules[f"airflow_provider_segexport.{plant.module}"], plant.name)
+    for name_of, module in list(sys.modules.items()):
+        if name_of.startswith("airflow_provider_segexport.") and getattr(module, plant.name, None) is right:
+            monkeypatch.setattr(module, plant.name, plant.wrong)
+    error = play(sequence)
+    assert error is not None
+    assert str(sequence) in str(error)
+
+
+UNDO = (segment("ann", "bob"), segment("ann", "cat"), segment("ann", "cat"), Undo(), segment("ann", "cat"))
+
+
+def test_an_undo_is_what_the_model_says(simulator: Simulator, vendor: str, tmp_path: Path):
+    """A person put in is out again, a person taken out is in again, and the next export goes on from there."""
+    assert plays(simulator, tmp_path / "home")(Sequence(vendor, shared=False, steps=list(UNDO))) is None
