@@ -220,7 +220,7 @@ class TestEndings:
             raise ValueError(f"Could not convert '{number}' of {'ann'}@example.com: {number}")
 
         monkeypatch.setattr(arguments, "mapping", broken)
-        with pytest.raises(Exception, match="ValueError: Could not convert") as caught:
+        with pytest.raises(Exception, match="ValueError") as caught:
             hook_for(stage.connection("dotdigital")).export(people(3), MATCHING)
         for secret in ("1234567", "ann@"):
             assert secret not in str(caught.value)
