@@ -76,8 +76,13 @@ def calls_of(  # noqa: PLR0913 - what the loop's calls are made of
 ) -> send.Calls:
     """The loop's calls, of imports or of removals."""
     recent = Recent(job.send, job.vendor.within)
+
+    def upsert(batch: Batch) -> Reply:
+        books.folder.journal.sync()  # the intent is on the disk before the call leaves
+        return job.drive(call(batch))
+
     return send.Calls(
-        upsert=lambda batch: job.drive(call(batch)),
+        upsert=upsert,
         poll=lambda tickets: job.drive(jobs.poll(target, tickets), recent.polling),
         collect=lambda batch, ticket: job.drive(jobs.collect(target, batch, ticket), recent.collecting),
         sending=books.sending,

@@ -13,10 +13,12 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from threading import Lock
 
 import msgspec
 from msgspec.structs import replace
 
+from airflow_provider_segexport.ports.durable import make_folder, sync_folder
 from airflow_provider_segexport.ports.places import Place, names, on_disk, read, write
 
 
@@ -75,9 +77,11 @@ class Journal:
         self._session: int | None = None
         self._written = 0
         self._open: int | None = None
+        self._syncing = Lock()
+        self._synced = 0
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Append entries; on return they survive the process."""
+        """Append entries; on return they survive the process, and after `sync` a loss of power."""
         if not entries:
             return
         known, now = self._load(), round(self.clock(), 3)
@@ -93,6 +97,19 @@ class Journal:
         self._written += 1
         for entry in entries:
             _learn(known, entry)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, so that it survives a loss of power.
+
+        Any thread may ask before its call leaves: one sync serves all entries that were written before it.
+        """
+        wanted = self._written
+        with self._syncing:
+            if self._open is None or self._synced >= wanted:
+                return
+            written = self._written
+            os.fdatasync(self._open)
+            self._synced = written
 
     def states(self) -> dict[str, Entry]:
         """The last entry of each batch."""
@@ -110,8 +127,9 @@ class Journal:
     def _append(self, folder: pathlib.Path, lines: bytes) -> None:
         """The file stays open: an export to Omnisend writes twenty thousand times."""
         if self._open is None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            sync_folder(folder)
             weakref.finalize(self, os.close, self._open)
             size = os.fstat(self._open).st_size
             if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own

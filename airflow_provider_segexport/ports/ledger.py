@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Target
+from airflow_provider_segexport.ports.durable import appear
 from airflow_provider_segexport.ports.places import (
     Place,
-    appear,
     folder,
     fresh,
     half_of,

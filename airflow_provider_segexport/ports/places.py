@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import pathlib
 import re
 import secrets
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, runtime_checkable
+
+from airflow_provider_segexport.ports.durable import appear, make_folder, replace
 
 
 @runtime_checkable
@@ -116,26 +117,8 @@ def sweep(place: Place) -> None:
                 half.unlink()
 
 
-NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""What a disk answers that knows no hard links."""
-
 PART = 8 << 20
 """So much of a file is copied at a time."""
-
-
-def appear(half: pathlib.Path, path: pathlib.Path) -> None:
-    """Let a written file appear under its name, whole, if nothing has that name yet.
-
-    Raises:
-        FileExistsError: something has it; a rename would have replaced that.
-    """
-    try:
-        os.link(half, path)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        with half.open("rb") as source, path.open("xb") as file:
-            shutil.copyfileobj(source, file, PART)
 
 
 def create(place: Place, content: bytes) -> bool:
@@ -150,7 +133,7 @@ def create(place: Place, content: bytes) -> bool:
     """
     path = on_disk(place)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         half = half_of(path)
         try:
             half.write_bytes(content)
@@ -217,13 +200,13 @@ def write(place: Place, content: bytes) -> None:
         with reaching(place), place.open("wb") as file:
             file.write(content)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     half = half_of(path)
-    with half.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
+    try:
+        half.write_bytes(content)
+        replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def read(place: Place) -> bytes:
@@ -235,6 +218,10 @@ def read(place: Place) -> bytes:
 
 def folder(place: Place) -> Place:
     """The folder, made if it is not there."""
+    path = on_disk(place)
+    if path is not None:
+        make_folder(path)
+        return place
     with reaching(place):
         place.mkdir(parents=True, exist_ok=True)
     return place

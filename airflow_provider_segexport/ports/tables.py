@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.ports.columns import integers, stretch
+from airflow_provider_segexport.ports.durable import make_folder, replace
 from airflow_provider_segexport.ports.places import Place, half_of, on_disk
 
 UNLIKE = frozenset({"email", "contact_id"})
@@ -28,7 +29,7 @@ class Whole:
         self._path = on_disk(place)
         self._half: pathlib.Path | None = None
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._half = half_of(self._path)
         # Arrow's own file: through one of Python's, each of a batch's buffers is a call.
         self.file: IO[Any] = place.open("wb") if self._half is None else pa.OSFile(str(self._half), "wb")
@@ -42,9 +43,10 @@ class Whole:
         self.file.close()
         if self._half is None or self._path is None:
             return
-        if error is None:
-            self._half.replace(self._path)
-        else:
+        try:
+            if error is None:
+                replace(self._half, self._path)
+        finally:
             self._half.unlink(missing_ok=True)
 
 

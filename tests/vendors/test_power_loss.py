@@ -1,0 +1,56 @@
+"""The power fails at any step of a run: the next try and the next run keep the promises."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+import pytest
+from power import Disk, PowerCut
+from vendors.accounts import Account, people
+
+FIRST, THEN = people(5), people(3)
+SAMPLES = 5
+
+
+def day(account: Account, number: int, emails: list[str]) -> None:
+    account.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"))
+
+
+def cut(account: Account, monkeypatch: pytest.MonkeyPatch, step: int) -> Disk:
+    """Day 2 of an audience, with new values for three people and two who have left, up to a step."""
+    day(account, 1, FIRST)
+    disk = Disk(account.home, step)
+    with monkeypatch.context() as patch:
+        disk.watch(patch)
+        with suppress(PowerCut):
+            day(account, 2, THEN)
+    account.sim.clock.advance(3600)
+    return disk
+
+
+@pytest.fixture
+def account(sim, tmp_path, request):
+    (tmp_path / "home").mkdir()
+    return Account(sim, request.param, tmp_path / "home", batch_rows=2)
+
+
+@pytest.mark.parametrize("left", ["lost", "empty", "torn"])
+@pytest.mark.parametrize("part", range(SAMPLES))
+@pytest.mark.parametrize("retried", [True, False], ids=["next-try", "next-run"])
+@pytest.mark.parametrize("account", ["campaign_monitor", "dotdigital"], indirect=True)
+def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, part, retried):
+    """What was not synced is lost, empty or torn; the right people with the newest values are in the audience."""
+    whole = 80
+    step = random.Random(f"{account.name} {left} {retried} {part}").randrange(whole) + 1
+    disk = cut(account, monkeypatch, step)
+    if not disk.off:
+        pytest.skip(f"the run has fewer than {step} steps")
+    disk.restore(left)
+    if retried:
+        day(account, 2, THEN)
+    day(account, 3, THEN[:2])
+    assert account.active() == set(THEN[:2])
+    assert {email for email, kept in account.ledger().items() if kept["state"] == "in"} == set(THEN[:2])
+    assert "Day 3" in str(account.members())
+    assert "Day 1" not in str({email: account.members()[email] for email in THEN[:2]})
