@@ -46,6 +46,10 @@ class Entry:
     seen: bool = False
     #: Value, reason and count of tries of the last rejection.
     rejection: tuple[str, str, int] | None = None
+    #: Exports that share the audience and have withheld the person for want of consent, or as suppressed.
+    bars: frozenset[str] = frozenset()
+    #: The person was in the audience before an export put them in.
+    existed: bool = False
 
     def content(self, export: str) -> str | None:
         """Return what `export` delivered last."""
@@ -76,6 +80,10 @@ class Ask:
     suppressed: bool = False
     keep: bool = False
     shared: bool = False
+    #: A withdrawal in one export counts for all that share the audience, from then on.
+    bars: bool = False
+    #: The run reads the audience before it sends, and notes people who are there already.
+    reads: bool = False
 
     @property
     def refused(self) -> str | None:
@@ -84,6 +92,9 @@ class Ask:
             return "no_consent"
         return "suppressed_here" if self.suppressed else None
 
+
+#: States of people whom the ledger need not hold.
+UNWRITTEN = frozenset({"new", "erased"})
 
 Outcome = tuple[str, str | None]
 
@@ -138,7 +149,7 @@ class CampaignMonitor(Vendor):
         if contact is None or contact.inside:
             return super().put(contact, entry, value)
         if contact.status == "deleted":
-            if entry is not None and entry.state in {"out", "leaving"}:
+            if entry is not None and entry.state in {"out", "leaving", "erased"}:
                 return super().put(replace(contact, status="ok"), entry, value)
             return contact, ("withheld", "deleted")
         return contact, ("rejected", contact.status)
@@ -213,6 +224,13 @@ RULES: dict[str, Vendor] = {
 }
 
 
+def recorded(entry: Entry | None, state: str | None) -> bool:
+    """Return whether the ledger's state of a person, None for no row, is what the entry says."""
+    if entry is None or (state is None and entry.state in UNWRITTEN):
+        return state is None
+    return entry.state == state
+
+
 def run(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
     """Yield what may be true after a run that came to its end."""
     for middle, asked in judged(vendor, belief, ask):
@@ -221,10 +239,11 @@ def run(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
 
 def judged(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[tuple[Belief, bool]]:
     """Yield beliefs after the rows, and whether the person is to be taken out."""
-    contact, entry = belief.contact, belief.entry
-    if ask.refused:
-        rows = (("withheld", ask.refused),) * len(ask.rows)
-        ours = entry is not None and entry.state in {"in", "leaving"}
+    contact, entry = belief.contact, barred(belief.entry, ask)
+    ours = entry is not None and entry.state in {"in", "leaving"}
+    elsewhere = bool(entry and entry.bars - {ask.export})
+    if ask.refused or elsewhere:
+        rows = (("withheld", ask.refused or "withdrawn_elsewhere"),) * len(ask.rows)
         yield Belief(contact, entry, rows), ask.mode == "mirror" and ours
         return
     if not ask.rows:
@@ -239,6 +258,17 @@ def judged(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[tuple[Belief, b
         yield replace(known, rows=(*known.rows, *repeats)), False
 
 
+def barred(entry: Entry | None, ask: Ask) -> Entry | None:
+    """Return the entry with the exports that bar the person after this run has looked at its segment and lists."""
+    there = entry is not None and entry.state in {"in", "leaving"}
+    if not ask.bars or not (ask.rows or there):
+        return entry
+    old = entry or Entry("new")
+    if ask.refused:
+        return replace(old, bars=old.bars | {ask.export})
+    return replace(old, bars=old.bars - {ask.export}) if ask.rows and entry else entry
+
+
 def claimed(entry: Any, export: str) -> Any:
     """Return the entry with the export's claim: a row in the segment upholds it for people who are in."""
     if entry is None or entry.state not in {"in", "leaving"}:
@@ -249,6 +279,10 @@ def claimed(entry: Any, export: str) -> Any:
 def leaves(entry: Entry | None, ask: Ask) -> bool:
     """Return whether a mirror without this person concerns them."""
     if ask.mode != "mirror" or entry is None or entry.state not in {"in", "leaving"}:
+        return False
+    if entry.bars and ask.bars:
+        return True
+    if entry.existed and not entry.holders:
         return False
     return not entry.holders or ask.export in entry.holders
 
@@ -265,9 +299,16 @@ def sent(vendor: Vendor, contact: Contact | None, entry: Entry | None, ask: Ask)
         return
     if ask.mode != "full" and entry is not None and waits(entry, value):
         yield Belief(contact, claimed(entry, ask.export), (("withheld", "waits_after_rejection"),))
-        return
+        if not ask.shared:  # each export of a shared audience counts its own tries
+            return
     after, outcome = vendor.put(contact, entry, value)
-    yield Belief(after, answered(entry, ask.export, value, outcome), (outcome,))
+    said = answered(entry, ask.export, value, outcome)
+    inside = contact is not None and contact.inside
+    noted = ask.reads and inside and outcome[0] == "delivered" and (entry is None or entry.state != "in")
+    if not noted or entry is not None:
+        yield Belief(after, said, (outcome,))
+    if noted:
+        yield Belief(after, replace(said, existed=True), (outcome,))
 
 
 def unchanged(entry: Entry, export: str, value: str) -> bool:
@@ -297,7 +338,11 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
     if entry is None:
         return
     others = entry.holders - {ask.export}
-    if others and not ask.refused:
+    withdrawn = bool(ask.refused or entry.bars)
+    if entry.existed and not withdrawn:
+        yield replace(belief, entry=replace(entry, holders=others), removal=("kept", None))
+        return
+    if others and not withdrawn:
         released = replace(entry, holders=others)
         yield replace(belief, entry=released, removal=("kept", None))
         return
@@ -349,6 +394,16 @@ def undone(vendor: Vendor, belief: Belief, done: Done) -> Iterator[Belief]:
         yield Belief(after, back if outcome[0] == "delivered" else entry)
     else:
         yield belief
+
+
+def erased(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
+    """Yield what may be true after an erasure: people who are in by the ledger are taken out, and nothing is kept."""
+    if belief.entry is None or belief.entry.state not in {"in", "leaving"}:
+        yield Belief(belief.contact)
+        return
+    for contact, _ in vendor.take(belief.contact):
+        yield Belief(contact)
+        yield Belief(contact, Entry("erased"))
 
 
 def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:

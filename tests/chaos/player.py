@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.hands import act, changed, contact
-from chaos.persons import RULES, Ask, Belief, Contact, Done, Row, broken, run, undone
-from chaos.steps import EXPORTS, PEOPLE, Break, Export, Hand, Sequence, Undo
+from chaos.persons import RULES, Ask, Belief, Contact, Done, Row, broken, erased, recorded, run, undone
+from chaos.steps import EXPORTS, PEOPLE, Break, Erase, Export, Hand, Sequence, Step
 from vendors.accounts import Account
 
 from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, SegexportError, StopExport
-from airflow_provider_segexport.export import Consent, Guard, Waiting
+from airflow_provider_segexport.export import Consent, Guard, Order, Waiting
 from airflow_provider_segexport.export import Export as Product
 from airflow_provider_segexport.export import Undo as ProductUndo
+from airflow_provider_segexport.person.erase import Tools, erase
+from airflow_provider_segexport.person.explain import Known
+from airflow_provider_segexport.person.removal import Door
+from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.ports.places import local
 from airflow_provider_segexport.simulator import Simulator
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +33,10 @@ ORDERS = {"campaign_monitor": "Orders", "constant_contact": "Orders", "dotdigita
 OFF = ("empty", "shrinks", "grows", "removals_share", "bad_emails_share", "duplicates_share", "rejects_share")
 JOB_S = 600
 HANGS = 60
+
+
+NOTES = "adopt_existing" in {field.name for field in fields(Order)}
+"""The product notes people who were in the audience before, and withdrawals in another export of the audience."""
 
 
 class Disagreement(AssertionError):
@@ -72,6 +82,7 @@ class Player:
         self.beliefs: dict[str, set[Belief]] = {person: {Belief()} for person in PEOPLE}
         self.day = 3
         self.runs = 0
+        self.finished = False
         self.newest: dict[str, tuple[int, int]] = {}
         #: What each run did since the ledger began, with the snapshot that the export was at before; None for an undo.
         self.history: list[tuple[dict[str, Done], tuple[int, int]] | None] = []
@@ -86,14 +97,40 @@ class Player:
             except Exception as error:
                 raise Disagreement(f"{self.sequence}\nstep {number}: {type(error).__name__}: {error}") from error
 
-    def step(self, step: Export | Hand | Undo) -> None:
+    def step(self, step: Step) -> None:
         """Play one step."""
         if isinstance(step, Hand):
             self.hand(step)
         elif isinstance(step, Export):
             self.export(step)
+        elif isinstance(step, Erase):
+            self.erase(step.person)
         elif all(len(beliefs) == 1 for beliefs in self.beliefs.values()):
             self.undo()
+
+    def erase(self, person: str) -> None:
+        """Take a person out of the audience and of everything that is kept."""
+        account = self.account
+
+        def take_out(known: Known, whom: Person) -> str:
+            target = account.call(account.vendor.check(account.access, account.audience))
+            contact_id = str((known.ledger or {}).get("contact_id") or "")
+            return Door(account.vendor, target, account.call, account.sleep).take_out(whom.email, contact_id)
+
+        tools = Tools(account.home, local, take_out, account.sim.clock.now, account.sleep)
+        receipt = erase(tools, Person.of(address(person)), "the model")
+        broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
+        if not (receipt.complete or broke):
+            raise Disagreement(f"the erasure left {receipt.left}")
+        contacts, ledger = self.contacts(), account.ledger()
+        possible = {after for belief in self.beliefs[person] for after in erased(self.vendor, belief)}
+        if receipt.complete and address(person) in ledger:
+            raise Disagreement(f"{person} was erased, and is in the ledger: {ledger[address(person)]}")
+        kept = {belief for belief in possible if belief.contact == contacts[person]}
+        if not kept:
+            raise Disagreement(f"{person}: erased, and the vendor has {contacts[person]}; the model has {possible}")
+        self.beliefs[person] = kept
+        self.history = [None]
 
     # What another hand does
 
@@ -141,6 +178,7 @@ class Player:
         if report is None:
             self.follow_broken(asks)
         else:
+            self.finished = True
             self.history.append((self.follow(asks, lines, report), snapshot))
 
     def refused(
@@ -166,7 +204,8 @@ class Player:
     def undo(self) -> None:
         """Take back the newest run that put people in or took people out."""
         at = next((at for at in reversed(range(len(self.history))) if moved(self.history[at])), None)
-        if at is None or len(self.history) - at > VERSIONS or None in self.history[at:]:
+        existed = any(one.entry and one.entry.existed for beliefs in self.beliefs.values() for one in beliefs)
+        if at is None or existed or len(self.history) - at > VERSIONS or None in self.history[at:]:
             return
         last = self.history[at]
         assert last is not None
@@ -189,11 +228,7 @@ class Player:
         for person, done in last[0].items():
             possible = {after for belief in self.beliefs[person] for after in undone(self.vendor, belief, done)}
             held = ledger.get(address(person), {}).get("state")
-            kept = {
-                after
-                for after in possible
-                if after.contact == contacts[person] and held == (after.entry.state if after.entry else None)
-            }
+            kept = {after for after in possible if after.contact == contacts[person] and recorded(after.entry, held)}
             if not kept:
                 raise Disagreement(
                     f"{person}: after the undo {contacts[person]}, ledger {ledger.get(address(person))};\n"
@@ -204,7 +239,16 @@ class Player:
     def ask(self, step: Export, person: str) -> Ask:
         rows = dict(step.rows).get(person, ())
         suppressed = person in step.suppressed
-        return Ask(step.export, step.mode, rows, suppressed, keep=step.guard == "keep", shared=self.sequence.shared)
+        return Ask(
+            step.export,
+            step.mode,
+            rows,
+            suppressed,
+            keep=step.guard == "keep",
+            shared=self.sequence.shared,
+            bars=NOTES and self.sequence.shared,
+            reads=NOTES and (self.vendor.remembers or not self.finished),
+        )
 
     def run(self, step: Export, lines: list[tuple[str | None, Row]], as_of: int) -> Mapping[str, Any] | None:
         """Run the product; None if it left for jobs."""

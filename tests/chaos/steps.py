@@ -84,7 +84,17 @@ class Undo:
         return "undo"
 
 
-Step = Export | Hand | Undo
+@dataclass(frozen=True)
+class Erase:
+    """A person is taken out of the audience, and then out of everything that is kept."""
+
+    person: str
+
+    def __str__(self) -> str:
+        return f"erase {self.person}"
+
+
+Step = Export | Hand | Undo | Erase
 
 
 @dataclass
@@ -119,6 +129,8 @@ class Generator:
         chance = self.rng.random()
         if chance < 0.08 and not self.shared and not self.breaks:
             return Undo()
+        if chance < 0.12:
+            return Erase(self.rng.choice(PEOPLE))
         if chance < 0.3:
             return Hand(self.rng.choice(PEOPLE), self.rng.choice(HANDS[self.vendor]))
         return self.export()

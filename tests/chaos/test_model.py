@@ -17,7 +17,7 @@ import pytest
 from chaos.persons import Row
 from chaos.player import Disagreement, Player
 from chaos.smaller import smallest
-from chaos.steps import Break, Export, Generator, Hand, Sequence, Step, Undo
+from chaos.steps import Break, Erase, Export, Generator, Hand, Sequence, Step, Undo
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 
@@ -153,6 +153,14 @@ def test_a_planted_bug_is_caught(simulator: Simulator, tmp_path: Path, monkeypat
     error = play(sequence)
     assert error is not None
     assert str(sequence) in str(error)
+
+
+ERASE = (segment("ann", "bob"), Erase("bob"), segment("ann"), segment("ann", "bob"))
+
+
+def test_an_erasure_is_what_the_model_says(simulator: Simulator, vendor: str, tmp_path: Path):
+    """The person is out, in no ledger, and comes back where the vendor lets them."""
+    assert plays(simulator, tmp_path / "home")(Sequence(vendor, shared=False, steps=list(ERASE))) is None
 
 
 UNDO = (segment("ann", "bob"), segment("ann", "cat"), segment("ann", "cat"), Undo(), segment("ann", "cat"))
