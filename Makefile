@@ -38,9 +38,11 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 test: setup  ## the tests
 	$(BIN)/python -m pytest tests -n auto
 
-chaos: setup  ## random schedules, a model of them and kills: N=200 a vendor, or one again with VENDOR, SEED and N=1
+chaos: setup  ## random schedules, a model of them, kills, mutated replies: N=200 a vendor, or one again with VENDOR, SEED and N=1
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py tests/chaos/test_model.py $(if $(SEED),,tests/chaos/test_kills.py)
+	$(if $(SEED),,SEGEXPORT_MUTATIONS=all $(BIN)/python -m pytest -n auto \
+	  $(if $(VENDOR),-k $(VENDOR)) tests/vendors/test_mutated_replies.py)
 
 test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race, approval (6 minutes)
 	SEGEXPORT_LIVE=1 $(BIN)/python -m pytest tests/live

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from airflow_provider_segexport.access import Access, Form, OAuth
-from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, TryAgain
+from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, TryAgain, VendorUnavailable
 from airflow_provider_segexport.model import (
     Allowance,
     Batch,
@@ -264,6 +264,7 @@ def drive(
 
     Raises:
         ReplyNotUnderstood: a reply lacks what the vendor's contract promises, or holds it in another type.
+        VendorUnavailable: a web page came in the place of a reply: no verdict on account, audience or person.
     """
     reads = RepeatedReads()
     try:
@@ -275,6 +276,11 @@ def drive(
                 request = next(operation)
                 continue
             response = send(request)
+            if response.is_web_page():
+                raise VendorUnavailable(
+                    f"{response.url} answered {response.status} with a web page. A firewall, a proxy, a maintenance "
+                    "page or a wrong base URL answers so."
+                )
             try:
                 request = operation.send(response)
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:

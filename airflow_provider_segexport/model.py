@@ -87,6 +87,12 @@ class Response:
                 "A proxy, a maintenance page or a wrong base URL answers so."
             ) from None
 
+    def is_web_page(self) -> bool:
+        """Whether an error is told in HTML: the vendors' APIs answer in JSON."""
+        if self.status < 400 or not self.body:  # noqa: PLR2004 - HTTP's own number
+            return False
+        return "html" in self.headers.get("content-type", "").lower() or self.body[:64].lstrip().startswith(b"<")
+
     def mapping(self) -> dict[str, Any]:
         """The body as a JSON object."""
         found = self.json()
@@ -153,6 +159,7 @@ class Target:
         members: people in the audience; None where the vendor does not tell.
         headroom: contacts that the contract still has room for; None where the vendor does not tell.
         fields: custom fields there are, by the name an export uses, in lower case.
+        unsupported: custom fields that exports cannot write, by name in lower case, with the vendor's type.
         facts: what else the vendor said and a later operation needs.
     """
 
@@ -164,6 +171,7 @@ class Target:
     members: int | None = None
     headroom: int | None = None
     fields: Mapping[str, VendorField] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -32,6 +32,9 @@ NOTHING_TOLD = "select 0 as row, '' as reason, '' as contact_id where false"
 TURNED_AWAY = OPTED_OUT | {Reason.DELETED, Reason.UNCONFIRMED, Reason.BAD_EMAIL}
 """Reasons for which a vendor refuses a person, not a value: that person is not in the audience as one who gets mail."""
 
+NO_WORD = frozenset({Reason.NO_VERDICT, Reason.JOB_FAILED})
+"""Reasons that leave open whether the vendor has taken a row: its person is perhaps in the audience."""
+
 UNSURE = f"(l.state = '{IN}' and l.since is null)"
 """An earlier run sent the person, and no answer has said what became of it, as SQL."""
 
@@ -87,7 +90,8 @@ def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
 def _members(*, first: bool) -> str:
     """SQL of how many people the next version holds as in; one whom this run took for delivered at first counts too."""
     stay = f"(select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})"
-    late = f"(select count(*) from refused n join old l on l.email = n.email where l.state in {THERE})"
+    word = f"n.reason in ({_listed(NO_WORD)})"
+    late = f"(select count(*) from refused n left join old l on l.email = n.email where l.state in {THERE} or {word})"
     return f"select {'0' if first else stay} + (select count(*) from delivered) + {late}"
 
 
@@ -124,7 +128,10 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
     turned_away = f"(l.since is null and n.reason in ({_listed(TURNED_AWAY)}))"
     never = f"(l.state = '{IN}' and (({mine} and (l.since is null or l.since > {begun})) or {turned_away}))"
     refused = f"when l.state = '{LEAVING}' then '{OUT}' else coalesce(l.state, '{NEW}')"
-    state = f"case when {never} then '{NEW}' {refused} end"
+    perhaps = f"(n.reason in ({_listed(NO_WORD)}) and coalesce(l.state, '{NEW}') <> '{LEFT}')"
+    back = f"if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}')"
+    state = f"case when {perhaps} then {back} when {never} then '{NEW}' {refused} end"
+    stays = f"({perhaps} or (l.state = '{IN}' and not {never}))"
     untouched = f"select {kept} from base l {held} anti join touched t on t.email = l.email"
     return f"""{"select * from old" if first else untouched}
         union all
@@ -137,10 +144,11 @@ def _next(origin: Origin, *, first: bool, shared: bool) -> str:
             if(l.state = '{NEW}', null, l.since), {tried}, {bit}, {slot}, {others}
         from delivered n left join old l on l.email = n.email where n.hash is null
         union all
-        select n.email, if({mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id, l.as_of, l.run,
+        select n.email, if({perhaps} or {mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id,
+            coalesce(l.as_of, if({perhaps}, {as_of}, null)), coalesce(l.run, if({perhaps}, {run}, null)),
             {state}, if({never}, null, l.since), n.hash, n.reason, {again},
-            if({same}, l.tried_at, {now}), {now}, if(l.state = '{IN}' and not {never}, {bit}, 0::ubigint), l.sent_by,
-            if(l.state = '{IN}', l.hashes, null)
+            if({same}, l.tried_at, {now}), {now}, if({stays}, {bit}, 0::ubigint),
+            if({perhaps}, {slot}, l.sent_by), if(l.state = '{IN}', l.hashes, null)
         from refused n left join old l on l.email = n.email
         union all
         select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,

@@ -134,6 +134,13 @@ def missing(
             kind = files.columns[asked.fields[rule.field]]
             needed[rule.key] = "date" if kind in {"date", "timestamp"} else "text"
     needed |= {custom.name: HOLDS[custom.type] for custom in matched.custom}
+    for name in needed:
+        theirs = target.unsupported.get(name.lower())
+        if theirs is not None:
+            raise BadMatching(
+                f"The field {name!r} exists at {vendor.title}, and exports cannot write its type ({theirs or 'none'}). "
+                "To fix: match another field, or create one of type text, number, boolean or date there."
+            )
     return {name: kind for name, kind in needed.items() if name.lower() not in target.fields}
 
 

@@ -83,6 +83,58 @@ def busy_or_down(response: Response, after: float | None, now: float) -> TryAgai
     return None
 
 
+def needed(body: Any, name: str) -> str:
+    """Return a member that the run cannot do without: an id, a token, a state.
+
+    Raises:
+        ReplyNotUnderstood: it is absent, null, empty, or neither a text nor a whole number.
+    """
+    value = body.get(name) if isinstance(body, dict) else None
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise _unusable(f"member {name!r}", value)
+    return str(value)
+
+
+def answer_list(value: Any, name: str) -> list[dict[str, Any]]:
+    """Return the objects of a list that is the answer itself: without it, nothing is known of the people in it.
+
+    Raises:
+        ReplyNotUnderstood: it is absent, null or no list, or holds something that is no object.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise _unusable(f"list {name!r}", value)
+    return value
+
+
+def _unusable(what: str, value: Any) -> ReplyNotUnderstood:
+    """The value is not shown, because it may be a person's."""
+    kind = "absent or null" if value is None else f"of another kind ({type(value).__name__})"
+    return ReplyNotUnderstood(
+        f"In a response of the vendor, the {what} is {kind}, and the run cannot do without it. To fix: run the task "
+        "again later; if the response stays so, tell the vendor's support."
+    )
+
+
+def text(value: Any) -> str:
+    """Return a member that may be absent or null as a text; empty if it is neither a text nor a number."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def whole(value: Any) -> int | None:
+    """Return a member that may be absent or null as a whole number; None if it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def inner(value: Any) -> dict[str, Any]:
+    """Return a member that may be absent or null as an object; empty if it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list that may be absent or null; empty if it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Where each address stands in the batch. Vendors echo addresses in their own case."""
     return dict(zip(map(same, batch.emails), count()))

@@ -99,13 +99,27 @@ def test_a_person_who_is_not_in_the_batch():
         upsert(answer(210, ResultData={"FailureDetails": details}))
 
 
-@pytest.mark.parametrize(
-    "reply", [answer(210), answer(210, ResultData={}), Response(201, {}, b"{}"), Response(200, {}, b"[]")]
-)
+@pytest.mark.parametrize("reply", [answer(210), answer(210, ResultData={}), Response(201, {}, b"{}")])
 def test_a_reply_without_verdicts_is_not_a_success(reply):
-    """Nobody is counted as delivered on a reply that does not say so."""
+    """The rows are found by reading the list back."""
+    settled = upsert(reply)
+    assert (settled.unnamed, settled.unnamed_reason) == (3, Reason.NO_VERDICT)
+
+
+def test_a_reply_without_failures_whose_counters_add_up():
+    """The counters say that all rows were taken."""
+    assert upsert(Response(201, {}, b'{"TotalNewSubscribers":1,"TotalExistingSubscribers":2}')).unnamed == 0
+
+
+def test_a_failure_without_an_address_is_counted():
+    """It is found by reading the list back, also where the failure is null."""
+    assert upsert(answer(210, ResultData={"FailureDetails": [{"Code": 206}, None]})).unnamed == 2
+
+
+def test_a_reply_of_another_shape_is_refused():
+    """A list says nothing of an import."""
     with pytest.raises(ReplyNotUnderstood):
-        upsert(reply)
+        upsert(Response(200, {}, b"[]"))
 
 
 @pytest.mark.parametrize("code", [209, 212, 400])

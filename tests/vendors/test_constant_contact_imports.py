@@ -26,6 +26,7 @@ def lists(sim, tmp_path):
 
 def collected(status, errors=(), rows=3, state="completed"):
     """What a batch of some rows comes to when its activity says this."""
+    status = {"error_count": 0, "cannot_add_to_list_count": 0, **status} if status else status
     said = {"activity_id": "1", "state": state, "activity_errors": list(errors), "status": status}
     batch = batch_of(tuple(people(rows)), ("{}",) * rows)
     return drive(VENDOR.collect(TARGET, batch, "1"), lambda _: Response(200, {}, json.dumps(said).encode()))
@@ -217,7 +218,7 @@ class TestPolling:
     @pytest.mark.parametrize(
         ("status", "known"),
         [
-            ({"person_count": 2}, True),
+            ({"person_count": 2}, False),
             ({"list_count": 1, "items_completed_count": 2}, True),
             ({"person_count": 2, "error_count": 0, "correctable_count": 0, "cannot_add_to_list_count": 0}, True),
             ({"person_count": 2, "error_count": 1}, False),

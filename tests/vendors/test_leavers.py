@@ -6,7 +6,7 @@ import pytest
 from vendors.accounts import people
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, SegexportError, VendorUnavailable
+from airflow_provider_segexport.errors import BatchRefused, SegexportError, VendorUnavailable
 from airflow_provider_segexport.model import GONE, Reason
 
 DAMAGE = (
@@ -195,12 +195,12 @@ def test_a_removal_job_that_fails_goes_again(jobs):
     assert len(removals(jobs)) == 2 * len(failures)
 
 
-def test_a_removal_state_that_nobody_documents(jobs, published):
-    """It stops the run loudly."""
+def test_a_removal_state_that_is_not_documented_is_no_verdict(jobs, published):
+    """It does not stop the run: the audience is read, as after every removal of this vendor."""
     *_, unknown = jobs.row.removal_states
-    script(jobs, unknown)
-    with pytest.raises(ReplyNotUnderstood, match=unknown):
-        Leaving(jobs).leave(["p1@example.com"])
+    script(jobs, *[unknown] * 3)
+    assert {"p1@example.com": None} == Leaving(jobs).leave(["p1@example.com"])
+    assert not jobs.vendor.removal.verdict
     published.clear()
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from core.made import batch_of
+from vendors.accounts import Account
 
-from airflow_provider_segexport.access import Access
+from airflow_provider_segexport.access import Access, SignIn
 from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, VendorUnavailable
 from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.campaign_monitor import leavers
 from airflow_provider_segexport.vendors.constant_contact.contacts import collect
+from airflow_provider_segexport.vendors.constant_contact.leavers import identify as leavers_of_constant_contact
 from airflow_provider_segexport.vendors.dotdigital import VENDOR as DOTDIGITAL
 from airflow_provider_segexport.vendors.dotdigital.leavers import identify
 from airflow_provider_segexport.vendors.omnisend.contacts import state_of, verdicts
@@ -54,11 +58,32 @@ def test_omnisend_counts_may_lack(field, lacking):
 @pytest.mark.parametrize(
     "contact", [{"contactId": 5}, {"contactId": 5, "lists": None}, {"contactId": 5, "lists": [{}]}]
 )
-def test_dotdigital_contact_without_lists(contact):
-    """A contact whose lists are not in the reply counts as not in the address book."""
+@pytest.mark.parametrize("in_book", [True, False])
+def test_dotdigital_contact_without_lists(contact, in_book):
+    """The address book tells whether a contact is in it whose own record does not."""
     told = []
-    drive(identify(TARGET, ["a@example.com"], told.extend), lambda _: reply(contact))
-    assert told == []
+    page = {"_items": [{"contactId": 5, "identifiers": {"email": "A@example.com"}}] if in_book else []}
+
+    def send(request):
+        return reply(page if request.query.get("~listId") else contact)
+
+    drive(identify(TARGET, ["a@example.com"], told.extend), send)
+    assert [member.email for member in told] == (["a@example.com"] if in_book else [])
+
+
+def test_constant_contact_contact_without_memberships():
+    """The list tells whether a contact is in it whose own record does not."""
+    told = []
+    person = {"contact_id": "5", "email_address": {"address": "a@example.com"}}
+    asked = []
+
+    def send(request):
+        asked.append(request.url)
+        return reply({"contacts": [person]})
+
+    drive(leavers_of_constant_contact(TARGET, ["a@example.com"], told.extend), send)
+    assert [(member.email, member.contact_id) for member in told] == [("a@example.com", "5")]
+    assert "lists=7" in asked[-1]
 
 
 @pytest.mark.parametrize("person", [{}, {"suppressedContact": None}, {"suppressedContact": {"email": "A@example.com"}}])
@@ -88,13 +113,101 @@ def test_dotdigital_data_fields_of_unlisted_types_are_skipped():
     check = DOTDIGITAL.check(Access("https://v.test", api_is_default=False), "7")
     target = drive(check, lambda request: reply(bodies[request.url.rpartition("/")[2]]))
     assert set(target.fields) == {"ok"}
+    assert target.unsupported == {"new": "NotAvailableInThisVersion", "none": ""}
 
 
-def test_a_firewall_s_page_is_no_verdict_on_the_account():
-    """A 403 in HTML is tried again: it says nothing of a region or a permission."""
-    check = DOTDIGITAL.check(Access("https://v.test", api_is_default=False), "7")
+PAGE = b"<!DOCTYPE html><html>Unauthorized: request blocked</html>"
+AUDIENCES = {
+    "campaign_monitor": "0" * 32,
+    "constant_contact": "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a",
+    "dotdigital": "7",
+    "omnisend": "gold",
+}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 451])
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_firewall_s_page_is_no_verdict_on_the_account(name, status):
+    """It says nothing of a credential, a region, a permission, an audience or a person, at any vendor."""
+    vendor = VENDORS[name]
+    operations = [
+        vendor.check(Access("https://v.test", api_is_default=False), AUDIENCES[name]),
+        vendor.upsert(TARGET, batch_of(1)),
+        vendor.removal.remove(TARGET, batch_of(1)),
+        vendor.members(TARGET, lambda _: None),
+        vendor.optouts(TARGET, 0.0, lambda _: None),
+    ]
+    for operation in operations:
+        with pytest.raises(VendorUnavailable, match="web page"):
+            drive(operation, lambda _: reply(PAGE, status))
+
+
+def test_a_person_is_not_absent_because_of_a_firewall_s_page():
+    """A 404 in HTML does not say that dotdigital has no such contact."""
     with pytest.raises(VendorUnavailable):
-        drive(check, lambda _: reply(b"<!DOCTYPE html><html>Request blocked</html>", 403))
+        drive(identify(TARGET, ["a@example.com"], lambda _: None), lambda _: reply(PAGE, 404))
+
+
+@pytest.mark.parametrize("token", [None, "", True, {}, ["x"]])
+@pytest.mark.parametrize("name", ["campaign_monitor", "constant_contact"])
+def test_an_access_token_that_is_none_is_named(name, token):
+    """The word `None` never becomes a credential."""
+    refresh = VENDORS[name].oauth.refresh
+    access = Access("https://v.test", api_is_default=False)
+    with pytest.raises(ReplyNotUnderstood, match="access_token"):
+        drive(refresh(access, SignIn("id", "secret", "old"), 0.0), lambda _: reply({"access_token": token}))
+
+
+@pytest.mark.parametrize("id_", [None, "", False, [], {}])
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_job_without_an_id_is_named(name, id_):
+    """The word `None` never becomes the id of a job."""
+    ids = {"constant_contact": "activity_id", "dotdigital": "importId", "omnisend": "batchID"}
+    if name not in ids:
+        pytest.skip("this vendor has no jobs")
+    with pytest.raises(ReplyNotUnderstood, match=ids[name]):
+        drive(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({ids[name]: id_}, 202))
+
+
+def test_campaign_monitor_pages_without_their_number():
+    """Pages are read until one is empty."""
+    pages = {"1": ["a@example.com"], "2": ["b@example.com", None], "3": []}
+    told = []
+
+    def send(request):
+        return reply({"Results": [{"EmailAddress": email} for email in pages[request.query["page"]]]})
+
+    drive(VENDORS["campaign_monitor"].members(TARGET, told.extend), send)
+    assert [member.email for member in told] == ["a@example.com", "b@example.com"]
+
+
+def test_campaign_monitor_suppression_without_a_date_counts():
+    """The day of a suppression may be absent; the suppression holds all the same."""
+    told = []
+    target = replace(TARGET, facts={"client": "c"})
+
+    def send(request):
+        people = [{"EmailAddress": "a@example.com"}] if "suppressionlist" in request.url else []
+        return reply({"Results": people, "NumberOfPages": 1})
+
+    drive(VENDORS["campaign_monitor"].optouts(target, 1e9, told.extend), send)
+    assert [(person.email, person.reason) for person in told] == [("a@example.com", Reason.SUPPRESSED)]
+
+
+def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
+    """It exists: it is neither reported as lacking nor made again."""
+    account = Account(sim, "dotdigital", tmp_path)
+    check = DOTDIGITAL.check
+
+    def with_new_type(access, audience):
+        target = yield from check(access, audience)
+        return replace(target, unsupported={"shop_nr": "NotAvailableInThisVersion"})
+
+    account.vendor = replace(account.vendor, check=with_new_type)
+    segment = account.segment({"email": ["a@example.com"], "nr": ["1"]})
+    with pytest.raises(BadMatching, match=r"'SHOP_NR' exists at dotdigital.*NotAvailableInThisVersion.*To fix"):
+        account.export(segment, custom_fields={"SHOP_NR": "nr"}, create_fields=True)
+    assert [one["path"] for one in sim.requests(vendor="dotdigital") if one["method"] == "POST"] == []
 
 
 @pytest.mark.parametrize("status", [{}, {"status": None}, {"status": {}}, {"status": {"person_count": None}}])

@@ -19,7 +19,7 @@ class RowError(Exception):
     """One contact is refused; the others are not."""
 
     def __init__(self, code: str, description: str) -> None:
-        super().__init__(code)
+        super().__init__(code, description)
         self.code = code
         self.description = description
 

@@ -23,7 +23,16 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
-from airflow_provider_segexport.vendors.replies import get, lifetime_s, send_json
+from airflow_provider_segexport.vendors.replies import (
+    answer_list,
+    get,
+    inner,
+    lifetime_s,
+    needed,
+    send_json,
+    text,
+    whole,
+)
 
 API = "https://api.createsend.com"
 
@@ -46,11 +55,11 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     clients = yield get(f"{api}/clients.json")
     # A client-level key may not list clients: what it may do, the list below proves.
     one_client = clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS
-    told = [] if one_client else read(clients)
-    names = [str(client["Name"]) for client in told]
+    told = [] if one_client else answer_list(read(clients), "clients")
+    names = [name for client in told if (name := text(client.get("Name")))]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
-    only = str(told[0].get("ClientID") or "") if len(told) == 1 else ""
+    only = text(told[0].get("ClientID")) if len(told) == 1 else ""
     target = Target(
         api=api,
         account="all",
@@ -64,17 +73,17 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
             "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
             "is another one: take the API list id from the list's settings."
         )
-    found = read((yield get(f"{api}/lists/{audience}.json")))
-    stats = read((yield get(f"{api}/lists/{audience}/stats.json")))
-    fields = read((yield get(f"{api}/lists/{audience}/customfields.json")))
+    found = inner(read((yield get(f"{api}/lists/{audience}.json"))))
+    stats = inner(read((yield get(f"{api}/lists/{audience}/stats.json"))))
+    fields = answer_list(read((yield get(f"{api}/lists/{audience}/customfields.json"))), "custom fields")
     notes = ("The list asks new subscribers to confirm.",) if found.get("ConfirmedOptIn") else ()
     return Target(
         api=api,
         account=target.account,
         account_name=target.account_name,
-        audience=found["ListID"],
-        audience_name=found["Title"],
-        members=stats.get("TotalActiveSubscribers"),
+        audience=audience,
+        audience_name=text(found.get("Title")),
+        members=whole(stats.get("TotalActiveSubscribers")),
         fields=known_fields(fields),
         facts=target.facts,
         notes=notes,
@@ -86,16 +95,19 @@ def known_fields(fields: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
     known: dict[str, VendorField] = {}
     for one in fields:
         field = known_field(one)
-        for name in (str(one["FieldName"]), field.key):
-            known[name.lower()] = field
+        for name in (text(one.get("FieldName")), field.key):
+            if name and field.key:
+                known[name.lower()] = field
     return known
 
 
 def known_field(described: Mapping[str, Any]) -> VendorField:
     """A custom field with what an import keeps of its values: the vendor ignores everything else without a word."""
-    key, kind = str(described["Key"]).strip("[]"), str(described.get("DataType"))
+    key, kind = text(described.get("Key")).strip("[]"), text(described.get("DataType"))
     if kind in SELECTS:
-        return VendorField(key, options=tuple(map(str, described.get("FieldOptions") or ())), separator=SELECTS[kind])
+        options = described.get("FieldOptions")
+        known = tuple(map(text, options)) if isinstance(options, list) else ()
+        return VendorField(key, options=tuple(filter(None, known)), separator=SELECTS[kind])
     if kind == "Date":
         return VendorField(key, "date", earliest=EARLIEST, latest=LATEST)
     return VendorField(key, TYPES.get(kind, "text"))
@@ -118,13 +130,14 @@ def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
     response = yield Request("POST", f"{access.api}/oauth/token", headers=headers, body=form, signed=False)
     told = response.mapping()
-    if "access_token" not in told:
+    if "access_token" not in told or "error" in told:
         why = public_code(told.get("error", response.status))
         raise CredentialsRefused(
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Sign in again and put the new refresh token into the Airflow connection."
         )
-    return Token(told["access_token"], told.get("refresh_token") or sign_in.refresh, now + lifetime_s(told), now)
+    renewed = text(told.get("refresh_token")) or sign_in.refresh
+    return Token(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
 
 
 def stale(response: Response) -> bool:

@@ -27,11 +27,15 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read, refuse
+from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, code_of, next_page, read, refuse
 from airflow_provider_segexport.vendors.replies import (
+    answer_list,
     get,
     index_by_email,
+    inner,
     send_items,
+    text,
+    whole,
 )
 
 # `Resubscribe` stays false: true would bring back people who unsubscribed. Both autoresponder flags are false by
@@ -94,24 +98,37 @@ def load(target: Target, batch: Batch, tail: str) -> Operation[Settled]:
     if response.status == 400:  # noqa: PLR2004
         code, words = code_and_words(response)
         if code == PARTIAL_SUCCESS:
-            return verdicts(response.mapping().get("ResultData") or {}, batch)
+            return verdicts(inner(response.mapping().get("ResultData")), batch)
         if code in WHOLE_BATCH:
             raise BatchRefused(str(code), words)
     refuse(response)
 
 
 def verdicts(result: dict[str, Any], batch: Batch) -> Settled:
-    """`FailureDetails` names those who were not taken; all others were."""
-    failures = result["FailureDetails"]
+    """`FailureDetails` names those who were not taken; all others were.
+
+    Without it the counters tell whether all were taken. Otherwise, and for a failure without an address, the rows are
+    found by reading the list back.
+    """
+    failures = result.get("FailureDetails")
+    if not isinstance(failures, list):
+        taken = [whole(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
+        return Settled(unnamed=0 if sum(taken) == len(batch) else len(batch))
+    unnamed = 0
     index = index_by_email(batch) if failures else {}
     refused: dict[int, Refusal] = {}
-    for failure in failures:
-        at = index.get(same(str(failure["EmailAddress"])))
+    for failure in map(inner, failures):
+        email = text(failure.get("EmailAddress"))
+        at = index.get(same(email))
+        if not email:
+            unnamed += 1
+            continue
         if at is None:
             raise ReplyNotUnderstood("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
-        code = int(failure["Code"])
-        refused[at] = Refusal(at, REASONS.get(code, Reason.REFUSED_BY_VENDOR), str(code), str(failure["Message"]))
-    return Settled(refused=tuple(refused.values()))
+        code = code_of(failure)
+        reason = REASONS.get(code, Reason.REFUSED_BY_VENDOR)
+        refused[at] = Refusal(at, reason, str(code or ""), text(failure.get("Message")))
+    return Settled(refused=tuple(refused.values()), unnamed=min(unnamed, len(batch) - len(refused)))
 
 
 def members(target: Target, tell: Tell) -> Operation[None]:
@@ -120,5 +137,6 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     while page:
         url = f"{target.api}/lists/{target.audience}/active.json"
         found = read((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
-        tell([Member(same(str(one["EmailAddress"]))) for one in found["Results"]])
+        emails = [text(one.get("EmailAddress")) for one in answer_list(found["Results"], "Results")]
+        tell([Member(same(email)) for email in emails if email])
         page = next_page(found, page)

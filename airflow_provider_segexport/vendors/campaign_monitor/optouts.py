@@ -15,7 +15,7 @@ from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.campaign_monitor.replies import next_page, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import PAGE, client_of, suppressed
 from airflow_provider_segexport.vendors.moments import day_before
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, text
 
 STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
@@ -25,8 +25,8 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     day, told = day_before(since), set[str]()
 
     def tell_new(page: Sequence[dict[str, Any]], reason: Reason) -> None:
-        found = {same(str(one["EmailAddress"])): str(one["Date"]).replace(" ", "T") for one in page}
-        tell([OptOut(email, reason, date) for email, date in found.items() if email not in told])
+        found = {same(text(one.get("EmailAddress"))): text(one.get("Date")).replace(" ", "T") for one in page}
+        tell([OptOut(email, reason, date) for email, date in found.items() if email and email not in told])
         told.update(found)
 
     for word, reason in STATES.items():
@@ -34,11 +34,11 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
         while page:
             asked = {"date": day, "page": str(page), "pagesize": PAGE, "orderfield": "email", "orderdirection": "asc"}
             found = read((yield get(f"{target.api}/lists/{target.audience}/{word}.json", **asked)))
-            tell_new(found["Results"], reason)
+            tell_new(answer_list(found["Results"], "Results"), reason)
             page = next_page(found, page)
 
     def take(page: Sequence[dict[str, Any]]) -> bool:
-        recent = [one for one in page if str(one["Date"]) >= day]
+        recent = [one for one in page if not text(one.get("Date")) or text(one["Date"]) >= day]
         tell_new(recent, Reason.SUPPRESSED)
         return len(recent) == len(page)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -19,9 +20,12 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendors.replies import (
     answered,
     busy_or_down,
+    inner,
     reader,
+    text,
     unexpected,
     wait,
+    whole,
 )
 
 TITLE = "Campaign Monitor"
@@ -30,8 +34,14 @@ EXPIRED_TOKEN = 121
 
 def code_and_words(response: Response) -> tuple[int, str]:
     """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
-    body = response.mapping()
-    return int(body.get("Code", 0)), str(body.get("Message") or "")
+    body = inner(response.json())
+    return code_of(body), text(body.get("Message"))
+
+
+def code_of(described: Mapping[str, Any]) -> int:
+    """The vendor's code of an error; 0 if it is absent or no number."""
+    code = text(described.get("Code"))
+    return int(code) if re.fullmatch(r"[0-9]{1,6}", code) else 0
 
 
 def refuse(response: Response) -> NoReturn:
@@ -69,7 +79,9 @@ def next_page(content: Mapping[str, Any], page: int) -> int:
     Raises:
         ReplyNotUnderstood: the page is empty although more are to follow, so that reading on would have no end.
     """
-    pages = int(content["NumberOfPages"])
+    pages = whole(content.get("NumberOfPages"))
+    if pages is None:  # read on until a page is empty
+        return page + 1 if content["Results"] else 0
     if page >= pages:
         return 0
     if not content["Results"]:

@@ -23,6 +23,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     state,
     suppressed,
 )
+from airflow_provider_segexport.vendors.replies import text
 
 SUPPRESSED_CODE = "204"
 UNSEEN = (
@@ -40,11 +41,13 @@ def revive(target: Target, batch: Batch) -> Operation[Reply]:
     ordinary = [at for at, found in states.items() if found in {ACTIVE, NOBODY}]
     refused = yield from opted_out(target, batch, deleted)
     refused |= {at: inactive(at, found) for at, found in states.items() if found not in {ACTIVE, DELETED, NOBODY}}
+    unnamed = 0
     for indexes, tail in ((ordinary, TAIL), ([at for at in deleted if at not in refused], REVIVING_TAIL)):
         if indexes:
             settled = yield from load(target, batch.part(indexes), tail)
             refused |= {indexes[one.index]: replace(one, index=indexes[one.index]) for one in settled.refused}
-    return Settled(refused=tuple(refused[at] for at in sorted(refused)))
+            unnamed += settled.unnamed
+    return Settled(refused=tuple(refused[at] for at in sorted(refused)), unnamed=unnamed)
 
 
 def opted_out(target: Target, batch: Batch, deleted: Sequence[int]) -> Operation[dict[int, Refusal]]:
@@ -59,7 +62,7 @@ def opted_out(target: Target, batch: Batch, deleted: Sequence[int]) -> Operation
 
     def take(page: Sequence[dict[str, Any]]) -> bool:
         for one in page:
-            at = left.pop(same(str(one["EmailAddress"])), None)
+            at = left.pop(same(text(one.get("EmailAddress"))), None)
             if at is not None:
                 found[at] = Refusal(at, Reason.SUPPRESSED, SUPPRESSED_CODE, "On the client's suppression list.")
         return bool(left)

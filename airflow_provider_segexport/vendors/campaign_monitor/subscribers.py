@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.model import Operation, Reason, Refusal, Target
 from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
 
 PAGE = "1000"
 NOT_IN_LIST = 203
@@ -42,7 +42,7 @@ def state(target: Target, email: str) -> Operation[str]:
         if code == NOT_IN_LIST:
             return NOBODY
         raise BatchRefused(str(code), words)
-    return str(read(response).get("State") or UNKNOWN)
+    return text(inner(read(response)).get("State")) or UNKNOWN
 
 
 def inactive(index: int, found: str) -> Refusal:
@@ -60,10 +60,10 @@ def client_of(target: Target) -> Operation[str]:
     clients = yield get(f"{target.api}/clients.json")
     if clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS:
         return ""
-    for client in read(clients):
-        lists = read((yield get(f"{target.api}/clients/{client['ClientID']}/lists.json")))
-        if any(one["ListID"] == target.audience for one in lists):
-            return str(client["ClientID"])
+    for client in filter(None, (text(one.get("ClientID")) for one in answer_list(read(clients), "clients"))):
+        lists = items(read((yield get(f"{target.api}/clients/{client}/lists.json"))))
+        if any(one.get("ListID") == target.audience for one in lists):
+            return client
     return ""
 
 
@@ -77,7 +77,7 @@ def suppressed(
     while page:
         asked = {"page": str(page), "pagesize": PAGE, "orderfield": order, "orderdirection": direction}
         found = read((yield get(url, **asked)))
-        ordered = (str(found["ResultsOrderedBy"]).lower(), str(found["OrderDirection"]).lower()) == (order, direction)
-        if not take(found["Results"]) and ordered:
+        said = (text(found.get("ResultsOrderedBy")).lower(), text(found.get("OrderDirection")).lower())
+        if not take(answer_list(found["Results"], "Results")) and said == (order, direction):
             return
         page = next_page(found, page)

@@ -23,7 +23,16 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Operation, Request, Response, Target
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.constant_contact.replies import read
-from airflow_provider_segexport.vendors.replies import get, lifetime_s, send_json
+from airflow_provider_segexport.vendors.replies import (
+    get,
+    inner,
+    items,
+    lifetime_s,
+    needed,
+    send_json,
+    text,
+    whole,
+)
 
 API = "https://api.cc.email"
 AUTHORIZATION = "https://authz.constantcontact.com"
@@ -64,9 +73,10 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     summary = yield get(f"{api}/account/summary")
     # Needs the scope account_read, which an export does not: without it the account stays unnamed.
     unnamed = summary.status == 403  # noqa: PLR2004
-    name = "" if unnamed else str(read(summary).get("organization_name", ""))
-    privileges = read((yield get(f"{api}/account/user/privileges")))
-    if not any(one.get("privilege_name") == "contacts:write" for one in privileges):
+    name = "" if unnamed else text(inner(read(summary)).get("organization_name"))
+    privileges = items(read((yield get(f"{api}/account/user/privileges"))))
+    granted = {text(one.get("privilege_name")) for one in privileges} - {""}
+    if granted and "contacts:write" not in granted:  # a response without names says nothing: the import will
         raise PermissionMissing(
             "The user who signed in at Constant Contact lacks the privilege contacts:write. Sign in with another "
             "user, or have the account's owner grant it."
@@ -80,17 +90,18 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
             "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
             "in the browser."
         )
-    found = read((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active")))
+    found = inner(read((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active"))))
+    list_id, list_name = text(found.get("list_id")), text(found.get("name"))
     if found.get("deleted_at"):
-        raise AudienceUnknown(f"The list {found.get('name', '')!r} was deleted at Constant Contact. Choose another.")
+        raise AudienceUnknown(f"The list {list_name!r} was deleted at Constant Contact. Choose another.")
     fields = yield from custom_fields(api)
     return Target(
         api=api,
         account="all",
         account_name=name,
-        audience=str(found["list_id"]),
-        audience_name=str(found["name"]),
-        members=found.get("membership_count"),
+        audience=list_id if LIST_ID.fullmatch(list_id) else audience.lower(),
+        audience_name=list_name,
+        members=whole(found.get("membership_count")),
         fields=fields,
     )
 
@@ -100,18 +111,20 @@ def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
     known: dict[str, VendorField] = {}
     path = f"{api}/contact_custom_fields?limit=100"
     while path:
-        found = read((yield get(path)))
-        for one in found["custom_fields"]:
-            field = VendorField(str(one["name"]), TYPES.get(one["type"], "text"), decimals=decimals(one))
-            known[str(one["name"]).lower()] = known[str(one["label"]).lower()] = field
+        found = inner(read((yield get(path))))
+        for one in items(found.get("custom_fields")):
+            name, label = text(one.get("name")), text(one.get("label"))
+            if name:
+                field = VendorField(name, TYPES.get(text(one.get("type")), "text"), decimals=decimals(one))
+                known[name.lower()] = known[(label or name).lower()] = field
         path = linked(api, found, "next")
     return known
 
 
 def decimals(described: Mapping[str, Any]) -> int | None:
     """Decimal places of a number field (specification 3.0.178: `integer`, or 1 to 4 `decimal_places`)."""
-    metadata = described.get("metadata") or {}
-    if described.get("type") not in {"number", "currency"} or not isinstance(metadata, dict):
+    metadata = inner(described.get("metadata"))
+    if text(described.get("type")) not in {"number", "currency"}:
         return None
     if metadata.get("integer") is True:
         return 0
@@ -125,7 +138,7 @@ def linked(api: str, found: dict[str, Any], name: str) -> str:
     Raises:
         ReplyNotUnderstood: the link leads to another server, which the access token must not reach.
     """
-    href = str(((found.get("_links") or {}).get(name) or {}).get("href") or "")
+    href = text(inner(inner(inner(found).get("_links")).get(name)).get("href"))
     if not href:
         return ""
     url = href if "://" in href else api.removesuffix(VERSION) + href
@@ -180,8 +193,9 @@ def token_request(access: Access, sign_in: SignIn, form: dict[str, str]) -> Requ
 def read_token(response: Response, old: str, now: float) -> Token:
     """The new pair. `invalid_grant` is final: only a person can sign in again."""
     told = response.mapping()
-    if "access_token" in told:
-        return Token(str(told["access_token"]), str(told.get("refresh_token") or old), now + lifetime_s(told), now)
+    if "access_token" in told and "error" not in told:
+        renewed = text(told.get("refresh_token")) or old
+        return Token(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
     error = str(told.get("error", response.status))
     if error == "invalid_grant":
         raise CredentialsRefused(

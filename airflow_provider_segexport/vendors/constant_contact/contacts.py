@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from airflow_provider_segexport.shape import Column, Node, Object
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.fields import RULES
 from airflow_provider_segexport.vendors.constant_contact.replies import key_and_words, read, refuse
-from airflow_provider_segexport.vendors.replies import get, send_items
+from airflow_provider_segexport.vendors.replies import get, inner, items, needed, send_items, text
 
 STATES = {
     "initialized": JobState.RUNNING,
@@ -63,13 +63,15 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     url = f"{target.api}/activities/contacts_json_import"
     response = yield send_items("POST", url, '{"import_data":[', batch, tail)
     if response.status in {200, 201, 202}:
-        return Ticket(str(response.mapping()["activity_id"]))
+        return Ticket(needed(response.mapping(), "activity_id"))
     if response.status == 400:  # noqa: PLR2004
         raise BatchRefused(*key_and_words(response))
     refuse(response)
 
 
-def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+def poll(
+    target: Target, tickets: Sequence[str], state: Callable[[dict[str, Any]], JobState] | None = None
+) -> Operation[dict[str, JobState]]:
     """One call tells 500 activities of the past ten days, everybody's; what the pages lack is asked for by itself.
 
     A page costs as much as asking for one activity, so pages are read while fewer were read than activities are wanted.
@@ -77,20 +79,21 @@ def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState
     wanted, states, pages = set(tickets), dict[str, JobState](), 0
     page = f"{target.api}/activities?limit=500"
     while page and len(wanted) > pages + 1:
-        found = read((yield get(page)))
-        here = {str(one["activity_id"]): one for one in found["activities"]}
+        found = inner(read((yield get(page))))
+        listed = items(found.get("activities"))
+        here = {text(one.get("activity_id")): one for one in listed if text(one.get("state")) in STATES}
         for ticket in wanted & here.keys():
             states[ticket] = state_of(here[ticket])
         wanted -= here.keys()
         pages, page = pages + 1, linked(target.api, found, "next")
     for ticket in sorted(wanted):
-        states[ticket] = state_of((yield from activity(target, ticket)))
+        states[ticket] = (state or state_of)((yield from activity(target, ticket)))
     return states
 
 
 def state_of(found: dict[str, Any]) -> JobState:
     """An activity's state in our words."""
-    state = str(found["state"])
+    state = needed(found, "state")
     if state not in STATES:
         name = public_code(state)
         raise ReplyNotUnderstood(f"Constant Contact's activity has the state {name!r}, which is not documented.")
@@ -102,8 +105,7 @@ def activity(target: Target, ticket: str) -> Operation[dict[str, Any]]:
     response = yield get(f"{target.api}/activities/{ticket}")
     if response.status == 404:  # noqa: PLR2004
         return {"activity_id": ticket, "state": "failed"}
-    found: dict[str, Any] = read(response)
-    return found
+    return inner(read(response))
 
 
 def within(response: Response) -> dict[str, Response]:
@@ -116,14 +118,14 @@ def within(response: Response) -> dict[str, Response]:
         return {}
     return {
         f"{response.url}/{one['activity_id']}": replace(response, body=json.dumps(one).encode())
-        for one in response.mapping().get("activities") or []
-        if one.get("state") == "completed" and _clean(one.get("status") or {})
+        for one in items(response.mapping().get("activities"))
+        if text(one.get("activity_id")) and one.get("state") == "completed" and _clean(inner(one.get("status")))
     }
 
 
 def _clean(counted: Mapping[str, Any]) -> bool:
     """Whether an activity counts what it did, and no error. Of imports that is people, of removals lists."""
-    told = counted.get("person_count") is not None or counted.get("list_count") is not None
+    told = counted.get("list_count") is not None or all(counted.get(name) is not None for name in PROOF)
     wrong = ("error_count", "correctable_count", "cannot_add_to_list_count")
     return told and not any(counted.get(name) for name in wrong)
 
@@ -139,8 +141,9 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
     wrong = counted.get("error_count", 0) + counted.get("correctable_count", 0)
     if dropped(counted, wrong, len(batch)):
         raise BatchRefused("person_count", f"The vendor dropped some of {len(batch)} rows without a word.")
-    refused = {refusal.index: refusal for refusal in named(found.get("activity_errors") or [], len(batch))}
-    if not counted:  # optional in the specification: who was taken is found by reading the list back
+    errors = found.get("activity_errors")
+    refused = {one.index: one for one in named(errors if isinstance(errors, list) else [], len(batch))}
+    if not counted.keys() >= PROOF:  # optional in the specification: who was taken is found by reading the list back
         return Settled(refused=tuple(refused.values()), unnamed=len(batch) - len(refused))
     unlisted = max(0, wrong - len(refused))
     return Settled(
@@ -148,6 +151,10 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
         unnamed=min(unlisted + counted.get("cannot_add_to_list_count", 0), len(batch) - len(refused)),
         unnamed_reason=Reason.NO_VERDICT if unlisted else Reason.UNSUBSCRIBED,
     )
+
+
+PROOF = {"person_count", "error_count", "cannot_add_to_list_count"}
+"""Counters that together tell whether every row was taken."""
 
 
 def dropped(counted: Mapping[str, int], wrong: int, rows: int) -> bool:
@@ -163,8 +170,8 @@ def dropped(counted: Mapping[str, int], wrong: int, rows: int) -> bool:
 def named(errors: Sequence[str], rows: int) -> list[Refusal]:
     """Rows that the vendor names by line. Lines outside the batch, and words without a line, name nobody."""
     refusals = []
-    for text in errors:
-        match = LINE.match(str(text))
+    for line in errors:
+        match = LINE.match(text(line))
         index = int(match[1]) - FIRST_LINE if match else -1
         if match and 0 <= index < rows:
             words = match[2]

@@ -16,7 +16,7 @@ from airflow_provider_segexport.model import JobState, Member, Operation, Target
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.contacts import activity, state_of
 from airflow_provider_segexport.vendors.constant_contact.replies import read
-from airflow_provider_segexport.vendors.replies import get, send_json
+from airflow_provider_segexport.vendors.replies import get, inner, needed, send_json, whole
 
 PAGE = 10_000
 LOOKS = 240
@@ -33,7 +33,7 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     body = {"list_ids": [target.audience], "fields": FIELDS}
     asked = replace(send_json("POST", f"{target.api}/activities/contact_exports", body), reads=True)
     started = read((yield asked), 200, 201, 202)
-    ended = yield from finished(target, str(started["activity_id"]))
+    ended = yield from finished(target, needed(started, "activity_id"))
     address = linked(target.api, ended, "results")
     if not address:
         raise ReplyNotUnderstood("Constant Contact's finished export names no file below the API's own address.")
@@ -44,10 +44,10 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     next(rows, None)  # the heads, whose words are not documented
     told = 0
     while page := list(islice(rows, PAGE)):
-        whole = [row for row in page if len(row) == len(FIELDS)]
-        told += len(whole)
-        tell(list(people(whole)))
-    promised = int((ended.get("status") or {}).get("items_completed_count") or 0)
+        complete = [row for row in page if len(row) == len(FIELDS)]
+        told += len(complete)
+        tell(list(people(complete)))
+    promised = whole(inner(ended.get("status")).get("items_completed_count")) or 0
     if told + 1 < promised:  # one less, should the heads be counted as an item
         raise TryAgain(f"Constant Contact's export of the list holds {told:,} of {promised:,} contacts.")
 

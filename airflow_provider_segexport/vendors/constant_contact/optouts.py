@@ -11,10 +11,11 @@ from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.replies import read
 from airflow_provider_segexport.vendors.moments import iso
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, text
 
 PAGE = 500  # the most of a page
-UNSUBSCRIBED = "unsubscribed"
+MAILABLE = {"implicit", "explicit", "pending_confirmation", "temp_hold", "not_set"}
+"""Permissions of people who have not opted out; the vendor is asked for opt-outs, so no other word is taken for one."""
 
 
 def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
@@ -22,13 +23,13 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     asked = {"status": "all", "optout_after": iso(since), "limit": str(PAGE)}
     request = get(f"{target.api}/contacts", **asked)
     while True:
-        found = read((yield request))
-        addresses = [one.get("email_address") or {} for one in found["contacts"]]
+        found = inner(read((yield request)))
+        addresses = [inner(one.get("email_address")) for one in answer_list(found.get("contacts"), "contacts")]
         tell(
             [
-                OptOut(same(str(one["address"])), Reason.UNSUBSCRIBED, str(one.get("opt_out_date") or ""))
+                OptOut(same(text(one["address"])), Reason.UNSUBSCRIBED, text(one.get("opt_out_date")))
                 for one in addresses
-                if one.get("address") and one.get("permission_to_send") == UNSUBSCRIBED
+                if text(one.get("address")) and text(one.get("permission_to_send")) not in MAILABLE
             ]
         )
         following = linked(target.api, found, "next")

@@ -15,7 +15,7 @@ from airflow_provider_segexport.errors import (
     TryAgain,
 )
 from airflow_provider_segexport.model import Response
-from airflow_provider_segexport.vendors.replies import BUSY, answered, busy_or_down, reader, unexpected
+from airflow_provider_segexport.vendors.replies import BUSY, answered, busy_or_down, reader, text, unexpected
 
 THROTTLED_WAIT_S = 1.0  # 4 calls a second a key, and no header that tells when
 
@@ -27,7 +27,7 @@ def key_and_words(response: Response) -> tuple[str, str]:
         found = found[0] if found else {}
     if not isinstance(found, dict):
         raise ReplyNotUnderstood(f"{response.url} answered {response.status} with JSON that is no error of its.")
-    return str(found.get("error_key") or ""), str(found.get("error_message") or "")
+    return text(found.get("error_key")), text(found.get("error_message"))
 
 
 def refuse(response: Response) -> NoReturn:

@@ -19,7 +19,16 @@ from airflow_provider_segexport.vendors.dotdigital.imports import collect, poll,
 from airflow_provider_segexport.vendors.dotdigital.leavers import REMOVAL
 from airflow_provider_segexport.vendors.dotdigital.members import members
 from airflow_provider_segexport.vendors.dotdigital.optouts import optouts
-from airflow_provider_segexport.vendors.replies import get, send_json
+from airflow_provider_segexport.vendors.replies import (
+    answer_list,
+    get,
+    inner,
+    items,
+    needed,
+    send_json,
+    text,
+    whole,
+)
 
 API = "https://r1-api.dotdigital.com"
 
@@ -33,27 +42,26 @@ TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean":
 def check(access: Access, audience: str | None) -> Operation[Target]:
     """Prove the API user, find the account's region, then the address book and the data fields."""
     info = read((yield get(f"{access.api}/v2/account-info")))
-    told = {one.get("name"): str(one.get("value") or "") for one in info["properties"]}
-    api = region(access, told.get("ApiEndpoint", ""))
-    account, name = str(info["id"]), told.get("Name", "")
+    told = {text(one.get("name")): text(one.get("value")) for one in items(inner(info).get("properties"))}
+    api = region(access, needed(told, "ApiEndpoint"))
+    account, name = needed(info, "id"), told.get("Name", "")
     if audience is None:
         return Target(api=api, account=account, account_name=name)
     if not re.fullmatch(r"[0-9]{1,10}", audience):
         raise AudienceUnknown("A dotdigital address book id is a number; it stands in the address of the book's page.")
     book = read((yield get(f"{api}/v2/address-books/{audience}")))
-    fields = read((yield get(f"{api}/v2/data-fields")))
+    fields = answer_list(read((yield get(f"{api}/v2/data-fields"))), "data fields")
+    named = {text(one.get("name")): text(one.get("type")) for one in fields if text(one.get("name"))}
     return Target(
         api=api,
         account=account,
         account_name=name,
-        audience=str(book["id"]),
-        audience_name=book["name"],
-        members=book.get("contacts"),
-        fields={
-            str(one["name"]).lower(): VendorField(str(one["name"]), TYPES[one["type"]])
-            for one in fields
-            if one.get("type") in TYPES  # others cannot be written: `NotAvailableInThisVersion`, or none
-        },
+        audience=text(inner(book).get("id")) or str(int(audience)),
+        audience_name=text(inner(book).get("name")),
+        members=whole(inner(book).get("contacts")),
+        fields={name.lower(): VendorField(name, TYPES[kind]) for name, kind in named.items() if kind in TYPES},
+        # `NotAvailableInThisVersion`, or none
+        unsupported={name.lower(): kind for name, kind in named.items() if kind not in TYPES},
     )
 
 

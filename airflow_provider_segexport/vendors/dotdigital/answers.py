@@ -14,7 +14,17 @@ from airflow_provider_segexport.errors import (
     TryAgain,
 )
 from airflow_provider_segexport.model import Allowance, Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.replies import BUSY, answered, busy_or_down, number, reader, unexpected, wait
+from airflow_provider_segexport.vendors.replies import (
+    BUSY,
+    answered,
+    busy_or_down,
+    inner,
+    number,
+    reader,
+    text,
+    unexpected,
+    wait,
+)
 
 # The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
@@ -22,10 +32,10 @@ FLAT_SCHEME_WAIT_S = 300
 
 def code_and_words(response: Response) -> tuple[str, str]:
     """v3 says `errorCode` and `description`; v2 hides `ERROR_X` inside the text of `message`."""
-    body = response.mapping()
-    if "errorCode" in body:
-        return str(body["errorCode"]), str(body.get("description") or "")
-    words = str(body.get("message") or "")
+    body = inner(response.json())
+    if text(body.get("errorCode")):
+        return text(body["errorCode"]), text(body.get("description"))
+    words = text(body.get("message"))
     code = re.search(r"ERROR_[A-Z_]+", words)
     return code[0] if code else "", words
 
@@ -38,8 +48,6 @@ def refuse(response: Response) -> NoReturn:
             "Check them in the Airflow connection (Settings > Access > API users at dotdigital)."
         )
     if response.status == 403:  # noqa: PLR2004
-        if response.body.lstrip().startswith(b"<"):
-            response.json()  # a firewall's page, which is no reply of the vendor's: raises VendorUnavailable
         raise PermissionMissing(
             f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature."
         )

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_segexport.contract import Limits, Removal, Tell
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, SlotsFull, public_code
+from airflow_provider_segexport.errors import BatchRefused, SlotsFull
 from airflow_provider_segexport.model import (
     Batch,
     JobState,
@@ -27,7 +27,7 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refuse
 from airflow_provider_segexport.vendors.dotdigital.members import PAGE, members
-from airflow_provider_segexport.vendors.replies import get, send_items
+from airflow_provider_segexport.vendors.replies import get, inner, items, needed, send_items, text
 
 BOOK_IN_USE = "ERROR_ADDRESSBOOK_IN_USE"
 LOOKS_S = (5.0, 15.0, 30.0)
@@ -44,7 +44,7 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
     while True:
         response = yield send_items("POST", url, "[", batch, "]")
         if response.status in {200, 202}:
-            return Ticket(str(told(response)["id"]))
+            return Ticket(needed(told(response), "id"))
         if response.status in {401, 403}:
             refuse(response)
         code, words = code_and_words(response)
@@ -61,7 +61,7 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
 
 def told(response: Response) -> dict[str, Any]:
     """A job's `id` and `status`, which the specification's example writes with capitals."""
-    return {name.lower(): value for name, value in read(response, 200, 202).items()}
+    return {name.lower(): value for name, value in inner(read(response, 200, 202)).items()}
 
 
 def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
@@ -73,15 +73,14 @@ def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState
 
 
 def state(target: Target, ticket: str) -> Operation[JobState]:
-    """A job's state; how long it is kept is not published, and one that is gone counts as failed."""
+    """A job's state; how long it is kept is not published, and one that is gone counts as failed.
+
+    A state that is absent or not documented is no verdict: the job's people are looked for in the book.
+    """
     response = yield get(f"{target.api}/v2/contacts/deletion/{ticket}")
     if response.status == 404:  # noqa: PLR2004
         return JobState.FAILED
-    status = str(told(response)["status"])
-    if status.lower() not in STATES:
-        state = public_code(status)
-        raise ReplyNotUnderstood(f"A removal at dotdigital has the state {state!r}, which is not documented.")
-    return STATES[status.lower()]
+    return STATES.get(text(told(response).get("status")).lower(), JobState.FINISHED)
 
 
 def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
@@ -97,14 +96,21 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
         wanted = set(emails)
         yield from members(target, lambda page: tell([one for one in page if one.email in wanted]))
         return
+    unclear: set[str] = set()
     for email in emails:
         # The `@` is written as %40, by which whoever logs or counts addresses of calls knows that this is a person's.
         response = yield get(f"{target.api}/contacts/v3/email/{quote(email, safe='')}")
         if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
             continue
-        found = read(response)
-        if any(str(one.get("id")) == target.audience for one in found.get("lists") or ()):
-            tell([Member(email, str(found["contactId"]))])
+        found = inner(read(response))
+        lists, contact_id = found.get("lists"), text(found.get("contactId"))
+        ids = {text(one.get("id")) for one in items(lists)}
+        if not isinstance(lists, list) or "" in ids or len(items(lists)) < len(lists):
+            unclear.add(email)
+        elif target.audience in ids:
+            tell([Member(email, contact_id)]) if contact_id else unclear.add(email)
+    if unclear:  # the address book itself tells what a contact's own record does not
+        yield from members(target, lambda page: tell([one for one in page if one.email in unclear]))
 
 
 REMOVAL = Removal(

@@ -6,7 +6,7 @@ from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.dotdigital.answers import read
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, text
 
 PAGE = "5000"  # the Contacts spec's largest; v3.4.3
 
@@ -16,9 +16,10 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     query = {"~listId": target.audience, "limit": PAGE}
     while True:
         found = read((yield get(f"{target.api}/contacts/v3", **query)))
-        people = [one for one in found["_items"] if (one.get("identifiers") or {}).get("email")]
-        tell([Member(same(str(one["identifiers"]["email"])), str(one["contactId"])) for one in people])
-        marker = ((found.get("_links") or {}).get("next") or {}).get("marker")
-        if not found["_items"] or not marker or marker == query.get("marker"):
+        contacts = answer_list(inner(found).get("_items"), "_items")
+        people = [(text(inner(one.get("identifiers")).get("email")), one) for one in contacts]
+        tell([Member(same(email), text(one.get("contactId"))) for email, one in people if email])
+        marker = text(inner(inner(found.get("_links")).get("next")).get("marker"))
+        if not contacts or not marker or marker == query.get("marker"):
             return
-        query["marker"] = str(marker)
+        query["marker"] = marker

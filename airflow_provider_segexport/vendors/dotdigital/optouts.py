@@ -11,7 +11,7 @@ from airflow_provider_segexport.errors import ReplyNotUnderstood
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.dotdigital.answers import read
 from airflow_provider_segexport.vendors.moments import day_before, since_or_untold
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, text
 
 SELECT = 1000  # the most of a page
 MOST_PAGES = 10_000
@@ -24,17 +24,16 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     book = f"{target.api}/v2/address-books/{target.audience}/contacts/unsubscribed-since/{day}"
     for url in (account, book):
         for page in range(MOST_PAGES):
-            found = read((yield get(url, select=str(SELECT), skip=str(page * SELECT))))
+            found = answer_list(read((yield get(url, select=str(SELECT), skip=str(page * SELECT)))), "contacts")
             if not found:
                 break
             people: dict[str, OptOut] = {}
             for one in found:
-                contact, date = one.get("suppressedContact") or {}, str(one.get("dateRemoved") or "")
-                email = same(str(contact.get("email") or ""))
+                contact, date = inner(one.get("suppressedContact")), text(one.get("dateRemoved"))
+                email = same(text(contact.get("email")))
                 if email and email not in told and since_or_untold(date, since):
-                    reason = (
-                        Reason.LEFT_AUDIENCE if url == book else why(f"{one.get('reason')} {contact.get('status')}")
-                    )
+                    words = f"{text(one.get('reason'))} {text(contact.get('status'))}"
+                    reason = Reason.LEFT_AUDIENCE if url == book else why(words)
                     people[email] = OptOut(email, reason, date)
             tell(list(people.values()))
             told.update(people)

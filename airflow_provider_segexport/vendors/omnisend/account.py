@@ -13,7 +13,7 @@ from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Response, Target
 from airflow_provider_segexport.vendors.moments import day_before
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import get, send_json
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, needed, send_json, text
 
 API = "https://api.omnisend.com"
 PATH = "/api"
@@ -35,7 +35,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     api = access.api + PATH
     told = yield versioned(get(f"{api}/brands/current"))
     brand = read(told)
-    store, name = str(brand["brandID"]), str(brand.get("name") or "")
+    store, name = needed(brand, "brandID"), text(inner(brand).get("name"))
     pinned = access.options.get("brand_id", "").strip()
     if pinned and pinned != store:
         raise BadConnection(
@@ -89,9 +89,9 @@ def make_segment(target: Target) -> Operation[str]:
     asked = {"limit": SEGMENTS_PAGE}
     while True:
         page = read((yield versioned(get(f"{target.api}/segments", **asked), SEGMENT_READS)))
-        for one in page["segments"]:
+        for one in answer_list(inner(page).get("segments"), "segments"):
             if one.get("status") != "archived" and list(filters(one)) == [on_tag(target.audience)]:
-                return str(one["segmentID"])
+                return needed(one, "segmentID")
         after = following(page)
         if after is None:
             break
@@ -99,7 +99,7 @@ def make_segment(target: Target) -> Operation[str]:
     conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(target.audience)]}]
     body = {"name": target.audience, "conditionGroups": [{"conditions": conditions}]}
     made = read((yield versioned(send_json("POST", f"{target.api}/segments", body), SEGMENT_WRITES)), 200, 201)
-    return str(made["segmentID"])
+    return needed(made, "segmentID")
 
 
 def on_tag(tag: str) -> dict[str, Any]:
@@ -109,13 +109,13 @@ def on_tag(tag: str) -> dict[str, Any]:
 
 def filters(segment: dict[str, Any]) -> Iterator[Any]:
     """All filters of a segment, whatever groups and conditions they stand in."""
-    for group in segment.get("conditionGroups") or []:
-        for condition in group.get("conditions") or []:
-            yield from condition.get("filters") or []
+    for group in items(segment.get("conditionGroups")):
+        for condition in items(group.get("conditions")):
+            yield from items(condition.get("filters"))
 
 
 def following(page: dict[str, Any]) -> str | None:
     """The cursor of the next page; None on the last one."""
-    paging = page.get("paging") or {}
-    after = (paging.get("cursors") or {}).get("after")
-    return str(after) if after and paging.get("hasMore") is not False else None
+    paging = inner(page.get("paging"))
+    after = text(inner(paging.get("cursors")).get("after"))
+    return after if after and paging.get("hasMore") is not False else None

@@ -27,13 +27,23 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.shape import Array, Column, Const, Node, Object
 from airflow_provider_segexport.vendors.omnisend.fields import RULES
 from airflow_provider_segexport.vendors.omnisend.replies import problem, read, refuse, versioned
-from airflow_provider_segexport.vendors.replies import get, index_by_email, send_items
+from airflow_provider_segexport.vendors.replies import (
+    get,
+    index_by_email,
+    inner,
+    items,
+    needed,
+    send_items,
+    text,
+    whole,
+)
 
 HEAD, TAIL = '{"endpoint":"contacts","method":"POST","items":[', "]}"
 PAGE = 250  # the most batches that one call lists
 
 RUNNING = {"pending", "inProgress"}
 STOPPED = "stopped"  # "for too many errors": what comes after the stop was not looked at
+KNOWN = RUNNING | {STOPPED, "finished"}
 AGAIN = {408, 429, 503}  # what the vendor's WooCommerce plugin sends again, but for the 403
 TAKEN = range(200, 300)
 EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b")
@@ -79,7 +89,7 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Hand in a batch of up to 100. POST is the verb for contacts; PUT is documented for products only."""
     response = yield versioned(send_items("POST", f"{target.api}/batches", HEAD, batch, TAIL))
     if response.status in TAKEN:
-        return Ticket(str(response.mapping()["batchID"]))
+        return Ticket(needed(response.mapping(), "batchID"))
     if response.status in {400, 413}:
         raise BatchRefused(*problem(response))
     refuse(response)
@@ -96,22 +106,22 @@ def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState
     pages, more = 0, True
     while more and len(wanted) > pages + 1:
         asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(pages * PAGE), **since}
-        found = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
+        found = items(inner(read((yield versioned(get(f"{target.api}/batches", **asked))))).get("batches"))
         for one in found:
-            ticket = str(one["batchID"])
-            if ticket in wanted:
+            ticket = text(one.get("batchID"))
+            if ticket in wanted and text(one.get("status")) in KNOWN:
                 states[ticket] = state_of(one)
                 wanted.discard(ticket)
         pages, more = pages + 1, len(found) == PAGE
     for ticket in sorted(wanted):
-        one = yield from report(target, f"{ticket}")
-        states[ticket] = JobState.FAILED if one is None else state_of(one)
+        batch = yield from report(target, f"{ticket}")
+        states[ticket] = JobState.FAILED if batch is None else state_of(batch)
     return states
 
 
 def state_of(found: dict[str, Any]) -> JobState:
     """A batch's state in our words: one whose counters say that all went well needs no collecting."""
-    status = str(found["status"])
+    status = needed(found, "status")
     if status in RUNNING:
         return JobState.RUNNING
     if status == STOPPED:
@@ -131,8 +141,7 @@ def report(target: Target, path: str) -> Operation[dict[str, Any] | None]:
     response: Response = yield versioned(get(f"{target.api}/batches/{path}"))
     if response.status == 404:  # noqa: PLR2004 - HTTP's own number
         return None
-    found: dict[str, Any] = read(response)
-    return found
+    return inner(read(response))
 
 
 def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
@@ -152,20 +161,20 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
     taken: dict[int, str] = {}
     refused: dict[int, Refusal] = {}
     again: set[int] = set()
-    for one in [*(found.get("responses") or []), *(found.get("errors") or [])]:
+    for one in [*items(found.get("responses")), *items(found.get("errors"))]:
         at = index.get(address(one))
-        code = int(one.get("responseCode") or 0)
+        code = whole(one.get("responseCode")) or 0
         if at is None or not code:  # an item without a code has no verdict
             continue
         if code in TAKEN:
-            taken[at] = str((one.get("response") or {}).get("id") or "")
+            taken[at] = text(inner(one.get("response")).get("id"))
         elif code in AGAIN:
             again.add(at)
         else:
             refused[at] = judged(at, code, one.get("response"))
     named = taken.keys() | refused.keys() | again
-    complete = found["status"] == "finished" and found.get("errorsCount") == len(refused) + len(again)
-    if found["status"] == STOPPED and not named and len(batch) > 1:
+    complete = found.get("status") == "finished" and found.get("errorsCount") == len(refused) + len(again)
+    if found.get("status") == STOPPED and not named and len(batch) > 1:
         raise BatchRefused(STOPPED, "The vendor stopped the batch before its first item.")
     if not complete:
         again |= set(range(len(batch))) - named
@@ -178,19 +187,19 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
 
 def address(one: dict[str, Any]) -> str:
     """Whom an item is about: its request is echoed."""
-    request = one.get("request")
-    identifiers = request.get("identifiers") if isinstance(request, dict) else None
-    emails = [str(each.get("id", "")) for each in identifiers or [] if each.get("type") == "email"]
+    identifiers = items(inner(one.get("request")).get("identifiers"))
+    emails = [text(each.get("id")) for each in identifiers if each.get("type") == "email"]
     return same(emails[0]) if emails else ""
 
 
 def judged(at: int, code: int, response: Any) -> Refusal:
     """An item's answer is that of the single call: a problem with the fields that are wrong."""
-    body = response if isinstance(response, dict) else {}
-    errors = [one for one in body.get("errors") or [] if isinstance(one, dict)]
-    if any(EMAIL_FIELD.match(str(one.get("field", ""))) for one in errors):
+    body = inner(response)
+    errors = items(body.get("errors"))
+    if any(EMAIL_FIELD.match(text(one.get("field"))) for one in errors):
         reason = Reason.BAD_EMAIL
     else:
         reason = Reason.INVALID_VALUE if errors else Reason.REFUSED_BY_VENDOR
-    words = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in errors) or str(body.get("detail", ""))
+    named = (f"{text(one.get('field'))}: {text(one.get('message'))}" for one in errors)
+    words = "; ".join(named) or text(body.get("detail"))
     return Refusal(at, reason, str(code), words)

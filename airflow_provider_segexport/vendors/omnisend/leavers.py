@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from airflow_provider_segexport.contract import Limits, Removal, Tell
 from airflow_provider_segexport.errors import BatchRefused
-from airflow_provider_segexport.model import Batch, Operation, Reply, Settled, Target
-from airflow_provider_segexport.vendors.omnisend.members import page, people_of
+from airflow_provider_segexport.model import Batch, Operation, Reply, Settled, Target, Wait
+from airflow_provider_segexport.vendors.omnisend.members import members, page, people_of
 from airflow_provider_segexport.vendors.omnisend.replies import problem, read, refuse, versioned
-from airflow_provider_segexport.vendors.replies import get, send_json
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, send_json
 
 TAGS = "tags"  # 60 calls a minute, counted apart
 
@@ -44,10 +44,18 @@ def look(target: Target, emails: Sequence[str], tell: Tell) -> Operation[None]:
         if not following or following == after:
             return
         after, pages = following, pages + 1
+    unclear: set[str] = set()
     for email in sorted(wanted):
-        found = read((yield versioned(get(f"{target.api}/contacts", email=email))))
-        has_tag = [one for one in found["contacts"] if target.audience in (one.get("tags") or [])]
+        found = inner(read((yield versioned(get(f"{target.api}/contacts", email=email)))))
+        contacts = answer_list(found.get("contacts"), "contacts")
+        if not all(isinstance(one.get("tags"), list) for one in contacts):
+            unclear.add(email)
+            continue
+        has_tag = [one for one in contacts if target.audience in one["tags"]]
         tell([one for one in people_of(has_tag) if one.email == email])
+    if unclear:  # the list of people with the tag tells what a contact's own record does not
+        yield Wait(0)
+        yield from members(target, lambda people: tell([one for one in people if one.email in unclear]))
 
 
 REMOVAL = Removal(

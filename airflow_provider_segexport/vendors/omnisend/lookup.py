@@ -13,7 +13,7 @@ from airflow_provider_segexport.model import Batch, Kind, Operation, Target, Tic
 from airflow_provider_segexport.vendors.moments import day_before, seconds
 from airflow_provider_segexport.vendors.omnisend.contacts import PAGE, RUNNING, report
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import get, inner, items, text, whole
 
 SKEW_S = 120.0
 """So far the vendor's clock may be behind ours.
@@ -49,11 +49,11 @@ def lookup(
             told = yield from report(target, f"{ticket}/items")
             if told is None:
                 continue
-            if str(told["status"]) in RUNNING:
+            if text(told.get("status")) in RUNNING:
                 unfinished.append(ticket)
                 continue
-            items = [*(told.get("responses") or []), *(told.get("errors") or [])]
-            name = wanted.pop(content(one.get("request") for one in items), None)
+            done = [*items(told.get("responses")), *items(told.get("errors"))]
+            name = wanted.pop(content(one.get("request") for one in done), None)
             if name:
                 found[name] = Ticket(ticket)
         left = unfinished
@@ -73,9 +73,10 @@ def candidates(target: Target, sizes: set[int], since: float, earliest: float) -
     near = list[tuple[float, str]]()
     for page in range(MOST_PAGES if sizes else 0):
         asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(page * PAGE), "dateFrom": day_before(since)}
-        listed = read((yield versioned(get(f"{target.api}/batches", **asked))))["batches"]
+        listed = items(inner(read((yield versioned(get(f"{target.api}/batches", **asked))))).get("batches"))
         recent = [(at, one) for at, one in ((made(one), one) for one in listed) if at >= earliest]
-        near += [(abs(at - since), str(one["batchID"])) for at, one in recent if one.get("totalCount") in sizes]
+        alike = [(at, text(one.get("batchID"))) for at, one in recent if whole(one.get("totalCount")) in sizes]
+        near += [(abs(at - since), ticket) for at, ticket in alike if ticket]
         if not recent or len(listed) < PAGE:
             break
     return [ticket for _, ticket in sorted(near)]

@@ -10,7 +10,7 @@ from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.omnisend.account import following
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
 
 PAGE = "250"  # the most a page may have (contacts OpenAPI 2026-03-15)
 
@@ -29,14 +29,20 @@ def members(target: Target, tell: Tell) -> Operation[None]:
 def page(target: Target, after: str) -> Operation[tuple[list[Member], str]]:
     """The people of one page, from the first on or after a cursor; and the cursor of the next, empty on the last."""
     asked = {"tag": target.audience, "limit": PAGE} | ({"after": after} if after else {})
-    found = read((yield versioned(get(f"{target.api}/contacts", **asked))))
-    return people_of(found["contacts"]), following(found) or ""
+    found = inner(read((yield versioned(get(f"{target.api}/contacts", **asked)))))
+    return people_of(answer_list(found.get("contacts"), "contacts")), following(found) or ""
 
 
 def people_of(contacts: Sequence[dict[str, Any]]) -> list[Member]:
     """Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed."""
     return [
-        Member(same(str(one["email"])), str(one["id"]), one.get("status") != "unsubscribed")
+        Member(same(email), text(one.get("id")), one.get("status") != "unsubscribed")
         for one in contacts
-        if one.get("email")
+        if (email := email_of(one))
     ]
+
+
+def email_of(contact: dict[str, Any]) -> str:
+    """A contact's address, or that of its identifier; empty for a contact with a phone alone."""
+    identifiers = [one for one in items(contact.get("identifiers")) if one.get("type") == "email"]
+    return text(contact.get("email")) or next((text(one.get("id")) for one in identifiers), "")

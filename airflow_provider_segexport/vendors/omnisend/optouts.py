@@ -13,19 +13,20 @@ from airflow_provider_segexport.contract import TellOptOuts
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.moments import seconds, since_or_untold
 from airflow_provider_segexport.vendors.omnisend.account import following
-from airflow_provider_segexport.vendors.omnisend.members import PAGE
+from airflow_provider_segexport.vendors.omnisend.members import PAGE, email_of
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
 
 
 def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
     """A contact that changed since may have unsubscribed before: its channel tells when."""
     asked = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE}
     while True:
-        page = read((yield versioned(get(f"{target.api}/contacts", **asked))))
-        people = [(same(str(one["email"])), unsubscribed_at(one)) for one in page["contacts"] if one.get("email")]
+        page = inner(read((yield versioned(get(f"{target.api}/contacts", **asked)))))
+        contacts = answer_list(page.get("contacts"), "contacts")
+        people = [(same(email), unsubscribed_at(one)) for one in contacts if (email := email_of(one))]
         tell([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people if since_or_untold(at, since)])
-        changed = [seconds(str(one.get("updatedAt", ""))) for one in page["contacts"]]
+        changed = [seconds(text(one.get("updatedAt"))) for one in contacts]
         after = following(page)
         if not after or after == asked.get("after") or any(at is not None and at < since for at in changed):
             return
@@ -34,8 +35,8 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
 
 def unsubscribed_at(contact: dict[str, Any]) -> str:
     """When the email channel came to its status."""
-    for one in contact.get("identifiers") or []:
-        channel = (one.get("channels") or {}).get("email") if one.get("type") == "email" else None
+    for one in items(contact.get("identifiers")):
+        channel = inner(inner(one.get("channels")).get("email")) if one.get("type") == "email" else {}
         if channel:
-            return str(channel.get("statusChangedAt") or "")
+            return text(channel.get("statusChangedAt"))
     return ""

@@ -21,8 +21,11 @@ from airflow_provider_segexport.vendors.replies import (
     BUSY,
     answered,
     busy_or_down,
+    inner,
+    items,
     reader,
     retry_after,
+    text,
     unexpected,
     wait,
 )
@@ -42,10 +45,10 @@ def versioned(request: Request, pool: str = "") -> Request:
 
 def problem(response: Response) -> tuple[str, str]:
     """The kind of problem, and its words with the fields that are wrong."""
-    body = response.mapping()
-    kind = str(body.get("type", "")).rpartition("/")[2]
-    fields = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in (body.get("errors") or [])[:3])
-    words = " ".join(str(part) for part in (body.get("detail") or body.get("title"), fields) if part)
+    body = inner(response.json())
+    kind = text(body.get("type")).rpartition("/")[2]
+    fields = "; ".join(f"{text(one.get('field'))}: {text(one.get('message'))}" for one in items(body.get("errors"))[:3])
+    words = " ".join(part for part in (text(body.get("detail")) or text(body.get("title")), fields) if part)
     return kind, words
 
 
