@@ -18,6 +18,7 @@ from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 from airflow_provider_segexport.hooks.newest import is_backfill
 from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
 from airflow_provider_segexport.operators.loading import without_collecting
+from airflow_provider_segexport.operators.notices import MESSAGE, with_message
 from airflow_provider_segexport.operators.retries import retry_policy
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ ATTRIBUTES = {"dry_run": "is_dry_run"}
 
 PATHS = frozenset({"segment", "suppression", "reports"})
 """Arguments that name files."""
-
-MESSAGE = "segexport"
-"""Where callbacks and notifiers find in the task's context what there is to say: `title`, `body`, `error`, `report`."""
 
 
 def as_text(value: Any) -> Any:
@@ -82,6 +80,10 @@ class AudienceTask(BaseOperator):
             self.retry_policy = retry_policy()
         self._hook: SegmentExportHook | None = None
         self._errand: Errand | None = None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute; a callback, also one that is set after `__init__`, is given its message."""
+        super().__setattr__(key, with_message(key, value))
 
     @abstractmethod
     def errand(self, context: Any) -> Errand:

@@ -1,0 +1,106 @@
+"""`{{ segexport.title }}` exists for every callback, however the task ends."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+from airflow_stage import export_dag, people
+
+from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, WithMessage, made
+
+pytestmark = pytest.mark.airflow
+
+NUMBERS = itertools.count(1)
+
+
+def titles(sent, kinds=("failure", "retry", "skipped")):
+    """Callbacks that keep what a notifier would send."""
+    return {
+        f"on_{kind}_callback": lambda context, kind=kind: sent.append((kind, context[MESSAGE]["title"]))
+        for kind in kinds
+    }
+
+
+def fail(_):
+    raise ValueError("no jane@example.com there")
+
+
+def fail_after(context, result=None):
+    raise ValueError("the export itself went well")
+
+
+def skip(_):
+    raise AirflowSkipException("not today")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"segment": "{{ no_such_name }}"}, ("failure", "has stopped")),
+        ({"segment": "{{ 1 / 0 }}"}, ("failure", "has stopped")),
+        ({"pre_execute": fail}, ("failure", "has stopped")),
+        ({"pre_execute": skip}, ("skipped", "was skipped")),
+        ({"execution_timeout": timedelta(seconds=-1)}, ("failure", "has stopped")),  # it is over at once
+        ({"pre_execute": fail, "retries": 1}, ("retry", "has stopped")),
+        ({"post_execute": fail_after}, ("failure", "has stopped")),
+    ],
+    ids=["unknown name", "template error", "pre_execute", "skip", "timeout", "retry", "post_execute"],
+)
+@pytest.mark.parametrize("when", ["argument", "attribute"])
+def test_the_title_exists_at_every_end(stage, told, expected, when):
+    """Also where the operator itself never ran, and where callbacks are set after the task was made."""
+    stage.segment(people(2))
+    sent, number = [], next(NUMBERS)
+    callbacks = titles(sent)
+    told = {**told, **(callbacks if when == "argument" else {})}
+    dag = export_dag(f"ends_{number}", stage.folder, conn_id=stage.connection("dotdigital"), **told)
+    if when == "attribute":
+        for name, callback in callbacks.items():
+            setattr(dag.get_task("export"), name, callback)
+    run = stage.begin(dag, watched=False)
+    run.go(dag)
+    kind, end = expected
+    assert [(kind, f"ends_{number}.export {end}")] == sent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "error",
+    [None, AirflowTaskTimeout("x"), TaskDeferralTimeout("x"), TaskDeferralError("x"), ValueError(), "killed", 7],
+)
+@pytest.mark.parametrize("names", ["ti", "task_instance", "task", "nothing"])
+def test_a_context_of_any_process_gives_a_title_and_a_body(kind, error, names):
+    """The DAG processor calls callbacks for tasks whose worker died, with little in the context."""
+    context = {names: SimpleNamespace(dag_id="d", task_id="t"), "exception": error}
+    seen = []
+    WithMessage(lambda told: seen.append(dict(told[MESSAGE])), kind)(context)
+    [message] = seen
+    assert message["title"].startswith("?.? " if names == "nothing" else "d.t ")
+    assert message["body"]
+
+
+def test_no_address_is_in_the_message():
+    """Another library's exception may quote a row."""
+    assert "jane" not in str(made({"exception": ValueError("jane@example.com is bad")}, "failure"))
+
+
+def test_callbacks_survive_copies(stage):
+    """Airflow copies a DAG's tasks before it runs them; a callback is not wrapped twice."""
+    sent = []
+    dag = export_dag("copies", stage.folder, conn_id="any", **titles(sent))
+    task = copy.deepcopy(dag.get_task("export"))
+    [wrapped] = task.on_failure_callback
+    assert isinstance(wrapped, WithMessage)
+    assert not isinstance(wrapped.callback, WithMessage)
+    wrapped({})
+    assert 1 == len(sent)
