@@ -312,8 +312,12 @@ def sent(vendor: Vendor, contact: Contact | None, entry: Entry | None, ask: Ask)
 
 
 def unchanged(entry: Entry, export: str, value: str) -> bool:
-    """Return whether the ledger holds the person as delivered with this content."""
-    return entry.state == "in" and value in {entry.content(export), entry.last}
+    """Return whether the ledger holds the person as delivered with this content.
+
+    An export that has not delivered to the person yet is compared with what another export delivered last.
+    """
+    own = entry.content(export)
+    return entry.state == "in" and value == (entry.last if own is None else own)
 
 
 def waits(entry: Entry, value: str) -> bool:
@@ -355,6 +359,8 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
             yield replace(belief, contact=contact, entry=out, removal=outcome)
             continue
         yield replace(belief, contact=contact, entry=replace(out, state="left"), removal=outcome)
+        if entry.state == "leaving":  # a run had begun to take them out
+            yield replace(belief, contact=contact, entry=out, removal=outcome)
         if not vendor.remembers:
             yield replace(belief, contact=contact, entry=None, removal=outcome)
 
