@@ -5,6 +5,7 @@ SegexportError
 │   ├── QuotaSpent           the account's quota is used up
 │   ├── SlotsFull            the vendor takes no further job until one of those running ends
 │   ├── AudienceBusy         another run is writing this audience
+│   ├── Superseded           another run has taken the audience over: this one sends and writes nothing more
 │   ├── NeedsMemory          the engine's memory is not enough for the pages of a segment's files
 │   └── VendorUnavailable    down, timed out, or answered something no API answers
 ├── BatchRefused             this batch will never be taken as it is: halve it until the bad rows stand alone
@@ -67,6 +68,13 @@ class AudienceBusy(TryAgain):
     def __init__(self, message: str, *, holder: str, after: float) -> None:
         super().__init__(message, after=after)
         self.holder = holder
+
+
+class Superseded(TryAgain):
+    """Another run has taken the audience over: this process sends nothing more and leaves the ledger alone.
+
+    The call is not tried again; another try of the task may take the audience back.
+    """
 
 
 class NeedsMemory(TryAgain):

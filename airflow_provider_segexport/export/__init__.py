@@ -14,8 +14,8 @@ from typing import Any
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, TryAgain
-from airflow_provider_segexport.export import leaving, undo
+from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, Superseded, TryAgain
+from airflow_provider_segexport.export import doubts, leaving, undo
 from airflow_provider_segexport.export.checked import Checked, check, with_fields
 from airflow_provider_segexport.export.close import close, give_up, name
 from airflow_provider_segexport.export.optouts import collect as collect_optouts
@@ -113,8 +113,10 @@ class Export:
             ledger.place, job.order.run, clock=world.clock, sleep=world.sleep, alive=world.alive, gone=world.gone
         )
         lease.take()
-        self._job, self._away = replace(job, gate=lease.check), False
+        ledger = replace(ledger, fence=lease)
+        self._job, self._away = replace(job, fence=lease), False
         try:
+            doubts.take_over(self._job, lease, ledger)
             yield ledger
         finally:
             self._job = job
@@ -148,11 +150,12 @@ class Export:
         if checked is not None:
             if checked.lacking:
                 standing = standing.resending(checked.lacking)
-                standing.write(ledger.place)
+                standing.write(ledger.place, ledger.fence)
                 checked = with_fields(job, checked)
                 target, prepared = checked.target, prepare(job, checked, ledger, standing)
             standing = standing.began(job.order.export, job.order.as_of, str(job.order.segment))
-        replace(standing, run=job.order.run, open=str(job.world.folder.place)).write(ledger.place)
+        standing = standing.opened(job.order.run, str(job.world.folder.place), job.fence.mark)
+        standing.write(ledger.place, ledger.fence)
         job.world.folder.freeze(prepared.planned, prepared.facts)
         discard(job.world.folder.place)
         return self._carry_out(prepared.planned, prepared.facts, target)
@@ -194,7 +197,9 @@ class Export:
             if not undoes:
                 in_order(job, ledger, Standing.of(ledger.place))
             if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.order.run:
-                replace(Standing.of(ledger.place), open=str(job.world.folder.place)).write(ledger.place)
+                standing = Standing.of(ledger.place)
+                standing = standing.opened(standing.run, str(job.world.folder.place), job.fence.mark)
+                standing.write(ledger.place, ledger.fence)
                 return
         except OlderThanLedger as older:
             give_up(job, planned, dict(facts), target, older)
@@ -211,6 +216,8 @@ class Export:
         job = self._job
         try:
             waiting = self._send(planned, facts, target)
+        except Superseded:  # the run folder may be another try's by now, and the ledger is another run's
+            raise
         except SegexportError as error:
             close(job, planned, facts, target, error)
             raise error from None

@@ -44,7 +44,7 @@ def close(  # noqa: PLR0913 - what a report is made of
     """The report of a run as far as it came. A plan that is not carried out leaves the ledger alone."""
     folder = job.world.folder
     looked_only = bool(facts.get("dry_run"))
-    ledger = Ledger.of(job.world.root, job.vendor.name, target)
+    ledger = job.ledger(target)
     with engine() as sql:
         reasons = report.write_rejects(sql, folder, facts["files"])
         accepted, _ = settle.tally(folder.journal.states())
@@ -58,7 +58,7 @@ def close(  # noqa: PLR0913 - what a report is made of
                 standing = standing.sent(job.order.export, facts.get("fields", {}))
             if standing.open == str(folder.place) and not _jobs_left(job, folder):
                 standing = replace(standing, open="")
-            standing.write(ledger.place)
+            standing.write(ledger.place, ledger.fence)
     told = _facts(job, planned, facts, target, error or facts.get("error"))
     told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
     if found := optouts.written(folder):

@@ -11,7 +11,6 @@ from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Batch, Reason, Refusal, Reply, Settled, Target
 from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.stages import commit, readback, settle
 
 LATE_S = 600.0
@@ -50,7 +49,7 @@ def without_leavers(
 
     The audience is read back when the first batch is asked for that has not been sent.
     """
-    ledger = Ledger.of(job.world.root, job.vendor.name, target)
+    ledger = job.ledger(target)
     with engine() as sql:
         looked = False
         for one in pending:

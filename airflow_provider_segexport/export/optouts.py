@@ -37,7 +37,7 @@ def collect(job: Job, target: Target) -> int:
     taken out. The vendor's own lists are read only where the export asks for it.
     """
     folder, world = job.world.folder, job.world
-    ledger = Ledger.of(world.root, job.vendor.name, target)
+    ledger = job.ledger(target)
     began = world.clock()
     with engine() as sql:
         told = readback.OptOuts(sql)
@@ -66,7 +66,7 @@ def collect(job: Job, target: Target) -> int:
             group by email order by email"""
         count = write_parquet(folder.place / "optouts.parquet", sql.stream(rows), SCHEMA)
     if job.order.optouts:
-        Standing.of(ledger.place).read_optouts(job.order.export, began).write(ledger.place)
+        Standing.of(ledger.place).read_optouts(job.order.export, began).write(ledger.place, ledger.fence)
     return count
 
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, Then
-from airflow_provider_segexport.model import Kind, Operation, Request, Response, T
+from airflow_provider_segexport.model import Kind, Operation, Request, Response, T, Target
+from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence, fenced
 from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
@@ -177,23 +179,27 @@ class World:
 class Job:
     """An order at a vendor, with the world it touches.
 
-    `gate` is asked before every call; it raises where the audience is no longer ours.
+    `fence` is asked right before every call leaves, and before every write beside the ledger.
     """
 
     vendor: Vendor
     access: Access
     order: Order
     world: World
-    gate: Callable[[], None] = lambda: None
+    fence: Fence = NO_FENCE
 
     def drive(self, operation: Operation[T], send: Callable[[Request], Response] | None = None) -> T:
         """Run one of the vendor's operations; its requests go out by `send`, or as they are."""
         return drive(operation, send or self.send, self.world.sleep)
 
     def send(self, request: Request) -> Response:
-        """Send one request, if the audience is ours still."""
-        self.gate()
-        return self.world.send(request)
+        """Send one request; each attempt leaves only while the run holds the audience."""
+        with fenced(self.fence.check):
+            return self.world.send(request)
+
+    def ledger(self, target: Target) -> Ledger:
+        """The audience's ledger, which this run writes while it holds the audience."""
+        return Ledger.of(self.world.root, self.vendor.name, target, self.fence)
 
 
 def works_later(job: Job) -> bool:

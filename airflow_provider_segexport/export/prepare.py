@@ -162,7 +162,7 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
     job: Job, sql: Engine, target: Target, planned: Planned, leavers: int, *, lists: Sequence[suppression.Tally]
 ) -> list[Measured]:
     """What the guards find."""
-    ledger = Ledger.of(job.world.root, job.vendor.name, target)
+    ledger = job.ledger(target)
     before = ledger.of_export(job.order.export).get("profiles", {}).get(job.order.part)
     new = planned.upserts
     if ledger.version():

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_provider_segexport.contract import Removal, Vendor
 from airflow_provider_segexport.errors import JobsTooLong, ReplyNotUnderstood
+from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.export.close import name
 from airflow_provider_segexport.export.leaving import confirm, removal_of
 from airflow_provider_segexport.export.order import Job, Waiting, works_later
@@ -49,6 +50,7 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
         The standing afterwards, or the jobs that are waited for. Rows whose fate stays unknown count as perhaps in the
         audience, with unknown content, so that they are sent or taken out again where that is due.
     """
+    standing = doubts.settle(job, ledger, standing)
     if not standing.open or standing.open == str(job.world.folder.place):
         return standing
     folder = RunFolder(job.world.resolve(standing.open))
@@ -61,8 +63,10 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
         if waiting is not None:
             return waiting
         _write(job, ledger, standing, folder)
+        if any(doubt.folder == standing.open for doubt in standing.doubts):
+            doubts.note(folder, all_of_it=False)
     settled = replace(standing, open="")
-    settled.write(ledger.place)
+    settled.write(ledger.place, ledger.fence)
     return settled
 
 

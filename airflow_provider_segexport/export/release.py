@@ -132,11 +132,11 @@ def release(
     try:
         outlook = look(place, what)
         standing = Standing.of(place)
-        ledger = Ledger(place)
+        ledger = Ledger(place, lease)
         if ledger.version():
             with engine() as sql:
                 _commit(sql, ledger, standing, what, renames=outlook.renames)
-        _without(standing, what, outlook).write(place)
+        _without(standing, what, outlook).write(place, lease)
     finally:
         lease.release()
     return outlook

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from airflow_provider_segexport.contract import Limits, Removal, Vendor
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export.late import is_late, watched, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
 from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at
@@ -133,6 +133,8 @@ def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) 
     known = frozenset(entry.ticket for entry in states.values() if entry.ticket)
     try:
         found = job.drive(lookup(target, batches, min(entry.at for entry in unknown.values()), known))
+    except Superseded:
+        raise
     except SegexportError as error:
         log.warning("Calls without an answer could not be looked up, and go out again: %s", error)
         return

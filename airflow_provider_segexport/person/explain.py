@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import Place, Resolve, fresh, names
+from airflow_provider_segexport.ports.places import Place, Resolve, fresh
 
 RUNS = 5
 """So many of an audience's last runs are looked through for rows that were not delivered."""
@@ -85,8 +85,7 @@ def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS
 
 def kept(ledger: Ledger) -> list[int]:
     """The versions that are there, oldest first."""
-    found = (name.removesuffix(".parquet") for name in names(ledger.place) if name.endswith(".parquet"))
-    return sorted(int(name) for name in found if name.isdecimal())
+    return ledger.versions()
 
 
 def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:

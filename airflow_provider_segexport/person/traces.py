@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports.ledger import FACTS, IN, LEAVING, Ledger
+from airflow_provider_segexport.ports.ledger import FACTS, IN, LEAVING, Ledger, numbers_of
 from airflow_provider_segexport.ports.places import Place, fresh, names
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, write_parquet
@@ -106,9 +106,10 @@ def _arrow(place: Place, person: Person) -> int:
 
 
 def ledger_files(ledger: Ledger) -> Iterator[Place]:
-    """The kept versions of a ledger."""
+    """The kept versions of a ledger, with what superseded runs left."""
     for name in names(ledger.place):
-        if name.endswith(".parquet") and name.removesuffix(".parquet").isdecimal():
+        numbers = numbers_of(name)
+        if numbers and numbers[0]:
             yield ledger.place / name
 
 

@@ -9,10 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.plugins.cards import Identity, MaySee
-from airflow_provider_segexport.ports.ledger import FACTS, taken_back
-from airflow_provider_segexport.ports.places import Place, names
-
-SUFFIX = ".parquet"
+from airflow_provider_segexport.ports.ledger import FACTS, Ledger, taken_back
+from airflow_provider_segexport.ports.places import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +27,14 @@ class Version:
 
 def versions(place: Place, may_see: MaySee) -> list[Version]:
     """The versions that are kept, the newest first; one that goes while this reads is left out."""
-    numbers = [name.removesuffix(SUFFIX) for name in names(place) if name.endswith(SUFFIX)]
-    found = (_version(place, number, may_see) for number in sorted(numbers, reverse=True) if number.isdecimal())
-    return [one for one in found if one is not None]
+    ledger = Ledger(place)
+    shown = (_version(number, ledger.file(number), may_see) for number in reversed(ledger.versions()))
+    return [version for version in shown if version is not None]
 
 
-def _version(place: Place, number: str, may_see: MaySee) -> Version | None:
+def _version(number: int, place: Place, may_see: MaySee) -> Version | None:
     try:
-        with (place / f"{number}{SUFFIX}").open("rb") as file:
+        with place.open("rb") as file:
             footer = pq.ParquetFile(file)
             rows, kept = footer.metadata.num_rows, footer.schema_arrow.metadata or {}
         facts: Any = json.loads(kept.get(FACTS, b"{}"))
@@ -44,7 +42,7 @@ def _version(place: Place, number: str, may_see: MaySee) -> Version | None:
         return None
     who = Identity.read(str(facts.get("by") or facts.get("run") or ""))
     return Version(
-        int(number),
+        number,
         rows,
         members=int(facts["members"]) if str(facts.get("members", "")).isdecimal() else rows,
         as_of=str(facts.get("as_of") or ""),

@@ -20,10 +20,12 @@ from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import (
     BadConnection,
     SlotsFull,
+    Superseded,
     TryAgain,
     VendorUnavailable,
 )
 from airflow_provider_segexport.model import Request, Response
+from airflow_provider_segexport.ports import fencing
 from airflow_provider_segexport.ports.border import believed, out_of_order, shown, translate
 from airflow_provider_segexport.ports.budget import RetryBudget
 from airflow_provider_segexport.ports.quiet_logs import quiet
@@ -151,7 +153,7 @@ class Sender:
             session.close()
 
     def _worth_waiting(self, error: BaseException) -> bool:
-        if not isinstance(error, TryAgain) or isinstance(error, SlotsFull):
+        if not isinstance(error, TryAgain) or isinstance(error, SlotsFull | Superseded):
             return False
         return error.after is None or error.after <= self._patience.longest_s
 
@@ -204,8 +206,6 @@ class Sender:
         session = self._session()
         with self._lock:
             self.traffic.waited_s += waited
-            self.traffic.calls += 1
-            self.traffic.bytes_sent += len(request.body or b"")
         response = None
         try:
             response = self._call(session, request)
@@ -246,12 +246,17 @@ class Sender:
         """Prepared here: the session would merge its settings anew for every call, a third of what a call costs."""
         try:
             prepared = self._prepared(session, request)
+            surroundings = self._surroundings(session, request.url)
+            fencing.ask()  # after pacing, waits between attempts and a renewed sign-in: nothing waits from here on
+            with self._lock:
+                self.traffic.calls += 1
+                self.traffic.bytes_sent += len(request.body or b"")
             answer = session.send(
                 prepared,
                 timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),
                 allow_redirects=False,
                 stream=True,
-                **self._surroundings(session, request.url),
+                **surroundings,
             )
             body = read_body(answer, self._vendor.limits.response)
         except foreign.RequestException as error:

@@ -3,26 +3,30 @@
     <ledger>/lease/<number>.json     who holds it, until when
 
 Each taking writes a file under the next number, which only one writer can: a hard link on a disk, a conditional put in
-object storage. The highest number holds. So a process that slept past its time finds a higher one, and stops; and the
-numbers never start over, as the file of a lease that was given back stays until the next one is there.
+object storage. The highest number holds, and is the fencing token: it never starts over, as the file of a lease that
+was given back stays until the next one is there. `check` reads the store, so a process that was suspended, or taken
+for dead, finds a higher number before its next call leaves.
 
-No clock is asked but the holder's own: a renewal counts only when it was written before the time ran out, and others
-allow for a clock that is `SKEW_S` apart.
+Times are the holder's own: a renewal counts only when it was written before the time ran out by its wall clock and its
+monotonic clock, and others allow for a clock that is `SKEW_S` apart. Safety does not depend on clocks.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from threading import Event, RLock, Thread
 
-from airflow_provider_segexport.errors import AudienceBusy, TryAgain
-from airflow_provider_segexport.ports.places import Place, create, folder, names, read, write
+from airflow_provider_segexport.errors import AudienceBusy, Superseded, TryAgain
+from airflow_provider_segexport.ports import lease_files as files
+from airflow_provider_segexport.ports.lease_files import Holder, highest, holder, newest
+from airflow_provider_segexport.ports.places import Place, create, folder, write
+
+__all__ = ["SKEW_S", "TTL_S", "Holder", "Lease", "holder", "newest"]
 
 log = logging.getLogger(__name__)
 
@@ -31,51 +35,16 @@ SKEW_S = 10.0
 """So far apart the clocks of two workers may be."""
 
 RENEWALS, LOOKS = 3, 12
-"""A lease is renewed after a third of its time, and looked at twelve times in it: who was superseded knows soon."""
+"""A lease is renewed after a third of its time, and looked at twelve times in it."""
 
 SETTLE_S = 1.0
 """Longer than two writes that overlap may take to become visible, where a store has no conditional put."""
 
+RETRY_S = 1.0
+"""Seconds between two looks at a store that does not answer, while calls wait."""
+
 WATCHER_S = 5.0  # so long the end of a run waits for a look at a store that does not answer
 MOST_TRIES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds an audience.
-
-    Attributes:
-        owner: `dag/task/run/map index`.
-        until: epoch seconds after which it is anybody's.
-        since: when it was taken.
-        words: what the holder waits for, if it has left its place.
-        mark: tells one taking process from all others, also from another try of the same owner.
-        airflow: the Airflow that will resume the holder, if it has left its place; empty where that is not known.
-    """
-
-    owner: str
-    until: float
-    since: float
-    words: str = ""
-    mark: str = ""
-    airflow: str = ""
-
-
-def holder(place: Place, now: float) -> Holder | None:
-    """Who holds the audience whose ledger is at `place`, for people to look at."""
-    _, found = newest(place / "lease")
-    return found if found is not None and found.until > now else None
-
-
-def newest(home: Place) -> tuple[int, Holder | None]:
-    """The highest number and what is written there; a file that cannot be read is nobody's."""
-    number = max((int(name[:-5]) for name in names(home) if name[:-5].isdecimal()), default=0)
-    if not number:
-        return 0, None
-    try:
-        return number, Holder(**json.loads(read(home / f"{number:08d}.json")))
-    except (FileNotFoundError, ValueError, TypeError):  # given way to a higher number just now, or half written
-        return number, None
 
 
 class Lease:
@@ -87,6 +56,12 @@ class Lease:
         alive: whether another holder still runs; None where nobody knows, and its time is waited for.
         gone: whether the Airflow of that mark is this one and has no such task instance any more: its run was deleted.
         ttl_s: so long a holder that says nothing more keeps it.
+        monotonic: seconds that no one sets.
+
+    Attributes:
+        number: the fencing token, of the newest taking.
+        mark: tells this process from all others.
+        unclean: the last holder neither gave the lease back nor left it: calls of it may still be under way.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing the world gives
@@ -99,17 +74,20 @@ class Lease:
         alive: Callable[[str], bool | None] = lambda _: None,
         gone: Callable[[str, str], bool] = lambda *_: False,
         ttl_s: float = TTL_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home, self._owner = place / "lease", owner
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
         self._alive, self._gone = alive, gone
         self._ttl_s = ttl_s
-        self._mark = secrets.token_hex(8)
         self._lock, self._done = RLock(), Event()
         self._watcher: Thread | None = None
         self._held: Holder | None = None
+        self._ends_at = 0.0  # monotonic
         self._successor = ""
-        self.number = 0  # rises with every taking
+        self.mark = secrets.token_hex(8)
+        self.number = 0
+        self.unclean = False
 
     def take(self) -> None:
         """Take it, and keep it until `leave` or `release`.
@@ -120,11 +98,13 @@ class Lease:
         with self._lock:
             folder(self._home)
             for _ in range(MOST_TRIES):
-                number, found = self._look()
-                if found is not None and found.owner != self._owner:
-                    self._refuse(found)
+                number, latest = self._look()
+                if latest is not None and latest.owner != self._owner:
+                    self._refuse(latest)
+                if latest is None or latest.mark != self.mark:
+                    self.unclean = bool(number) and not (latest is not None and latest.in_order)
                 if self._enter(number + 1):
-                    self._tidy()
+                    files.tidy(self._home, self.number, self._clock())
                     self._keep()
                     return
             raise AudienceBusy(
@@ -132,116 +112,158 @@ class Lease:
             )
 
     def check(self) -> None:
-        """Pass while the lease is held; asked before each call.
+        """Pass while the lease is held, by the store's word: one listing. Asked right before each call leaves.
+
+        A store that cannot be read holds the call back until it can, or until the lease has run out.
 
         Raises:
-            TryAgain: it was taken over, because this process slept too long or was taken for dead.
+            Superseded: it was taken over, because this process slept too long or was taken for dead.
+            TryAgain: the store could not be read in time.
         """
-        held = self._held
-        if held is not None and self._clock() < held.until - self._ttl_s / 2:
-            return
-        self.renew()
+        waited = 0.0
+        while self._held is not None:
+            try:
+                if self._still_held():
+                    return
+                break
+            except OSError as error:
+                if self._left() <= 0 or waited >= self._ttl_s:
+                    raise self._unreadable(error) from None
+                if not waited:
+                    log.warning("Waiting for the lease's store (place=%s error=%s).", self._home, type(error).__name__)
+                self._sleep(RETRY_S)
+                waited += RETRY_S
+        raise Superseded(self._lost())
 
     def renew(self) -> None:
         """Look whether it is still held, and put off its end.
 
         Raises:
-            TryAgain: as `check`.
+            Superseded, TryAgain: as `check`.
         """
         with self._lock:
             held = self._held
             if held is None:
-                raise TryAgain(self._lost())
+                raise Superseded(self._lost())
             try:
                 if not self._renewed(held):
-                    raise TryAgain(self._lost())
+                    raise Superseded(self._lost())
             except OSError as error:  # the store cannot be reached: there is time until the lease runs out
-                if self._clock() >= held.until:
-                    raise TryAgain(
-                        f"The lease of this audience in {self._home} can be neither renewed nor read "
-                        f"({type(error).__name__}): another try takes it again."
-                    ) from None
+                if self._left() <= 0:
+                    raise self._unreadable(error) from None
                 log.warning("The lease in %s cannot be renewed just now (%s).", self._home, type(error).__name__)
+
+    def wait_for_stop(self, mark: str, seconds: float) -> bool:
+        """Wait until the process of that mark has confirmed that it has stopped, or for so many seconds.
+
+        Returns: whether it has.
+        """
+        waited = 0.0
+        while not files.has_stopped(self._home, mark):
+            if waited >= seconds:
+                return False
+            self._sleep(RETRY_S)
+            waited += RETRY_S
+        return True
 
     def leave(self, until: float, words: str, airflow: str = "") -> None:
         """Keep it without renewing it, for a run that gives its place back: it comes again before then."""
         self._end(until, words, airflow)
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back; or, after it was taken over, confirm that this process has stopped."""
         self._end(0.0, "")
 
-    def _refuse(self, found: Holder) -> None:
+    def beat(self) -> None:
+        """Renew it when a part of its time has passed, and look before that whether it was taken over."""
+        with self._lock, suppress(TryAgain, OSError):
+            held = self._held
+            if held is None:
+                return
+            if self._left() <= self._ttl_s * (1 - 1 / RENEWALS):
+                self.renew()
+            elif highest(self._home) != self.number:
+                self._gave_way(newest(self._home)[1])
+
+    def _refuse(self, latest: Holder) -> None:
         """Raise while somebody else holds it."""
-        left = found.until + SKEW_S - self._clock()
+        left = latest.until + SKEW_S - self._clock()
         if left <= 0:
             return
-        if self._alive(found.owner) is False or self._gone(found.owner, found.airflow):
-            log.warning("%s has ended without giving its lease back; it is taken over.", found.owner)
+        if self._alive(latest.owner) is False or self._gone(latest.owner, latest.airflow):
+            log.warning("%s has ended without giving its lease back; it is taken over.", latest.owner)
             return
-        at = datetime.fromtimestamp(found.until, UTC)
-        words = f" ({found.words})" if found.words else ""
-        raise AudienceBusy(
-            f"This audience is being written by {found.owner}{words}, which holds it until {at:%Y-%m-%d %H:%M:%S} UTC, "
-            "or longer while it runs. This run goes on when that one is done.",
-            holder=found.owner,
-            after=left,
-        )
+        raise latest.busy(after=left)
 
     def _look(self) -> tuple[int, Holder | None]:
         """The newest lease; one that cannot be read is given the time to be written."""
-        number, found = newest(self._home)
-        if number and found is None:
+        number, latest = newest(self._home)
+        if number and latest is None:
             self._sleep(SETTLE_S)
-            again, found = newest(self._home)
-            if again == number and found is None:
+            again, latest = newest(self._home)
+            if again == number and latest is None:
                 log.warning("The lease %08d in %s cannot be read: it counts as nobody's.", number, self._home)
             number = again
-        return number, found
+        return number, latest
 
     def _enter(self, number: int) -> bool:
         """Write the lease of this number, if nobody has, and look whether it is the one that counts."""
-        now = self._clock()
-        mine = Holder(self._owner, now + self._ttl_s, now, mark=self._mark)
+        now, began = self._clock(), self._monotonic()
+        mine = Holder(self._owner, now + self._ttl_s, now, mark=self.mark)
         sure = True
         with suppress(FileExistsError):  # it may be ours all the same: a put whose answer was lost is put twice
-            sure = create(self._file(number), _content(mine))
+            sure = create(self._file(number), mine.content())
         if not sure:
+            if self._monotonic() - began > SETTLE_S:
+                return False  # the put came so late that another writer may hold this number already
             self._sleep(SETTLE_S)
-        at, found = newest(self._home)
-        if at != number or found is None or found.mark != self._mark:
+        at, latest = newest(self._home)
+        if at != number or latest is None or latest.mark != self.mark:
             return False
         self._held, self.number, self._successor = mine, number, ""
+        self._ends_at = began + self._ttl_s
         return True
+
+    def _left(self) -> float:
+        """Seconds until it runs out, by the clock that says sooner."""
+        held = self._held
+        return min(held.until - self._clock(), self._ends_at - self._monotonic()) if held else 0.0
+
+    def _still_held(self) -> bool:
+        """Whether the store has no higher number; a lease that has half run out is renewed."""
+        if self._left() > self._ttl_s / 2 and highest(self._home) == self.number:
+            return True
+        with self._lock:
+            return self._held is not None and self._renewed(self._held)
 
     def _renewed(self, held: Holder) -> bool:
         """Whether it is still ours, and for how long now."""
-        number, found = newest(self._home)
-        if number != self.number or (found is not None and found.mark != self._mark):
-            return self._gave_way(found)
-        now = self._clock()
-        if now < held.until:
+        number, latest = newest(self._home)
+        if number != self.number or (latest is not None and latest.mark != self.mark):
+            return self._gave_way(latest)
+        now, began = self._clock(), self._monotonic()
+        if self._left() > 0:
             longer = replace(held, until=now + self._ttl_s)
-            write(self._file(number), _content(longer))
-            if self._clock() < held.until:
-                self._held = longer
+            write(self._file(number), longer.content())
+            if self._left() > 0:
+                self._held, self._ends_at = longer, began + self._ttl_s
                 return True
         # Too late to be renewed, for another may have seen it run out: it is taken anew, which only one of us can.
         return self._enter(number + 1) or self._gave_way(newest(self._home)[1])
 
-    def _gave_way(self, found: Holder | None) -> bool:
+    def _gave_way(self, latest: Holder | None) -> bool:
         self._held = None
-        self._successor = found.owner if found is not None else "another run"
+        self._successor = latest.owner if latest is not None else "another run"
         self._done.set()
         return False
 
     def _lost(self) -> str:
-        if not self._successor:
-            return "The lease of this audience is not held."
-        who = "another try of this task" if self._successor == self._owner else self._successor
-        return (
-            f"The lease of this audience was taken over by {who}, because this process slept too long or was taken for "
-            "dead: it sends nothing more. What it has sent is on record, and another try reads it."
+        return files.lost(self._successor, self._owner)
+
+    def _unreadable(self, error: OSError) -> TryAgain:
+        return TryAgain(
+            f"The lease of this audience in {self._home} can be neither renewed nor read ({type(error).__name__}): "
+            "another try takes it again."
         )
 
     def _keep(self) -> None:
@@ -255,46 +277,23 @@ class Lease:
         while not done.wait(self._ttl_s / LOOKS):
             self.beat()
 
-    def beat(self) -> None:
-        """Renew it when a part of its time has passed, and look before that whether it was taken over."""
-        with self._lock, suppress(TryAgain, OSError):
-            held = self._held
-            if held is None:
-                return
-            if self._clock() >= held.until - self._ttl_s * (1 - 1 / RENEWALS):
-                self.renew()
-                return
-            number, found = newest(self._home)
-            if number != self.number:
-                self._gave_way(found)
-
     def _end(self, until: float, words: str, airflow: str = "") -> None:
         self._done.set()
         if self._watcher is not None:
             self._watcher.join(WATCHER_S)
         with self._lock:
             held, self._held = self._held, None
-            if held is None:
-                return
             try:
-                number, found = newest(self._home)
-                if number == self.number and found is not None and found.mark == self._mark:
+                number, latest = newest(self._home)
+                if held is not None and number == self.number and latest is not None and latest.mark == self.mark:
                     left = replace(held, until=until, words=words, airflow=airflow)
-                    write(self._file(number), _content(left))
+                    write(self._file(number), left.content())
+                elif self.number:
+                    files.confirm_stop(self._home, self.mark, self._clock())
+                    self.number = 0
             except OSError as error:
                 why = type(error).__name__
                 log.warning("The lease in %s could not be given back (%s): it runs out.", self._home, why)
 
-    def _tidy(self) -> None:
-        """Older numbers say nothing any more. One that a sleeper writes again counts no more than before."""
-        for name in names(self._home):
-            if name[:-5].isdecimal() and int(name[:-5]) < self.number:
-                with suppress(OSError):
-                    (self._home / name).unlink(missing_ok=True)
-
     def _file(self, number: int) -> Place:
         return self._home / f"{number:08d}.json"
-
-
-def _content(held: Holder) -> bytes:
-    return json.dumps({name: value for name, value in asdict(held).items() if value or name != "airflow"}).encode()

@@ -1,10 +1,12 @@
 """What this provider knows it has put into an audience, one row an address.
 
-    <root>/ledgers/<vendor>/<account>/<audience>/<version>.parquet
-    <root>/ledgers/<vendor>/<account>/<audience>/standing.json        who owns it, and the newest state that was begun
+    <root>/ledgers/<vendor>/<account>/<audience>/<version>-<token>.parquet
+    <root>/ledgers/<vendor>/<account>/<audience>/standing-<token>.json     who uses it, and the newest state begun
 
-A version is written whole and appears under the next number, or not at all: who finds that number taken has lost
-a race and must read again. Keyed by what the vendor says the account and the audience are.
+A version is written whole and appears under the next number, or not at all: a writer that finds that number taken has
+lost a race and must read again. Its name carries the writer's fencing token (the number of its lease), and versions
+count by token first: a superseded writer cannot touch its successor's files, on any store, and a version that it writes
+late is none. Keyed by what the vendor says the account and the audience are.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import pathlib
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +26,15 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.errors import TryAgain
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.durable import appear
+from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.ports.places import (
     Place,
+    create,
     folder,
     fresh,
     half_of,
+    listing,
     local,
-    names,
     on_disk,
     put_new,
     sweep,
@@ -88,23 +93,61 @@ class Ledger:
     """The ledger of one audience."""
 
     place: Place
+    fence: Fence = NO_FENCE
 
     @classmethod
-    def of(cls, root: Place, vendor: str, target: Target) -> Ledger:
+    def of(cls, root: Place, vendor: str, target: Target, fence: Fence = NO_FENCE) -> Ledger:
         """The ledger of the audience as the vendor names it."""
-        return cls(root / "ledgers" / vendor / safe(target.account) / safe(target.audience))
+        return cls(root / "ledgers" / vendor / safe(target.account) / safe(target.audience), fence)
 
     def version(self) -> int:
         """The newest version; 0 when nothing was ever put there."""
-        return max(self.versions(), default=0)
+        return max(self._files(), default=0)
 
     def versions(self) -> list[int]:
         """The versions that are kept, oldest first."""
-        return sorted(int(name.removesuffix(".parquet")) for name in names(self.place) if name[:1].isdigit())
+        return sorted(version for version in self._files() if version)
 
     def file(self, version: int) -> Place:
-        """The file of a version."""
-        return self.place / f"{version:08d}.parquet"
+        """The file of a version; of one that is not there, as this writer would name it."""
+        return self.place / (self._files().get(version) or self._name(version))
+
+    def seal(self) -> None:
+        """Write the newest version once more under this writer's token.
+
+        From here on a version of a superseded writer is none, even if its writer checked before the takeover, was
+        suspended, and writes it now.
+        """
+        files = self._files()
+        version = max(files, default=0)
+        if not self.fence.number or files.get(version) == self._name(version):
+            return
+        source, new = self.file(version), folder(self.place) / self._name(version)
+        disk, to = on_disk(source), on_disk(new)
+        with suppress(FileExistsError):
+            if not version:
+                create(new, b"")
+            elif disk is not None and to is not None:
+                appear(disk, to)
+            else:
+                with source.open("rb") as content:
+                    put_new(new, content)
+
+    def _name(self, version: int) -> str:
+        token = self.fence.number
+        return f"{version:08d}-{token:08d}.parquet" if token else f"{version:08d}.parquet"
+
+    def _files(self) -> dict[int, str]:
+        """The file of each version; 0 is an empty ledger that was sealed.
+
+        Versions beyond that of the newest token, and other files of the same version, are of superseded writers.
+        """
+        every = [(*numbers[::-1], name) for name in listing(self.place) if (numbers := numbers_of(name))]
+        files: dict[int, str] = {}
+        for _, version, name in sorted(every, reverse=True):
+            if not files or version <= max(files):
+                files.setdefault(version, name)
+        return files
 
     def members(self) -> int:
         """How many people it says are in the audience."""
@@ -139,13 +182,15 @@ class Ledger:
 
         Raises:
             FileExistsError: it is not, or was not for one moment: what stands there now may be ours or another's.
+            Superseded: another run has taken the audience over.
         """
-        new = self.file(version)
+        new = self.place / self._name(version)
         disk = on_disk(new)
         if disk is not None:
             half = half_of(disk)
             try:
                 write_parquet(local(str(half)), rows, schema)
+                self._may_appear(version)
                 appear(half, disk)
             finally:
                 half.unlink(missing_ok=True)
@@ -155,16 +200,25 @@ class Ledger:
         with tempfile.TemporaryDirectory(prefix="segexport-") as aside:
             half = pathlib.Path(aside) / new.name
             write_parquet(local(str(half)), rows, schema)
+            self._may_appear(version)
             with half.open("rb") as source:
                 put_new(new, source)
         if self._kept(version).get(MARK) != schema.metadata[MARK]:
             raise FileExistsError
+
+    def _may_appear(self, version: int) -> None:
+        """Raise if the version is not the next one any more, or this writer not the newest."""
+        if self.version() >= version:
+            raise FileExistsError
+        self.fence.check()
 
     def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, Any] | None = None) -> int:
         """Write the next version on top of `base`, and tell its number.
 
         Raises:
             TryAgain: another run has committed since `base` was read.
+            Superseded: another run has taken the audience over. The version may have been written before it did; if
+                not, it is none.
         """
         sweep(folder(self.place))
         mark = secrets.token_hex(8).encode()
@@ -172,15 +226,29 @@ class Ledger:
         try:
             self._publish(base + 1, rows, schema)
         except FileExistsError:
-            if self._kept(base + 1).get(MARK) != mark:
+            if base + 1 not in self._files() or self._kept(base + 1).get(MARK) != mark:
                 raise TryAgain(
                     "Another run has written this audience's ledger meanwhile; its facts are read again."
                 ) from None
-        for old in range(base + 1 - KEPT, 0, -1):
-            if not self.file(old).exists():
-                break
-            self.file(old).unlink()
+        self.fence.check()  # a put may take minutes, and another run may have taken over in the middle of it
+        self._tidy(base + 1)
         return base + 1
+
+    def _tidy(self, version: int) -> None:
+        """Remove versions that are too old, and files that superseded writers left; never those of a later token."""
+        files = self._files()
+        for name in listing(self.place):
+            number, token = numbers_of(name) or (version, self.fence.number + 1)
+            if token <= self.fence.number and (number <= version - KEPT or files.get(number) != name):
+                (self.place / name).unlink(missing_ok=True)
+
+
+def numbers_of(name: str) -> tuple[int, int] | None:
+    """Version and token of a ledger's file by its name; None for any other file."""
+    version, _, token = name.removesuffix(".parquet").partition("-")
+    if not (name.endswith(".parquet") and version.isdecimal() and (token or "0").isdecimal()):
+        return None
+    return int(version), int(token or 0)
 
 
 UNDOES, MOST_DIGITS = "undoes", 8

@@ -78,6 +78,24 @@ def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = Fals
                 yield _without_hash(found.filter(switches(not one for one in known)))
 
 
+def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of the planned batches that are among these, or whose parts may be.
+
+    Args:
+        folder: of a run.
+        names: its planned batches, in the order of their record batches.
+        late: batches and parts of batches by name. Which batch a part is of takes its content to find out, so that of
+            a batch that went out in parts all rows are returned.
+    """
+    states, parts = folder.journal.states(), late.difference(names)
+    with closing(folder.upserts(["row", "email", "hash"])) as rows:
+        for number, name in enumerate(names):
+            entry = states.get(name)
+            in_parts = entry is not None and (entry.state is State.SPLIT or entry.again or entry.revive)
+            if name in late or (parts and in_parts):
+                yield rows.batch(number)
+
+
 def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
     at = batch.schema.get_field_index("hash")
     return batch.set_column(at, "hash", pa.nulls(batch.num_rows, pa.uint64()))

@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_segexport.contract import ResponseLimits
 from airflow_provider_segexport.errors import ReplyNotUnderstood, VendorUnavailable
+from airflow_provider_segexport.ports.fencing import ask_again
 
 READ_BYTES = 2**20
 """Bytes of a body that are read at a time. The library's default is 10,240, which takes forty reads for a report of
@@ -84,6 +85,20 @@ class LimitedSocketReader(io.RawIOBase):
         super().close()
 
 
+class _Fenced(HTTPConnection):
+    """A connection that asks before a part of a request leaves whether it still may, if that took its time.
+
+    Connecting, also through a proxy and with TLS, comes before: it takes seconds at times.
+    """
+
+    def send(self, data: Any) -> None:
+        """Send a part of a request, if this writer is still the newest."""
+        if self.sock is None and self.auto_open:
+            self.connect()
+        ask_again()
+        super().send(data)
+
+
 @lru_cache
 def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
     """Connection pools by URL scheme whose connections read responses within these limits."""
@@ -98,8 +113,8 @@ def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
 
     # http.client prints requests, credentials and addresses among them, where a program has set its `debuglevel`.
     attributes = {"response_class": LimitedResponse, "debuglevel": 0}
-    plain = type("LimitedHTTPConnection", (HTTPConnection,), attributes)
-    secure = type("LimitedHTTPSConnection", (HTTPSConnection,), attributes)
+    plain = type("LimitedHTTPConnection", (_Fenced, HTTPConnection), attributes)
+    secure = type("LimitedHTTPSConnection", (_Fenced, HTTPSConnection), attributes)
     return {
         "http": type("LimitedHTTPConnectionPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("LimitedHTTPSConnectionPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),

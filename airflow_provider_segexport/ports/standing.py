@@ -8,13 +8,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
-from airflow_provider_segexport.errors import OwnedByAnother
-from airflow_provider_segexport.ports.places import Place, folder, read, write
+from airflow_provider_segexport.errors import OwnedByAnother, TryAgain
+from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
+from airflow_provider_segexport.ports.places import Place, folder, listing, read, write
 
 MOST_SHARERS = 63
 """Each has a bit of an unsigned 64-bit number in the ledger."""
+
+
+MOST_READ = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A superseded run that has not confirmed its stop.
+
+    Attributes:
+        folder: its run folder, with the journal that it may still write.
+        mark: its process (`Lease.mark`).
+        at: when it was superseded, epoch seconds.
+    """
+
+    folder: str
+    mark: str
+    at: float
+
+
+def token_of(name: str) -> int | None:
+    """The fencing token in the name of an audience's state file; None for any other file."""
+    if name == "standing.json":
+        return 0
+    token = name.removeprefix("standing-").removesuffix(".json")
+    return int(token) if name == f"standing-{token}.json" and token.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +60,8 @@ class Standing:
         optouts_at: by export, until when it has read the vendor's opt-outs, epoch seconds.
         resend: by export, fields that were made at the vendor since it was finished last: their values go out again.
         fields: by export, what each field that it fed held when it was finished last, by the vendor's name.
+        mark: the process that wrote `open` (`Lease.mark`).
+        doubts: superseded runs that have not confirmed their stop, and may have sent something since.
     """
 
     owner: str = ""
@@ -44,19 +74,39 @@ class Standing:
     optouts_at: Mapping[str, float] = field(default_factory=dict)
     resend: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mark: str = ""
+    doubts: tuple[Doubt, ...] = ()
 
     @classmethod
     def of(cls, place: Place) -> Standing:
         """What is known; nothing where nothing ran yet."""
-        file = place / "standing.json"
-        if not file.exists():
-            return cls()
-        content = json.loads(read(file))
-        return cls(**{**content, "sharers": tuple(content["sharers"])})
+        for _ in range(MOST_READ):
+            file = max(((token_of(name), name) for name in listing(place) if token_of(name) is not None), default=None)
+            if file is None:
+                return cls()
+            with suppress(FileNotFoundError):  # a later holder has written its own meanwhile
+                content = json.loads(read(place / file[1]))
+                doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
+                return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
+        raise TryAgain("The state of this audience changes faster than it can be read. Another try reads it again.")
 
-    def write(self, place: Place) -> None:
-        """Replace what is known."""
-        write(folder(place) / "standing.json", json.dumps(asdict(self), indent=2).encode())
+    def write(self, place: Place, fence: Fence = NO_FENCE) -> None:
+        """Replace what is known, while this run holds the audience.
+
+        The name carries the fencing token, and the highest token counts: what a superseded run writes late is never
+        read.
+
+        Raises:
+            Superseded: another run has taken the audience over.
+        """
+        fence.check()
+        name = f"standing-{fence.number:08d}.json" if fence.number else "standing.json"
+        write(folder(place) / name, json.dumps(asdict(self), indent=2).encode())
+        for other in listing(place):
+            token = token_of(other)
+            if token is not None and token < fence.number:
+                with suppress(OSError):
+                    (place / other).unlink(missing_ok=True)
 
     @property
     def joint(self) -> bool:
@@ -105,6 +155,10 @@ class Standing:
         """With the state that an export begins; without one where `as_of` is empty."""
         begun = {name: moment for name, moment in self.begun.items() if name != export}
         return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
+
+    def opened(self, run: str, place: str, mark: str) -> Standing:
+        """With a run that begins, its folder and its process."""
+        return replace(self, run=run, open=place, mark=mark)
 
     def read_optouts(self, export: str, at: float) -> Standing:
         """With the time until which an export has read the vendor's opt-outs."""

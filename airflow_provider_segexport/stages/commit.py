@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.errors import Superseded, TryAgain
 from airflow_provider_segexport.model import GONE, OPTED_OUT, Reason
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.ledger import (
@@ -23,7 +23,7 @@ from airflow_provider_segexport.ports.ledger import (
 )
 from airflow_provider_segexport.ports.origin import Origin, facts_of
 from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.progress import Numbered, settled_rows
+from airflow_provider_segexport.ports.progress import Numbered, late_rows, settled_rows
 from airflow_provider_segexport.ports.run_folder import RunFolder
 
 TRIES = 3
@@ -41,16 +41,26 @@ UNSURE = f"(l.state = '{IN}' and l.since is null)"
 OURS = f"(l.state = '{LEAVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
 """A person who is gone, and whom a run had begun to take out, was taken out by that run, as SQL."""
 
+ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
+"""What a verdict is about."""
+
 STRETCH = 250_000
 """Rows whose verdicts are looked up at a time: those of a million at once take 60 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The planned batches by their names, in the order of their record batches."""
+    """The planned batches by their names, in the order of their record batches.
+
+    Attributes:
+        upserts, removals: the plan's.
+        late: of a superseded run, the batches of each that it may have sent after it was superseded: only their rows
+            are written, as perhaps in the audience with unknown content.
+    """
 
     upserts: tuple[str, ...]
     removals: tuple[str, ...] = ()
+    late: tuple[frozenset[str], frozenset[str]] | None = None
 
 
 def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, origin: Origin) -> int:
@@ -59,7 +69,10 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
     A run that has settled nothing and did not finish makes no version. One that has finished makes one also when
     nothing changed: an older snapshot must find out that the audience has come further.
     """
-    _gather(engine, folder, names, in_flight=origin.in_flight)
+    if names.late is None:
+        _gather(engine, folder, names, in_flight=origin.in_flight)
+    else:
+        _doubt(engine, folder, names, names.late)
     if engine.one("select count(*) from touched") == (0,) and not origin.finished:
         return ledger.version()
     for _ in range(TRIES):
@@ -70,6 +83,8 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
         facts = facts_of(origin, ledger.facts(base)) | {"members": str(members)}
         try:
             return ledger.commit(engine.stream(sql), base, facts)
+        except Superseded:
+            raise
         except TryAgain:
             continue
     raise TryAgain("The audience's ledger changes faster than it can be written: another run is writing it.")
@@ -200,6 +215,21 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
     )
 
 
+def _doubt(engine: Engine, folder: RunFolder, names: Names, late: tuple[frozenset[str], frozenset[str]]) -> None:
+    """The tables of `_gather`, of a superseded run's late batches: whatever they did, their people may be there."""
+    sources = [(folder, names.upserts, late[0])]
+    sources += [(folder.removals, names.removals, late[1])] if names.removals else []
+    batches = (batch for source in sources for batch in late_rows(*source))
+    engine.run("create or replace table delivered (email varchar, hash ubigint, contact_id varchar)")
+    reader = pa.RecordBatchReader.from_batches(ROWS, batches)
+    engine.append("delivered", reader, "select distinct email, null::ubigint, null::varchar from incoming")
+    engine.run("create or replace table refused (email varchar, hash ubigint, reason varchar)")
+    engine.run("create or replace table taken_out (email varchar, hash ubigint)")
+    engine.run("create or replace table absent (email varchar, reason varchar)")
+    engine.run("create or replace table holds (email varchar, holders ubigint, hash ubigint)")
+    engine.run("create or replace view touched as select email from delivered")
+
+
 def _listed(reasons: Iterable[Reason]) -> str:
     """Reasons as a list in SQL."""
     return ", ".join(f"'{reason}'" for reason in sorted(reasons))
@@ -207,13 +237,12 @@ def _listed(reasons: Iterable[Reason]) -> str:
 
 def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
     """The rows that have a verdict, with what was said of single ones: `table(email, hash, contact_id, reason)`."""
-    schema = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
     engine.run(f"create or replace table {table} (email varchar, hash ubigint, contact_id varchar, reason varchar)")
     for planned, parts in _stretches(folder, names):
         told = f"select row, reason, contact_id from {engine.scan(parts)}" if parts else NOTHING_TOLD
         engine.append(
             table,
-            pa.RecordBatchReader.from_batches(schema, settled_rows(folder, planned, in_flight=in_flight)),
+            pa.RecordBatchReader.from_batches(ROWS, settled_rows(folder, planned, in_flight=in_flight)),
             f"select v.email, v.hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
         )
 

@@ -11,8 +11,9 @@ import pytest
 from core.racing import take_leases
 from upath import UPath
 
-from airflow_provider_segexport.errors import AudienceBusy, TryAgain
+from airflow_provider_segexport.errors import AudienceBusy, Superseded, TryAgain
 from airflow_provider_segexport.ports import lease as leases
+from airflow_provider_segexport.ports import lease_files
 from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease, holder, newest
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -130,15 +131,18 @@ def test_a_process_that_slept_and_was_not_missed_goes_on(audience):
         audience.lease(OTHER).take()
 
 
-def test_a_check_costs_nothing_while_there_is_time(audience, monkeypatch):
-    """Thousands of calls ask; the store is looked at now and then."""
+def test_a_check_is_one_listing(audience, monkeypatch):
+    """Thousands of calls ask: each costs one request to the store, and nothing is read or written."""
     lease = audience.lease()
     lease.take()
     looks = []
-    monkeypatch.setattr(leases, "names", lambda place: looks.append(place) or [])
-    for _ in range(1000):
+    plain = lease_files.listing
+    monkeypatch.setattr(lease_files, "listing", lambda place: looks.append(place) or plain(place))
+    monkeypatch.setattr(lease_files, "read", None)
+    monkeypatch.setattr(leases, "write", None)
+    for _ in range(100):
         lease.check()
-    assert [] == looks
+    assert len(looks) == 100
 
 
 def test_a_run_that_goes_on_keeps_it(audience):
@@ -184,10 +188,53 @@ def test_who_was_superseded_learns_it_from_a_beat(audience):
     lease.take()
     audience.ended.add(ONE)
     audience.lease(OTHER).take()
-    lease.check()
     lease.beat()
     with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
         lease.check()
+
+
+def test_a_superseded_run_finds_out_at_its_next_call(audience):
+    """The store is asked, and not memory: there is no moment in which two runs send."""
+    lease = audience.lease()
+    lease.take()
+    lease.check()
+    audience.ended.add(ONE)
+    audience.lease(OTHER).take()
+    with pytest.raises(Superseded, match=f"taken over by {OTHER}"):
+        lease.check()
+
+
+@pytest.mark.parametrize(("wall", "monotonic"), [(3600, 0), (0, 3600), (-86_400, 3600), (3600, 3600), (86_400, 0)])
+def test_a_lease_has_run_out_when_one_clock_says_so(audience, wall, monotonic):
+    """A suspended process, a sleeping machine, a clock that was set: it is taken anew before a call leaves."""
+    passed = [0.0]
+    lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, monotonic=lambda: passed[0])
+    audience.taken.append(lease)
+    lease.take()
+    audience.now += wall
+    passed[0] += monotonic
+    lease.check()
+    assert 2 == lease.number
+
+
+def test_a_takeover_waits_until_the_last_holder_has_stopped(audience):
+    """Or for as long as its last call may take."""
+    first, second = audience.lease(), audience.lease(OTHER)
+    first.take()
+    audience.ended.add(ONE)
+    second.take()
+    assert second.unclean
+    before = audience.now
+    assert not second.wait_for_stop(first.mark, 130)
+    assert audience.now == before + 130
+    first.release()
+    before = audience.now
+    assert second.wait_for_stop(first.mark, 130)
+    assert audience.now == before
+    second.release()
+    third = audience.lease()
+    third.take()
+    assert not third.unclean
 
 
 def test_a_run_that_waits_for_the_vendor_keeps_its_audience(audience):
@@ -248,19 +295,23 @@ def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
 
 
 def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeypatch, caplog):
-    """A store that is away for a minute stops nobody; one that is away longer does."""
+    """A store that is away for a minute holds calls back; one that is away longer ends the run."""
     lease = audience.lease()
     lease.take()
+    plain, away_until = lease_files.listing, NOW + 60
 
     def away(place):
-        raise OSError(5, "Input/output error")
+        if audience.now < away_until:
+            raise OSError(5, "Input/output error")
+        return plain(place)
 
-    monkeypatch.setattr(leases, "names", away)
-    audience.now += TTL_S - 1
+    monkeypatch.setattr(lease_files, "listing", away)
     lease.check()
+    assert audience.now == away_until
+    away_until = NOW + 1000
+    audience.now += 50
     lease.beat()
     assert "cannot be renewed just now (OSError)" in caplog.text
-    audience.now += 1
     with pytest.raises(TryAgain, match="neither renewed nor read"):
         lease.check()
     lease.release()

@@ -203,7 +203,7 @@ def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
         with pytest.raises(OSError, match="cannot be reached"):
             getattr(places, name)(lease._home)
     now[0] = 100
-    lease.check()
+    lease.beat()
     assert "cannot be renewed just now (OSError)" in caplog.text
     now[0] = 130
     with pytest.raises(TryAgain, match="neither renewed nor read"):

@@ -1,0 +1,147 @@
+"""Finds what a superseded run has sent since it was superseded: `its journal, as it was read -> rows in doubt`.
+
+A run that was suspended and goes on finds out before its next call leaves. The calls that were on their way by then may
+land later, and their answers go into its journal after a newer run has read that. So the audience's state names every
+superseded run that has not confirmed its stop, and each newer run reads its journal again. Rows that it may have
+touched count as there with unknown content: they are sent again, or taken out again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.http import CONNECT_TIMEOUT_S
+from airflow_provider_segexport.ports.journal import State
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.lease_files import has_stopped
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
+from airflow_provider_segexport.ports.places import Place, read, write
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.standing import Doubt, Standing
+from airflow_provider_segexport.stages import commit
+
+log = logging.getLogger(__name__)
+
+OLD_S = 24 * 3600.0
+"""Seconds after which a superseded run that has confirmed nothing is looked at no more: the vendor has closed its
+connections long before."""
+
+SURE = frozenset({State.SETTLED, State.SPLIT})
+
+
+def take_over(job: Job, lease: Lease, ledger: Ledger) -> None:
+    """Let calls of the last holder come to their end, if it has neither given the audience back nor left it.
+
+    Args:
+        job: the run that has taken the lease.
+        lease: of the audience.
+        ledger: of the audience; from here on nothing that the last holder writes is a version of it.
+    """
+    if not lease.unclean:
+        return
+    ledger.seal()
+    standing = Standing.of(ledger.place)
+    if not standing.open:
+        return
+    seconds = longest_call_s(job)
+    log.info("Waiting for the last call of a superseded run (folder=%s seconds=%.0f).", standing.open, seconds)
+    if lease.wait_for_stop(standing.mark, seconds) or standing.open == str(job.world.folder.place):
+        return
+    doubts = tuple(doubt for doubt in standing.doubts if doubt.folder != standing.open)
+    doubt = Doubt(standing.open, standing.mark, job.world.clock())
+    replace(standing, doubts=(*doubts, doubt)).write(ledger.place, ledger.fence)
+
+
+def longest_call_s(job: Job) -> float:
+    """Seconds from a call's last check to its end."""
+    limits = [job.vendor.limits, *([job.vendor.removal.limits] if job.vendor.removal else [])]
+    return max(limit.timeout_s for limit in limits) + CONNECT_TIMEOUT_S
+
+
+def settle(job: Job, ledger: Ledger, standing: Standing) -> Standing:
+    """Bring into the ledger what superseded runs may have sent since their journals were read.
+
+    Returns:
+        The standing with the doubts that are left. The run that `open` names is not looked at: it is recovered whole.
+    """
+    kept = []
+    for doubt in standing.doubts:
+        if doubt.folder == standing.open:
+            kept.append(doubt)
+            continue
+        stopped = has_stopped(ledger.place / "lease", doubt.mark)  # asked first: nothing is written after that
+        _settle(job, ledger, RunFolder(job.world.resolve(doubt.folder)))
+        if not stopped and job.world.clock() - doubt.at < OLD_S:
+            kept.append(doubt)
+    if tuple(kept) == standing.doubts:
+        return standing
+    settled = replace(standing, doubts=tuple(kept))
+    settled.write(ledger.place, ledger.fence)
+    return settled
+
+
+def note(folder: RunFolder, *, all_of_it: bool) -> None:
+    """Remember the journal of a superseded run as it was read.
+
+    Args:
+        folder: the superseded run's.
+        all_of_it: also batches without a verdict, which counted as sent; False leaves them to be looked at again.
+    """
+    seen = {
+        part.kind: {
+            name: [entry.state, entry.at]
+            for name, entry in part.journal.states().items()
+            if all_of_it or entry.state in SURE
+        }
+        for part in (folder, folder.removals)
+    }
+    write(_seen(folder), json.dumps(seen).encode())
+
+
+def _settle(job: Job, ledger: Ledger, folder: RunFolder) -> None:
+    """Bring into the ledger the batches that have changed since the journal was read."""
+    frozen = folder.plan()
+    if frozen is None:
+        return
+    planned, facts = frozen
+    seen: dict[str, dict[str, Any]] = json.loads(read(_seen(folder))) if _seen(folder).exists() else {}
+    late = [
+        {
+            name
+            for name, entry in part.journal.states().items()
+            if seen.get(part.kind, {}).get(name) != [entry.state, entry.at]
+        }
+        for part in (folder, folder.removals)
+    ]
+    if not any(late):
+        return
+    now = job.world.clock()
+    origin = Origin(
+        facts["as_of"],
+        facts.get("run", ""),
+        finished=False,
+        started_at=facts["started_at"],
+        ended_at=now,
+        in_flight=True,
+        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
+    )
+    names = commit.Names(planned.batches, planned.removals, late=(frozenset(late[0]), frozenset(late[1])))
+    with engine() as sql:
+        version = commit.commit(sql, ledger, folder, names, origin)
+    log.warning(
+        "Rows that a superseded run may have touched are in doubt (folder=%s batches=%d version=%d).",
+        folder.place,
+        sum(map(len, late)),
+        version,
+    )
+    note(folder, all_of_it=True)
+
+
+def _seen(folder: RunFolder) -> Place:
+    return folder.place / "seen.json"
