@@ -111,7 +111,7 @@ def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
     found = Worker.start(f"canary_{vendor}_mirrors", **told).work()
     assert "success" == found.state, found.log
     places = nothing_leaked(real_time, capfd, secrets_of(real_time, vendor))
-    words = {"xcom": "delivered", "asset_event": "optouts.parquet", "card.json": "removed", "standing.json": "canary"}
+    words = {"xcom": "delivered", "asset_event": "optouts.parquet", "card.json": "removed", "standing-": "canary"}
     words |= {"lease/": "until", "journal.jsonl": "settled", "order.json": "matching", "plan.json": "planned"}
     for name, word in words.items():
         assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"

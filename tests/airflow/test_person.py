@@ -139,7 +139,7 @@ def test_a_person_stays_in_the_ledger_until_they_are_out_at_the_vendor(stage, ca
     with pytest.raises(SystemExit) as ended:
         erase(capsys)
     assert 1 == ended.value.code
-    assert {"00000001.parquet"} == set(holding())
+    assert len(holding()) == 1
     stage.sim.clear_faults()
     erase(capsys)
     assert [] == holding()

@@ -1,0 +1,243 @@
+"""A run that is suspended while another takes its audience over: it sends nothing more, and the ledger stays true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.errors import Superseded
+from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.ports.ledger import Ledger, numbers_of
+from airflow_provider_segexport.ports.standing import Standing
+
+RUNS_OUT_S = TTL_S + SKEW_S + 1
+
+
+@pytest.fixture
+def account(sim, vendor, tmp_path):
+    """An account in which five people were put on the first day, by several calls."""
+    made = Account(sim, vendor, tmp_path, batch_rows=2, connections=1)
+    made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
+    return made
+
+
+class Suspended:
+    """Run `then` once, at the first wait of a sender's that comes when a call was refused: the process is stopped."""
+
+    def __init__(self, account: Account, then) -> None:
+        self.account, self.then, self.happened = account, then, False
+
+    def sleep(self, seconds: float) -> None:
+        if not self.happened:
+            self.happened = True
+            self.then()
+        self.account.sleep(seconds)
+
+
+def ledger_of(account: Account) -> Ledger:
+    target = account.call(account.vendor.check(account.access, account.audience))
+    return Ledger.of(account.home, account.name, target)
+
+
+def refuse_next(account: Account) -> None:
+    """The next batch is answered 503 with a time to wait."""
+    method, path = account.row.upsert
+    account.sim.faults(
+        [
+            {
+                "vendor": account.name,
+                "method": method,
+                "path": path,
+                "status": 503,
+                "headers": {"Retry-After": "30"},
+                "body": {},
+                "count": 1,
+            }
+        ]
+    )
+
+
+def suspended_day_2(account: Account, then) -> Suspended:
+    """Day 2 is suspended between two attempts of its first batch, and goes on after `then`."""
+    refuse_next(account)
+    nap = Suspended(account, then)
+    sender = account.sender()
+    sender._sleep = nap.sleep
+    with pytest.raises(Superseded, match="taken over by dag/task/day-3/0"):
+        account.day(
+            2, people(6), first=dict.fromkeys(people(6), "Second"), world=replace(account.world("day-2", send=sender))
+        )
+    assert nap.happened
+    return nap
+
+
+def test_a_run_that_was_suspended_between_two_attempts_sends_nothing_more(account: Account):
+    """Its lease has run out, a newer mirror has taken over, sent its rows and removed two people."""
+    sent = []
+
+    def day_3():
+        account.sim.clock.advance(RUNS_OUT_S)
+        account.day(3, people(3), first=dict.fromkeys(people(3), "Third"))
+        sent.append(len(account.sim.requests(vendor=account.name)))
+
+    suspended_day_2(account, day_3)
+    assert len(account.sim.requests(vendor=account.name)) == sent[0]
+    assert account.active() == set(people(3))
+    facts = ledger_of(account).facts()
+    assert (facts["as_of"], facts["by"]) == ("2026-01-03T00:00:00Z", "dag/task/day-3/0")
+    assert Standing.of(ledger_of(account).place).run == "dag/task/day-3/0"
+
+
+def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: Account):
+    """The newer run does not wait for the lease to run out, but for the last call that may still be under way."""
+    slept = []
+
+    def day_3():
+        before = account.sim.clock.now()
+        options = {"alive": lambda owner: owner != "dag/task/day-2/0"}
+        account.day(3, people(3), world=account.world("day-3", **options))
+        slept.append(account.sim.clock.now() - before)
+
+    suspended_day_2(account, day_3)
+    assert slept[0] >= account.vendor.limits.timeout_s
+    assert account.active() == set(people(3))
+
+
+def test_the_retry_of_a_superseded_run_is_older_than_the_ledger(account: Account):
+    """It is skipped; nothing of it goes out, and the newer run's ledger stays."""
+
+    def day_3():
+        account.sim.clock.advance(RUNS_OUT_S)
+        account.day(3, people(3))
+
+    suspended_day_2(account, day_3)
+    version = ledger_of(account).version()
+    with pytest.raises(Exception, match="newer"):
+        account.day(2, people(6), first=dict.fromkeys(people(6), "Second"))
+    assert account.active() == set(people(3))
+    assert ledger_of(account).version() == version
+
+
+def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: Account, monkeypatch):
+    """Suspended between the check and the write: the version appears, and is none."""
+    day_3_ran = []
+    plain = Ledger._may_appear
+
+    def suspended(ledger, version):
+        plain(ledger, version)
+        if not day_3_ran:
+            day_3_ran.append(True)
+            account.sim.clock.advance(RUNS_OUT_S)
+            account.day(3, people(3))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_may_appear", suspended)
+        with pytest.raises(Superseded):
+            account.day(2, people(6))
+    assert day_3_ran
+    assert ledger_of(account).facts()["as_of"] == "2026-01-03T00:00:00Z"
+    assert account.active() == set(people(3))
+
+
+def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Account, monkeypatch):
+    """The newer run fails before it commits: the head is still the version that it took over."""
+    account.day(2, people(5))
+    ledger = ledger_of(account)
+    head, facts = ledger.version(), ledger.facts()
+    before = max(numbers_of(path.name) for path in ledger.place.glob("*.parquet"))
+    newer = replace(ledger, fence=type("Fence", (), {"number": before[1] + 2, "mark": "b", "check": lambda _: None})())
+    older = replace(ledger, fence=type("Fence", (), {"number": before[1] + 1, "mark": "a", "check": lambda _: None})())
+    monkeypatch.setattr(type(older), "_may_appear", lambda *_: newer.seal())
+    older.commit([], head, {"as_of": "late"})
+    assert (ledger.version(), ledger.facts()) == (head, facts)
+    monkeypatch.undo()
+    assert newer.commit([], head, {"as_of": "newer"}) == head + 1
+    assert ledger.facts() == {"as_of": "newer"}
+
+
+def test_a_state_that_is_written_late_is_never_read(account: Account):
+    """The audience's state carries the token in its name, and the highest counts."""
+    ledger = ledger_of(account)
+    late = Standing.of(ledger.place)
+    account.day(2, people(4))
+    late.write(ledger.place)
+    (ledger.place / "standing-00000001.json").write_text((ledger.place / "standing.json").read_text())
+    assert Standing.of(ledger.place).run == "dag/task/day-2/0"
+
+
+def journalled_late(account: Account, day_3):
+    """Day 2 journals the answer to a call that was under way when day 3 had read its journal."""
+    taken = []
+    sender = account.sender()
+    plain = sender._call
+
+    def call(session, request):
+        response = plain(session, request)
+        if str(request.url).endswith(account.row.upsert[1]) and not taken:
+            taken.append(True)
+            day_3()
+        return response
+
+    sender._call = call
+    with pytest.raises(Superseded):
+        account.day(2, people(6), first=dict.fromkeys(people(6), "Second"), world=account.world("day-2", send=sender))
+
+
+def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Account):
+    """Its answer is journalled after day 3 has read the journal: the next run sends those rows again."""
+
+    def day_3():
+        account.sim.clock.advance(RUNS_OUT_S)
+        account.day(3, people(5), first=dict.fromkeys(people(5), "Third"))
+
+    journalled_late(account, day_3)
+    assert Standing.of(ledger_of(account).place).doubts
+    report = account.day(4, people(5), first=dict.fromkeys(people(5), "Third"))
+    assert 2 <= report["counts"]["delivered"] <= 4  # a batch of two was under way, and perhaps a second one
+    assert sum(report["counts"][name] for name in ("delivered", "unchanged")) == 5
+    assert not Standing.of(ledger_of(account).place).doubts
+    assert account.day(5, people(5), first=dict.fromkeys(people(5), "Third"))["counts"]["unchanged"] == 5
+
+
+def test_people_whom_a_superseded_run_may_have_added_again_are_removed_again(account: Account):
+    """Day 3 has removed them; the call of day 2 may have landed after that."""
+
+    def day_3():
+        account.sim.clock.advance(RUNS_OUT_S)
+        account.day(3, people(5)[3:], first=dict.fromkeys(people(5), "Third"))
+
+    journalled_late(account, day_3)
+    report = account.day(4, people(5)[3:], first=dict.fromkeys(people(5), "Third"))
+    assert report["removals"]["planned"] >= 1
+    assert account.active() == set(people(5)[3:])
+
+
+def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account: Account, monkeypatch):
+    """Killed: what it had under way is sent again once, and it is not looked at for ever."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    sender = account.sender()
+    plain = sender._call
+    sender._call = lambda session, request: (
+        killed() if str(request.url).endswith(account.row.upsert[1]) else plain(session, request)
+    )
+    monkeypatch.setattr(Lease, "release", lambda lease: lease._done.set())  # a killed process gives nothing back
+    with pytest.raises(Killed):
+        account.day(2, people(6), world=account.world("day-2", send=sender))
+    monkeypatch.undo()
+    account.sim.clock.advance(RUNS_OUT_S)
+    account.day(3, people(5))
+    assert len(Standing.of(ledger_of(account).place).doubts) == 1
+    assert account.day(4, people(5))["counts"]["delivered"] > 0
+    assert account.day(5, people(5))["counts"]["unchanged"] == 5
+    assert len(Standing.of(ledger_of(account).place).doubts) == 1
+    account.sim.clock.advance(86_400)
+    account.day(6, people(5))
+    assert not Standing.of(ledger_of(account).place).doubts
