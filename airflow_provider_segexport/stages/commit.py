@@ -217,9 +217,8 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
 
 def _doubt(engine: Engine, folder: RunFolder, names: Names, late: tuple[frozenset[str], frozenset[str]]) -> None:
     """The tables of `_gather`, of a superseded run's late batches: whatever they did, their people may be there."""
-    sources = [(folder, names.upserts, late[0])]
-    sources += [(folder.removals, names.removals, late[1])] if names.removals else []
-    batches = (batch for source in sources for batch in late_rows(*source))
+    sources = [(folder, names.upserts, late[0]), (folder.removals, names.removals, late[1])]
+    batches = (batch for source in sources if source[1] for batch in late_rows(*source))
     engine.run("create or replace table delivered (email varchar, hash ubigint, contact_id varchar)")
     reader = pa.RecordBatchReader.from_batches(ROWS, batches)
     engine.append("delivered", reader, "select distinct email, null::ubigint, null::varchar from incoming")
