@@ -13,6 +13,47 @@ LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "root": {
+        "description": "Folder of ledgers and run folders, shared by all workers: a local path or an "
+        "address that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "s3://aws_default@bucket/segexport",
+        "default": "",
+    },
+    "rejects_permission": {
+        "description": "Users who may download the rejected rows of a run, with their addresses, in "
+        "the UI: edit (those who may edit the DAG), logs (those who may read its task logs or XComs), "
+        "nobody.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "logs",
+        "default": "edit",
+    },
+    "keep_runs_days": {
+        "description": "Days after which later runs of the same task remove the run folder of a run "
+        "that has ended, with its rejected rows and its report. 0 keeps them.",
+        "version_added": "0.1.0",
+        "type": "integer",
+        "example": "90",
+        "default": "30",
+    },
+    "quota_store": {
+        "description": "Where calls are counted against the vendors' quotas. A folder that all workers "
+        "of a machine can write to; or, shared by machines, redis://, rediss:// or postgresql://user@"
+        "host/database (extras `redis` and `postgres`). Empty: quotas in the root, or in segexport in "
+        "AIRFLOW_HOME where the root is in object storage.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "redis://redis:6379/1",
+        "default": "",
+        "sensitive": True,
+    },
+}
+"""Of the section `[segexport]` in Airflow's configuration."""
+
+
 def provider_info(version: str) -> dict[str, Any]:
     """The metadata; `version` is the distribution's."""
     vendors = ", ".join(vendor.title for vendor in VENDORS.values())
@@ -37,27 +78,7 @@ def provider_info(version: str) -> dict[str, Any]:
         "config": {
             "segexport": {
                 "description": "Segment exports to email-marketing vendors.",
-                "options": {
-                    "root": {
-                        "description": "Folder of ledgers and run folders, shared by all workers: a local path or an "
-                        "address that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "s3://aws_default@bucket/segexport",
-                        "default": "",
-                    },
-                    "quota_store": {
-                        "description": "Where calls are counted against the vendors' quotas. A folder that all workers "
-                        "of a machine can write to; or, shared by machines, redis://, rediss:// or postgresql://user@"
-                        "host/database (extras `redis` and `postgres`). Empty: quotas in the root, or in segexport in "
-                        "AIRFLOW_HOME where the root is in object storage.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "redis://redis:6379/1",
-                        "default": "",
-                        "sensitive": True,
-                    },
-                },
+                "options": OPTIONS,
             }
         },
     }

@@ -16,7 +16,7 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_sign_in(), _undo(), _release(), _explain(), _erase()),
+            subcommands=(_sign_in(), _undo(), _release(), _explain(), _erase(), _prune()),
         )
     ]
 
@@ -80,6 +80,25 @@ def _release() -> ActionCommand:
             Arg(("--keep",), action="store_true", help="people held by no other export stay in the audience for good"),
             Arg(("--dry-run",), action="store_true", help="look only"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
+        ),
+    )
+
+
+def _prune() -> ActionCommand:
+    """Folders of old runs."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="prune",
+        help="Remove the run folders of runs that ended long ago",
+        description=(
+            "Looks below `[segexport] root`. Runs that have not ended, runs that an audience still needs and the "
+            "newest runs of each task stay; ledgers are not touched."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.prune.prune"),
+        args=(
+            Arg(("--older-than",), help="days since the run ended, as 30d; by default `[segexport] keep_runs_days`"),
+            Arg(("--dry-run",), action="store_true", help="list them only"),
         ),
     )
 

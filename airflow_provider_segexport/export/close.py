@@ -66,8 +66,18 @@ def close(  # noqa: PLR0913 - what a report is made of
     summary = report.summarize(counts, reasons, told)
     if not (looked_only or waiting):
         _show(ledger, summary)
-    folder.write_summary(summary)  # the last write: from here on a retry would begin anew
+    folder.write_summary(summary)  # the last write of the run: from here on a retry would begin anew
+    if summary["finished"] and not _jobs_left(job, folder):
+        _drop_bodies(folder)
     return summary
+
+
+def _drop_bodies(folder: RunFolder) -> None:
+    """Remove what held every profile. A store that does not let it go fails no run that has ended."""
+    try:
+        folder.drop_bodies()
+    except OSError as error:
+        log.warning("The planned rows could not be removed (folder=%s error=%s).", folder.place, type(error).__name__)
 
 
 def _jobs_left(job: Job, folder: RunFolder) -> bool:

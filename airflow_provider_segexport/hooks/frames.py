@@ -6,7 +6,6 @@ import datetime as dt
 import difflib
 import hashlib
 import pathlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.ports.engine import quoted
+from airflow_provider_segexport.ports.private import private_file
+from airflow_provider_segexport.ports.scratch import scratch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,8 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame):
         yield dict(given), ""
         return
-    with tempfile.TemporaryDirectory(prefix="segexport-") as folder:
-        path = pathlib.Path(folder) / "segment.parquet"
+    with scratch("frame") as folder:
+        path = private_file(folder / "segment.parquet")
         write(frame, _mapped(given), path)
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

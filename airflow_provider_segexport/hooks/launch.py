@@ -13,6 +13,7 @@ from airflow_provider_segexport.hooks.patient import Patient
 from airflow_provider_segexport.hooks.peers import alive, deployment, gone
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.state import resolve
+from airflow_provider_segexport.hooks.tidying import tidy
 from airflow_provider_segexport.ports.quiet_logs import quiet
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def launch(hook: SegmentExportHook, errand: Errand, patient: Patient | None = No
             progress.tell({"phase": "waiting", "jobs": len(found.tickets)})
         else:
             progress.end()
+            tidy(errand, hook.clock())
         metrics.ended(hook.vendor.name, found)
         return found
     finally:

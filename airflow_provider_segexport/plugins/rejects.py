@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,12 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.ports.places import Place
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run."""
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|%;,\t\r\n")
+"""Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
+another cell where a locale separates cells by them."""
+
+SEPARATOR = re.compile(r"[;,\t\r\n|]\s*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b]")
+"""A formula behind a separator: a spreadsheet of another locale splits the line there, quotes or not."""
 
 LINES = 5000
 
@@ -31,9 +36,17 @@ def lines(place: Place) -> Iterator[str]:
 
 def _line(values: Any) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow([_cell(value) for value in values])
+    csv.writer(out, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerow([_cell(value) for value in values])
     return out.getvalue()
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """A value as the text of a cell: behind a single quote where a spreadsheet could run it.
+
+    Blanks and invisible characters before a formula do not count, because spreadsheets drop them.
+    """
+    if not isinstance(value, str):
+        return value
+    visible = "".join(char for char in value if char.isprintable() and not char.isspace())
+    risky = visible[:1] in FORMULA if visible else bool(value)
+    return f"'{value}" if risky or value[:1] in FORMULA or SEPARATOR.search(value) else value

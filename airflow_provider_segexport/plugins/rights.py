@@ -8,13 +8,18 @@ from typing import Annotated, Any
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import get_user
+from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, status
 
+from airflow_provider_segexport.hooks.state import SECTION
 from airflow_provider_segexport.plugins.cards import Identity
 
 PEOPLE = (DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM)
-"""Who may read one of these of a task may read whom it could not deliver."""
+"""With `[segexport] rejects_permission = logs`, a user who may read one of these may download rejected rows."""
+
+EDIT = "edit"
+"""The default of `rejects_permission`, and what an unknown value counts as: users who may edit the DAG."""
 
 
 @dataclass
@@ -46,10 +51,16 @@ class Rights:
         return self._may(dag_id, DagAccessEntity.RUN, "POST")
 
     def reads_people(self, dag_id: str) -> bool:
-        """Whether the user may see whom a task could not deliver."""
-        return self.reads(dag_id, *PEOPLE)
+        """Whether the user may download the rows that a task could not deliver, with their addresses."""
+        match conf.get(SECTION, "rejects_permission", fallback=EDIT):
+            case "logs":
+                return self.reads(dag_id, *PEOPLE)
+            case "nobody":
+                return False
+            case _:
+                return self._may(dag_id, None, "PUT")
 
-    def _may(self, dag_id: str, entity: DagAccessEntity, method: Any) -> bool:
+    def _may(self, dag_id: str, entity: DagAccessEntity | None, method: Any) -> bool:
         details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
         return get_auth_manager().is_authorized_dag(
             method=method, access_entity=entity, details=details, user=self.user

@@ -103,7 +103,8 @@ def rejects_csv(asked: Task) -> Response:
     """Whom the run could not deliver, with their addresses."""
     need(
         asked.user.reads_people(asked.who.dag_id),
-        "The rejects hold addresses: they are for those who may read the task's logs or XComs.",
+        "Rejected rows hold addresses. `[segexport] rejects_permission` says who may download them: by default the "
+        "users who may edit the DAG.",
     )
     found = instance(asked.who, asked.map_index)
     folder = task_page.place_of(state_root(), resolve, asked.who, found)

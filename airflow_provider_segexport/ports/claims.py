@@ -10,9 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import pathlib
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.ports.private import open_private, own_folder
 
 
 class Shelf(Protocol):
@@ -40,9 +39,7 @@ class Shelf(Protocol):
 
 def file_locks() -> pathlib.Path:
     """Where this machine's locks stand: a folder of this user alone."""
-    folder = pathlib.Path(tempfile.gettempdir()) / f"segexport-locks-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return own_folder("segexport-locks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +100,6 @@ class Claims:
     def _machine(self, key: str) -> Iterator[None]:
         """One process of this machine; the lock goes with its holder, however that ends."""
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
-        with (self.locks / f"{name}.lock").open("w") as file:
+        with open_private(self.locks / f"{name}.lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

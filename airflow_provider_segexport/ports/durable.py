@@ -11,6 +11,8 @@ import os
 import pathlib
 import shutil
 
+from airflow_provider_segexport.ports.private import FOLDER_MODE, open_private
+
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What a disk answers that knows no hard links."""
 
@@ -40,13 +42,13 @@ def sync_folder(path: pathlib.Path) -> None:
 
 
 def make_folder(path: pathlib.Path) -> None:
-    """Make a folder and the folders above it that are missing, each with its name on the disk."""
+    """Make a folder and the folders above it that are missing, for this user alone, each with its name on the disk."""
     missing = []
     while not path.exists():
         missing.append(path)
         path = path.parent
     for new in reversed(missing):
-        new.mkdir(exist_ok=True)
+        new.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(new.parent)
 
 
@@ -69,7 +71,7 @@ def appear(half: pathlib.Path, path: pathlib.Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        with half.open("rb") as source, path.open("xb") as file:
+        with half.open("rb") as source, open_private(path, "xb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
         sync_file(path)
     sync_folder(path.parent)

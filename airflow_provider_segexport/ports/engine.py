@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_segexport.ports.places import Place, on_disk
+from airflow_provider_segexport.ports.scratch import scratch
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.ports.literal_names import LiteralNames
@@ -109,7 +108,12 @@ def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
     vendors' limits, not the CPU, set the pace of an export.
     """
     pa.default_memory_pool().release_unused()  # 60 MiB after a send: room for what comes now
-    spill = tempfile.mkdtemp(prefix="segexport-")
+    with scratch("spill") as spill:
+        yield from _connected(memory, threads, str(spill))
+
+
+def _connected(memory: str, threads: int, spill: str) -> Iterator[Engine]:
+    """The engine, until it is done with."""
     connection = duckdb.connect(
         config={
             "memory_limit": memory,
@@ -128,4 +132,3 @@ def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
         yield Engine(connection)
     finally:
         connection.close()
-        shutil.rmtree(spill, ignore_errors=True)

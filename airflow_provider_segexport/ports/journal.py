@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from airflow_provider_segexport.ports.durable import make_folder, sync_folder
 from airflow_provider_segexport.ports.places import Place, names, on_disk, read, write
+from airflow_provider_segexport.ports.private import FILE_MODE
 
 
 class State(StrEnum):
@@ -128,7 +129,7 @@ class Journal:
         """The file stays open: an export to Omnisend writes twenty thousand times."""
         if self._open is None:
             make_folder(folder)
-            self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
             sync_folder(folder)
             weakref.finalize(self, os.close, self._open)
             size = os.fstat(self._open).st_size

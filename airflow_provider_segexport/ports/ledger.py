@@ -12,9 +12,7 @@ late is none. Keyed by what the vendor says the account and the audience are.
 from __future__ import annotations
 
 import json
-import pathlib
 import secrets
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +38,7 @@ from airflow_provider_segexport.ports.places import (
     sweep,
 )
 from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.ports.scratch import scratch
 from airflow_provider_segexport.ports.tables import write_parquet
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -197,8 +196,8 @@ class Ledger:
             return
         if fresh(new).exists():  # a store that passes over the condition would overwrite it
             raise FileExistsError
-        with tempfile.TemporaryDirectory(prefix="segexport-") as aside:
-            half = pathlib.Path(aside) / new.name
+        with scratch("ledger") as aside:
+            half = aside / new.name
             write_parquet(local(str(half)), rows, schema)
             self._may_appear(version)
             with half.open("rb") as source:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, runtime_checkable
 
 from airflow_provider_segexport.ports.durable import appear, make_folder, replace
+from airflow_provider_segexport.ports.private import open_private
 
 
 @runtime_checkable
@@ -137,7 +138,8 @@ def create(place: Place, content: bytes) -> bool:
         make_folder(path.parent)
         half = half_of(path)
         try:
-            half.write_bytes(content)
+            with open_private(half, "xb") as file:
+                file.write(content)
             appear(half, path)
         finally:
             half.unlink(missing_ok=True)
@@ -204,7 +206,8 @@ def write(place: Place, content: bytes) -> None:
     make_folder(path.parent)
     half = half_of(path)
     try:
-        half.write_bytes(content)
+        with open_private(half, "xb") as file:
+            file.write(content)
         replace(half, path)
     finally:
         half.unlink(missing_ok=True)

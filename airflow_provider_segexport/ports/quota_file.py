@@ -20,6 +20,7 @@ from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.errors import TryAgain
+from airflow_provider_segexport.ports.durable import make_folder
 from airflow_provider_segexport.ports.pace import Call
 from airflow_provider_segexport.ports.quota_book import BUSY_S, QuotaBook
 from airflow_provider_segexport.ports.quota_rules import Note
@@ -106,7 +107,7 @@ class QuotaFile(QuotaBook):
 
     def _open(self) -> _Connection:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             return self._prepared(str(self._path))
         except OSError as error:
             why = type(error).__name__

@@ -210,6 +210,16 @@ class RunFolder:
         write_parquet(self._settled / f"{batch.name}{suffix}.parquet", table.to_batches(), SETTLED)
         return True
 
+    def drop_bodies(self) -> None:
+        """Remove the planned rows and the verdicts of a run that has ended well; plan, journal and reports stay."""
+        for part in (self, self.removals):
+            part.rows.unlink(missing_ok=True)
+            for verdict in names(part.place / "settled"):
+                (part.place / "settled" / verdict).unlink(missing_ok=True)
+        for name in ("aside.parquet", "leavers_aside.parquet", "returners.parquet"):
+            for part in (self, self.removals):
+                (part.place / name).unlink(missing_ok=True)
+
     def note_kill(self) -> tuple[int, int]:
         """Write down what is in flight: calls without an answer and jobs without an end; returns how many of each."""
         states = {**self.journal.states(), **self.removals.journal.states()}

@@ -12,7 +12,6 @@ import datetime as dt
 import importlib
 import pathlib
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -22,6 +21,7 @@ import pyarrow.fs as pafs
 from airflow_provider_segexport.errors import BadSegment, SegexportError
 from airflow_provider_segexport.ports.listing import at_once
 from airflow_provider_segexport.ports.places import Place, Resolve, as_place, folder, fresh, names, on_disk, reaching
+from airflow_provider_segexport.ports.scratch import scratch
 from airflow_provider_segexport.ports.tables import write_parquet
 
 TABLE = re.compile(r"(delta|iceberg):(?!//)(.+)", re.DOTALL)
@@ -111,11 +111,11 @@ def _delta(table: str, resolve: Resolve, moment: dt.datetime | None) -> Iterator
     deltalake = _library("deltalake", "delta")
     place = resolve(table)
     path = on_disk(place)
-    with tempfile.TemporaryDirectory(prefix="segexport-delta-") as scratch:
+    with scratch("delta") as folder:
         if path is None:
-            _fetch(place, pathlib.Path(scratch))
+            _fetch(place, folder)
         files = _filesystem(place)
-        opened = deltalake.DeltaTable(scratch if path is None else str(path.absolute()))
+        opened = deltalake.DeltaTable(str(folder) if path is None else str(path.absolute()))
         if moment is not None:
             _travel(opened, moment, table)
         dataset = opened.to_pyarrow_dataset(filesystem=files)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.ports.columns import integers, stretch
 from airflow_provider_segexport.ports.durable import make_folder, replace
 from airflow_provider_segexport.ports.places import Place, half_of, on_disk
+from airflow_provider_segexport.ports.private import private_file
 
 UNLIKE = frozenset({"email", "contact_id"})
 """Columns with as many values as rows: a dictionary of them is given up after all the work of making it."""
@@ -30,7 +31,7 @@ class Whole:
         self._half: pathlib.Path | None = None
         if self._path is not None:
             make_folder(self._path.parent)
-            self._half = half_of(self._path)
+            self._half = private_file(half_of(self._path))
         # Arrow's own file: through one of Python's, each of a batch's buffers is a call.
         self.file: IO[Any] = place.open("wb") if self._half is None else pa.OSFile(str(self._half), "wb")
 

@@ -195,7 +195,7 @@ def test_the_tab_of_another_dag_is_refused(client, path):
     assert 403 == client(f"{path}?{TASK}", user="bob").status_code
 
 
-def test_rejects_are_for_those_who_may_read_logs_or_xcoms(client, root):
+def test_rejects_are_for_those_who_may_edit_the_dag(client, root):
     """They hold addresses. Who may only look at the runs sees the counts."""
     for dag_id in ("exports", "bob_exports"):
         with_folder(root, summary(run=f"{dag_id}/export/r/0"), rejects=[REJECT])
@@ -209,6 +209,59 @@ def test_rejects_are_for_those_who_may_read_logs_or_xcoms(client, root):
     assert "not a valid email address" in page.text
     assert "Download rejects" not in page.text
     assert "Download rejects" in client(f"task?{query}").text
+
+
+@pytest.mark.parametrize(("setting", "ann"), [("edit", 200), ("logs", 200), ("nobody", 403), ("misspelt", 200)])
+def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, setting, ann):
+    """Of this DAG, bob may read runs only, whatever is set."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__REJECTS_PERMISSION", setting)
+    with_folder(root, summary(run="bob_exports/export/r/0"), rejects=[REJECT])
+    query = "dag_id=bob_exports&run_id=r&task_id=export&map_index=-1"
+    assert ann == client(f"rejects.csv?{query}").status_code
+    assert 403 == client(f"rejects.csv?{query}", user="bob").status_code
+
+
+CELLS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    " =1",
+    "\u00a0=1",
+    "\u200b=1",
+    "\ufeff=1",
+    "\t=1",
+    "\n=1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20x",
+    "\u22121",
+    ";=1",
+    "a;=1",
+    "a; =1",
+    "a\t=1",
+    'a"\r\n=1',
+    ",=1",
+]
+
+
+@pytest.mark.parametrize("text", CELLS)
+def test_no_cell_is_a_formula_in_any_locale(client, root, text):
+    """Whichever character separates the cells there."""
+    with_folder(root, summary(), rejects=[{**REJECT, "email": text}])
+    answer = client(f"rejects.csv?{TASK}").text
+    (row,) = csv.DictReader(io.StringIO(answer, newline=""))
+    assert row["email"] == f"'{text}"
+    assert all(line.startswith('"') for line in answer.split("\r\n")[:1])
+
+
+def test_an_ordinary_cell_is_left_as_it_is(client, root):
+    """And quoted, as every cell is."""
+    with_folder(root, summary(), rejects=[REJECT])
+    header, row, _ = client(f"rejects.csv?{TASK}").text.split("\r\n")
+    assert '"jane@example.com"' in row
+    assert header == ",".join(f'"{name}"' for name in REJECTS.names)
 
 
 def test_of_no_rejects_there_is_a_header(client, root):

@@ -1,0 +1,54 @@
+"""`airflow segexport prune`: removes the folders of old runs below `[segexport] root`."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.errors import SegexportError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_provider_segexport.ports.places import Place
+
+
+def prune(args: Namespace) -> None:
+    """Remove old run folders, or list them."""
+    from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.hooks.tidying import keep_days  # noqa: PLC0415
+
+    days = _days(args.older_than) if args.older_than else keep_days()
+    if not days:
+        raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
+    try:
+        count = _removed(state_root(), days, dry_run=args.dry_run)
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    verb = "would be removed" if args.dry_run else "removed"
+    print(f"{count:,} run folders of runs that ended more than {days:g} days ago {verb}.")  # noqa: T201
+
+
+def _removed(root: Place, days: float, *, dry_run: bool) -> int:
+    from airflow_provider_segexport.ports.quiet_logs import quiet  # noqa: PLC0415
+    from airflow_provider_segexport.ports.retention import Retention, remove  # noqa: PLC0415
+
+    count = 0
+    with quiet():
+        retention = Retention(root, time.time(), days)
+        for task in retention.every_task(root / "runs"):
+            for place in retention.old(task):
+                print(place)  # noqa: T201
+                if not dry_run:
+                    remove(place)
+                count += 1
+    return count
+
+
+def _days(text: str) -> float:
+    """`30d` or `30` as days; at least one."""
+    known = re.fullmatch(r"([0-9]{1,5})d?", text.strip())
+    if not known or int(known[1]) < 1:
+        raise SystemExit(f"--older-than is {text!r}. To fix: give a number of days from 1, as 30d.")
+    return float(known[1])

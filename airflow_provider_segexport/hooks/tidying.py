@@ -1,0 +1,40 @@
+"""Removes what old runs of a task have left, after one of its runs has ended: a few folders at a time."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from airflow.sdk.configuration import conf
+
+from airflow_provider_segexport.hooks.errand import home
+from airflow_provider_segexport.hooks.state import SECTION
+from airflow_provider_segexport.ports.retention import MOST_LOOKED_AT, MOST_REMOVED, Retention, remove
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.errand import Errand
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DAYS = 30
+
+
+def keep_days() -> int:
+    """`[segexport] keep_runs_days`; 0 keeps all."""
+    days: int = conf.getint(SECTION, "keep_runs_days", fallback=DEFAULT_DAYS)
+    return max(0, days)
+
+
+def tidy(errand: Errand, now: float) -> None:
+    """Remove some old run folders of the errand's task. What cannot be removed now fails no export."""
+    try:
+        days = keep_days()
+        if not days:
+            return
+        task = home(errand).parent.parent
+        for place in islice(Retention(errand.root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
+            remove(place)
+            log.info("Removing an old run folder (folder=%s days=%d).", place, days)
+    except Exception as error:  # noqa: BLE001 - the export has ended well
+        log.warning("Old run folders could not be removed (error=%s).", type(error).__name__)

@@ -1,0 +1,139 @@
+"""Files that hold people are this user's alone, whatever the umask; temporary ones outlive no process for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_segexport.errors import StopExport
+from airflow_provider_segexport.ports import claims, private
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.journal import Entry, Journal, State
+from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.ports.places import as_place, create, folder, write
+from airflow_provider_segexport.ports.scratch import NAME, scratch, sweep
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A temporary directory that everybody can write."""
+    place = tmp_path / "tmp"
+    place.mkdir()
+    place.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return place
+
+
+@pytest.fixture
+def open_umask():
+    """No bit is masked."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(top):
+    """Mode by kind, of everything below a folder."""
+    return {(path.is_dir(), stat.S_IMODE(path.lstat().st_mode)) for path in top.rglob("*")}
+
+
+def test_modes_with_no_umask(tmp_path, temporary, open_umask):
+    """0600 and 0700 for whatever is written, by whichever way."""
+    top = tmp_path / "state"
+    write(as_place(top / "deep" / "down" / "a.json"), b"a")
+    create(as_place(top / "once" / "a.json"), b"a")
+    folder(as_place(top / "made" / "empty"))
+    Journal(as_place(top / "run")).write([Entry("b", State.SENDING, 1)])
+    ledger = Ledger(as_place(top / "ledger"))
+    ledger.commit([pa.RecordBatch.from_pylist([], schema=SCHEMA)], 0)
+    assert modes(top) == {(True, 0o700), (False, 0o600)}
+    assert stat.S_IMODE(top.stat().st_mode) == 0o700
+    with scratch("test") as place, engine():
+        (temporary_file := private.private_file(place / "rows")).write_bytes(b"a")
+        assert stat.S_IMODE(temporary_file.stat().st_mode) == 0o600
+        assert modes(temporary) == {(True, 0o700), (False, 0o600)}
+    assert [path.name for path in temporary.iterdir()] == [f"{NAME}-{os.getuid()}"]
+    assert not modes(temporary / f"{NAME}-{os.getuid()}")
+
+
+KILLED = """
+import sys, time
+from airflow_provider_segexport.ports.scratch import scratch
+with scratch("frame") as place:
+    (place / "people").write_text("jane@example.com")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_next_run_sweeps_what_a_killed_one_left(temporary):
+    """While the process lives its folder stays; after a SIGKILL the next use removes it."""
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        assert sweep() == 0
+        with scratch("other"):
+            assert list(temporary.rglob("people"))
+        process.send_signal(signal.SIGKILL)
+    assert list(temporary.rglob("people"))
+    with scratch("next"):
+        assert not list(temporary.rglob("people"))
+    assert not modes(temporary / f"{NAME}-{os.getuid()}")
+    assert sweep() == 0
+
+
+def test_a_forked_child_has_a_folder_of_its_own(temporary):
+    """And takes nothing of its parent's with it when it ends."""
+    with scratch("parent") as place:
+        (place / "rows").write_bytes(b"a")
+        child = os.fork()
+        if not child:
+            with scratch("child") as own:
+                os._exit(0 if own.parent != place.parent else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (place / "rows").exists()
+        assert sweep() == 1
+        assert (place / "rows").exists()
+
+
+@pytest.mark.parametrize("use", [claims.file_locks, sweep], ids=["locks", "scratch"])
+@pytest.mark.parametrize("trap", ["link", "file", "open mode", "another user's"])
+def test_a_folder_that_another_user_has_put_there(temporary, use, trap):
+    """It is refused with a word on what to do; nothing is written through it."""
+    name = "segexport-locks" if use is claims.file_locks else NAME
+    path = temporary / f"{name}-{os.getuid()}"
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    if trap == "link":
+        path.symlink_to(elsewhere)
+    elif trap == "file":
+        path.write_text("")
+    else:
+        path.mkdir(mode=0o700)
+        if trap == "open mode":
+            path.chmod(0o770)
+        elif os.getuid() == 0:
+            os.chown(path, 65534, 65534)
+        else:
+            pytest.skip("only root can give a folder away")
+    with pytest.raises(StopExport, match="To fix: remove it"):
+        use()
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_link_in_the_place_of_a_lock(temporary):
+    """A lock file is no way to truncate another file."""
+    folder = claims.file_locks()
+    victim = temporary / "victim"
+    victim.write_text("content")
+    (folder / "a.lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        private.open_private(folder / "a.lock", "w")
+    assert victim.read_text() == "content"
