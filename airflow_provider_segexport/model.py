@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from airflow_provider_segexport.errors import MAX_CODE_CHARS, ReplyNotUnderstood, VendorUnavailable, clean_text
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
 from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
+from airflow_provider_segexport.reasons import WITHDRAWN as WITHDRAWN  # noqa: PLC0414
+from airflow_provider_segexport.reasons import WITHHELD_HERE as WITHHELD_HERE  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Outcome as Outcome  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Reason as Reason  # noqa: PLC0414
 from airflow_provider_segexport.response_json import UnusableJson, parse_json

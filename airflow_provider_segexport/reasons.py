@@ -37,6 +37,7 @@ class Reason(StrEnum):
     LEFT_AUDIENCE = "left_audience"
     NO_CONSENT = "no_consent"
     SUPPRESSED_HERE = "suppressed_here"
+    WITHDRAWN_ELSEWHERE = "withdrawn_elsewhere"
     WAITS = "waits_after_rejection"
     NOT_THERE = "not_there"
     STILL_THERE = "still_there"
@@ -45,6 +46,12 @@ class Reason(StrEnum):
 
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
 """Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
+
+WITHHELD_HERE = frozenset({Reason.NO_CONSENT, Reason.SUPPRESSED_HERE})
+"""Reasons by which an export's own segment and suppression lists say that a person is not to get mail."""
+
+WITHDRAWN = WITHHELD_HERE | {Reason.WITHDRAWN_ELSEWHERE}
+"""The same, or another export of the audience has said so."""
 
 GONE = OPTED_OUT | {Reason.NOT_THERE, Reason.DELETED, Reason.UNCONFIRMED}
 """Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""

@@ -51,6 +51,8 @@ def find(job: Job, sql: Engine, version: int, bit: int, content: str | None) -> 
     if mirror:
         leavers.find(sql)
     leavers.hold(sql, bit, lets_go=mirror)
+    if mirror and not job.order.adopt_existing:
+        leavers.spare_existing(sql, bit)
     if mirror and job.vendor.readds_leavers:
         leavers.drop_gone(sql)
     if content is not None:

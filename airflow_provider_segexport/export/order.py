@@ -85,6 +85,7 @@ class Order:
         part: which of several mapped segments of the export this is; empty where the task is not mapped.
         shared: it shares its audience with other exports that say so too.
         consent: who is withheld before anything is sent.
+        adopt_existing: people who were in the audience before an export put them in are taken out as others are.
         guards: by name; what is not named holds as in `GUARDS`, None switches one off.
         dry_run: plan and report, send nothing.
         undo: take back the last version of the ledger, in place of exporting a segment.
@@ -110,6 +111,7 @@ class Order:
     export: str = ""
     part: str = ""
     shared: bool = False
+    adopt_existing: bool = False
     consent: Consent = field(default_factory=Consent)
     guards: Mapping[str, Guard | None] = field(default_factory=dict)
     dry_run: bool = False

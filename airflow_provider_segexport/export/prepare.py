@@ -15,6 +15,7 @@ from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.guards import Measured
 from airflow_provider_segexport.model import Target
 from airflow_provider_segexport.ports.engine import MEMORY, Engine, engine
+from airflow_provider_segexport.ports.erased import marks
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.memory import more_memory
 from airflow_provider_segexport.ports.standing import Standing
@@ -27,6 +28,7 @@ from airflow_provider_segexport.stages import (
     content,
     encode,
     guard,
+    leavers,
     plan,
     read,
     readback,
@@ -74,24 +76,33 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)
         if version:
             commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
-            if lists and standing.joint:
-                suppression.match_members(sql)
+        else:
+            commit.load_nothing(sql)
+        shares = standing.shared or standing.joint
+        if lists and (shares or sql.one("select count(*) from ledger_in where existed") != (0,)):
+            suppression.match_members(sql)
+        if shares:
+            consent.withhold_barred(sql, bit)
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
+        _note_existing(job, checked, sql, ledger)
         encoded = encoded_as(vendor.item(checked.matched, checked.target))
         against = bool(version) and order.mode != "full"
         waiting = 0
         if against and ledger.of_export(order.export).get("fingerprint") == checked.fingerprint:
             waiting = plan.withhold_waiting(sql, encoded, started)
         if version and vendor.revive:
-            plan.freeze_returners(sql, world.folder.place / "returners.parquet")
+            plan.freeze_returners(sql, world.folder.place / "returners.parquet", marks(ledger.place))
         fields = {} if vendor.free_fields else {one.label: one.wants for one in checked.matching.carried}
         stale = standing.stale(order.export, fields)
         again = [one.name for one in checked.matching.carried if one.label in stale]
         upserts = plan.upserts(encoded, against_ledger=against, again=again)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit, encoded.hash if standing.joint else None)
+        if shares:
+            leavers.bar(sql, bit)
+            leavers.freeze_bars(sql, world.folder.place / "bars.parquet")
         measured = _measure(job, sql, checked.target, planned, found, lists=lists)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
@@ -111,6 +122,21 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
     }
     _tell(planned, facts, measured)
     return Prepared(planned, facts, guard.error(measured))
+
+
+def _note_existing(job: Job, checked: Checked, sql: Engine, ledger: Ledger) -> None:
+    """Write which people of the segment are in the audience, and not by an export.
+
+    The audience is read before the first export that comes to its end. Afterwards only where every run reads it anyway:
+    a million members are a thousand calls, and a day's new people a few.
+    """
+    first = not ledger.facts().get("as_of")
+    if job.order.adopt_existing or not (first or job.vendor.readds_leavers):
+        return
+    if not (job.vendor.readds_leavers and ledger.version()):
+        job.drive(job.vendor.members(checked.target, readback.Pages(sql)))
+    leavers.note_existing(sql)
+    leavers.freeze_existing(sql, job.world.folder.place / "existing.parquet")
 
 
 def encoded_as(shape: Object) -> Encoded:
@@ -159,7 +185,7 @@ def _warned(cleaned: Cleaned, column: str, answers: Mapping[str, int]) -> Cleane
 
 
 def _measure(  # noqa: PLR0913 - everything that guards look at
-    job: Job, sql: Engine, target: Target, planned: Planned, leavers: int, *, lists: Sequence[suppression.Tally]
+    job: Job, sql: Engine, target: Target, planned: Planned, leaving_count: int, *, lists: Sequence[suppression.Tally]
 ) -> list[Measured]:
     """What the guards find."""
     ledger = job.ledger(target)
@@ -172,7 +198,7 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
         before=before,
         first=before is None,
         members=ledger.members(),
-        leavers=leavers,
+        leavers=leaving_count,
         new=new,
         headroom=target.headroom,
         aside=planned.aside,

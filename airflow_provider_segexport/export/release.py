@@ -148,13 +148,13 @@ def _commit(sql: Engine, ledger: Ledger, standing: Standing, what: Release, *, r
     rows = f"select * from {sql.scan([ledger.file(version)])}"
     if not renames:
         bit = f"{standing.bit(what.export)}::ubigint"
-        claims = f"holders & ~{bit}"
-        if what.to:
-            taker = f"{standing.bit(what.to)}::ubigint"
-            claims = f"if((holders & {bit}) <> 0, ({claims}) | {taker}, holders)"
-        rows = f"select * replace ({claims} as holders) from ({rows})"
-        if what.keep:
-            rows = f"{rows} where not (state in {THERE} and holders = {bit})"
+        taker = f"{standing.bit(what.to)}::ubigint" if what.to else "0::ubigint"
+        holders, barred = (
+            f"if(({name} & {bit}) <> 0, ({name} & ~{bit}) | {taker}, {name})" for name in ("holders", "barred")
+        )
+        alone = f"state in {THERE} and holders = {bit} and (coalesce(barred, 0) & ~{bit}) = 0"
+        staying = f"where not ({alone})" if what.keep else ""
+        rows = f"select * replace ({holders} as holders, {barred} as barred) from ({rows} {staying})"
     facts = ledger.facts(version)
     exports = dict(facts.get("exports", {}))
     entry = exports.pop(what.export, None)

@@ -9,9 +9,9 @@ from typing import Any
 from airflow_provider_segexport.errors import StopExport
 from airflow_provider_segexport.ports.engine import Engine, literal
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, LEFT, OUT, Ledger
+from airflow_provider_segexport.ports.per_export import own_hash
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.stages import leavers
-from airflow_provider_segexport.stages.commit import own_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,8 @@ def _people(sql: Engine, kept: _Kept, taken: Taken) -> None:
             return f"(select '' as email, false as is_in, false as held, 0::ubigint as others where false) {name}"
         return f"""(select email, state, run, contact_id, {own_hash(slot)} as own, state = '{IN}' as is_in,
             state = '{IN}' and (coalesce(holders, 0)::ubigint & {bit}) <> 0 as held,
-            coalesce(holders, 0)::ubigint & ~({bit}) as others
+            coalesce(holders, 0)::ubigint & ~({bit}) as others, coalesce(existed, false) as existed,
+            coalesce(barred, 0)::ubigint as barred
             from {sql.scan([kept.ledger.file(version)])}) {name}"""
 
     undoing = [str(facts.get("by")) for facts in kept.facts.values() if facts.get("undoes") == taken.version]
@@ -170,6 +171,7 @@ def _people(sql: Engine, kept: _Kept, taken: Taken) -> None:
     sql.run(
         f"""create or replace table undoing as
         select n.email, n.kind, n.was_in, n.held_before, c.state, c.own, c.held, c.others, c.contact_id,
+            c.existed or (n.was_in and n.held_before = 0 and c.others = 0) as spared, c.barred & ~({bit}) as barred,
             c.run not in ({runs}) and c.state not in ('{LEFT}', '{LEAVING}') and (c.state is distinct from n.state
                 or c.held is distinct from n.held or c.own is distinct from n.own) as since_changed
         from changed n join {rows(max(kept.facts), "c")} on c.email = n.email"""
@@ -179,21 +181,22 @@ def _people(sql: Engine, kept: _Kept, taken: Taken) -> None:
 def stage(sql: Engine, taken: Taken) -> int:
     """`clean(row, email)`: people to put in again; `leavers`: people to take out; `holds`: claims that change.
 
-    Someone whom another export holds stays in the audience, and so does someone who was in it before and whom no export
-    held. Someone whom an earlier try of this undo was about to take out or put in is sent again.
+    Someone whom another export holds stays in the audience, and so does someone who was in it before by no export.
+    Someone whom another export has barred is not put in; this export's own bar on people who are put in is lifted.
+    Someone whom an earlier try of this undo was about to take out or put in is sent again.
     Returns how many are put in.
     """
     leavers.start(sql)
     sql.run(
         f"""insert into leavers select email, contact_id, others from undoing
         where kind = 'put' and (state = '{LEAVING}' or (state = '{IN}' and held))
-            and not (was_in and held_before = 0 and others = 0)"""
+            and not spared"""
     )
     sql.run("insert into holds select email, holders, null from leavers where holders <> 0")
     leavers.keep(sql, leavers.SHARED, "holders <> 0")
     sql.run(
-        f"""insert into holds select email, 0, null from undoing
-        where kind = 'put' and state = '{IN}' and held and was_in and held_before = 0 and others = 0"""
+        f"""insert into holds select email, others, null from undoing
+        where kind = 'put' and state = '{IN}' and held and spared"""
     )
     sql.run(
         f"""insert into holds select email, others | {taken.bit}::ubigint, null from undoing
@@ -202,8 +205,10 @@ def stage(sql: Engine, taken: Taken) -> int:
     sql.run(
         f"""create or replace table clean as select (row_number() over (order by email) - 1)::bigint as row, email
         from undoing
-        where kind = 'out' and (state in ('{OUT}', '{LEAVING}') or (state = '{IN}' and own is null)) order by email"""
+        where kind = 'out' and barred = 0
+            and (state in ('{OUT}', '{LEAVING}') or (state = '{IN}' and own is null)) order by email"""
     )
+    sql.run("create or replace table bars_changed as select email, 0::ubigint as barred from clean")
     sql.run("create or replace table removed as select email from clean")
     sql.run("create or replace table aside (row bigint, outcome varchar, reason varchar, field varchar)")
     sql.run("create or replace table keys as select row, true as plain, email from clean")

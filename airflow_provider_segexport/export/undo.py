@@ -41,6 +41,7 @@ def prepare(job: Job, target: Target, ledger: Ledger, standing: Standing) -> Pre
             plan.freeze_returners(sql, folder.place / "returners.parquet")
         leaving.removal_of(job)
         leavers.freeze_holds(sql, folder.place / "holds.parquet")
+        leavers.freeze_bars(sql, folder.place / "bars.parquet")
         planned = leaving.freeze(job, sql, target, planned, keep="")
         samples = foresight.samples(sql)
     facts = {

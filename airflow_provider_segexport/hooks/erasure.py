@@ -11,6 +11,7 @@ from airflow_provider_segexport.hooks.peers import alive
 from airflow_provider_segexport.hooks.state import resolve, state_root
 from airflow_provider_segexport.person.erase import Tools
 from airflow_provider_segexport.person.removal import Door
+from airflow_provider_segexport.vendors import VENDORS
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -31,4 +32,7 @@ def tools(hook_of: Callable[[str], SegmentExportHook], sleep: Callable[[float], 
         contact_id = str((known.ledger or {}).get("contact_id") or "")
         return Door(hook.vendor, target, hook.call, hook.wait).take_out(person.email, contact_id)
 
-    return Tools(state_root(), resolve, at_the_vendor, clock=time.time, sleep=sleep, alive=alive)
+    def marks(known: Known) -> bool:
+        return known.vendor in VENDORS and VENDORS[known.vendor].revive is not None
+
+    return Tools(state_root(), resolve, at_the_vendor, clock=time.time, sleep=sleep, alive=alive, marks=marks)

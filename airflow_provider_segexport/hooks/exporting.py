@@ -50,6 +50,7 @@ class Exporting:
         catch_up: Literal["all", "newest"] = "all",
         export_name: str | LeftOut = LEFT_OUT,
         shared: bool | str = False,
+        adopt_existing: bool | str = False,
         consent_column: str | LeftOut = LEFT_OUT,
         suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
         partition_columns: bool | str = False,

@@ -64,6 +64,7 @@ EXPORT = (
     Argument("catch_up", read.one_of("all", "newest"), "all"),
     EXPORT_NAME,
     Argument("shared", read.flag, default=False),
+    Argument("adopt_existing", read.flag, default=False),
     Argument("consent_column", read.text),
     Argument("suppression", read.paths, ()),
     Argument("partition_columns", read.flag, default=False),

@@ -53,6 +53,7 @@ class SegmentExportOperator(AudienceTask):
             last goes out. `all` exports each, oldest first.
         export_name: the name of the export, which owns its audience; by default `<dag id>.<task id>`.
         shared: the audience is shared with other exports that say so too.
+        adopt_existing: `mirror` also takes out people who were in the audience before an export put them in.
         consent_column: a column that says yes; whoever it does not say yes for is withheld.
         suppression: Parquet with one email a row, plain or hashed: a path or several. They are withheld.
         partition_columns: a mapped column that a file lacks is taken from the `key=value` folders above it, as text.
@@ -94,6 +95,7 @@ class SegmentExportOperator(AudienceTask):
         "optouts",
         "create_fields",
         "shared",
+        "adopt_existing",
         "deferrable",
         "poll_interval",
         "job_timeout",
@@ -117,6 +119,7 @@ class SegmentExportOperator(AudienceTask):
         catch_up: CatchUp = "all",
         export_name: str | LeftOut = LEFT_OUT,
         shared: bool | str = False,
+        adopt_existing: bool | str = False,
         consent_column: str | LeftOut = LEFT_OUT,
         suppression: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | LeftOut = LEFT_OUT,
         partition_columns: bool | str = False,

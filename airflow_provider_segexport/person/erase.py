@@ -15,14 +15,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_segexport.errors import AudienceBusy, SegexportError
-from airflow_provider_segexport.model import GONE
+from airflow_provider_segexport.model import GONE, Reason
 from airflow_provider_segexport.person import traces
 from airflow_provider_segexport.person.explain import Known, explain
 from airflow_provider_segexport.person.removal import REMOVED
 from airflow_provider_segexport.person.whom import Person
+from airflow_provider_segexport.ports import erased
 from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, Ledger
+from airflow_provider_segexport.ports.ledger import OUT as TAKEN_OUT
 from airflow_provider_segexport.ports.places import Place, Resolve, folder, write
 from airflow_provider_segexport.ports.quiet_logs import quiet
 
@@ -65,6 +67,8 @@ class Tools:
     Attributes:
         take_out: takes the person out of an audience at the vendor: what became of it.
         alive: whether a lease's holder still runs.
+        marks: whether the vendor refuses a deleted person without saying who deleted them, so that a mark of the erased
+            person is kept (`ports/erased.py`).
     """
 
     root: Place
@@ -73,6 +77,7 @@ class Tools:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     alive: Callable[[str], bool | None] = lambda _: None
+    marks: Callable[[Known], bool] = lambda _: False
 
 
 @quiet()
@@ -116,6 +121,7 @@ def _audience(tools: Tools, person: Person, known: Known, receipt: Receipt) -> N
 def _take(tools: Tools, person: Person, known: Known, receipt: Receipt) -> None:
     """Out of the audience, then out of every kept version of its ledger."""
     where = f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
+    outcome = ""
     if known.ledger is not None and known.ledger["state"] in {IN, LEAVING}:
         if receipt.dry_run:
             receipt.found.append(Found("audience", where, 1, "in"))
@@ -129,6 +135,10 @@ def _take(tools: Tools, person: Person, known: Known, receipt: Receipt) -> None:
             if outcome not in OUT:
                 receipt.left.append(f"{where}: {outcome}. The ledger's row stays until the person is out.")
                 return
+    if known.ledger is not None and not receipt.dry_run and tools.marks(known):
+        ours = known.ledger["state"] == TAKEN_OUT or outcome == REMOVED
+        if ours or (known.ledger["state"] == LEAVING and outcome == Reason.DELETED):
+            erased.note(known.place, person.mark)
     for file in traces.ledger_files(Ledger(known.place)):
         _clean(file, person, "ledger", receipt)
 

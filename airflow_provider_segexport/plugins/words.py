@@ -49,6 +49,7 @@ REASONS = {
     Reason.LEFT_AUDIENCE: "has left the audience by their own choice",
     Reason.NO_CONSENT: "the segment's consent column does not say yes",
     Reason.SUPPRESSED_HERE: "is on your own suppression list",
+    Reason.WITHDRAWN_ELSEWHERE: "another export of the audience withholds this person",
     Reason.WAITS: "was rejected lately, and waits for another try",
     Reason.NOT_THERE: "is not in the audience",
     Reason.STILL_THERE: "the vendor still holds the person in the audience",

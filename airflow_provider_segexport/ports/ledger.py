@@ -42,6 +42,9 @@ from airflow_provider_segexport.ports.scratch import scratch
 from airflow_provider_segexport.ports.tables import write_parquet
 
 MOMENT = pa.timestamp("us", tz="UTC")
+REJECTION = pa.struct(
+    [("rejected", pa.uint64()), ("tries", pa.uint8()), ("tried_at", MOMENT), ("retried_at", MOMENT)],
+)
 SCHEMA = pa.schema(
     [
         ("email", pa.string()),
@@ -59,6 +62,10 @@ SCHEMA = pa.schema(
         ("holders", pa.uint64()),
         ("sent_by", pa.uint8()),
         ("hashes", pa.map_(pa.uint8(), pa.uint64())),
+        ("rejected_by", pa.uint8()),
+        ("rejections", pa.map_(pa.uint8(), REJECTION)),
+        ("barred", pa.uint64()),
+        ("existed", pa.bool_()),
     ]
 )
 """One row an address.
@@ -71,6 +78,9 @@ back and had no answer, so that it may be there, and if it is gone, that was us;
 rejected last, and why; `tries` of it, the first at `tried_at`, the last at `retried_at`. `holders`: which exports hold
 the person, a bit for each in the order of `Standing.sharers`; 0 where no export does. `sent_by`: the export that
 delivered `hash`, by its place among the sharers; `hashes`: what the others delivered last, by their places.
+`rejected_by`: the export whose row was rejected last, by its place; `rejections`: the other exports' last rejections.
+`barred`: the exports that have withheld the person for want of consent or as suppressed, a bit for each; null or 0
+where none has. `existed`: the person was in the audience before an export first put them in.
 """
 
 IN, OUT, LEAVING, LEFT, NEW = "in", "out", "leaving", "left", "new"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import Superseded, TryAgain
 from airflow_provider_segexport.model import GONE, OPTED_OUT, Reason
-from airflow_provider_segexport.ports.engine import Engine, literal
+from airflow_provider_segexport.ports import per_export
+from airflow_provider_segexport.ports.engine import Engine, listed, literal
 from airflow_provider_segexport.ports.ledger import (
     IN,
     LEAVING,
@@ -22,6 +23,7 @@ from airflow_provider_segexport.ports.ledger import (
     Ledger,
 )
 from airflow_provider_segexport.ports.origin import Origin, facts_of
+from airflow_provider_segexport.ports.per_export import CLEARED, NONE, NOT_REJECTED
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.progress import Numbered, late_rows, settled_rows
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -73,12 +75,14 @@ def commit(engine: Engine, ledger: Ledger, folder: RunFolder, names: Names, orig
         _gather(engine, folder, names, in_flight=origin.in_flight)
     else:
         _doubt(engine, folder, names, names.late)
-    if engine.one("select count(*) from touched") == (0,) and not origin.finished:
+    changed = engine.one("select (select count(*) from touched) + (select count(*) from bars)")[0]
+    if not changed and not origin.finished:
         return ledger.version()
     for _ in range(TRIES):
         base = ledger.version()
         _stage_base(engine, ledger, base)
-        sql = _next(origin, first=not base, shared=engine.one("select count(*) from holds") != (0,))
+        shared, barring = (engine.one(f"select count(*) from {name}") != (0,) for name in ("holds", "bars"))
+        sql = _next(origin, first=not base, shared=shared, barring=barring)
         members = engine.one(_members(first=not base))[0]
         facts = facts_of(origin, ledger.facts(base)) | {"members": str(members)}
         try:
@@ -105,81 +109,83 @@ def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
 def _members(*, first: bool) -> str:
     """SQL of how many people the next version holds as in; one whom this run took for delivered at first counts too."""
     stay = f"(select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})"
-    word = f"n.reason in ({_listed(NO_WORD)})"
+    word = f"n.reason in ({listed(NO_WORD)})"
     late = f"(select count(*) from refused n left join old l on l.email = n.email where l.state in {THERE} or {word})"
     return f"select {'0' if first else stay} + (select count(*) from delivered) + {late}"
 
 
-def _claims(origin: Origin) -> tuple[str, str, str, str]:
-    """SQL of an export's place, of `holders` and `hashes` when it delivers, and of a row without claims."""
-    slot = f"{origin.bit.bit_length() - 1}::utinyint"
-    there = f"(l.state in {THERE})"
-    bit = f"(coalesce(if({there}, l.holders, 0), 0)::ubigint | {origin.bit}::ubigint)"
-    hashes = "null::map(utinyint, ubigint)"
-    none = f"0::ubigint, null::utinyint, {hashes}"
-    if not origin.joint:
-        return slot, bit, hashes, none
-    # What another export has delivered last stays known when this one delivers.
-    moved = "map_concat(l.hashes, map([l.sent_by], [l.hash]))"
-    others = f"if({there} and l.sent_by <> {slot}, {moved}, if({there}, l.hashes, null))"
-    return slot, bit, others, none
-
-
-def _next(origin: Origin, *, first: bool, shared: bool) -> str:
+def _next(origin: Origin, *, first: bool, shared: bool, barring: bool) -> str:
     """SQL of the next version's rows. `base` is the last one, if there is one."""
     now = f"make_timestamptz({int(origin.ended_at * 1e6)})"
     begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
-    slot, bit, others, none = _claims(origin)
+    mine_of = per_export.of(origin)
+    slot, bit, others = mine_of.slot, mine_of.holders, mine_of.hashes
+    gone = f"l.since, {CLEARED}, 0::ubigint, null::utinyint, {NONE}, {NOT_REJECTED}, l.barred, false"
+    tail = f"l.barred, coalesce(if(l.state in {THERE}, l.existed, null), x.email is not null)"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
     held = "left join holds h on h.email = l.email" if shared else ""
     alike = f"if(h.hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.hash])))"
     kept = f"l.* replace (coalesce(h.holders, l.holders) as holders, {alike} as hashes)" if shared else "l.*"
-    fresh = "null::ubigint, null::varchar, null::utinyint, null::timestamptz, null::timestamptz"
     tried = "l.rejected, l.reason, l.tries, l.tried_at, l.retried_at"
-    same = f"(l.rejected = n.hash and l.tried_at > {now} - interval {TRIES_DAYS} days)"
-    again = f"if({same}, l.tries + (l.retried_at < {begun})::utinyint, 1)::utinyint"
+    last = mine_of.last
+    same = f"({last['rejected']} = n.hash and {last['tried_at']} > {now} - interval {TRIES_DAYS} days)"
+    again = f"if({same}, {last['tries']} + ({last['retried_at']} < {begun})::utinyint, 1)::utinyint"
     # Never in: this run alone has sent them, or no answer has ever said so and the vendor turns the person away.
-    turned_away = f"(l.since is null and n.reason in ({_listed(TURNED_AWAY)}))"
+    turned_away = f"(l.since is null and n.reason in ({listed(TURNED_AWAY)}))"
     never = f"(l.state = '{IN}' and (({mine} and (l.since is null or l.since > {begun})) or {turned_away}))"
     refused = f"when l.state = '{LEAVING}' then '{OUT}' else coalesce(l.state, '{NEW}')"
-    perhaps = f"(n.reason in ({_listed(NO_WORD)}) and coalesce(l.state, '{NEW}') <> '{LEFT}')"
+    perhaps = f"(n.reason in ({listed(NO_WORD)}) and coalesce(l.state, '{NEW}') <> '{LEFT}')"
     back = f"if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}')"
     state = f"case when {perhaps} then {back} when {never} then '{NEW}' {refused} end"
     stays = f"({perhaps} or (l.state = '{IN}' and not {never}))"
     untouched = f"select {kept} from base l {held} anti join touched t on t.email = l.email"
-    return f"""{"select * from old" if first else untouched}
+    rows = f"""{"select * from old" if first else untouched}
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
-            coalesce(if(l.state = '{IN}', l.since, null), {now}), {fresh}, {bit}, {slot}, {others}
-        from delivered n left join old l on l.email = n.email where n.hash is not null
+            coalesce(if(l.state = '{IN}', l.since, null), {now}), {mine_of.delivered}, {bit}, {slot}, {others},
+            {mine_of.delivered_by}, {tail}
+        from delivered n left join old l on l.email = n.email left join existing x on x.email = n.email
+        where n.hash is not null
         union all
         select n.email, null, l.contact_id, if({UNSURE}, l.as_of, {as_of}), if({UNSURE}, l.run, {run}),
             if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}'),
-            if(l.state = '{NEW}', null, l.since), {tried}, {bit}, {slot}, {others}
-        from delivered n left join old l on l.email = n.email where n.hash is null
+            if(l.state = '{NEW}', null, l.since), {tried}, {bit}, {slot}, {others}, l.rejected_by, l.rejections, {tail}
+        from delivered n left join old l on l.email = n.email left join existing x on x.email = n.email
+        where n.hash is null
         union all
         select n.email, if({perhaps} or {mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id,
             coalesce(l.as_of, if({perhaps}, {as_of}, null)), coalesce(l.run, if({perhaps}, {run}, null)),
             {state}, if({never}, null, l.since), n.hash, n.reason, {again},
-            if({same}, l.tried_at, {now}), {now}, if({stays}, {bit}, 0::ubigint),
-            if({perhaps}, {slot}, l.sent_by), if(l.state = '{IN}', l.hashes, null)
-        from refused n left join old l on l.email = n.email
+            if({same}, {last["tried_at"]}, {now}), {now}, if({stays}, {bit}, 0::ubigint),
+            if({perhaps}, {slot}, l.sent_by), if(l.state = '{IN}', l.hashes, null), {mine_of.refused_by}, {tail}
+        from refused n left join old l on l.email = n.email left join existing x on x.email = n.email
         union all
-        select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), l.since,
-            {fresh}, {none}
+        select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), {gone}
         from taken_out n join old l on l.email = n.email
         union all
-        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), l.since, {fresh}, {none}
+        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), {gone}
         from absent n join old l on l.email = n.email
         where {OURS} or (l.since is not null and {str(origin.keeps_left).lower()})"""
+    return _with_bars(rows, first=first) if barring else rows
+
+
+def _with_bars(rows: str, *, first: bool) -> str:
+    """SQL of the same rows with the bars that change; a barred person whom the ledger does not know gets a row."""
+    known = "" if first else "anti join base l on l.email = b.email"
+    return f"""select r.* replace (coalesce(b.barred, r.barred) as barred)
+        from ({rows}) r left join bars b on b.email = r.email
+        union all by name
+        select b.email, b.barred, '{NEW}' as state, 0::ubigint as holders
+        from bars b {known} anti join touched t on t.email = b.email"""
 
 
 def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool) -> None:
     """What this run has brought about, by address.
 
     `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
-    `absent(email, reason)`, `holds(email, holders, hash)`, changed claims; `touched(email)`: all of them but `holds`.
+    `absent(email, reason)`; `touched(email)`: all of them. Of the plan: `holds(email, holders, hash)`, changed claims;
+    `bars(email, barred)`, changed bars; `existing(email)`, people who were in the audience before.
     """
     _stage_verdicts(engine, folder, names.upserts, "ends", in_flight=in_flight)
     # One who was taken at first and refused by a later look has two lines: the refusal counts.
@@ -198,17 +204,14 @@ def _gather(engine: Engine, folder: RunFolder, names: Names, *, in_flight: bool)
     else:
         engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
     engine.run("create or replace table taken_out as select email, hash from left_with where reason is null")
-    gone = f"select email, reason from left_with where reason in ({_listed(GONE)})"
+    gone = f"select email, reason from left_with where reason in ({listed(GONE)})"
     engine.run(f"create or replace table absent as {gone}")
     aside = folder.place / "leavers_aside.parquet"
     if aside.exists():
         engine.run(f"insert into absent select email, reason from {engine.scan([aside])} where outcome = 'absent'")
-    holds = folder.place / "holds.parquet"
-    engine.run(
-        f"create or replace table holds as select * from {engine.scan([holds])}"
-        if holds.exists()
-        else "create or replace table holds (email varchar, holders ubigint, hash ubigint)"
-    )
+    _stage_planned(engine, folder, "holds", "email varchar, holders ubigint, hash ubigint")
+    _stage_planned(engine, folder, "bars", "email varchar, barred ubigint")
+    _stage_planned(engine, folder, "existing", "email varchar")
     engine.run(
         """create or replace view touched as select email from delivered union all select email from refused
         union all select email from taken_out union all select email from absent"""
@@ -226,12 +229,17 @@ def _doubt(engine: Engine, folder: RunFolder, names: Names, late: tuple[frozense
     engine.run("create or replace table taken_out (email varchar, hash ubigint)")
     engine.run("create or replace table absent (email varchar, reason varchar)")
     engine.run("create or replace table holds (email varchar, holders ubigint, hash ubigint)")
+    engine.run("create or replace table bars (email varchar, barred ubigint)")
+    _stage_planned(engine, folder, "existing", "email varchar")
     engine.run("create or replace view touched as select email from delivered")
 
 
-def _listed(reasons: Iterable[Reason]) -> str:
-    """Reasons as a list in SQL."""
-    return ", ".join(f"'{reason}'" for reason in sorted(reasons))
+def _stage_planned(engine: Engine, folder: RunFolder, name: str, columns: str) -> None:
+    """A table that the plan has written beside its rows; empty where it has not."""
+    file = folder.place / f"{name}.parquet"
+    engine.run(f"create or replace table {name} ({columns})")
+    if file.exists():
+        engine.run(f"insert into {name} by name select * from {engine.scan([file])}")
 
 
 def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
@@ -260,19 +268,15 @@ def _stretches(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Numb
             planned, rows = [], 0
 
 
-def own_hash(slot: int) -> str:
-    """SQL of what one export has delivered last, in a row of the ledger."""
-    return f"if(sent_by = {slot}, hash, hashes[{slot}::utinyint])"
-
-
 def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) -> None:
     """The ledger, as far as planning needs it.
 
-    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders, borrowed)`: who is in, `sure` where a
-    response said so; `hash` of what this export delivered last, or, before its first delivery, of what another did,
+    `ledger(email, hash, sure)` and `ledger_in(email, contact_id, holders, borrowed, existed)`: who is in, `sure` where
+    a response said so; `hash` of what this export delivered last, or, before its first delivery, of what another did,
     which `borrowed` repeats;
     `removed(email)`: whom we took out; `gone_before(email)`: who has left on their own;
-    `refusals(email, rejected, tries, tried_at)`: rows that were rejected.
+    `refusals(email, rejected, tries, tried_at)`: rows of this export that were rejected;
+    `bars(email, barred)`: people whom an export has barred.
 
     Args:
         engine: gets the tables.
@@ -280,7 +284,7 @@ def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) 
         version: which one.
         slot: this export's place among the sharers; None where it is the only one that has ever used the audience.
     """
-    own = "hash" if slot is None else own_hash(slot)
+    own = "hash" if slot is None else per_export.own_hash(slot)
     file = engine.scan([ledger.file(version)])
     engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")
     engine.run(
@@ -290,11 +294,21 @@ def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) 
     )
     engine.run(
         f"""create or replace view ledger_in as
-        select email, contact_id, coalesce(holders, 0)::ubigint as holders, if({own} is null, hash, null) as borrowed
+        select email, contact_id, coalesce(holders, 0)::ubigint as holders, if({own} is null, hash, null) as borrowed,
+            coalesce(existed, false) as existed
         from {file} where state in {THERE}"""
     )
     engine.run(f"create or replace table removed as select email from {file} where state in ('{OUT}', '{LEAVING}')")
+    last = [name if slot is None else f"{per_export.own(name, slot)} as {name}" for name in per_export.LAST]
     engine.run(
         f"""create or replace table refusals as
-        select email, rejected, tries, tried_at from {file} where rejected is not null"""
+        select * from (select email, {", ".join(last)} from {file}) where rejected is not null"""
     )
+    engine.run(f"create or replace table bars as select email, barred from {file} where barred <> 0")
+
+
+def load_nothing(engine: Engine) -> None:
+    """What planning reads of a ledger that has no version yet: `ledger_in` and `bars`, without a row."""
+    nobody = "null::varchar as email, null::varchar as contact_id, 0::ubigint as holders, null::ubigint as borrowed"
+    engine.run(f"create or replace view ledger_in as select {nobody}, false as existed where false")
+    engine.run("create or replace table bars (email varchar, barred ubigint)")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from airflow_provider_segexport.contract import ColumnType
 from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.engine import Engine
+from airflow_provider_segexport.model import WITHDRAWN, Outcome, Reason
+from airflow_provider_segexport.ports.engine import Engine, listed
 from airflow_provider_segexport.ports.segment_rows import Read, relation
 from airflow_provider_segexport.segment import SegmentFiles
 from airflow_provider_segexport.yes_no import blank_sql, yes_no_sql
@@ -59,15 +59,29 @@ def withhold_suppressed(engine: Engine) -> int:
     return _withhold(engine, "suppressed", Reason.SUPPRESSED_HERE, "email")
 
 
+def withhold_barred(engine: Engine, bit: int) -> int:
+    """Set aside every row of the people whom another export of the audience has barred; returns how many.
+
+    Args:
+        engine: holds `bars(email, barred)`, from the ledger.
+        bit: this export's. Its own bar does not count, because its own segment and lists decide anew.
+    """
+    engine.run(
+        f"""create or replace table barred_elsewhere as
+        select email from bars where (barred & ~({bit}::ubigint)) <> 0"""
+    )
+    return _withhold(engine, "barred_elsewhere", Reason.WITHDRAWN_ELSEWHERE, "email")
+
+
 def _withhold(engine: Engine, people: str, reason: Reason, field: str) -> int:
     """Set aside every row of these people, whatever other reason a row has: a withdrawal holds for an address.
 
-    A row that lacks consent keeps that reason when its address is suppressed too. Returns how many rows have this one.
+    The first of these reasons stays: consent, suppression, another export's bar. Returns how many rows have this one.
     """
     rows = f"select a.row from addressed a semi join {people} p on p.email = a.email"
     engine.run(
         f"""create or replace table barred as select r.row from ({rows}) r
-        anti join (select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x
+        anti join (select row from aside where reason in ({listed(WITHDRAWN)})) x
         on x.row = r.row"""
     )
     engine.run("delete from aside where row in (select row from barred)")

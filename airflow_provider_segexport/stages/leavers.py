@@ -12,32 +12,35 @@ from dataclasses import replace
 import pyarrow as pa
 
 from airflow_provider_segexport.contract import Limits
-from airflow_provider_segexport.model import Kind, Member, Reason
+from airflow_provider_segexport.model import WITHDRAWN, WITHHELD_HERE, Kind, Member, Reason
 from airflow_provider_segexport.ports.columns import texts
 from airflow_provider_segexport.ports.cutting import cut, named
-from airflow_provider_segexport.ports.engine import Engine, hashed
+from airflow_provider_segexport.ports.engine import Engine, hashed, listed
 from airflow_provider_segexport.ports.places import Place
 from airflow_provider_segexport.ports.tables import ArrowFile, write_parquet
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64()), ("hash", pa.uint64())])
+BARS = pa.schema([("email", pa.string()), ("barred", pa.uint64())])
+EXISTING = pa.schema([("email", pa.string())])
 ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
 MOST_BYTES = 10_000_000
 """Addresses and ids are short: rows bound a call, not bytes."""
 
 KEPT, ABSENT = "kept", "absent"
 SHARED = "shared"
+EXISTED = "existed"
 
 PRESENT = f"""create or replace view present as
     select a.email from addressed a anti join (
-        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row"""
+        select row from aside where reason in ({listed(WITHDRAWN)})) x on x.row = a.row"""
 
-
-WITHDRAWN = f"""create or replace table withdrawn as
+WITHHELD = f"""create or replace table withheld as
     select distinct a.email from addressed a semi join (
-        select row from aside where reason in ('{Reason.NO_CONSENT}', '{Reason.SUPPRESSED_HERE}')) x on x.row = a.row
+        select row from aside where reason in ({listed(WITHHELD_HERE)})) x on x.row = a.row
     union select email from suppressed_members"""
-"""People who must not be mailed, by address: of the segment, and, in a shared audience, also of the ledger."""
+"""People who must not be mailed, by this export's own segment and suppression lists; where others may hold them, also
+people of the ledger."""
 
 
 def find(engine: Engine) -> int:
@@ -73,13 +76,13 @@ def keep(engine: Engine, reason: str, where: str = "true") -> int:
 def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
     """`holds(email, holders, hash)`: where this export's claim changes. A leaver whom another export holds stays.
 
-    A person who lacks consent in this export's segment, or is in a suppression list of its own, does not stay: a
-    withdrawal holds for all exports.
+    A person who lacks consent in this export's segment, or is in a suppression list of its own, or whom an export has
+    barred, does not stay: a withdrawal holds for all exports.
 
     A person held by no export any more, because the last one was released, is taken out by any export.
 
     Args:
-        engine: holds `ledger_in` and `leavers`.
+        engine: holds `ledger_in`, `leavers` and `bars`.
         bit: this export's.
         lets_go: this export gives up its claim on leavers; only `mirror` does so.
     """
@@ -91,12 +94,71 @@ def hold(engine: Engine, bit: int, *, lets_go: bool) -> None:
             from (select email, holders from ledger_in where {mine} = 0) l semi join present p on p.email = l.email"""
         )
     if lets_go:
-        engine.run("create table if not exists suppressed_members (email varchar)")
-        engine.run(WITHDRAWN)
-        may_stay = "email not in (select email from withdrawn)"
+        _withheld(engine)
+        may_stay = "email not in (select email from withheld union all select email from bars)"
         engine.run(f"delete from leavers where {mine} = 0 and holders <> 0 and {may_stay}")
         engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0 and {may_stay}")
         keep(engine, SHARED, f"{others} <> 0 and {may_stay}")
+
+
+def _withheld(engine: Engine) -> None:
+    engine.run("create table if not exists suppressed_members (email varchar)")
+    engine.run(WITHHELD)
+
+
+def spare_existing(engine: Engine, bit: int) -> None:
+    """Leave people where they are who were in the audience before an export put them in; the export gives up its claim.
+
+    A person who is withheld or barred is taken out all the same.
+
+    Args:
+        engine: holds `ledger_in`, `leavers`, `bars` and `withheld`.
+        bit: this export's.
+    """
+    if engine.one("select count(*) from ledger_in where existed") == (0,):
+        return
+    theirs = """email in (select email from ledger_in where existed)
+        and email not in (select email from withheld union all select email from bars)"""
+    engine.run(f"delete from leavers where (holders & {bit}::ubigint) = 0 and {theirs}")
+    engine.run(f"insert into holds select email, holders & ~({bit}::ubigint), null from leavers where {theirs}")
+    keep(engine, EXISTED, theirs)
+
+
+def bar(engine: Engine, bit: int) -> None:
+    """`bars_changed(email, barred)`: people whom this export bars from the audience, or bars no longer.
+
+    It bars a person whom its own segment withholds for want of consent, or who is in one of its suppression lists. The
+    bar stays until a run of the same export has the person in its segment and withholds them for neither reason.
+
+    Args:
+        engine: holds `addressed`, `aside` and `bars`.
+        bit: this export's.
+    """
+    _withheld(engine)
+    own = f"(barred & {bit}::ubigint) <> 0"
+    engine.run(
+        f"""create or replace table bars_changed as
+        select w.email, coalesce(b.barred, 0)::ubigint | {bit}::ubigint as barred
+        from withheld w left join bars b on b.email = w.email where not coalesce({own}, false)"""
+    )
+    if engine.one(f"select count(*) from bars where {own}") != (0,):
+        engine.run(
+            f"""insert into bars_changed select b.email, b.barred & ~({bit}::ubigint)
+            from (select * from bars where {own}) b
+            semi join addressed a on a.email = b.email anti join withheld w on w.email = b.email"""
+        )
+
+
+def note_existing(engine: Engine) -> None:
+    """`existing(email)`: people of the segment who are in the audience, and not by an export.
+
+    Args:
+        engine: holds `clean`, `members` and, where there is a ledger, `ledger_in`.
+    """
+    engine.run(
+        """create or replace table existing as select c.email from clean c
+        semi join members m on m.email = c.email anti join ledger_in l on l.email = c.email"""
+    )
 
 
 def note_alike(engine: Engine, content: str) -> None:
@@ -182,3 +244,13 @@ def freeze_holds(engine: Engine, place: Place) -> None:
     """Write where an export's claim on a person, or what it is known to have delivered, changes."""
     rows = "select email, max(holders) as holders, max(hash) as hash from holds group by email order by email"
     write_parquet(place, engine.stream(rows), HOLDS)
+
+
+def freeze_bars(engine: Engine, place: Place) -> None:
+    """Write which bars change."""
+    write_parquet(place, engine.stream("select email, barred from bars_changed order by email"), BARS)
+
+
+def freeze_existing(engine: Engine, place: Place) -> None:
+    """Write who was in the audience before."""
+    write_parquet(place, engine.stream("select email from existing order by email"), EXISTING)

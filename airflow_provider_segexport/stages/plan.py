@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.contract import Limits
 from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.columns import integers
+from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.cutting import cut, named
 from airflow_provider_segexport.ports.engine import Engine, quoted
 from airflow_provider_segexport.ports.ledger import TRIES_DAYS
@@ -75,9 +75,19 @@ def _often(engine: Engine, now: float) -> bool:
     return bool(engine.one("select count(*) from often")[0])
 
 
-def freeze_returners(engine: Engine, place: Place) -> int:
-    """Write which rows are of people whom the ledger says we took out; returns how many."""
+def freeze_returners(engine: Engine, place: Place, erased: Sequence[str] = ()) -> int:
+    """Write which rows are of people whom an export or an erasure took out; returns how many.
+
+    Args:
+        engine: holds `clean`, `removed` and, with `erased`, `ledger_in`.
+        place: of the file.
+        erased: SHA-256 of the addresses of people whom an erasure took out. A person who is in again is none of them.
+    """
     rows = "select c.row from clean c semi join removed r on r.email = c.email"
+    if erased:
+        engine.table("erased", pa.table({"mark": texts(erased)}))
+        rows += """ union select c.row from (select row, email from clean anti join ledger_in using (email)) c
+            semi join erased e on e.mark = sha256(c.email)"""
     return write_parquet(place, engine.stream(rows), pa.schema([("row", pa.int64())]))
 
 

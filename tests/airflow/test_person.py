@@ -106,6 +106,30 @@ def test_a_person_who_is_erased_is_not_missed_by_the_next_export(stage, vendor, 
     assert 19 == Ledger(place).members()
 
 
+@pytest.mark.parametrize("before", ["in", "out"])
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_an_erased_person_who_returns_is_put_in_again(stage, vendor, before, capsys):
+    """Campaign Monitor refuses a deleted person: the erasure keeps a mark, by which the deletion is known as ours."""
+    conn_id = stage.connection(vendor)
+    rows = people(20)
+    others = rows[rows["email"] != EMAIL]
+    off = {"guards": {"removals_share": None, "shrinks": None}}
+    stage.segment(20)
+    stage.export(conn_id=conn_id, mode="mirror", **off)
+    if before == "out":
+        stage.segment(others)
+        stage.export(conn_id=conn_id, mode="mirror", **off)
+    erase(capsys)
+    stage.segment(others)
+    stage.export(conn_id=conn_id, mode="mirror", **off)
+    stage.segment(20)
+    run = stage.export(conn_id=conn_id, mode="mirror", **off)
+    assert "success" == run.state, run.errors
+    assert run.summary()["counts"]["delivered"] == 1, run.summary()["reasons"]
+    assert stage.members(vendor)[EMAIL].get("status") != "Deleted"
+    assert not [place for place in state_root().rglob("*") if place.is_file() and EMAIL in place.name]
+
+
 def test_the_receipt_tells_all_but_the_address(stage, capsys):
     """What was found and removed where, when and by whom; the person by SHA-256, as suppression lists have them."""
     exported(

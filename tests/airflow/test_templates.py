@@ -43,6 +43,7 @@ def everything(stage, **changes):
         "reports": str(stage.folder / "reports"),
         "create_fields": "true",
         "shared": "False",
+        "adopt_existing": "False",
         "partition_columns": "False",
         "optouts": "no",
         "deferrable": "False",

@@ -1,0 +1,170 @@
+"""A person whom one export bars is withheld by every export of the audience, until that same export says yes again."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from vendors.accounts import Account, people
+
+from airflow_provider_segexport.export import Undo
+from airflow_provider_segexport.export import release as releasing
+from airflow_provider_segexport.export.release import Release
+from airflow_provider_segexport.ports.ledger import Ledger
+
+ONE, TWO = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+P1 = "p1@example.com"
+
+
+@pytest.fixture
+def dotdigital(sim, tmp_path):
+    return Account(sim, "dotdigital", tmp_path)
+
+
+def says(account: Account, answers: list[bool], **options):
+    """Options of a run of the first export, whose segment has a column of consent."""
+    return {**ONE, "consent": account.consent("agreed"), "columns": {"agreed": answers}, **options}
+
+
+def release(account: Account, export: str, **options):
+    target = account.call(account.vendor.check(account.access, account.audience))
+    place = Ledger.of(account.home, account.name, target).place
+    return releasing.release(place, Release(export, **options), clock=account.sim.clock.now, sleep=account.sleep)
+
+
+@pytest.mark.parametrize("mode", ["mirror", "changes", "full"])
+def test_the_other_export_does_not_put_a_withdrawn_person_back(account: Account, mode):
+    """Its own segment says yes, in every mode; the row is withheld, with the reason."""
+    account.day(1, people(3), name="one-1", **says(account, [True] * 3))
+    account.day(1, people(3), name="two-1", **TWO)
+    account.day(2, people(3), name="one-2", **says(account, [True, False, True]))
+    report = account.day(2, people(3), name="two-2", **TWO, mode=mode)
+    assert report["reasons"] == {"withheld": {"withdrawn_elsewhere": 1}}
+    assert account.active() == {"p0@example.com", "p2@example.com"}
+
+
+def test_a_person_who_was_never_in_is_barred_too(dotdigital: Account):
+    """The export that says no runs first, before anybody is in the audience."""
+    dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True, False, True]))
+    row = dotdigital.ledger()[P1]
+    assert (row["state"], row["barred"], row["holders"]) == ("new", 1, 0)
+    assert dotdigital.day(1, people(3), name="two-1", **TWO)["reasons"] == {"withheld": {"withdrawn_elsewhere": 1}}
+    assert P1 not in dotdigital.members()
+
+
+def test_a_withdrawal_in_a_run_that_removes_no_one_is_carried_out_by_the_others_mirror(dotdigital: Account):
+    """A run of mode `changes` takes nobody out; its bar stays."""
+    dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True] * 3))
+    dotdigital.day(1, people(3), name="two-1", **TWO)
+    dotdigital.day(2, people(3), name="one-2", **says(dotdigital, [True, False, True], mode="changes"))
+    assert P1 in dotdigital.active()
+    dotdigital.day(2, people(3), name="two-2", **TWO)
+    assert dotdigital.active() == {"p0@example.com", "p2@example.com"}
+
+
+def test_the_bar_stays_when_the_person_leaves_the_segment_that_said_no(dotdigital: Account):
+    """Only a yes lifts it, and a row without the person is none."""
+    dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True, False, True]))
+    dotdigital.day(2, people(1), name="one-2", **says(dotdigital, [True]))
+    dotdigital.day(2, people(3), name="two-1", **TWO)
+    assert P1 not in dotdigital.members()
+
+
+def test_a_yes_of_the_same_export_lifts_the_bar(account: Account):
+    """Both exports put the person in again."""
+    account.day(1, people(3), name="one-1", **says(account, [True, False, True]))
+    account.day(1, people(3), name="two-1", **TWO)
+    account.day(2, people(3), name="one-2", **says(account, [True] * 3))
+    assert account.day(2, people(3), name="two-2", **TWO)["reasons"] == {}
+    assert account.active() == set(people(3))
+    assert (account.ledger()[P1]["barred"], account.ledger()[P1]["holders"]) == (0, 3)
+
+
+def test_two_exports_that_bar_a_person_both_have_to_say_yes(dotdigital: Account):
+    """Each lifts its own bar, whatever the other one still says."""
+    stop, go = dotdigital.home / "stop.parquet", dotdigital.home / "go.parquet"
+    pq.write_table(pa.table({"email": [P1]}), stop)
+    pq.write_table(pa.table({"email": ["other@example.com"]}), go)
+    dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True, False, True]))
+    dotdigital.day(1, people(3), name="two-1", **TWO, consent=dotdigital.consent(None, stop))
+    assert dotdigital.ledger()[P1]["barred"] == 3
+    dotdigital.day(2, people(3), name="one-2", **says(dotdigital, [True] * 3))
+    assert P1 not in dotdigital.members()
+    assert dotdigital.ledger()[P1]["barred"] == 2
+    dotdigital.day(2, people(3), name="two-2", **TWO, consent=dotdigital.consent(None, go))
+    assert P1 in dotdigital.active()
+
+
+@pytest.mark.parametrize("to", ["", "crm.two"])
+def test_a_released_exports_bar_ends_or_goes_with_its_people(dotdigital: Account, to):
+    """Given up, the bar is gone; handed over, the new export holds it until it says yes itself."""
+    dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True, False, True]))
+    dotdigital.day(1, people(3), name="two-1", **TWO)
+    release(dotdigital, "crm.one", to=to)
+    assert dotdigital.ledger()[P1]["barred"] == (2 if to else 0)
+    dotdigital.day(2, people(3), name="two-2", **TWO)
+    assert P1 in dotdigital.active()
+
+
+def test_an_undo_of_the_withdrawal_lifts_its_bar_and_no_other(dotdigital: Account):
+    """A wrong suppression list is taken back; a person whom another export has barred meanwhile stays out."""
+    dotdigital.day(1, people(4), name="one-1", **ONE)
+    stop = dotdigital.home / "stop.parquet"
+    pq.write_table(pa.table({"email": people(3)[1:]}), stop)
+    dotdigital.day(2, people(4), name="one-2", **ONE, consent=dotdigital.consent(None, stop))
+    version = 2
+    agreed = {"consent": dotdigital.consent("agreed"), "columns": {"agreed": [False]}}
+    dotdigital.day(2, ["p2@example.com"], name="two-1", **TWO, **agreed)
+    dotdigital.undo(Undo(version))
+    assert dotdigital.active() == {"p0@example.com", P1, "p3@example.com"}
+    assert {email: row["barred"] or 0 for email, row in dotdigital.ledger().items()} == {
+        **dict.fromkeys(people(4), 0),
+        "p2@example.com": 3,
+    }
+
+
+def test_a_single_export_keeps_no_bars(dotdigital: Account):
+    """A ledger that no other export uses stays as small as it was."""
+    dotdigital.day(1, people(3), consent=dotdigital.consent("agreed"), columns={"agreed": [True, False, True]})
+    assert set(dotdigital.ledger()) == {"p0@example.com", "p2@example.com"}
+
+
+class TestTries:
+    """The tries of a rejected row belong to an export."""
+
+    def test_two_exports_with_other_columns_each_count_their_own(self, sim, tmp_path):
+        """A person whom the vendor turns away is sent three times by each, and then by neither."""
+        account = Account(sim, "campaign_monitor", tmp_path)
+        sim.seed(account.name, [{"email": P1, "status": "bounced"}], account.audience)
+        waiting = []
+        for day in range(1, 6):
+            for name, values in (("one", ONE), ("two", TWO)):
+                first = {P1: f"of {name}"}
+                report = account.day(day, people(3), first=first, name=f"{name}-{day}", **values, mode="changes")
+                waiting.append(report["waiting"])
+            account.sim.clock.advance(86_400)
+        assert waiting == [0] * 6 + [1] * 4
+        assert sum(P1 in str(call["body"]) for call in account.upserts()) == 6
+        row = account.ledger()[P1]
+        assert (row["tries"], row["rejected_by"]) == (3, 1)
+        assert [(place, one["tries"]) for place, one in row["rejections"]] == [(0, 3)]
+
+    def test_a_delivery_by_one_export_keeps_the_others_count(self, sim, tmp_path):
+        """One export's row is taken and the other's is not: it waits after three tries all the same."""
+        account = Account(sim, "campaign_monitor", tmp_path)
+        waiting = []
+        for day in range(1, 6):
+            account.day(day, people(2), first={P1: f"{day}"}, name=f"one-{day}", **ONE, mode="changes")
+            fault = {"status": 200, "body": refused(P1)}
+            account.fault(**fault)
+            report = account.day(day, [P1], first={P1: "two"}, name=f"two-{day}", **TWO, mode="changes")
+            account.sim.clear_faults()
+            waiting.append(report["waiting"])
+            account.sim.clock.advance(86_400)
+        assert waiting == [0, 0, 0, 1, 1]
+
+
+def refused(email: str) -> dict[str, object]:
+    """Campaign Monitor's reply on a person whom it does not take."""
+    detail = {"EmailAddress": email, "Code": 999, "Message": "Not taken"}
+    return {"FailureDetails": [detail]}
