@@ -74,15 +74,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         cleaned = clean.clean(sql, checked.files, checked.matching)
         answers, lists = _withhold(job, checked, sql)
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)
-        if version:
-            commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
-        else:
-            commit.load_nothing(sql)
-        shares = standing.shared or standing.joint
-        if lists and (shares or sql.one("select count(*) from ledger_in where existed") != (0,)):
-            suppression.match_members(sql)
-        if shares:
-            consent.withhold_barred(sql, bit)
+        _load(sql, ledger, standing, bit, lists)
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
@@ -100,9 +92,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         upserts = plan.upserts(encoded, against_ledger=against, again=again)
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit, encoded.hash if standing.joint else None)
-        if shares:
-            leavers.bar(sql, bit)
-            leavers.freeze_bars(sql, world.folder.place / "bars.parquet")
+        _note_bars(job, sql, standing, bit)
         measured = _measure(job, sql, checked.target, planned, found, lists=lists)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
@@ -122,6 +112,26 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
     }
     _tell(planned, facts, measured)
     return Prepared(planned, facts, guard.error(measured))
+
+
+def _load(sql: Engine, ledger: Ledger, standing: Standing, bit: int, lists: Sequence[suppression.Tally]) -> None:
+    """Load the ledger, set aside the people whom other exports have barred, and find the ledger's people in a list."""
+    if version := ledger.version():
+        commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
+    else:
+        commit.load_nothing(sql)
+    shares = standing.shared or standing.joint
+    if lists and (shares or sql.one("select count(*) from ledger_in where existed") != (0,)):
+        suppression.match_members(sql)
+    if shares:
+        consent.withhold_barred(sql, bit)
+
+
+def _note_bars(job: Job, sql: Engine, standing: Standing, bit: int) -> None:
+    """Write which bars of this export change, where other exports use the audience or may do so."""
+    if standing.shared or standing.joint:
+        leavers.bar(sql, bit)
+        leavers.freeze_bars(sql, job.world.folder.place / "bars.parquet")
 
 
 def _note_existing(job: Job, checked: Checked, sql: Engine, ledger: Ledger) -> None:

@@ -121,12 +121,8 @@ def _next(origin: Origin, *, first: bool, shared: bool, barring: bool) -> str:
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
     mine_of = per_export.of(origin)
     slot, bit, others = mine_of.slot, mine_of.holders, mine_of.hashes
-    gone = f"l.since, {CLEARED}, 0::ubigint, null::utinyint, {NONE}, {NOT_REJECTED}, l.barred, false"
     tail = f"l.barred, coalesce(if(l.state in {THERE}, l.existed, null), x.email is not null)"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
-    held = "left join holds h on h.email = l.email" if shared else ""
-    alike = f"if(h.hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.hash])))"
-    kept = f"l.* replace (coalesce(h.holders, l.holders) as holders, {alike} as hashes)" if shared else "l.*"
     tried = "l.rejected, l.reason, l.tries, l.tried_at, l.retried_at"
     last = mine_of.last
     same = f"({last['rejected']} = n.hash and {last['tried_at']} > {now} - interval {TRIES_DAYS} days)"
@@ -139,8 +135,7 @@ def _next(origin: Origin, *, first: bool, shared: bool, barring: bool) -> str:
     back = f"if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}')"
     state = f"case when {perhaps} then {back} when {never} then '{NEW}' {refused} end"
     stays = f"({perhaps} or (l.state = '{IN}' and not {never}))"
-    untouched = f"select {kept} from base l {held} anti join touched t on t.email = l.email"
-    rows = f"""{"select * from old" if first else untouched}
+    rows = f"""{"select * from old" if first else _untouched(slot, shared=shared)}
         union all
         select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
             coalesce(if(l.state = '{IN}', l.since, null), {now}), {mine_of.delivered}, {bit}, {slot}, {others},
@@ -160,14 +155,31 @@ def _next(origin: Origin, *, first: bool, shared: bool, barring: bool) -> str:
             if({same}, {last["tried_at"]}, {now}), {now}, if({stays}, {bit}, 0::ubigint),
             if({perhaps}, {slot}, l.sent_by), if(l.state = '{IN}', l.hashes, null), {mine_of.refused_by}, {tail}
         from refused n left join old l on l.email = n.email left join existing x on x.email = n.email
-        union all
+        {_gone(origin)}"""
+    return _with_bars(rows, first=first) if barring else rows
+
+
+def _untouched(slot: str, *, shared: bool) -> str:
+    """SQL of the rows that the run does not touch, with the claims that change."""
+    alike = f"if(h.hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.hash])))"
+    kept = f"l.* replace (coalesce(h.holders, l.holders) as holders, {alike} as hashes)" if shared else "l.*"
+    held = "left join holds h on h.email = l.email" if shared else ""
+    return f"select {kept} from base l {held} anti join touched t on t.email = l.email"
+
+
+def _gone(origin: Origin) -> str:
+    """SQL of the rows of people who were taken out, or whom the run found gone."""
+    as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
+    gone = f"l.since, {CLEARED}, 0::ubigint, null::utinyint, {NONE}, {NOT_REJECTED}, l.barred, false"
+    left = f"(l.since is not null and {str(origin.keeps_left).lower()})"
+    return f"""union all
         select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), {gone}
         from taken_out n join old l on l.email = n.email
         union all
-        select l.email, null, l.contact_id, {as_of}, {run}, if({OURS}, '{OUT}', '{LEFT}'), {gone}
-        from absent n join old l on l.email = n.email
-        where {OURS} or (l.since is not null and {str(origin.keeps_left).lower()})"""
-    return _with_bars(rows, first=first) if barring else rows
+        select l.email, null, l.contact_id, {as_of}, {run},
+            case when {OURS} then '{OUT}' when {left} then '{LEFT}' else '{NEW}' end, {gone}
+        from absent n join old l on l.email = n.email left join bars b on b.email = n.email
+        where {OURS} or {left} or coalesce(b.barred, l.barred, 0) <> 0"""
 
 
 def _with_bars(rows: str, *, first: bool) -> str:

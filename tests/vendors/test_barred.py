@@ -123,6 +123,18 @@ def test_an_undo_of_the_withdrawal_lifts_its_bar_and_no_other(dotdigital: Accoun
     }
 
 
+def test_a_person_who_is_gone_already_is_barred_too(account: Account):
+    """A colleague took the person out; the withdrawal counts for the other export all the same."""
+    account.day(1, people(3), name="one-1", **says(account, [True] * 3))
+    status = {"constant_contact": "left_list", "omnisend": "deleted", "dotdigital": "deleted"}
+    gone = {"email": P1, "status": status.get(account.name, "deleted")}
+    account.sim.seed(account.name, [gone], account.audience if account.name != "dotdigital" else None)
+    account.day(2, people(3), name="one-2", **says(account, [True, False, True]))
+    assert account.ledger()[P1]["barred"] == 1
+    account.day(2, people(3), name="two-1", **TWO)
+    assert account.active() == {"p0@example.com", "p2@example.com"}
+
+
 def test_a_single_export_keeps_no_bars(dotdigital: Account):
     """A ledger that no other export uses stays as small as it was."""
     dotdigital.day(1, people(3), consent=dotdigital.consent("agreed"), columns={"agreed": [True, False, True]})

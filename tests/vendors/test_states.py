@@ -9,6 +9,7 @@ from requests.auth import HTTPBasicAuth
 from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.person.removal import Door
 from airflow_provider_segexport.ports.http import Patience
 
 P2 = "p2@example.com"
@@ -83,6 +84,21 @@ def test_a_contact_that_was_made_anew_by_hand_is_taken_out(sim, tmp_path):
     report = account.day(2, people(2))
     assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
     assert account.active() == set(people(2))
+
+
+@pytest.mark.parametrize("contact_id", ["of the ledger", "", "none of the account's"])
+def test_an_erasure_finds_a_contact_that_was_made_anew(sim, tmp_path, contact_id):
+    """dotdigital: the ledger's id is of a contact that is deleted; the person of the address is taken out, no other."""
+    account = Account(sim, "dotdigital", tmp_path)
+    account.day(1, people(3))
+    known = account.ledger()[P2]["contact_id"] if contact_id == "of the ledger" else contact_id and "987654321"
+    account.sim.seed(account.name, [{"email": P2, "status": "deleted"}])
+    account.sim.seed(account.name, [{"email": P2, "status": "active"}], account.audience)
+    target = account.call(account.vendor.check(account.access, account.audience))
+    door = Door(account.vendor, target, account.call, account.sleep)
+    assert door.take_out(P2, known) == "removed"
+    assert account.active() == set(people(2))
+    assert door.take_out(P2, known) == "not_there"
 
 
 @pytest.fixture
