@@ -11,7 +11,7 @@ from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Batch, Reason, Refusal, Reply, Settled, Target
 from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.stages import commit, readback, settle
+from airflow_provider_segexport.stages import known, readback, settle
 
 LATE_S = 600.0
 """A try that begins with a plan older than this sends nothing without another look at who is in the audience."""
@@ -57,7 +57,7 @@ def without_leavers(
                 yield one
                 continue
             if not looked:
-                commit.load(sql, ledger, ledger.version())
+                known.load(sql, ledger, ledger.version())
                 job.drive(job.vendor.members(target, readback.Pages(sql)))
                 readback.find_gone(sql)
                 looked = True

@@ -23,11 +23,11 @@ from airflow_provider_segexport.segment import BEHIND, Cleaned, Encoded, Planned
 from airflow_provider_segexport.shape import Object
 from airflow_provider_segexport.stages import (
     clean,
-    commit,
     consent,
     content,
     encode,
     guard,
+    known,
     leavers,
     plan,
     read,
@@ -117,9 +117,9 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
 def _load(sql: Engine, ledger: Ledger, standing: Standing, bit: int, lists: Sequence[suppression.Tally]) -> None:
     """Load the ledger, set aside the people whom other exports have barred, and find the ledger's people in a list."""
     if version := ledger.version():
-        commit.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
+        known.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
     else:
-        commit.load_nothing(sql)
+        known.load_nothing(sql)
     shares = standing.shared or standing.joint
     if lists and (shares or sql.one("select count(*) from ledger_in where existed") != (0,)):
         suppression.match_members(sql)
