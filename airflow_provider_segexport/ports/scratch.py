@@ -68,7 +68,7 @@ def _used(own: _Own) -> None:
         own.users -= 1
         if not own.users:
             _removed(own.folder, own.lock)
-            _own = None
+            _own = None if _own is own else _own
 
 
 def _forked() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_segexport.errors import StopExport
 from airflow_provider_segexport.ports import claims, private
+from airflow_provider_segexport.ports import scratch as scratches
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
@@ -29,6 +30,7 @@ def temporary(tmp_path, monkeypatch):
     place.chmod(0o1777)
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(scratches, "_own", None)  # an engine that other tests keep has its folder elsewhere
     return place
 
 
