@@ -23,6 +23,7 @@ SegexportError
     ├── AudienceUnknown      no such audience in this account
     ├── WaitTooLong          the vendor asks for a wait that is longer than any that is made
     ├── JobsTooLong          a job at the vendor has not ended within `job_timeout`
+    ├── DamagedState         a file that this package wrote has changed since, or another version wrote it
     ├── RunFolderMissing     a task returns from deferral, and the run folder that it left is not there
     └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
 
@@ -171,6 +172,29 @@ class JobsTooLong(StopExport):
 
 class RunFolderMissing(StopExport):
     """A task returns from deferral, and the run folder that it left is not there."""
+
+
+class DamagedState(StopExport):
+    """A file that this package wrote and reads again has changed since, or another version of the package wrote it.
+
+    Attributes:
+        file: its path.
+        why: what is wrong with it.
+        audience: the audience that it belongs to; empty if that is not known.
+    """
+
+    def __init__(self, file: str, why: str, audience: str = "") -> None:
+        self.file, self.why, self.audience = file, why, audience
+        of = f" of audience {audience!r}" if audience else ""
+        super().__init__(
+            f"The file {file}{of} cannot be used: {why}. Nothing more was sent. To fix: restore the file from a "
+            "backup; if another version of the provider wrote it, finish the run with that version; or set aside what "
+            f"cannot be read: `airflow segexport repair {audience or 'AUDIENCE'}` says what is lost and asks first."
+        )
+
+    def __reduce__(self) -> tuple[type[DamagedState], tuple[str, str, str]]:
+        """Travel between processes with its parts."""
+        return type(self), (self.file, self.why, self.audience)
 
 
 class ReplyNotUnderstood(StopExport):

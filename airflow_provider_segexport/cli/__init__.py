@@ -16,7 +16,7 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_sign_in(), _undo(), _release(), _explain(), _erase(), _prune()),
+            subcommands=(_sign_in(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
         )
     ]
 
@@ -99,6 +99,30 @@ def _prune() -> ActionCommand:
         args=(
             Arg(("--older-than",), help="days since the run ended, as 30d; by default `[segexport] keep_runs_days`"),
             Arg(("--dry-run",), action="store_true", help="list them only"),
+        ),
+    )
+
+
+def _repair() -> ActionCommand:
+    """State that cannot be read, set aside."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="repair",
+        help="Set aside what cannot be read of an audience's state",
+        description=(
+            "Checks the audience's ledger, its state and its unfinished run, says what is lost and what the next run "
+            "does, asks, and sets the damaged files aside. No vendor is called, and no person is removed."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.repair.repair"),
+        args=(
+            Arg(
+                ("audience",),
+                nargs="?",
+                help="the vendor's id of the list, address book or tag, or vendor/account/audience; by default all",
+            ),
+            Arg(("--dry-run",), action="store_true", help="look only"),
+            Arg(("-y", "--yes"), action="store_true", help="do not ask"),
         ),
     )
 

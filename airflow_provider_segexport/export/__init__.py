@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
-from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, Superseded, TryAgain
+from airflow_provider_segexport.errors import DamagedState, OlderThanLedger, SegexportError, Superseded, TryAgain
 from airflow_provider_segexport.export import doubts, leaving, undo
 from airflow_provider_segexport.export.checked import Checked, check, with_fields
 from airflow_provider_segexport.export.close import close, give_up, name
@@ -80,8 +80,15 @@ class Export:
             TryAgain: the vendor cannot be reached, or another run has the audience; another try goes on where this one
                 stopped.
         """
+        try:
+            return self._run()
+        except DamagedState as damaged:
+            raise DamagedState(damaged.file, damaged.why, self._job.order.audience) from None
+
+    def _run(self) -> dict[str, Any] | Waiting:
         found = self._job.world.folder.plan()
         if found is not None:
+            self._job.world.folder.verify()
             planned, facts = found
             target = target_of(facts["target"])
             with self._alone(target) as ledger:

@@ -58,6 +58,7 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
     if found is None:
         log.warning("The run folder %s of an unfinished run holds no plan; what it sent is not known.", standing.open)
     else:
+        folder.verify()
         planned, facts = found
         waiting = _wait(replace(job, world=replace(job.world, folder=folder)), planned, target_of(facts["target"]))
         if waiting is not None:

@@ -149,5 +149,8 @@ def done_before(errand: Errand, order: Order) -> dict[str, Any] | None:
     note, attempt = last.place / ORDER, last.place / ATTEMPT
     if not (note.exists() and attempt.exists()) or read(note) != _asked(errand, order):
         return None
-    number, most = json.loads(read(attempt))
+    try:
+        number, most = json.loads(read(attempt))
+    except (ValueError, TypeError):  # damaged: the task begins anew
+        return None
     return report if number < errand.attempt[0] and most == errand.attempt[1] else None

@@ -1,8 +1,8 @@
 """What happened to each batch, written down before and after every call: `entries -> states`.
 
 On a local disk one file grows by lines; in object storage, which cannot append, each write is an object of its own.
-A torn last line, left by a kill, is passed over: its call was made or not, which is what an intent without a verdict
-means anyway.
+Each line carries its checksum. A torn last line, left by a kill, is passed over: its call was made or not, which is
+what an intent without a verdict means anyway. Any other line that is not as it was written is an error.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import os
 import pathlib
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from threading import Lock
 
 import msgspec
 from msgspec.structs import replace
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.ports.durable import make_folder, sync_folder
 from airflow_provider_segexport.ports.places import Place, names, on_disk, read, write
 from airflow_provider_segexport.ports.private import FILE_MODE
+from airflow_provider_segexport.ports.sealing import sealed, unsealed
 
 
 class State(StrEnum):
@@ -67,6 +69,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 
+TORN = sealed(b'{"torn":true}')
+"""The line after one that a kill has torn: the next try writes it. Any other line that is not whole is damage."""
+
 
 class Journal:
     """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
@@ -74,6 +79,7 @@ class Journal:
     def __init__(self, place: Place, clock: Callable[[], float] = time.time) -> None:
         self.place = place
         self.clock = clock
+        self.lenient = False
         self._known: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
@@ -87,7 +93,7 @@ class Journal:
             return
         known, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, at=now) for entry in entries]
-        lines = _ENCODER.encode_lines(entries)
+        lines = b"".join(sealed(_ENCODER.encode(entry)) + b"\n" for entry in entries)
         disk = on_disk(self.place)
         if disk is not None:
             self._append(disk, lines)
@@ -120,10 +126,27 @@ class Journal:
         if self._known is None:
             self._known = {}
             for name in self._files():
-                for line in read(self.place / name).splitlines():
-                    if entry := _entry(line):
-                        _learn(self._known, entry)
+                for entry in self._entries(self.place / name):
+                    _learn(self._known, entry)
         return self._known
+
+    def _entries(self, file: Place) -> Iterator[Entry]:
+        """The entries of a file, without a line that a kill has torn: the last, or one that a later try has noted."""
+        *lines, last = read(file).split(b"\n")
+        if unsealed(last):  # only the end of the line is missing
+            lines.append(last)
+        for number, line in enumerate(lines):
+            after = lines[number + 1] if number + 1 < len(lines) else b""
+            if unsealed(line) and line != TORN:
+                yield self._entry(line, file)
+            elif not unsealed(line) and after != TORN and not self.lenient:
+                raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
+
+    def _entry(self, line: bytes, file: Place) -> Entry:
+        try:
+            return _DECODER.decode(line)
+        except msgspec.DecodeError:
+            raise DamagedState(str(file), "another version wrote it") from None
 
     def _append(self, folder: pathlib.Path, lines: bytes) -> None:
         """The file stays open: an export to Omnisend writes twenty thousand times."""
@@ -134,7 +157,7 @@ class Journal:
             weakref.finalize(self, os.close, self._open)
             size = os.fstat(self._open).st_size
             if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own
-                lines = b"\n" + lines
+                lines = b"\n" + TORN + b"\n" + lines
         try:
             while lines:
                 lines = lines[os.write(self._open, lines) :]
@@ -151,10 +174,3 @@ def _learn(known: dict[str, Entry], entry: Entry) -> None:
     before = known.get(entry.batch)
     if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
         known[entry.batch] = entry
-
-
-def _entry(line: bytes) -> Entry | None:
-    try:
-        return _DECODER.decode(line)
-    except msgspec.DecodeError:  # torn, or of a version to come
-        return None

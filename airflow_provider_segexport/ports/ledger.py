@@ -39,6 +39,7 @@ from airflow_provider_segexport.ports.places import (
 )
 from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.ports.scratch import scratch
+from airflow_provider_segexport.ports.sealing import context_of, verify_once
 from airflow_provider_segexport.ports.tables import write_parquet
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -158,6 +159,14 @@ class Ledger:
                 files.setdefault(version, name)
         return files
 
+    def check(self, version: int) -> None:
+        """Pass if a version's file is as it was written.
+
+        Raises:
+            DamagedState: it is not.
+        """
+        verify_once(self.file(version))
+
     def members(self) -> int:
         """How many people it says are in the audience."""
         return int(self.facts().get("members", 0))
@@ -182,7 +191,8 @@ class Ledger:
         return of_export
 
     def _kept(self, version: int) -> dict[bytes, bytes]:
-        """What a version's file says of itself."""
+        """What a version's file says of itself, if it is as it was written."""
+        verify_once(self.file(version))
         with fresh(self.file(version)).open("rb") as file:
             return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
 
@@ -198,7 +208,7 @@ class Ledger:
         if disk is not None:
             half = half_of(disk)
             try:
-                write_parquet(local(str(half)), rows, schema)
+                write_parquet(local(str(half)), rows, schema, context_of(new))
                 self._may_appear(version)
                 appear(half, disk)
             finally:
@@ -208,7 +218,7 @@ class Ledger:
             raise FileExistsError
         with scratch("ledger") as aside:
             half = aside / new.name
-            write_parquet(local(str(half)), rows, schema)
+            write_parquet(local(str(half)), rows, schema, context_of(new))
             self._may_appear(version)
             with half.open("rb") as source:
                 put_new(new, source)

@@ -27,7 +27,8 @@ from msgspec.structs import replace
 from airflow_provider_segexport.model import Batch, Kind, Settled, Target
 from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
-from airflow_provider_segexport.ports.places import Place, names, read, sweep, write
+from airflow_provider_segexport.ports.places import Place, names, sweep, write
+from airflow_provider_segexport.ports.sealing import read_json, verify, write_json
 from airflow_provider_segexport.ports.tables import ArrowReader, Stored, Values, write_parquet
 from airflow_provider_segexport.segment import BEHIND, Planned
 from airflow_provider_segexport.vendor_field import VendorField
@@ -44,6 +45,16 @@ SETTLED = pa.schema(
 )
 
 MOST_CHARS = 150
+
+PLAN_FILES = (
+    "upserts.arrow",
+    "aside.parquet",
+    "returners.parquet",
+    "holds.parquet",
+    "leavers_aside.parquet",
+    "removals/removals.arrow",
+)
+"""Files of a plan, where it has them."""
 
 NAMED = ".named"
 """Verdicts that came later, by reading the audience back."""
@@ -123,7 +134,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Replace the report."""
-        write(self.place / "summary.json", json.dumps(summary, indent=2).encode())
+        write_json(self.place / "summary.json", summary, indent=2)
 
     def plan(self) -> tuple[Planned, dict[str, Any]] | None:
         """The frozen plan and the facts it was made of, if there is one."""
@@ -140,7 +151,19 @@ class RunFolder:
 
     def freeze(self, planned: Planned, facts: dict[str, Any]) -> None:
         """From here on this plan is what the run does."""
-        write(self.place / "plan.json", json.dumps({**facts, "planned": asdict(planned)}).encode())
+        kept = [name for name in PLAN_FILES if (self.place / name).exists()]
+        write_json(self.place / "plan.json", {**facts, "kept": kept, "planned": asdict(planned)})
+
+    def verify(self) -> None:
+        """Pass if all that an earlier process wrote for a frozen plan is as it was written.
+
+        Raises:
+            DamagedState: a file is not, or is gone.
+        """
+        for name in (self._json("plan.json") or {}).get("kept", ()):
+            verify(self.place / name)
+        for part in (*self.parts(), *self.removals.parts()):
+            verify(part)
 
     def upserts(self, columns: Sequence[str] | None = None) -> ArrowReader:
         """The planned rows, with all columns or some; a record batch is a batch."""
@@ -243,5 +266,4 @@ class RunFolder:
         place = self.place / name
         if not place.exists():
             return None
-        found: dict[str, Any] = json.loads(read(place))
-        return found
+        return read_json(place, bare=name != "plan.json")

@@ -6,14 +6,14 @@ older snapshot of the same export is refused all the same, and a second export m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
 from airflow_provider_segexport.errors import OwnedByAnother, TryAgain
 from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
-from airflow_provider_segexport.ports.places import Place, folder, listing, read, write
+from airflow_provider_segexport.ports.places import Place, folder, listing
+from airflow_provider_segexport.ports.sealing import read_json, write_json
 
 MOST_SHARERS = 63
 """Each has a bit of an unsigned 64-bit number in the ledger."""
@@ -85,7 +85,7 @@ class Standing:
             if file is None:
                 return cls()
             with suppress(FileNotFoundError):  # a later holder has written its own meanwhile
-                content = json.loads(read(place / file[1]))
+                content = read_json(place / file[1], bare=True)
                 doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
                 return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
         raise TryAgain("The state of this audience changes faster than it can be read. Another try reads it again.")
@@ -101,7 +101,7 @@ class Standing:
         """
         fence.check()
         name = f"standing-{fence.number:08d}.json" if fence.number else "standing.json"
-        write(folder(place) / name, json.dumps(asdict(self), indent=2).encode())
+        write_json(folder(place) / name, asdict(self), indent=2)
         for other in listing(place):
             token = token_of(other)
             if token is not None and token < fence.number:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pathlib
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 from operator import eq
 from types import TracebackType
@@ -15,25 +15,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.ports.columns import integers, stretch
-from airflow_provider_segexport.ports.durable import make_folder, replace
-from airflow_provider_segexport.ports.places import Place, half_of, on_disk
+from airflow_provider_segexport.ports.durable import COPY_BYTES, make_folder, replace
+from airflow_provider_segexport.ports.places import Place, half_of, on_disk, reaching
 from airflow_provider_segexport.ports.private import private_file
+from airflow_provider_segexport.ports.scratch import scratch
+from airflow_provider_segexport.ports.sealing import EMPTY, SEAL, context_of, seal
 
 UNLIKE = frozenset({"email", "contact_id"})
 """Columns with as many values as rows: a dictionary of them is given up after all the work of making it."""
 
 
-class Whole:
-    """A file that appears under its name when it is closed without an error, and not before."""
+def _with_seal(schema: pa.Schema) -> pa.Schema:
+    """The schema with room for the file's checksum."""
+    return schema.with_metadata({**(schema.metadata or {}), SEAL: EMPTY})
 
-    def __init__(self, place: Place) -> None:
+
+class Whole:
+    """A file that appears under its name when it is closed without an error, with its checksum, and not before.
+
+    On its way to object storage it lies in a folder for temporary files, because its checksum is known at its end.
+    """
+
+    def __init__(self, place: Place, context: str = "") -> None:
+        self._place = place
+        self._context = context or context_of(place)
+        self._aside = ExitStack()
         self._path = on_disk(place)
-        self._half: pathlib.Path | None = None
         if self._path is not None:
             make_folder(self._path.parent)
             self._half = private_file(half_of(self._path))
         # Arrow's own file: through one of Python's, each of a batch's buffers is a call.
-        self.file: IO[Any] = place.open("wb") if self._half is None else pa.OSFile(str(self._half), "wb")
+        else:
+            self._half = self._aside.enter_context(scratch("upload")) / place.name
+        self.file: IO[Any] = pa.OSFile(str(self._half), "wb")
 
     def __enter__(self) -> Self:
         return self
@@ -42,13 +56,20 @@ class Whole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.file.close()
-        if self._half is None or self._path is None:
-            return
         try:
             if error is None:
-                replace(self._half, self._path)
+                seal(self._half, self._context)
+                self._appear()
         finally:
             self._half.unlink(missing_ok=True)
+            self._aside.close()
+
+    def _appear(self) -> None:
+        if self._path is not None:
+            replace(self._half, self._path)
+            return
+        with self._half.open("rb") as source, reaching(self._place), self._place.open("wb") as file:
+            shutil.copyfileobj(source, file, COPY_BYTES)
 
 
 class ArrowFile(Whole):
@@ -57,8 +78,8 @@ class ArrowFile(Whole):
     def __init__(self, place: Place, schema: pa.Schema) -> None:
         super().__init__(place)
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        self._writer = pa.ipc.new_file(self.file, schema, options=options)
-        self._schema = schema
+        self._schema = _with_seal(schema)
+        self._writer = pa.ipc.new_file(self.file, self._schema, options=options)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one record batch."""
@@ -223,12 +244,19 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
-def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Write a stream as one Parquet file, and tell its rows."""
-    rows = 0
+def write_parquet(place: Place, batches: Iterable[pa.RecordBatch], schema: pa.Schema, context: str = "") -> int:
+    """Write a stream as one Parquet file, and tell its rows.
+
+    Args:
+        place: the file.
+        batches: its content.
+        schema: its columns.
+        context: what its checksum starts from (`sealing.context_of`), if the file gets its name later.
+    """
+    rows, schema = 0, _with_seal(schema)
     alike = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in UNLIKE]
     with (
-        Whole(place) as out,
+        Whole(place, context) as out,
         pq.ParquetWriter(out.file, schema, compression="zstd", use_dictionary=alike or False) as writer,
     ):
         for batch in batches:

@@ -102,6 +102,7 @@ def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
     if not version:
         engine.table("old", pa.Table.from_batches([], SCHEMA))
         return
+    ledger.check(version)
     engine.run(f"create or replace view base as select * from {engine.scan([ledger.file(version)])}")
     engine.run("create or replace table old as select l.* from base l semi join touched t on t.email = l.email")
 

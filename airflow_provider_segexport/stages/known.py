@@ -23,6 +23,7 @@ def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) 
         version: which one.
         slot: this export's place among the sharers; None where it is the only one that has ever used the audience.
     """
+    ledger.check(version)
     own = "hash" if slot is None else per_export.own_hash(slot)
     file = engine.scan([ledger.file(version)])
     engine.run(f"create or replace table gone_before as select email from {file} where state = '{LEFT}'")

@@ -22,7 +22,7 @@ def test_a_retry_goes_on_in_the_same_folder(tmp_path):
     one.write_summary({"finished": False})
     two = RunFolder.open(tmp_path)
     assert two.place == one.place
-    assert two.plan() == (Planned(1, 1, 0, ("a",), 10), {"mode": "full"})
+    assert two.plan() == (Planned(1, 1, 0, ("a",), 10), {"mode": "full", "kept": []})
 
 
 def test_a_finished_run_is_never_written_again(tmp_path):

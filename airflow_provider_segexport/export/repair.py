@@ -1,0 +1,184 @@
+"""Sets aside what cannot be read of an audience's state, so that the next run goes on without it.
+
+Nothing is sent, and nobody is taken out. Content that the vendor may hold since counts as unknown: the next run sends
+every person of its segment again. A damaged file stays beside the others, under another name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.ports.audiences import runs
+from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.places import Place, Resolve, listing, read, sweep, write
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.standing import Standing, token_of
+
+RUN = "segexport/repair"
+"""The name in the lease and in the ledger's version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What cannot be read of one audience.
+
+    Attributes:
+        place: of the audience's ledger.
+        state: why the audience's state cannot be read; None if it can.
+        versions: versions of the ledger that cannot be read, the newest first, down to the first that can.
+        good: the newest version that can be read; 0 if there is none.
+        run: run folder of an unfinished run that cannot be read; empty if there is none.
+        why: what is wrong with that run folder.
+    """
+
+    place: Place
+    state: str | None = None
+    versions: tuple[int, ...] = field(default=())
+    good: int = 0
+    run: str = ""
+    why: str = ""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether there is anything to repair."""
+        return bool(self.state or self.versions or self.run)
+
+
+def look(place: Place, resolve: Resolve) -> Diagnosis:
+    """Find out what cannot be read; change nothing.
+
+    Args:
+        place: of the audience's ledger.
+        resolve: makes a place of the run folder's path.
+    """
+    state = why = None
+    standing = Standing()
+    try:
+        standing = Standing.of(place)
+    except DamagedState as damaged:
+        state = damaged.why
+    ledger, bad = Ledger(place), []
+    good = 0
+    for version in reversed(ledger.versions()):
+        try:
+            ledger.check(version)
+        except DamagedState:
+            bad.append(version)
+        else:
+            good = version
+            break
+    if standing.open:
+        why = _unreadable(RunFolder(resolve(standing.open)))
+    return Diagnosis(place, state, tuple(bad), good, standing.open if why else "", why or "")
+
+
+def _unreadable(folder: RunFolder) -> str | None:
+    try:
+        if folder.plan() is not None:
+            folder.verify()
+        folder.summary()
+        folder.journal.states()
+        folder.removals.journal.states()
+    except DamagedState as damaged:
+        return f"{damaged.file}: {damaged.why}"
+    return None
+
+
+def unreadable_runs(folders: Iterable[RunFolder]) -> list[tuple[RunFolder, str]]:
+    """Run folders that are not finished and cannot be read, each with what is wrong; their tasks' next tries fail."""
+    return [(folder, why) for folder in folders if not _is_finished(folder) and (why := _unreadable(folder))]
+
+
+def _is_finished(folder: RunFolder) -> bool:
+    try:
+        return folder.finished()
+    except DamagedState:
+        return False
+
+
+def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
+    """Write a report by which the task's next try makes a new plan."""
+    report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
+    folder.write_summary({**report, "report": str(folder.place)})
+
+
+def repair(
+    place: Place,
+    resolve: Resolve,
+    *,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+    alive: Callable[[str], bool | None] = lambda _: None,
+) -> Diagnosis:
+    """Set aside what cannot be read, while no run writes the audience; returns what was done.
+
+    Args:
+        place: of the audience's ledger.
+        resolve: makes a place of the run folder's path.
+        clock: epoch seconds.
+        sleep: lets time pass.
+        alive: whether the holder of a lease still runs.
+
+    Raises:
+        AudienceBusy: a run writes the audience.
+    """
+    lease = Lease(place, RUN, clock=clock, sleep=sleep, alive=alive)
+    lease.take()
+    try:
+        diagnosis = look(place, resolve)
+        sweep(place)
+        if diagnosis.damaged:
+            _repair(diagnosis, resolve, Ledger(place, lease), clock())
+    finally:
+        lease.release()
+    return diagnosis
+
+
+def _repair(diagnosis: Diagnosis, resolve: Resolve, ledger: Ledger, now: float) -> None:
+    """Each step may be done twice: a repair that is killed is begun again."""
+    place = diagnosis.place
+    top = max(diagnosis.versions, default=diagnosis.good)
+    if diagnosis.good:
+        _forget_content(ledger, diagnosis.good, top)
+    for version in diagnosis.versions:
+        _set_aside(ledger.file(version))
+    if diagnosis.run:
+        set_run_aside(RunFolder(resolve(diagnosis.run)), diagnosis.why, now)
+    if diagnosis.state:
+        for name in listing(place):
+            if token_of(name) is not None:
+                _set_aside(place / name)
+        _remembered(ledger).write(place, ledger.fence)
+    elif diagnosis.run:
+        replace(Standing.of(place), open="").write(place, ledger.fence)
+
+
+def _forget_content(ledger: Ledger, good: int, top: int) -> None:
+    """Write the version that can be read once more as the newest, without what the vendor holds of each person."""
+    facts = {**ledger.facts(good), "by": RUN}
+    facts.pop("undoes", None)
+    with engine() as sql:
+        rows = f"select * replace (null::ubigint as hash, null as hashes) from {sql.scan([ledger.file(good)])}"
+        ledger.commit(sql.stream(rows), top, facts)
+
+
+def _set_aside(file: Place) -> None:
+    """Keep a damaged file under a name that nothing reads."""
+    if file.exists():
+        write(file.parent / f"damaged-{file.name}", read(file))
+        file.unlink(missing_ok=True)
+
+
+def _remembered(ledger: Ledger) -> Standing:
+    """The audience's state, as far as its history knows the exports that use it, in the order of their first runs."""
+    sharers = list(dict.fromkeys(str(run["export"]) for run in runs(ledger.place) if run.get("export")))
+    known = ledger.facts().get("exports", {}) if ledger.version() else {}
+    sharers += [name for name in known if name not in sharers]
+    begun = {name: facts["as_of"] for name, facts in known.items() if facts.get("as_of")}
+    owner = sharers[0] if sharers else ""
+    return Standing(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)
