@@ -22,6 +22,7 @@ def repair(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.state import resolve, state_root  # noqa: PLC0415
     from airflow_provider_segexport.person.traces import run_folders  # noqa: PLC0415
     from airflow_provider_segexport.ports.audiences import audiences  # noqa: PLC0415
+    from airflow_provider_segexport.ports.scratch import sweep  # noqa: PLC0415
 
     try:
         root = state_root()
@@ -42,6 +43,7 @@ def repair(args: Namespace) -> None:
             return
         for place in places:
             core.repair(place, resolve, clock=time.time, sleep=time.sleep, alive=alive)
+        sweep()
         for folder, why in runs:
             core.set_run_aside(folder, why, time.time())
     except SegexportError as error:

@@ -75,12 +75,19 @@ def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
     return render("audience.html", found)
 
 
+MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
+"""Airflow's database keeps a map index as a 32-bit integer."""
+
+
 class Asked:
     """A task instance that the user may see."""
 
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
         # The tab of a task that is not mapped hands over `{MAP_INDEX}` as it stands.
-        self.map_index = int(map_index) if map_index.removeprefix("-").isdecimal() else -1
+        number = map_index.removeprefix("-")
+        if number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX):
+            raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such task instance.")
+        self.map_index = max(int(map_index), -1) if number.isdecimal() else -1
         self.who = Identity(dag_id, task_id, run_id, self.map_index)
         self.user = user
         need(user.reads(dag_id, DagAccessEntity.TASK_INSTANCE), "You may not see this DAG's task instances.")
