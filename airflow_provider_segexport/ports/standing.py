@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
-from airflow_provider_segexport.errors import OwnedByAnother, TryAgain
+from airflow_provider_segexport.errors import DamagedState, OwnedByAnother, TryAgain
 from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.ports.places import Place, folder, listing
 from airflow_provider_segexport.ports.sealing import read_json, write_json
@@ -86,8 +86,11 @@ class Standing:
                 return cls()
             with suppress(FileNotFoundError):  # a later holder has written its own meanwhile
                 content = read_json(place / file[1], bare=True)
-                doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
-                return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
+                try:
+                    doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
+                    return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
+                except (KeyError, TypeError):
+                    raise DamagedState(str(place / file[1]), "it does not hold an audience's state") from None
         raise TryAgain("The state of this audience changes faster than it can be read. Another try reads it again.")
 
     def write(self, place: Place, fence: Fence = NO_FENCE) -> None:
