@@ -15,7 +15,6 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
-from airflow_provider_segexport.hooks.newest import is_backfill
 from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
 from airflow_provider_segexport.operators.loading import without_collecting
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
@@ -161,6 +160,7 @@ class AudienceTask(BaseOperator):
             from airflow_provider_segexport.hooks import hook_for  # noqa: PLC0415
             from airflow_provider_segexport.hooks.errand import must_hold_plan, part_of  # noqa: PLC0415
             from airflow_provider_segexport.hooks.launch import Patient, launch  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.newest import is_backfill  # noqa: PLC0415
 
         self._errand = None
         try:

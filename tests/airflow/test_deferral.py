@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from airflow_stage import MATCHING, export_dag, people
+from airflow_stage import export_dag, people
 
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
-from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.triggers import import_jobs
 
 pytestmark = pytest.mark.airflow
@@ -70,13 +69,15 @@ def test_without_a_triggerer_the_worker_waits(stage, naps):
     assert len(stage.sim.requests(vendor="dotdigital")) < 25
 
 
-def test_the_default_is_airflows(stage, monkeypatch):
+@pytest.mark.parametrize(("usual", "argument"), [("False", {}), ("True", {}), ("True", {"deferrable": False})])
+def test_the_default_is_airflows(stage, naps, monkeypatch, usual, argument):
     """`[operators] default_deferrable` decides where the task does not."""
-    told = {"task_id": "x", "conn_id": "x", "segment": "x", "matching": MATCHING}
-    assert not SegmentExportOperator(**told).deferrable
-    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
-    assert SegmentExportOperator(**told).deferrable
-    assert not SegmentExportOperator(**told, deferrable=False).deferrable
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", usual)
+    stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
+    stage.segment(10)
+    run = stage.export(conn_id=stage.connection("dotdigital"), **argument)
+    assert "success" == run.state
+    assert (usual == "True" and not argument) == bool(naps)
 
 
 def test_told_to_look_the_worker_meets_the_error(stage, naps):
