@@ -64,7 +64,7 @@ def _wrapped(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.Lo
     """A factory of log records that withholds the text of the libraries' records while a block is open."""
 
     def record(name: str, level: int, path: str, line: int, text: object, *rest: Any, **more: Any) -> logging.LogRecord:
-        if not _spans or name.partition(".")[0] not in LIBRARIES:
+        if not _spans or (name or "").partition(".")[0] not in LIBRARIES:
             return make(name, level, path, line, text, *rest, **more)
         made = make(name, level, path, line, f"Message withheld (library={name.partition('.')[0]}).", (), None)
         made.funcName = str(rest[2] if len(rest) > 2 else more.get("func"))  # noqa: PLR2004 - args, exc_info, func
