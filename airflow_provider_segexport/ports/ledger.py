@@ -145,7 +145,8 @@ class Ledger:
 
     def _name(self, version: int) -> str:
         token = self.fence.number
-        return f"{version:08d}-{token:08d}.parquet" if token else f"{version:08d}.parquet"
+        suffix = "parquet" if version else "seal"
+        return f"{version:08d}-{token:08d}.{suffix}" if token else f"{version:08d}.{suffix}"
 
     def _files(self) -> dict[int, str]:
         """The file of each version; 0 is an empty ledger that was sealed.
@@ -264,8 +265,9 @@ class Ledger:
 
 def numbers_of(name: str) -> tuple[int, int] | None:
     """Version and token of a ledger's file by its name; None for any other file."""
-    version, _, token = name.removesuffix(".parquet").partition("-")
-    if not (name.endswith(".parquet") and version.isdecimal() and (token or "0").isdecimal()):
+    stem, _, suffix = name.partition(".")
+    version, _, token = stem.partition("-")
+    if not (suffix in {"parquet", "seal"} and version.isdecimal() and (token or "0").isdecimal()):
         return None
     return int(version), int(token or 0)
 
