@@ -66,7 +66,7 @@ def test_a_plan_is_made_and_read_in_object_storage(store):
         planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
     folder.freeze(planned, {"mode": "full"})
     again = RunFolder.open(store / "runs")
-    assert again.plan() == (planned, {"mode": "full"})
+    assert again.plan() == (planned, {"mode": "full", "kept": ["upserts.arrow", "aside.parquet"]})
     (batch,) = settle.remaining(again, planned.batches)
     assert batch.items == ['{"email":"a@example.com"}', '{"email":"b@example.com"}']
 

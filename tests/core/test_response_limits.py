@@ -251,7 +251,7 @@ def test_the_same_read_after_a_change_or_a_wait_is_no_circle():
 
 def test_a_billion_empty_pages_are_not_read():
     """Campaign Monitor's page count is held against what the pages hold."""
-    assert next_page({"NumberOfPages": 1e9, "Results": [{}]}, 1) == 2
+    assert next_page({"NumberOfPages": 1_000_000_000, "Results": [{}]}, 1) == 2
     assert next_page({"NumberOfPages": 1, "Results": []}, 1) == 0
     with pytest.raises(ReplyNotUnderstood, match="page 7 of 1,000,000,000 is empty"):
-        next_page({"NumberOfPages": 1e9, "Results": []}, 7)
+        next_page({"NumberOfPages": 1_000_000_000, "Results": []}, 7)
