@@ -69,7 +69,13 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         poll_interval=order.get("poll_interval", 0.2),
     )
     instance = SimpleNamespace(
-        dag_id="bench", task_id="export", run_id=order["as_of"], map_index=-1, try_number=1, max_tries=0
+        dag_id="bench",
+        task_id="export",
+        run_id=order["as_of"],
+        map_index=-1,
+        try_number=1,
+        max_tries=0,
+        start_date=None,
     )
     dag, dag_run = SimpleNamespace(dag_id="bench"), SimpleNamespace(run_type="scheduled", run_id=order["as_of"])
     context = {"dag": dag, "dag_run": dag_run, "ti": instance, "task_instance": instance, "outlet_events": {}}
@@ -114,10 +120,12 @@ def slow_down(order: dict[str, Any]) -> None:
 
 def as_a_task() -> None:
     """What the task runner has at hand: a supervisor to ask, operators that may be run."""
+    from airflow.sdk import Variable  # noqa: PLC0415
     from airflow.sdk.bases.operator import ExecutorSafeguard  # noqa: PLC0415
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415
 
     ExecutorSafeguard.test_mode = True
+    Variable.keys = staticmethod(lambda *_, **__: [])  # no sign-in of an earlier connection is stored
     # Connections and Variables come from the environment; what is left is word of secrets to mask.
     task_runner.SUPERVISOR_COMMS = SimpleNamespace(send=lambda *_, **__: None)
 

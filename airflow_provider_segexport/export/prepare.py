@@ -137,11 +137,12 @@ def _note_bars(job: Job, sql: Engine, standing: Standing, bit: int) -> None:
 def _note_existing(job: Job, checked: Checked, sql: Engine, ledger: Ledger) -> None:
     """Write which people of the segment are in the audience, and not by an export.
 
-    The audience is read before the first export that comes to its end. Afterwards only where every run reads it anyway:
-    a million members are a thousand calls, and a day's new people a few.
+    The audience is read before the first export that comes to its end, unless the vendor says that it is empty.
+    Afterwards only where every run reads it anyway: a million members are a thousand calls, a day's new people a few.
     """
+    untouched = checked.target.members == 0 and not ledger.version()
     first = not ledger.facts().get("as_of")
-    if job.order.adopt_existing or not (first or job.vendor.readds_leavers):
+    if job.order.adopt_existing or untouched or not (first or job.vendor.readds_leavers):
         return
     if not (job.vendor.readds_leavers and ledger.version()):
         job.drive(job.vendor.members(checked.target, readback.Pages(sql)))

@@ -68,8 +68,8 @@ def test_a_pinned_store(hook, vendor):
     [
         (None, "lacks the API key"),
         ("", "lacks the API key"),
-        (f"{KEY}\n", "holds a blank, a line break"),
-        (f" {KEY}", "holds a blank, a line break"),
+        (f"{KEY}\n", "begins or ends with a blank"),
+        (f" {KEY}", "begins or ends with a blank"),
         ("schlüssel", "holds a blank, a line break"),
     ],
 )
