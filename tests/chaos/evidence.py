@@ -199,6 +199,7 @@ class Evidence:
     Attributes:
         members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
         opted_out: who opted out at the vendor and did not come back, with the number of the last call before it.
+        there_before: people who were in the audience before any export.
         asked_again: batches that the vendor was told to ask for once more, by a scripted failure of its job.
         unexpected: errors that no schedule may end in.
     """
@@ -211,6 +212,7 @@ class Evidence:
     people: Mapping[str, Json] = field(default_factory=dict)
     opted_out: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, int] = field(default_factory=dict)
+    there_before: frozenset[str] = frozenset()
     asked_again: int = 0
     secrets: Sequence[str] = ()
     unexpected: Sequence[str] = ()

@@ -6,11 +6,13 @@ run, at which call of the simulator's log.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chaos.claims import barred_by_others, held_by_others, perhaps_barred, protected
 from chaos.evidence import CONFIGURATION, Call, Evidence, Run, rejects
 
 Law = Callable[[Evidence], Iterator[str]]
@@ -103,9 +105,7 @@ def consent_is_never_upgraded(evidence: Evidence) -> Iterator[str]:
         ours = [email for email in call.items if email in taken_out]
         if dialect.revival and call.fact(dialect.revival) > len(ours):
             yield f"call {call.number} of {call.run} brought back people whom we have not taken out"
-        withheld = call.items.keys() & (evidence.runs[call.run].withheld if call.run in evidence.runs else ())
-        if withheld:
-            yield f"call {call.number} of {call.run} carries {len(withheld)} people whose consent is missing"
+        yield from _without_consent(evidence, call)
         for fact in ("mails", "consent_upgraded", "permission_changed", "unsuppressed", "status_sent"):
             if call.fact(fact):
                 yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
@@ -114,6 +114,17 @@ def consent_is_never_upgraded(evidence: Evidence) -> Iterator[str]:
             continue
         if email in evidence.opted_out or not _unseen(evidence, email, since):
             yield f"{email} opted out after call {since}, and gets mail through the audience again"
+
+
+def _without_consent(evidence: Evidence, call: Call) -> Iterator[str]:
+    """What is wrong with the people whom a call carries."""
+    run = evidence.runs.get(call.run)
+    if run is None or not call.items:
+        return
+    if withheld := call.items.keys() & run.withheld:
+        yield f"call {call.number} of {call.run} carries {len(withheld)} people whose consent is missing"
+    if elsewhere := call.items.keys() & barred_by_others(evidence, run):
+        yield f"call {call.number} of {call.run} carries people whom another export has barred: {elsewhere}"
 
 
 def _unseen(evidence: Evidence, email: str, since: int) -> bool:
@@ -143,63 +154,58 @@ def _taken_out(evidence: Evidence, run: Run, call: Call) -> Iterator[str]:
     people = {evidence.address(leaver) for leaver in call.leavers}
     if strangers := people - known:
         yield f"call {call.number} of {call.run} takes out people whom the ledger does not hold: {strangers}"
-    if run.mode == "mirror" and (theirs := people & _held_by_others(evidence, run, call.number)):
+    barred = perhaps_barred(evidence, call.number)  # by an export that shares the audience: out for all of them
+    held = held_by_others(evidence, run, call.number) - set().union(*barred.values())
+    if run.mode == "mirror" and (theirs := people & held):
         yield f"call {call.number} of {call.run} takes out people whom another export holds: {theirs}"
-    if wanted := people & run.wanted.keys():
+    elsewhere = set().union(*(found for export, found in barred.items() if export != run.export))
+    if wanted := people & run.wanted.keys() - elsewhere:
         yield f"call {call.number} of {call.run} takes out people who are in the segment: {wanted}"
+    unwilling = set().union(*(one.withheld for one in evidence.runs.values()))
+    if theirs := people & protected(evidence) - unwilling:
+        yield f"call {call.number} of {call.run} takes out people who were there before: {theirs}"
     if run.mode not in {"mirror", "undo"}:
         yield f"call {call.number} of {call.run} takes people out, and the mode is {run.mode}"
     if call.arrived and any("state is lost" in note for note in call.entry["notes"]):
         yield f"call {call.number} of {call.run} deleted somebody who was not active: {call.entry['notes']}"
 
 
-def _held_by_others(evidence: Evidence, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
-    """Whom another export that shares the audience has sent before a call, since its last mirror: only that lets go.
-
-    `perhaps`: with those whom a run that did not end may have found unchanged.
-    """
-    held: dict[str, set[str]] = defaultdict(set)
-    for call in evidence.calls:
-        other = evidence.runs.get(call.run)
-        if call.number >= number or other is None or other.dry:
-            continue
-        if call.arrived:
-            gone = {evidence.address(leaver) for leaver in call.leavers}
-            held = defaultdict(set, {export: people - gone for export, people in held.items()})
-        if other.export != run.export:
-            held[other.export] = _held_after(evidence, other, call, held[other.export], perhaps=perhaps)
-    return set().union(*held.values())
-
-
-def _held_after(evidence: Evidence, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
-    """Whom an export holds after one of its calls."""
-    if call.arrived:
-        held = held | call.items.keys()
-    if call.number != evidence.last_call(run) or run.mode == "undo":
-        return held
-    if run.finished:
-        sent = run.wanted.keys() - run.aside()
-        return sent if run.mode == "mirror" else held | sent
-    return held | run.wanted.keys() if perhaps else held
-
-
 def older_never_overwrites_newer(evidence: Evidence) -> Iterator[str]:
-    """4. Once a snapshot has begun to arrive, or has ended, no call of an older one changes anything."""
-    newest: tuple[str, str] = ("", "")
+    """4. Once a snapshot of an export has begun to arrive, or has ended, no call of an older one changes anything.
+
+    After an undo the export is where it was before the version that was taken back.
+    """
+    newest: dict[str, tuple[str, str]] = defaultdict(lambda: ("", ""))
     finishing = {evidence.last_call(run): run for run in evidence.runs.values()}
     for call in evidence.calls:
         run = evidence.runs.get(call.run)
         if run is not None and call.writes and call.arrived and run.mode != "undo":  # which is of no snapshot
-            if run.as_of < newest[0]:
+            as_of, name = newest[run.export]
+            if run.as_of < as_of:
                 yield (
-                    f"call {call.number} of {run.name} (as of {run.as_of}) changes what {newest[1]} "
-                    f"(as of {newest[0]}) has brought"
+                    f"call {call.number} of {run.name} (as of {run.as_of}) changes what {name} "
+                    f"(as of {as_of}) has brought"
                 )
                 return
-            newest = max(newest, (run.as_of, run.name))
+            newest[run.export] = max(newest[run.export], (run.as_of, run.name))
         ended = finishing.get(call.number)
-        if ended is not None and ended.finished and not ended.dry and ended.mode != "undo":
-            newest = max(newest, (ended.as_of, ended.name))
+        if ended is None or not ended.finished or ended.dry:
+            continue
+        if ended.mode == "undo":
+            newest[ended.export] = min(newest[ended.export], _restored(evidence, ended))
+        else:
+            newest[ended.export] = max(newest[ended.export], (ended.as_of, ended.name))
+
+
+def _restored(evidence: Evidence, undo: Run) -> tuple[str, str]:
+    """Return the snapshot that an undo brings an export back to: one of a finished run of that export, or none."""
+    restores = json.loads(max(undo.folder.glob("*/plan.json")).read_text())["restores"]
+    run = evidence.runs.get(restores.get("run", ""))
+    if run is None:
+        return ("", "")
+    if run.export != undo.export or not run.finished or run.as_of != restores["as_of"]:
+        return ("9", "")  # it was never there, so it takes nothing back
+    return (run.as_of, run.name)
 
 
 def a_retry_goes_on(evidence: Evidence) -> Iterator[str]:
@@ -321,7 +327,9 @@ def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
         known = frozenset().union(*(attempt.members for one in evidence.runs.values() for attempt in one.tries))
         mailable = {email for email, member in evidence.members.items() if evidence.dialect.mailable(member)}
         stayed = (mailable & known) - {row.address for row in run.rows if row.consent}
-        if stayed := stayed - _held_by_others(evidence, run, len(evidence.entries) + 1, perhaps=True):
+        held = held_by_others(evidence, run, len(evidence.entries) + 1, perhaps=True) - barred_by_others(evidence, run)
+        existed = evidence.there_before - run.withheld - barred_by_others(evidence, run)  # they stay: docs/modes.md
+        if stayed := stayed - held - existed:
             yield f"{sorted(stayed)} have left the segment and are still in the audience"
 
 

@@ -69,6 +69,7 @@ class Schedule:
         people = [address(person) for person in self.rng.sample(range(24), 3)] + ["stranger@example.org"]
         rows = [{"email": email} for email in people]
         self.stage.sim.seed(self.stage.name, rows, self.stage.audience)
+        self.stage.there_before = frozenset(people)
 
     def _day(self) -> Day:
         """Mostly the next one; sometimes one that has been, out of order."""

@@ -106,6 +106,7 @@ class Stage:
     runs: dict[str, Run] = field(default_factory=dict)
     opted_out: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
+    there_before: frozenset[str] = frozenset()
     asked_again: int = 0
     unexpected: list[str] = field(default_factory=list)
     looks: int = 0
@@ -249,6 +250,7 @@ class Stage:
             people=self.people(self.dialect.account) if self.dialect.account else {},
             opted_out=self.opted_out,
             left=self.left,
+            there_before=self.there_before,
             asked_again=self.asked_again,
             secrets=list(secrets(self.described["credentials"])),
             unexpected=self.unexpected,

@@ -1,0 +1,88 @@
+"""Which people an export holds, which it bars from a shared audience, and which were there before any export."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from chaos.evidence import Call, Evidence, Run
+
+
+def held_by_others(evidence: Evidence, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
+    """People whom another export of the audience has sent before a call, since its last mirror: only that lets go.
+
+    `perhaps`: with the people whom a run that did not end may have seen as unchanged.
+    """
+    held: dict[str, set[str]] = defaultdict(set)
+    for call in evidence.calls:
+        other = evidence.runs.get(call.run)
+        if call.number >= number or other is None or other.dry:
+            continue
+        if call.arrived:
+            gone = {evidence.address(leaver) for leaver in call.leavers}
+            held = defaultdict(set, {export: people - gone for export, people in held.items()})
+        if other.export != run.export:
+            held[other.export] = _held_after(evidence, other, call, held[other.export], perhaps=perhaps)
+    return set().union(*held.values())
+
+
+def _held_after(evidence: Evidence, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
+    """People whom an export holds after one of its calls."""
+    if call.arrived:
+        held = held | call.items.keys()
+    if call.number != evidence.last_call(run) or run.mode == "undo":
+        return held
+    if run.finished:
+        sent = run.wanted.keys() - run.aside()
+        return sent if run.mode == "mirror" else held | sent
+    return held | run.wanted.keys() if perhaps else held
+
+
+def perhaps_barred(evidence: Evidence, number: int) -> dict[str, set[str]]:
+    """People whom each export had perhaps barred before a call: without consent, and no finished run has ended that."""
+    people: dict[str, set[str]] = defaultdict(set)
+    for run in evidence.runs.values():
+        if run.dry or not run.asked.get("shared") or _begun(evidence, run) >= number:
+            continue
+        later = [
+            one
+            for one in evidence.runs.values()
+            if one.export == run.export and one.finished and not one.dry and one.mode != "undo"
+            if evidence.last_call(run) < _begun(evidence, one) and evidence.last_call(one) < number
+        ]
+        people[run.export] |= run.withheld - set().union(*(one.wanted.keys() for one in later))
+    return people
+
+
+def barred_by_others(evidence: Evidence, run: Run) -> set[str]:
+    """People whom another export had surely barred before a run began, and bars as long as the run works.
+
+    An undo may end a bar, so this holds nothing once there was one.
+    """
+    if any(one.mode == "undo" for one in evidence.runs.values()):
+        return set()
+    people: set[str] = set()
+    for other in evidence.runs.values():
+        if other.export == run.export or not other.finished or other.dry:
+            continue
+        if not 0 < evidence.last_call(other) < _begun(evidence, run):
+            continue
+        again = [
+            one
+            for one in evidence.runs.values()
+            if one.export == other.export and one is not other and evidence.last_call(one) > _begun(evidence, other)
+        ]
+        people |= other.withheld - set().union(*(one.wanted.keys() for one in again))
+    return people
+
+
+def protected(evidence: Evidence) -> set[str]:
+    """People who were there before any export, were first sent before one had finished, and never opted out."""
+    ends = [evidence.last_call(run) for run in evidence.runs.values() if run.finished and not run.dry]
+    first = min(ends, default=len(evidence.entries) + 1)
+    sent = {email for call in evidence.calls if call.number <= first and call.arrived for email in call.items}
+    return evidence.there_before & sent - evidence.opted_out.keys() - evidence.left.keys()
+
+
+def _begun(evidence: Evidence, run: Run) -> int:
+    """The number of a run's first call."""
+    return min((call.number for call in evidence.calls_of(run)), default=len(evidence.entries) + 1)
