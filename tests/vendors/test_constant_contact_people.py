@@ -175,7 +175,7 @@ class TestNaming:
     def test_fewer_are_missing_than_were_counted(self, lists, caplog):
         """The report names those that are missing, and the log says that the numbers differ."""
         lists.seed({"email": "p1@example.com", "status": "unsubscribed"})
-        counted = {"person_count": 4, "cannot_add_to_list_count": 3}
+        counted = {"person_count": 4, "error_count": 0, "cannot_add_to_list_count": 3}
         tell(lists, counted)
         with caplog.at_level(logging.WARNING):
             report = lists.export(lists.segment({"email": people(4)}))
@@ -186,7 +186,7 @@ class TestNaming:
         """Nobody can tell which of them are the counted ones: none is called unsubscribed, and none delivered."""
         gone = ("p0@example.com", "p1@example.com")
         lists.seed(*({"email": one, "status": "unsubscribed"} for one in gone))
-        tell(lists, {"person_count": 4, "cannot_add_to_list_count": 1})
+        tell(lists, {"person_count": 4, "error_count": 0, "cannot_add_to_list_count": 1})
         with caplog.at_level(logging.WARNING):
             report = lists.export(lists.segment({"email": people(4)}))
         assert (2, dict.fromkeys(gone, "no_verdict")) == (report["counts"]["delivered"], reasons(lists))
