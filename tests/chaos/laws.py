@@ -74,24 +74,37 @@ def _delivered(evidence: Evidence, run: Run) -> Iterator[str]:
     """Who is delivered has arrived in this run, who is unchanged in an earlier one, with the very same content."""
     _, report = list(run.reports())[-1]
     aside = run.aside()
-    arrived: dict[str, tuple[str, str]] = {}
-    last = evidence.last_call(run)
-    for call in evidence.calls:
-        if call.number <= last and call.arrived:
-            for email, item in call.items.items():
-                arrived[email] = (call.run, str(item))
+    arrived, own = _newest(evidence, run)
     here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
     refused = evidence.ever_refused()
     lost = [
         email
         for email, name in run.wanted.items()
-        if email not in aside | refused and name not in arrived.get(email, ("", ""))[1]
+        if email not in aside | refused
+        and name not in arrived.get(email, ("", ""))[1]
+        and name not in own.get(email, "")  # the last change wins, among exports that share the audience
     ]
     if lost:
         yield f"{run.name}: {len(lost)} people are lost, their newest content never arrived: {lost[:3]}"
     delivered = sum(email not in aside for email in here)
     if run.mode == "full" and report["counts"]["delivered"] != delivered:
         yield f"{run.name}: the report says {report['counts']['delivered']} delivered, and {delivered} arrived"
+
+
+def _newest(evidence: Evidence, run: Run) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """What had arrived last of each person when a run ended, with the run; and what its own export had sent last."""
+    arrived: dict[str, tuple[str, str]] = {}
+    own: dict[str, str] = {}
+    last = evidence.last_call(run)
+    for call in evidence.calls:
+        if call.number > last or not call.arrived:
+            continue
+        other = evidence.runs.get(call.run)
+        for email, item in call.items.items():
+            arrived[email] = (call.run, str(item))
+            if other is not None and other.export == run.export:
+                own[email] = str(item)
+    return arrived, own
 
 
 def consent_is_never_upgraded(evidence: Evidence) -> Iterator[str]:
@@ -321,7 +334,7 @@ def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
         member = evidence.members.get(email)
         if member is None or not evidence.dialect.mailable(member):
             yield f"{email} is in the segment and was delivered, and is not in the audience"
-        elif evidence.dialect.name_of(member) != name:
+        elif evidence.dialect.name_of(member) != name and not _changed_by_another(evidence, run, email, name):
             yield f"{email} is {evidence.dialect.name_of(member)!r} at the vendor, and {name!r} in the segment"
     if run.mode == "mirror":
         known = frozenset().union(*(attempt.members for one in evidence.runs.values() for attempt in one.tries))
@@ -331,6 +344,15 @@ def vendor_and_segment_agree(evidence: Evidence) -> Iterator[str]:
         existed = evidence.there_before - run.withheld - barred_by_others(evidence, run)  # they stay: docs/modes.md
         if stayed := stayed - held - existed:
             yield f"{sorted(stayed)} have left the segment and are still in the audience"
+
+
+def _changed_by_another(evidence: Evidence, run: Run, email: str, name: str) -> bool:
+    """Whether an export that shares the audience has changed a value since: the last change wins."""
+    arrived, own = _newest(evidence, run)
+    by, content = arrived.get(email, ("", ""))
+    if by not in evidence.runs or evidence.runs[by].export == run.export:
+        return False
+    return name in own.get(email, "") and evidence.dialect.name_of(evidence.members[email]) in content
 
 
 LAWS: dict[str, Law] = {

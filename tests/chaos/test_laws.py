@@ -135,7 +135,7 @@ def test_people_who_have_not_agreed(story, monkeypatch):
     """2: the consent column is read, and nobody heeds it."""
     row = story.days[0].rows[0]
     rows = [replace(row, consent=False, wrong=("withheld", "no_consent")), *story.days[0].rows[1:]]
-    monkeypatch.setattr(consent, "withhold_without_consent", lambda *_: 0)
+    monkeypatch.setattr(consent, "withhold_without_consent", lambda *_: {})
     story.stage.attempt(story.stage.begin(story.days[0].as_of, rows, "changes"))
     told = story.told()
     assert any(words.startswith("consent") and "1 people whose consent is missing" in words for words in told)
@@ -202,6 +202,32 @@ def test_leavers_who_are_nobodys_to_take_out(story):
     assert any("whom another export holds" in words for words in story.told(settled=False))
     run.mode = "changes"
     assert any("and the mode is changes" in words for words in story.told(settled=False))
+
+
+def test_people_who_were_there_before_are_taken_out(sim, tmp_path):
+    """3: a mirror takes out a person who was in the audience before any export."""
+    story = Story(sim, "campaign_monitor", tmp_path)
+    (email, *_) = {row.address for row in story.days[0].rows} - {row.address for row in story.days[1].rows}
+    story.stage.sim.seed("campaign_monitor", [{"email": email}], story.stage.audience)
+    story.stage.there_before = frozenset({email})
+    story.export(0, "mirror")
+    run = story.export(1, "mirror")
+    assert [] == story.told()
+    story.rogue(run, "DELETE", f"/api/v3.3/subscribers/{story.stage.audience}.json", params={"email": email})
+    assert any("people who were there before" in words for words in story.told(settled=False))
+
+
+def test_a_bar_that_another_export_does_not_heed(story, monkeypatch):
+    """2: an export carries a person whom another export of the audience has barred."""
+    rows = story.days[0].rows
+    unwilling = [replace(rows[0], consent=False, wrong=("withheld", "no_consent")), *rows[1:]]
+    one, other = ({"export": name, "shared": True} for name in ("chaos.one", "chaos.other"))
+    story.stage.attempt(story.stage.begin(story.days[0].as_of, unwilling, "changes", asked=one))
+    story.export(0, "full", asked=other)
+    assert [] == story.told(settled=False)
+    monkeypatch.setattr(consent, "withhold_barred", lambda *_: 0)
+    story.export(1, "full", asked=other)
+    assert any("whom another export has barred" in words for words in story.told(settled=False))
 
 
 def test_a_mirror_that_takes_nobody_out(story, monkeypatch):
@@ -271,7 +297,7 @@ def test_a_secret_in_an_error(story, monkeypatch):
     """7: what a connection holds stands in what an exception says."""
     key = story.stage.described["credentials"]["api_key"]
 
-    def careless(*_):
+    def careless(*_, **__):
         raise ValueError(f"cannot sign in with {key}")
 
     monkeypatch.setattr(read, "inspect", careless)
@@ -294,10 +320,10 @@ def test_a_call_before_the_checks(story, monkeypatch):
     run = story.begin(0)
     inspect = read.inspect
 
-    def hasty(*told):
+    def hasty(*told, **options):
         path = f"/api/v3.3/subscribers/{story.stage.audience}/import.json"
         story.rogue(run, "POST", path, json={"Subscribers": [{"EmailAddress": "a@example.com"}], "Resubscribe": False})
-        return inspect(*told)
+        return inspect(*told, **options)
 
     monkeypatch.setattr(read, "inspect", hasty)
     story.stage.attempt(run, matching={"email": "no_such_column"})
