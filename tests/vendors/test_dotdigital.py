@@ -82,13 +82,19 @@ def test_the_account_s_region_is_used_from_then_on(endpoint):
         "https://r1-api.dotdigital.com.evil.test",
         "https://r1-api.dotdigital.com@evil.test",
         "https://api/evil.dotdigital.com",
-        "",
     ],
 )
 def test_credentials_go_to_no_foreign_host(endpoint):
     """An endpoint outside the vendor's own names is not called, whoever told it."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": endpoint}]}
     with pytest.raises(BadConnection, match="no address of dotdigital's"):
+        drive(vendor.VENDOR.check(Access(vendor.API), None), lambda _: reply(info))
+
+
+def test_an_endpoint_without_text_stops_the_check():
+    """The run cannot do without it."""
+    info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": ""}]}
+    with pytest.raises(ReplyNotUnderstood, match="'ApiEndpoint'"):
         drive(vendor.VENDOR.check(Access(vendor.API), None), lambda _: reply(info))
 
 
