@@ -38,7 +38,7 @@ LATE = ("numpy", "pyarrow", "duckdb")
 
 STAGES = {
     "clean": "stages.clean:clean",
-    "load the ledger": "stages.commit:load",
+    "load the ledger": "stages.known:load",
     "plan": "stages.plan:freeze",
     "send and settle": "stages.send:send",
     "report": "stages.report:write_rejects",
