@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.errors import DamagedState, OlderThanLedger, SegexportError, Superseded, TryAgain
-from airflow_provider_segexport.export import doubts, leaving, undo
+from airflow_provider_segexport.export import leaving, undo
 from airflow_provider_segexport.export.checked import Checked, check, with_fields
 from airflow_provider_segexport.export.close import close, give_up, name
 from airflow_provider_segexport.export.optouts import collect as collect_optouts
@@ -42,6 +42,7 @@ from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.run_folder import target_of
 from airflow_provider_segexport.ports.snapshots import discard
 from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.ports.takeover import longest_call_s, take_over
 from airflow_provider_segexport.segment import Planned
 
 __all__ = [
@@ -117,13 +118,19 @@ class Export:
         job, ledger = self._job, self._ledger(target)
         world = job.world
         lease = Lease(
-            ledger.place, job.order.run, clock=world.clock, sleep=world.sleep, alive=world.alive, gone=world.gone
+            ledger.place,
+            job.order.run,
+            clock=world.clock,
+            sleep=world.sleep,
+            alive=world.alive,
+            gone=world.gone,
+            times=world.lease,
         )
         lease.take()
         ledger = replace(ledger, fence=lease)
         self._job, self._away = replace(job, fence=lease), False
         try:
-            doubts.take_over(self._job, lease, ledger)
+            take_over(lease, ledger, longest_call_s(job.vendor), world.clock, str(world.folder.place))
             yield ledger
         finally:
             self._job = job

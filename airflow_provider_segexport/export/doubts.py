@@ -15,15 +15,13 @@ from typing import Any
 
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.http import CONNECT_TIMEOUT_S
 from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.lease_files import has_stopped
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
 from airflow_provider_segexport.ports.places import Place, read, write
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Doubt, Standing
+from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.stages import commit
 
 log = logging.getLogger(__name__)
@@ -33,35 +31,6 @@ OLD_S = 24 * 3600.0
 connections long before."""
 
 SURE = frozenset({State.SETTLED, State.SPLIT})
-
-
-def take_over(job: Job, lease: Lease, ledger: Ledger) -> None:
-    """Let calls of the last holder come to their end, if it has neither given the audience back nor left it.
-
-    Args:
-        job: the run that has taken the lease.
-        lease: of the audience.
-        ledger: of the audience; from here on nothing that the last holder writes is a version of it.
-    """
-    if not lease.unclean:
-        return
-    ledger.seal()
-    standing = Standing.of(ledger.place)
-    if not standing.open:
-        return
-    seconds = longest_call_s(job)
-    log.info("Waiting for the last call of a superseded run (folder=%s seconds=%.0f).", standing.open, seconds)
-    if lease.wait_for_stop(standing.mark, seconds) or standing.open == str(job.world.folder.place):
-        return
-    doubts = tuple(doubt for doubt in standing.doubts if doubt.folder != standing.open)
-    doubt = Doubt(standing.open, standing.mark, job.world.clock())
-    replace(standing, doubts=(*doubts, doubt)).write(ledger.place, ledger.fence)
-
-
-def longest_call_s(job: Job) -> float:
-    """Seconds from a call's last check to its end."""
-    limits = [job.vendor.limits, *([job.vendor.removal.limits] if job.vendor.removal else [])]
-    return max(limit.timeout_s for limit in limits) + CONNECT_TIMEOUT_S
 
 
 def settle(job: Job, ledger: Ledger, standing: Standing) -> Standing:

@@ -14,6 +14,7 @@ from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, Then
 from airflow_provider_segexport.model import Kind, Operation, Request, Response, T, Target
 from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence, fenced
 from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.ports.lease_files import TIMES, Times
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -161,6 +162,7 @@ class World:
         alive: asked whether the holder of a lease (`dag/task/run/map index`) still runs; None where nobody knows.
         gone: asked whether a holder that left its place to the Airflow of a mark is no longer known to it.
         airflow: the mark of this Airflow; empty where none runs.
+        lease: how long an audience stays with a run that says nothing more.
     """
 
     send: Sender
@@ -175,6 +177,7 @@ class World:
     gone: Callable[[str, str], bool] = lambda *_: False
     airflow: Callable[[], str] = lambda: ""
     quota_left: Callable[[], int | None] = lambda: None
+    lease: Times = TIMES
 
 
 @dataclass(frozen=True, slots=True)

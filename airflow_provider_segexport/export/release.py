@@ -5,6 +5,7 @@ Only the ledger and its standing change; no vendor is called.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -127,7 +128,7 @@ def release(
         AudienceBusy: a run writes the audience.
         StopExport: the release is not possible.
     """
-    lease = Lease(place, RUN, clock=clock, sleep=sleep, alive=alive)
+    lease = Lease(place, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
     lease.take()
     try:
         outlook = look(place, what)

@@ -6,6 +6,7 @@ every person of its segment again. A damaged file stays beside the others, under
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -127,7 +128,7 @@ def repair(
     Raises:
         AudienceBusy: a run writes the audience.
     """
-    lease = Lease(place, RUN, clock=clock, sleep=sleep, alive=alive)
+    lease = Lease(place, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
     lease.take()
     try:
         diagnosis = look(place, resolve)

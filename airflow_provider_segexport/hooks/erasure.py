@@ -11,6 +11,7 @@ from airflow_provider_segexport.hooks.peers import alive
 from airflow_provider_segexport.hooks.state import resolve, state_root
 from airflow_provider_segexport.person.erase import Tools
 from airflow_provider_segexport.person.removal import Door
+from airflow_provider_segexport.ports.takeover import longest_call_s
 from airflow_provider_segexport.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -35,4 +36,16 @@ def tools(hook_of: Callable[[str], SegmentExportHook], sleep: Callable[[float], 
     def marks(known: Known) -> bool:
         return known.vendor in VENDORS and VENDORS[known.vendor].revive is not None
 
-    return Tools(state_root(), resolve, at_the_vendor, clock=time.time, sleep=sleep, alive=alive, marks=marks)
+    def seconds(known: Known) -> float:
+        return longest_call_s(VENDORS[known.vendor]) if known.vendor in VENDORS else 0.0
+
+    return Tools(
+        state_root(),
+        resolve,
+        at_the_vendor,
+        clock=time.time,
+        sleep=sleep,
+        alive=alive,
+        longest_call_s=seconds,
+        marks=marks,
+    )

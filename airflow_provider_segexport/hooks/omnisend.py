@@ -54,6 +54,14 @@ class OmnisendHook(SegmentExportHook):
         """A dynamic segment of whoever has the tag, made if there is none; returns its id.
 
         The tag is the connection's default audience where none is named. The key needs the permission for segments
-        (read and write) beside those of an export.
+        (read and write) beside those of an export. The audience is held meanwhile, as by an export: two tasks that come
+        at once make one segment.
+
+        Raises:
+            AudienceBusy: a run writes the audience.
         """
-        return self.call(omnisend.make_segment(self.target(tag)))
+        from airflow_provider_segexport.hooks.holding import holding  # noqa: PLC0415 - the core, when it is asked for
+
+        target = self.target(tag)
+        with holding(self, target, "segment"):
+            return self.call(omnisend.make_segment(target))

@@ -9,24 +9,27 @@ fails, their row in this one ledger stays, the receipt says so, and erasing agai
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_segexport.errors import AudienceBusy, SegexportError
+from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import GONE, Reason
 from airflow_provider_segexport.person import traces
-from airflow_provider_segexport.person.explain import Known, explain
+from airflow_provider_segexport.person.explain import Known, current, explain
 from airflow_provider_segexport.person.removal import REMOVED
 from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports import erased
 from airflow_provider_segexport.ports.audiences import audiences, card
+from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence, fenced
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, Ledger
 from airflow_provider_segexport.ports.ledger import OUT as TAKEN_OUT
 from airflow_provider_segexport.ports.places import Place, Resolve, folder, write
 from airflow_provider_segexport.ports.quiet_logs import quiet
+from airflow_provider_segexport.ports.takeover import take_over
 
 OUT = frozenset({REMOVED, *map(str, GONE)})
 """What a vendor's answer means that the person is not in the audience, or not as one who gets mail."""
@@ -67,6 +70,7 @@ class Tools:
     Attributes:
         take_out: takes the person out of an audience at the vendor: what became of it.
         alive: whether a lease's holder still runs.
+        longest_call_s: seconds that a call to the vendor may take.
         marks: whether the vendor refuses a deleted person without saying who deleted them, so that a mark of the erased
             person is kept (`ports/erased.py`).
     """
@@ -77,6 +81,7 @@ class Tools:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     alive: Callable[[str], bool | None] = lambda _: None
+    longest_call_s: Callable[[Known], float] = lambda _: 0.0
     marks: Callable[[Known], bool] = lambda _: False
 
 
@@ -102,23 +107,24 @@ def told(receipt: Receipt) -> dict[str, Any]:
 
 
 def _audience(tools: Tools, person: Person, known: Known, receipt: Receipt) -> None:
-    """One audience, while nobody else writes it."""
-    lease = Lease(known.place, "segexport/erase", clock=tools.clock, sleep=tools.sleep, alive=tools.alive)
+    """One audience, while nobody else writes it; each call leaves only while this erasure holds it."""
     if receipt.dry_run:
-        _take(tools, person, known, receipt)
+        _take(tools, person, known, receipt, NO_FENCE)
         return
+    owner = f"segexport/erase/{secrets.token_hex(4)}"
+    lease = Lease(known.place, owner, clock=tools.clock, sleep=tools.sleep, alive=tools.alive)
     try:
         lease.take()
-    except AudienceBusy as busy:
-        receipt.left.append(f"{known.place}: {busy}")
-        return
-    try:
-        _take(tools, person, known, receipt)
+        take_over(lease, Ledger(known.place, lease), tools.longest_call_s(known), tools.clock)
+        with fenced(lease.check):
+            _take(tools, person, current(known, person), receipt, lease)
+    except SegexportError as error:  # another run writes it, has taken it over, or its state is damaged
+        receipt.left.append(f"{known.place}: {error}")
     finally:
         lease.release()
 
 
-def _take(tools: Tools, person: Person, known: Known, receipt: Receipt) -> None:
+def _take(tools: Tools, person: Person, known: Known, receipt: Receipt, fence: Fence) -> None:
     """Out of the audience, then out of every kept version of its ledger."""
     where = f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
     outcome = ""
@@ -135,11 +141,13 @@ def _take(tools: Tools, person: Person, known: Known, receipt: Receipt) -> None:
             if outcome not in OUT:
                 receipt.left.append(f"{where}: {outcome}. The ledger's row stays until the person is out.")
                 return
+    fence.check()
     if known.ledger is not None and not receipt.dry_run and tools.marks(known):
         ours = known.ledger["state"] == TAKEN_OUT or outcome == REMOVED
         if ours or (known.ledger["state"] == LEAVING and outcome == Reason.DELETED):
             erased.note(known.place, person.mark)
     for file in traces.ledger_files(Ledger(known.place)):
+        fence.check()
         _clean(file, person, "ledger", receipt)
 
 

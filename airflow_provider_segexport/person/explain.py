@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -12,10 +12,9 @@ from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, fresh
-from airflow_provider_segexport.ports.retention import NEWEST
 
-RUNS = NEWEST
-"""So many of an audience's last runs are looked through for rows that were not delivered; their reports are kept."""
+RUNS = 5
+"""So many of an audience's last runs are looked through for rows that were not delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,13 @@ def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS
             runs=runs,
             unread=unread,
         )
+
+
+def current(known: Known, person: Person) -> Known:
+    """The same, with the ledger as it is now: another run may have written it since."""
+    ledger = Ledger(known.place)
+    newest = ledger.version()
+    return replace(known, ledger=row(ledger, newest, person) if newest else None)
 
 
 def kept(ledger: Ledger) -> list[int]:

@@ -8,7 +8,7 @@ was given back stays until the next one is there. `check` reads the store, so a 
 for dead, finds a higher number before its next call leaves.
 
 Times are the holder's own: a renewal counts only when it was written before the time ran out by its wall clock and its
-monotonic clock, and others allow for a clock that is `SKEW_S` apart. Safety does not depend on clocks.
+monotonic clock, and others allow for a clock that is `Times.skew_s` apart. Safety does not depend on clocks.
 """
 
 from __future__ import annotations
@@ -23,16 +23,12 @@ from threading import Event, RLock, Thread
 
 from airflow_provider_segexport.errors import AudienceBusy, Superseded, TryAgain
 from airflow_provider_segexport.ports import lease_files as files
-from airflow_provider_segexport.ports.lease_files import Holder, highest, holder, newest
+from airflow_provider_segexport.ports.lease_files import SKEW_S, TIMES, TTL_S, Holder, Times, highest, holder, newest
 from airflow_provider_segexport.ports.places import Place, create, folder, write
 
-__all__ = ["SKEW_S", "TTL_S", "Holder", "Lease", "holder", "newest"]
+__all__ = ["SKEW_S", "TTL_S", "Holder", "Lease", "Times", "holder", "newest"]
 
 log = logging.getLogger(__name__)
-
-TTL_S = 120.0
-SKEW_S = 10.0
-"""So far apart the clocks of two workers may be."""
 
 RENEWALS, LOOKS = 3, 12
 """A lease is renewed after a third of its time, and looked at twelve times in it."""
@@ -55,7 +51,7 @@ class Lease:
         owner: who takes it; the same one may always take it again: a retry, a return from deferral, another worker.
         alive: whether another holder still runs; None where nobody knows, and its time is waited for.
         gone: whether the Airflow of that mark is this one and has no such task instance any more: its run was deleted.
-        ttl_s: so long a holder that says nothing more keeps it.
+        times: how long it lasts.
         monotonic: seconds that no one sets.
 
     Attributes:
@@ -73,13 +69,13 @@ class Lease:
         sleep: Callable[[float], None],
         alive: Callable[[str], bool | None] = lambda _: None,
         gone: Callable[[str, str], bool] = lambda *_: False,
-        ttl_s: float = TTL_S,
+        times: Times = TIMES,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home, self._owner = place / "lease", owner
         self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
         self._alive, self._gone = alive, gone
-        self._ttl_s = ttl_s
+        self._ttl_s, self._skew_s = times.ttl_s, times.skew_s
         self._lock, self._done = RLock(), Event()
         self._watcher: Thread | None = None
         self._held: Holder | None = None
@@ -100,7 +96,7 @@ class Lease:
             for _ in range(MOST_TRIES):
                 number, latest = self._look()
                 if latest is not None and latest.owner != self._owner:
-                    self._refuse(latest)
+                    self._refuse(number, latest)
                 if latest is None or latest.mark != self.mark:
                     self.unclean = bool(number) and not (latest is not None and latest.in_order)
                 if self._enter(number + 1):
@@ -128,12 +124,12 @@ class Lease:
                 break
             except OSError as error:
                 if self._left() <= 0 or waited >= self._ttl_s:
-                    raise self._unreadable(error) from None
+                    raise files.unreadable(self._home, error) from None
                 if not waited:
                     log.warning("Waiting for the lease's store (place=%s error=%s).", self._home, type(error).__name__)
                 self._sleep(RETRY_S)
                 waited += RETRY_S
-        raise Superseded(self._lost())
+        raise Superseded(files.lost(self._successor, self._owner))
 
     def renew(self) -> None:
         """Look whether it is still held, and put off its end.
@@ -144,13 +140,13 @@ class Lease:
         with self._lock:
             held = self._held
             if held is None:
-                raise Superseded(self._lost())
+                raise Superseded(files.lost(self._successor, self._owner))
             try:
                 if not self._renewed(held):
-                    raise Superseded(self._lost())
+                    raise Superseded(files.lost(self._successor, self._owner))
             except OSError as error:  # the store cannot be reached: there is time until the lease runs out
                 if self._left() <= 0:
-                    raise self._unreadable(error) from None
+                    raise files.unreadable(self._home, error) from None
                 log.warning("The lease in %s cannot be renewed just now (%s).", self._home, type(error).__name__)
 
     def wait_for_stop(self, mark: str, seconds: float) -> bool:
@@ -185,15 +181,27 @@ class Lease:
             elif highest(self._home) != self.number:
                 self._gave_way(newest(self._home)[1])
 
-    def _refuse(self, latest: Holder) -> None:
+    def _refuse(self, number: int, latest: Holder) -> None:
         """Raise while somebody else holds it."""
-        left = latest.until + SKEW_S - self._clock()
+        left = latest.until + self._skew_s - self._clock()
         if left <= 0:
             return
-        if self._alive(latest.owner) is False or self._gone(latest.owner, latest.airflow):
+        alive = self._alive(latest.owner)
+        if alive is False or self._gone(latest.owner, latest.airflow):
             log.warning("%s has ended without giving its lease back; it is taken over.", latest.owner)
             return
+        if left > files.MOST_AHEAD_S:
+            left = self._ttl_s + self._skew_s
+            if not alive and self._is_silent(number, latest, left):
+                return
         raise latest.busy(after=left)
+
+    def _is_silent(self, number: int, latest: Holder, seconds: float) -> bool:
+        """Whether a lease that ends later than any does is not renewed in its time: a clock was wrong, or the file."""
+        words = "Watching whether a lease with an impossible end is renewed (place=%s owner=%s until=%s seconds=%.0f)."
+        log.warning(words, self._home, latest.owner, files.shown(latest.until), seconds)
+        self._sleep(seconds)
+        return newest(self._home) == (number, latest)
 
     def _look(self) -> tuple[int, Holder | None]:
         """The newest lease; one that cannot be read is given the time to be written."""
@@ -257,15 +265,6 @@ class Lease:
         self._done.set()
         return False
 
-    def _lost(self) -> str:
-        return files.lost(self._successor, self._owner)
-
-    def _unreadable(self, error: OSError) -> TryAgain:
-        return TryAgain(
-            f"The lease of this audience in {self._home} can be neither renewed nor read ({type(error).__name__}): "
-            "another try takes it again."
-        )
-
     def _keep(self) -> None:
         """Renew it from now on, beside what the process does."""
         self._done.set()
@@ -286,7 +285,7 @@ class Lease:
             try:
                 number, latest = newest(self._home)
                 if held is not None and number == self.number and latest is not None and latest.mark == self.mark:
-                    left = replace(held, until=until, words=words, airflow=airflow)
+                    left = replace(held, until=until, words=words, airflow=airflow, unclean=self.unclean)
                     write(self._file(number), left.content())
                 elif self.number:
                     files.confirm_stop(self._home, self.mark, self._clock())

@@ -9,16 +9,38 @@ Each is written whole; the highest number counts.
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_segexport.errors import AudienceBusy
+from airflow_provider_segexport.errors import AudienceBusy, TryAgain
 from airflow_provider_segexport.ports.places import Place, listing, read, write
 
 STOPPED = ".stopped"
 STOPPED_KEPT_MS = 7 * 86_400_000
 """A confirmed stop is kept for a week: longer than any run waits for it (`export.doubts`)."""
+
+DAY_S = 86_400.0
+MOST_AHEAD_S = 2 * DAY_S
+"""No lease ends later than this: a run leaves for a day at most, and a clock may be wrong by another day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long a lease lasts.
+
+    Attributes:
+        ttl_s: seconds for which a holder that says nothing more keeps it.
+        skew_s: seconds that the clocks of two workers may be apart.
+    """
+
+    ttl_s: float = 120.0
+    skew_s: float = 10.0
+
+
+TIMES = Times()
+TTL_S, SKEW_S = TIMES.ttl_s, TIMES.skew_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,8 @@ class Holder:
         words: what the holder waits for, if it has left its place.
         mark: tells one taking process from all others, also from another try of the same owner.
         airflow: the Airflow that will resume the holder, if it has left its place; empty where that is not known.
+        unclean: it has taken the lease over from a holder whose calls may still be under way, and has not waited for
+            their end.
     """
 
     owner: str
@@ -40,18 +64,38 @@ class Holder:
     words: str = ""
     mark: str = ""
     airflow: str = ""
+    unclean: bool = False
+
+    @classmethod
+    def read(cls, content: bytes) -> Holder:
+        """The holder that a file names; what a newer version adds to it is passed over.
+
+        Raises:
+            ValueError: the file is damaged, or holds what no version writes.
+        """
+        try:
+            known = json.loads(content)
+            texts = {name: known.get(name, "") for name in ("owner", "words", "mark", "airflow")}
+            times = {name: float(known[name]) for name in ("until", "since")}
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
+            raise ValueError(f"no lease ({type(error).__name__})") from None
+        odd = [name for name, text in texts.items() if not isinstance(text, str)]
+        odd += [name for name, at in times.items() if isinstance(known[name], str | bool) or not math.isfinite(at)]
+        if odd or not texts["owner"]:
+            raise ValueError(f"no lease ({', '.join(odd) or 'owner'})")
+        unclean = known.get("unclean") is True
+        return cls(**texts, until=times["until"], since=times["since"], unclean=unclean)
 
     @property
     def in_order(self) -> bool:
-        """Whether its process has ended its calls: it gave the audience back, or left it to wait elsewhere."""
-        return not self.until or bool(self.words)
+        """Whether no call is under way: its process gave the audience back, or left it to wait elsewhere."""
+        return (not self.until or bool(self.words)) and not self.unclean
 
     def busy(self, after: float) -> AudienceBusy:
         """The error of a run that must wait for this one, at least for so many seconds."""
-        at = datetime.fromtimestamp(self.until, UTC)
         words = f" ({self.words})" if self.words else ""
         return AudienceBusy(
-            f"This audience is being written by {self.owner}{words}, which holds it until {at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"This audience is being written by {self.owner}{words}, which holds it until {shown(self.until)}, "
             "or longer while it runs. This run goes on when that one is done.",
             holder=self.owner,
             after=after,
@@ -59,7 +103,16 @@ class Holder:
 
     def content(self) -> bytes:
         """The file that says so."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value or name != "airflow"}).encode()
+        rare = {"airflow", "unclean"}
+        return json.dumps({name: value for name, value in asdict(self).items() if value or name not in rare}).encode()
+
+
+def shown(at: float) -> str:
+    """A time for people; as a number where no calendar has it."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, OSError, ValueError):
+        return f"{at:.0f} s after 1970"
 
 
 def lost(successor: str, owner: str) -> str:
@@ -70,6 +123,14 @@ def lost(successor: str, owner: str) -> str:
     return (
         f"The lease of this audience was taken over by {who}, because this process slept too long or was taken for "
         "dead: it sends nothing more. What it has sent is on record, and another try reads it."
+    )
+
+
+def unreadable(home: Place, error: OSError) -> TryAgain:
+    """The error of a process that cannot find out in time whether it still holds the lease."""
+    return TryAgain(
+        f"The lease of this audience in {home} can be neither renewed nor read ({type(error).__name__}): "
+        "another try takes it again."
     )
 
 
@@ -89,8 +150,8 @@ def newest(home: Place) -> tuple[int, Holder | None]:
     if not number:
         return 0, None
     try:
-        return number, Holder(**json.loads(read(home / f"{number:08d}.json")))
-    except (FileNotFoundError, ValueError, TypeError):  # given way to a higher number just now, or half written
+        return number, Holder.read(read(home / f"{number:08d}.json"))
+    except (FileNotFoundError, IsADirectoryError, ValueError):  # given way to a higher number, or half written
         return number, None
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.errors import AudienceBusy, BadConnection, Superseded
 from airflow_provider_segexport.hooks import hook_for
 from airflow_provider_segexport.hooks.omnisend import OmnisendHook
 from airflow_provider_segexport.hooks.quota import quota_store
+from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.ports.ledger import Ledger
 
 API = "https://api.omnisend.com/api"
 KEY = "5f3c0e1d2b4a6c7d8e9f0a1b-s3cretKey"
@@ -116,6 +120,29 @@ def test_a_segment_for_the_default_tag(hook, vendor):
     ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
     assert "s1" == hook(extra=ready).make_segment()
     assert "vip" == vendor.last_request.json()["name"]
+
+
+def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, tmp_path):
+    """A run that holds it lets no segment be made; one that takes it over lets no further call out."""
+    vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})
+    vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
+    ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
+    made = hook(extra=ready)
+    place = Ledger.of(state_root(), "omnisend", made.target()).place
+    other = Lease(place, "dag/task/run/0", clock=time.time, sleep=lambda _: None, alive=lambda _: False)
+    other.take()
+    with pytest.raises(AudienceBusy, match="dag/task/run/0"):
+        made.make_segment()
+    other.release()
+    vendor.get(
+        f"{API}/segments",
+        json=lambda *_: other.take() or {"segments": [], "paging": {"hasMore": False}},
+    )
+    posts = [one for one in vendor.request_history if one.method == "POST"]
+    with pytest.raises(Superseded, match="dag/task/run/0"):
+        made.make_segment()
+    assert posts == [one for one in vendor.request_history if one.method == "POST"]
+    other.release()
 
 
 def test_a_hook_that_was_told_to_stop_calls_nobody(hook, vendor):

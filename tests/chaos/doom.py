@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, Literal
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
-Kind = Literal["stop", "kill", "disk", "away"]
+Kind = Literal["stop", "kill", "suspend", "disk", "away"]
 
 
 _counting = threading.Lock()
@@ -67,8 +68,10 @@ class Doom:
     Attributes:
         at: the step before which it strikes; 0 lets all pass.
         near: or the first file with this in its name.
-        kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL; `disk` fails this write
-            and the `more` after it for want of space; `away` fails reads too, as a store that cannot be reached.
+        kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL, and `suspend` a real
+            SIGSTOP; `disk` fails this write and the `more` after it for want of space; `away` fails reads too, as a
+            store that cannot be reached.
+        nap: or the first wait of at least so many seconds; 0 for none.
         torn: half a line of the journal has been written when it strikes.
         home: files below it count.
     """
@@ -79,6 +82,7 @@ class Doom:
     more: int = 0
     torn: bool = False
     near: str = ""
+    nap: float = 0.0
     taken: int = 0
     struck: bool = False
     last: str = ""
@@ -94,9 +98,12 @@ class Doom:
             self.taken += 1
             if self.near and self.near in path:
                 self.at, self.near = self.taken, ""
-            if not 0 < self.at <= self.taken:
+            if not 0 < self.at <= self.taken or (self.kind == "suspend" and self.struck):
                 return
             self.struck, self.last = True, self.last or what
+        if self.kind == "suspend":
+            suspend()
+            return
         if self.kind in {"disk", "away"}:
             if path and what != "os.remove" and self.taken <= self.at + self.more:
                 raise OSError(ERRORS[self.kind], os.strerror(ERRORS[self.kind]))
@@ -112,6 +119,18 @@ class Doom:
     def gate(self) -> None:
         """Asked before each call is counted."""
         self.road.enter()
+
+    def waits(self, seconds: float) -> None:
+        """Told of each wait, while none of the try's calls is under way."""
+        if 0 < self.nap <= seconds and not self.struck:
+            self.struck, self.last = True, "wait"
+            suspend()
+
+
+def suspend() -> None:
+    """Stop this process until it is sent SIGCONT."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.05)  # another thread may have taken the signal: this one stops in here
 
 
 class Between(Doom):

@@ -1,4 +1,4 @@
-"""A process that waits with everything imported, and forks a child for each try, so that one may be killed in earnest.
+"""A process that waits with everything imported, and forks a child for each try: one may be killed or suspended.
 
 It runs beside the tests and speaks with them over its standard input and output, in pickles. It has opened no engine
 and no socket when it forks; the children reach the simulator, which lives in the tests' process, over its own.
@@ -10,9 +10,11 @@ import importlib
 import mmap
 import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +23,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 TIME = struct.Struct("d")
+
+FRESH_S = 0.05
+"""In real life a takeover takes longer than an answer of the store counts; here only its clock moves."""
 
 
 class SharedClock:
@@ -55,6 +60,8 @@ class Errand:
     doom: Any
     batch: int
     leaves: bool = False
+    store: Mapping[str, Any] | None = None
+    skew: float = 0.0
 
 
 class Far:
@@ -85,13 +92,23 @@ class Nursery:
     ) -> None:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.close()
+        self._process.stdin.close()  # it kills what is suspended yet
         self._process.stdout.close()
         self._process.wait(10)
 
     def send(self, errand: Errand) -> tuple[int, Any]:
-        """Have a child do it: the signal that ended it, or 0, and the try as it tells of it, with the steps it took."""
-        _write(self._process.stdin, errand)
+        """Have a child do it: the signal that ended it, or 0, and the try as it tells of it, with the steps it took.
+
+        SIGSTOP where it is suspended, with its process id.
+        """
+        return self._ask(errand)
+
+    def go_on(self, child: int) -> tuple[int, Any]:
+        """Let a suspended child go on: what `send` returns."""
+        return self._ask(child)
+
+    def _ask(self, what: Errand | int) -> tuple[int, Any]:
+        _write(self._process.stdin, what)
         found: tuple[int, Any] = _read(self._process.stdout)
         return found
 
@@ -115,48 +132,63 @@ def go(errand: Errand) -> tuple[Any, int]:
     """Do one try in this process."""
     from chaos.stage import Stage, Trouble, small  # noqa: PLC0415 - the tests' process has it already
 
-    stage = Stage(Far(errand), errand.name, errand.home, small(errand.name, errand.batch))  # type: ignore[arg-type]
+    stage = Stage(Far(errand), errand.name, errand.home, small(errand.name, errand.batch), store=errand.store)  # type: ignore[arg-type]
     run = replace(errand.run)
     stage.runs[run.name] = run
-    stage.attempt(run, Trouble(errand.doom, leaves=errand.leaves))
+    stage.attempt(run, Trouble(errand.doom, leaves=errand.leaves, skew=errand.skew))
     return (run.tries[-1], stage.unexpected), errand.doom.taken
 
 
 def serve() -> None:
-    """Fork a child for every errand that comes in."""
+    """Fork a child for every errand that comes in, and let suspended ones go on."""
     import pytest  # noqa: PLC0415
     from chaos.engines import shared_engine  # noqa: PLC0415
     from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
 
+    from airflow_provider_segexport.ports import fencing  # noqa: PLC0415
+
     shared_engine(pytest.MonkeyPatch())
+    fencing.FRESH_S = FRESH_S
     known = set(sys.modules)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anybody prints does not disturb the talk
+    told: dict[int, Path] = {}
     while True:
         try:
-            errand = _read(source)
+            asked = _read(source)
         except EOFError:
+            for child in told:
+                os.kill(child, signal.SIGKILL)
             return
-        ear, mouth = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(ear)
-            try:
-                with os.fdopen(mouth, "wb") as file:
-                    done = go(errand)
-                    file.write(pickle.dumps((done, sorted(set(sys.modules) - known))))
-            finally:
-                os._exit(0)
-        os.close(mouth)
-        with os.fdopen(ear, "rb") as file:
-            told = file.read()
-        _, status = os.waitpid(child, 0)
-        done, lacking = pickle.loads(told) if told else (None, [])
+        child = asked if isinstance(asked, int) else _fork(asked, known, told)
+        if isinstance(asked, int):
+            os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            _write(sink, (signal.SIGSTOP, child))
+            continue
+        path = told.pop(child)
+        done, lacking = pickle.loads(path.read_bytes()) if path.exists() else (None, [])
+        path.unlink(missing_ok=True)
         for name in lacking:  # what this child had to import the next one finds imported
             with suppress(ImportError):
                 importlib.import_module(name)
         known |= set(lacking)
         _write(sink, (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, done))
+
+
+def _fork(errand: Errand, known: set[str], told: dict[int, Path]) -> int:
+    """Fork a child, which leaves what it tells in a file."""
+    path = errand.home / f"told-{len(told)}-{time.monotonic_ns()}"
+    child = os.fork()
+    if not child:
+        try:
+            done = go(errand)
+            path.write_bytes(pickle.dumps((done, sorted(set(sys.modules) - known))))
+        finally:
+            os._exit(0)
+    told[child] = path
+    return child
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -59,10 +60,12 @@ class Trouble:
     Attributes:
         doom: what strikes it, and when.
         leaves: it gives its place back when it would have to wait for jobs.
+        skew: seconds that the worker's clock is ahead of the vendor's.
     """
 
     doom: Doom | None = None
     leaves: bool = False
+    skew: float = 0.0
 
 
 class Heard(logging.Handler):
@@ -113,6 +116,10 @@ class Stage:
     running: list[str] = field(default_factory=list)
     paced: bool = True
     """Calls are counted against the account's quota, as every session of ours does."""
+    store: Mapping[str, Any] | None = None
+    """Where state lies, if not in a folder: `url`, and `options` of the file system. `root` is then a copy."""
+    nobody_knows: set[str] = field(default_factory=set)
+    """Runs of which Airflow tells nothing, such as those of another Airflow."""
 
     def __post_init__(self) -> None:
         self.row = row(self.name)
@@ -125,12 +132,36 @@ class Stage:
     def root(self) -> Path:
         return self.home / "root"
 
+    @property
+    def place(self) -> Any:
+        """Where state lies, as a machine sees it that remembers no listing."""
+        return self.root if self.store is None else stored(self.store, str(self.store["url"]))
+
+    def resolve(self, text: str) -> Any:
+        """A place by its name, as a state file has it."""
+        return stored(self.store, text) if self.store and text.startswith("s3://") else Path(text)
+
+    def fetch(self) -> None:
+        """Copy what lies in the store to where the laws read it."""
+        if self.store is None:
+            return
+        shutil.rmtree(self.root, ignore_errors=True)
+        top = self.store["url"].removeprefix(f"s3://{self.store['bucket']}/") + "/"
+        from s3 import objects  # noqa: PLC0415 - schedules on a disk do not wait for it
+
+        for key, content in objects(self.store["endpoint"], self.store["bucket"]).items():
+            path = self.root / key.removeprefix(top)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
     def now(self) -> float:
         return self.sim.clock.now()
 
     def sleep(self, seconds: float, doom: Doom | None = None) -> None:
         """Let time pass, when none of a try's calls is under way."""
         with doom.road.empty() if doom else nullcontext():
+            if doom:
+                doom.waits(seconds)
             self.sim.clock.advance(seconds)
 
     def begin(self, as_of: str, rows: Sequence[Row], mode: str, **options: Any) -> Run:
@@ -156,7 +187,7 @@ class Stage:
         }
         return Order(segment, self.audience, matching, run.as_of, run.name, **told)
 
-    def sender(self, attempt: str, doom: Doom) -> Sender:
+    def sender(self, attempt: str, doom: Doom, clock: Callable[[], float]) -> Sender:
         """Calls that tell whose they are, under the account's quota."""
         sleep = partial(self.sleep, doom=doom)
 
@@ -171,25 +202,28 @@ class Stage:
         pace = None
         if self.paced:
             book = open_book(str(self.home / "quotas"), self.name, self.vendor.limits)
-            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
-        return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=self.now)
+            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=clock, gate=doom.gate)
+        return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
         """One try of a run; how it ended."""
         trouble = trouble or Trouble()
+        self.fetch()
         this = Try(len(run.tries) + 1, in_audience(self.root))
         run.tries.append(this)
         doom = trouble.doom or Doom(str(self.root))
-        sender = self.sender(f"{AGENT}{run.name} {this.number}", doom)
+        clock = partial(self.clock_of, trouble)
+        sender = self.sender(f"{AGENT}{run.name} {this.number}", doom, clock)
         world = World(
             sender,
-            RunFolder.open(run.folder),
-            self.root,
+            RunFolder.open(self.place / "runs" / run.folder.name),
+            self.place,
+            resolve=self.resolve,
             pause=lambda jobs: self.pause(leaves=trouble.leaves),
-            clock=self.now,
+            clock=clock,
             sleep=partial(self.sleep, doom=doom),
             tell=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
-            alive=lambda holder: holder in self.running,
+            alive=lambda holder: None if holder in self.nobody_knows else holder in self.running,
         )
         self.looks = 0
         self.running.append(run.name)
@@ -199,11 +233,16 @@ class Stage:
             finally:
                 sender.close()
                 self.running.remove(run.name)
+        self.fetch()
         this.closed = world.folder.finished()
         this.members |= in_audience(self.root, versions=5)
-        if this.ended in {"killed", "disk"}:
+        if this.ended in {"killed", "disk", "Superseded"}:
             this.in_flight = CONNECTIONS
         return this.ended
+
+    def clock_of(self, trouble: Trouble) -> float:
+        """The worker's clock."""
+        return self.now() + trouble.skew
 
     def _go(self, run: Run, this: Try, world: World, doom: Doom, options: Mapping[str, Any]) -> str:
         try:
@@ -240,6 +279,7 @@ class Stage:
     def evidence(self, *, settled: bool = False) -> Evidence:
         """All that is on record, with the vendor as it is now."""
         self.sleep(60)
+        self.fetch()
         entries = self.sim.requests(vendor=self.name)
         return Evidence(
             self.dialect,
@@ -261,6 +301,13 @@ class Stage:
         """Everybody in a view of the simulator's, by address."""
         found: Any = self.sim.members(self.name, view)["members"]
         return {str(one["email"]).lower(): one for one in found}
+
+
+def stored(store: Mapping[str, Any], url: str) -> Any:
+    """A place in object storage."""
+    from upath import UPath  # noqa: PLC0415 - schedules on a disk do not wait for it
+
+    return UPath(url, **store["options"], skip_instance_cache=True)
 
 
 def secrets(told: object) -> Iterator[str]:

@@ -14,7 +14,7 @@ from upath import UPath
 from airflow_provider_segexport.errors import AudienceBusy, Superseded, TryAgain
 from airflow_provider_segexport.ports import lease as leases
 from airflow_provider_segexport.ports import lease_files
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease, holder, newest
+from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease, Times, holder, newest
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 ONE, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
@@ -137,11 +137,12 @@ def test_a_check_is_one_listing(audience, monkeypatch):
     lease.take()
     looks = []
     plain = lease_files.listing
-    monkeypatch.setattr(lease_files, "listing", lambda place: looks.append(place) or plain(place))
-    monkeypatch.setattr(lease_files, "read", None)
-    monkeypatch.setattr(leases, "write", None)
-    for _ in range(100):
-        lease.check()
+    with monkeypatch.context() as patch:
+        patch.setattr(lease_files, "listing", lambda place: looks.append(place) or plain(place))
+        patch.setattr(lease_files, "read", None)
+        patch.setattr(leases, "write", None)
+        for _ in range(100):
+            lease.check()
     assert len(looks) == 100
 
 
@@ -234,7 +235,12 @@ def test_a_takeover_waits_until_the_last_holder_has_stopped(audience):
     second.release()
     third = audience.lease()
     third.take()
-    assert not third.unclean
+    assert third.unclean  # the second one has not waited for the first one's last call, as `release` does not
+    third.unclean = False
+    third.release()
+    fourth = audience.lease()
+    fourth.take()
+    assert not fourth.unclean
 
 
 def test_a_run_that_waits_for_the_vendor_keeps_its_audience(audience):
@@ -419,3 +425,129 @@ def test_a_holder_whose_run_was_deleted_while_it_waited_is_taken_over(audience, 
     else:
         with pytest.raises(AudienceBusy):
             other.take()
+
+
+def put(audience, number, content):
+    """Write a lease's file as a fault, a person or another program would."""
+    (audience.place / "lease").mkdir(parents=True, exist_ok=True)
+    with (audience.place / "lease" / f"{number:08d}.json").open("wb") as file:
+        file.write(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+THEIRS = {"owner": OTHER, "until": NOW + 100, "since": NOW, "words": "", "mark": "theirs"}
+ODD = {
+    "empty": b"",
+    "half": b'{"owner": "sy',
+    "a list": b"[]",
+    "a number": b"7",
+    "no UTF-8": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000,
+    "text for a time": THEIRS | {"until": "tomorrow"},
+    "a number as text": THEIRS | {"until": str(NOW + 100)},
+    "a time that is true": THEIRS | {"until": True},
+    "NaN": THEIRS | {"until": float("nan")},
+    "infinite": THEIRS | {"until": float("inf")},
+    "400 digits": THEIRS | {"until": 10**400},
+    "1e999": json.dumps(THEIRS).replace(str(NOW + 100), "1e999").encode(),
+    "null": THEIRS | {"until": None},
+    "since NaN": THEIRS | {"since": float("nan")},
+    "no until": {name: value for name, value in THEIRS.items() if name != "until"},
+    "an owner that is a number": THEIRS | {"owner": 7},
+    "no owner": THEIRS | {"owner": ""},
+    "words that are a list": THEIRS | {"words": ["x"]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_lease_that_no_version_writes_blocks_nobody_and_lets_nobody_else_in(audience, odd, caplog):
+    """Damaged, or written by another program: it is nobody's after a second look, and one run takes the next number."""
+    put(audience, 7, ODD[odd])
+    assert holder(audience.place, audience.now) is None
+    one, other = audience.lease(), audience.lease("third/task/run/0")
+    one.take()
+    assert one.number == 8
+    assert one.unclean
+    assert audience.now <= NOW + 2
+    assert "cannot be read: it counts as nobody's" in caplog.text
+    with pytest.raises(AudienceBusy):
+        other.take()
+
+
+LATE = {"the year 9999": 253_402_300_799, "beyond any calendar": 1e300, "a third day": NOW + 2 * 86_400 + SKEW_S + 1}
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_a_lease_that_ends_impossibly_late_is_taken_when_it_is_not_renewed(audience, late, caplog):
+    """It is watched for as long as a lease lasts, and the log says so; of two that watch one takes it."""
+    put(audience, 7, THEIRS | {"until": LATE[late]})
+    one, other = audience.lease(), audience.lease("third/task/run/0")
+    one.take()
+    assert one.number == 8
+    assert audience.now == NOW + TTL_S + SKEW_S
+    assert f"Watching whether a lease with an impossible end is renewed (place={audience.place}" in caplog.text
+    with pytest.raises(AudienceBusy, match=ONE):
+        other.take()
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_a_holder_whose_clock_is_far_ahead_keeps_its_lease_while_it_renews_it(audience, late):
+    """The other run is told how long it waits, in words that can be read."""
+    put(audience, 7, THEIRS | {"until": LATE[late]})
+
+    def renewed(seconds):
+        audience.now += seconds
+        put(audience, 7, THEIRS | {"until": LATE[late] * 1.0001})
+
+    lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=renewed)
+    with pytest.raises(AudienceBusy, match=f"being written by {OTHER}, which holds it until ") as raised:
+        lease.take()
+    assert raised.value.after == TTL_S + SKEW_S
+
+
+def test_airflow_knows_better_than_a_lease_that_ends_impossibly_late(audience):
+    """A holder that runs keeps it, one that has ended loses it, and nothing is waited for."""
+    put(audience, 7, THEIRS | {"until": 1e12})
+    lives = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, alive=lambda _: True)
+    with pytest.raises(AudienceBusy):
+        lives.take()
+    audience.ended.add(OTHER)
+    audience.lease().take()
+    assert audience.now == NOW
+
+
+@pytest.mark.parametrize("until", [-1.0, -1e300, 1.0])
+def test_a_lease_that_ended_before_anything_is_taken_at_once(audience, until):
+    """Its holder's calls may still be under way, so it is no lease that was given back."""
+    put(audience, 7, THEIRS | {"until": until})
+    lease = audience.lease()
+    lease.take()
+    assert (lease.number, lease.unclean, audience.now) == (8, True, NOW)
+
+
+def test_a_lease_of_a_newer_version_is_heeded(audience):
+    """What that version adds is passed over."""
+    put(audience, 7, THEIRS | {"room": "b", "format": 3})
+    with pytest.raises(AudienceBusy, match=OTHER):
+        audience.lease().take()
+    audience.now += 100 + SKEW_S
+    audience.lease().take()
+
+
+def test_a_folder_in_the_place_of_a_lease_blocks_nobody(tmp_path):
+    """It is passed over, as a file that cannot be read."""
+    here = Audience(tmp_path)
+    (tmp_path / "lease" / "00000007.json").mkdir(parents=True)
+    lease = here.lease()
+    lease.take()
+    assert lease.number == 8
+    lease.release()
+
+
+def test_how_long_a_lease_lasts_is_the_callers_to_say(audience):
+    """A worker on a slow store may want longer, and a test seconds."""
+    audience.lease(times=Times(ttl_s=3, skew_s=1)).take()
+    audience.now += 3.5
+    with pytest.raises(AudienceBusy):
+        audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).take()
+    audience.now += 0.5
+    audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).take()

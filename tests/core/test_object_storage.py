@@ -25,17 +25,6 @@ PART = 5 << 20
 """The smallest part of an upload that S3 takes."""
 
 
-class Heedless:
-    """A server that looks like S3 and passes over the condition, as some do."""
-
-    def __init__(self, app):
-        self.app = app
-
-    def __call__(self, environ, start_response):
-        environ.pop("HTTP_IF_NONE_MATCH", None)
-        return self.app(environ, start_response)
-
-
 @pytest.fixture(scope="module")
 def server():
     from s3 import s3_server  # noqa: PLC0415 - who runs other tests does not wait for it
@@ -47,7 +36,7 @@ def server():
 @pytest.fixture(params=["s3", "heedless"])
 def bucket(request, server):
     """A bucket of the test's own, at a server that heeds the condition, and at one that does not."""
-    from s3 import KEYS, new_bucket  # noqa: PLC0415 - as above
+    from s3 import KEYS, Heedless, new_bucket  # noqa: PLC0415 - as above
 
     plain, name = server.app, f"b{abs(hash(request.node.name))}"
     server.app = Heedless(plain) if request.param == "heedless" else plain

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,15 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import BadSegment, StopExport
+from airflow_provider_segexport.export.release import Release, release
+from airflow_provider_segexport.export.repair import repair
 from airflow_provider_segexport.person import traces
 from airflow_provider_segexport.person.erase import Tools, erase
 from airflow_provider_segexport.person.explain import explain, kept, row
 from airflow_provider_segexport.person.whom import Person
+from airflow_provider_segexport.ports import fencing
+from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
 from airflow_provider_segexport.ports.places import folder, local, read, write
+from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, write_parquet
 
+NOW = 1_767_225_600.0
 ADA = Person.of("ada@example.com")
 ROWS = pa.schema([("row", pa.int64()), ("email", pa.string())])
 
@@ -46,9 +54,7 @@ def ledger(root, *versions):
 
 
 def tools(root, take_out=lambda known, person: "removed"):
-    return Tools(
-        root, local if not isinstance(root, UPath) else UPath, take_out, lambda: 1_767_225_600.0, lambda _: None
-    )
+    return Tools(root, local if not isinstance(root, UPath) else UPath, take_out, lambda: NOW, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -234,3 +240,98 @@ def test_a_person_is_explained_without_a_card(root):
     assert ("plain", "in", (1,)) == (known.vendor, known.ledger["state"], known.versions)
     [stranger] = explain(root, Person.of("eve@example.com"), local)
     assert not stranger.anything
+
+
+def taken_by(place, owner, now):
+    """A lease that another run holds, which Airflow has been told to end or which has run out."""
+    lease = Lease(place, owner, clock=lambda: now, sleep=lambda _: None, alive=lambda _: False)
+    lease._keep = lambda: None
+    lease.take()
+    return lease
+
+
+def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
+    """It was suspended, and a run has taken the audience: its next attempt of a call does not leave."""
+    found = ledger(root, {"ada@example.com": "in"})
+    sent = []
+
+    def take_out(known, person):
+        taken_by(known.place, "dag/task/run/0", NOW + 1)
+        fencing.ask()
+        sent.append(person)
+        return "removed"
+
+    receipt = erase(tools(root, take_out), ADA, "test")
+    assert sent == []
+    assert [True] == ["taken over by dag/task/run/0" in words for words in receipt.left]
+    assert row(found, 1, ADA) is not None
+
+
+def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
+    """Taken over when the person was out at the vendor: no file of the ledger is written."""
+    found = ledger(root, {"ada@example.com": "in"})
+
+    def take_out(known, person):
+        taken_by(known.place, "dag/task/run/0", NOW + 1)
+        return "removed"
+
+    receipt = erase(tools(root, take_out), ADA, "test")
+    assert not receipt.complete
+    assert row(found, 1, ADA) is not None
+
+
+def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
+    """Its call might add the person again; the next export looks at its journal once more."""
+    found = ledger(root, {"ada@example.com": "in"})
+    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
+    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    slept, at_the_vendor = [], []
+
+    def take_out(known, person):
+        at_the_vendor.append(sum(slept))
+        return "removed"
+
+    hands = replace(tools(root, take_out), sleep=slept.append, longest_call_s=lambda _: 40.0)
+    assert erase(hands, ADA, "test").complete
+    assert at_the_vendor == [40.0]
+    assert [("runs/killed", dead.mark)] == [(one.folder, one.mark) for one in Standing.of(found.place).doubts]
+    assert row(found, 1, ADA) is None
+
+
+def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
+    """The ledger is read when the audience is held."""
+    found = ledger(root, {"ada@example.com": "out"})
+    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
+    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    taken_out = []
+
+    def sleep(_):
+        if found.version() == 1:
+            table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "in"}], SCHEMA)
+            Ledger(found.place, SimpleNamespace(number=9, mark="", check=lambda: None)).commit(table.to_batches(), 1)
+
+    hands = replace(
+        tools(root, lambda known, person: taken_out.append(person) or "removed"),
+        sleep=sleep,
+        longest_call_s=lambda _: 1.0,
+    )
+    erase(hands, ADA, "test")
+    assert taken_out == [ADA]
+
+
+@pytest.mark.parametrize("in_between", ["release", "repair"])
+def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_between):
+    """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
+    found = ledger(root, {"ada@example.com": "in"})
+    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
+    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    world = {"clock": lambda: NOW, "sleep": lambda _: None}
+    if in_between == "repair":
+        repair(found.place, tools(root).resolve, **world)
+    else:
+        with pytest.raises(StopExport, match="has not ended"):
+            release(found.place, Release("e"), **world)
+    after = Lease(found.place, "dag/task/next/0", **world)
+    after.take()
+    assert after.unclean
+    after.release()
