@@ -92,8 +92,8 @@ def _prune() -> ActionCommand:
         name="prune",
         help="Remove the run folders of runs that ended long ago",
         description=(
-            "Looks below `[segexport] root`. Runs that have not ended, runs that an audience still needs and the "
-            "newest runs of each task stay; ledgers are not touched."
+            "Looks below `[segexport] root` and where `reports` put them. Runs that a task goes on with, runs that an "
+            "audience still needs and the newest runs of each task stay; ledgers are not touched."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.prune.prune"),
         args=(

@@ -1,4 +1,4 @@
-"""`airflow segexport prune`: removes the folders of old runs below `[segexport] root`."""
+"""`airflow segexport prune`: removes the folders of old runs, below `[segexport] root` and where `reports` put them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,28 @@ def prune(args: Namespace) -> None:
         count = _removed(state_root(), days, dry_run=args.dry_run)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
+    except OSError as error:
+        raise SystemExit(
+            f"The run folders could not all be removed ({type(error).__name__}: {error.strerror}). To fix: see that "
+            "this user may write below `[segexport] root`, and give the command again."
+        ) from None
     verb = "would be removed" if args.dry_run else "removed"
     print(f"{count:,} run folders of runs that ended more than {days:g} days ago {verb}.")  # noqa: T201
 
 
 def _removed(root: Place, days: float, *, dry_run: bool) -> int:
+    from airflow_provider_segexport.hooks.state import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.ports.quiet_logs import quiet  # noqa: PLC0415
     from airflow_provider_segexport.ports.retention import Retention, remove  # noqa: PLC0415
 
     count = 0
     with quiet():
         retention = Retention(root, time.time(), days)
-        for task in retention.every_task(root / "runs"):
-            for place in retention.old(task):
-                print(place)  # noqa: T201
+        for task in retention.every_task(resolve):
+            for run in retention.old(task):
+                print(run.place)  # noqa: T201
                 if not dry_run:
-                    remove(place)
+                    remove(run)
                 count += 1
     return count
 

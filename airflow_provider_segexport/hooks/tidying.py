@@ -33,8 +33,8 @@ def tidy(errand: Errand, now: float) -> None:
         if not days:
             return
         task = home(errand).parent.parent
-        for place in islice(Retention(errand.root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
-            remove(place)
-            log.info("Removing an old run folder (folder=%s days=%d).", place, days)
+        for run in islice(Retention(errand.root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
+            log.info("Removing an old run folder (folder=%s days=%d).", run.place, days)
+            remove(run)
     except Exception as error:  # noqa: BLE001 - the export has ended well
         log.warning("Old run folders could not be removed (error=%s).", type(error).__name__)

@@ -12,9 +12,10 @@ from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, fresh
+from airflow_provider_segexport.ports.retention import NEWEST
 
-RUNS = 5
-"""So many of an audience's last runs are looked through for rows that were not delivered."""
+RUNS = NEWEST
+"""So many of an audience's last runs are looked through for rows that were not delivered; their reports are kept."""
 
 
 @dataclass(frozen=True, slots=True)

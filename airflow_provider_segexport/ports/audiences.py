@@ -59,13 +59,13 @@ def runs(place: Place, most: int = KEPT) -> list[dict[str, Any]]:
 def audiences(root: Place) -> Iterator[Place]:
     """The places of all audiences that have a ledger, or at least a card."""
     ledgers = root / "ledgers"
-    for vendor in _folders(ledgers):
-        for account in _folders(ledgers / vendor):
-            for audience in _folders(ledgers / vendor / account):
+    for vendor in folders(ledgers):
+        for account in folders(ledgers / vendor):
+            for audience in folders(ledgers / vendor / account):
                 yield ledgers / vendor / account / audience
 
 
-def _folders(place: Place) -> list[str]:
+def folders(place: Place) -> list[str]:
     """The names in a folder; a file that somebody's file manager has left beside the folders holds none."""
     try:
         return names(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import pathlib
 import re
@@ -260,3 +261,13 @@ def names(place: Place) -> list[str]:
     """The names in a folder, sorted; none when it is not there."""
     with reaching(place):
         return sorted(one.name for one in place.iterdir()) if fresh(place).exists() else []
+
+
+def modified(place: Place) -> float:
+    """When a file was written last, epoch seconds; infinity if its store does not tell."""
+    at: Any = place
+    try:
+        with reaching(place):
+            return float(at.stat().st_mtime)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+        return math.inf

@@ -1,26 +1,52 @@
-"""Removes run folders that nobody needs any more: `runs of a task, time -> the old ones`.
+"""Removes run folders that nothing needs any more: `runs of a task, time -> the old ones`.
 
-Kept whatever their age: a task instance whose newest run has not ended (a retry or a deferred task goes on in it), a
-run that an audience's state names as open (the next run of the audience reads what it sent), and the newest runs of
-each task. The age is that of the report; a report from the future, as a wrong clock writes it, has none.
+Kept whatever their age:
+
+- a run whose plan a retry or a deferred task goes on with: no other run has written the audience since the plan;
+- a run that an audience's state names, as open or as superseded: the next run reads what it sent;
+- the runs of each audience that `explain` reads, and the newest runs of each task.
+
+The age is that of the report, or of the last thing that a run without a report wrote. A time in the future, as a wrong
+clock writes it, is no age. A file that cannot be read keeps its run folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.places import Place, names
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.ports.audiences import audiences, card, folders
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.places import Place, Resolve, modified, names, on_disk
+from airflow_provider_segexport.ports.run_folder import RunFolder, safe, target_of
 from airflow_provider_segexport.ports.standing import Standing
 
 DAY_S = 86_400.0
 NEWEST = 5
-"""Runs of a task that stay at any age: `explain` reads so many, and a clock that runs ahead removes no more."""
+"""Runs of an audience that `explain` reads, and of a task that a clock that runs ahead leaves."""
 
 MOST_REMOVED, MOST_LOOKED_AT = 5, 40
 """Folders that one export removes, and whose reports it reads: it must not wait for a store with years of runs."""
+
+REPORT = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder that no task goes on in.
+
+    Attributes:
+        place: the folder.
+        at: when the run wrote its last, epoch seconds.
+        ended: it has a report that says so.
+    """
+
+    place: Place
+    at: float
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +54,7 @@ class Retention:
     """How long run folders stay.
 
     Attributes:
-        root: where the ledgers are, whose audiences name open runs.
+        root: where the ledgers are, whose audiences name the runs that they need.
         now: epoch seconds.
         days: age from which a run is old.
     """
@@ -37,40 +63,83 @@ class Retention:
     now: float
     days: float
 
-    def old(self, task: Place, most: int = 1_000_000) -> Iterator[Place]:
-        """The folders of a task's old runs.
+    def old(self, task: Place, most: int = 1_000_000) -> Iterator[Run]:
+        """The old runs of a task.
 
         Args:
             task: the folder of one task, which holds a folder for each of its runs.
             most: reports to read; which ones changes from minute to minute.
         """
-        runs = names(task)
+        runs = folders(task)
         start = int(self.now // 60) % len(runs) if len(runs) > most else 0
-        ended: list[tuple[float, Place]] = []
+        found: list[Run] = []
         for run in (runs[start:] + runs[:start])[:most]:
-            for index in names(task / run):
-                ended += self._ended(task / run / index)
-        ended.sort(key=lambda one: one[0], reverse=True)
-        candidates = [place for at, place in ended[NEWEST:] if 0 <= at < self.now - self.days * DAY_S]
+            for index in folders(task / run):
+                with suppress(DamagedState):  # `airflow segexport repair` tells of it
+                    found += self._left(task / run / index)
+        found.sort(key=lambda one: one.at, reverse=True)
+        candidates = [one for one in found[NEWEST:] if self._is_old(one.at)]
         if candidates:
-            opened = {Standing.of(place).open for place in audiences(self.root)}
-            yield from (place for place in candidates if not any(_same(place, name) for name in opened if name))
+            needed = self._needed()
+            yield from (one for one in candidates if not any(_same(one.place, name) for name in needed))
 
-    def _ended(self, home: Place) -> Iterator[tuple[float, Place]]:
-        """When each generation of a task instance ended, if its newest one has."""
+    def _is_old(self, at: float) -> bool:
+        return 0 <= at < self.now - self.days * DAY_S
+
+    def _left(self, home: Place) -> Iterator[Run]:
+        """The generations of a task instance that it goes on in no more."""
         newest = RunFolder.newest(home)
-        if newest is None or not newest.finished():
-            return
-        for name in names(home):
-            summary = RunFolder(home / name).summary() if name.isdecimal() else None
+        for name in folders(home):
+            if newest is None or not name.isdecimal():
+                continue
+            folder = RunFolder(home / name)
+            summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
-                yield float(summary.get("ended_at") or self.now), home / name
+                yield Run(folder.place, float(summary.get("ended_at") or self.now))
+            elif folder.place.name != newest.place.name or not self._may_go_on(folder):
+                yield Run(folder.place, self._last_at(folder, summary), ended=False)
 
-    def every_task(self, runs: Place) -> Iterator[Place]:
-        """The folders of all tasks."""
-        for dag in names(runs):
-            for task in names(runs / dag):
-                yield runs / dag / task
+    def _may_go_on(self, folder: RunFolder) -> bool:
+        """Whether the next try carries out the plan: no other run has written the audience since it was made."""
+        frozen = folder.plan()
+        if frozen is None:
+            return False
+        _, facts = frozen
+        ledger = Ledger.of(self.root, facts["vendor"], target_of(facts["target"]))
+        if ledger.version() == facts["ledger_version"]:
+            return True
+        by, own = str(ledger.facts().get("by", "")).split("/"), str(folder.place).split("/")[-5:-1]
+        return len(by) != len(own) or [safe(part) for part in by] == own
+
+    def _last_at(self, folder: RunFolder, summary: dict[str, Any] | None) -> float:
+        """When a run that has not ended wrote its last."""
+        frozen = folder.plan()
+        if frozen is None:
+            moments = [modified(folder.place / name) for name in names(folder.place)]
+            return max(moments, default=self.now) if summary is None else float(summary.get("ended_at") or self.now)
+        started = float(frozen[1]["started_at"])
+        if not self._is_old(started):
+            return started
+        entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
+        return max([started, float((summary or {}).get("ended_at") or 0), *(entry.at for entry in entries)])
+
+    def _needed(self) -> set[str]:
+        """Run folders that audiences need, as their state and their history name them."""
+        needed: set[str] = set()
+        for place in audiences(self.root):
+            standing = Standing.of(place)
+            needed |= {standing.open, *(doubt.folder for doubt in standing.doubts)}
+            needed |= {str(run["report"]) for run in (card(place) or {}).get("runs", [])[-NEWEST:]}
+        return needed - {""}
+
+    def every_task(self, resolve: Resolve) -> Iterator[Place]:
+        """The folders of all tasks: below the root, and where the audiences' reports are otherwise."""
+        runs = self.root / "runs"
+        tasks = [runs / dag / task for dag in folders(runs) for task in folders(runs / dag)]
+        for place in audiences(self.root):
+            reports = [str(run["report"]) for run in (card(place) or {}).get("runs", [])]
+            tasks += [resolve(report).parent.parent.parent for report in reports]
+        yield from {str(task): task for task in tasks}.values()
 
 
 def _same(place: Place, name: str) -> bool:
@@ -78,15 +147,33 @@ def _same(place: Place, name: str) -> bool:
     return str(place) == name or name.rstrip("/").split("/")[-5:] == str(place).split("/")[-5:]
 
 
-def remove(place: Place) -> None:
-    """Remove a run folder. The report goes last, so that a removal that broke off is taken up again."""
-    for name in sorted(names(place), key=lambda name: name == "summary.json"):
-        if (place / name).is_dir():
-            remove(place / name)
-        else:
-            (place / name).unlink(missing_ok=True)
-    for folder in (place, place.parent, place.parent.parent):
+def remove(run: Run) -> None:
+    """Remove a run folder. The report goes last, so that a removal that broke off is taken up again.
+
+    A run that has not ended gets a report first, by which no try goes on in what is left of its folder.
+    """
+    if not run.ended:
+        report = {"finished": False, "superseded": True, "ended_at": run.at, "report": str(run.place)}
+        RunFolder(run.place).write_summary(report)
+    _empty(run.place)
+    for folder in (run.place, run.place.parent, run.place.parent.parent):
         if names(folder):
             return
-        if hasattr(folder, "rmdir") and folder.exists():
-            folder.rmdir()
+        _remove_folder(folder)
+
+
+def _empty(place: Place) -> None:
+    for name in sorted(names(place), key=lambda name: name == REPORT):
+        if (place / name).is_dir():
+            _empty(place / name)
+            _remove_folder(place / name)
+        else:
+            (place / name).unlink(missing_ok=True)
+
+
+def _remove_folder(place: Place) -> None:
+    """Remove an empty folder. Object storage has none, and path-likes remove all that is in it."""
+    path = on_disk(place)
+    if path is not None:
+        with suppress(OSError):  # a new run of the task has just begun in it, or another process removes it too
+            path.rmdir()

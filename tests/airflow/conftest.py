@@ -32,3 +32,49 @@ def ten_a_call(monkeypatch):
     for hook in (CampaignMonitorHook, DotdigitalHook):
         limits = replace(hook.vendor.limits, batch_rows=10)
         monkeypatch.setattr(hook, "vendor", replace(hook.vendor, limits=limits))
+
+
+STORE = "object_store"
+"""The id of the connection to the S3 server."""
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint():
+    from s3 import s3_server
+
+    with s3_server() as running:
+        yield f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture
+def s3_root(stage, s3_endpoint, request, monkeypatch):
+    """The state root in a bucket, as Airflow opens it through a connection; read by a client of its own."""
+    import s3fs
+    from airflow.sdk.io import store
+    from s3 import KEYS, new_bucket, objects
+
+    name = f"b{abs(hash(request.node.name))}"
+    new_bucket(s3_endpoint, name)
+    fs = s3fs.S3FileSystem(**KEYS, client_kwargs={"endpoint_url": s3_endpoint}, skip_instance_cache=True)
+    monkeypatch.setitem(store._STORE_CACHE, f"s3-{STORE}", store.ObjectStore("s3", STORE, fs))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", f"s3://{STORE}@{name}/state")
+    return lambda: objects(s3_endpoint, name)
+
+
+@pytest.fixture
+def command(airflow_db, capsys):
+    """Airflow's command line: `command("prune", "--dry-run")` returns the exit code and what it wrote."""
+    from airflow.cli.cli_parser import get_parser
+
+    def give(*argv):
+        capsys.readouterr()
+        try:
+            args = get_parser().parse_args(["segexport", *argv])
+            args.func(args)
+        except SystemExit as ended:
+            if isinstance(ended.code, str):  # Python writes a text to stderr and ends with 1
+                return 1, capsys.readouterr().out + ended.code
+            return ended.code or 0, "".join(capsys.readouterr())
+        return 0, capsys.readouterr().out
+
+    return give

@@ -19,33 +19,15 @@ from airflow_provider_segexport.vendors import VENDORS
 pytestmark = pytest.mark.airflow
 
 EMAIL, OTHER = "person3@example.com", "person4@example.com"
-CONN, BUCKET = "object_store", "segexport"
-
-
-@pytest.fixture(scope="module")
-def server():
-    from s3 import s3_server
-
-    with s3_server() as running:
-        yield f"http://127.0.0.1:{running.port}"
 
 
 @pytest.fixture
-def bucket(stage, server, request, monkeypatch):
-    """The state root, as Airflow opens it through a connection; read by a client of its own."""
-    import s3fs
-    from airflow.sdk.io import store
-    from s3 import KEYS, new_bucket, objects
-
-    name = f"b{abs(hash(request.node.name))}"
-    new_bucket(server, name)
-    fs = s3fs.S3FileSystem(**KEYS, client_kwargs={"endpoint_url": server}, skip_instance_cache=True)
-    monkeypatch.setitem(store._STORE_CACHE, f"s3-{CONN}", store.ObjectStore("s3", CONN, fs))
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", f"s3://{CONN}@{name}/state")
+def bucket(stage, s3_root, monkeypatch):
+    """The objects of the state root; erasing lets the simulator's time pass."""
     real = erasure.tools
     monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
     monkeypatch.setattr(command, "hook_of", hook_for)
-    return lambda: objects(server, name)
+    return s3_root
 
 
 def words(key: str, content: bytes) -> str:
@@ -93,7 +75,7 @@ def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
     assert holding(before, OTHER) == holding(after, OTHER)
     [receipt] = [json.loads(content) for key, content in after.items() if key.startswith("state/erasures/")]
     assert (True, sha256(EMAIL.encode()).hexdigest()) == (receipt["complete"], receipt["person"])
-    assert receipt["place"].startswith(f"s3://{CONN}@")
+    assert receipt["place"].startswith("s3://object_store@")
     told = {one["place"].partition("/state/")[2] for one in receipt["found"]} - {""}
     assert {key.removeprefix("state/") for key in holding(before, EMAIL)} == told
     assert EMAIL not in {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}

@@ -354,7 +354,7 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
         yield replace(belief, removal=("kept", None))
         return
     for contact, outcome in vendor.take(belief.contact):
-        out = replace(entry, state="out", holders=frozenset())
+        out = taken_out(entry, "out")
         if outcome[0] == "removed":
             yield replace(belief, contact=contact, entry=out, removal=outcome)
             continue
@@ -363,6 +363,11 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
             yield replace(belief, contact=contact, entry=out, removal=outcome)
         if not vendor.remembers:
             yield replace(belief, contact=contact, entry=None, removal=outcome)
+
+
+def taken_out(entry: Entry, state: str) -> Entry:
+    """Return the entry of a person whom a run takes out: no export holds them, and a return is by an export."""
+    return replace(entry, state=state, holders=frozenset(), existed=False)
 
 
 @dataclass(frozen=True)
@@ -433,7 +438,7 @@ def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
 def unanswered(entry: Entry | None, ask: Ask, after: Belief) -> Entry:
     """Return the entry of a person about whom a call had no answer."""
     old = entry or Entry("new")
-    if after.removal is not None:
-        return replace(old, state="leaving")
+    if after.removal is not None:  # an export that takes a person out has given up its claim, and no other holds them
+        return taken_out(old, "leaving")
     state = "leaving" if old.state in {"out", "leaving"} else "in"
     return replace(old, state=state, last=None, contents=frozenset(), holders=old.holders | {ask.export})

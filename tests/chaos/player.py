@@ -16,7 +16,7 @@ from chaos.persons import RULES, Ask, Belief, Contact, Done, Row, broken, erased
 from chaos.steps import EXPORTS, PEOPLE, Break, Erase, Export, Hand, Sequence, Step
 from vendors.accounts import Account
 
-from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, SegexportError, StopExport
+from airflow_provider_segexport.errors import BadSegment, GuardTripped, OlderThanLedger, SegexportError, StopExport
 from airflow_provider_segexport.export import Consent, Guard, Order, Waiting
 from airflow_provider_segexport.export import Export as Product
 from airflow_provider_segexport.export import Undo as ProductUndo
@@ -168,6 +168,8 @@ class Player:
                 return
             report = None
         self.recover()
+        if report is not None and all(self.lost(*one) == {True} for one in asks.items()):
+            raise Disagreement("a segment was exported of which every row is rejected before anything is sent")
         sure, maybe = snapshot = self.newest.get(step.export, (0, 0))
         if as_of < sure and report is not None:
             raise Disagreement("an older snapshot was exported")
@@ -191,6 +193,9 @@ class Player:
     ) -> bool:
         """Return whether a run was refused as a whole; raise if it was to come to its end."""
         if isinstance(error, OlderThanLedger) and as_of < self.newest.get(step.export, (0, 0))[1]:
+            self.expect_nothing_new(before)
+            return True
+        if isinstance(error, BadSegment) and all(self.lost(person, ask) != {False} for person, ask in asks.items()):
             self.expect_nothing_new(before)
             return True
         if isinstance(error, GuardTripped) and step.guard == "fail":
@@ -235,6 +240,13 @@ class Player:
                     f"  the model has {possible}\n  from {self.beliefs[person]}"
                 )
             self.beliefs[person] = kept
+
+    def lost(self, person: str, ask: Ask) -> set[bool]:
+        """Return whether all rows of the person are rejected before anything is sent; both where that is not known."""
+        if not ask.rows:
+            return {True}
+        bad = len(ask.rows) == 1 and ask.rows[0].bad and not ask.refused
+        return {bad and not (one.entry and one.entry.bars - {ask.export}) for one in self.beliefs[person]}
 
     def ask(self, step: Export, person: str) -> Ask:
         rows = dict(step.rows).get(person, ())

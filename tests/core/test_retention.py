@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict, replace
+
 import pytest
+from core.made import TARGET
 
-from airflow_provider_segexport.ports import retention
+from airflow_provider_segexport.ports import audiences, retention
+from airflow_provider_segexport.ports.journal import Entry, State
+from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import as_place
-from airflow_provider_segexport.ports.retention import DAY_S, NEWEST, Retention, remove
+from airflow_provider_segexport.ports.retention import DAY_S, NEWEST, Retention, Run, remove
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.ports.standing import Doubt, Standing
+from airflow_provider_segexport.segment import Planned
 
+PLANNED = Planned(0, 0, 0, {}, {})
 NOW = 1_800_000_000.0
 
 
@@ -30,7 +38,23 @@ class Runs:
 
     def old(self, now=NOW, days=30, **more):
         found = Retention(as_place(self.root), now, days).old(as_place(self.task), **more)
-        return sorted(str(place) for place in found)
+        return sorted(str(run.place) for run in found)
+
+    def plan(self, run, age_days, generation="01", version=0, audience="audience"):
+        """A run that has a plan, and no report."""
+        folder = RunFolder(as_place(self.task / run / "0" / generation))
+        facts = {"vendor": "vendor", "started_at": NOW - age_days * DAY_S, "ledger_version": version}
+        target = replace(TARGET, account="account", audience=audience)
+        folder.freeze(PLANNED, {**facts, "target": asdict(target)})
+        (folder.place / "upserts.arrow").write_bytes(b"people")
+        return folder
+
+    def ledger(self, audience="audience"):
+        return Ledger(as_place(self.root / "ledgers" / "vendor" / "account" / audience))
+
+    def remove(self, now=NOW):
+        for run in list(Retention(as_place(self.root), now, 30).old(as_place(self.task))):
+            remove(run)
 
 
 @pytest.fixture
@@ -57,14 +81,105 @@ def test_the_newest_runs_stay_at_any_age(tmp_path):
     assert runs.old(now=NOW + 1e9) == sorted(map(str, places[NEWEST:]))
 
 
-def test_a_run_that_has_not_ended_stays(runs):
-    """A retry goes on in it, or the trigger brings the task back: older generations of it stay, too."""
-    runs.add("deferred", 100)
-    runs.add("deferred", 99, generation="02", finished=False)
-    begun = runs.task / "begun" / "0" / "01"
-    begun.mkdir(parents=True)
-    (begun / "plan.json").write_text("{}")
+def test_a_run_whose_task_may_go_on_stays(runs):
+    """No other run has written the audience since its plan: a retry goes on with it, after any time."""
+    runs.plan("first", 100)
     assert runs.old() == []
+    runs.ledger().commit([], 0, {"by": "dag/task/first/0"})
+    assert runs.old() == []  # its own version, by the try that was killed
+
+
+def test_a_run_that_another_has_overtaken_is_old_like_any_other(runs):
+    """It has no report, and none will be written: a next try would make a new plan."""
+    overtaken, young = runs.plan("overtaken", 100), runs.plan("young", 20)
+    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    assert runs.old() == [str(overtaken.place)]
+    runs.remove()
+    assert not overtaken.place.exists()
+    assert young.frozen()
+
+
+def test_a_run_counts_from_what_it_wrote_last(runs):
+    """Its jobs ran for weeks, or its retry came late."""
+    folder = runs.plan("late", 40)
+    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    assert runs.old() == [str(folder.place)]
+    folder.journal.clock = lambda: NOW - 29 * DAY_S
+    folder.journal.write([Entry("b1", State.SENDING, 2)])
+    assert runs.old() == []
+
+
+def test_the_journal_of_an_overtaken_run_never_meets_a_new_plan(runs, monkeypatch):
+    """Its removal breaks off after the plan is gone: the task begins in another generation."""
+    folder = runs.plan("overtaken", 100)
+    folder.journal.write([Entry("b1", State.SETTLED, 2, accepted=2)])
+    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    plain = type(runs.root).unlink
+
+    def unlink(path, **more):
+        if path.name == "plan.json":
+            raise OSError("in use")
+        plain(path, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(runs.root), "unlink", unlink)
+        with pytest.raises(OSError, match="in use"):
+            runs.remove()
+    assert RunFolder.open(folder.place.parent).place.name == "02"
+    assert runs.old() == [str(folder.place)]
+    runs.remove()
+    assert not folder.place.exists()
+
+
+def test_a_plan_that_was_left_for_other_arguments(runs):
+    """The task went on in a next generation, and never comes back to it."""
+    left = runs.plan("left", 100)
+    runs.add("left", 99, generation="02")
+    assert runs.old() == [str(left.place), str(left.place.parent / "02")]
+
+
+def test_a_run_that_died_while_it_planned(runs):
+    """Nothing was sent, and nothing is gone on with: its files say how old it is."""
+    place = runs.task / "died" / "0" / "01"
+    place.mkdir(parents=True)
+    for number, name in enumerate(("order.json", "upserts.arrow")):
+        (place / name).write_bytes(b"people")
+        os.utime(place / name, (NOW - (31 - number) * DAY_S,) * 2)
+    assert runs.old() == []  # its last file is 30 days old to the second
+    assert runs.old(now=NOW + 1) == [str(place)]
+
+
+def test_a_run_that_a_guard_stopped(runs):
+    """It has a report and no plan; a retry plans anew."""
+    stopped = runs.add("stopped", 100, finished=False)
+    assert runs.old() == [str(stopped)]
+
+
+def test_a_run_that_cannot_be_read_stays_and_hides_no_other(runs):
+    """`airflow segexport repair` tells of it."""
+    damaged, old = runs.add("damaged", 100), runs.add("old", 100)
+    (damaged / "summary.json").write_text("{")
+    assert runs.old() == [str(old)]
+
+
+def test_a_superseded_run_that_is_in_doubt_stays(runs):
+    """Each newer run reads its journal and its rows again, until it has confirmed its stop."""
+    doubtful = runs.plan("doubtful", 100)
+    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    Standing(doubts=(Doubt(str(doubtful.place), "mark", NOW),)).write(runs.ledger().place)
+    assert runs.old() == []
+    Standing().write(runs.ledger().place)
+    assert runs.old() == [str(doubtful.place)]
+
+
+def test_the_reports_that_explain_reads_stay(runs):
+    """The last five of each audience, even if the task has had newer runs at others."""
+    places = {name: [runs.add(f"{name}{number}", 100 - number) for number in range(7)] for name in ("a", "b")}
+    for name, folders in places.items():
+        for number, place in enumerate(folders):
+            summary = {"report": str(place), "ended_at": NOW - (100 - number) * DAY_S, "run": f"{name}{number}"}
+            audiences.record(runs.ledger(name).place, summary, members=1)
+    assert runs.old() == sorted(str(place) for folders in places.values() for place in folders[:2])
 
 
 def test_a_run_that_an_audience_still_needs_stays(runs):
@@ -94,10 +209,10 @@ def test_a_clock_that_is_set_back_removes_nothing(runs):
 def test_a_removal_leaves_nothing(runs):
     """Nor empty folders of the run; the other runs stay."""
     old = runs.add("old", 100)
-    remove(as_place(old))
-    assert not (runs.task / "old").exists()
-    assert (runs.task / "recent0" / "0" / "01" / "summary.json").exists()
-    remove(as_place(old))
+    for _ in range(2):
+        remove(Run(as_place(old), 0.0))
+        assert not (runs.task / "old").exists()
+        assert (runs.task / "recent0" / "0" / "01" / "summary.json").exists()
 
 
 def test_a_removal_that_broke_off_is_taken_up_again(runs, monkeypatch):
@@ -114,7 +229,7 @@ def test_a_removal_that_broke_off_is_taken_up_again(runs, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(path_type, "unlink", unlink)
         with pytest.raises(OSError, match="in use"):
-            remove(as_place(old))
+            remove(Run(as_place(old), 0.0))
     assert "summary.json" not in removed
     assert runs.old() == [str(old)]
 

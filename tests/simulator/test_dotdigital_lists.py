@@ -197,9 +197,8 @@ def test_data_field_creation_and_deletion(sim, dd):
     assert made.json() == {"name": "CITY", "type": "String", "visibility": "Private", "defaultValue": None}
     dd.load(dd.contact("ada@example.com", dataFields={"CITY": "Rome"}))
     assert dd.show("ada@example.com")["dataFields"]["CITY"] == "Rome"
-    # null as in the spec's example; its schema has an array
-    gone = dd("DELETE", "/v2/data-fields/CITY", check=False)
-    assert gone.json() == {"result": True, "dependencies": None}
+    gone = dd("DELETE", "/v2/data-fields/CITY")
+    assert gone.json() == {"result": True, "dependencies": []}
     assert "CITY" not in dd.show("ada@example.com")["dataFields"]
     assert dd("DELETE", "/v2/data-fields/CITY").status_code == 404
     assert dd("DELETE", "/v2/data-fields/FIRSTNAME").json()["result"] is False

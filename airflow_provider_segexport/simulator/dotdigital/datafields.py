@@ -59,7 +59,8 @@ class FieldDesk:
             if stored.pop(name, None) is not None:
                 contact.fields = pack(stored)
         call.count("fields_deleted")
-        return Reply.json({"result": True, "dependencies": None})
+        # The published schema has an array here; the example beside it shows null (v2 specification, read 2026-08).
+        return Reply.json({"result": True, "dependencies": []})
 
 
 def _shown(field: DataField) -> Json:

@@ -1,0 +1,248 @@
+"""`airflow segexport prune`, and what an export removes of the old runs of its own task."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_segexport.hooks import tidying
+from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.ports.retention import DAY_S, NEWEST
+from airflow_provider_segexport.ports.run_folder import RunFolder
+
+pytestmark = pytest.mark.airflow
+
+
+def add(age_days: float, name: str, task: str = "prunes/export", root: str | None = None, now: float | None = None):
+    """The folder of a run that ended well so many days ago."""
+    place = (resolve(root) if root else state_root() / "runs") / f"{task}/{name}/0/01"
+    folder = RunFolder(place)
+    at = (time.time() if now is None else now) - age_days * DAY_S
+    folder.write_summary({"finished": True, "ended_at": at, "report": str(place)})
+    with (place / "rejects.parquet").open("wb") as file:
+        file.write(b"people")
+    return place
+
+
+def aged(age_days: float = 31, count: int = 2, **more):
+    """Old runs, and as many recent ones as every task keeps."""
+    for number in range(NEWEST):
+        add(0.1, f"recent{number}", **more)
+    return [add(age_days + number, f"old{number}", **more) for number in range(count)]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A state root without any run."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "state"))
+    return tmp_path
+
+
+def test_old_runs_are_removed_and_named(home, command):
+    """By default those that ended more than 30 days ago; a second command finds nothing."""
+    old = aged()
+    code, said = command("prune")
+    assert code == 0
+    assert sorted(said.splitlines()[:2]) == sorted(map(str, old))
+    assert said.splitlines()[2] == "2 run folders of runs that ended more than 30 days ago removed."
+    assert not any(place.exists() for place in old)
+    assert len(list((home / "state" / "runs").rglob("summary.json"))) == NEWEST
+    assert command("prune") == (0, "0 run folders of runs that ended more than 30 days ago removed.\n")
+
+
+def test_a_dry_run_lists_them_only(home, command):
+    """With --dry-run."""
+    old = aged()
+    code, said = command("prune", "--dry-run")
+    assert (code, all(str(place) in said for place in old)) == (0, True)
+    assert "2 run folders of runs that ended more than 30 days ago would be removed." in said
+    assert all(place.exists() for place in old)
+
+
+@pytest.mark.parametrize(("given", "days"), [("40d", 40), ("40", 40), (" 35d ", 35)])
+def test_the_age_is_given_in_days(home, command, given, days):
+    """With or without a d; it takes the place of the configured one."""
+    aged(days - 0.5, count=1)
+    old = add(days + 0.5, "older")
+    code, said = command("prune", "--older-than", given)
+    assert (code, said) == (0, f"{old}\n1 run folders of runs that ended more than {days} days ago removed.\n")
+
+
+@pytest.mark.parametrize("given", ["0", "-3d", "4w", "", "1e3", "999999d", "٣d"])
+def test_an_age_that_is_none_removes_nothing(home, command, given):
+    """The value is named, and what is one."""
+    [old] = aged(count=1)
+    code, said = command("prune", f"--older-than={given}")
+    if given:
+        assert (code, said) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, as 30d.")
+        assert old.exists()
+    else:
+        assert code == 0  # as if it were left out
+
+
+def test_with_all_runs_kept_the_age_must_be_given(home, command, monkeypatch):
+    """`keep_runs_days` 0."""
+    [old] = aged(count=1)
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__KEEP_RUNS_DAYS", "0")
+    code, said = command("prune")
+    assert code == 1
+    assert "`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d." in said
+    assert old.exists()
+    assert command("prune", "--older-than", "30d")[0] == 0
+    assert not old.exists()
+
+
+def test_runs_whose_reports_are_elsewhere_are_found_by_their_audience(stage, command, tmp_path):
+    """`reports` put them there; the task may be gone by now."""
+    stage.segment(3)
+    conn_id = stage.connection("dotdigital")
+    run = stage.export(conn_id=conn_id, reports=str(tmp_path / "elsewhere"))
+    assert run.state == "success", run.errors
+    report = Path(run.summary()["report"])
+    task = "/".join(report.relative_to(tmp_path / "elsewhere").parts[:2])
+    old = [add(40, f"old{number}", task, str(tmp_path / "elsewhere")) for number in range(NEWEST + 1)]
+    code, said = command("prune")
+    removed = [str(place) for place in old if not place.exists()]
+    assert (code, sorted(said.splitlines()[:-1])) == (0, sorted(removed))
+    assert removed
+    assert report.exists()
+
+
+def test_a_folder_that_may_not_be_written_is_an_error_of_one_line(home, command):
+    """And the command can be given again."""
+    if os.geteuid() == 0:
+        pytest.skip("the superuser may write everywhere")
+    [old] = aged(count=1)
+    Path(str(old)).chmod(0o500)
+    try:
+        code, said = command("prune")
+    finally:
+        Path(str(old)).chmod(0o700)
+    assert code == 1
+    assert "To fix: see that this user may write below" in said
+
+
+def test_a_bucket_is_pruned(s3_root, command):
+    """Objects of old runs go, those of others stay, and the folders that are left show no empty run."""
+    old = aged()
+    kept = {key for key in s3_root() if "/recent" in key}
+    assert len(kept) == 2 * NEWEST
+    code, said = command("prune", "--dry-run")
+    assert (code, "2 run folders" in said) == (0, True)
+    assert len(s3_root()) == len(kept) + 4
+    code, said = command("prune")
+    assert (code, all(str(place) in said for place in old)) == (0, True)
+    assert set(s3_root()) == kept
+    assert command("prune")[1].startswith("0 run folders")
+
+
+def test_a_run_in_a_bucket_that_died_while_it_planned_is_dated_by_its_objects(s3_root, command, monkeypatch):
+    """Its objects are new, so it is not old; on a machine whose clock is 40 days later it is."""
+    died = state_root() / "runs/prunes/export/died/0/01"
+    with (died / "order.json").open("wb") as file:
+        file.write(b"{}")
+    later = time.time() + 40 * DAY_S
+    aged(count=0)
+    assert command("prune")[1].startswith("0 run folders")
+    monkeypatch.setattr(time, "time", lambda: later)
+    aged(count=0)
+    code, said = command("prune")
+    assert (code, said.splitlines()[0]) == (0, str(died))
+    assert not any("died" in key for key in s3_root())
+
+
+@pytest.fixture
+def old_runs_of(stage):
+    """Old run folders of a task of a DAG `exports`, by the simulator's clock."""
+
+    def make(count, root=None, age_days=31):
+        now = SegmentExportHook.clock()
+        for number in range(NEWEST):
+            add(0.1, f"recent{number}", "exports/export", root, now)
+        return [add(age_days + number, f"old{number}", "exports/export", root, now) for number in range(count)]
+
+    stage.segment(3)
+    return make
+
+
+def exported(stage, **more):
+    run = stage.export(conn_id=stage.connection("dotdigital"), **more)
+    assert run.state == "success", run.errors
+    return run
+
+
+def test_an_export_removes_a_few_old_runs_of_its_task(stage, old_runs_of, caplog):
+    """Five at a time, and tells which; those of another task stay."""
+    old = old_runs_of(7)
+    other = add(100, "old", "others/export", now=SegmentExportHook.clock())
+    caplog.set_level(logging.INFO)
+    exported(stage)
+    assert sum(place.exists() for place in old) == 2
+    assert other.exists()
+    told = [record.getMessage() for record in caplog.records if "Removing an old run folder" in record.getMessage()]
+    assert len(told) == 5
+    assert all("(folder=" in one and "days=30)" in one for one in told)
+
+
+def test_an_export_with_reports_elsewhere_removes_there(stage, old_runs_of, tmp_path):
+    """Where its own run folders are."""
+    old = old_runs_of(1, str(tmp_path / "elsewhere"))
+    exported(stage, reports=str(tmp_path / "elsewhere"))
+    assert not old[0].exists()
+
+
+def test_an_export_to_a_bucket_removes_there(s3_root, stage, old_runs_of):
+    """As on a disk."""
+    old_runs_of(1)
+    exported(stage)
+    assert not any("/old" in key for key in s3_root())
+    assert sum("/recent" in key for key in s3_root()) == 2 * NEWEST
+
+
+@pytest.mark.parametrize(("days", "left"), [("0", 1), ("-5", 1), ("32", 1), ("31", 0)])
+def test_how_long_runs_stay_is_configured(stage, old_runs_of, monkeypatch, days, left):
+    """0 keeps all."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__KEEP_RUNS_DAYS", days)
+    [old] = old_runs_of(1, age_days=31.5)
+    exported(stage)
+    assert old.exists() == bool(left)
+
+
+def test_an_export_that_fails_removes_nothing(stage, old_runs_of):
+    """Only a run that has ended well tidies up."""
+    [old] = old_runs_of(1)
+    run = stage.export(conn_id=stage.connection("dotdigital", extra={"audience": "999999"}))
+    assert run.state == "failed"
+    assert old.exists()
+
+
+def test_what_cannot_be_removed_fails_no_export(stage, old_runs_of, monkeypatch, caplog):
+    """The export has ended well: a warning with the error's kind, and without its words."""
+
+    def refuse(run):
+        raise PermissionError(f"not allowed for ann@example.com: {run.place}")
+
+    [old] = old_runs_of(1)
+    monkeypatch.setattr(tidying, "remove", refuse)
+    exported(stage)
+    assert old.exists()
+    assert "Old run folders could not be removed (error=PermissionError)." in caplog.text
+    assert "ann@example.com" not in caplog.text
+
+
+def test_a_damaged_state_of_any_audience_keeps_all_runs(stage, old_runs_of, caplog):
+    """What it needs is not known."""
+    exported(stage)
+    [old] = old_runs_of(1)
+    state = local(str(state_root())) / "ledgers" / "vendor" / "account" / "other"
+    Path(str(state)).mkdir(parents=True)
+    (Path(str(state)) / "standing.json").write_text("{")
+    exported(stage)
+    assert old.exists()
+    assert "Old run folders could not be removed (error=DamagedState)." in caplog.text

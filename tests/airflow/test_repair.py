@@ -1,0 +1,116 @@
+"""`airflow segexport repair`: what it says, asks, does and returns, as a shell gives it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.ports.audiences import audiences
+from airflow_provider_segexport.ports.places import listing
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.standing import Standing
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def audience(stage):
+    """An audience at dotdigital that four people were exported to twice; its place."""
+    for count in (3, 4):
+        stage.segment(count)
+        run = stage.export(conn_id=stage.connection("dotdigital", "dotdigital_repair"), dag_id="repairs")
+        assert run.state == "success", run.errors
+    [place] = audiences(state_root())
+    return place
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """What a person at the terminal answers; None without a terminal."""
+
+    def give(text):
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: text is not None, raising=False)
+        monkeypatch.setattr("builtins.input", lambda _: text)
+
+    give(None)
+    return give
+
+
+def damage(place, name: str) -> Path:
+    path = Path(str(place)) / next(one for one in sorted(listing(place), reverse=True) if one.startswith(name))
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+def test_nothing_to_repair(audience, command):
+    """The exit code is 0, and nothing is asked."""
+    assert command("repair") == (0, "Everything can be read (audiences=1).\n")
+    assert command("repair", audience.name) == (0, "Everything can be read (audiences=1).\n")
+
+
+def test_a_damaged_state_is_made_again(stage, audience, command, answer):
+    """It asks first; the damaged file is kept, the owner is known again, and the next run sends everybody."""
+    damage(audience, "standing")
+    answer("yes")
+    code, said = command("repair")
+    assert code == 0
+    assert f"Audience {audience}:\nThe audience's state (standing.json) cannot be read" in said
+    assert "No person is removed by this command." in said
+    assert "Repaired (audiences=1 runs=0). Damaged files are kept as damaged-*." in said
+    assert Standing.of(audience).owner == "repairs.export"
+    assert [name for name in listing(audience) if name.startswith("damaged-standing")]
+    stage.segment(4)
+    run = stage.export(conn_id="dotdigital_repair", dag_id="repairs")
+    assert run.state == "success", run.errors
+    assert command("repair")[1] == "Everything can be read (audiences=1).\n"
+
+
+def test_a_damaged_ledger_falls_back_to_the_version_before(stage, audience, command):
+    """With --yes it asks nothing."""
+    damage(audience, "00")
+    code, said = command("repair", audience.name, "--yes")
+    assert code == 0
+    assert "The ledger's newest version (2) cannot be read. Version 1 takes its place." in said
+    run = stage.export(conn_id="dotdigital_repair", dag_id="repairs")
+    assert run.state == "success", run.errors
+    assert run.summary()["counts"]["delivered"] == 4
+
+
+def test_looking_changes_nothing(audience, command, answer):
+    """With --dry-run, with any answer but yes, and without a terminal, where --yes is needed."""
+    damage(audience, "00")
+    damage(audience, "standing")
+    files = {path: path.read_bytes() for path in Path(str(audience)).rglob("*") if path.is_file()}
+    for argv, given in ((("--dry-run",), "yes"), ((), "n"), ((), "")):
+        answer(given)
+        code, said = command("repair", *argv)
+        assert (code, said.splitlines()[-1]) == (0, "Nothing was changed.")
+        assert "standing.json) cannot be read" in said
+    answer(None)
+    code, said = command("repair")
+    assert code == 1
+    assert "There is no terminal to ask at. To fix: give --yes to repair, or --dry-run to look only." in said
+    code, said = command("repair", "nowhere", "--yes")
+    assert code == 1
+    assert "No audience 'nowhere' has a ledger. Audiences: dotdigital/" in said
+    lease = Path(str(audience)) / "lease"
+    left = {path: path.read_bytes() for path in Path(str(audience)).rglob("*") if path.is_file()}
+    assert {path for path in left if lease not in path.parents} == {path for path in files if lease not in path.parents}
+    assert all(left[path] == content for path, content in files.items() if lease not in path.parents)
+
+
+def test_a_damaged_report_of_a_task_is_set_aside(audience, command):
+    """Its next try makes a new plan, in the next generation."""
+    home = state_root() / "runs/repairs/export/manual/0"
+    place = home / "01"
+    Path(str(place)).mkdir(parents=True)
+    (Path(str(place)) / "plan.json").write_text("{")
+    code, said = command("repair", "--yes")
+    assert code == 0
+    assert f"A run that its task would go on with cannot be read ({place / 'plan.json'}: " in said
+    assert "Repaired (audiences=0 runs=1)." in said
+    assert RunFolder.open(home).place.name == "02"
+    assert command("repair")[1] == "Everything can be read (audiences=1).\n"
