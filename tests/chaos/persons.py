@@ -224,11 +224,77 @@ RULES: dict[str, Vendor] = {
 }
 
 
-def recorded(entry: Entry | None, state: str | None) -> bool:
-    """Return whether the ledger's state of a person, None for no row, is what the entry says."""
-    if entry is None or (state is None and entry.state in UNWRITTEN):
-        return state is None
-    return entry.state == state
+#: States of people whom exports hold.
+OURS = frozenset({"in", "leaving"})
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the ledger says of a person."""
+
+    state: str
+    holders: frozenset[str]
+    bars: frozenset[str]
+
+
+def recorded(entry: Entry | None, line: Line | None) -> bool:
+    """Return whether the ledger's row of a person, None for no row, is what the entry says."""
+    if entry is None or (line is None and entry.state in UNWRITTEN and not entry.bars):
+        return line is None
+    if line is None or entry.state != line.state or entry.bars != line.bars:
+        return False
+    return line.holders == (entry.holders if entry.state in OURS else frozenset())
+
+
+OPT_OUTS = frozenset({"unsubscribed", "left", "bounced", "left_audience", "suppressed"})
+
+
+def told(vendor: Vendor, contact: Contact | None, after: Belief) -> bool | None:
+    """Return whether a run writes the person's opt-out to the warehouse; None if it may or may not have seen it.
+
+    Args:
+        vendor: whose rules hold.
+        contact: what the vendor held of the person before the run.
+        after: what the run did.
+    """
+    if any(reason in OPT_OUTS for _, reason in after.rows):
+        return True
+    opted_out = contact is not None and contact.status in OPT_OUTS
+    if after.removal is None or after.removal[0] != "absent":
+        return None if opted_out else False
+    if opted_out:
+        return True if contact and contact.status in vendor.statuses[1:] else None
+    return vendor.remembers and after.entry is not None and after.entry.state == "left"
+
+
+def released(belief: Belief, export: str, to: str, *, keep: bool, renames: bool) -> Belief:
+    """Return the belief after an export has ended its use of the audience.
+
+    Args:
+        belief: what was true before.
+        export: the export that ends.
+        to: the export that takes over; empty where there is none.
+        keep: people whom the export alone holds stay in the audience for good.
+        renames: the export that takes over has not used the audience before.
+    """
+    entry = belief.entry
+    if entry is None:
+        return belief
+    if keep and entry.state in OURS and entry.holders == {export} and not entry.bars - {export}:
+        return Belief(belief.contact)
+
+    def handed(names: frozenset[str]) -> frozenset[str]:
+        rest = names - {export}
+        return rest | {to} if to and export in names else rest
+
+    contents = frozenset(pair for pair in entry.contents if pair[0] != export)
+    own = entry.content(export)
+    if renames and own is not None:
+        contents |= {(to, own)}
+    return Belief(
+        belief.contact,
+        replace(entry, holders=handed(entry.holders), bars=handed(entry.bars), contents=contents),
+    )
 
 
 def run(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
@@ -372,39 +438,67 @@ def taken_out(entry: Entry, state: str) -> Entry:
 
 @dataclass(frozen=True)
 class Done:
-    """What a run that came to its end did about one person."""
+    """What a run that came to its end made of one person."""
 
     before: Entry | None
     after: Entry | None
-    delivered: bool
-    removed: bool
 
-    @property
-    def put_in(self) -> bool:
-        """The person was not in by the ledger, and is now."""
-        return self.delivered and (self.before is None or self.before.state not in {"in", "leaving"})
+    def kind(self, export: str) -> str:
+        """Return what an undo takes back: the person was put in, taken out, or given up; empty if nothing of it."""
+        was_in, is_in = (one is not None and one.state == "in" for one in (self.before, self.after))
+        had = was_in and self.before is not None and export in self.before.holders
+        has = is_in and self.after is not None and export in self.after.holders
+        if has and not had:
+            return "put"
+        if self.after is not None and self.after.state == "out" and was_in:
+            return "out"
+        return "gave up" if had and is_in and not has else ""
 
-    @property
-    def changed(self) -> bool:
-        """The person's state, claims or content are not what they were."""
-        return self.before != self.after
+    def overtaken(self, export: str, now: Entry | None) -> bool:
+        """Return whether a later run has changed the person's state, or the export's claim on them or content."""
+        if now is None or self.after is None or now.state in {"left", "leaving"}:
+            return False
+
+        def of_export(entry: Entry) -> tuple[str, bool, str | None]:
+            return entry.state, entry.state == "in" and export in entry.holders, entry.content(export)
+
+        return of_export(now) != of_export(self.after)
 
 
-def undone(vendor: Vendor, belief: Belief, done: Done) -> Iterator[Belief]:
-    """Yield what may be true after the run was taken back: values stay as they are."""
-    contact, entry = belief.contact, belief.entry
-    if done.put_in and entry is not None:
+def undone(vendor: Vendor, belief: Belief, done: Done, export: str) -> Iterator[Belief]:
+    """Yield what may be true after the run of an export was taken back: values stay as they are."""
+    contact, entry, kind = belief.contact, belief.entry, done.kind(export)
+    if entry is None or not kind:
+        yield belief
+    elif kind == "put":
+        yield from _put_undone(vendor, contact, entry, done, export)
+    elif kind == "gave up":
+        mine = entry.state == "in"
+        yield Belief(contact, replace(entry, holders=entry.holders | {export}) if mine else entry)
+    elif entry.bars - {export} or entry.state not in {"out", "leaving"}:
+        yield belief
+    else:
+        after, outcome = vendor.put(contact, entry, None)
+        back = replace(
+            entry, state="in", holders=frozenset({export}), contents=frozenset(), last=None, bars=frozenset()
+        )
+        yield Belief(after, back if outcome[0] == "delivered" else replace(entry, bars=frozenset()))
+
+
+def _put_undone(vendor: Vendor, contact: Contact | None, entry: Entry, done: Done, export: str) -> Iterator[Belief]:
+    """Yield what may be true of a person who was put in, or claimed: they are out, unless they are not ours alone."""
+    others = entry.holders - {export}
+    before = done.before
+    unclaimed = before is not None and before.state == "in" and not before.holders and not others
+    if entry.state != "leaving" and (entry.state != "in" or export not in entry.holders):
+        yield Belief(contact, entry)
+    elif others or entry.existed or unclaimed:
+        yield Belief(contact, replace(entry, holders=others))
+    else:
         for after, _ in vendor.take(contact):
             for state in ("out", "left", "new"):
-                yield Belief(after, replace(entry, state=state, holders=frozenset(), contents=frozenset(), last=None))
+                yield Belief(after, replace(taken_out(entry, state), contents=frozenset(), last=None))
             yield Belief(after, None)
-    elif done.removed and entry is not None:
-        after, outcome = vendor.put(contact, entry, None)
-        holders = done.before.holders if done.before else frozenset()
-        back = replace(entry, state="in", holders=holders, contents=frozenset(), last=None)
-        yield Belief(after, back if outcome[0] == "delivered" else entry)
-    else:
-        yield belief
 
 
 def erased(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
@@ -425,6 +519,10 @@ def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
     """
     blank = Belief(belief.contact, belief.entry)
     yield blank
+    planned = barred(blank.entry, ask)  # the plan's bars and claims count, also of a person whom no call has reached
+    yield Belief(blank.contact, planned)
+    if ask.rows and not ask.refused:
+        yield Belief(blank.contact, claimed(planned, ask.export))
     for after in run(vendor, blank, ask):
         known = replace(after, rows=(), removal=None)
         yield known
@@ -432,7 +530,7 @@ def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
             continue
         contacts = {blank.contact, known.contact}
         for contact in contacts:
-            yield Belief(contact, unanswered(blank.entry, ask, after))
+            yield Belief(contact, unanswered(planned, ask, after))
 
 
 def unanswered(entry: Entry | None, ask: Ask, after: Belief) -> Entry:

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.hands import act, changed, contact
-from chaos.persons import RULES, Ask, Belief, Contact, Done, Row, broken, erased, recorded, run, undone
-from chaos.steps import EXPORTS, PEOPLE, Break, Erase, Export, Hand, Sequence, Step
+from chaos.persons import (
+    OURS,
+    RULES,
+    Ask,
+    Belief,
+    Contact,
+    Done,
+    Line,
+    Row,
+    broken,
+    erased,
+    recorded,
+    released,
+    run,
+    told,
+    undone,
+)
+from chaos.steps import PEOPLE, Break, Erase, Export, Hand, Release, Sequence, Step
 from vendors.accounts import Account
 
 from airflow_provider_segexport.errors import BadSegment, GuardTripped, OlderThanLedger, SegexportError, StopExport
 from airflow_provider_segexport.export import Consent, Guard, Order, Waiting
 from airflow_provider_segexport.export import Export as Product
 from airflow_provider_segexport.export import Undo as ProductUndo
+from airflow_provider_segexport.export import release as releasing
 from airflow_provider_segexport.person.erase import Tools, erase
 from airflow_provider_segexport.person.explain import Known
 from airflow_provider_segexport.person.removal import Door
 from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.simulator import Simulator
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,9 +103,12 @@ class Player:
         self.day = 3
         self.runs = 0
         self.finished = False
+        #: A run may have ended before its verdicts were in the ledger.
+        self.open = False
         self.newest: dict[str, tuple[int, int]] = {}
-        #: What each run did since the ledger began, with the snapshot that the export was at before; None for an undo.
-        self.history: list[tuple[dict[str, Done], tuple[int, int]] | None] = []
+        #: What each run did, with its export, and the snapshot that the export was at before; None where that is not
+        #: known, or for an undo.
+        self.history: list[Past | None] = []
 
     def play(self) -> None:
         """Play all steps."""
@@ -105,8 +128,10 @@ class Player:
             self.export(step)
         elif isinstance(step, Erase):
             self.erase(step.person)
-        elif all(len(beliefs) == 1 for beliefs in self.beliefs.values()):
-            self.undo()
+        elif isinstance(step, Release):
+            self.release(step)
+        elif self.sure:
+            self.undo(step.export)
 
     def erase(self, person: str) -> None:
         """Take a person out of the audience and of everything that is kept."""
@@ -122,15 +147,70 @@ class Player:
         broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
         if not (receipt.complete or broke):
             raise Disagreement(f"the erasure left {receipt.left}")
-        contacts, ledger = self.contacts(), account.ledger()
+        contacts, (ledger, _) = self.contacts(), self.lines()
         possible = {after for belief in self.beliefs[person] for after in erased(self.vendor, belief)}
+        if not receipt.complete:
+            possible |= self.beliefs[person]
         if receipt.complete and address(person) in ledger:
             raise Disagreement(f"{person} was erased, and is in the ledger: {ledger[address(person)]}")
         kept = {belief for belief in possible if belief.contact == contacts[person]}
         if not kept:
-            raise Disagreement(f"{person}: erased, and the vendor has {contacts[person]}; the model has {possible}")
+            raise Disagreement(f"{person}: erased, left {receipt.left}, and is {contacts[person]}; {possible}")
         self.beliefs[person] = kept
         self.history = [None]
+
+    def release(self, step: Release) -> None:
+        """End an export's use of the audience."""
+        used = {name for name, (sure, _) in self.newest.items() if sure}
+        before = self.contacts()
+        what = releasing.Release(step.export, step.to, step.keep)
+        try:
+            outlook = releasing.release(
+                self.book.place, what, clock=self.account.sim.clock.now, sleep=self.account.sleep
+            )
+        except SegexportError as error:
+            if step.export in used and not self.open:
+                raise Disagreement(f"the release was refused: {error}") from error
+            return
+        finally:
+            self.expect_nothing_new(before)
+        if step.export not in self.newest:
+            raise Disagreement("an export was released that has not used the audience")
+        if outlook.renames != (step.to != "" and step.to not in self.newest):
+            raise Disagreement(f"{step.to} has used the audience before, or not: {outlook}")
+        snapshot = self.newest.pop(step.export)
+        if outlook.renames:
+            self.newest[step.to] = snapshot
+        held = [one for beliefs in self.beliefs.values() for one in beliefs if one.entry and one.entry.state in OURS]
+        alone = [one for one in held if one.entry and one.entry.holders == {step.export}]
+        if outlook.alone > len(alone):
+            raise Disagreement(f"the release speaks of {outlook.alone} people, and the model of {alone}")
+        self.history.append(None)
+        for person, beliefs in self.beliefs.items():
+            self.beliefs[person] = {
+                released(one, step.export, step.to, keep=step.keep, renames=outlook.renames) for one in beliefs
+            }
+
+    # What the ledger says
+
+    @cached_property
+    def book(self) -> Ledger:
+        """The audience's ledger."""
+        target = self.account.call(self.account.vendor.check(self.account.access, self.account.audience))
+        return Ledger.of(self.account.home, self.account.name, target)
+
+    def lines(self) -> tuple[dict[str, dict[str, Any]], dict[str, Line]]:
+        """Read the newest version of the ledger: its rows by address, and what the model compares of each."""
+        version = self.book.version()
+        rows = {row["email"]: row for row in pq.read_table(self.book.file(version)).to_pylist()} if version else {}
+        sharers = Standing.of(self.book.place).sharers
+
+        def names(bits: int | None) -> frozenset[str]:
+            return frozenset(name for at, name in enumerate(sharers) if (bits or 0) >> at & 1)
+
+        return rows, {
+            email: Line(row["state"], names(row["holders"]), names(row["barred"])) for email, row in rows.items()
+        }
 
     # What another hand does
 
@@ -170,18 +250,22 @@ class Player:
         self.recover()
         if report is not None and all(self.lost(*one) == {True} for one in asks.items()):
             raise Disagreement("a segment was exported of which every row is rejected before anything is sent")
-        sure, maybe = snapshot = self.newest.get(step.export, (0, 0))
-        if as_of < sure and report is not None:
+        known, maybe = snapshot = self.newest.get(step.export, (0, 0))
+        if as_of < known and report is not None:
             raise Disagreement("an older snapshot was exported")
         if step.dry and report is not None:
             self.expect_nothing_new(before)
             return
-        self.newest[step.export] = (as_of if report is not None else sure, max(maybe, as_of))
+        self.open = report is None
+        self.newest[step.export] = (as_of if report is not None else known, max(maybe, as_of))
         if report is None:
+            self.history.append(None)
             self.follow_broken(asks)
         else:
             self.finished = True
-            self.history.append((self.follow(asks, lines, report), snapshot))
+            sure = self.sure
+            did = self.follow(asks, lines, report)
+            self.history.append(Past(did, step.export, snapshot) if sure and self.sure else None)
 
     def refused(
         self,
@@ -206,40 +290,50 @@ class Player:
             raise Disagreement(f"{type(error).__name__}: {error}") from error
         return False
 
-    def undo(self) -> None:
-        """Take back the newest run that put people in or took people out."""
-        at = next((at for at in reversed(range(len(self.history))) if moved(self.history[at])), None)
-        existed = any(one.entry and one.entry.existed for beliefs in self.beliefs.values() for one in beliefs)
-        if at is None or existed or len(self.history) - at > VERSIONS or None in self.history[at:]:
+    def undo(self, export: str) -> None:
+        """Take back the newest run of an export, or of any, that put people in or took people out."""
+        at = next((at for at in reversed(range(len(self.history))) if moved(self.history[at], export)), None)
+        if at is None or len(self.history) - at > VERSIONS or None in self.history[at:]:
             return
         last = self.history[at]
         assert last is not None
-        later = {person for one in self.history[at + 1 :] if one for person, done in one[0].items() if done.changed}
-        ours = {person for person, done in last[0].items() if done.put_in or done.removed}
+        now = {person: next(iter(beliefs)).entry for person, beliefs in self.beliefs.items()}
+        later = [
+            person
+            for person, done in last.did.items()
+            if done.kind(last.export) and done.overtaken(last.export, now[person])
+        ]
         self.runs += 1
         before = self.contacts()
         try:
-            self.account.undo(ProductUndo(), f"run-{self.runs}", export=EXPORTS[0])
+            self.account.undo(ProductUndo(), f"run-{self.runs}", export=export)
         except StopExport:
-            if not later & ours:
+            if not later:
                 raise
             self.expect_nothing_new(before)
             return
-        if later & ours:
-            raise Disagreement(f"a later run changed {sorted(later & ours)}, and the undo was carried out")
+        if later:
+            raise Disagreement(f"a later run changed {later}, and the undo was carried out")
         self.history.append(None)
-        self.newest[EXPORTS[0]] = last[1]
-        contacts, ledger = self.contacts(), self.account.ledger()
-        for person, done in last[0].items():
-            possible = {after for belief in self.beliefs[person] for after in undone(self.vendor, belief, done)}
-            held = ledger.get(address(person), {}).get("state")
+        self.newest[last.export] = last.snapshot
+        contacts, (ledger, lines) = self.contacts(), self.lines()
+        for person, done in last.did.items():
+            possible = {
+                after for belief in self.beliefs[person] for after in undone(self.vendor, belief, done, last.export)
+            }
+            held = lines.get(address(person))
             kept = {after for after in possible if after.contact == contacts[person] and recorded(after.entry, held)}
             if not kept:
                 raise Disagreement(
-                    f"{person}: after the undo {contacts[person]}, ledger {ledger.get(address(person))};\n"
-                    f"  the model has {possible}\n  from {self.beliefs[person]}"
+                    f"{person}: after the undo of {last.export} {contacts[person]}, {ledger.get(address(person))};"
+                    f"\n  the model has {possible}\n  from {self.beliefs[person]}"
                 )
             self.beliefs[person] = kept
+
+    @property
+    def sure(self) -> bool:
+        """There is one belief of each person."""
+        return all(len(beliefs) == 1 for beliefs in self.beliefs.values())
 
     def lost(self, person: str, ask: Ask) -> set[bool]:
         """Return whether all rows of the person are rejected before anything is sent; both where that is not known."""
@@ -357,7 +451,8 @@ class Player:
             What the run did about each person.
         """
         did: dict[str, Done] = {}
-        contacts, ledger = self.contacts(), self.account.ledger()
+        contacts, (ledger, held) = self.contacts(), self.lines()
+        written = {one["email"]: one["reason"] for one in self.read("optouts.parquet")}
         aside, gone = self.read("rejects.parquet"), self.read("removals.parquet")
         counts: Counter[str] = Counter()
         span: Counter[str] = Counter()
@@ -376,8 +471,7 @@ class Player:
                 if after.contact == contacts[person]
                 and agrees(said, after)
                 and (removal["outcome"] if removal else "removed") == (after.removal or ("removed",))[0]
-                and (ledger[email]["state"] if email in ledger else None)
-                == (after.entry.state if after.entry else None)
+                and recorded(after.entry, held.get(email))
             }
             if not kept:
                 raise Disagreement(
@@ -387,11 +481,12 @@ class Player:
                     + "\n  from\n    "
                     + "\n    ".join(map(repr, self.beliefs[person]))
                 )
+            self.opt_outs(person, kept, written.get(email))
             low = {what: min(tally(one)[what] for one in kept) for what in OUTCOMES}
             high = {what: max(tally(one)[what] for one in kept) for what in OUTCOMES}
             counts.update(low)
             span.update({what: high[what] - low[what] for what in OUTCOMES})
-            did[person] = done_by(next(iter(self.beliefs[person])), next(iter(kept)))
+            did[person] = Done(next(iter(self.beliefs[person])).entry, next(iter(kept)).entry)
             self.beliefs[person] = {Belief(one.contact, one.entry) for one in kept}
         strays = [line for line, _ in lines if line is None or " " in line]
         counts["rejected"] += len(strays)
@@ -403,6 +498,15 @@ class Player:
                     f" {counts[what] + span[what]}; {report['counts']} {report.get('removals')} {report['reasons']}"
                 )
         return did
+
+    def opt_outs(self, person: str, kept: set[Belief], reason: str | None) -> None:
+        """Compare what the run wrote for the warehouse about a person; None if it wrote nothing."""
+        contact = next(iter(self.beliefs[person])).contact
+        may = {told(self.vendor, contact, after) for after in kept}
+        if may == {reason is None}:
+            raise Disagreement(
+                f"{person}: optouts.parquet has {reason}; before the run {contact}; the model has {kept}"
+            )
 
     def follow_broken(self, asks: Mapping[str, Ask]) -> None:
         """Widen the beliefs by all that a run may have done that stopped half-way."""
@@ -457,15 +561,24 @@ VERSIONS = 4
 """The ledger keeps five versions: the one to be taken back and the one before it must be among them."""
 
 
-def moved(one: tuple[dict[str, Done], tuple[int, int]] | None) -> bool:
-    """Return whether a run put people in or took people out."""
-    return one is not None and any(done.put_in or done.removed for done in one[0].values())
+@dataclass(frozen=True)
+class Past:
+    """A run that came to its end.
+
+    Attributes:
+        did: what it made of each person.
+        export: whose run it was.
+        snapshot: what the export was at before.
+    """
+
+    did: dict[str, Done]
+    export: str
+    snapshot: tuple[int, int]
 
 
-def done_by(before: Belief, after: Belief) -> Done:
-    """Return what a run did about one person."""
-    delivered = bool(after.rows) and after.rows[0][0] == "delivered"
-    return Done(before.entry, after.entry, delivered, (after.removal or ("",))[0] == "removed")
+def moved(one: Past | None, export: str) -> bool:
+    """Return whether a run of an export, any if it is empty, put people in, took people out or gave people up."""
+    return one is not None and export in {"", one.export} and any(done.kind(one.export) for done in one.did.values())
 
 
 def tally(belief: Belief) -> Counter[str]:

@@ -9,6 +9,7 @@ from chaos.persons import Row
 
 PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 EXPORTS = ("shop.daily", "shop.vip")
+RENAMED = "shop.new"
 VALUES = ("A", "B", "C")
 
 #: What another hand does to a person at each vendor.
@@ -78,10 +79,12 @@ class Hand:
 
 @dataclass(frozen=True)
 class Undo:
-    """The last run that put people in or took people out is taken back."""
+    """The last run of an export, or of any, that put people in or took people out is taken back."""
+
+    export: str = ""
 
     def __str__(self) -> str:
-        return "undo"
+        return f"undo{f' of {self.export}' if self.export else ''}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,19 @@ class Erase:
         return f"erase {self.person}"
 
 
-Step = Export | Hand | Undo | Erase
+@dataclass(frozen=True)
+class Release:
+    """An export ends its use of the audience: for good, or under another name."""
+
+    export: str
+    to: str = ""
+    keep: bool = False
+
+    def __str__(self) -> str:
+        return f"release {self.export}{f' to {self.to}' if self.to else ''}{', keep its people' if self.keep else ''}"
+
+
+Step = Export | Hand | Undo | Erase | Release
 
 
 @dataclass
@@ -118,7 +133,7 @@ class Generator:
         self.vendor = vendor
         self.breaks = breaks
         self.shared = self.rng.random() < 0.35
-        self.members: dict[str, dict[str, str]] = {export: {} for export in EXPORTS}
+        self.members: dict[str, dict[str, str]] = {export: {} for export in (*EXPORTS, RENAMED)}
 
     def sequence(self, length: int) -> Sequence:
         """Make `length` steps."""
@@ -127,10 +142,12 @@ class Generator:
     def step(self) -> Step:
         """Make one step."""
         chance = self.rng.random()
-        if chance < 0.08 and not self.shared and not self.breaks:
-            return Undo()
+        if chance < 0.08:
+            return Undo(self.rng.choice(("", *EXPORTS)) if self.shared else "")
         if chance < 0.12:
             return Erase(self.rng.choice(PEOPLE))
+        if self.shared and chance > 0.93:
+            return self.release()
         if chance < 0.3:
             return Hand(self.rng.choice(PEOPLE), self.rng.choice(HANDS[self.vendor]))
         return self.export()
@@ -138,7 +155,7 @@ class Generator:
     def export(self) -> Export:
         """Let a day pass, and export what the segment has become."""
         rng = self.rng
-        export = rng.choice(EXPORTS) if self.shared else EXPORTS[0]
+        export = rng.choice(EXPORTS if rng.random() < 0.9 else (RENAMED,)) if self.shared else EXPORTS[0]
         segment = self.members[export]
         for person in PEOPLE:
             if rng.random() < 0.35:
@@ -157,6 +174,13 @@ class Generator:
             dry=rng.random() < 0.06,
             trouble=self.trouble() if self.breaks and rng.random() < 0.45 else None,
         )
+
+    def release(self) -> Release:
+        """End one export; the other one, a new one or none takes over."""
+        rng = self.rng
+        export = rng.choice(EXPORTS)
+        to = rng.choice(("", "", RENAMED, *(name for name in EXPORTS if name != export)))
+        return Release(export, to, keep=not to and rng.random() < 0.3)
 
     def rows(self, value: str) -> tuple[Row, ...]:
         """Make a person's rows, with their usual dirt."""
