@@ -88,6 +88,11 @@ class Carried:
     omit_misfit: bool = False
     into: VendorField | None = None
 
+    @property
+    def holds(self) -> str:
+        """What the vendor's field holds, and after a blank the vendor's id of it, if the vendor tells one."""
+        return f"{self.wants} {self.into.id}" if self.into is not None and self.into.id else self.wants
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:

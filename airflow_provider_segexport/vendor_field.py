@@ -17,6 +17,7 @@ class VendorField:
         separator: stands between the options of one value; empty for a field that holds one option.
         earliest, latest: bounds of a date field's values, as ISO dates; empty where the vendor names none.
         decimals: decimal places of a number field; None where the vendor names none.
+        id: a field that is deleted and made anew gets another one; empty where the vendor tells none.
     """
 
     key: str
@@ -26,3 +27,4 @@ class VendorField:
     earliest: str = ""
     latest: str = ""
     decimals: int | None = None
+    id: str = ""

@@ -86,7 +86,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
             waiting = plan.withhold_waiting(sql, encoded, started)
         if version and vendor.revive:
             plan.freeze_returners(sql, world.folder.place / "returners.parquet", marks(ledger.place))
-        fields = {} if vendor.free_fields else {one.label: one.wants for one in checked.matching.carried}
+        fields = {} if vendor.free_fields else {one.label: one.holds for one in checked.matching.carried}
         stale = standing.stale(order.export, fields)
         again = [one.name for one in checked.matching.carried if one.label in stale]
         upserts = plan.upserts(encoded, against_ledger=against, again=again)

@@ -59,7 +59,8 @@ class Standing:
         open: run folder of a run that has begun, and whose verdicts are not in the ledger yet; empty when all are.
         optouts_at: by export, until when it has read the vendor's opt-outs, epoch seconds.
         resend: by export, fields that were made at the vendor since it was finished last: their values go out again.
-        fields: by export, what each field that it fed held when it was finished last, by the vendor's name.
+        fields: by export, what each field that it fed held when it was finished last, by the vendor's name: the type,
+            and after a blank the vendor's id of the field, if the vendor tells one.
         mark: the process that wrote `open` (`Lease.mark`).
         doubts: superseded runs that have not confirmed their stop, and may have sent something since.
     """
@@ -175,7 +176,7 @@ class Standing:
     def stale(self, export: str, fields: Mapping[str, str]) -> frozenset[str]:
         """Fields, of those that an export feeds, whose values the vendor has lost: made anew, or of another type."""
         before = self.fields.get(export, {})
-        changed = {name for name, kind in fields.items() if before.get(name, kind) != kind}
+        changed = {name for name, holds in fields.items() if _another(before.get(name, holds), holds)}
         return frozenset(changed | (fields.keys() & set(self.resend.get(export, ()))))
 
     def sent(self, export: str, fields: Mapping[str, str]) -> Standing:
@@ -186,3 +187,9 @@ class Standing:
     def bit(self, export: str) -> int:
         """The bit by which the ledger tells that this export holds a person."""
         return 1 << self.sharers.index(export)
+
+
+def _another(before: str, now: str) -> bool:
+    """Whether a field has another type, or another id, than it had."""
+    (old, _, old_id), (new, _, new_id) = before.partition(" "), now.partition(" ")
+    return old != new or bool(old_id and new_id and old_id != new_id)

@@ -115,7 +115,12 @@ def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
         for one in items(found.get("custom_fields")):
             name, label = text(one.get("name")), text(one.get("label"))
             if name:
-                field = VendorField(name, TYPES.get(text(one.get("type")), "text"), decimals=decimals(one))
+                field = VendorField(
+                    name,
+                    TYPES.get(text(one.get("type")), "text"),
+                    decimals=decimals(one),
+                    id=text(one.get("custom_field_id")),
+                )
                 known[name.lower()] = known[(label or name).lower()] = field
         path = linked(api, found, "next")
     return known
