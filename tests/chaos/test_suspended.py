@@ -32,8 +32,9 @@ STORES = ("folder", "s3", "s3 without conditional writes")
 CASES = list(itertools.product(VENDORS, STORES)) if ALL else [("campaign_monitor", "folder")]
 STEPS = int(os.environ.get("CHAOS_SUSPENDED") or 0)
 BATCH = 2
-ENDS = {"Superseded", "finished", "OlderThanLedger"}
-"""How a suspended run may end: it was superseded, it had sent everything, or it had not begun to write."""
+ENDS = {"Superseded", "finished", "OlderThanLedger", "TryAgain"}
+"""How a suspended run may end: it was superseded, it had sent everything, or it had not begun to write. Then a version
+of the ledger that it was about to read may be gone."""
 
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import Superseded
+from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export import doubts
+from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
 from airflow_provider_segexport.ports.ledger import Ledger, numbers_of
 from airflow_provider_segexport.ports.standing import Standing
@@ -243,3 +245,71 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     account.sim.clock.advance(61)
     account.day(6, people(5))
     assert not Standing.of(ledger_of(account).place).doubts
+
+
+class Turn:
+    """Waits its turn under the account's quota; another run takes the audience over meanwhile."""
+
+    def __init__(self, then) -> None:
+        self.then, self.calls = then, 0
+
+    def __call__(self, request) -> float:
+        if "import" in request.url and not self.calls:
+            self.calls += 1
+            self.then()
+        return 0.0
+
+    def heard(self, request, response) -> None:
+        """It learns nothing."""
+
+    def left(self) -> None:
+        """Nobody knows."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def sent_late(account: Account, how: str) -> int:
+    """Batches of day 2 that reach the vendor after day 3 has taken over: while it waits for its turn, or to retry."""
+    sent = []
+
+    def day_3():
+        account.sim.clock.advance(RUNS_OUT_S)
+        account.day(3, people(3), first=dict.fromkeys(people(3), "Third"))
+        sent.append(len(account.upserts()))
+
+    sender = account.sender()
+    if how == "paced":
+        sender._pace = Turn(day_3)
+    else:
+        refuse_next(account)
+        sender._sleep = Suspended(account, day_3).sleep
+    with suppress(SegexportError):
+        account.day(2, people(6), world=account.world("day-2", send=sender))
+    return len(account.upserts()) - sent[0]
+
+
+@pytest.fixture
+def one_account(sim, tmp_path):
+    """An account of one vendor, with people of a first day."""
+    made = Account(sim, "campaign_monitor", tmp_path, batch_rows=2, connections=1)
+    made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
+    return made
+
+
+@pytest.mark.parametrize("how", ["paced", "retried"])
+def test_the_check_comes_after_every_wait(one_account, how):
+    """For the account's quota, and between two attempts of a call."""
+    assert sent_late(one_account, how) == 0
+
+
+@pytest.mark.parametrize("how", ["paced", "retried"])
+def test_a_check_that_comes_once_before_all_waits_is_caught(one_account, monkeypatch, how):
+    """A planted fault: a call is checked before it waits for its turn, and its attempts are not."""
+
+    def send(job, request):
+        job.fence.check()
+        return job.world.send(request)
+
+    monkeypatch.setattr(Job, "send", send)
+    assert sent_late(one_account, how) > 0

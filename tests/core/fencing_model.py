@@ -1,0 +1,324 @@
+"""Writers of one audience, each paused, resumed or killed at any step, by clocks that are wrong and that jump.
+
+Lease, fencing, takeover, recovery, doubts, journal, ledger and state are the real ones, on a folder. A vendor that
+keeps what landed last, a plan of two rows and the calls are the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.export import doubts
+from airflow_provider_segexport.export.order import Job
+from airflow_provider_segexport.export.order import World as Surroundings
+from airflow_provider_segexport.ports import durable, fencing, takeover
+from airflow_provider_segexport.ports.journal import Entry, State
+from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.ports.places import listing, local
+from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.standing import Standing
+
+recover = import_module("airflow_provider_segexport.export.recover")  # the package has a function of that name
+
+ROWS = ("row-1", "row-2")
+WANTS = {"a": "old"}
+"""What the oldest snapshot says of each row; all newer ones say `new`, so that a later run finds nothing changed."""
+
+LONGEST_CALL_S = 40.0
+RUNS_OUT_S = TTL_S + SKEW_S + 1
+STEPS = 12
+"""More than one writer takes."""
+
+
+class Late:
+    """The fence of a writer that is paused between its check and the write."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self.mark = lease.mark
+
+    @property
+    def number(self) -> int:
+        return self._lease.number
+
+    def check(self) -> None:
+        """It has passed before the pause."""
+
+
+@dataclass
+class Call:
+    """A call on its way to the vendor."""
+
+    by: str
+    row: str
+    left_at: float
+    landed: bool = False
+
+
+@dataclass
+class World:
+    """What all writers share.
+
+    Attributes:
+        late: a writer may be paused between its last check and the write, or the call's first byte.
+        ended: Airflow says of a writer that is not running that its task has ended.
+        skew: seconds by which a writer's wall clock is wrong.
+        calls: in the order in which they landed.
+        takings: writers, in the order in which they took the lease.
+        heads: the newest version whenever it changed, with its writer.
+        complaints: what must not happen.
+        seen: names of the ledger's files when they were looked at last.
+        state: by its place among the takings, the newest writer whose state was read.
+    """
+
+    place: Path
+    late: bool = False
+    ended: bool = False
+    now: float = 1_767_225_600.0
+    skew: dict[str, float] = field(default_factory=dict)
+    running: str = ""
+    killed: set[str] = field(default_factory=set)
+    vendor: dict[str, str] = field(default_factory=dict)
+    flying: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    takings: list[str] = field(default_factory=list)
+    heads: list[tuple[int, str]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    seen: frozenset[str] = frozenset()
+    state: int = 0
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; the network delivers a call within its longest time, though its process be suspended."""
+        self.now += seconds
+        for call in list(self.flying):
+            if not self.late and self.now - call.left_at >= LONGEST_CALL_S:
+                self.land(call)
+
+    def leave(self, name: str, row: str) -> Call:
+        """A call leaves: right after the check."""
+        if self.takings[-1] != name:
+            self.complaints.append("a superseded writer sent after its successor had taken over")
+        call = Call(name, row, self.now)
+        self.flying.append(call)
+        return call
+
+    def land(self, call: Call) -> None:
+        """The vendor has read it."""
+        if call.landed:
+            return
+        call.landed = True
+        self.flying.remove(call)
+        if not self.late and any(self.takings.index(call.by) < self.takings.index(other.by) for other in self.calls):
+            self.complaints.append("a superseded writer's call landed after its successor's")
+        self.calls.append(call)
+        self.vendor[call.row] = WANTS.get(call.by, "new")
+
+    def look(self) -> None:
+        """Write down a new head of the ledger, and of the state."""
+        names = frozenset(listing(self.place))
+        if names == self.seen:
+            return
+        self.seen = names
+        version = Ledger(self.place).version()
+        head = version, str(Ledger(self.place).facts().get("by", "")) if version else ""
+        if version and (not self.heads or self.heads[-1] != head):
+            self.heads.append(head)
+
+    def look_at_the_state(self) -> None:
+        """A state is that of the newest writer that has written one."""
+        run = Standing.of(self.place).run
+        if run:
+            at = self.takings.index(run)
+            if at < self.state:
+                self.complaints.append("a superseded writer's state is read")
+            self.state = max(self.state, at)
+
+
+def held(ledger: Ledger) -> dict[str, str | None]:
+    """What the ledger says of each row's content; None where it is not known."""
+    rows: dict[str, str | None] = ledger.facts().get("rows", {})
+    return dict(rows)
+
+
+def commit_unknown(by: str, ledger: Ledger, rows: Mapping[str, str | None]) -> int:
+    """A version in which some rows have another content, or one that is not known."""
+    return ledger.commit([], ledger.version(), {"by": by, "rows": {**held(ledger), **rows}})
+
+
+def writer(world: World, name: str) -> Iterator[None]:
+    """One run, a step at a time; it ends where it is refused."""
+    clock = lambda: world.now + world.skew.get(name, 0.0)  # noqa: E731
+    run = RunFolder(local(str(world.place.parent / f"run-{world.place.name}-{name}")))
+    run.journal.clock = clock
+    lease = Lease(
+        world.place,
+        f"dag/task/{name}/0",
+        clock=clock,
+        sleep=world.pass_time,
+        alive=lambda _: False if world.ended else None,
+        monotonic=lambda: world.now,
+    )
+    lease._keep = lambda: None  # no thread looks on behind the model
+    try:
+        lease.take()
+        world.takings.append(name)
+        fence = Late(lease) if world.late else lease
+        ledger = Ledger(world.place, fence)
+        takeover.take_over(lease, ledger, LONGEST_CALL_S, clock)
+        yield
+        surroundings = Surroundings(None, run, local(str(world.place)), lambda _: True, clock=clock)
+        job = Job(SimpleNamespace(readds_leavers=False), None, SimpleNamespace(run=name), surroundings, fence)
+        standing = recover.recover(job, ledger, Standing.of(world.place))
+        if standing.begun.get("e", "") > name:
+            return
+        base, known = ledger.version(), held(ledger)
+        yield
+        standing = standing.began("e", name).opened(name, str(run.place), lease.mark)
+        standing.write(world.place, fence)
+        yield
+        for row in ROWS:
+            if known.get(row) == WANTS.get(name, "new"):
+                continue
+            run.journal.write([Entry(row, State.SENDING, 1)])
+            yield
+            with fencing.fenced(lease.check):
+                fencing.ask()
+                call = world.leave(name, row)
+            yield
+            world.land(call)
+            run.journal.write([Entry(row, State.SETTLED, 1, accepted=1)])
+            yield
+        ledger.commit([], base, {"by": name, "rows": {**known, **dict.fromkeys(ROWS, WANTS.get(name, "new"))}})
+        yield
+        replace(Standing.of(world.place), open="").write(world.place, fence)
+        yield
+    except SegexportError:
+        return
+    finally:
+        if name not in world.killed:
+            lease.release()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A writer's turn: so many steps, after the clock has moved; then it may be killed."""
+
+    name: str
+    steps: int
+    jump: float = RUNS_OUT_S
+    skew: float | None = None
+    kill: bool = False
+
+
+def play(place: Path, turns: list[Turn], *, late: bool = False, ended: bool = False) -> World:
+    """Carry turns out, let all writers come to their end, and run twice more."""
+    world = World(place, late=late, ended=ended)
+    writers: dict[str, Iterator[None]] = {}
+    turns = [
+        Turn("0", STEPS),
+        *turns,
+        *(Turn(name, STEPS) for name in "abc"),
+        Turn("y", STEPS, skew=0.0),
+        Turn("z", STEPS, skew=0.0),
+    ]
+    for turn in turns:
+        world.pass_time(turn.jump)
+        if turn.skew is not None:
+            world.skew[turn.name] = turn.skew
+        going = writers.setdefault(turn.name, writer(world, turn.name))
+        for _ in range(turn.steps):
+            with suppress(StopIteration):
+                next(going)
+            world.look()
+        world.look_at_the_state()
+        if turn.kill and turn.name not in world.killed:
+            world.killed.add(turn.name)
+            world.flying = [one for one in world.flying if not (late and one.by == turn.name)]
+            going.close()
+    return world
+
+
+def broken(world: World) -> list[str]:
+    """What went wrong."""
+    complaints = list(world.complaints)
+    order = [world.takings.index(by) for _, by in world.heads]
+    if sorted(order) != order:
+        complaints.append("a superseded writer moved the head back")
+    if sorted(version for version, _ in world.heads) != [version for version, _ in world.heads]:
+        complaints.append("a version number went back")
+    if world.takings[-1] != "z":
+        complaints.append("the last writer was not let in")
+    if world.vendor != dict.fromkeys(ROWS, "new"):
+        complaints.append("the vendor holds old rows")
+    if held(Ledger(world.place)) != dict.fromkeys(ROWS, "new"):
+        complaints.append("the ledger holds old rows")
+    return complaints
+
+
+SKEWS = (0.0, 0.0, 3600.0, -3600.0, 86_400.0, -86_400.0)
+
+
+def chance(rng: Random) -> tuple[list[Turn], dict[str, bool]]:
+    """Turns of three writers in any order, with pauses, kills and clocks that are set."""
+    turns = [
+        Turn(
+            rng.choice("abc"),
+            rng.randint(1, STEPS),
+            jump=rng.choice((1.0, LONGEST_CALL_S + 1, RUNS_OUT_S, RUNS_OUT_S, 90_000.0)),
+            skew=rng.choice((None, rng.choice(SKEWS))),
+            kill=rng.random() < 0.15,
+        )
+        for _ in range(rng.randint(2, 7))
+    ]
+    return turns, {"late": rng.random() < 0.3, "ended": rng.random() < 0.4}
+
+
+def pauses(*, kill: bool = False, jump: float = RUNS_OUT_S) -> Iterator[list[Turn]]:
+    """The first writer is paused once, or killed, at each of its steps; another one runs to its end meanwhile."""
+    for steps in range(1, STEPS - 1):
+        yield [Turn("a", steps, kill=kill), Turn("b", STEPS, jump=jump)]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What of the product the model stands for, and no waiting for the disk."""
+    monkeypatch.setattr(durable, "sync_file", lambda _: None)
+    monkeypatch.setattr(durable, "sync_folder", lambda _: None)
+    planned = SimpleNamespace(batches=ROWS, removals=())
+    facts = {"as_of": "", "started_at": 0.0, "target": {}}
+    monkeypatch.setattr(RunFolder, "plan", lambda _: (planned, dict(facts)))
+    monkeypatch.setattr(recover, "target_of", lambda _: None)
+    monkeypatch.setattr(recover, "_wait", lambda *_: None)
+
+    def write(job, ledger, standing, folder):
+        states = folder.journal.states()
+        value = WANTS.get(standing.run, "new")
+        rows = {name: value if entry.state is State.SETTLED else None for name, entry in states.items()}
+        commit_unknown(job.order.run, ledger, rows)
+
+    def settle(_, ledger, folder, names, origin):
+        by = folder.place.name.rpartition("-")[2]
+        del by, origin
+        return commit_unknown(settling[-1], ledger, dict.fromkeys(names.late[0]))
+
+    settling: list[str] = []
+    plain = doubts._settle
+
+    def named(job, ledger, folder):
+        settling.append(job.order.run)
+        plain(job, ledger, folder)
+
+    monkeypatch.setattr(doubts, "_settle", named)
+    monkeypatch.setattr(recover, "_write", write)
+    monkeypatch.setattr(doubts, "engine", nullcontext)
+    monkeypatch.setattr(doubts, "commit", SimpleNamespace(Names=doubts.commit.Names, commit=settle))
