@@ -29,13 +29,14 @@ def bookkeeper(job: Job, planned: Planned, folder: RunFolder, *, read_back: bool
     phase = "sending" if kind is Kind.UPSERT else "removing"
     before = sum(entry.state is State.SETTLED for entry in folder.journal.states().values())
     revives = job.vendor.revive is not None and kind is Kind.UPSERT
-    settled = sum(settle.tally(folder.journal.states()))
+    accepted, refused = settle.tally(folder.journal.states())
     watch = guard.rejects(job.order.guard("rejects_share"), log.warning) if kind is Kind.UPSERT else None
     return settle.Bookkeeper(
         folder,
         returners=_once(folder.returners) if revives else None,
         most_rejects=watch,
-        settled_before=settled,
+        settled_before=accepted + refused,
+        rejects_before=settle.rejects(folder) if watch is not None and refused else 0,
         read_back=read_back,
         tell=lambda batches: job.world.tell({"phase": phase, "settled": before + batches, "batches": total}),
     )

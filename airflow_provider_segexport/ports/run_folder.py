@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -211,6 +212,14 @@ class RunFolder:
         with place.open("rb") as file:
             found = pq.read_table(file, columns=["row", "reason"])
         return {row for row, reason in zip(*(found.column(i).to_pylist() for i in (0, 1)), strict=True) if reason}
+
+    def reasons(self) -> Counter[str]:
+        """Count the refused rows by their reasons."""
+        counts: Counter[str] = Counter()
+        for place in self.parts():
+            with place.open("rb") as file:
+                counts.update(pq.read_table(file, columns=["reason"]).column(0).drop_null().to_pylist())
+        return counts
 
     def write_part(self, batch: Batch, settled: Settled, suffix: str = "") -> bool:
         """Keep the verdicts of a batch that speak of single rows; False when there are none."""

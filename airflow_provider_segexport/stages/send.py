@@ -6,16 +6,17 @@ flight are waited for and told, so that no verdict is lost.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from airflow_provider_segexport.contract import Limits
-from airflow_provider_segexport.errors import BatchRefused, SegexportError, SlotsFull
+from airflow_provider_segexport.errors import BatchRefused, GuardTripped, SegexportError, SlotsFull
 from airflow_provider_segexport.model import Batch, JobState, Reply, Settled, Ticket
-from airflow_provider_segexport.ports.lanes import Lanes
+from airflow_provider_segexport.ports.flight import Flight
+
+__all__ = ["Calls", "Flight", "Stopped", "send"]
 
 Answer = Reply | BatchRefused
 
@@ -46,52 +47,6 @@ class Calls:
     first_rows: Callable[[], int | None] = lambda: None
 
 
-@dataclass(slots=True)
-class Flight:
-    """What is in flight, and what waits."""
-
-    batches: Iterator[Batch | tuple[Batch, str]]
-    waiting: deque[Batch] = field(default_factory=deque)
-    running: dict[Future[Reply], Batch] = field(default_factory=dict)
-    tickets: dict[str, Batch] = field(default_factory=dict)
-    ended: deque[str] = field(default_factory=deque)
-    """Tickets of jobs that have ended, whose verdict is to be read."""
-    collecting: dict[Future[Reply], str] = field(default_factory=dict)
-    look: Future[Mapping[str, JobState]] | None = None
-    """A look at the jobs while batches go on going out."""
-    looked: bool = False
-    """Once is enough until half of the jobs have ended."""
-    lanes: Lanes = field(default_factory=Lanes)
-    exhausted: bool = False
-    slots_full: SlotsFull | None = None
-    """What the vendor said when it took no further job; cleared when one of ours ends."""
-
-    def next(self) -> Batch | None:
-        """The next batch to go out. A batch whose job runs already is adopted on the way."""
-        if self.waiting:
-            return self.waiting.popleft()
-        while not self.exhausted:
-            found = next(self.batches, None)
-            if found is None:
-                self.exhausted = True
-            elif isinstance(found, tuple):
-                self.tickets[found[1]] = found[0]
-                return None
-            else:
-                return found
-        return None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a call or a job has no verdict yet."""
-        return bool(self.running or self.tickets or self.collecting or self.look)
-
-    @property
-    def done(self) -> bool:
-        """Nothing is left to send and nothing is in flight."""
-        return self.exhausted and not (self.waiting or self.running or self.tickets)
-
-
 class Stopped(Exception):
     """The loop ended before everything had a verdict; `error` says why."""
 
@@ -118,7 +73,7 @@ def send(
             poll, or False to leave.
         stop: an error that ends the sending, found by the bookkeeping.
     """
-    halt: SegexportError | None = None
+    halt = _found_before(flight, stop())
     with ThreadPoolExecutor(limits.connections, thread_name_prefix="segexport") as pool:
         try:
             while not flight.done:
@@ -127,7 +82,7 @@ def send(
                     _gather(flight, calls, limits)
                 elif flight.tickets:
                     if not pause(len(flight.tickets)):
-                        _leave_if(halt)
+                        _leave_if(halt, waits=True)
                         return list(flight.tickets)
                     _land(flight, calls, _look(flight, calls, limits, pool))
                 elif flight.slots_full:
@@ -146,9 +101,23 @@ def send(
     return []
 
 
-def _leave_if(error: SegexportError | None) -> None:
-    """What the bookkeeping found leaves by the same door as a call's own error."""
-    if error is not None:
+def _found_before(flight: Flight, error: SegexportError | None) -> SegexportError | None:
+    """Return what earlier tries have found; with it only jobs that run get a verdict. It ends no run that is done.
+
+    Raises:
+        Stopped: batches are left, and no job runs.
+    """
+    if error is not None and flight.adopt() and not flight.tickets:
+        raise Stopped(error)
+    return error
+
+
+def _leave_if(error: SegexportError | None, *, waits: bool = False) -> None:
+    """What the bookkeeping found leaves by the same door as a call's own error.
+
+    A guard `waits`: it trips again when the jobs that run have a verdict.
+    """
+    if error is not None and not (waits and isinstance(error, GuardTripped)):
         raise error
 
 
@@ -159,6 +128,7 @@ def _launch(flight: Flight, calls: Calls, limits: Limits, pool: ThreadPoolExecut
         ticket = flight.ended.popleft()
         flight.collecting[lanes.out(pool.submit(calls.collect, flight.tickets[ticket], ticket))] = ticket
     if halted:
+        flight.adopt()
         return
     leaving: list[Batch] = []
     most = calls.first_rows() if limits.jobs else None

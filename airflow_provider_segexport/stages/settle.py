@@ -29,7 +29,8 @@ class Bookkeeper:
     Attributes:
         returners: rows of people whom we have taken out and may bring back; None where the vendor has no way.
         most_rejects: asked after each batch with rows settled and rows rejected so far; an error ends the sending.
-        settled_before: rows that earlier tries of the run have a verdict for.
+        settled_before: rows for which the run had a verdict before this process: earlier tries, and before a deferral.
+        rejects_before: those of them that count as rejects.
         read_back: an accepted batch says nothing of single people: they are looked at later.
         tell: told the number of batches settled by this process.
     """
@@ -38,6 +39,7 @@ class Bookkeeper:
     returners: Callable[[], frozenset[int]] | None = None
     most_rejects: Callable[[int, int], SegexportError | None] | None = None
     settled_before: int = 0
+    rejects_before: int = 0
     read_back: bool = False
     tell: Callable[[int], None] = lambda _: None
     accepted: int = 0
@@ -52,6 +54,8 @@ class Bookkeeper:
         """An earlier try may have made calls whose answer it did not live to see."""
         states = self.folder.journal.states()
         self.unanswered |= {name for name, entry in states.items() if entry.state is State.SENDING}
+        if self.settled_before:
+            self._judge()
 
     def sending(self, batches: list[Batch]) -> None:
         """Intent, before the calls."""
@@ -129,9 +133,15 @@ class Bookkeeper:
             self.refused_in_a_row = 0
         if settled.stop:
             self.error = StopExport(settled.stop)
-        elif self.most_rejects is not None:
-            self.error = self.error or self.most_rejects(self.accepted + self.refused, self.rejects)
+        else:
+            self._judge()
         self.tell(self.batches)
+
+    def _judge(self) -> None:
+        """Find out whether the run has too many rejects, over all its tries."""
+        if self.most_rejects is not None and self.error is None:
+            settled = self.settled_before + self.accepted + self.refused
+            self.error = self.most_rejects(settled, self.rejects_before + self.rejects)
 
     def _isolate(self, batch: Batch, refused: BatchRefused) -> list[Batch]:
         """Halve the batch until the bad rows stand alone; a row that is refused alone has its verdict."""
@@ -175,3 +185,8 @@ def tally(entries: Mapping[str, Entry]) -> tuple[int, int]:
     """Rows accepted and refused over all settled batches."""
     settled = [entry for entry in entries.values() if entry.state is State.SETTLED]
     return sum(entry.accepted for entry in settled), sum(entry.refused for entry in settled)
+
+
+def rejects(folder: RunFolder) -> int:
+    """Rows whose verdict counts as a reject: it says something of the data, not of the person."""
+    return sum(number for reason, number in folder.reasons().items() if reason not in NO_REJECTS)

@@ -351,7 +351,7 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
 def test_the_bookkeeping_may_end_the_sending(five):
     """What it found stops the loop before the next batch goes out."""
     vendor = Vendor()
-    errors = iter([None, StopExport("contact limit")])
+    errors = iter([None, None, StopExport("contact limit")])
     with pytest.raises(Stopped, match="contact limit"):
         go(vendor, five, connections=1, stop=lambda: next(errors))
     assert len(vendor.asked) == 2

@@ -8,7 +8,8 @@ import pytest
 from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import GuardTripped
-from airflow_provider_segexport.model import Reason, Refusal, Settled
+from airflow_provider_segexport.export import Export, Waiting
+from airflow_provider_segexport.model import JobState, Reason, Refusal, Settled
 
 NAMES_ROWS = ("constant_contact", "dotdigital")
 
@@ -53,3 +54,70 @@ def test_a_good_run_is_not_held_back_after_its_first_verdicts(sim, tmp_path):
     account = Account(sim, "omnisend", tmp_path)
     report = account.export(account.segment({"email": people(1000)}))
     assert report["counts"]["delivered"] == 1000
+
+
+def one_at_a_time(account: Account) -> None:
+    """A look finds one job ended at most."""
+    look = account.vendor.poll
+
+    def poll(target, tickets):
+        return dict.fromkeys(tickets, JobState.RUNNING) | (yield from look(target, tickets[:1]))
+
+    account.vendor = replace(account.vendor, poll=poll)
+
+
+def dies(_: int) -> bool:
+    raise KeyboardInterrupt
+
+
+def to_the_end(account: Account, rows: int, waits: int = 0) -> dict[str, int]:
+    """Export; the run looks once at its jobs, and gives its place back when it would wait again. Returns the counts."""
+    segment = account.segment({"email": people(rows)})
+    while True:
+        looks = iter([True])
+        world = account.world(pause=lambda _, looks=looks: next(looks, False))
+        try:
+            report = Export(account.vendor, account.access, account.order(segment), world).run()
+        finally:
+            world.send.close()
+        if not isinstance(report, Waiting):
+            return report["counts"]
+        waits += 1
+        assert waits < 20
+        account.sim.clock.advance(60)
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_a_deferral_begins_no_new_count(sim, tmp_path, name):
+    """200 of 800 rows are refused, all of them after the last deferral: below the limit of 0.3, by all rows."""
+    account = Account(sim, name, tmp_path, batch_rows=100, jobs=2)
+    refusing(account, 600)
+    counts = to_the_end(account, 800)
+    assert (counts["delivered"], counts["rejected"]) == (600, 200)
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_a_run_that_waits_elsewhere_when_the_guard_trips_has_a_verdict_for_what_it_sent(sim, tmp_path, name):
+    """The guard trips while jobs run, and the task is deferred: their rows are not called `not_attempted`."""
+    account = Account(sim, name, tmp_path, batch_rows=100, jobs=4)
+    refusing(account, 200)
+    one_at_a_time(account)
+    with pytest.raises(GuardTripped):
+        to_the_end(account, 900)
+    counts = account.card()["counts"]
+    assert counts["not_attempted"] == 900 - 100 * len(account.upserts()) > 0
+    assert counts["delivered"] == 200
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_rows_in_flight_when_a_worker_died_are_judged_by_the_next_try(sim, tmp_path, name):
+    """Both jobs are found again, and the guard trips by their verdicts."""
+    account = Account(sim, name, tmp_path, batch_rows=100)
+    refusing(account, 0)
+    segment = account.segment({"email": people(400)})
+    with pytest.raises(KeyboardInterrupt):
+        account.export(segment, world=account.world(pause=dies))
+    with pytest.raises(GuardTripped, match="200 of the first 200 rows"):
+        account.export(segment)
+    counts = account.card()["counts"]
+    assert (counts["rejected"], counts["not_attempted"], len(account.upserts())) == (200, 200, 2)
