@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.errors import Superseded, TryAgain
 from airflow_provider_segexport.model import GONE, OPTED_OUT, Reason
-from airflow_provider_segexport.ports import per_export
+from airflow_provider_segexport.ports import erased, per_export
 from airflow_provider_segexport.ports.engine import Engine, listed, literal
 from airflow_provider_segexport.ports.ledger import (
     IN,
@@ -103,6 +103,7 @@ def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
         engine.table("old", pa.Table.from_batches([], SCHEMA))
         return
     ledger.check(version)
+    erased.forget(engine, ledger.place, ledger.file(version))
     engine.run(f"create or replace view base as select * from {engine.scan([ledger.file(version)])}")
     engine.run("create or replace table old as select l.* from base l semi join touched t on t.email = l.email")
 

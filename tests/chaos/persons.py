@@ -116,6 +116,8 @@ class Vendor:
     jobs = False
     #: A look before a removal finds the people who have opted out.
     statuses: tuple[str, ...] = ("ok", "unsubscribed")
+    #: An erasure leaves a mark, because the vendor does not say who deleted a person.
+    marks = False
     #: People who left by their own choice must stay on record, for the vendor itself does not know them.
     remembers = False
 
@@ -143,6 +145,7 @@ class CampaignMonitor(Vendor):
     """A list. Active people alone are inside; everybody else is refused by name."""
 
     statuses = ("ok", "unsubscribed", "bounced")
+    marks = True
 
     def put(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
         """Refuse the unsubscribed, the bounced and the deleted, except people whom an export took out."""
@@ -241,7 +244,8 @@ def recorded(entry: Entry | None, line: Line | None) -> bool:
     """Return whether the ledger's row of a person, None for no row, is what the entry says."""
     if entry is None or (line is None and entry.state in UNWRITTEN and not entry.bars):
         return line is None
-    if line is None or entry.state != line.state or entry.bars != line.bars:
+    state = "new" if entry.state == "erased" else entry.state  # a mark beside the ledger, no row, tells of an erasure
+    if line is None or state != line.state or entry.bars != line.bars:
         return False
     return line.holders == (entry.holders if entry.state in OURS else frozenset())
 
@@ -503,12 +507,14 @@ def _put_undone(vendor: Vendor, contact: Contact | None, entry: Entry, done: Don
 
 def erased(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
     """Yield what may be true after an erasure: people who are in by the ledger are taken out, and nothing is kept."""
-    if belief.entry is None or belief.entry.state not in {"in", "leaving"}:
-        yield Belief(belief.contact)
+    state = belief.entry.state if belief.entry else ""
+    mark = Entry("erased") if vendor.marks else None
+    if state not in OURS:
+        yield Belief(belief.contact, mark if state in {"out", "erased"} else None)
         return
-    for contact, _ in vendor.take(belief.contact):
-        yield Belief(contact)
-        yield Belief(contact, Entry("erased"))
+    for contact, outcome in vendor.take(belief.contact):
+        deleted = state == "leaving" and belief.contact is not None and belief.contact.status == "deleted"
+        yield Belief(contact, mark if outcome[0] == "removed" or deleted else None)
 
 
 def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:

@@ -142,7 +142,8 @@ class Player:
             contact_id = str((known.ledger or {}).get("contact_id") or "")
             return Door(account.vendor, target, account.call, account.sleep).take_out(whom.email, contact_id)
 
-        tools = Tools(account.home, local, take_out, account.sim.clock.now, account.sleep)
+        revives = account.vendor.revive is not None
+        tools = Tools(account.home, local, take_out, account.sim.clock.now, account.sleep, marks=lambda _: revives)
         receipt = erase(tools, Person.of(address(person)), "the model")
         broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
         if not (receipt.complete or broke):

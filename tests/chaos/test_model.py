@@ -171,6 +171,22 @@ def test_an_erasure_is_what_the_model_says(simulator: Simulator, vendor: str, tm
     assert plays(simulator, tmp_path / "home")(Sequence(vendor, shared=False, steps=list(ERASE))) is None
 
 
+DELETED_LATER = (
+    segment("ann", "bob"),
+    Erase("bob"),
+    segment("ann", "bob"),
+    Hand("bob", "remove"),
+    segment("ann"),
+    segment("ann", "bob"),
+)
+
+
+def test_an_erased_person_who_came_back_and_was_deleted_by_hand_stays_out(simulator: Simulator, tmp_path: Path):
+    """The erasure's mark ended when they were in again, so that the later deletion is not ours."""
+    sequence = Sequence("campaign_monitor", shared=False, steps=list(DELETED_LATER))
+    assert plays(simulator, tmp_path / "home")(sequence) is None
+
+
 UNDO = (segment("ann", "bob"), segment("ann", "cat"), segment("ann", "cat"), Undo(), segment("ann", "cat"))
 BOTH = (
     segment("ann", "bob"),
