@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import MAX_CODE_CHARS, ReplyNotUnderstood, VendorUnavailable, clean_text
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
 from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
@@ -85,7 +86,8 @@ class Response:
         except ValueError:
             kind = media_type(self.headers.get("content-type", ""))
             raise VendorUnavailable(
-                f"{self.url} answered {self.status} with {len(self.body)} bytes that are not JSON ({kind}). "
+                f"{self.url} answered {self.status} with a body that is not JSON ({counted(len(self.body), 'byte')}, "
+                f"{kind}). "
                 "A proxy, a maintenance page or a wrong base URL answers so."
             ) from None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.cli.accounts import hook_of
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.yes_no import yes_no
 
@@ -40,7 +41,9 @@ def explain(args: Namespace) -> None:
         _say("\n".join(words(one)))
     others = len(known) - len(told)
     if others or not told:
-        _say(f"Nothing is known of this person in {'any' if not told else 'the other'} of {others} audiences.")
+        _say(
+            f"Nothing is known of this person in {'any' if not told else 'the other'} of {counted(others, 'audience')}."
+        )
 
 
 def words(known: Known) -> Iterator[str]:
@@ -56,7 +59,7 @@ def words(known: Known) -> Iterator[str]:
                 yield f"  {label} {row[name]}"
         if row.get("reason"):
             last = row["retried_at"] or row["tried_at"]
-            yield f"  rejected last for {row['reason']}, {row['tries'] or 1} times, last at {last}"
+            yield f"  rejected last for {row['reason']}, {counted(row['tries'] or 1, 'time')}, last at {last}"
     if row is None and known.versions:
         yield f"  in kept versions {', '.join(map(str, known.versions))} of the ledger"
     for one in known.missed:
@@ -95,7 +98,7 @@ def _report(receipt: Receipt) -> None:
     if not receipt.found and not receipt.left:
         _say("Nothing is held of this person.")
     for one in receipt.found:
-        _say(f"{one.outcome:12} {one.kind}: {one.place}" + (f", {one.rows} rows" if one.rows > 1 else ""))
+        _say(f"{one.outcome:12} {one.kind}: {one.place}" + (f", {counted(one.rows, 'row')}" if one.rows > 1 else ""))
     for words in receipt.left:
         _say(f"{'left':12} {words}")
 

@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def prune(args: Namespace) -> None:
             f"The run folders could not all be removed ({type(error).__name__}: {error.strerror}). To fix: see that "
             "this user may write below `[segexport] root`, and give the command again."
         ) from None
-    verb = "would be removed" if args.dry_run else "removed"
-    print(f"{count:,} run folders of runs that ended more than {days:g} days ago {verb}.")  # noqa: T201
+    done = "would be removed" if args.dry_run else "removed"
+    print(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")  # noqa: T201
 
 
 def _removed(root: Place, days: float, *, dry_run: bool) -> int:

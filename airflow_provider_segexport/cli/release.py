@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ def words(what: Release, outlook: Outlook) -> str:
     people = outlook.alone + outlook.together
     if what.to:
         return (
-            f"{what.export!r} hands over to {what.to!r}: all {people:,} people whom it holds are held by {what.to!r} "
-            "from here on. No one is taken out of the audience now."
+            f"{what.export!r} hands over to {what.to!r}, which holds all of its {counted(people, 'person')} from here "
+            "on. No one is taken out of the audience now."
         )
-    said = [f"{what.export!r} is retired. It holds {people:,} people, {outlook.together:,} of them with other exports."]
+    held = counted(people, "person")
+    said = [f"{what.export!r} is retired. It holds {held}, {outlook.together:,} of them with other exports."]
     if outlook.together:
         said.append(f"These {outlook.together:,} stay, held by {', '.join(map(repr, outlook.others))}.")
     if outlook.alone and what.keep:

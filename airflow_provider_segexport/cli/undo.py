@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.cli.accounts import hook_of
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.yes_no import yes_no
 
@@ -70,8 +71,9 @@ def _plan(planned: dict[str, Any]) -> str:
     if not _does(planned):
         return f"Nobody would be taken out or put back: there is nothing to take back of {where}."
     return (
-        f"To take back {where}: {plan['removals']:,} people would be taken out of the audience and {plan['upserts']:,} "
-        f"put back, in {plan['calls']:,} calls, about {plan['minutes']:g} minutes at the vendor's quota."
+        f"To take back {where}: {counted(plan['removals'], 'person')} would be taken out of the audience "
+        f"and {plan['upserts']:,} put back, in {counted(plan['calls'], 'call')}, about "
+        f"{counted(plan['minutes'], 'minute')} at the vendor's quota."
     )
 
 
@@ -79,7 +81,7 @@ def _done(report: dict[str, Any]) -> str:
     """What was done, in words."""
     removals = report.get("removals") or {}
     return (
-        f"Taken back: {removals.get('removed', 0):,} of {removals.get('planned', 0):,} people were taken out, "
+        f"Taken back: {removals.get('removed', 0):,} of {counted(removals.get('planned', 0), 'person')} taken out, "
         f"{report['counts']['delivered']:,} of {report['counts']['profiles']:,} put back. Report: {report['report']}"
     )
 

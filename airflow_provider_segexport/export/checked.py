@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from airflow_provider_segexport.contract import FieldType, Matched
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.export.order import Job
 from airflow_provider_segexport.model import Target
@@ -95,8 +96,8 @@ def _size(job: Job, files: SegmentFiles) -> None:
         )
     if files.rows > job.order.max_profiles:
         raise BadSegment(
-            f"The segment has {files.rows:,} profiles, and this export takes {job.order.max_profiles:,} at most. "
-            "Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
+            f"The segment has {counted(files.rows, 'profile')}, and this export takes {job.order.max_profiles:,} at "
+            "most. Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
         )
 
 

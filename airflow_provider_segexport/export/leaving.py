@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from airflow_provider_segexport.contract import Removal
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadMatching
 from airflow_provider_segexport.export.late import Pending, set_apart
 from airflow_provider_segexport.export.order import Job, Waiting
@@ -143,7 +144,7 @@ def confirm(job: Job, planned: Planned, target: Target) -> None:
             left = readback.still_there(sql, folder, planned.removals, last=number == len(LOOKS_S) - 1)
         if not left:
             return
-    log.warning("%d people are in the audience although they were taken out; the report names them.", left)
+    log.warning("Still in the audience after the removal: %s; see the report.", counted(left, "person"))
 
 
 def _by_other_id(job: Job, target: Target, people: Sequence[tuple[str, str]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadSegment, GuardTripped, NeedsMemory, OlderThanLedger
 from airflow_provider_segexport.export import foresight, leaving
 from airflow_provider_segexport.export.checked import Checked
@@ -242,7 +243,7 @@ def _worth_sending(job: Job, planned: Planned) -> None:
     rejected = sum(planned.aside.get("rejected", {}).values())
     if planned.profiles and rejected == planned.profiles:
         raise BadSegment(
-            f"Not one of {planned.profiles:,} profiles can be sent: {dict(planned.aside['rejected'])}. "
+            f"Not one of {counted(planned.profiles, 'profile')} can be sent: {dict(planned.aside['rejected'])}. "
             f"Is {job.order.matching['email']!r} the column with the emails?"
         )
 
@@ -250,10 +251,10 @@ def _worth_sending(job: Job, planned: Planned) -> None:
 def _tell(planned: Planned, facts: dict[str, Any], measured: Sequence[Measured]) -> None:
     """The plan in a line, and what the guards have to say."""
     log.info(
-        "Planned: %d profiles, %d to send in %d calls, %d unchanged, set aside %s, leavers %s. At the quota: %.1f min.",
-        planned.profiles,
+        "Planned: %s, %d to send in %s, %d unchanged, set aside %s, leavers %s. At the quota: %.1f min.",
+        counted(planned.profiles, "profile"),
         planned.upserts,
-        len(planned.batches),
+        counted(len(planned.batches), "call"),
         planned.unchanged,
         dict(planned.aside) or "none",
         dict(planned.leavers) or "none",
@@ -261,6 +262,6 @@ def _tell(planned: Planned, facts: dict[str, Any], measured: Sequence[Measured])
     )
     calls, left = facts["plan"]["calls"], facts["plan"]["quota_left"]
     if left is not None and left < calls:
-        log.warning("%d calls are to be made, and the account has %d left: the run waits for more.", calls, left)
+        log.warning("The run needs %s, the account has %d left: the run waits for more.", counted(calls, "call"), left)
     for words in guard.tripped_words(list(measured)):
         log.warning("%s", words)

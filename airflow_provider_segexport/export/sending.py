@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from airflow_provider_segexport.contract import Limits, Removal, Vendor
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export.late import is_late, watched, without_leavers
 from airflow_provider_segexport.export.order import Job, Waiting
@@ -142,4 +143,4 @@ def adopt(job: Job, planned: Planned, target: Target, books: settle.Bookkeeper) 
     for batch in batches:
         if batch.name in found:
             books.submitted(batch, found[batch.name].id)
-    log.info("%d of %d calls without an answer had reached the vendor.", len(found), len(batches))
+    log.info("%d of %s without an answer had reached the vendor.", len(found), counted(len(batches), "call"))

@@ -20,6 +20,7 @@ from airflow_provider_segexport import __version__
 from airflow_provider_segexport import connection as connections
 from airflow_provider_segexport.access import SignIn
 from airflow_provider_segexport.contract import Vendor, drive
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadConnection, SegexportError
 from airflow_provider_segexport.hooks import uri_hint
 from airflow_provider_segexport.hooks.exporting import Exporting
@@ -267,7 +268,7 @@ class SegmentExportHook(Exporting, HttpHook):
             return False, str(error)
         words = f"{self.vendor.title} account {target.account_name!r}"
         if target.audience:
-            count = "" if target.members is None else f" with {target.members:,} members"
+            count = "" if target.members is None else f" with {counted(target.members, 'member')}"
             words += f", {self.vendor.audience_word} {target.audience_name!r}{count}"
         words = " ".join([f"{words}.", *target.notes, *self.settings.notes()])
         if logging.root.manager.disable:  # Airflow's command line: it silences logs, and a success has no words there

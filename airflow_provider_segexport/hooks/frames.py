@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.ports.engine import quoted
@@ -174,12 +175,13 @@ def _check(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
     for column in columns:
         if times[column] > 1:
             raise BadSegment(
-                f"The {_kind(frame)} has {times[column]} columns {column!r}. To fix: rename or drop all but one."
+                f"The {_kind(frame)} has column {column!r} {counted(times[column], 'time')}. To fix: rename or drop "
+                "all but one."
             )
         if not times[column]:
             nearest = difflib.get_close_matches(column, times, n=NEAREST_NAMES, cutoff=0.0)
             raise BadSegment(
-                f"The {_kind(frame)} has no column {column!r}. Nearest of its {len(times)} columns: "
+                f"The {_kind(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "
                 f"{', '.join(map(repr, nearest)) or 'none'}. To fix: correct the name in the mapping, or add it."
             )
 

@@ -13,6 +13,7 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 from airflow_provider_segexport.operators import endings, lineage, links, waits, wording
@@ -146,7 +147,8 @@ class AudienceTask(BaseOperator):
         except Exception as error:  # noqa: BLE001 - a signal handler: what it raises would come up anywhere
             self.log.warning("Killed; what is in flight could not be written down (%s).", type(error).__name__)
             return
-        self.log.warning("Killed with %d calls and %d import jobs in flight. A retry looks at them first.", calls, jobs)
+        flying = f"{counted(calls, 'call')} and {counted(jobs, 'import job')}"
+        self.log.warning("Killed with %s in flight. A retry looks at them first.", flying)
 
     def settle_waiting(self, told: Mapping[str, Any]) -> None:
         """How the task waits, from its arguments; Airflow's configuration says whether tasks defer by default."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadSegment, StopExport
 from airflow_provider_segexport.operators.audience_task import as_text
 
@@ -68,9 +69,11 @@ class SegmentExportEraseOperator(BaseOperator):
         for words in left:
             self.log.warning("Left: %s", words)
         found = sum(len(receipt.found) for receipt in receipts)
-        self.log.info("%d people, %d places; %d are left.", len(people), found, len(left))
+        self.log.info("Erasure (people=%d places=%d left=%d dry_run=%s).", len(people), found, len(left), dry_run)
         if left and not dry_run:
-            raise AirflowException(f"{len(left)} places still hold a person who was to be erased; the log names them.")
+            raise AirflowException(
+                f"A person who was to be erased is still held in {counted(len(left), 'place')}: see the log."
+            )
         return {"people": len(people), "places": found, "left": len(left), "receipts": [one.place for one in receipts]}
 
     @staticmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_segexport.counted import counted
+
 KEPT = (
     "vendor",
     "audience",
@@ -40,22 +42,22 @@ def outcome(report: Mapping[str, Any]) -> str:
         if name != "profiles" and count:
             why = ", ".join(f"{number:,} {reason}" for reason, number in reasons.get(name, {}).items())
             parts.append(f"{count:,} {name.replace('_', ' ')}{f' ({why})' if why else ''}")
-    return f"{counts['profiles']:,} profiles: {', '.join(parts) or 'none sent'}"
+    return f"{counted(counts['profiles'], 'profile')}: {', '.join(parts) or 'none sent'}"
 
 
 def removals(report: Mapping[str, Any]) -> str:
     """Where the leavers ended; nothing where there are none."""
     found = report.get("removals") or {}
     parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in found.items() if name != "planned" and count]
-    return f"{found['planned']:,} leavers: {', '.join(parts)}" if parts else ""
+    return f"{counted(found['planned'], 'leaver')}: {', '.join(parts)}" if parts else ""
 
 
 def effort(report: Mapping[str, Any]) -> str:
     """What it took."""
     traffic = report["traffic"]
     waited = f", {traffic['waited_s']:.0f} s of it waiting for the vendor" if traffic["waited_s"] >= 1 else ""
-    again = f", {traffic['retries']:,} tries again" if traffic["retries"] else ""
-    return f"{traffic['calls']:,} calls{again}, {report['seconds']:.1f} s{waited}"
+    again = f", {counted(traffic['retries'], 'retry')}" if traffic["retries"] else ""
+    return f"{counted(traffic['calls'], 'call')}{again}, {report['seconds']:.1f} s{waited}"
 
 
 def warnings(report: Mapping[str, Any]) -> str:
@@ -84,9 +86,8 @@ def success(report: Mapping[str, Any]) -> dict[str, str]:
     """A message about a run that has ended well."""
     counts = report["counts"]
     if report.get("dry_run"):
-        title = (
-            f"{place(report)}: dry run, {counts['not_attempted']:,} of {counts['profiles']:,} profiles would be sent"
-        )
+        profiles = counted(counts["profiles"], "profile")
+        title = f"{place(report)}: dry run, {counts['not_attempted']:,} of {profiles} would be sent"
     else:
         names = [name for name in ("delivered", "rejected", "withheld", "unchanged") if counts[name]]
         said = ", ".join(f"{counts[name]:,} {name}" for name in names[:3]) or "nothing to send"

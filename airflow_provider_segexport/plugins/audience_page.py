@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import cards, charts, list_page, words
 from airflow_provider_segexport.plugins.cards import Audience, Key, Point
 from airflow_provider_segexport.plugins.dags import Dags, switched_off
@@ -66,7 +67,9 @@ def charts_of(points: Sequence[Point]) -> dict[str, Any]:
     small = []
     for name, title in SERIES:
         values = [point.removed if name == "removed" else point.counts[name] for point in points]
-        label = f"{title} by run: {sum(values):,} over {len(values)} runs, {max(values, default=0):,} at most"
+        label = (
+            f"{title} by run: {sum(values):,} over {counted(len(values), 'run')}, {max(values, default=0):,} at most"
+        )
         small.append(
             {"name": name, "title": title, "values": json.dumps(values), "last": values[-1], "total": sum(values)}
             | {"chart": charts.bars(values, 56, label, name)}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins.cards import Audience, Point
 
 HOUR = 3600.0
@@ -155,5 +156,5 @@ def span(seconds: float) -> str:
     for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size * 1.5 or (seconds >= size > 60):  # noqa: PLR2004 - minutes begin at one
             count = round(seconds / size)
-            return f"{count} {word}s" if count != 1 else f"{word}"
-    return "minute" if seconds >= 45 else f"{max(1, round(seconds))} seconds"  # noqa: PLR2004 - nearly a minute
+            return counted(count, word) if count != 1 else word
+    return "minute" if seconds >= 45 else counted(max(1, round(seconds)), "second")  # noqa: PLR2004 - nearly a minute

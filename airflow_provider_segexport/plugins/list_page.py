@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import cards, charts, condition, words
 from airflow_provider_segexport.plugins.cards import Audience
 from airflow_provider_segexport.plugins.condition import Condition, Schedule
@@ -82,7 +83,7 @@ def trend_words(members: Sequence[int]) -> str:
     """What the small chart shows."""
     if len(members) < 2:  # noqa: PLR2004 - a trend needs two
         return f"Members: {members[0]:,}, one run so far"
-    return f"Members over {len(members)} runs: from {members[0]:,} to {members[-1]:,}"
+    return f"Members over {counted(len(members), 'run')}: from {members[0]:,} to {members[-1]:,}"
 
 
 def next_run(schedule: Schedule | None, now: float) -> tuple[float, str]:

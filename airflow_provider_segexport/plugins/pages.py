@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.plugins import charts, words
 from airflow_provider_segexport.plugins.cards import Identity, Key
 
@@ -28,7 +29,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(count=count, soft=soft, clock=words.clock, day=words.day, lasted=words.lasted, size=words.size)
+    env.filters.update(count=count, counted=counted, noun=noun, soft=soft)
+    env.filters.update(clock=words.clock, day=words.day, lasted=words.lasted, size=words.size)
     env.globals.update(
         ago=words.ago, reason=words.reason, share=charts.share, meanings=words.MEANINGS, outcomes=words.OUTCOMES
     )

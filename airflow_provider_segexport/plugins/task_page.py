@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import charts, task_run
 from airflow_provider_segexport.plugins.cards import Identity
 from airflow_provider_segexport.plugins.instances import Instance, instance
@@ -63,7 +64,7 @@ def _shown(report: Report, folder: Place) -> dict[str, Any]:
         "elapsed": task_run.seconds(report, time.time()),
         "vendor": vendor.title if vendor else "",
         "word": vendor.audience_word if vendor else "audience",
-        "bar": charts.bar(report.outcomes, f"Of {report.profiles:,} profiles: {label}"),
+        "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {label}"),
         "removal_bar": charts.bar(report.removals, f"Leavers: {taken}") if report.removals else "",
         "vendor_link": link_of(folder),
         "place": str(folder),

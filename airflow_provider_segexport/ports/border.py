@@ -7,6 +7,7 @@ import re
 
 from requests import exceptions as foreign
 
+from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.delays import LONGEST_S, bounded, is_too_long
 from airflow_provider_segexport.errors import (
     BadConnection,
@@ -95,7 +96,7 @@ def believed(later: TryAgain, response: Response) -> SegexportError:
 def _span(seconds: float) -> str:
     """Return a span of more than a day; vendors write years when they mean another unit."""
     days = seconds / 86_400
-    return f"{days:,.1f} days" if days < 36_500 else "more than 100 years"  # noqa: PLR2004 - a century
+    return f"{days:,.1f} {noun(days, 'day')}" if days < 36_500 else "more than 100 years"  # noqa: PLR2004 - a century
 
 
 def out_of_order(response: Response) -> VendorUnavailable | None:

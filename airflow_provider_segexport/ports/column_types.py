@@ -180,4 +180,4 @@ def at_zone(zone: str) -> str:
     if offset is None:
         return f"timezone('{zone.replace(chr(39), chr(39) * 2)}', {{}})"
     sign, hours, minutes = offset.groups()
-    return f"(timezone('UTC', {{}}) {sign} interval '{int(hours) * 60 + int(minutes)} minutes')"
+    return f"(timezone('UTC', {{}}) {sign} to_minutes({int(hours) * 60 + int(minutes)}))"

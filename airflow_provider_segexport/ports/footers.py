@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.ports.column_types import known_zone
 from airflow_provider_segexport.ports.parquet_reading import opened, version
@@ -91,7 +92,7 @@ def _missing(names: Sequence[str], missing: Sequence[str], file: str) -> str:
             f"{', '.join(map(shown, names)) or 'none'}. To fix: map a column that the file has."
         )
     return (
-        f"{file} has no column {lacking}, which the export maps. The nearest of its {len(names):,} columns: "
+        f"{file} has no column {lacking}, which the export maps. The nearest of its {counted(len(names), 'column')}: "
         f"{', '.join(map(shown, nearest(names, missing)))}. To fix: map a column that the file has."
     )
 

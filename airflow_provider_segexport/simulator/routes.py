@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from airflow_provider_segexport.counted import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -55,7 +57,7 @@ class Route:
         alike = [_compile(wanted).fullmatch(got) is not None for got, wanted in pairs]
         score = 2 * sum(alike) - abs(len(theirs) - len(ours)) + (method == self.method)
         if all(alike):
-            return score, f"it has {len(ours) - 1} segments, the request {len(theirs) - 1}"
+            return score, f"it has {counted(len(ours) - 1, 'segment')}, the request {len(theirs) - 1}"
         depth = alike.index(False)
         got, wanted = pairs[depth]
         return score, f"segment {depth} is {wanted!r}, not {got!r}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import GuardTripped, SegexportError
 from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, Measured, above
 from airflow_provider_segexport.model import Outcome, Reason
@@ -83,22 +84,23 @@ def _share(part: int, whole: int) -> _Value | None:
 
 def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, _Value | None, str]]:
     """What there is to measure, by guard, each in words."""
-    yield "empty", _Value(of.rows, lambda limit: of.rows <= limit), f"The segment has {of.rows:,} rows."
+    yield "empty", _Value(of.rows, lambda limit: of.rows <= limit), f"The segment has {counted(of.rows, 'row')}."
     if not of.first and of.before != 0:
         said = "an unknown number of" if of.before is None else f"{of.before:,}"
-        words = f"The segment has {of.rows:,} rows, and the last one that was exported had {said}."
+        words = f"The segment has {counted(of.rows, 'row')}, and the last one that was exported had {said}."
         yield "shrinks", None if of.before is None else _share(of.before - of.rows, of.before), words
         yield "grows", None if of.before is None else _share(of.rows - of.before, of.before), words
     if of.leavers:
-        words = f"{of.leavers:,} of {of.members:,} people would be taken out of the audience."
+        words = f"{of.leavers:,} of {counted(of.members, 'person')} would be taken out of the audience."
         yield "removals_share", _share(of.leavers, of.members), words
         yield "removals", _Value(of.leavers, lambda limit: of.leavers > limit), words
     if of.rows >= ROWS_BEFORE_JUDGING:
+        rows = counted(of.rows, "row")
         rejected = of.aside.get(Outcome.REJECTED, {})
         bad = sum(rejected.get(reason, 0) for reason in (Reason.NO_EMAIL, Reason.BAD_EMAIL, Reason.NON_ASCII_EMAIL))
-        yield "bad_emails_share", _share(bad, of.rows), f"{bad:,} of {of.rows:,} rows have no email, or a bad one."
+        yield "bad_emails_share", _share(bad, of.rows), f"{bad:,} of {rows} have no email, or a bad one."
         twice = of.aside.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
-        yield "duplicates_share", _share(twice, of.rows), f"{twice:,} of {of.rows:,} rows repeat an address."
+        yield "duplicates_share", _share(twice, of.rows), f"{twice:,} of {rows} repeat an address."
     if of.lists:
         shares = [(part, max(1, whole)) for part, whole, _ in of.lists]
         worst = max(part / whole for part, whole in shares)
@@ -107,7 +109,7 @@ def _figures(of: Figures, named: Mapping[str, Guard | None]) -> Iterator[tuple[s
         yield "suppression_unclear_share", value, words or "All entries of the suppression lists are understood."
     if of.headroom is not None:
         left = of.headroom - of.new
-        words = f"{of.new:,} people would be new, and the contract has room for {of.headroom:,}."
+        words = f"{counted(of.new, 'person')} would be new, and the contract has room for {of.headroom:,}."
         yield "headroom", _Value(left, lambda limit: left < limit), words
     elif named.get("headroom") is not None:
         yield "headroom", None, "The vendor does not tell how many contacts the contract has room for."
@@ -140,7 +142,7 @@ def rejects(guard: Guard | None, warn: Callable[[str], None]) -> Callable[[int, 
     def look(settled: int, rejected: int) -> SegexportError | None:
         if settled < SETTLED_BEFORE_JUDGING or not above(rejected, settled, guard.limit):
             return None
-        words = f"{rejected:,} of the first {settled:,} rows were rejected by the vendor"
+        words = f"{rejected:,} of the first {counted(settled, 'row')} were rejected by the vendor"
         if guard.then == "warn":
             if not warned:
                 warned.append(words)

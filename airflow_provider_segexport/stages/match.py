@@ -16,6 +16,7 @@ from airflow_provider_segexport.contract import (
     Matched,
     Vendor,
 )
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BadMatching, BadSegment
 from airflow_provider_segexport.fitting import DATE_PARTS
 from airflow_provider_segexport.model import Target
@@ -85,7 +86,8 @@ def _most(vendor: Vendor, asked: Asked) -> None:
     if vendor.most_custom is not None and count > vendor.most_custom:
         among = f", {', '.join(neutral)} among them" if neutral else ""
         raise BadMatching(
-            f"{vendor.title} takes {vendor.most_custom} custom fields of a contact, and {count} are matched{among}."
+            f"{vendor.title} takes {counted(vendor.most_custom, 'custom field')} of a contact, and the export maps "
+            f"{count}{among}."
         )
 
 

@@ -120,7 +120,7 @@ def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None
             folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
             if len(found) != entry.unnamed:
                 log.warning(
-                    "The vendor counted %d rows as not added, and %d are not in the audience; the report names those.",
+                    "Rows that the vendor counted as not added: %d; not in the audience: %d. The report names these.",
                     entry.unnamed,
                     len(found),
                 )

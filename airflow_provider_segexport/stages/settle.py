@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BatchRefused, SegexportError, StopExport, public_code
 from airflow_provider_segexport.model import OPTED_OUT, Batch, Kind, Reason, Refusal, Reply, Settled, Ticket
 from airflow_provider_segexport.ports.journal import Entry, State
@@ -82,7 +83,7 @@ class Bookkeeper:
 
     def _settle(self, batch: Batch, settled: Settled) -> list[Batch]:
         if settled.again and batch.generation >= MOST_GENERATIONS:
-            words = f"The vendor asked for this row again {batch.generation + 1} times."
+            words = f"The vendor asked for this row again {counted(batch.generation + 1, 'time')}."
             given_up = tuple(Refusal(index, Reason.JOB_FAILED, "", words) for index in settled.again)
             settled = replace(settled, refused=settled.refused + given_up, again=())
         settled, revive = self._revive(batch, self._taken_out(batch, settled))
@@ -148,7 +149,7 @@ class Bookkeeper:
         self.refused_in_a_row += 1
         if self.refused_in_a_row >= MOST_REFUSED_IN_A_ROW:
             self.error = StopExport(
-                f"The vendor refused {self.refused_in_a_row} batches in a row as a whole "
+                f"The vendor refused {counted(self.refused_in_a_row, 'batch')} in a row as a whole "
                 f"(error code {public_code(refused.code)}). No single row "
                 "causes this. To fix: check data matching and custom fields."
             )

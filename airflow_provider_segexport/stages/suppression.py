@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_segexport import address
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.email_column import judge_column
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.ports.columns import texts
@@ -80,7 +81,7 @@ class Tally:
     def words(self) -> str:
         """Return what is not understood in words, without any value."""
         if self.read and self.blank == self.read:
-            return f"Suppression list {self.name}: all {self.read:,} entries are empty."
+            return f"Suppression list {self.name}: all of {counted(self.read, 'entry')} are empty."
         if not self.not_understood:
             return f"Suppression list {self.name}: all entries are understood."
         rows = "; ".join(
@@ -89,8 +90,8 @@ class Tally:
         )
         more = ", ..." if self.not_understood > len(self.examples) else ""
         return (
-            f"Suppression list {self.name}: {self.not_understood:,} of {self.read:,} entries are neither an email "
-            f"address nor a hash of one (rows from 0: {rows}{more}). To fix: correct or remove these entries."
+            f"Suppression list {self.name}: neither an email address nor a hash of one in {self.not_understood:,} of "
+            f"{counted(self.read, 'entry')} (rows from 0: {rows}{more}). To fix: correct or remove these entries."
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segexport.contract import Vendor, drive
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError, TryAgain
 from airflow_provider_segexport.hooks import hook_class
 from airflow_provider_segexport.hooks.state import HEARTBEAT_S
@@ -100,7 +101,8 @@ class ImportJobsTrigger(BaseTrigger):
             if ended >= self.enough:
                 yield TriggerEvent({"status": ENDED})
                 return
-            self.log.info("%d of %d jobs have ended; %d are enough to go on.", ended, len(self.tickets), self.enough)
+            jobs = counted(len(self.tickets), "job")
+            self.log.info("Waiting for import jobs (ended=%d of %s, enough=%d).", ended, jobs, self.enough)
 
     async def _rest(self) -> None:
         """Sleep until the next look, which is no later than `until`; log a line every `HEARTBEAT_S`."""

@@ -283,7 +283,7 @@ def test_a_task_fails_where_something_is_left(stage, tmp_path, monkeypatch):
     (tmp_path / "requests.txt").write_text(EMAIL)
     run = erased(stage, tmp_path / "requests.txt")
     assert "failed" == run.state
-    assert "still hold a person" in run.error
+    assert "is still held in" in run.error
     assert EMAIL in stage.members("campaign_monitor")
 
 

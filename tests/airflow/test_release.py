@@ -50,7 +50,7 @@ def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"to": "second.export"}, "all 4 people whom it holds are held by 'second.export'"),
+        ({"to": "second.export"}, "hands over to 'second.export', which holds all of its 4 people"),
         ({"keep": True}, "The other 4 stay in the audience for good"),
     ],
 )

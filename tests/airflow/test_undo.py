@@ -142,7 +142,7 @@ class TestCommand:
             in shown
         )
         assert "and 5 put back" in shown
-        assert "Taken back: 3 of 3 people were taken out" in shown
+        assert "Taken back: 3 of 3 people taken out" in shown
         assert not set(stage.members("dotdigital")) & emails(range(20, 23))
 
     @pytest.mark.parametrize("answer", ["", "n", "no"])

@@ -304,7 +304,7 @@ def test_whole_replies_pass(body):
 def test_a_body_that_is_not_json_is_told_without_it():
     """What a proxy wrote may quote the request."""
     response = Response(403, {"content-type": "text/html"}, b"<html>jane.secret@example.com</html>", URL)
-    with pytest.raises(VendorUnavailable, match=r"403 with 36 bytes that are not JSON \(text/html\)") as caught:
+    with pytest.raises(VendorUnavailable, match=r"403 with a body that is not JSON \(36 bytes, text/html\)") as caught:
         response.mapping()
     assert "jane" not in str(caught.value)
     with pytest.raises(ReplyNotUnderstood, match="no object"):

@@ -179,7 +179,7 @@ def test_an_entry_without_a_value_is_blank(listed, entry):
     assert (2, 1, 1, (0, 1)) == (tally.read, tally.blank, tally.understood, tally.unclear)
     tally, _ = listed({"email": pa.array([entry] * 3, pa.string())})
     assert (3, (3, 3)) == (tally.blank, tally.unclear)
-    assert "all 3 entries are empty" in tally.words()
+    assert "all of 3 entries are empty" in tally.words()
 
 
 def test_an_empty_list_is_understood(listed):

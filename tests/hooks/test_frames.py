@@ -117,7 +117,7 @@ def test_a_column_that_is_there_twice_is_refused():
     """Which one is meant is not guessed."""
     twice = pd.DataFrame([["a@example.com", "Ann", "Bea"]], columns=["email", "name", "name"])
     for frame in (twice, Stream(pa.table([EMAILS, EMAILS, EMAILS], names=["email", "name", "name"]))):
-        with pytest.raises(BadSegment, match="2 columns 'name'"), frames.as_file({**GIVEN, "segment": frame}):
+        with pytest.raises(BadSegment, match="column 'name' 2 times"), frames.as_file({**GIVEN, "segment": frame}):
             pass
 
 

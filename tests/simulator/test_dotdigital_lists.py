@@ -83,7 +83,7 @@ def test_removal_from_a_list_is_a_job(sim, dd):
     assert sim.members("dotdigital", "all-contacts")["counts"] == {"subscribed": 3}
     entry = next(item for item in sim.requests() if item["path"].endswith("/contacts/delete"))
     assert entry["facts"] == {"rows": 3, "removed": 2}
-    assert entry["notes"] == ["1 ids were not in the list"]
+    assert entry["notes"] == ["1 id not in the list"]
 
 
 @pytest.mark.parametrize("body", [{"ids": [1]}, ["1"], [], [1, 2, 3]])

@@ -1,6 +1,11 @@
 // The pages work without this script; it sorts, filters, follows Airflow's theme and keeps a running task's tab fresh.
 "use strict";
 
+const number = new Intl.NumberFormat("en");
+
+// A count with its noun, whose plural ends in s.
+const counted = (count, noun) => `${number.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+
 // --- Airflow's theme and its window -------------------------------------------------------------------------------
 
 // Airflow marks its page with the class `dark` or `light`; alone, the page follows what Airflow has stored, or the system.
@@ -92,7 +97,7 @@ function filtering(table) {
       row.hidden = !fits;
       count += fits;
     }
-    shown.textContent = `${count} of ${rows.length} audiences shown`;
+    shown.textContent = `${count} of ${counted(rows.length, "audience")} shown`;
     nothing.hidden = count > 0;
     table.hidden = count === 0;
   };
@@ -125,11 +130,10 @@ function scrubbing(history) {
   const range = document.getElementById("run");
   const picked = document.getElementById("picked");
   if (!range) return;
-  const number = new Intl.NumberFormat("en");
   const show = (index) => {
     range.value = index;
     picked.textContent = columns[index];
-    range.setAttribute("aria-valuetext", `${columns[index]}: ${number.format(figures[0].values[index])} members`);
+    range.setAttribute("aria-valuetext", `${columns[index]}: ${counted(figures[0].values[index], "member")}`);
     for (const { values, output, cursor } of figures) {
       output.textContent = number.format(values[index]);
       cursor.hidden = false;

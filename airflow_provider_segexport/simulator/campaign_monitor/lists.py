@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .errors import refused
@@ -94,7 +95,7 @@ def create(account: Account, call: Call) -> Reply:
 
 def delete(account: Account, source: MailingList, call: Call) -> Reply:
     """Answer DELETE /lists/{listid}.json: the list and all who were in it."""
-    call.note(f"list {source.title!r} deleted with {len(source.subscribers)} people")
+    call.note(f"list {source.title!r} deleted with {counted(len(source.subscribers), 'person')}")
     call.count("lists_deleted")
     del account.client.lists[source.id]
     return Reply()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.people import is_email
 from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
 
@@ -102,9 +103,9 @@ def _tell(call: Call, importer: Importer, failures: int, mails: int) -> None:
         if number:
             call.count(what, number)
     for key, number in importer.unknown_keys.items():
-        call.note(f"unknown custom field {key!r} dropped in {number} rows")
+        call.note(f"unknown custom field {key!r} dropped in {counted(number, 'row')}")
     for key, number in importer.bad_values.items():
-        call.note(f"value of custom field {key!r} ignored in {number} rows: not of its type")
+        call.note(f"value of custom field {key!r} ignored in {counted(number, 'row')}: not of its type")
 
 
 def add(account: Account, target: MailingList, call: Call) -> Reply:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import noun
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -82,7 +84,7 @@ class Plan:
                 continue
             text = value if isinstance(value, str) else _text(value)
             if len(text) > column.most:
-                raise ValueProblem(f"{column.name} is longer than {column.most} characters")
+                raise ValueProblem(f"{column.name} is longer than {column.most} {noun(column.most, 'character')}")
             if column.check is None:
                 found[column.name] = text
                 continue

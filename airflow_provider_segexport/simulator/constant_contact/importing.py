@@ -8,6 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
 
 from .errors import UNSUPPORTED, api_refused, invalid, not_found
@@ -46,7 +47,7 @@ class ImportDesk:
         lists = self.lists(list_ids if isinstance(list_ids, list) else [])
         taken = min(self._within(call.body, len(rows)), self._account.settings.max_import_rows)
         if taken < len(rows):
-            call.note(f"{len(rows) - taken} of {len(rows)} contacts silently dropped")
+            call.note(f"{len(rows) - taken} of {counted(len(rows), 'contact')} silently dropped")
             call.count("dropped", len(rows) - taken)
         text = call.body
         return self._accept(call, lists, taken, lambda: _json_rows(text, taken))
@@ -68,7 +69,7 @@ class ImportDesk:
         most = self._account.settings.max_import_rows - 1  # the header is one of the 40,000 lines
         taken = min(rows, most)
         if taken < rows:
-            call.note(f"{rows - taken} of {rows} rows silently dropped")
+            call.note(f"{rows - taken} of {counted(rows, 'row')} silently dropped")
             call.count("dropped", rows - taken)
         return self._accept(call, lists, taken, lambda: _csv_rows(content, taken), part.file_name)
 
@@ -99,7 +100,9 @@ class ImportDesk:
             activity.errors = done.errors
             activity.status = self._counters(done)
             call.facts |= {what: number for what, number in done.facts.items() if number}
-            call.notes += [f"unknown column {name!r} in {number} rows" for name, number in done.unknown.items()]
+            call.notes += [
+                f"unknown column {name!r} in {counted(number, 'row')}" for name, number in done.unknown.items()
+            ]
 
         status: dict[str, object] = {"items_total_count": rows + 1}
         made = self._activities.accept(call, rows, status, work)
@@ -149,7 +152,7 @@ class ImportDesk:
         cut = call.body[part.start : most]
         kept = cut[: cut.rfind(b"\n") + 1]
         lost = rows - (sum(1 for row in csv.reader(io.StringIO(kept.decode("utf-8", "replace"))) if row) - 1)
-        call.note(f"{lost} of {rows} rows silently dropped: beyond {most} bytes")
+        call.note(f"{lost} of {counted(rows, 'row')} silently dropped: beyond {counted(most, 'byte')}")
         call.count("dropped", lost)
         return kept, rows - lost
 

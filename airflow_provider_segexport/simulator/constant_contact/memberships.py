@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .errors import invalid, not_found
@@ -127,5 +128,5 @@ def _united(account: Account, sources: list[ContactList]) -> list[Contact]:
 def _ids(body: Json, name: str, most: int) -> list[str]:
     given = body.get(name)
     if not isinstance(given, list) or not 1 <= len(given) <= most or not all(isinstance(i, str) for i in given):
-        raise invalid(f"{name} takes 1 to {most} ids")
+        raise invalid(f"{name} takes 1 to {most} {noun(most, 'id')}")
     return given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.people import is_email, pack, unpack
 
 from .columns import MOST_CUSTOM_FIELDS, Plan, ValueProblem, plan
@@ -46,7 +47,7 @@ class RowImport:
             self.rows += 1
             read = self._plans.get(shape) or self._plan(shape)
             if len(values) != len(shape):
-                self._reject(line, ValueProblem(f"{len(values)} values for {len(shape)} columns"))
+                self._reject(line, ValueProblem(f"{counted(len(values), 'value')} for {counted(len(shape), 'column')}"))
                 continue
             email = values[read.email] if read.email is not None else ""
             text = email.strip() if isinstance(email, str) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.jobs import Jobs
 from airflow_provider_segexport.simulator.people import Ids
 
@@ -168,7 +169,7 @@ class Account:
         for number in members:
             self.take_off(self.contacts[number], target, now, f"list {target.name} deleted")
         target.deleted = target.updated = now
-        self.audit.note("list_deleted", target.name, now, f"{len(members)} members")
+        self.audit.note("list_deleted", target.name, now, f"{counted(len(members), 'member')}")
         return len(members)
 
     def _shared(self, lists: tuple[str, ...]) -> tuple[str, ...]:

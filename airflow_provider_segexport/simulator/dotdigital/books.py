@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
 
 from .errors import v2_refused
@@ -130,7 +131,7 @@ class BookDesk:
                 self._account.take_off(contact, book, moment)
             facts["removed"] = len(found)
             if len(found) < len(ids):
-                notes.append(f"{len(ids) - len(found)} ids were not in the list")
+                notes.append(f"{counted(len(ids) - len(found), 'id')} not in the list")
             return "Completed"
 
         job_id = self._account.ids.guid()

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .checking import Row, import_body
@@ -88,9 +89,9 @@ class Import:
         counts |= {"failures": len(self._failures), **upsert.facts}
         self._facts |= {what: number for what, number in counts.items() if number}
         for name, number in upsert.unknown_fields.items():
-            self._notes.append(f"unknown data field {name!r} in {number} contacts")
+            self._notes.append(f"unknown data field {name!r} in {counted(number, 'contact')}")
         for name, number in upsert.bad_values.items():
-            self._notes.append(f"bad value for data field {name!r} in {number} contacts")
+            self._notes.append(f"bad value for data field {name!r} in {counted(number, 'contact')}")
 
     def report(self) -> dict[str, object]:
         """Show what became of every row."""

@@ -9,6 +9,7 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.simulator.clock import iso
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
@@ -54,7 +55,7 @@ class BatchDesk:
             errors.append(FieldError("endpoint", "invalid_value", "Only contacts is simulated"))
         items = body.get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= settings.max_batch_items:
-            message = f"Must have 1 to {settings.max_batch_items} items"
+            message = f"Must have 1 to {settings.max_batch_items} {noun(settings.max_batch_items, 'item')}"
             errors.append(FieldError("items", "invalid_length", message))
         if errors or not isinstance(items, list):
             raise invalid(*errors)
@@ -92,7 +93,9 @@ class BatchDesk:
                 batch.failures[number] = (problem.status, problem.as_json(f"{batch.job.id}-{number}"))
         done = upsert.facts | Counter(failures=len(batch.failures), unprocessed=batch.total - len(batch.outcomes))
         facts |= {what: number for what, number in done.items() if number}
-        notes += [f"unknown field {name!r} ignored in {number} items" for name, number in upsert.unknown.items()]
+        notes += [
+            f"unknown field {name!r} ignored in {counted(number, 'item')}" for name, number in upsert.unknown.items()
+        ]
         return state
 
     def _strike(self, item: object) -> None:

@@ -6,6 +6,7 @@ import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.simulator.people import is_email
 
 from .errors import FieldError, invalid
@@ -132,7 +133,9 @@ def check_tags(tags: object, errors: list[FieldError], length: int, *, least: in
         return
     for number, tag in enumerate(tags):
         if not isinstance(tag, str) or not 1 <= len(tag.strip()) <= length:
-            errors.append(FieldError(f"tags.{number}", "invalid_length", f"Must have 1 to {length} characters"))
+            errors.append(
+                FieldError(f"tags.{number}", "invalid_length", f"Must have 1 to {length} {noun(length, 'character')}")
+            )
 
 
 def _check_custom(properties: object, errors: list[FieldError]) -> None:

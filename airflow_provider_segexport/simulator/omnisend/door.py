@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.simulator.quota import RollingWindow
 
 from .errors import FieldError, Problem, invalid
@@ -78,14 +79,14 @@ class Door:
         opens = full.take(call.now).reset if full.limit else call.now + _MINUTE
         told = "/batches" not in call.path or self._account.settings.batches_tell_retry_after
         wait = max(1, math.ceil(opens - call.now))
-        detail = f"Rate limit of {full.limit} requests per minute exceeded."
+        detail = f"Rate limit of {full.limit} {noun(full.limit, 'request')} per minute exceeded."
         raise Problem(429, detail, retry_after=wait if told else None)
 
     def check_size(self, call: Call) -> None:
         """Refuse a body that is larger than the settings allow; the vendor publishes no limit."""
         most = self._account.settings.max_body_bytes
         if most is not None and len(call.body) > most:
-            raise Problem(413, f"The request body exceeds {most} bytes.")
+            raise Problem(413, f"The request body exceeds {most} {noun(most, 'byte')}.")
 
     def spend(self, calls: int, pool: str, now: float) -> int:
         """Take calls out of a pool, as other users of the brand do; returns what is left."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.contract import Matched
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, public_code
 from airflow_provider_segexport.model import (
     Batch,
@@ -123,11 +124,11 @@ def within(response: Response) -> dict[str, Response]:
     }
 
 
-def _clean(counted: Mapping[str, Any]) -> bool:
+def _clean(counts: Mapping[str, Any]) -> bool:
     """Whether an activity counts what it did, and no error. Of imports that is people, of removals lists."""
-    told = counted.get("list_count") is not None or all(counted.get(name) is not None for name in PROOF)
+    told = counts.get("list_count") is not None or all(counts.get(name) is not None for name in PROOF)
     wrong = ("error_count", "correctable_count", "cannot_add_to_list_count")
-    return told and not any(counted.get(name) for name in wrong)
+    return told and not any(counts.get(name) for name in wrong)
 
 
 def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
@@ -137,18 +138,18 @@ def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
         return Settled(again=tuple(range(len(batch))))
     status = found.get("status")
     pairs = status.items() if isinstance(status, dict) else ()
-    counted = {name: number for name, number in pairs if isinstance(number, int)}
-    wrong = counted.get("error_count", 0) + counted.get("correctable_count", 0)
-    if dropped(counted, wrong, len(batch)):
-        raise BatchRefused("person_count", f"The vendor dropped some of {len(batch)} rows without a word.")
+    counts = {name: number for name, number in pairs if isinstance(number, int)}
+    wrong = counts.get("error_count", 0) + counts.get("correctable_count", 0)
+    if dropped(counts, wrong, len(batch)):
+        raise BatchRefused("person_count", f"The vendor dropped some of {counted(len(batch), 'row')} without a word.")
     errors = found.get("activity_errors")
     refused = {one.index: one for one in named(errors if isinstance(errors, list) else [], len(batch))}
-    if not counted.keys() >= PROOF:  # optional in the specification: who was taken is found by reading the list back
+    if not counts.keys() >= PROOF:  # optional in the specification: who was taken is found by reading the list back
         return Settled(refused=tuple(refused.values()), unnamed=len(batch) - len(refused))
     unlisted = max(0, wrong - len(refused))
     return Settled(
         refused=tuple(refused.values()),
-        unnamed=min(unlisted + counted.get("cannot_add_to_list_count", 0), len(batch) - len(refused)),
+        unnamed=min(unlisted + counts.get("cannot_add_to_list_count", 0), len(batch) - len(refused)),
         unnamed_reason=Reason.NO_VERDICT if unlisted else Reason.UNSUBSCRIBED,
     )
 
@@ -157,14 +158,14 @@ PROOF = {"person_count", "error_count", "cannot_add_to_list_count"}
 """Counters that together tell whether every row was taken."""
 
 
-def dropped(counted: Mapping[str, int], wrong: int, rows: int) -> bool:
+def dropped(counts: Mapping[str, int], wrong: int, rows: int) -> bool:
     """Whether the vendor read fewer rows than were sent.
 
     `person_count` may hold the wrong rows or not: that is not documented. Where both readings are possible,
     `items_total_count` decides, which is all rows and a header's.
     """
-    people = counted.get("person_count", rows)
-    return people + wrong < rows or (people < rows and counted.get("items_total_count", rows) < rows)
+    people = counts.get("person_count", rows)
+    return people + wrong < rows or (people < rows and counts.get("items_total_count", rows) < rows)
 
 
 def named(errors: Sequence[str], rows: int) -> list[Refusal]:

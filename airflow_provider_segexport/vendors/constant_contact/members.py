@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import ReplyNotUnderstood, TryAgain, public_code
 from airflow_provider_segexport.model import JobState, Member, Operation, Target, Wait
 from airflow_provider_segexport.vendors.constant_contact.account import linked
@@ -49,7 +50,7 @@ def members(target: Target, tell: Tell) -> Operation[None]:
         tell(list(people(complete)))
     promised = whole(inner(ended.get("status")).get("items_completed_count")) or 0
     if told + 1 < promised:  # one less, should the heads be counted as an item
-        raise TryAgain(f"Constant Contact's export of the list holds {told:,} of {promised:,} contacts.")
+        raise TryAgain(f"Constant Contact's export of the list holds {told:,} of {counted(promised, 'contact')}.")
 
 
 def finished(target: Target, ticket: str) -> Operation[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import TellOptOuts
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import ReplyNotUnderstood
 from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
 from airflow_provider_segexport.vendors.dotdigital.answers import read
@@ -38,7 +39,7 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
             tell(list(people.values()))
             told.update(people)
         else:
-            raise ReplyNotUnderstood(f"{url} goes on after {MOST_PAGES * SELECT:,} people.")
+            raise ReplyNotUnderstood(f"{url} goes on after {counted(MOST_PAGES * SELECT, 'person')}.")
 
 
 def why(words: str) -> Reason:
