@@ -120,6 +120,7 @@ def number(given: Any, name: str) -> int:
     """A whole number."""
     given = scalar(given)
     digits = f"{given:.0f}" if isinstance(given, float) and given.is_integer() else str(given).strip()
+    digits = digits.removesuffix(".0")  # a param of type number, as its template renders
     if not digits.isdecimal():
         raise BadMatching(f"`{name}` is {given!r}, and should be a whole number.")
     return int(digits)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 NEAREST_NAMES = 10
 """Names of columns that an error shows; a frame may have thousands."""
 
+VIEWS = {"string_view": pa.string(), "binary_view": pa.binary()}
+"""Types that view their values, with the plain type of the same values."""
+
 ROW_GROUP_ROWS = 131_072
 """Rows of a Parquet row group; a stream of small batches is gathered so far, and no more is held in memory."""
 
@@ -49,7 +52,7 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         BadSegment: the frame lacks a column, or holds values that no Parquet column can.
     """
     frame = given["segment"]
-    if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame):
+    if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame) and not _is_lazy(frame):
         yield dict(given), ""
         return
     with scratch("frame") as folder:
@@ -76,7 +79,7 @@ def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
     """Write a frame's columns as Parquet.
 
     Args:
-        frame: a pandas DataFrame, or anything with the Arrow C stream protocol.
+        frame: a pandas DataFrame, a LazyFrame of Polars, or anything with the Arrow C stream protocol.
         columns: the names of those that are read.
         path: of the file.
 
@@ -88,7 +91,7 @@ def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
         schema = pa.schema([field.with_type(_stored(field.type)) for field in reader.schema])
         with pq.ParquetWriter(path, schema) as out:
             for table in _gathered(reader):
-                out.write_table(table.cast(schema), ROW_GROUP_ROWS)
+                out.write_table(_without_views(table).cast(schema), ROW_GROUP_ROWS)
     except (pa.ArrowException, duckdb.Error) as error:  # their texts may quote a value
         raise BadSegment(
             f"The {_kind(frame)} cannot be read as columns ({type(error).__name__}); its mapped columns are: "
@@ -111,12 +114,33 @@ def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 def _stored(kind: pa.DataType) -> pa.DataType:
     """The type in the file: views, which not every reader of Parquet knows, as what they view."""
-    view = str(kind)
-    return pa.string() if view == "string_view" else pa.binary() if view == "binary_view" else kind
+    if pa.types.is_dictionary(kind):
+        return _stored(kind.value_type) if _is_view(kind.value_type) else kind
+    return VIEWS.get(str(kind), kind)
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return str(kind) in VIEWS
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Arrow has no cast from a dictionary of views, which is what Polars makes of its Categorical and Enum."""
+    for number, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type) and _is_view(column.type.value_type):
+            kind = _stored(column.type)
+            chunks = [
+                pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(kind)).cast(kind)
+                for chunk in column.chunks
+            ]
+            table = table.set_column(number, table.field(number).with_type(kind), pa.chunked_array(chunks, kind))
+    return table
 
 
 def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
     """A stream of the columns that are read, and of no others."""
+    if _is_lazy(frame):
+        _check(columns, frame.collect_schema().names(), frame)
+        frame = frame.select(list(columns)).collect()
     names = getattr(frame, "columns", None)
     if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars, and a relation of DuckDB
         _check(columns, names, frame)
@@ -188,6 +212,11 @@ def _check(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
 
 def _is_pandas(frame: Any) -> bool:
     return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns")
+
+
+def _is_lazy(frame: Any) -> bool:
+    """Whether it is a query of Polars, which is run for the columns that are read."""
+    return hasattr(frame, "collect_schema") and hasattr(frame, "collect")
 
 
 def _kind(frame: Any) -> str:

@@ -28,6 +28,11 @@ def of_one_task(dag_id, body, **how):
     return dag
 
 
+def polars_people(pl, count):
+    """The same people as Polars holds them."""
+    return pl.DataFrame(people(count).to_dict("list"))
+
+
 def active(stage):
     """The addresses on the list that get mail."""
     return {email for email, one in stage.members("campaign_monitor").items() if one["status"] == "Active"}
@@ -42,21 +47,23 @@ def folders(stage):
 class TestInATask:
     """DAG, task, run and map index are the run's name, whatever was exported."""
 
-    def test_mirror_works_every_day_with_a_frame(self, stage):
+    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    def test_mirror_works_every_day_with_a_frame(self, stage, library):
         """Its file lies somewhere else each time; the export stays the owner of its audience."""
+        made = people if library == "pandas" else partial(polars_people, pytest.importorskip("polars"))
         conn_id = stage.connection("campaign_monitor")
         days = {"one": 6, "two": 4}
         reports = []
         for day, count in days.items():
 
             def body(count=count):
-                frame = people(count)
+                frame = made(count)
                 reports.append(hook_for(conn_id).export(frame, MATCHING, mode="mirror", guards=FEW_REMOVALS))
 
-            dag = of_one_task("daily", body)
+            dag = of_one_task(f"daily_{library}", body)
             assert "success" == stage.begin(dag, run_id=day).go(dag)
-        assert ["daily/export/one/0", "daily/export/two/0"] == [report["run"] for report in reports]
-        assert "daily.export" == reports[1]["export"]
+        assert [f"daily_{library}/export/{day}/0" for day in days] == [report["run"] for report in reports]
+        assert f"daily_{library}.export" == reports[1]["export"]
         assert set(people(4)["email"]) == active(stage)
 
     def test_a_retry_goes_on_where_the_last_try_stopped(self, stage, ten_a_call):

@@ -248,7 +248,7 @@ def test_who_was_taken_out_is_explained(stage, capsys):
 def test_a_stranger_is_told_as_one(stage, capsys):
     """Nothing is known, and how many audiences were looked through."""
     exported(stage, "campaign_monitor")
-    assert "Nothing is known of this person in any of 1 audiences." in explained(capsys, "nobody@example.com")
+    assert "Nothing is known of this person in any of 1 audience." in explained(capsys, "nobody@example.com")
     assert "Nothing is held of this person." in erase(capsys, email="nobody@example.com")
 
 

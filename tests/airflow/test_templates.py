@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import ObjectStoragePath, Param
 from airflow_stage import MATCHING, people
 
 from airflow_provider_segexport.errors import BadMatching, BadSegment
@@ -76,6 +76,44 @@ def test_native_objects_pass_through(stage):
     assert 6 == run.summary()["counts"]["delivered"]
 
 
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+def test_params_of_every_type_of_json_schema(stage, native):
+    """A form's string, integer, number, boolean, array, object and null reach the export as what they are."""
+    segments = [agreed(stage, 4, 0, "one"), agreed(stage, 3, 40, "it's second")]
+    stopped = stage.segment(people(1, start=41), "stopped")
+    values = everything(
+        stage,
+        segment=Param(segments, type="array", items={"type": "string"}),
+        suppression=Param([stopped], type=["null", "array"]),
+        matching=Param(MATCHING, type="object"),
+        custom_fields=Param({"TIER": "tier"}, type=["object", "null"]),
+        guards=Param({"shrinks": 0.4, "grows": None}, type="object"),
+        mode=Param("full", type="string"),
+        as_of=Param(20260203, type="integer"),
+        max_profiles=Param(12.0, type="number"),
+        poll_interval=Param(20.5, type="number"),
+        job_timeout=Param(5400, type="integer"),
+        dry_run=Param(default=False, type="boolean"),
+        create_fields=Param(default=True, type="boolean"),
+        deferrable=Param(None, type=["null", "boolean"]),
+        reports=Param(None, type=["null", "string"]),
+    )
+    summary = stage.export(**from_params(**values), render_template_as_native_obj=native).summary()
+    assert ("full", "2026-02-03T00:00:00+00:00") == (summary["mode"], summary["as_of"])
+    assert {"delivered": 6, "withheld": 1}.items() <= summary["counts"].items()
+    assert {"TIER": "gold"}.items() <= stage.members("dotdigital", 1)["person1@example.com"]["fields"].items()
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("name", ["suppression", "consent_column", "dry_run", "audience"])
+def test_a_safety_whose_param_is_null_stops_the_run(stage, name, native):
+    """Nothing is sent: the form was left empty, and nobody has said that the safety is not wanted."""
+    values = everything(stage, **{name: Param(None, type=["null", "string", "array", "boolean"])})
+    run = stage.export(**from_params(**values), render_template_as_native_obj=native)
+    assert f"`{name}` was given and says nothing" in run.error
+    assert stage.nothing_was_sent()
+
+
 def test_lists_and_mappings_come_as_python_writes_them_too(stage):
     """`{{ params.segments }}` without native rendering is Python's text of a list, not JSON."""
     segments = [agreed(stage, 4, 0, "one"), agreed(stage, 2, 40, "it's second")]
@@ -117,7 +155,19 @@ def test_a_segment_of_another_type_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [(10, 10), ("10", 10), (" 10\n", 10), (True, None), ("1e6", None), (-1, None)]
+    ("given", "expected"),
+    [
+        (10, 10),
+        ("10", 10),
+        (" 10\n", 10),
+        (10.0, 10),
+        ("10.0", 10),
+        ("10.5", None),
+        (".0", None),
+        (True, None),
+        ("1e6", None),
+        (-1, None),
+    ],
 )
 def test_a_cap_is_a_whole_number(given, expected):
     """Texts are read; what is no whole number is refused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import io
 import json
 import sys
 import uuid
@@ -136,10 +137,7 @@ def test_a_delta_table_with_deletion_vectors_is_refused_or_read_exactly(delta, t
 @pytest.fixture
 def iceberg(tmp_path):
     """A table of a catalog on the disk: b is deleted, d is new."""
-    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 - brings SQLAlchemy
-
-    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse")
-    catalog.create_namespace("crm")
+    catalog = lake(tmp_path, f"file://{tmp_path}/warehouse")
     table = catalog.create_table("crm.people", pa.schema([("email", pa.string()), ("points", pa.int64())]))
     table.append(pa.table({"email": ["a@x.org", "b@x.org"], "points": [1, 2]}))
     table.delete("email == 'b@x.org'")
@@ -187,6 +185,81 @@ def test_find_copies_tables_and_discard_removes_the_copies(delta, tmp_path):
     assert not files[0][0].exists()
     with pytest.raises(BadSegment, match=r"is a Delta table.*delta:<path>"):
         find(str(delta), local, copy)
+
+
+def delete_by_position(table, monkeypatch, data, positions):
+    """Add a delete file, as engines write that merge on read: it names rows by their file and position.
+
+    pyiceberg reads such files and writes none, so its writer of manifests is told that this one holds deletes.
+    """
+    from pyiceberg import manifest  # noqa: PLC0415 - an extra
+    from pyiceberg.typedef import Record  # noqa: PLC0415 - as above
+
+    content = io.BytesIO()
+    pq.write_table(pa.table({"file_path": [data] * len(positions), "pos": positions}), content)
+    path = f"{table.location()}/data/{uuid.uuid4().hex}-deletes.parquet"
+    with table.io.new_output(path).create() as out:
+        out.write(content.getvalue())
+    file = manifest.DataFile.from_args(
+        content=manifest.DataFileContent.POSITION_DELETES,
+        file_path=path,
+        file_format=manifest.FileFormat.PARQUET,
+        partition=Record(),
+        record_count=len(positions),
+        file_size_in_bytes=len(content.getvalue()),
+    )
+    file.spec_id = table.spec().spec_id
+    meta = manifest.ManifestWriterV2._meta.fget
+    with monkeypatch.context() as patched, table.transaction() as transaction:
+        patched.setattr(manifest.ManifestWriterV2, "content", lambda _: manifest.ManifestContent.DELETES)
+        patched.setattr(manifest.ManifestWriterV2, "_meta", property(lambda one: {**meta(one), "content": "deletes"}))
+        with transaction.update_snapshot().fast_append() as append:
+            append.append_data_file(file)
+
+
+def lake(tmp_path, location, **options):
+    """A catalog on the disk whose tables lie below a location."""
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 - brings SQLAlchemy
+
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=location, **options)
+    catalog.create_namespace("crm")
+    return catalog
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def stored(request, tmp_path):
+    """A table on a disk or in a bucket of an S3 server, with its path and what opens places there."""
+    if request.param == "disk":
+        catalog, resolve = lake(tmp_path, f"file://{tmp_path}/warehouse"), local
+    else:
+        from s3 import KEYS  # noqa: PLC0415 - brings moto
+
+        port = request.getfixturevalue("server").port
+        bucket = Bucket(f"http://127.0.0.1:{port}", f"b{uuid.uuid4().hex}")
+        resolve = bucket.resolve
+        options = {"s3.endpoint": bucket.endpoint, "s3.access-key-id": KEYS["key"]}
+        options |= {"s3.secret-access-key": KEYS["secret"], "s3.region": "us-east-1"}
+        catalog = lake(tmp_path, bucket.root, **{"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}, **options)
+    table = catalog.create_table("crm.people", pa.schema([("email", pa.string()), ("points", pa.int64())]))
+    table.append(pa.table({"email": ["a@x.org", "gone@x.org", "c@x.org"], "points": [1, 2, 3]}))
+    yield table, table.location().removeprefix("file://"), resolve
+    catalog.destroy_tables()
+    catalog.close()
+
+
+def test_rows_of_an_iceberg_table_that_delete_files_name_do_not_come_out(stored, tmp_path, monkeypatch):
+    """On a disk and in a bucket, now; as of before the deletion the row is there."""
+    table, path, resolve = stored
+    (data,) = (task.file.file_path for task in table.scan().plan_files())
+    delete_by_position(table, monkeypatch, data, [1])
+    (task,) = table.scan().plan_files()
+    assert 1 == len(task.delete_files)
+    found, name = rows(f"iceberg:{path}", resolve, tmp_path / "run")
+    assert ["a@x.org", "c@x.org"] == found.column("email").to_pylist()
+    assert name == f"iceberg:{path}@{table.current_snapshot().snapshot_id}"
+    first = dt.datetime.fromtimestamp(table.history()[0].timestamp_ms / 1000, dt.UTC)
+    found, _ = rows(f"iceberg:{path}", resolve, tmp_path / "run", at=first.isoformat(), wanted=["email"])
+    assert ["a@x.org", "gone@x.org", "c@x.org"] == found.column("email").to_pylist()
 
 
 @pytest.mark.parametrize(("kind", "library"), [("delta", "deltalake"), ("iceberg", "pyiceberg.catalog")])

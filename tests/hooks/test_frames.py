@@ -31,6 +31,23 @@ def table(**more):
     return pa.table({"email": EMAILS, "name": ["Ann", None, "Bea"], **more})
 
 
+def views_by_number(*values):
+    """A column that Arrow casts to no other."""
+    numbers = pa.array([None if value is None else n for n, value in enumerate(values)], pa.uint32())
+    return pa.DictionaryArray.from_arrays(numbers, pa.array([value or "" for value in values], pa.string_view()))
+
+
+def polars_frame(name="String", chunks=1):
+    """As Polars holds it; a column of Python objects, which has no Arrow type, stands beside."""
+    pl = pytest.importorskip("polars")
+    content = {"email": EMAILS, "name": ["Ann", None, "Bea"]}
+    frame = pl.DataFrame(
+        content, schema_overrides={"name": pl.Enum(["Ann", "Bea"]) if name == "Enum" else getattr(pl, name)}
+    )
+    frame = frame.with_columns(pl.Series("n", [object()] * 3, dtype=pl.Object))
+    return pl.concat([frame[n : n + 1] for n in range(3)], rechunk=False) if chunks > 1 else frame
+
+
 KINDS = {
     "pandas": lambda: pd.DataFrame({"email": EMAILS, "name": ["Ann", None, "Bea"], "n": [1, "x", b"y"]}),
     "table": lambda: table(n=[[1], [2], None]),
@@ -39,6 +56,11 @@ KINDS = {
     "relation": lambda: duckdb.connect().from_arrow(table(n=[1, 2, 3])),
     "protocol alone": lambda: Stream(table(n=[1, 2, 3])),
     "views": lambda: table().cast(pa.schema([("email", pa.string_view()), ("name", pa.string_view())])),
+    "dictionary of views": lambda: table().set_column(1, "name", views_by_number("Ann", None, "Bea")),
+    "polars": polars_frame,
+    "polars categories": lambda: polars_frame(name="Categorical"),
+    "polars lazy": lambda: polars_frame(name="Enum").lazy(),
+    "polars in chunks": lambda: polars_frame(chunks=3),
     "no rows": lambda: table().slice(0, 0),
 }
 
@@ -50,6 +72,7 @@ def test_every_kind_of_frame_is_read(kind):
         written = pq.read_table(given["segment"])
     assert ["email", "name"] == written.column_names
     assert (EMAILS if kind != "no rows" else []) == written.column("email").to_pylist()
+    assert (["Ann", None, "Bea"] if kind != "no rows" else []) == written.column("name").to_pylist()
     assert content
 
 
