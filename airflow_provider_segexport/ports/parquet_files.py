@@ -7,18 +7,18 @@ else lies in it and is no known marker is refused.
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from airflow_provider_segexport.errors import BadSegment, TryAgain
+from airflow_provider_segexport.errors import BadSegment
 from airflow_provider_segexport.ports import patterns
 from airflow_provider_segexport.ports.listing import Entry, heads, listed, look, shown, tree
 from airflow_provider_segexport.ports.places import Place, Resolve
 from airflow_provider_segexport.ports.snapshots import is_table
+from airflow_provider_segexport.ports.storage_errors import listing
 from airflow_provider_segexport.ports.table_folders import check_above, check_names, key
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ MARKER = re.compile(r".*\.crc|.*_\$folder\$|Thumbs\.db|desktop\.ini", re.IGNOREC
 
 NAMED = 5
 """Names in an error about files that are not read."""
-
-FINAL = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
 @dataclass(slots=True)
@@ -201,7 +199,4 @@ def _readable(text: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        if error.errno in FINAL or isinstance(error, (PermissionError, FileNotFoundError)):
-            raise BadSegment(f"{text} cannot be listed: {why}. To fix: check path and permissions.") from error
-        raise TryAgain(f"{text} cannot be listed just now: {why}.") from error
+        raise listing(error, text) from None

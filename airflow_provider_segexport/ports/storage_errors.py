@@ -14,6 +14,8 @@ GONE = {404, 410}
 FINAL = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO}
 """What a disk answers if the path itself is wrong: another attempt meets the same path."""
 
+DENIED = "Permission denied"
+
 CREDENTIALS = ("Credential", "Forbidden", "AccessDenied", "Unauthorized", "ClientAuthentication", "TokenRetrieval")
 """Parts of the names of errors by which botocore, google-auth and azure refuse a caller."""
 
@@ -24,33 +26,57 @@ def meaning(error: BaseException, name: str) -> SegexportError:
     Its own text stays out: it may hold a signed address or a key.
     """
     errors = list(_chain(error))
-    statuses = {status for each in errors for status in _statuses(each)}
-    numbers = {each.errno for each in errors if isinstance(each, OSError) and each.errno is not None}
-    kinds = [type(each).__name__ for each in errors]
+    words = why(error)
+    if words == DENIED:
+        return BadSegment(
+            f"{name} cannot be opened: Permission denied. To fix: let the worker's user or its storage connection read "
+            "this path."
+        )
+    if any(isinstance(each, FileNotFoundError) for each in errors) or set(_all_statuses(errors)) & GONE:
+        return BadSegment(
+            f"{name} does not exist any more: it was removed after the segment's files were listed. To fix: start the "
+            "export after the task that writes the segment has finished, and write each snapshot to a path of its own."
+        )
+    if _numbers(errors) & FINAL:
+        return BadSegment(f"{name} cannot be opened: {words}. To fix: check the path of the segment.")
+    return TryAgain(
+        f"{name} could not be read ({words}): its disk or object store failed. The next attempt reads it again."
+    )
+
+
+def listing(error: BaseException, name: str) -> SegexportError:
+    """The error to raise for one that a store raised while a path was looked up or a folder was listed."""
+    if isinstance(meaning(error, name), TryAgain):
+        return TryAgain(f"{name} cannot be listed just now: {why(error)}.")
+    return BadSegment(f"{name} cannot be listed: {why(error)}. To fix: check path and permissions.")
+
+
+def why(error: BaseException) -> str:
+    """What failed, in the system's words: those of the store may hold a signed address or a key."""
+    errors = list(_chain(error))
+    statuses, kinds = set(_all_statuses(errors)), [type(each).__name__ for each in errors]
     if (
         any(isinstance(each, PermissionError) for each in errors)
         or statuses & FORBIDDEN
         or any(part in kind for kind in kinds for part in CREDENTIALS)
         or any(str(each).startswith("Forbidden") for each in errors)
     ):
-        return BadSegment(
-            f"{name} cannot be opened: Permission denied. To fix: let the worker's user or its storage connection read "
-            "this path."
-        )
-    if any(isinstance(each, FileNotFoundError) for each in errors) or statuses & GONE:
-        return BadSegment(
-            f"{name} does not exist any more: it was removed after the segment's files were listed. To fix: start the "
-            "export after the task that writes the segment has finished, and write each snapshot to a path of its own."
-        )
-    final = numbers & FINAL
-    if final:
-        return BadSegment(f"{name} cannot be opened: {os.strerror(min(final))}. To fix: check the path of the segment.")
-    words = os.strerror(min(numbers)) if numbers else kinds[0]
+        return DENIED
+    numbers = _numbers(errors)
+    if numbers & FINAL:
+        return os.strerror(min(numbers & FINAL))
     if statuses:
-        words = f"HTTP status {min(statuses)}"
-    return TryAgain(
-        f"{name} could not be read ({words}): its disk or object store failed. The next attempt reads it again."
-    )
+        return f"HTTP status {min(statuses)}"
+    return os.strerror(min(numbers)) if numbers else kinds[0]
+
+
+def _numbers(errors: list[BaseException]) -> set[int]:
+    return {each.errno for each in errors if isinstance(each, OSError) and each.errno is not None}
+
+
+def _all_statuses(errors: list[BaseException]) -> Iterator[int]:
+    for each in errors:
+        yield from _statuses(each)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

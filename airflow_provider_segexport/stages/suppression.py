@@ -90,8 +90,8 @@ class Tally:
         )
         more = ", ..." if self.not_understood > len(self.examples) else ""
         return (
-            f"Suppression list {self.name}: neither an email address nor a hash of one in {self.not_understood:,} of "
-            f"{counted(self.read, 'entry')} (rows from 0: {rows}{more}). To fix: correct or remove these entries."
+            f"Suppression list {self.name}: {self.not_understood:,} of {counted(self.read, 'entry')} not understood as "
+            f"an email address or a hash of one (rows from 0: {rows}{more}). To fix: correct or remove these entries."
         )
 
 

@@ -71,7 +71,7 @@ def test_the_age_is_given_in_days(home, command, given, days):
     aged(days - 0.5, count=1)
     old = add(days + 0.5, "older")
     code, said = command("prune", "--older-than", given)
-    assert (code, said) == (0, f"{old}\n1 run folders of runs that ended more than {days} days ago removed.\n")
+    assert (code, said) == (0, f"{old}\n1 run folder of runs that ended more than {days} days ago removed.\n")
 
 
 @pytest.mark.parametrize("given", ["0", "-3d", "4w", "", "1e3", "999999d", "٣d"])

@@ -1,0 +1,43 @@
+"""A segment of one page a column, as fastparquet writes it, goes out: the plan takes the memory that it needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from vendors.accounts import Account
+
+ROWS, CHARS, CONSENTING = 40_000, 500, 5
+LITTLE_MEMORY = "16MB"
+
+
+@pytest.mark.parametrize("vendor", ["dotdigital"])
+def test_a_plan_that_needs_more_memory_is_made_again_with_it(account: Account, monkeypatch, caplog):
+    """The first plan meets its limit; the second has one that holds the largest page, and the run exports."""
+    rows = range(ROWS)
+    table = pa.table(
+        {
+            "email": [f"p{number}@example.com" for number in rows],
+            "note": [f"{number:0{CHARS}}" for number in rows],
+            "agreed": [number < CONSENTING for number in rows],
+        }
+    )
+    path = account.home / "one_page.parquet"
+    pq.write_table(
+        table,
+        path,
+        use_dictionary=False,
+        row_group_size=ROWS,
+        data_page_size=1 << 30,
+        write_batch_size=ROWS,
+        compression="gzip",
+        compression_level=1,
+    )
+    monkeypatch.setattr(import_module("airflow_provider_segexport.export.prepare"), "MEMORY", LITTLE_MEMORY)
+    matching = {"email": "email", "first_name": "note"}
+    report = account.export(path, matching=matching, consent=account.consent("agreed"))
+    assert "planning again with more memory" in caplog.text
+    assert ROWS == report["counts"]["profiles"]
+    assert report["reasons"]["withheld"] == {"no_consent": ROWS - CONSENTING}
