@@ -67,7 +67,9 @@ def words(known: Known) -> Iterator[str]:
         vendor = f" ({' '.join(filter(None, (one.vendor_code, one.vendor_words)))})" if one.vendor_code else ""
         yield f"  {one.outcome} by {one.run}: {one.reason}{field}{vendor}, row {one.file_row} of {one.file}"
     for run in known.unread:
-        yield f"  the report of {run} was cleared away"
+        yield f"  the report of {run} is gone or cannot be read"
+    for version in known.damaged:
+        yield f"  version {version} of the ledger cannot be read"
 
 
 def erase(args: Namespace) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.contract import Removal, Vendor
-from airflow_provider_segexport.errors import JobsTooLong, ReplyNotUnderstood
+from airflow_provider_segexport.errors import DamagedState, JobsTooLong, ReplyNotUnderstood
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.export.close import name
 from airflow_provider_segexport.export.leaving import confirm, removal_of
@@ -26,6 +26,7 @@ from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.journal import State
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
+from airflow_provider_segexport.ports.places import names
 from airflow_provider_segexport.ports.run_folder import RunFolder, target_of
 from airflow_provider_segexport.ports.standing import Standing
 from airflow_provider_segexport.segment import Planned
@@ -56,7 +57,9 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
     folder = RunFolder(job.world.resolve(standing.open))
     found = folder.plan()
     if found is None:
-        log.warning("The run folder %s of an unfinished run holds no plan; what it sent is not known.", standing.open)
+        if not names(folder.place):
+            raise DamagedState(standing.open, "it is gone, and it says whom an unfinished run has sent")
+        log.info("An unfinished run was stopped before its first call (folder=%s).", standing.open)
     else:
         folder.verify()
         planned, facts = found
@@ -120,13 +123,13 @@ def _removals(job: Job, planned: Planned, target: Target) -> Waiting | None:
 
 
 def _ended(
-    job: Job, jobs: Vendor | Removal, target: Target, names: Sequence[str], books: settle.Bookkeeper
+    job: Job, jobs: Vendor | Removal, target: Target, batches: Sequence[str], books: settle.Bookkeeper
 ) -> Waiting | None:
     """Settle the jobs that have ended, and wait for the others; what a verdict asks to send again is not sent."""
     folder = books.folder
     if not running(folder):
         return None
-    pending = [part for part in settle.remaining(folder, tuple(names)) if isinstance(part, tuple)]
+    pending = [part for part in settle.remaining(folder, tuple(batches)) if isinstance(part, tuple)]
     calls = calls_of(job, jobs, target, _never, books, answered=partial(_note, books))
     try:
         tickets = send.send(

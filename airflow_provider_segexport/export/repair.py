@@ -16,7 +16,7 @@ from airflow_provider_segexport.ports.audiences import runs
 from airflow_provider_segexport.ports.engine import engine
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import Place, Resolve, listing, read, sweep, write
+from airflow_provider_segexport.ports.places import Place, Resolve, listing, names, read, sweep, write
 from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.standing import Standing, token_of
 
@@ -60,10 +60,12 @@ def look(place: Place, resolve: Resolve) -> Diagnosis:
     state = why = None
     standing = Standing()
     try:
-        standing = Standing.of(place)
+        standing = Standing.read(place)
     except DamagedState as damaged:
         state = damaged.why
-    ledger, bad = Ledger(place), []
+    ledger = Ledger(place)
+    newest = max(ledger.versions(), default=0)
+    bad = [standing.version] if standing.version > newest else []
     good = 0
     for version in reversed(ledger.versions()):
         try:
@@ -74,7 +76,8 @@ def look(place: Place, resolve: Resolve) -> Diagnosis:
             good = version
             break
     if standing.open:
-        why = _unreadable(RunFolder(resolve(standing.open)))
+        folder = RunFolder(resolve(standing.open))
+        why = _unreadable(folder) if names(folder.place) else f"{standing.open}: it is gone"
     return Diagnosis(place, state, tuple(bad), good, standing.open if why else "", why or "")
 
 
@@ -155,8 +158,9 @@ def _repair(diagnosis: Diagnosis, resolve: Resolve, ledger: Ledger, now: float) 
             if token_of(name) is not None:
                 _set_aside(place / name)
         _remembered(ledger).write(place, ledger.fence)
-    elif diagnosis.run:
-        replace(Standing.of(place), open="").write(place, ledger.fence)
+    elif diagnosis.run or diagnosis.versions:
+        standing = Standing.read(place)
+        replace(standing, open="" if diagnosis.run else standing.open).write(place, ledger.fence)
 
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import BadMatching, RunFolderMissing
 from airflow_provider_segexport.export import Order
-from airflow_provider_segexport.hooks.state import resolve
+from airflow_provider_segexport.hooks.state import opened, resolve
 from airflow_provider_segexport.ports.places import Place, read, there, write
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
@@ -76,7 +76,7 @@ def order_of(hook: SegmentExportHook, errand: Errand) -> Order:
 
 def home(errand: Errand) -> Place:
     """Where the run folders of this task instance stand."""
-    place = resolve(errand.reports) if errand.reports else errand.root / "runs"
+    place = opened(errand.reports, "`reports`") if errand.reports else errand.root / "runs"
     for part in errand.identity:
         place /= safe(part)
     return place

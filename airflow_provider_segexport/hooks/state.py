@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.ports.places import as_place, local
+from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.ports.places import as_place, local, on_disk
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.ports.places import Place
@@ -34,11 +35,38 @@ def resolve(text: str) -> Place:
     return as_place(ObjectStoragePath(text))
 
 
+def opened(text: str, name: str) -> Place:
+    """A path or URL of the user's as a place whose store this worker can open. No file is looked for.
+
+    Args:
+        text: the path or URL.
+        name: the argument or option that it comes from, for the error.
+
+    Raises:
+        BadMatching: there is no such store, or the library or connection for it is missing.
+    """
+    from airflow.sdk.exceptions import AirflowException  # noqa: PLC0415 - as `resolve`
+
+    try:
+        place = resolve(text)
+        if on_disk(place) is None:
+            store: Any = place
+            _ = store.fs
+    except (ValueError, ImportError, OSError, AirflowException) as error:
+        raise BadMatching(
+            f"{name} begins with {text.partition('://')[0] + '://'!r}, and this worker cannot open that store "
+            f"({type(error).__name__}). Nothing was sent. To fix: give a folder, or a URL whose store has an Airflow "
+            "provider with its file system on each worker, as s3://connection@bucket/folder with "
+            "apache-airflow-providers-amazon[s3fs], and a connection that exists."
+        ) from None
+    return place
+
+
 def state_root() -> Place:
     """The root of ledgers and run folders: `[segexport] root`, by default a folder in AIRFLOW_HOME."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration when it is asked for
 
-    return resolve(conf.get(SECTION, "root", fallback="") or str(default_root()))
+    return opened(conf.get(SECTION, "root", fallback="") or str(default_root()), "`[segexport] root`")
 
 
 def default_root() -> pathlib.Path:

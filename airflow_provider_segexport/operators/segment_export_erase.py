@@ -80,11 +80,11 @@ class SegmentExportEraseOperator(BaseOperator):
     def _people(requests: str) -> list[Person]:
         import pyarrow.parquet as pq  # noqa: PLC0415 - when the task runs
 
-        from airflow_provider_segexport.hooks.state import resolve  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.state import opened  # noqa: PLC0415
         from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
         from airflow_provider_segexport.ports.places import read  # noqa: PLC0415
 
-        place = resolve(requests)
+        place = opened(requests, "`requests`")
         if not place.exists():
             raise BadSegment(f"{requests} does not exist.")
         if place.name.endswith(".parquet"):

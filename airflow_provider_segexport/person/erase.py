@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.model import GONE, Reason
 from airflow_provider_segexport.person import traces
 from airflow_provider_segexport.person.explain import Known, current, explain
@@ -29,10 +29,14 @@ from airflow_provider_segexport.ports.ledger import IN, LEAVING, Ledger
 from airflow_provider_segexport.ports.ledger import OUT as TAKEN_OUT
 from airflow_provider_segexport.ports.places import Place, Resolve, folder, write
 from airflow_provider_segexport.ports.quiet_logs import quiet
+from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.ports.takeover import take_over
 
 OUT = frozenset({REMOVED, *map(str, GONE)})
 """What a vendor's answer means that the person is not in the audience, or not as one who gets mail."""
+
+
+RESTORE = "It may hold the person. To fix: restore it from a backup or delete it, then erase again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def erase(tools: Tools, person: Person, by: str, *, dry_run: bool = False) -> Re
     at = datetime.fromtimestamp(tools.clock(), UTC).isoformat(timespec="seconds")
     receipt = Receipt(person.mark, by, at, dry_run)
     for known in explain(tools.root, person, tools.resolve, most_runs=0):
-        if known.versions:
+        if known.versions or known.damaged:
             _audience(tools, person, known, receipt)
     _runs(tools, person, receipt)
     if not dry_run:
@@ -162,14 +166,38 @@ def _runs(tools: Tools, person: Person, receipt: Receipt) -> None:
             if str(run.place) in seen:
                 continue
             seen.add(str(run.place))
-            if run.finished() or not run.frozen():  # without a frozen plan nothing of it is ever sent
+            if _is_over(run):
                 for table in traces.tables(run.place):
                     _clean(table, person, "run folder", receipt)
-            elif any(traces.count(table, person) for table in traces.tables(run.place)):
-                receipt.left.append(f"{run.place}: a run that is not finished. Let it end, or remove the folder.")
+            else:
+                _not_finished(run, person, receipt)
+
+
+def _is_over(run: RunFolder) -> bool:
+    """Whether nothing of the run is ever sent: it has ended, or has no frozen plan."""
+    try:
+        return run.finished() or not run.frozen()
+    except DamagedState:  # of its report alone
+        return not run.frozen()
+
+
+def _not_finished(run: RunFolder, person: Person, receipt: Receipt) -> None:
+    """Leave the tables of a run that goes on as they are."""
+    try:
+        held = any(traces.count(table, person) for table in traces.tables(run.place))
+    except DamagedState as damaged:
+        receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
+        return
+    if held:
+        receipt.left.append(f"{run.place}: a run that is not finished. Let it end, or remove the folder.")
 
 
 def _clean(place: Place, person: Person, kind: str, receipt: Receipt) -> None:
-    rows = traces.count(place, person) if receipt.dry_run else traces.clean(place, person)
+    """Take the person out of a file. One that cannot be read stays as it is, and the receipt names it."""
+    try:
+        rows = traces.count(place, person) if receipt.dry_run else traces.clean(place, person)
+    except DamagedState as damaged:
+        receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
+        return
     if rows:
         receipt.found.append(Found(kind, str(place), rows, "found" if receipt.dry_run else REMOVED))

@@ -8,11 +8,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.audiences import audiences, card
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import Place, Resolve, fresh
 from airflow_provider_segexport.ports.retention import NEWEST
+from airflow_provider_segexport.ports.sealing import verify
 
 RUNS = NEWEST
 """So many of an audience's last runs are looked through for rows that were not delivered; their reports are kept."""
@@ -40,6 +42,7 @@ class Known:
     Attributes:
         ledger: the newest version's row, by column; None where it holds no such person.
         versions: kept versions of the ledger that hold the person.
+        damaged: kept versions that cannot be read.
         missed: rows of the last runs that were not delivered, newest run first.
         runs: how many runs were looked through.
     """
@@ -55,6 +58,7 @@ class Known:
     missed: tuple[Missed, ...] = ()
     runs: int = 0
     unread: tuple[str, ...] = field(default=())
+    damaged: tuple[int, ...] = ()
 
     @property
     def anything(self) -> bool:
@@ -66,7 +70,7 @@ def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS
     """Every audience there is, with what is known of the person in it."""
     for place in audiences(root):
         ledger, about = Ledger(place), card(place) or {}
-        versions = tuple(version for version in kept(ledger) if row(ledger, version, person) is not None)
+        rows = {version: _row(ledger, version, person) for version in ledger.versions()}
         newest = ledger.version()
         missed, runs, unread = _missed(about, person, resolve, most_runs)
         yield Known(
@@ -76,11 +80,12 @@ def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS
             audience_name=str(about.get("audience_name") or ""),
             conn_id=str(about.get("conn_id") or ""),
             place=place,
-            ledger=row(ledger, newest, person) if newest else None,
-            versions=versions,
+            ledger=rows.get(newest) or None,
+            versions=tuple(version for version, row in rows.items() if row),
             missed=missed,
             runs=runs,
             unread=unread,
+            damaged=tuple(version for version, row in rows.items() if row is None),
         )
 
 
@@ -91,28 +96,47 @@ def current(known: Known, person: Person) -> Known:
     return replace(known, ledger=row(ledger, newest, person) if newest else None)
 
 
-def kept(ledger: Ledger) -> list[int]:
-    """The versions that are there, oldest first."""
-    return ledger.versions()
-
-
 def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
-    """The person's row in a version, if there is one. Only the row group that may hold it is read."""
+    """The person's row in a version, if there is one.
+
+    Raises:
+        DamagedState: the version cannot be read.
+    """
+    ledger.check(version)
+    return _row(ledger, version, person) or None
+
+
+def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
+    """The person's row in a version, empty if there is none; None if the version cannot be read.
+
+    Only the row group that may hold it is read.
+
+    Raises:
+        DamagedState: the newest version cannot be read.
+    """
+    try:
+        ledger.check(version)
+    except DamagedState:
+        if version == ledger.version():
+            raise
+        return None
     with fresh(ledger.file(version)).open("rb") as file:
         found = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
-    return found[0] if found else None
+    return dict(found[0]) if found else {}
 
 
 def _missed(
     about: Mapping[str, Any], person: Person, resolve: Resolve, most: int
 ) -> tuple[tuple[Missed, ...], int, tuple[str, ...]]:
-    """The person's rows in the reports of the last runs; a report that was cleared away is passed over, and named."""
+    """The person's rows in the reports of the last runs; what is gone or damaged is passed over and named."""
     found: list[Missed] = []
     unread: list[str] = []
     runs = list(reversed(about.get("runs", [])))[:most]
     for run in runs:
         place = resolve(str(run["report"])) / "rejects.parquet"
-        if not place.exists():
+        try:
+            verify(place, bare=True)
+        except DamagedState:
             unread.append(str(run["run"]))
             continue
         with place.open("rb") as file:

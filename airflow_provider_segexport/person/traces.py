@@ -17,6 +17,7 @@ from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports.ledger import FACTS, IN, LEAVING, Ledger, numbers_of
 from airflow_provider_segexport.ports.places import Place, fresh, names
 from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.ports.sealing import verify
 from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, write_parquet
 
 
@@ -28,12 +29,22 @@ def without(table: pa.Table, person: Person) -> tuple[pa.Table, int]:
 
 
 def clean(place: Place, person: Person) -> int:
-    """Take the person out of one file; returns the rows taken out. A file without them is left as it is."""
+    """Take the person out of one file; returns the rows taken out. A file without them is left as it is.
+
+    Raises:
+        DamagedState: the file has changed since it was written. Written again, it would pass for whole.
+    """
+    verify(place, bare=True)
     return _arrow(place, person) if place.name.endswith(".arrow") else _parquet(place, person)
 
 
 def count(place: Place, person: Person) -> int:
-    """How many rows of the person a file holds."""
+    """How many rows of the person a file holds.
+
+    Raises:
+        DamagedState: the file has changed since it was written.
+    """
+    verify(place, bare=True)
     return sum(pc.sum(person.rows(emails)).as_py() or 0 for emails in _emails(place))
 
 

@@ -6,11 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.ports.sealing import verify
 
 FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|%;,\t\r\n")
 """Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
@@ -23,10 +26,25 @@ LINES = 5000
 
 
 def lines(place: Place) -> Iterator[str]:
-    """The file as CSV, with a header; a cell that looks like a formula is made text."""
-    with place.open("rb") as file:
+    """The file as CSV, with a header; a cell that looks like a formula is made text.
+
+    Raises:
+        DamagedState: the file cannot be read. Nothing has been yielded by then.
+    """
+    verify(place, bare=True)
+    file = place.open("rb")
+    try:
         found = pq.ParquetFile(file)
-        yield _line(found.schema_arrow.names)
+        header = _line(found.schema_arrow.names)
+    except pa.ArrowException:
+        file.close()
+        raise DamagedState(str(place), "it is not the Parquet file that was written") from None
+    return _lines(file, found, header)
+
+
+def _lines(file: IO[Any], found: pq.ParquetFile, header: str) -> Iterator[str]:
+    with file:
+        yield header
         if not found.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
             return
         for batch in found.iter_batches(batch_size=LINES):

@@ -47,13 +47,12 @@ def place_of(root: Place, resolve: Resolve, who: Identity, found: Instance | Non
 
     In both it ends in the task instance's own name, made safe: no text of a user or a report leads elsewhere.
     """
-    above = root / "runs"
-    if found is not None and found.reports:
-        try:
-            above = resolve(found.reports)
-        except (ValueError, ImportError, OSError):  # a store that the API server has no provider for
-            return None
-    return task_run.newest(task_run.home(above, who))
+    if found is None or not found.reports:
+        return task_run.newest(task_run.home(root / "runs", who))
+    try:
+        return task_run.newest(task_run.home(resolve(found.reports), who))
+    except (ValueError, ImportError, OSError):  # a store that the API server has no provider for
+        return None
 
 
 def _shown(report: Report, folder: Place) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.hooks.state import resolve, state_root
 from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
 from airflow_provider_segexport.plugins.cards import Identity, Key
@@ -118,8 +119,16 @@ def rejects_csv(asked: Task) -> Response:
     if folder is None or not (folder / task_run.REJECTS).exists():
         raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has left no rejects.")
     name = safe(f"rejects-{asked.who.dag_id}-{asked.who.task_id}-{asked.who.run_id}-{asked.map_index}")
+    try:
+        rows = rejects.lines(folder / task_run.REJECTS)
+    except DamagedState as damaged:
+        raise HTTPException(
+            status.HTTP_409_CONFLICT,
+            f"The rejects of this run cannot be read: {damaged.why}. The counts are not affected. To fix: restore "
+            f"{damaged.file} from a backup, or export the segment again.",
+        ) from None
     return StreamingResponse(
-        rejects.lines(folder / task_run.REJECTS),
+        rows,
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}.csv"'},
     )

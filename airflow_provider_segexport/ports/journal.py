@@ -118,6 +118,10 @@ class Journal:
             os.fdatasync(self._open)
             self._synced = written
 
+    def begun(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._files())
+
     def states(self) -> dict[str, Entry]:
         """The last entry of each batch."""
         return dict(self._load())

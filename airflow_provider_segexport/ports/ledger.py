@@ -149,16 +149,7 @@ class Ledger:
         return f"{version:08d}-{token:08d}.{suffix}" if token else f"{version:08d}.{suffix}"
 
     def _files(self) -> dict[int, str]:
-        """The file of each version; 0 is an empty ledger that was sealed.
-
-        Versions beyond that of the newest token, and other files of the same version, are of superseded writers.
-        """
-        every = [(*numbers[::-1], name) for name in listing(self.place) if (numbers := numbers_of(name))]
-        files: dict[int, str] = {}
-        for _, version, name in sorted(every, reverse=True):
-            if not files or version <= max(files):
-                files.setdefault(version, name)
-        return files
+        return files_of(listing(self.place))
 
     def check(self, version: int) -> None:
         """Pass if a version's file is as it was written.
@@ -270,6 +261,19 @@ def numbers_of(name: str) -> tuple[int, int] | None:
     if not (suffix in {"parquet", "seal"} and version.isdecimal() and (token or "0").isdecimal()):
         return None
     return int(version), int(token or 0)
+
+
+def files_of(names: Iterable[str]) -> dict[int, str]:
+    """The file of each version, by the names in a ledger's folder; 0 is an empty ledger that was sealed.
+
+    Versions beyond that of the newest token, and other files of the same version, are of superseded writers.
+    """
+    every = [(*numbers[::-1], name) for name in names if (numbers := numbers_of(name))]
+    files: dict[int, str] = {}
+    for _, version, name in sorted(every, reverse=True):
+        if not files or version <= max(files):
+            files.setdefault(version, name)
+    return files
 
 
 UNDOES, MOST_DIGITS = "undoes", 8

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Batch, Kind, Settled, Target
 from airflow_provider_segexport.ports.columns import integers, texts
 from airflow_provider_segexport.ports.journal import Entry, Journal, State
@@ -52,6 +53,8 @@ PLAN_FILES = (
     "aside.parquet",
     "returners.parquet",
     "holds.parquet",
+    "bars.parquet",
+    "existing.parquet",
     "leavers_aside.parquet",
     "removals/removals.arrow",
 )
@@ -138,9 +141,15 @@ class RunFolder:
         write_json(self.place / "summary.json", summary, indent=2)
 
     def plan(self) -> tuple[Planned, dict[str, Any]] | None:
-        """The frozen plan and the facts it was made of, if there is one."""
+        """The frozen plan and the facts it was made of, if there is one.
+
+        Raises:
+            DamagedState: it has changed since, or is gone: a journal is begun after it.
+        """
         found = self._json("plan.json")
         if found is None:
+            if self.journal.begun() or self.removals.journal.begun():
+                raise DamagedState(str(self.place / "plan.json"), "it is gone")
             return None
         planned = found.pop("planned")
         planned |= {name: tuple(planned[name]) for name in ("batches", "removals")}
@@ -244,13 +253,11 @@ class RunFolder:
 
     def drop_bodies(self) -> None:
         """Remove the planned rows and the verdicts of a run that has ended well; plan, journal and reports stay."""
+        for name in PLAN_FILES:
+            (self.place / name).unlink(missing_ok=True)
         for part in (self, self.removals):
-            part.rows.unlink(missing_ok=True)
             for verdict in names(part.place / "settled"):
                 (part.place / "settled" / verdict).unlink(missing_ok=True)
-        for name in ("aside.parquet", "leavers_aside.parquet", "returners.parquet"):
-            for part in (self, self.removals):
-                (part.place / name).unlink(missing_ok=True)
 
     def note_kill(self) -> tuple[int, int]:
         """Write down what is in flight: calls without an answer and jobs without an end; returns how many of each."""

@@ -22,6 +22,9 @@ SEAL, TAG = b"segexport-checksum", b"segexport-crc32:"
 EMPTY = TAG + b"00000000"
 """The placeholder."""
 
+ENDS = (b"PAR1", b"ROW1")
+"""The last four bytes of a Parquet file and of an Arrow file."""
+
 FORMAT = 1
 """The format of plans and of an audience's state. Raise it when an older version could not read them."""
 
@@ -138,8 +141,7 @@ def verify_once(place: Place) -> None:
 def _holds(content: Any, context: str, *, bare: bool) -> bool:
     at = content.rfind(TAG)
     if at < 0:
-        magic = bytes(content[-4:]) == b"PAR1"
-        return bare and magic and content.rfind(SEAL) < 0
+        return bare and bytes(content[-4:]) in ENDS and content.rfind(SEAL) < 0
     kept = bytes(content[at + len(TAG) : at + len(EMPTY)])
     content[at + len(TAG) : at + len(EMPTY)] = b"0" * (len(EMPTY) - len(TAG))
     return kept == b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))

@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState, OwnedByAnother, TryAgain
 from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
+from airflow_provider_segexport.ports.ledger import files_of
 from airflow_provider_segexport.ports.places import Place, folder, listing
 from airflow_provider_segexport.ports.sealing import read_json, write_json
 
 MOST_SHARERS = 63
 """Each has a bit of an unsigned 64-bit number in the ledger."""
 
-
 MOST_READ = 10
+GONE = "it is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Standing:
             and after a blank the vendor's id of the field, if the vendor tells one.
         mark: the process that wrote `open` (`Lease.mark`).
         doubts: superseded runs that have not confirmed their stop, and may have sent something since.
+        version: the ledger's newest version when this was written.
     """
 
     owner: str = ""
@@ -77,13 +79,33 @@ class Standing:
     fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mark: str = ""
     doubts: tuple[Doubt, ...] = ()
+    version: int = 0
 
     @classmethod
     def of(cls, place: Place) -> Standing:
-        """What is known; nothing where nothing ran yet."""
+        """What is known; nothing where nothing ran yet.
+
+        Raises:
+            DamagedState: the state cannot be read or is gone, or the ledger's newest version is gone.
+        """
+        standing = cls.read(place)
+        if standing.version > max(files_of(listing(place)), default=0):
+            raise DamagedState(str(place / f"{standing.version:08d}.parquet"), GONE)
+        return standing
+
+    @classmethod
+    def read(cls, place: Place) -> Standing:
+        """What is known, whatever has become of the ledger.
+
+        Raises:
+            DamagedState: it cannot be read, or is gone: each version of a ledger is written after it.
+        """
         for _ in range(MOST_READ):
-            file = max(((token_of(name), name) for name in listing(place) if token_of(name) is not None), default=None)
+            held = listing(place)
+            file = max(((token_of(name), name) for name in held if token_of(name) is not None), default=None)
             if file is None:
+                if max(files_of(held), default=0):
+                    raise DamagedState(str(place / "standing.json"), GONE)
                 return cls()
             with suppress(FileNotFoundError):  # a later holder has written its own meanwhile
                 content = read_json(place / file[1], bare=True)
@@ -105,8 +127,10 @@ class Standing:
         """
         fence.check()
         name = f"standing-{fence.number:08d}.json" if fence.number else "standing.json"
-        write_json(folder(place) / name, asdict(self), indent=2)
-        for other in listing(place):
+        held = listing(place)
+        version = max(files_of(held), default=0)
+        write_json(folder(place) / name, asdict(replace(self, version=version)), indent=2)
+        for other in held:
             token = token_of(other)
             if token is not None and token < fence.number:
                 with suppress(OSError):

@@ -295,3 +295,22 @@ class TestMatching:
         """An argument that cannot be read is named with what it should be."""
         stage.segment(3)
         refused(stage, words, **{"conn_id": stage.connection("dotdigital"), **told})
+
+
+@pytest.mark.parametrize("where", ["nope://bucket/x", "gs://bucket/x", "s3://key:secret@/x"])
+def test_reports_in_a_store_that_the_worker_cannot_open(stage, where):
+    """A scheme without a file system here: nothing is asked of the vendor, and no other try is made."""
+    stage.segment(3)
+    scheme = where.partition(":")[0]
+    text = refused(
+        stage, f"`reports` begins with '{scheme}://'", "To fix: ", conn_id=stage.connection("dotdigital"), reports=where
+    )
+    assert "secret" not in text
+    assert not stage.sim.requests(vendor="dotdigital")
+
+
+def test_a_state_root_that_the_worker_cannot_open(stage):
+    """The option is named."""
+    stage.segment(3)
+    stage.setenv("AIRFLOW__SEGEXPORT__ROOT", "nope://bucket/x")
+    refused(stage, "`[segexport] root` begins with 'nope://'", "To fix: ", conn_id=stage.connection("dotdigital"))

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment, StopExport
+from airflow_provider_segexport.errors import BadSegment, DamagedState, StopExport
 from airflow_provider_segexport.export.release import Release, release
 from airflow_provider_segexport.export.repair import repair
 from airflow_provider_segexport.person import traces
 from airflow_provider_segexport.person.erase import Tools, erase
-from airflow_provider_segexport.person.explain import explain, kept, row
+from airflow_provider_segexport.person.explain import explain, row
 from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports import fencing
+from airflow_provider_segexport.ports import fencing, sealing
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
 from airflow_provider_segexport.ports.places import folder, local, read, write
@@ -190,9 +190,9 @@ def test_every_kept_version_of_a_ledger_loses_the_person(root):
     )
     receipt = erase(tools(root), ADA, "Ann")
     assert receipt.complete
-    assert [1, 2] == kept(found)
-    assert [None, None] == [row(found, version, ADA) for version in kept(found)]
-    assert [1, 2] == [int(found.facts(version)["members"]) for version in kept(found)]
+    assert [1, 2] == found.versions()
+    assert [()] == [known.versions for known in explain(root, ADA, tools(root).resolve)]
+    assert [1, 2] == [int(found.facts(version)["members"]) for version in found.versions()]
     assert ["ledger", "ledger"] == [one.kind for one in receipt.found]
 
 
@@ -335,3 +335,70 @@ def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_b
     after.take()
     assert after.unclean
     after.release()
+
+
+def damage(place) -> bytes:
+    """Change one byte in the middle of a file; this process has not read it before."""
+    sealing._verified.clear()
+    content = bytearray(read(place))
+    content[len(content) // 3] ^= 4
+    write(place, bytes(content))
+    return bytes(content)
+
+
+def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
+    """Written again, it would carry a right checksum. It stays as it is, and the receipt names it."""
+    found = ledger(root, {ADA.email: "in"}, {ADA.email: "in", "b@example.com": "in"})
+    content = damage(found.file(1))
+    for dry_run in (True, False):
+        receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
+        assert not receipt.complete
+        [left] = receipt.left
+        assert str(found.file(1)) in left
+        assert "its checksum differs" in left
+        assert "To fix: restore it" in left
+    assert read(found.file(1)) == content
+    assert [(1,)] == [known.damaged for known in explain(root, ADA, tools(root).resolve)]
+    assert traces.count(found.file(2), Person.of("b@example.com")) == 1
+    assert traces.count(found.file(2), ADA) == 0
+    with pytest.raises(DamagedState, match="its checksum differs"):
+        traces.clean(found.file(1), ADA)
+
+
+def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
+    """Whether the person is in the audience is not known."""
+    found = ledger(root, {ADA.email: "in"})
+    damage(found.file(1))
+    with pytest.raises(DamagedState, match="airflow segexport repair"):
+        erase(tools(root), ADA, "Ann")
+
+
+@pytest.mark.parametrize("name", ["rejects.parquet", "upserts.arrow"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_damaged_table_of_a_run_is_named(root, name, finished):
+    """The other tables of the run are cleaned."""
+    place = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
+    for one in ("rejects.parquet", "removals.parquet"):
+        write_parquet(place / one, rows.to_batches(), ROWS)
+    with ArrowFile(place / "upserts.arrow", ROWS) as out:
+        out.write(rows.to_batches()[0])
+    if finished:
+        write(place / "summary.json", b'{"finished": true}')
+    else:
+        write(place / "plan.json", b"{}")
+    damage(place / name)
+    receipt = erase(tools(root), ADA, "Ann")
+    assert any(str(place / name if finished else place) in left for left in receipt.left)
+    assert traces.count(place / "removals.parquet", ADA) == (0 if finished else 1)
+
+
+def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
+    """Parquet and Arrow."""
+    place = folder(root / "old")
+    rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
+    with (place / "rejects.parquet").open("wb") as file:
+        pq.write_table(rows, file)
+    with (place / "upserts.arrow").open("wb") as file, pa.ipc.new_file(file, ROWS) as out:
+        out.write_table(rows)
+    assert [1, 1] == [traces.clean(place / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]

@@ -52,6 +52,11 @@ class Runs:
     def ledger(self, audience="audience"):
         return Ledger(as_place(self.root / "ledgers" / "vendor" / "account" / audience))
 
+    def commit(self, by):
+        """The first version of the ledger, by a run."""
+        self.ledger().commit([], 0, {"by": by})
+        Standing().write(self.ledger().place)
+
     def remove(self, now=NOW):
         for run in list(Retention(as_place(self.root), now, 30).old(as_place(self.task))):
             remove(run)
@@ -85,14 +90,14 @@ def test_a_run_whose_task_may_go_on_stays(runs):
     """No other run has written the audience since its plan: a retry goes on with it, after any time."""
     runs.plan("first", 100)
     assert runs.old() == []
-    runs.ledger().commit([], 0, {"by": "dag/task/first/0"})
+    runs.commit("dag/task/first/0")
     assert runs.old() == []  # its own version, by the try that was killed
 
 
 def test_a_run_that_another_has_overtaken_is_old_like_any_other(runs):
     """It has no report, and none will be written: a next try would make a new plan."""
     overtaken, young = runs.plan("overtaken", 100), runs.plan("young", 20)
-    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    runs.commit("dag/task/newer/0")
     assert runs.old() == [str(overtaken.place)]
     runs.remove()
     assert not overtaken.place.exists()
@@ -102,7 +107,7 @@ def test_a_run_that_another_has_overtaken_is_old_like_any_other(runs):
 def test_a_run_counts_from_what_it_wrote_last(runs):
     """Its jobs ran for weeks, or its retry came late."""
     folder = runs.plan("late", 40)
-    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    runs.commit("dag/task/newer/0")
     assert runs.old() == [str(folder.place)]
     folder.journal.clock = lambda: NOW - 29 * DAY_S
     folder.journal.write([Entry("b1", State.SENDING, 2)])
@@ -113,7 +118,7 @@ def test_the_journal_of_an_overtaken_run_never_meets_a_new_plan(runs, monkeypatc
     """Its removal breaks off after the plan is gone: the task begins in another generation."""
     folder = runs.plan("overtaken", 100)
     folder.journal.write([Entry("b1", State.SETTLED, 2, accepted=2)])
-    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    runs.commit("dag/task/newer/0")
     plain = type(runs.root).unlink
 
     def unlink(path, **more):
@@ -165,7 +170,7 @@ def test_a_run_that_cannot_be_read_stays_and_hides_no_other(runs):
 def test_a_superseded_run_that_is_in_doubt_stays(runs):
     """Each newer run reads its journal and its rows again, until it has confirmed its stop."""
     doubtful = runs.plan("doubtful", 100)
-    runs.ledger().commit([], 0, {"by": "dag/task/newer/0"})
+    runs.commit("dag/task/newer/0")
     Standing(doubts=(Doubt(str(doubtful.place), "mark", NOW),)).write(runs.ledger().place)
     assert runs.old() == []
     Standing().write(runs.ledger().place)

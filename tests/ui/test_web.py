@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,8 @@ import pytest
 from ui_made import REJECTS, place, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.ports.ledger import FACTS, UNDOES, taken_back
+from airflow_provider_segexport.ports.places import as_place
+from airflow_provider_segexport.ports.tables import write_parquet
 
 pytestmark = pytest.mark.airflow
 
@@ -219,6 +222,30 @@ def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, settin
     query = "dag_id=bob_exports&run_id=r&task_id=export&map_index=-1"
     assert ann == client(f"rejects.csv?{query}").status_code
     assert 403 == client(f"rejects.csv?{query}", user="bob").status_code
+
+
+DAMAGES = {
+    "flipped": lambda content: content[:30] + bytes([content[30] ^ 4]) + content[31:],
+    "cut": lambda content: content[:-20],
+    "empty": lambda _: b"",
+    "replaced": lambda _: b"not a table",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_rejects_is_told_and_not_sent_in_part(client, root, damage):
+    """With what to do, and as no failure of the server."""
+    path = Path(str(with_folder(root, summary()))) / "rejects.parquet"
+    rows = pa.Table.from_pylist([REJECT])
+    write_parquet(as_place(path), rows.to_batches(), rows.schema)
+    assert client(f"rejects.csv?{TASK}").status_code == 200
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    answer = client(f"rejects.csv?{TASK}")
+    assert answer.status_code == 409
+    assert "The rejects of this run cannot be read" in answer.text
+    assert "To fix: restore" in answer.text
+    assert "jane" not in answer.text
+    assert client(f"task?{TASK}").status_code == 200
 
 
 CELLS = [

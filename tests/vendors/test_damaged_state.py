@@ -14,8 +14,9 @@ from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.export import repair
 from airflow_provider_segexport.ports.audiences import audiences
 from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.ports.run_folder import RunFolder
 
-KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl"}
+KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returners.parquet"}
 
 
 def day(account: Account, number: int, emails: list[str], **options) -> dict:
@@ -71,7 +72,7 @@ def replaced(path: Path, _: random.Random) -> None:
     path.write_bytes(b'{"a": [1, 2]}')
 
 
-def remove(path: Path, _: random.Random) -> None:
+def removed(path: Path, _: random.Random) -> None:
     path.unlink()
 
 
@@ -82,13 +83,12 @@ def mend(account: Account) -> None:
         repair.set_run_aside(folder, why, account.sim.clock.now())
 
 
-@pytest.mark.parametrize("seed", range(1))
-@pytest.mark.parametrize("damage", [flip, cut, empty, replaced], ids=lambda damage: damage.__name__)
-def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(account, damage, seed):
+@pytest.mark.parametrize("damage", [flip, cut, empty, replaced, removed], ids=lambda damage: damage.__name__)
+def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(account, damage):
     """The next try, the next run and, after `repair`, another run: nobody is removed by mistake or keeps old values."""
     for path in files(account):
         shutil.copytree(account.home, account.home.parent / "kept", dirs_exist_ok=True)
-        damage(path, random.Random(f"{seed} {path.name}"))
+        damage(path, random.Random(path.name))
         for number in (2, 3):
             with suppress(SegexportError):
                 day(account, number, people(3))
@@ -142,3 +142,75 @@ def test_a_plan_of_another_version_is_refused(account):
     path.write_text('{"planned": {}, "target": {}}')
     with pytest.raises(DamagedState, match="another version"):
         day(account, 2, people(3))
+
+
+@pytest.mark.parametrize("damage", [cut, empty, removed], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "standing", "ledger"])
+def test_a_file_that_is_cut_empty_or_gone_is_named(account, name, damage):
+    """By the next try and by another run, with the audience and the command; nothing is sent, and nobody removed."""
+    path = next(
+        file
+        for file in files(account)
+        if file.name.startswith(name) or (name == "ledger" and file.parent.name != "01" and file.suffix == ".parquet")
+    )
+    damage(path, random.Random(name))
+    sent, active = len(account.upserts()), account.active()
+    for number in (2, 3):
+        with pytest.raises(DamagedState, match="airflow segexport repair") as caught:
+            day(account, number, people(3))
+        assert path.name.partition("-")[0].removesuffix(".json") in str(caught.value)
+        assert account.audience in str(caught.value)
+    assert (len(account.upserts()), account.active()) == (sent, active)
+    mend(account)
+    report = day(account, 4, people(2))
+    assert report["counts"]["delivered"] == 2
+    assert account.active() >= set(people(2))
+
+
+def test_a_whole_run_folder_that_is_gone_is_named(account):
+    """It says whom the unfinished run has sent."""
+    shutil.rmtree(account.home / "runs/day-2")
+    with pytest.raises(DamagedState, match=r"day-2/01 of audience .* it is gone"):
+        day(account, 3, people(3))
+    mend(account)
+    assert day(account, 3, people(3))["counts"]["delivered"] == 3
+
+
+def test_a_run_that_was_stopped_before_its_first_call_is_no_damage(account, monkeypatch):
+    """The audience's state names it, and it has no plan yet."""
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    day(account, 2, people(3))
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "freeze", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            day(account, 3, people(4))
+    report = day(account, 4, people(4))
+    assert report["counts"]["delivered"] == 4
+
+
+def test_the_newest_version_of_a_ledger_that_is_gone_is_not_taken_for_the_one_before(account):
+    """People whom the last run put in would never be taken out. After the repair, the version before is the newest."""
+    day(account, 2, people(3))
+    day(account, 3, [*people(3), "new@example.com"])
+    newest = max(path for path in files(account) if path.parent.name != "01" and path.suffix == ".parquet")
+    newest.unlink()
+    with pytest.raises(DamagedState, match="it is gone"):
+        day(account, 4, people(3))
+    assert "new@example.com" in account.active()
+    mend(account)
+    assert day(account, 4, people(3))["counts"]["delivered"] == 3
+
+
+def test_a_ledger_that_is_gone_as_a_whole_is_not_taken_for_none(account):
+    """Nobody would be taken out any more, and a second first run would read the audience again."""
+    day(account, 2, people(3))
+    for path in files(account):
+        if path.parent.name != "01" and path.suffix == ".parquet":
+            path.unlink()
+    with pytest.raises(DamagedState, match="it is gone"):
+        day(account, 3, people(3))
+    mend(account)
+    assert day(account, 3, people(3))["counts"]["delivered"] == 3
