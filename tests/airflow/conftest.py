@@ -12,6 +12,7 @@ from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 from airflow_provider_segexport.simulator.clock import RunningClock
+from airflow_provider_segexport.triggers import import_jobs
 
 __all__ = ["published"]
 
@@ -24,6 +25,19 @@ def real_time(stage, monkeypatch):
     monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
     stage.sim.reset(seed=1)
     return stage
+
+
+@pytest.fixture
+def naps(stage, monkeypatch):
+    """What the trigger of import jobs slept, in seconds; the simulator's clock moves meanwhile."""
+    slept = []
+
+    async def nap(seconds):
+        slept.append(seconds)
+        stage.sim.clock.advance(seconds)
+
+    monkeypatch.setattr(import_jobs, "sleep", nap)
+    return slept
 
 
 @pytest.fixture

@@ -17,19 +17,6 @@ from airflow_provider_segexport.triggers import import_jobs
 pytestmark = pytest.mark.airflow
 
 
-@pytest.fixture
-def naps(stage, monkeypatch):
-    """How often the trigger slept; the simulator's clock moves meanwhile."""
-    slept = []
-
-    async def nap(seconds):
-        slept.append(seconds)
-        stage.sim.clock.advance(seconds)
-
-    monkeypatch.setattr(import_jobs, "sleep", nap)
-    return slept
-
-
 def test_a_deferred_export_ends_as_one_that_stayed(stage, naps, ten_a_call):
     """Jobs that take minutes are awaited in the triggerer; the task comes back, settles them and reports."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})

@@ -15,26 +15,13 @@ from airflow_provider_segexport.hooks import hook_for
 from airflow_provider_segexport.hooks.state import HEARTBEAT_S
 from airflow_provider_segexport.operators import waits
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
-from airflow_provider_segexport.triggers import import_jobs, until
+from airflow_provider_segexport.triggers import until
 from airflow_provider_segexport.triggers.import_jobs import LOOK, ImportJobsTrigger
 from airflow_provider_segexport.triggers.until import UntilTrigger
 
 pytestmark = pytest.mark.airflow
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def naps(stage, monkeypatch):
-    """What the trigger slept; the simulator's clock moves meanwhile."""
-    slept = []
-
-    async def nap(seconds):
-        slept.append(seconds)
-        stage.sim.clock.advance(seconds)
-
-    monkeypatch.setattr(import_jobs, "sleep", nap)
-    return slept
 
 
 @pytest.fixture

@@ -9,24 +9,10 @@ import pytest
 from airflow_stage import people
 
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
-from airflow_provider_segexport.triggers import import_jobs
 from airflow_provider_segexport.triggers.import_jobs import ENDED, LOOK, MOST_FAILURES, SHORTEST_S, ImportJobsTrigger
 from airflow_provider_segexport.vendors import dotdigital
 
 pytestmark = pytest.mark.airflow
-
-
-@pytest.fixture
-def naps(stage, monkeypatch):
-    """What the trigger slept; the simulator's clock moves meanwhile."""
-    slept = []
-
-    async def nap(seconds):
-        slept.append(seconds)
-        stage.sim.clock.advance(seconds)
-
-    monkeypatch.setattr(import_jobs, "sleep", nap)
-    return slept
 
 
 def jobs(stage, *scripts):

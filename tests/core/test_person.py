@@ -324,7 +324,9 @@ def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_b
     """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
     found = ledger(root, {"ada@example.com": "in"})
     dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
-    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    killed = folder(root / "runs" / "killed")
+    write(killed / "order.json", b"{}")
+    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.mark).write(found.place)
     world = {"clock": lambda: NOW, "sleep": lambda _: None}
     if in_between == "repair":
         repair(found.place, tools(root).resolve, **world)
