@@ -75,11 +75,11 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         cleaned = clean.clean(sql, checked.files, checked.matching)
         answers, lists = _withhold(job, checked, sql)
         cleaned = _warned(cleaned, job.order.consent.column or "", answers)
-        _load(sql, ledger, standing, bit, lists)
+        _load(sql, ledger, version, standing, bit, lists=lists)
         if vendor.readds_leavers and version:
             job.drive(vendor.members(checked.target, readback.Pages(sql)))
             readback.withhold_leavers(sql)
-        _note_existing(job, checked, sql, ledger)
+        _note_existing(job, checked, sql, ledger, version)
         encoded = encoded_as(vendor.item(checked.matched, checked.target))
         against = bool(version) and order.mode != "full"
         waiting = 0
@@ -94,7 +94,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
         planned = plan.freeze(sql, upserts, vendor.limits, world.folder.place, cleaned)
         found = leaving.find(job, sql, version, bit, encoded.hash if standing.joint else None)
         _note_bars(job, sql, standing, bit)
-        measured = _measure(job, sql, checked.target, planned, found, lists=lists)
+        measured = _measure(job, sql, checked.target, planned, found, lists=lists, version=version)
         planned = leaving.freeze(job, sql, checked.target, planned, keep=guard.keeps(measured))
         samples = foresight.samples(sql)
     _worth_sending(job, planned)
@@ -115,9 +115,11 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
     return Prepared(planned, facts, guard.error(measured))
 
 
-def _load(sql: Engine, ledger: Ledger, standing: Standing, bit: int, lists: Sequence[suppression.Tally]) -> None:
+def _load(  # noqa: PLR0913 - the ledger, and what of it is looked at
+    sql: Engine, ledger: Ledger, version: int, standing: Standing, bit: int, *, lists: Sequence[suppression.Tally]
+) -> None:
     """Load the ledger, set aside the people whom other exports have barred, and find the ledger's people in a list."""
-    if version := ledger.version():
+    if version:
         known.load(sql, ledger, version, bit.bit_length() - 1 if standing.joint else None)
     else:
         known.load_nothing(sql)
@@ -135,17 +137,17 @@ def _note_bars(job: Job, sql: Engine, standing: Standing, bit: int) -> None:
         leavers.freeze_bars(sql, job.world.folder.place / "bars.parquet")
 
 
-def _note_existing(job: Job, checked: Checked, sql: Engine, ledger: Ledger) -> None:
+def _note_existing(job: Job, checked: Checked, sql: Engine, ledger: Ledger, version: int) -> None:
     """Write which people of the segment are in the audience, and not by an export.
 
     The audience is read before the first export that comes to its end, unless the vendor says that it is empty.
     Afterwards only where every run reads it anyway: a million members are a thousand calls, a day's new people a few.
     """
-    untouched = checked.target.members == 0 and not ledger.version()
-    first = not ledger.facts().get("as_of")
+    untouched = checked.target.members == 0 and not version
+    first = not ledger.facts(version).get("as_of")
     if job.order.adopt_existing or untouched or not (first or job.vendor.readds_leavers):
         return
-    if not (job.vendor.readds_leavers and ledger.version()):
+    if not (job.vendor.readds_leavers and version):
         job.drive(job.vendor.members(checked.target, readback.Pages(sql)))
     leavers.note_existing(sql)
     leavers.freeze_existing(sql, job.world.folder.place / "existing.parquet")
@@ -197,13 +199,20 @@ def _warned(cleaned: Cleaned, column: str, answers: Mapping[str, int]) -> Cleane
 
 
 def _measure(  # noqa: PLR0913 - everything that guards look at
-    job: Job, sql: Engine, target: Target, planned: Planned, leaving_count: int, *, lists: Sequence[suppression.Tally]
+    job: Job,
+    sql: Engine,
+    target: Target,
+    planned: Planned,
+    leaving_count: int,
+    *,
+    lists: Sequence[suppression.Tally],
+    version: int,
 ) -> list[Measured]:
-    """What the guards find."""
+    """What the guards find; by the version that was loaded, though another run may have written one since."""
     ledger = job.ledger(target)
     before = ledger.of_export(job.order.export).get("profiles", {}).get(job.order.part)
     new = planned.upserts
-    if ledger.version():
+    if version:
         new -= plan.in_ledger(sql, job.world.folder)
     figures = guard.Figures(
         rows=planned.profiles,

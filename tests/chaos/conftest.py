@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from chaos.engines import shared_engine
+from chaos.nursery import Nursery
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import VENDORS
@@ -32,3 +33,10 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=VENDORS)
 def vendor(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """A process that forks others; started when a test asks for it."""
+    with Nursery() as running:
+        yield running

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -62,6 +62,8 @@ class Errand:
     leaves: bool = False
     store: Mapping[str, Any] | None = None
     skew: float = 0.0
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    """The stage's other fields: names of columns and folders."""
 
 
 class Far:
@@ -132,7 +134,9 @@ def go(errand: Errand) -> tuple[Any, int]:
     """Do one try in this process."""
     from chaos.stage import Stage, Trouble, small  # noqa: PLC0415 - the tests' process has it already
 
-    stage = Stage(Far(errand), errand.name, errand.home, small(errand.name, errand.batch), store=errand.store)  # type: ignore[arg-type]
+    stage = Stage(
+        Far(errand), errand.name, errand.home, small(errand.name, errand.batch), store=errand.store, **errand.shape
+    )  # type: ignore[arg-type]
     run = replace(errand.run)
     stage.runs[run.name] = run
     stage.attempt(run, Trouble(errand.doom, leaves=errand.leaves, skew=errand.skew))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,12 +94,14 @@ class Population:
         return rows
 
 
-def write_segment(rows: Sequence[Row], home: Path, files: int = 1) -> str:
-    """The rows as one Parquet file or several; the path that names them."""
+def write_segment(rows: Sequence[Row], home: Path, files: int = 1, names: Mapping[str, str] | None = None) -> str:
+    """The rows as one Parquet file or several, with other names of columns where there are any; the path to them."""
     home.mkdir(parents=True, exist_ok=True)
     size = -(-len(rows) // files)
     for number in range(files):
         part = rows[number * size : (number + 1) * size]
         columns = {name: [getattr(row, name) for row in part] for name in SCHEMA.names}
-        pq.write_table(pa.table(columns, schema=SCHEMA), home / f"part-{number}.parquet")
+        table = pa.table(columns, schema=SCHEMA)
+        table = table.rename_columns([(names or {}).get(name, name) for name in SCHEMA.names])
+        pq.write_table(table, home / f"part-{number}.parquet")
     return str(home)

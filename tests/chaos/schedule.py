@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from chaos.doom import Between, Doom
-from chaos.evidence import Evidence, Row, Run, in_audience
+from chaos.evidence import Evidence, Row, Run, Try, in_audience
+from chaos.nursery import Errand, Nursery, SharedClock
 from chaos.population import Day, Population, address
-from chaos.stage import Stage, Trouble, small
+from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
 
 from airflow_provider_segexport.export.order import Undo
+from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S
 from airflow_provider_segexport.simulator import Simulator
 
 MODES = ("changes", "changes", "full", "mirror", "mirror")
+RUNS_OUT_S = TTL_S + SKEW_S + 1
 MOST_STEPS = 75
 """About as many steps as one export of two dozen people takes."""
 
@@ -30,12 +36,33 @@ BY_ACTION = frozenset({"unsubscribe", "leave_list"})
 DONE = frozenset({"finished", "OlderThanLedger", "GuardTripped"})
 
 
-class Schedule:
-    """One seed at one vendor."""
+ODD_COLUMNS: Sequence[dict[str, str]] = (
+    {"email": "e mail", "name": "select", "consent": "from"},
+    {"email": 'e"mail', "name": "it's; drop table clean; --", "consent": "{}"},
+    {
+        "email": "E-Mail \N{LATIN SMALL LETTER U WITH DIAERESIS}",
+        "name": "\N{HIRAGANA LETTER A}",
+        "consent": "$1",
+    },
+    {"email": "row", "name": "aside", "consent": "filename"},
+)
+ODD_FOLDERS = ("ro ot", "ro'ot", "ro[o]t*", "day=2026-01-01", "100%25", "\N{HIRAGANA LETTER A}{x}")
 
-    def __init__(self, sim: Simulator, name: str, home: Path, seed: int) -> None:
-        self.rng = Random(f"{name}/{seed}")
-        self.stage = Stage(sim, name, home, small(name))
+
+class Schedule:
+    """One seed at one vendor; `more` brings in what suspends, damages, skews and misnames."""
+
+    def __init__(
+        self, sim: Simulator, name: str, home: Path, seed: int, *, more: bool = False, nursery: Nursery | None = None
+    ) -> None:
+        self.rng = Random(f"{name}/{seed}/more" if more else f"{name}/{seed}")
+        self.more, self.nursery, self.clock = more, nursery, home / "clock"
+        shape: dict[str, Any] = {}
+        if more:
+            shape = {"columns": self.rng.choice(({}, *ODD_COLUMNS)), "below": self.rng.choice(("root", *ODD_FOLDERS))}
+            sim.world.clock = SharedClock(self.clock, sim.world.clock.now())
+        self.stage = Stage(sim, name, home, small(name), **shape)
+        self.shape = shape
         self.people = Population(self.rng, 24)
         self.story: list[str] = []
         self.shared = self.rng.random() < 0.2
@@ -100,11 +127,15 @@ class Schedule:
             return
         for _ in range(5):
             stage.sim.clear_faults()
+            if self.more and rng.random() < 0.25 and self._suspended(run):
+                return
             words, trouble = self._trouble()
             ended = stage.attempt(run, trouble)
             self._tell(f"{run.name} {run.mode} of day {day.number}: {words}: {ended}")
             if ended in DONE:
                 return
+            if self.more and rng.random() < 0.2:
+                self._damage(run)
             chance = rng.random()
             if ended != "waiting" and chance < 0.1:
                 return  # nobody ever tries again
@@ -142,6 +173,8 @@ class Schedule:
             self._faults,
             self._jobs,
         ]
+        if self.more:
+            kinds = [*kinds, self._hostile, self._hostile, self._skewed, self._skewed]
         return rng.choice(kinds)()
 
     def _kill(self) -> tuple[str, Trouble]:
@@ -191,6 +224,83 @@ class Schedule:
             stage.asked_again += 4
         return f"jobs {details}", Trouble(leaves=rng.random() < 0.3)
 
+    def _hostile(self) -> tuple[str, Trouble]:
+        """The vendor's replies, or those of something in its place, are not what they should be."""
+        stage, rng = self.stage, self.rng
+        method, path = stage.dialect.upsert
+        when = rng.choice(("before", "after"))
+        line = {"vendor": stage.name, "nth": rng.randint(1, 6), "count": rng.choice((1, 2)), "when": when}
+        if rng.random() < 0.6:
+            line |= {"method": method, "path": path, "nth": rng.randint(1, 3)}
+        how, reply = rng.choice(HOSTILE)
+        stage.sim.faults([{**line, **reply}])
+        return f"hostile {how}, {when}, {line}", Trouble()
+
+    def _skewed(self) -> tuple[str, Trouble]:
+        """The worker's clock is wrong by an hour or a day."""
+        skew = self.rng.choice((3600.0, -3600.0, 86_400.0, -86_400.0))
+        return f"a clock that is {skew:+.0f} s off", Trouble(skew=skew)
+
+    def _suspended(self, run: Run) -> bool:
+        """A process that is suspended; another run takes over from it, and it goes on. True where the run has ended."""
+        stage, rng = self.stage, self.rng
+        if self.nursery is None:
+            return False
+        at = rng.randint(1, MOST_STEPS)
+        this = Try(len(run.tries) + 1, in_audience(stage.root))
+        run.tries.append(this)
+        errand = Errand(
+            stage.name,
+            stage.home,
+            self.clock,
+            {stage.name: stage.described},
+            run,
+            Doom(str(stage.root), at, "suspend"),
+            BATCH,
+            shape=self.shape,
+        )
+        ended, told = self.nursery.send(errand)
+        words = f"{run.name} {run.mode}: suspended at step {at}"
+        while ended == signal.SIGSTOP:
+            if rng.random() < 0.5:
+                stage.nobody_knows.add(run.name)
+                stage.sleep(rng.choice((1, RUNS_OUT_S, RUNS_OUT_S)))
+            else:
+                stage.nobody_knows.discard(run.name)
+            other = self._begin(self._day(), rng.choice(MODES))
+            self._tell(f"{words}; {other.name} {other.mode}, as of {other.as_of}: {stage.attempt(other)}")
+            ended, told = self.nursery.go_on(int(told))
+        (done, unexpected), _ = told
+        stage.unexpected += unexpected
+        run.tries[-1] = done
+        done.members |= this.members | in_audience(stage.root, versions=5)
+        done.in_flight = CONNECTIONS
+        self._tell(f"{words}: {done.ended}")
+        return done.ended in DONE
+
+    def _damage(self, run: Run) -> None:
+        """A file is changed or cut between two tries; somebody repairs what a try complains of."""
+        stage, rng = self.stage, self.rng
+        files = sorted(
+            path
+            for path in [*run.folder.rglob("*"), *(stage.root / "ledgers").rglob("*")]
+            if path.is_file() and path.stat().st_size and DAMAGED.match(path.name)
+        )
+        if not files:
+            return
+        path = rng.choice(files)
+        content = bytearray(path.read_bytes())
+        if rng.random() < 0.7:
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        else:
+            content = content[: rng.randrange(len(content))]
+        path.write_bytes(content)
+        stage.asked_again += 1000
+        ended = stage.attempt(run)
+        self._tell(f"{path.relative_to(stage.root)} is damaged: {ended}")
+        if ended == "DamagedState":
+            stage.repair()
+
     def _happen(self) -> None:
         """People do things at the vendor."""
         stage, rng = self.stage, self.rng
@@ -230,6 +340,21 @@ FAULTS: Sequence[dict[str, object]] = (
     {"garble": "html"},
 )
 
+HOSTILE: Sequence[tuple[str, dict[str, object]]] = (
+    ("depth", {"status": 200, "body": "[" * 100_000}),
+    ("number", {"status": 200, "body": '{"id": 1e999, "status": ' + "9" * 5000 + "}"}),
+    ("surrogate", {"status": 400, "body": '{"Code": 1, "Message": "\\ud800 \\u001b[2J <b>\\n"}'}),
+    ("another kind", {"status": 200, "body": "null"}),
+    ("a list", {"status": 200, "body": [[[]]]}),
+    ("an empty page", {"status": 200, "body": ""}),
+    ("a length of 300 MB", {"status": 502, "body": "x" * 3_000_000}),
+    ("a time far ahead", {"status": 503, "headers": {"Retry-After": "9" * 30}}),
+    ("a time that is past", {"status": 503, "headers": {"Retry-After": "-5"}}),
+    ("a redirect", {"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}),
+)
+DAMAGED = re.compile(r"plan\.json|journal\.jsonl|(upserts|removals)\.arrow|standing.*\.json|0.*\.parquet|0.*\.json")
+"""Files that are read again; the last are leases and the history."""
+
 JOBS: dict[str, Sequence[tuple[str, dict[str, object]]]] = {
     "campaign_monitor": (),
     "dotdigital": (
@@ -248,7 +373,9 @@ JOBS: dict[str, Sequence[tuple[str, dict[str, object]]]] = {
 }
 
 
-def play(sim: Simulator, name: str, home: Path, seed: int) -> tuple[Evidence, list[str]]:
+def play(
+    sim: Simulator, name: str, home: Path, seed: int, *, more: bool = False, nursery: Nursery | None = None
+) -> tuple[Evidence, list[str]]:
     """Play one seed; the evidence, and what happened in words."""
-    schedule = Schedule(sim, name, home, seed)
+    schedule = Schedule(sim, name, home, seed, more=more, nursery=nursery)
     return schedule.play(), schedule.story

@@ -23,8 +23,9 @@ from vendors.rows import row
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.errors import SegexportError, TryAgain
-from airflow_provider_segexport.export import Export, Order, Waiting, World
+from airflow_provider_segexport.export import Export, Order, Waiting, World, repair
 from airflow_provider_segexport.export.order import GUARDS, Consent
+from airflow_provider_segexport.ports.audiences import audiences
 from airflow_provider_segexport.ports.http import Sender
 from airflow_provider_segexport.ports.pace import Pace, open_book
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -120,6 +121,10 @@ class Stage:
     """Where state lies, if not in a folder: `url`, and `options` of the file system. `root` is then a copy."""
     nobody_knows: set[str] = field(default_factory=set)
     """Runs of which Airflow tells nothing, such as those of another Airflow."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Other names of the segment's columns."""
+    below: str = "root"
+    """The folder that state lies in."""
 
     def __post_init__(self) -> None:
         self.row = row(self.name)
@@ -130,7 +135,7 @@ class Stage:
 
     @property
     def root(self) -> Path:
-        return self.home / "root"
+        return self.home / self.below
 
     @property
     def place(self) -> Any:
@@ -170,15 +175,21 @@ class Stage:
         folder = self.root / "runs" / f"r{len(self.runs)}"
         files = options.pop("files", 1)
         run = self.runs[name] = Run(name, as_of, mode, rows, folder, **options)
-        write_segment(rows, self.home / "segments" / folder.name, files)
+        write_segment(rows, self.segments / folder.name, files, self.columns)
         return run
 
+    @property
+    def segments(self) -> Path:
+        """Where segments lie: a folder of a name as odd as that of the state."""
+        return self.home / f"{self.below} segments"
+
     def order(self, run: Run, **options: Any) -> Order:
-        segment = str(self.home / "segments" / run.folder.name)
-        matching = options.pop("matching", None) or {"email": "email", "first_name": "name"}
+        segment = str(self.segments / run.folder.name)
+        column = {name: self.columns.get(name, name) for name in ("email", "name", "consent")}
+        matching = options.pop("matching", None) or {"email": column["email"], "first_name": column["name"]}
         told: dict[str, Any] = {
             "guards": UNGUARDED,
-            "consent": Consent(column="consent"),
+            "consent": Consent(column=column["consent"]),
             "export": "chaos.export",
             "dry_run": run.dry,
             "mode": run.mode,
@@ -267,6 +278,14 @@ class Stage:
         this.report = report
         this.texts.append(json.dumps(report))
         return "finished"
+
+    def repair(self) -> None:
+        """What `airflow segexport repair` does."""
+        for place in audiences(self.root):
+            repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
+        folders = [RunFolder.newest(run.folder) for run in self.runs.values()]
+        for folder, why in repair.unreadable_runs([folder for folder in folders if folder is not None]):
+            repair.set_run_aside(folder, why, self.now())
 
     def pause(self, *, leaves: bool) -> bool:
         """Wait for jobs, or leave."""

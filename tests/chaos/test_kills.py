@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import pytest
 from chaos.doom import Doom
 from chaos.evidence import Run, Try, in_audience
 from chaos.laws import broken
@@ -20,12 +19,6 @@ from airflow_provider_segexport.simulator.clock import MANUAL_START
 
 PLACES = int(os.environ.get("CHAOS_PLACES", "52"))
 BATCH = 2
-
-
-@pytest.fixture(scope="module")
-def nursery():
-    with Nursery() as running:
-        yield running
 
 
 class Deathbed:

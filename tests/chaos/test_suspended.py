@@ -39,12 +39,6 @@ of the ledger that it was about to read may be gone."""
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as running:
-        yield running
-
-
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[dict[str, object] | None]:
     """Where state lies; None for a folder."""

@@ -23,6 +23,7 @@ from airflow_provider_segexport.export.order import World as Surroundings
 from airflow_provider_segexport.ports import durable, fencing, takeover
 from airflow_provider_segexport.ports.journal import Entry, State
 from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.ports.lease_files import MOST_AHEAD_S
 from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.ports.places import listing, local
 from airflow_provider_segexport.ports.run_folder import RunFolder
@@ -221,15 +222,15 @@ class Turn:
 
 
 def play(place: Path, turns: list[Turn], *, late: bool = False, ended: bool = False) -> World:
-    """Carry turns out, let all writers come to their end, and run twice more."""
+    """Carry turns out, let all writers come to their end, and run twice more: when any lease has run out, and again."""
     world = World(place, late=late, ended=ended)
     writers: dict[str, Iterator[None]] = {}
     turns = [
         Turn("0", STEPS),
         *turns,
         *(Turn(name, STEPS) for name in "abc"),
-        Turn("y", STEPS, skew=0.0),
-        Turn("z", STEPS, skew=0.0),
+        Turn("y", STEPS, MOST_AHEAD_S),
+        Turn("z", STEPS),
     ]
     for turn in turns:
         world.pass_time(turn.jump)
