@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,14 @@ from chaos.persons import (
 from chaos.steps import PEOPLE, Break, Erase, Export, Hand, Release, Sequence, Step
 from vendors.accounts import Account
 
-from airflow_provider_segexport.errors import BadSegment, GuardTripped, OlderThanLedger, SegexportError, StopExport
+from airflow_provider_segexport.errors import (
+    BadMatching,
+    BadSegment,
+    GuardTripped,
+    OlderThanLedger,
+    SegexportError,
+    StopExport,
+)
 from airflow_provider_segexport.export import Consent, Guard, Order, Waiting
 from airflow_provider_segexport.export import Export as Product
 from airflow_provider_segexport.export import Undo as ProductUndo
@@ -242,7 +249,7 @@ class Player:
         before = self.contacts()
         as_of = self.day - step.days_back
         try:
-            report = self.run(step, lines, as_of)
+            report = self.run(step, lines, as_of, self.mark(step, lines, as_of))
         except (SegexportError, Struck) as error:
             self.recover()
             if self.refused(step, asks, before, as_of, error):
@@ -252,11 +259,13 @@ class Player:
         if report is not None and all(self.lost(*one) == {True} for one in asks.items()):
             raise Disagreement("a segment was exported of which every row is rejected before anything is sent")
         known, maybe = snapshot = self.newest.get(step.export, (0, 0))
-        if as_of < known and report is not None:
+        if as_of < known and report is not None and not step.verify:
             raise Disagreement("an older snapshot was exported")
-        if step.dry and report is not None:
+        if report is not None and (step.dry or report.get("verified")):
             self.expect_nothing_new(before)
             return
+        if report is not None and step.approved is False:
+            raise Disagreement("a plan was carried out that no one has approved")
         self.open = report is None
         self.newest[step.export] = (as_of if report is not None else known, max(maybe, as_of))
         if report is None:
@@ -281,6 +290,9 @@ class Player:
             self.expect_nothing_new(before)
             return True
         if isinstance(error, BadSegment) and all(self.lost(person, ask) != {False} for person, ask in asks.items()):
+            self.expect_nothing_new(before)
+            return True
+        if isinstance(error, BadMatching) and step.approved is False:
             self.expect_nothing_new(before)
             return True
         if isinstance(error, GuardTripped) and step.guard == "fail":
@@ -357,7 +369,19 @@ class Player:
             reads=NOTES and (self.vendor.remembers or not self.finished),
         )
 
-    def run(self, step: Export, lines: list[tuple[str | None, Row]], as_of: int) -> Mapping[str, Any] | None:
+    def mark(self, step: Export, lines: list[tuple[str | None, Row]], as_of: int) -> str:
+        """Return the mark of the plan that the run may carry out: its own, another one, or none."""
+        if step.approved is None or step.dry:
+            return ""
+        if not step.approved or self.open:  # an unfinished run before it changes the plan
+            return "0" * 24 if not step.approved else ""
+        looked = self.run(replace(step, dry=True, trouble=None), lines, as_of)
+        self.runs += 1
+        return str(looked["mark"]) if looked else ""
+
+    def run(
+        self, step: Export, lines: list[tuple[str | None, Row]], as_of: int, mark: str = ""
+    ) -> Mapping[str, Any] | None:
         """Run the product; None if it left for jobs."""
         account, name = self.account, f"run-{self.runs}"
         columns: dict[str, Any] = {
@@ -387,6 +411,8 @@ class Player:
             consent=Consent("agreed", tuple(map(str, suppression))),
             guards=guards,
             dry_run=step.dry,
+            older="verify" if step.verify else "skip",
+            expect=mark,
         )
         world = self.world(name, step.trouble)
         try:

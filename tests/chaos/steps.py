@@ -37,7 +37,10 @@ class Break:
 
 @dataclass(frozen=True)
 class Export:
-    """A run: the people of its segment with their rows, and how it is asked for."""
+    """A run: the people of its segment with their rows, and how it is asked for.
+
+    `approved` says whether it may carry out its own plan, by `expect`, or names another plan; None names none.
+    """
 
     rows: tuple[tuple[str, tuple[Row, ...]], ...]
     mode: str = "changes"
@@ -47,6 +50,8 @@ class Export:
     guard: str | None = None
     days_back: int = 0
     dry: bool = False
+    verify: bool = False
+    approved: bool | None = None
     trouble: Break | None = None
 
     def __str__(self) -> str:
@@ -56,6 +61,8 @@ class Export:
         extra += [f"removals guard: {self.guard}"] if self.guard else []
         extra += [f"as of {self.days_back} days before"] if self.days_back else []
         extra += ["dry run"] if self.dry else []
+        extra += ["verify"] if self.verify else []
+        extra += [] if self.approved is None else ["expects its plan" if self.approved else "expects another plan"]
         extra += [str(self.trouble)] if self.trouble else []
         return f"{self.mode} by {self.export}: {people or 'nobody'}" + "".join(f"; {one}" for one in extra)
 
@@ -172,6 +179,8 @@ class Generator:
             guard=rng.choice(("keep", "fail")) if rng.random() < 0.1 else None,
             days_back=2 if rng.random() < 0.06 else 0,
             dry=rng.random() < 0.06,
+            verify=rng.random() < 0.3,
+            approved=rng.choice((True, False)) if rng.random() < 0.1 else None,
             trouble=self.trouble() if self.breaks and rng.random() < 0.45 else None,
         )
 
