@@ -33,15 +33,21 @@ connections long before."""
 SURE = frozenset({State.SETTLED, State.SPLIT})
 
 
-def settle(job: Job, ledger: Ledger, standing: Standing) -> Standing:
+def settle(job: Job, ledger: Ledger, standing: Standing, recovered: str = "") -> Standing:
     """Bring into the ledger what superseded runs may have sent since their journals were read.
 
+    Args:
+        job: the run that comes after them.
+        ledger: of the audience.
+        standing: names them.
+        recovered: run folder that is not looked at, because it is recovered whole.
+
     Returns:
-        The standing with the doubts that are left. The run that `open` names is not looked at: it is recovered whole.
+        The standing with the doubts that are left.
     """
     kept = []
     for doubt in standing.doubts:
-        if doubt.folder == standing.open:
+        if doubt.folder == recovered:
             kept.append(doubt)
             continue
         stopped = has_stopped(ledger.place / "lease", doubt.mark)  # asked first: nothing is written after that

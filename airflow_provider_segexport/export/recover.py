@@ -51,9 +51,8 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
         The standing afterwards, or the jobs that are waited for. Rows whose fate stays unknown count as perhaps in the
         audience, with unknown content, so that they are sent or taken out again where that is due.
     """
-    standing = doubts.settle(job, ledger, standing)
     if not standing.open or standing.open == str(job.world.folder.place):
-        return standing
+        return doubts.settle(job, ledger, standing, standing.open)
     folder = RunFolder(job.world.resolve(standing.open))
     found = folder.plan()
     if found is None:
@@ -71,7 +70,8 @@ def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
             doubts.note(folder, all_of_it=False)
     settled = replace(standing, open="")
     settled.write(ledger.place, ledger.fence)
-    return settled
+    # Afterwards, because a call of an older run may have landed after the unfinished run's call of the same rows.
+    return doubts.settle(job, ledger, settled, standing.open)
 
 
 def _wait(job: Job, planned: Planned, target: Target) -> Waiting | None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.dialects import Dialect, Entry, Json
 
@@ -265,6 +266,9 @@ def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
     found = set()
     for audience in (root / "ledgers").glob("*/*/*"):
         for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:
-            rows = pq.read_table(path).to_pylist()
+            try:
+                rows = pq.read_table(path).to_pylist()
+            except (OSError, pa.ArrowException):  # a schedule has damaged it
+                continue
             found |= {row["email"] for row in rows if row.get("state", "in") == "in"}
     return frozenset(found)

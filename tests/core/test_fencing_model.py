@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from core.fencing_model import RUNS_OUT_S, broken, chance, model, pauses, play, recover
+from core.fencing_model import LONGEST_CALL_S, RUNS_OUT_S, Turn, broken, chance, model, pauses, play, recover
 
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.ports.lease import Lease
@@ -49,6 +49,12 @@ def test_whatever_three_writers_do_the_newest_rows_are_at_the_vendor(tmp_path):
     assert three >= RUNS // 4
 
 
+def test_a_late_call_that_lands_after_an_unfinished_run_s_call_stays_in_doubt(tmp_path):
+    """Three writers: the second one has sent the row and not ended, and the first one's call lands then."""
+    turns = [Turn("a", 8, LONGEST_CALL_S), Turn("c", 10), Turn("a", 6), Turn("b", 6)]
+    assert broken(play(tmp_path / "audience", turns, late=True, ended=True)) == []
+
+
 def in_memory(monkeypatch):
     """A lease that is looked at in memory: a suspended process knows nothing of its successor."""
     monkeypatch.setattr(Lease, "check", lambda _: None)
@@ -78,7 +84,7 @@ def no_wait(monkeypatch):
 
 def no_doubts(monkeypatch):
     """A journal that is read once."""
-    monkeypatch.setattr(doubts, "settle", lambda _, __, standing: standing)
+    monkeypatch.setattr(doubts, "settle", lambda _, __, standing, ___: standing)
 
 
 def no_recovery(monkeypatch):
