@@ -92,5 +92,5 @@ def test_the_ledger_that_is_left_is_gone_on_with(stage, bucket, capsys):
     counts = run.summary()["counts"]
     assert (8, 0) == (counts["unchanged"], counts["delivered"])
     command.explain(Namespace(email=EMAIL, runs=5))
-    assert "Nothing is known of this person in any of 1 audiences." in capsys.readouterr().out
+    assert "Nothing is known of this person in any of 1 audience." in capsys.readouterr().out
     assert [] == holding(bucket(), EMAIL)

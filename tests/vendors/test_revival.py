@@ -115,8 +115,9 @@ def test_a_key_that_may_not_read_the_suppression_list(account):
 
 
 def test_the_client_of_a_list_among_many():
-    """An account's key lists its clients, and each of them its lists."""
-    lists = {"one": ["0" * 32], "two": ["1" * 32], "three": ["2" * 32]}
+    """An account's key lists its clients, and each of them its lists; what is no id is not called with."""
+    one, two, three = ("a" * 32, "b" * 32, "c" * 32)
+    lists: dict[object, list[str]] = {7: [], one: ["0" * 32], two: ["1" * 32], three: ["2" * 32]}
     called = []
 
     def send(request):
@@ -124,14 +125,14 @@ def test_the_client_of_a_list_among_many():
         client = request.url.split("/")[-2]
         body = [{"ListID": one, "Name": "L"} for one in lists.get(client, [])]
         if request.url.endswith("/clients.json"):
-            body = [{"ClientID": name, "Name": name} for name in lists]
+            body = [{"ClientID": name, "Name": f"{name}"} for name in lists]
         return Response(200, {"content-type": "application/json"}, json.dumps(body).encode(), request.url)
 
     def client(audience):
         return drive(client_of(Target("https://cm.test", "all", "Shop", audience, facts={"client": ""})), send)
 
-    assert client("1" * 32) == "two"
-    assert called == ["/clients.json", "/clients/one/lists.json", "/clients/two/lists.json"]
+    assert client("1" * 32) == two
+    assert called == ["/clients.json", f"/clients/{one}/lists.json", f"/clients/{two}/lists.json"]
     assert client("9" * 32) == ""
 
 

@@ -21,7 +21,7 @@ from airflow_provider_segexport.model import (
     Target,
 )
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, code_and_words, read
+from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, client_id, code_and_words, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
 from airflow_provider_segexport.vendors.replies import (
     answer_list,
@@ -59,7 +59,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     names = [name for client in told if (name := text(client.get("Name")))]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
-    only = text(told[0].get("ClientID")) if len(told) == 1 else ""
+    only = client_id(told[0]) if len(told) == 1 else ""
     target = Target(
         api=api,
         account="all",

@@ -32,6 +32,15 @@ TITLE = "Campaign Monitor"
 EXPIRED_TOKEN = 121
 
 
+CLIENT_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+
+
+def client_id(client: Mapping[str, Any]) -> str:
+    """Return a client's id; empty if the member is absent, or holds what no id is: a call with it would be refused."""
+    found = text(client.get("ClientID"))
+    return found if CLIENT_ID.fullmatch(found) else ""
+
+
 def code_and_words(response: Response) -> tuple[int, str]:
     """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
     body = inner(response.json())

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import BatchRefused
 from airflow_provider_segexport.model import Operation, Reason, Refusal, Target
-from airflow_provider_segexport.vendors.campaign_monitor.replies import code_and_words, next_page, read
+from airflow_provider_segexport.vendors.campaign_monitor.replies import client_id, code_and_words, next_page, read
 from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
 
 PAGE = "1000"
@@ -60,7 +60,7 @@ def client_of(target: Target) -> Operation[str]:
     clients = yield get(f"{target.api}/clients.json")
     if clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS:
         return ""
-    for client in filter(None, (text(one.get("ClientID")) for one in answer_list(read(clients), "clients"))):
+    for client in filter(None, map(client_id, answer_list(read(clients), "clients"))):
         lists = items(read((yield get(f"{target.api}/clients/{client}/lists.json"))))
         if any(one.get("ListID") == target.audience for one in lists):
             return client
