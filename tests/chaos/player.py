@@ -78,6 +78,15 @@ def address(person: str) -> str:
     return f"{person}@example.com"
 
 
+def one_by_one(account: Account) -> Account:
+    """Let calls leave one after another, so that a break strikes the same call on each machine."""
+    removal = account.vendor.removal
+    if removal is not None:
+        alone = replace(removal, limits=replace(removal.limits, connections=1))
+        account.vendor = replace(account.vendor, removal=alone)
+    return account
+
+
 class Calls:
     """Sends a run's calls until the worker is killed at one of them."""
 
@@ -105,7 +114,7 @@ class Player:
         sim.reset(seed=1, latency=0.0, log_body_bytes=0)
         self.sequence = sequence
         self.vendor = RULES[sequence.vendor]
-        self.account = Account(sim, sequence.vendor, home, batch_rows=3)
+        self.account = one_by_one(Account(sim, sequence.vendor, home, batch_rows=3, connections=1))
         self.beliefs: dict[str, set[Belief]] = {person: {Belief()} for person in PEOPLE}
         self.day = 3
         self.runs = 0
