@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom clean
+.PHONY: help setup check test test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom audit clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,7 +98,7 @@ test-ui: setup .venv/.ui-ready  ## the UI in headless Chromium (6 minutes); SHOT
 	SEGEXPORT_BROWSER=1 SEGEXPORT_SCREENSHOTS=$(SHOTS) $(BIN)/python -m pytest tests/browser
 
 lock: setup  ## compile requirements/*.txt from requirements/*.in
-	cd requirements && for set in dev runtime ui uv build cluster store sbom docs floor; do \
+	cd requirements && for set in dev runtime ui uv build cluster store sbom docs floor audit; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" -o $$set.txt $$set.in || exit 1; done
 	cd benchmarks && ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -120,5 +120,14 @@ dist-check: dist .dist/.ready  ## what a release holds: contents, metadata, a cl
 sbom: dist-check  ## dist/sbom.cdx.json and dist/licences.csv of what the provider brings along
 	$(BIN)/python scripts/licences.py .dist/sbom .dist/venv dist
 
+.audit/.ready: requirements/audit.txt .venv/.ready
+	@rm -rf .audit && $(UV) venv --quiet --python $(BIN)/python .audit/venv
+	@$(UV) pip install --quiet --python .audit/venv/bin/python --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: setup .audit/.ready .dist/.ready  ## known vulnerabilities (if their database can be had) and licences
+	@.audit/venv/bin/python scripts/audit.py .audit/venv/bin/pip-audit requirements/runtime.txt requirements/dev.txt
+	@$(BIN)/python scripts/licences.py .dist/sbom .dist/venv .audit
+
 clean:  ## remove what make made
-	rm -rf .venv .demo .ui .ui-test .bench .dist .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo .ui .ui-test .bench .dist .audit .docs .cluster .matrix dist build .mypy_cache .ruff_cache .pytest_cache

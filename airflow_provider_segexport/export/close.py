@@ -132,7 +132,7 @@ def _facts(
         "headroom": target.headroom,
         "conn_id": order.conn_id,
         "export": facts.get("export", order.export),
-        "segment": order.segment if isinstance(order.segment, str) else list(order.segment),
+        "segment": order.shown_segment,
         "mode": facts["mode"],
         "as_of": facts["as_of"],
         "run": order.run,

@@ -96,6 +96,7 @@ class Order:
         conn_id: the Airflow connection, for those who look at the audience's history.
         partition_columns: `key=value` folders above a file add columns of text that the file itself lacks.
         snapshot_at: a segment that is a table is read as of this time; empty for the table's current snapshot.
+        segment_name: what reports say in place of the path of a frame's temporary file; empty for files.
         job_timeout: how long a job may run at the vendor, in seconds, counted from when the vendor accepted it.
     """
 
@@ -122,7 +123,13 @@ class Order:
     conn_id: str = ""
     snapshot_at: str = ""
     partition_columns: bool = False
+    segment_name: str = ""
     job_timeout: float = JOB_TIMEOUT_S
+
+    @property
+    def shown_segment(self) -> str | list[str]:
+        """The segment as reports and logs name it."""
+        return self.segment_name or (self.segment if isinstance(self.segment, str) else list(self.segment))
 
     def guard(self, name: str) -> Guard | None:
         """A guard of this export; None where it is switched off, or nobody has set it."""

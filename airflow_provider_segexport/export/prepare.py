@@ -100,7 +100,7 @@ def _prepare(job: Job, checked: Checked, ledger: Ledger, standing: Standing, mem
     _worth_sending(job, planned)
     facts = {
         **facts_of(job, checked.target, started, version),
-        "files": [(file.name, file.first_row) for file in checked.files.files],
+        "files": [(order.segment_name or file.name, file.first_row) for file in checked.files.files],
         "fingerprint": checked.fingerprint,
         "fields": fields,
         **claim_of(order.export, bit, standing),

@@ -32,6 +32,12 @@ PASSING = re.compile(
 )
 """What of a segment's path changes from run to run."""
 
+FRAME = "a data frame"
+"""What reports call a segment that was in memory: its temporary file is gone by then."""
+
+UNASKED = frozenset({"run", "conn_id", "job_timeout", "segment_name"})
+"""Fields of an order that may change between the tries of a task without a new plan."""
+
 ORDER, ATTEMPT = "order.json", "attempt.json"
 """What a run folder was begun for, and by which try of the task."""
 
@@ -71,7 +77,8 @@ def order_of(hook: SegmentExportHook, errand: Errand) -> Order:
             f"No {hook.vendor.audience_word} is named: give `audience`, or a default audience in connection "
             f"{hook.conn_id!r}."
         )
-    return replace(errand.order, audience=str(audience), conn_id=hook.conn_id)
+    name = FRAME if errand.content else ""
+    return replace(errand.order, audience=str(audience), conn_id=hook.conn_id, segment_name=name)
 
 
 def home(errand: Errand) -> Place:
@@ -131,7 +138,7 @@ def folder_for(errand: Errand, order: Order) -> RunFolder:
 
 def _asked(errand: Errand, order: Order) -> bytes:
     """The order as a run folder keeps it."""
-    kept = {name: value for name, value in asdict(order).items() if name not in {"run", "conn_id", "job_timeout"}}
+    kept = {name: value for name, value in asdict(order).items() if name not in UNASKED}
     if errand.content:
         kept["segment"] = errand.content
     return json.dumps(kept, indent=2).encode()

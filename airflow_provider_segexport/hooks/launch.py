@@ -95,5 +95,6 @@ def _announced(hook: SegmentExportHook, order: Order) -> str:
     if order.undo:
         version = "the newest version" if order.undo.version is None else f"version {order.undo.version}"
         return f"Taking back {version} of the ledger at {where}.{dry}"
-    what = order.segment if isinstance(order.segment, str) else ", ".join(order.segment)
+    shown = order.shown_segment
+    what = shown if isinstance(shown, str) else ", ".join(shown)
     return f"Exporting {what} to {where}: mode {order.mode}, as of {order.as_of}.{dry}"

@@ -67,6 +67,8 @@ def _shown(report: Report, folder: Place) -> dict[str, Any]:
         "removal_bar": charts.bar(report.removals, f"Leavers: {taken}") if report.removals else "",
         "vendor_link": link_of(folder),
         "place": str(folder),
+        "later": task_run.later_calls(folder, at_work=not report.over),
+        "consent_words": task_run.CONSENT_WORDS,
         "running": [job for job in report.jobs if job.state == "running"],
         "ended": [job for job in report.jobs if job.state == "ended"],
     }

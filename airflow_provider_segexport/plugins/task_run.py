@@ -16,10 +16,12 @@ from airflow_provider_segexport.plugins.progress import Sent, sent
 from airflow_provider_segexport.plugins.words import OUTCOMES as OUTCOME_WORDS
 from airflow_provider_segexport.plugins.words import REMOVALS
 from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.places import Place, read
+from airflow_provider_segexport.ports.places import Place, names, read
 from airflow_provider_segexport.ports.run_folder import RunFolder, safe
 
 REJECTS = "rejects.parquet"
+CONSENT_WORDS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
+"""What the values of the consent column say; all but yes withhold the profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,23 @@ def newest(place: Place) -> Place | None:
     """The folder of the last generation; None where the export has not begun."""
     found = RunFolder.newest(place)
     return found.place if found is not None else None
+
+
+def later_calls(first: Place, *, at_work: bool) -> list[tuple[int, Report]]:
+    """The second `hook.export` of a task and those after it, each by its number: `0.2` is beside `0`.
+
+    Args:
+        first: the run folder of the first call.
+        at_work: the task instance has not ended.
+    """
+    task, index = first.parent.parent, first.parent.name
+    calls: list[tuple[int, Report]] = []
+    for name in names(task):
+        number = name.removeprefix(f"{index}.")
+        if name != number and number.isdecimal() and (folder := newest(task / name)) is not None:
+            shown = report(folder, at_work=at_work)
+            calls += [(int(number), shown)] if shown is not None else []
+    return sorted(calls, key=lambda call: call[0])
 
 
 def report(folder: Place, *, at_work: bool) -> Report | None:
@@ -134,7 +153,8 @@ def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
     texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error")
     numbers = ("seconds", "started_at", "ended_at")
     traffic = _mapping(found.get("traffic"))
-    guards = found.get("guards")
+    guards, lists = found.get("guards"), found.get("suppression")
+    consent = {name: whole(_mapping(found.get("consent")).get(name)) for name in CONSENT_WORDS}
     return {
         **{name: value if isinstance(value := found.get(name), str) else "" for name in texts},
         **{name: number(found.get(name)) for name in numbers},
@@ -143,8 +163,16 @@ def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
         "ledger_version": whole(found.get("ledger_version")),
         "waiting": whole(found.get("waiting")),
         "traffic": {name: number(traffic.get(name)) for name in ("calls", "retries", "waited_s", "bytes_sent")},
+        "consent": consent if any(consent.values()) else {},
+        "suppression": [_list(one) for one in lists if isinstance(one, Mapping)] if isinstance(lists, list) else [],
         "guards": [_guard(one) for one in guards if isinstance(one, Mapping)] if isinstance(guards, list) else [],
     }
+
+
+def _list(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A suppression list: its name, and what its entries came to."""
+    counts = {name: whole(found.get(name)) for name in ("read", "blank", "understood", "not_understood", "matched")}
+    return {"name": str(found.get("name") or ""), **counts}
 
 
 def _guard(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import AirflowFailException
@@ -172,6 +174,15 @@ class TestOutsideATask:
         runs = [hook.export(people(3), MATCHING)["run"] for _ in range(2)]
         assert 2 == len(set(runs))
         assert all(run.startswith(f"hook/{hook.conn_id}/") for run in runs)
+
+    def test_reports_say_that_the_segment_was_a_data_frame(self, stage):
+        """Its temporary file is gone by then: neither the report nor the rejected rows name it."""
+        rows = people(4)
+        rows.loc[3, "email"] = "no address"
+        report = hook_for(stage.connection("dotdigital")).export(rows, MATCHING)
+        assert "a data frame" == report["segment"]
+        rejects = pq.read_table(Path(report["report"]) / "rejects.parquet").to_pylist()
+        assert [("a data frame", 3)] == [(row["file"], row["file_row"]) for row in rejects]
 
     def test_mirror_needs_a_name(self, stage):
         """Two programs on one connection would be one export, and take out each other's people."""

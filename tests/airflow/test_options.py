@@ -77,7 +77,7 @@ class TestParity:
 
     def test_every_field_of_an_order_is_fed(self):
         """From an argument of its name, or by the builder; `undo` by the other operator, `conn_id` by the hook."""
-        built = {"run", "export", "consent", "conn_id", "undo", "snapshot_at", "part"}
+        built = {"run", "export", "consent", "conn_id", "segment_name", "undo", "snapshot_at", "part"}
         assert {field.name for field in fields(Order)} == {field.name for field in fields(Order)} & TABLE.keys() | built
 
     def test_every_argument_reaches_an_order_or_how_it_is_run(self):

@@ -224,6 +224,36 @@ def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, settin
     assert 403 == client(f"rejects.csv?{query}", user="bob").status_code
 
 
+def test_the_tab_shows_what_consent_and_suppression_lists_came_to(client, root):
+    """By answer and by list; an export without them shows neither."""
+    lists = {"read": 1200, "blank": 3, "understood": 1190, "not_understood": 7, "matched": 41}
+    told = {
+        "consent": {"yes": 900, "no": 60, "empty": 25, "unclear": 15},
+        "suppression": [{"name": "opt.csv", **lists}],
+    }
+    with_folder(root, summary(**told))
+    text = " ".join(re.sub(r"<[^>]+>", " ", client(f"task?{TASK}").text).split())
+    assert "Yes 900 No 60 Empty 25 Neither yes nor no 15" in text
+    assert "opt.csv 1,200 1,190 7 3 41" in text
+    with_folder(root, summary(consent={}, suppression=[]))
+    plain = client(f"task?{TASK}").text
+    assert "Suppression lists" not in plain
+    assert "Neither yes nor no" not in plain
+
+
+def test_the_tab_lists_the_later_calls_of_a_task(client, root):
+    """`hook.export` called three times in one task; another map index is another task instance."""
+    with_folder(root, summary())
+    assert "Later calls" not in client(f"task?{TASK}").text
+    run = "exports/export/scheduled__2026-11-24"
+    for index, name in (("0.3", "Third"), ("0.2", "Second"), ("1.2", "Another index"), ("0.x", "No call")):
+        with_folder(root, summary(run=f"{run}/{index}", audience_name=name, finished=index != "0.3"))
+    text = " ".join(re.sub(r"<[^>]+>", " ", client(f"task?{TASK}").text).split())
+    assert "Later calls of this task 2" in text
+    assert "2 Second Finished 120 850 20 10 0 3 Third Did not finish 120" in text
+    assert "Another index" not in text
+
+
 DAMAGES = {
     "flipped": lambda content: content[:30] + bytes([content[30] ^ 4]) + content[31:],
     "cut": lambda content: content[:-20],
