@@ -315,7 +315,9 @@ def nothing_is_sent_before_the_checks(evidence: Evidence) -> Iterator[str]:
         looks = [call for call in calls if call.entry["method"] == "GET" and not call.refused]
         if not looks or looks[0].number > writes[0].number:
             yield f"{run.name} writes at call {writes[0].number} before it has looked at the audience"
-        stopped = next((attempt for attempt in run.tries if attempt.ended in CONFIGURATION), None)
+        spoilt = {call.by[1] for call in calls if call.spoilt}  # a redirect in the middle reads as a wrong base URL
+        tries = (attempt for attempt in run.tries if attempt.ended in CONFIGURATION)
+        stopped = next((attempt for attempt in tries if attempt.number not in spoilt), None)
         if stopped is not None and any(call.by[1] == stopped.number for call in writes):
             yield f"{run.name} ended with {stopped.ended} in try {stopped.number}, which had sent something by then"
 

@@ -22,7 +22,7 @@ from vendors.rows import row
 
 from airflow_provider_segexport.access import Access
 from airflow_provider_segexport.contract import Limits, Vendor
-from airflow_provider_segexport.errors import SegexportError, TryAgain
+from airflow_provider_segexport.errors import AudienceBusy, SegexportError, TryAgain
 from airflow_provider_segexport.export import Export, Order, Waiting, World, repair
 from airflow_provider_segexport.export.order import GUARDS, Consent
 from airflow_provider_segexport.ports.audiences import audiences
@@ -61,7 +61,8 @@ class Trouble:
     Attributes:
         doom: what strikes it, and when.
         leaves: it gives its place back when it would have to wait for jobs.
-        skew: seconds that the worker's clock is ahead of the vendor's.
+        skew: seconds that the worker's clock is ahead of the vendor's. Calls are counted by the right clock: workers
+            whose clocks are an hour apart do not see each other's calls.
     """
 
     doom: Doom | None = None
@@ -213,7 +214,7 @@ class Stage:
         pace = None
         if self.paced:
             book = open_book(str(self.home / "quotas"), self.name, self.vendor.limits)
-            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=clock, gate=doom.gate)
+            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
         return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
@@ -282,7 +283,11 @@ class Stage:
     def repair(self) -> None:
         """What `airflow segexport repair` does."""
         for place in audiences(self.root):
-            repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
+            try:
+                repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
+            except AudienceBusy as busy:
+                self.sleep(busy.after or 0)
+                repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
         folders = [RunFolder.newest(run.folder) for run in self.runs.values()]
         for folder, why in repair.unreadable_runs([folder for folder in folders if folder is not None]):
             repair.set_run_aside(folder, why, self.now())

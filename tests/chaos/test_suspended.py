@@ -83,11 +83,11 @@ class Pair:
         stage = self.stage
         stage.fetch()
         self.this = Try(len(run.tries) + 1, in_audience(stage.root))
-        run.tries.append(self.this)
         errand = Errand(
             stage.name, stage.home, self.clock, {stage.name: stage.described}, run, doom, BATCH, store=stage.store
         )
         ended, told = self.nursery.send(errand)
+        run.tries.append(self.this)
         if ended == signal.SIGSTOP:
             return int(told)
         self._told(run, ended, told)
