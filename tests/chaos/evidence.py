@@ -96,9 +96,11 @@ class Run:
         return self.ended == "finished"
 
     def reports(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The reports in the run's folder, of all its generations."""
+        """The reports in the run's folder, of all its generations but those that a repair has set aside."""
         for path in sorted(self.folder.glob("*/summary.json")):
-            yield path.parent, json.loads(path.read_text())
+            report = json.loads(path.read_text())
+            if "set_aside" not in report:
+                yield path.parent, report
 
     @cached_property
     def withheld(self) -> frozenset[str]:
