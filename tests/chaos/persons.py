@@ -431,7 +431,9 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
         yield replace(belief, contact=contact, entry=replace(out, state="left"), removal=outcome)
         if entry.state == "leaving":  # a run had begun to take them out
             yield replace(belief, contact=contact, entry=out, removal=outcome)
-        if not vendor.remembers:
+        if entry.bars:  # a bar outlives the person's row
+            yield replace(belief, contact=contact, entry=replace(out, state="new"), removal=outcome)
+        elif not vendor.remembers:
             yield replace(belief, contact=contact, entry=None, removal=outcome)
 
 
