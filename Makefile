@@ -36,7 +36,7 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 	$(BIN)/python -m pytest -q tests/house
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest tests -n auto
+	$(BIN)/python -m pytest tests -n 3 --dist worksteal
 
 chaos: setup  ## random schedules, a model of them, kills, mutated replies: N=200 a vendor, or one again with VENDOR, SEED and N=1
 	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \

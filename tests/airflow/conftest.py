@@ -42,10 +42,11 @@ def naps(stage, monkeypatch):
 
 @pytest.fixture
 def ten_a_call(monkeypatch):
-    """Batches of ten, so that a few dozen people make many calls."""
+    """Batches of ten, so that a few dozen people make many calls; a retry waits 8 s for a call of a killed worker."""
     for hook in (CampaignMonitorHook, DotdigitalHook):
-        limits = replace(hook.vendor.limits, batch_rows=10)
-        monkeypatch.setattr(hook, "vendor", replace(hook.vendor, limits=limits))
+        limits = replace(hook.vendor.limits, batch_rows=10, timeout_s=8)
+        removal = replace(hook.vendor.removal, limits=replace(hook.vendor.removal.limits, timeout_s=8))
+        monkeypatch.setattr(hook, "vendor", replace(hook.vendor, limits=limits, removal=removal))
 
 
 STORE = "object_store"

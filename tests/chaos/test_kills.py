@@ -17,7 +17,7 @@ from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
 
-PLACES = int(os.environ.get("CHAOS_PLACES", "52"))
+PLACES = int(os.environ.get("CHAOS_PLACES", "10"))
 BATCH = 2
 
 
@@ -71,7 +71,7 @@ def places(rng: Random, steps: int) -> Iterator[int]:
 
 
 def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, nursery, vendor, tmp_path):
-    """At 50 places and more: the next process goes on, the counts add up, and all nine promises hold."""
+    """At ten places over the whole run (`make chaos`: 80): the next process goes on, and all promises hold."""
     bed = Deathbed(sim, nursery, vendor, tmp_path)
     killed, steps = bed.child(bed.begin(), 0)
     assert not killed

@@ -9,7 +9,7 @@ from chaos.laws import broken
 from chaos.schedule import play
 
 FIRST = int(os.environ.get("CHAOS_SEED", "0"))
-SEEDS = int(os.environ.get("CHAOS_N", "20"))
+SEEDS = int(os.environ.get("CHAOS_N", "4"))
 MORE = int(os.environ.get("CHAOS_N", "0"))
 """They take longer, and are left to `make chaos`."""
 
