@@ -165,7 +165,7 @@ def test_unknown_keys_are_dropped_in_silence_but_noted(sim, cm):
     reply = cm.load(row("ada@example.com", Shoe="42", City="London"))
     assert reply.status_code == 201
     assert member(sim, cm, "ada@example.com")["fields"] == {"City": "London"}
-    assert sim.requests()[0]["notes"] == ["unknown custom field 'Shoe' dropped in 1 rows"]
+    assert sim.requests()[0]["notes"] == ["unknown custom field 'Shoe' dropped in 1 row"]
 
 
 def test_keys_with_and_without_brackets(sim, cm):

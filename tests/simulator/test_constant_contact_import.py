@@ -129,7 +129,7 @@ def test_unknown_custom_fields(sim, cc, setting, errors):
     report = cc.load({"email": "ada@example.com", "cf:Shoe_Size": "9", "cf:Gender": "f"}, "bob@example.com")
     assert report["status"]["error_count"] == errors
     assert len(cc.people()) == 2 - errors
-    assert "unknown column 'cf:Shoe_Size' in 1 rows" in str(sim.requests())
+    assert "unknown column 'cf:Shoe_Size' in 1 row" in str(sim.requests())
 
 
 def test_empty_values(sim, cc):

@@ -278,7 +278,7 @@ def test_unknown_data_fields(sim, dd, setting, failures):
     sim.configure({"dotdigital": {"unknown_field": setting}})
     report = dd.load(dd.contact("ada@example.com", dataFields={"SHOE": 42}), "bob@example.com")
     assert len(report["failures"]) == failures
-    assert sim.requests()[0]["notes"] == ["unknown data field 'SHOE' in 1 contacts"]
+    assert sim.requests()[0]["notes"] == ["unknown data field 'SHOE' in 1 contact"]
 
 
 def test_unknown_data_fields_may_fail_the_request(sim, dd):

@@ -204,7 +204,7 @@ def test_what_a_batch_did_is_in_the_request_log(sim, om):
     )
     entry = next(e for e in sim.requests() if e["method"] == "POST")
     assert entry["facts"] == {"rows": 3, "created": 2, "failures": 1, "mails": 1}
-    assert entry["notes"] == ["unknown field 'colour' ignored in 1 items"]
+    assert entry["notes"] == ["unknown field 'colour' ignored in 1 item"]
 
 
 def test_a_segment_is_built_and_then_follows(sim, om):
