@@ -34,11 +34,20 @@ class Disk:
         self._content: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
         self._seen: dict[str, tuple[int, bytes | None]] = {}
+        self._held: dict[int, int] = {}
         for folder, _, files in os.walk(home):
-            self._names[Path(folder).stat().st_ino] = _listing(folder)
+            self._names[self._hold(folder)] = _listing(folder)
             for name in files:
                 path = Path(folder, name)
-                self._content[path.stat().st_ino] = path.read_bytes()
+                self._content[self._hold(path)] = path.read_bytes()
+
+    def _hold(self, path: str | Path) -> int:
+        """The inode of a path, kept open: the file system gives its number to no later file while we know it."""
+        descriptor = os.open(path, os.O_RDONLY)
+        inode = os.fstat(descriptor).st_ino
+        if self._held.setdefault(inode, descriptor) != descriptor:
+            os.close(descriptor)
+        return inode
 
     def watch(self, monkeypatch: Any) -> None:
         """Take part in every call that names, syncs or removes a file."""
@@ -74,12 +83,19 @@ class Disk:
 
     def _synced(self, descriptor: int) -> None:
         found = os.fstat(descriptor)
+        self._hold(f"/proc/self/fd/{descriptor}")
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if stat.S_ISDIR(found.st_mode):
             self._names[found.st_ino] = _listing(path)
         else:
             with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - a file that may have no name
                 self._content[found.st_ino] = file.read()
+
+    def close(self) -> None:
+        """Let go of every inode."""
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
 
     def restore(self, left: Left) -> None:
         """Lay out the folder as the disk holds it after the cut."""
@@ -91,6 +107,7 @@ class Disk:
                 path: None if kept is None else self._after(inode, kept, left)
                 for path, (inode, kept) in self._seen.items()
             }
+        self.close()
         shutil.rmtree(self.home)
         self.home.mkdir()
         for path, content in files.items():

@@ -6,6 +6,8 @@ import json
 import time
 
 import pytest
+from airflow.sdk.io import store
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_segexport.errors import AudienceBusy, BadConnection, Superseded
 from airflow_provider_segexport.hooks import hook_for
@@ -106,6 +108,7 @@ def test_where_calls_are_counted(hook, monkeypatch, tmp_path):
     """Below the root; on this machine's disk where the root is in object storage; or wherever it is configured."""
     hook()
     assert f"{tmp_path}/quotas" == quota_store()
+    monkeypatch.setitem(store._STORE_CACHE, "memory", store.ObjectStore("memory", None, MemoryFileSystem()))
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", "memory://bucket/segexport")
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "elsewhere"))
     assert str(tmp_path / "elsewhere" / "segexport" / "quotas") == quota_store()

@@ -47,6 +47,7 @@ def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, par
     step = random.Random(f"{account.name} {left} {retried} {part}").randrange(whole) + 1
     disk = cut(account, monkeypatch, step)
     if not disk.off:
+        disk.close()
         pytest.skip(f"the run has fewer than {step} steps")
     disk.restore(left)
     if retried:
@@ -56,3 +57,21 @@ def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, par
     assert {email for email, kept in account.ledger().items() if kept["state"] == "in"} == set(THEN[:2])
     assert "Day 3" in str(account.members())
     assert "Day 1" not in str({email: account.members()[email] for email in THEN[:2]})
+
+
+@pytest.mark.parametrize("left", ["empty", "torn"])
+def test_a_new_file_has_nothing_of_a_removed_one(tmp_path, monkeypatch, left):
+    """A file system gives the inode of a removed file to the next one; the disk does not mix up their contents."""
+    disk = Disk(tmp_path, cut=3)
+    old, new = tmp_path / "old", tmp_path / "new"
+    with monkeypatch.context() as patch, suppress(PowerCut):
+        disk.watch(patch)
+        old.write_bytes(b"synced")
+        with old.open("rb") as file:
+            os.fsync(file.fileno())
+        old.unlink()
+        new.write_bytes(b"{}")
+        old.mkdir()
+    assert disk.off
+    disk.restore(left)
+    assert new.read_bytes() == {"empty": b"", "torn": b"{"}[left]
