@@ -23,14 +23,24 @@ from airflow_provider_segexport.ports.table_folders import check_above, check_na
 
 log = logging.getLogger(__name__)
 
-PARQUET = re.compile(
-    r".*\.(parquet|parq|pq)(\.(snappy|gz|gzip|zst|zstd|lz4|br|brotli|uncompressed))?", re.IGNORECASE | re.DOTALL
-)
+CODEC = r"(\.(snappy|gz|gzip|zst|zstd|lz4|br|brotli|uncompressed))?"
+ENDING = re.compile(rf"{CODEC}\.(parquet|parq|pq){CODEC}$", re.IGNORECASE)
+PARQUET = re.compile(rf".*\.(parquet|parq|pq){CODEC}", re.IGNORECASE | re.DOTALL)
 MAGIC = (b"PAR1", b"PARE")
 """How a Parquet file begins; `PARE` if its footer is encrypted, which the reader of footers reports."""
 
 MARKER = re.compile(r".*\.crc|.*_\$folder\$|Thumbs\.db|desktop\.ini", re.IGNORECASE | re.DOTALL)
 """Names that writers and file managers leave beside data; so are all that begin with `_` or `.`, such as `_SUCCESS`."""
+
+STALE = re.compile(
+    r".*(~|\.(part|download|copy)"
+    r"|\.(te?mp|partial|filepart|in-?progress|incomplete|crdownload|opdownload|_copying_|bak|backup|old|orig|sw[op])"
+    r"([-._][0-9a-f-]+|\d+)?"
+    r"|\((another )?copy( \d+)?\)|\(\d+\w\w copy\)| - copy( ?\(\d+\))?| copy( \d+)?|\.(parquet|parq|pq)(\.\w+)?\.\d+)"
+    r"|copy of .*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Names of what is not finished, or of an earlier state: by writers, browsers, editors and file managers."""
 
 NAMED = 5
 """Names in an error about files that are not read."""
@@ -41,17 +51,20 @@ class _Search:
     """Files that one text stands for.
 
     Attributes:
+        pattern: the parts of the text from the first that may be a pattern.
         clean: folders that are known to be no tables, by path.
         strange: why each file that is not read is refused, by name.
     """
 
     text: str
+    pattern: Sequence[str] = ()
     clean: set[str] = field(default_factory=set)
     strange: dict[str, str] = field(default_factory=dict)
 
     def run(self, resolve: Resolve) -> list[Entry]:
         """Return the files, sorted by path."""
         base, pattern = patterns.split(self.text)
+        self.pattern = pattern
         start = look(resolve(base))
         if start is None and not pattern:
             raise BadSegment(f"{self.text} does not exist. Did the task that writes the segment run?")
@@ -127,10 +140,16 @@ class _Search:
         for entry in files:
             if entry.kind == "other":
                 self.strange[shown(entry.place)] = "no regular file"
+            elif any(_stale(name) and not self._meant(name) for name in entry.parts):
+                self.strange[shown(entry.place)] = "by its name not finished, or an earlier copy"
             elif PARQUET.fullmatch(entry.name) or begin.get(id(entry)) in MAGIC:
                 yield entry
             else:
                 self.strange[shown(entry.place)] = "no Parquet" if entry.size else "empty"
+
+    def _meant(self, name: str) -> bool:
+        """Whether a part of the user's pattern says of itself that such names are meant, as `*.bak` does."""
+        return any(_stale(part) and patterns.matches(name, part) for part in self.pattern)
 
     def _refuse_strange(self) -> None:
         if not self.strange:
@@ -140,13 +159,20 @@ class _Search:
         raise BadSegment(
             f"{self.text} holds what cannot be read: {first}{more}. Nothing is passed over silently, because the rows "
             "of a file that was left out would be missing. To fix: remove these files, or name the Parquet files "
-            "by a pattern such as 'folder/*.parquet'."
+            "by a pattern such as 'folder/*.parquet'; a file that is meant whatever its name says is named in full."
         )
 
 
 def _enters(allowed: Sequence[str]) -> Callable[[str], bool]:
     """Return which folders are walked: hidden ones only if the user wrote their names."""
     return lambda name: not patterns.hidden(name) or any(patterns.matches(name, part) for part in allowed)
+
+
+def _stale(name: str) -> bool:
+    """Whether a name says, before or after its Parquet ending, that the file or folder is not the current one."""
+    if "=" in name:  # a partition's value
+        return False
+    return any(STALE.fullmatch(part) for part in (name, ENDING.sub("", name)))
 
 
 def _below(entry: Entry, depth: int) -> Entry:
