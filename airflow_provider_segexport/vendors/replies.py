@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, NoReturn
@@ -95,6 +96,32 @@ def needed(body: Any, name: str) -> str:
     return str(value)
 
 
+TOKEN = re.compile(r"[\w.~-]{1,100}", re.ASCII)
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+DIGITS = re.compile(r"[1-9][0-9]{0,18}")
+"""Forms of ids: a text that stands in an address as it is; the form of most jobs; numbers, also written as texts."""
+
+
+def needed_id(body: Any, name: str, form: re.Pattern[str] = TOKEN) -> str:
+    """Return the id of a job or a contact. One that is none would be kept, and asked for by every retry.
+
+    Raises:
+        ReplyNotUnderstood: it is absent, or has not the form.
+    """
+    value = body.get(name) if isinstance(body, dict) else None
+    found = id_of(value, form)
+    if not found:
+        raise _unusable(f"id {name!r}", value)
+    return found
+
+
+def id_of(value: Any, form: re.Pattern[str] = TOKEN) -> str:
+    """Return an id that may be absent; empty if it has not the form. Only an id of digits may be a number."""
+    if form is DIGITS and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and form.fullmatch(value) else ""
+
+
 def answer_list(value: Any, name: str) -> list[dict[str, Any]]:
     """Return the objects of a list that is the answer itself: without it, nothing is known of the people in it.
 
@@ -108,7 +135,7 @@ def answer_list(value: Any, name: str) -> list[dict[str, Any]]:
 
 def _unusable(what: str, value: Any) -> ReplyNotUnderstood:
     """The value is not shown, because it may be a person's."""
-    kind = "absent or null" if value is None else f"of another kind ({type(value).__name__})"
+    kind = "absent or null" if value is None else f"of another kind or form ({type(value).__name__})"
     return ReplyNotUnderstood(
         f"In a response of the vendor, the {what} is {kind}, and the run cannot do without it. To fix: run the task "
         "again later; if the response stays so, tell the vendor's support."

@@ -158,15 +158,33 @@ def test_an_access_token_that_is_none_is_named(name, token):
         drive(refresh(access, SignIn("id", "secret", "old"), 0.0), lambda _: reply({"access_token": token}))
 
 
-@pytest.mark.parametrize("id_", [None, "", False, [], {}])
+@pytest.mark.parametrize("id_", [None, "", False, [], {}, 7, 7.5, "a/b", "a b", "x?y", "é", "x" * 101])
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_job_without_an_id_is_named(name, id_):
-    """The word `None` never becomes the id of a job."""
+    """Neither the word `None` nor what has not the form of an id becomes the id of a job: retries would ask for it."""
     ids = {"constant_contact": "activity_id", "dotdigital": "importId", "omnisend": "batchID"}
     if name not in ids:
         pytest.skip("this vendor has no jobs")
     with pytest.raises(ReplyNotUnderstood, match=ids[name]):
         drive(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({ids[name]: id_}, 202))
+
+
+@pytest.mark.parametrize(("name", "member"), [("constant_contact", "activity_id"), ("dotdigital", "id")])
+def test_a_removal_job_without_an_id_is_named(name, member):
+    """As an import's."""
+    batch = batch_of(1)
+    for id_ in (None, 7, "pending"):
+        with pytest.raises(ReplyNotUnderstood, match=f"id '{member}'"):
+            drive(VENDORS[name].removal.remove(TARGET, batch), lambda _, id_=id_: reply({member: id_}, 202))
+
+
+@pytest.mark.parametrize(("given", "kept"), [(12, "12"), ("12", "12"), ("1,2", ""), (1.5, ""), (0, ""), (True, "")])
+def test_a_contact_id_at_dotdigital_is_a_number(given, kept):
+    """Ids stand in the body of a removal as they are: another text would name other people."""
+    told = []
+    page = {"_items": [{"contactId": given, "identifiers": {"email": "a@example.com"}}]}
+    drive(VENDORS["dotdigital"].members(TARGET, told.extend), lambda _: reply(page))
+    assert [kept] == [member.contact_id for member in told]
 
 
 def test_campaign_monitor_pages_without_their_number():

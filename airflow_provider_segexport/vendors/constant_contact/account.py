@@ -99,7 +99,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
         api=api,
         account="all",
         account_name=name,
-        audience=list_id if LIST_ID.fullmatch(list_id) else audience.lower(),
+        audience=list_id if list_id.lower() == audience.lower() else audience.lower(),
         audience_name=list_name,
         members=whole(found.get("membership_count")),
         fields=fields,

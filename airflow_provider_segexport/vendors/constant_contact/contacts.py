@@ -27,7 +27,7 @@ from airflow_provider_segexport.shape import Column, Node, Object
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.fields import RULES
 from airflow_provider_segexport.vendors.constant_contact.replies import key_and_words, read, refuse
-from airflow_provider_segexport.vendors.replies import get, inner, items, needed, send_items, text
+from airflow_provider_segexport.vendors.replies import GUID, get, inner, items, needed, needed_id, send_items, text
 
 STATES = {
     "initialized": JobState.RUNNING,
@@ -64,7 +64,7 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     url = f"{target.api}/activities/contacts_json_import"
     response = yield send_items("POST", url, '{"import_data":[', batch, tail)
     if response.status in {200, 201, 202}:
-        return Ticket(needed(response.mapping(), "activity_id"))
+        return Ticket(needed_id(response.mapping(), "activity_id", GUID))
     if response.status == 400:  # noqa: PLR2004
         raise BatchRefused(*key_and_words(response))
     refuse(response)

@@ -18,7 +18,7 @@ from airflow_provider_segexport.model import Batch, JobState, Member, Operation,
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.contacts import STATES, activity, poll
 from airflow_provider_segexport.vendors.constant_contact.replies import key_and_words, read, refuse
-from airflow_provider_segexport.vendors.replies import answer_list, get, inner, needed, send_json, text
+from airflow_provider_segexport.vendors.replies import GUID, answer_list, get, id_of, inner, needed_id, send_json, text
 
 PAGE = 500
 
@@ -28,7 +28,7 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
     body = {"source": {"contact_ids": list(batch.items)}, "list_ids": [target.audience]}
     response = yield send_json("POST", f"{target.api}/activities/remove_list_memberships", body)
     if response.status in {200, 201, 202}:
-        return Ticket(needed(response.mapping(), "activity_id"))
+        return Ticket(needed_id(response.mapping(), "activity_id", GUID))
     if response.status == 400:  # noqa: PLR2004
         raise BatchRefused(*key_and_words(response))
     refuse(response)
@@ -57,7 +57,7 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
         query = {"email": email, "status": "all", "include": "list_memberships"}
         found = inner(read((yield get(f"{target.api}/contacts", **query))))
         contacts = answer_list(found.get("contacts"), "contacts")
-        if not all(isinstance(one.get("list_memberships"), list) and text(one.get("contact_id")) for one in contacts):
+        if not all(isinstance(one.get("list_memberships"), list) and id_of(one.get("contact_id")) for one in contacts):
             unclear.add(email)
             continue
         tell(list(people([one for one in contacts if target.audience in one["list_memberships"]], {email})))
@@ -84,7 +84,7 @@ def people(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator[Mem
         address = inner(one.get("email_address"))
         email = same(text(address.get("address")))
         if email in wanted:
-            yield Member(email, needed(one, "contact_id"), address.get("permission_to_send") != "unsubscribed")
+            yield Member(email, needed_id(one, "contact_id"), address.get("permission_to_send") != "unsubscribed")
 
 
 REMOVAL = Removal(

@@ -17,7 +17,7 @@ from airflow_provider_segexport.model import JobState, Member, Operation, Target
 from airflow_provider_segexport.vendors.constant_contact.account import linked
 from airflow_provider_segexport.vendors.constant_contact.contacts import activity, state_of
 from airflow_provider_segexport.vendors.constant_contact.replies import read
-from airflow_provider_segexport.vendors.replies import get, inner, needed, send_json, whole
+from airflow_provider_segexport.vendors.replies import GUID, get, inner, needed_id, send_json, whole
 
 PAGE = 10_000
 LOOKS = 240
@@ -34,7 +34,7 @@ def members(target: Target, tell: Tell) -> Operation[None]:
     body = {"list_ids": [target.audience], "fields": FIELDS}
     asked = replace(send_json("POST", f"{target.api}/activities/contact_exports", body), reads=True)
     started = read((yield asked), 200, 201, 202)
-    ended = yield from finished(target, needed(started, "activity_id"))
+    ended = yield from finished(target, needed_id(started, "activity_id", GUID))
     address = linked(target.api, ended, "results")
     if not address:
         raise ReplyNotUnderstood("Constant Contact's finished export names no file below the API's own address.")

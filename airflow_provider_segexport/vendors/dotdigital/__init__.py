@@ -56,7 +56,7 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
         api=api,
         account=account,
         account_name=name,
-        audience=text(inner(book).get("id")) or str(int(audience)),
+        audience=str(int(audience)),
         audience_name=text(inner(book).get("name")),
         members=whole(inner(book).get("contacts")),
         fields={name.lower(): VendorField(name, TYPES[kind]) for name, kind in named.items() if kind in TYPES},

@@ -19,7 +19,7 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, refuse, whole
 from airflow_provider_segexport.vendors.dotdigital.report import read_report, verdicts
-from airflow_provider_segexport.vendors.replies import get, needed, send_items
+from airflow_provider_segexport.vendors.replies import GUID, get, needed_id, send_items
 
 STATES = {
     "notfinished": JobState.RUNNING,
@@ -35,7 +35,7 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     url = f"{target.api}/contacts/v3/import"
     response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
     if response.status in {200, 201, 202}:
-        return Ticket(needed(response.mapping(), "importId"))
+        return Ticket(needed_id(response.mapping(), "importId", GUID))
     if response.status == 400:  # noqa: PLR2004
         raise BatchRefused(*code_and_words(response))
     refuse(response)

@@ -27,7 +27,17 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, read, refuse
 from airflow_provider_segexport.vendors.dotdigital.members import PAGE, members
-from airflow_provider_segexport.vendors.replies import get, inner, items, needed, send_items, text
+from airflow_provider_segexport.vendors.replies import (
+    DIGITS,
+    GUID,
+    get,
+    id_of,
+    inner,
+    items,
+    needed_id,
+    send_items,
+    text,
+)
 
 BOOK_IN_USE = "ERROR_ADDRESSBOOK_IN_USE"
 LOOKS_S = (5.0, 15.0, 30.0)
@@ -44,7 +54,7 @@ def remove(target: Target, batch: Batch) -> Operation[Reply]:
     while True:
         response = yield send_items("POST", url, "[", batch, "]")
         if response.status in {200, 202}:
-            return Ticket(needed(told(response), "id"))
+            return Ticket(needed_id(told(response), "id", GUID))
         if response.status in {401, 403}:
             refuse(response)
         code, words = code_and_words(response)
@@ -103,7 +113,7 @@ def identify(target: Target, emails: Sequence[str], tell: Tell) -> Operation[Non
         if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
             continue
         found = inner(read(response))
-        lists, contact_id = found.get("lists"), text(found.get("contactId"))
+        lists, contact_id = found.get("lists"), id_of(found.get("contactId"), DIGITS)
         ids = {text(one.get("id")) for one in items(lists)}
         if not isinstance(lists, list) or "" in ids or len(items(lists)) < len(lists):
             unclear.add(email)

@@ -6,7 +6,7 @@ from airflow_provider_segexport.address import same
 from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.dotdigital.answers import read
-from airflow_provider_segexport.vendors.replies import answer_list, get, inner, text
+from airflow_provider_segexport.vendors.replies import DIGITS, answer_list, get, id_of, inner, text
 
 PAGE = "5000"  # the Contacts spec's largest; v3.4.3
 
@@ -18,7 +18,7 @@ def members(target: Target, tell: Tell) -> Operation[None]:
         found = read((yield get(f"{target.api}/contacts/v3", **query)))
         contacts = answer_list(inner(found).get("_items"), "_items")
         people = [(text(inner(one.get("identifiers")).get("email")), one) for one in contacts]
-        tell([Member(same(email), text(one.get("contactId"))) for email, one in people if email])
+        tell([Member(same(email), id_of(one.get("contactId"), DIGITS)) for email, one in people if email])
         marker = text(inner(inner(found.get("_links")).get("next")).get("marker"))
         if not contacts or not marker or marker == query.get("marker"):
             return

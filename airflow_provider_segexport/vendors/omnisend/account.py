@@ -13,7 +13,16 @@ from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
 from airflow_provider_segexport.model import Operation, Response, Target
 from airflow_provider_segexport.vendors.moments import day_before
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, needed, send_json, text
+from airflow_provider_segexport.vendors.replies import (
+    answer_list,
+    get,
+    inner,
+    items,
+    needed,
+    needed_id,
+    send_json,
+    text,
+)
 
 API = "https://api.omnisend.com"
 PATH = "/api"
@@ -91,7 +100,7 @@ def make_segment(target: Target) -> Operation[str]:
         page = read((yield versioned(get(f"{target.api}/segments", **asked), SEGMENT_READS)))
         for one in answer_list(inner(page).get("segments"), "segments"):
             if one.get("status") != "archived" and list(filters(one)) == [on_tag(target.audience)]:
-                return needed(one, "segmentID")
+                return needed_id(one, "segmentID")
         after = following(page)
         if after is None:
             break
@@ -99,7 +108,7 @@ def make_segment(target: Target) -> Operation[str]:
     conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(target.audience)]}]
     body = {"name": target.audience, "conditionGroups": [{"conditions": conditions}]}
     made = read((yield versioned(send_json("POST", f"{target.api}/segments", body), SEGMENT_WRITES)), 200, 201)
-    return needed(made, "segmentID")
+    return needed_id(made, "segmentID")
 
 
 def on_tag(tag: str) -> dict[str, Any]:

@@ -29,10 +29,12 @@ from airflow_provider_segexport.vendors.omnisend.fields import RULES
 from airflow_provider_segexport.vendors.omnisend.replies import problem, read, refuse, versioned
 from airflow_provider_segexport.vendors.replies import (
     get,
+    id_of,
     index_by_email,
     inner,
     items,
     needed,
+    needed_id,
     send_items,
     text,
     whole,
@@ -89,7 +91,7 @@ def upsert(target: Target, batch: Batch) -> Operation[Reply]:
     """Hand in a batch of up to 100. POST is the verb for contacts; PUT is documented for products only."""
     response = yield versioned(send_items("POST", f"{target.api}/batches", HEAD, batch, TAIL))
     if response.status in TAKEN:
-        return Ticket(needed(response.mapping(), "batchID"))
+        return Ticket(needed_id(response.mapping(), "batchID"))
     if response.status in {400, 413}:
         raise BatchRefused(*problem(response))
     refuse(response)
@@ -167,7 +169,7 @@ def verdicts(found: dict[str, Any], batch: Batch) -> Settled:
         if at is None or not code:  # an item without a code has no verdict
             continue
         if code in TAKEN:
-            taken[at] = text(inner(one.get("response")).get("id"))
+            taken[at] = id_of(inner(one.get("response")).get("id"))
         elif code in AGAIN:
             again.add(at)
         else:

@@ -13,7 +13,7 @@ from airflow_provider_segexport.model import Batch, Kind, Operation, Target, Tic
 from airflow_provider_segexport.vendors.moments import day_before, seconds
 from airflow_provider_segexport.vendors.omnisend.contacts import PAGE, RUNNING, report
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import get, inner, items, text, whole
+from airflow_provider_segexport.vendors.replies import get, id_of, inner, items, text, whole
 
 SKEW_S = 120.0
 """So far the vendor's clock may be behind ours.
@@ -75,7 +75,7 @@ def candidates(target: Target, sizes: set[int], since: float, earliest: float) -
         asked = {"endpoint": "contacts", "limit": str(PAGE), "offset": str(page * PAGE), "dateFrom": day_before(since)}
         listed = items(inner(read((yield versioned(get(f"{target.api}/batches", **asked))))).get("batches"))
         recent = [(at, one) for at, one in ((made(one), one) for one in listed) if at >= earliest]
-        alike = [(at, text(one.get("batchID"))) for at, one in recent if whole(one.get("totalCount")) in sizes]
+        alike = [(at, id_of(one.get("batchID"))) for at, one in recent if whole(one.get("totalCount")) in sizes]
         near += [(abs(at - since), ticket) for at, ticket in alike if ticket]
         if not recent or len(listed) < PAGE:
             break

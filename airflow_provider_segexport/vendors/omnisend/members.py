@@ -10,7 +10,7 @@ from airflow_provider_segexport.contract import Tell
 from airflow_provider_segexport.model import Member, Operation, Target
 from airflow_provider_segexport.vendors.omnisend.account import following
 from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
+from airflow_provider_segexport.vendors.replies import answer_list, get, id_of, inner, items, text
 
 PAGE = "250"  # the most a page may have (contacts OpenAPI 2026-03-15)
 
@@ -36,7 +36,7 @@ def page(target: Target, after: str) -> Operation[tuple[list[Member], str]]:
 def people_of(contacts: Sequence[dict[str, Any]]) -> list[Member]:
     """Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed."""
     return [
-        Member(same(email), text(one.get("id")), one.get("status") != "unsubscribed")
+        Member(same(email), id_of(one.get("id")), one.get("status") != "unsubscribed")
         for one in contacts
         if (email := email_of(one))
     ]
