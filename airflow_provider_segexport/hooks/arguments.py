@@ -126,6 +126,32 @@ def number(given: Any, name: str) -> int:
     return int(digits)
 
 
+def positive(given: Any, name: str) -> int:
+    """A whole number from 1."""
+    found = number(given, name)
+    if not found:
+        raise BadMatching(f"`{name}` is 0, and every segment is larger. To fix: give a number from 1.")
+    return found
+
+
+def refuse_unrendered(given: Any, name: str) -> None:
+    """Refuse a template that nobody rendered, in a text, a path, a list or a mapping."""
+    if isinstance(given, Mapping):
+        given = [*given, *given.values()]
+    if isinstance(given, list | tuple | set | frozenset):
+        for item in given:
+            refuse_unrendered(item, name)
+        return
+    written = given if isinstance(given, str) else getattr(given, "uri", None)
+    written = str(given) if hasattr(given, "iterdir") else written
+    if isinstance(written, str) and ("{{" in written or "{%" in written):
+        raise BadMatching(
+            f"`{name}` holds a template that was not rendered: {written!r}. Nothing was sent. To fix: templates are "
+            "rendered in arguments of operators, once: pass the value itself to a hook, and write no template into "
+            "what a template yields (an f-string writes `{{{{ ds }}}}` for `{{ ds }}`)."
+        )
+
+
 def flag(given: Any, name: str) -> bool:
     """Yes or no; a template or a form brings a word."""
     value = yes_no(scalar(given))

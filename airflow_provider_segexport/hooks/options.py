@@ -71,7 +71,7 @@ EXPORT = (
     Argument("guards", read.guards, {}),
     DRY_RUN,
     Argument("expect", read.text, ""),
-    Argument("max_profiles", read.number, MOST_PROFILES),
+    Argument("max_profiles", read.positive, MOST_PROFILES),
     REPORTS,
     OPTOUTS,
     DEFERRABLE,
@@ -122,6 +122,7 @@ def _value(argument: Argument, given: Any) -> Any:
     if given is LEFT_OUT and not argument.required:
         return argument.default
     if given is not LEFT_OUT and not read.is_nothing(given):
+        read.refuse_unrendered(given, argument.name)
         return argument.read(given, argument.name)
     if argument.may_be_empty:
         return argument.default
