@@ -18,6 +18,9 @@ from airflow_provider_segexport.vendors import constant_contact
 TARGET = Target("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
 
 
+ACTIVITY = "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a"
+
+
 @pytest.fixture
 def lists(sim, tmp_path):
     return Lists(sim, tmp_path)
@@ -365,7 +368,7 @@ def told(text, count=0, link="/v3/contact_exports/1"):
     def answer(request):
         if "/contact_exports/" in request.url:
             return Response(200, {}, text)
-        body = {"activity_id": "1", "state": "completed", "status": {"items_completed_count": count}}
+        body = {"activity_id": ACTIVITY, "state": "completed", "status": {"items_completed_count": count}}
         return Response(200, {}, json.dumps({**body, "_links": {"results": {"href": link}}}).encode())
 
     drive(
