@@ -147,7 +147,7 @@ class Sink:
         del query
         if method == "PUT":
             self._imported("dotdigital", body)
-            job = f"job-{self.imports}"
+            job = f"{self.imports:08d}-0000-4000-8000-000000000000"
             self.jobs[job] = body
             return 200, {"importId": job}
         if "account-info" in path:
@@ -170,7 +170,7 @@ class Sink:
         if not found.startswith(b'{"importId"'):
             contacts = [
                 b'{"contactId":%d,"identifiers":{"email":"%b"}}' % (number, email)
-                for number, email in enumerate(EMAIL.findall(found), start=1 + 10_000 * int(job[4:]))
+                for number, email in enumerate(EMAIL.findall(found), start=1 + 10_000 * int(job[:8]))
             ]
             found = b'{"importId":"%b","status":"Finished","created":[%b],"updated":[],"failures":[]}' % (
                 job.encode(),
