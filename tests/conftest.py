@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +11,30 @@ import pytest
 from airflow_home import HOME
 
 pytest.register_assert_rewrite("airflow_stage", "airflow_worker")
+
+SLOW_TESTS = (
+    r"bench/test_bench\.py::test_a_round_brings_every_figure",
+    r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
+    r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest\[after\]",
+    r"airflow/test_person_in_s3\.py::test_a_person_is_in_no_object_afterwards\[(?!dotdigital)",
+    r"airflow/test_person_in_s3\.py::test_the_ledger_that_is_left",
+    r"airflow/test_person\.py::test_an_erased_person_who_returns_is_put_in_again\[(?!dotdigital)",
+    r"airflow/test_canary\.py::test_a_run_at_debug\[(?!omnisend)",
+    r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
+    r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
+)
+"""Tests of several seconds whose kind another test shows, too: `make test-all` runs them, `make test` does not."""
+SLOW = re.compile("|".join(SLOW_TESTS))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, unless a test is named or all are asked for."""
+    if os.environ.get("SEGEXPORT_ALL_TESTS") or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if SLOW.search(item.nodeid)]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not SLOW.search(item.nodeid)]
 
 
 def pytest_sessionfinish() -> None:

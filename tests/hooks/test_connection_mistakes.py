@@ -213,7 +213,7 @@ def test_a_uri_with_a_hyphen_works(monkeypatch):
 @pytest.mark.parametrize("secret", ["", None, "a", "abcd", "abcde", "a-long-secret"])
 @pytest.mark.parametrize("least", [None, "3", "12"])
 def test_no_warning_about_a_short_secret(monkeypatch, caplog, secret, least):
-    """Airflow warns when it is asked to mask a shorter text than it masks; its masker reads the limit when it starts."""
+    """Airflow warns when it is asked to mask a shorter text than it masks, by the limit that it started with."""
     if least:
         monkeypatch.setenv("AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET", least)
         masker = pytest.importorskip("airflow.sdk._shared.secrets_masker.secrets_masker")._secrets_masker()
