@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.hooks.peers import alive, gone
 from airflow_provider_segexport.hooks.state import state_root
-from airflow_provider_segexport.ports.fencing import fenced
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.takeover import longest_call_s, take_over
+from airflow_provider_segexport.ports.takeover import held, longest_call_s
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -34,10 +33,5 @@ def holding(hook: SegmentExportHook, target: Target, what: str) -> Iterator[None
     place = Ledger.of(state_root(), hook.vendor.name, target).place
     owner = f"segexport/{what}/{secrets.token_hex(4)}"
     lease = Lease(place, owner, clock=hook.clock, sleep=hook.wait, alive=alive, gone=gone)
-    try:
-        lease.take()
-        take_over(lease, Ledger(place, lease), longest_call_s(hook.vendor), hook.clock)
-        with fenced(lease.check):
-            yield
-    finally:
-        lease.release()
+    with held(lease, Ledger(place, lease), longest_call_s(hook.vendor), hook.clock):
+        yield

@@ -23,14 +23,14 @@ from airflow_provider_segexport.person.removal import REMOVED
 from airflow_provider_segexport.person.whom import Person
 from airflow_provider_segexport.ports import erased
 from airflow_provider_segexport.ports.audiences import audiences, card
-from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence, fenced
+from airflow_provider_segexport.ports.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import IN, LEAVING, Ledger
 from airflow_provider_segexport.ports.ledger import OUT as TAKEN_OUT
 from airflow_provider_segexport.ports.places import Place, Resolve, folder, write
 from airflow_provider_segexport.ports.quiet_logs import quiet
 from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.takeover import take_over
+from airflow_provider_segexport.ports.takeover import held
 
 OUT = frozenset({REMOVED, *map(str, GONE)})
 """What a vendor's answer means that the person is not in the audience, or not as one who gets mail."""
@@ -118,14 +118,10 @@ def _audience(tools: Tools, person: Person, known: Known, receipt: Receipt) -> N
     owner = f"segexport/erase/{secrets.token_hex(4)}"
     lease = Lease(known.place, owner, clock=tools.clock, sleep=tools.sleep, alive=tools.alive)
     try:
-        lease.take()
-        take_over(lease, Ledger(known.place, lease), tools.longest_call_s(known), tools.clock)
-        with fenced(lease.check):
+        with held(lease, Ledger(known.place, lease), tools.longest_call_s(known), tools.clock):
             _take(tools, person, current(known, person), receipt, lease)
     except SegexportError as error:  # another run writes it, has taken it over, or its state is damaged
         receipt.left.append(f"{known.place}: {error}")
-    finally:
-        lease.release()
 
 
 def _take(tools: Tools, person: Person, known: Known, receipt: Receipt, fence: Fence) -> None:

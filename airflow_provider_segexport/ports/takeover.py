@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from airflow_provider_segexport.contract import Vendor
+from airflow_provider_segexport.ports.fencing import fenced
 from airflow_provider_segexport.ports.http import CONNECT_TIMEOUT_S
 from airflow_provider_segexport.ports.lease import Lease
 from airflow_provider_segexport.ports.ledger import Ledger
@@ -44,3 +46,25 @@ def take_over(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], 
             doubt = Doubt(standing.open, standing.mark, clock())
             replace(standing, doubts=(*doubts, doubt)).write(ledger.place, ledger.fence)
     lease.unclean = False
+
+
+@contextmanager
+def held(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], float]) -> Iterator[None]:
+    """Be the audience's one writer for one operation; each call of this thread leaves only while the lease holds.
+
+    Args:
+        lease: of the audience; it is taken here, and given back at the end.
+        ledger: of the audience, fenced by the lease.
+        seconds: that a call may take.
+        clock: epoch seconds.
+
+    Raises:
+        AudienceBusy: a run writes the audience.
+    """
+    try:
+        lease.take()
+        take_over(lease, ledger, seconds, clock)
+        with fenced(lease.check):
+            yield
+    finally:
+        lease.release()
