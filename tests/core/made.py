@@ -148,3 +148,15 @@ def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:
     items = [f'{{"email":"p{number}@example.com"}}' for number in numbers]
     emails = [f"p{number}@example.com" for number in numbers]
     return Batch(batch_name(items, generation), numbers, emails, items, generation)
+
+
+def one_page(rows: int) -> dict[str, object]:
+    """How `pyarrow.parquet` is told to write so many rows as one page a column, as fastparquet does."""
+    return {
+        "use_dictionary": False,
+        "row_group_size": rows,
+        "data_page_size": 1 << 30,
+        "write_batch_size": rows,
+        "compression": "gzip",
+        "compression_level": 1,
+    }

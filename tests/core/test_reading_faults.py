@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from core.made import cleaned, inspected, outcomes, shared, values, written
+from core.made import cleaned, inspected, one_page, outcomes, shared, values, written
 
 from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
 from airflow_provider_segexport.ports import parquet_reading
@@ -284,12 +284,7 @@ def test_memory_rises_with_what_a_page_needs(tmp_path):
     path = written(
         tmp_path / "x.parquet",
         columns,
-        use_dictionary=False,
-        row_group_size=rows,
-        data_page_size=1 << 30,
-        write_batch_size=rows,
-        compression="gzip",
-        compression_level=1,
+        **one_page(rows),
     )
     files = inspected(path, wanted=list(columns))
     reads = [Read(f"value_{number}", column) for number, column in enumerate(columns)]

@@ -7,6 +7,7 @@ from importlib import import_module
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from core.made import one_page
 from vendors.accounts import Account
 
 ROWS, CHARS, CONSENTING = 40_000, 500, 5
@@ -28,12 +29,7 @@ def test_a_plan_that_needs_more_memory_is_made_again_with_it(account: Account, m
     pq.write_table(
         table,
         path,
-        use_dictionary=False,
-        row_group_size=ROWS,
-        data_page_size=1 << 30,
-        write_batch_size=ROWS,
-        compression="gzip",
-        compression_level=1,
+        **one_page(ROWS),
     )
     monkeypatch.setattr(import_module("airflow_provider_segexport.export.prepare"), "MEMORY", LITTLE_MEMORY)
     matching = {"email": "email", "first_name": "note"}
