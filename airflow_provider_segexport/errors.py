@@ -1,33 +1,36 @@
-"""Exceptions, named by what the caller does next.
+"""Exceptions, grouped by what the caller does next.
 
+```
 SegexportError
-├── TryAgain                 the same request may succeed later; `after` seconds, where the vendor says so
-│   ├── QuotaSpent           the account's quota is used up
-│   ├── SlotsFull            the vendor takes no further job until one of those running ends
-│   ├── AudienceBusy         another run is writing this audience
-│   ├── Superseded           another run has taken the audience over: this one sends and writes nothing more
-│   ├── NeedsMemory          the engine's memory is not enough for the pages of a segment's files
-│   └── VendorUnavailable    down, timed out, or answered something no API answers
-├── BatchRefused             this batch will never be taken as it is: halve it until the bad rows stand alone
-└── StopExport               nothing more may be sent before a person acts
-    ├── BadSegment           the segment's files, columns or size
-    ├── BadMatching          data matching or custom fields
-    ├── BadConnection        what the Airflow connection says cannot be used (base URL, TLS, missing credential)
-    ├── NotAllowed           no consent to the data privacy terms, or this DAG may not use the connection
-    ├── SwitchedOff          an administrator has switched exports off: the task is skipped
-    ├── GuardTripped         a guard says that this run would do something unusual: a person decides
-    ├── OwnedByAnother       another export owns this audience, and the two do not share it
-    ├── OlderThanLedger      the audience knows a newer state than this snapshot: the task is skipped, or fails
-    ├── CredentialsRefused   the vendor does not know the credentials
-    ├── PermissionMissing    the credentials are good and lack a right
-    ├── AudienceUnknown      no such audience in this account
-    ├── WaitTooLong          the vendor asks for a wait that is longer than any that is made
-    ├── JobsTooLong          a job at the vendor has not ended within `job_timeout`
-    ├── DamagedState         a file that this package wrote has changed since, or another version wrote it
-    ├── RunFolderMissing     a task returns from deferral, and the run folder that it left is not there
-    └── ReplyNotUnderstood   the vendor answered something that its contract does not hold
+├── RetryableError            the same request may succeed later
+│   ├── RateLimited           the account's rate limit is used up
+│   ├── JobSlotsFull          the vendor accepts no further job until a running one ends
+│   ├── AudienceLocked        another run is writing this audience
+│   ├── Superseded            another run has taken the audience over; this run sends and writes nothing more
+│   ├── NeedsMemory           the SQL engine's memory cannot hold the pages of the segment's files
+│   └── VendorUnavailable     the vendor is down, timed out, or a proxy answered in its place
+├── BatchRejected             the vendor will never accept this batch as it is; halve it to isolate the bad rows
+└── FatalError                nothing more may be sent before a person acts
+    ├── InvalidSegment        the segment's files, columns or size
+    ├── InvalidFieldMapping   the field mapping or the custom fields
+    ├── InvalidArgument       another argument of an operator, hook or command
+    ├── InvalidConnection     a value of the Airflow connection (base URL, TLS, missing credential)
+    ├── ConnectionNotAllowed  no consent to the data privacy terms, or this DAG may not use the connection
+    ├── ExportsDisabled       an administrator disabled exports: the task is skipped
+    ├── GuardTripped          the run would do something unusual: a person decides
+    ├── AudienceOwnedByOther  another export owns this audience, and the two do not share it
+    ├── StaleSnapshot         the audience has a newer state than this snapshot: the task is skipped, or fails
+    ├── AuthenticationFailed  the vendor does not accept the credentials
+    ├── PermissionDenied      the credentials are valid and lack a permission
+    ├── AudienceNotFound      the account has no such audience
+    ├── WaitTooLong           the vendor asks for a longer wait than any run makes
+    ├── JobsTooLong           a job at the vendor did not end within `job_timeout`
+    ├── DamagedState          a file that this package wrote has changed, or another version wrote it
+    ├── RunFolderMissing      a task resumes from deferral and its run folder is missing
+    └── UnexpectedResponse    the vendor's response does not match its contract
+```
 
-Messages are read by people and land in logs: they hold no email, no secret and no piece of a body.
+Messages are shown to people and written to logs, so they contain no email address, no secret and no part of a body.
 """
 
 from __future__ import annotations
@@ -36,113 +39,117 @@ import re
 
 
 class SegexportError(Exception):
-    """Everything this package raises on purpose."""
+    """Base class of every exception that this package raises on purpose."""
 
 
-class TryAgain(SegexportError):
+class RetryableError(SegexportError):
     """The same request may succeed later.
 
     Attributes:
-        after: seconds to wait, as told by the vendor; None where it told nothing.
+        retry_after_s: seconds to wait before the next try, from the vendor's response; None if it names no time.
     """
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.after = after
+        self.retry_after_s = retry_after_s
 
 
-class QuotaSpent(TryAgain):
-    """The account's quota is used up until the vendor's window moves on."""
+class RateLimited(RetryableError):
+    """The account's rate limit is used up until the vendor's window moves on."""
 
 
-class SlotsFull(TryAgain):
-    """The vendor takes no further job until one of those running ends."""
+class JobSlotsFull(RetryableError):
+    """The vendor accepts no further job until a running one ends."""
 
 
-class AudienceBusy(TryAgain):
-    """Another run is writing this audience: come back when it is done.
+class AudienceLocked(RetryableError):
+    """Another run is writing this audience.
 
     Attributes:
-        holder: who it is, as `dag/task/run/map index`.
+        holder: the run that holds the audience, as `dag/task/run/map index`.
     """
 
-    def __init__(self, message: str, *, holder: str, after: float) -> None:
-        super().__init__(message, after=after)
+    def __init__(self, message: str, *, holder: str, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
         self.holder = holder
 
 
-class Superseded(TryAgain):
-    """Another run has taken the audience over: this process sends nothing more and leaves the ledger alone.
+class Superseded(RetryableError):
+    """Another run has taken the audience over. This process sends nothing more and does not write the ledger.
 
-    The call is not tried again; another try of the task may take the audience back.
+    The call is not retried; a later try of the task may take the audience back.
     """
 
 
-class NeedsMemory(TryAgain):
-    """The engine's memory is not enough for the pages of a segment's files."""
+class NeedsMemory(RetryableError):
+    """The SQL engine's memory cannot hold the pages of the segment's files."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The worker's memory or disk is full: the segment could not be sorted out. To fix: write the segment with "
-            "smaller row groups (100,000 rows), or give the worker more memory and more space for temporary files."
+            "The worker's memory or disk is full, so the segment could not be de-duplicated. To fix: write the segment "
+            "with smaller row groups (100,000 rows), or give the worker more memory and more temporary disk space."
         )
 
 
-class VendorUnavailable(TryAgain):
-    """The vendor is down, timed out, or something between answered in its place."""
+class VendorUnavailable(RetryableError):
+    """The vendor is down, timed out, or a proxy answered in its place."""
 
 
-class BatchRefused(SegexportError):
-    """The vendor refused a batch as a whole, for what stands in it.
+class BatchRejected(SegexportError):
+    """The vendor rejected a batch as a whole because of its content.
 
     Attributes:
-        code: the vendor's own code.
-        words: the vendor's own words, which may name a person: they go to `rejects.parquet` alone.
+        code: the vendor's error code.
+        message: the vendor's error message. It may name a person, so it is written to `rejects.parquet` only.
     """
 
-    def __init__(self, code: str, words: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
         self.code = clean_text(code, MAX_CODE_CHARS)
-        self.words = clean_text(words)
-        super().__init__(f"The vendor refused the whole batch (error code {public_code(self.code)}).")
+        self.message = clean_text(message)
+        super().__init__(f"The vendor rejected the whole batch (error code {public_code(self.code)}).")
 
 
-class StopExport(SegexportError):
+class FatalError(SegexportError):
     """Nothing more may be sent before a person acts; the message says what to do."""
 
 
-class BadSegment(StopExport):
+class InvalidSegment(FatalError):
     """The segment cannot be read, is empty, or is larger than allowed."""
 
 
-class BadMatching(StopExport):
-    """Data matching or custom fields name what is not there."""
+class InvalidFieldMapping(FatalError):
+    """The field mapping or the custom fields name something that does not exist."""
 
 
-class BadConnection(StopExport):
-    """The Airflow connection holds something that cannot be used."""
+class InvalidArgument(FatalError):
+    """An argument of an operator, hook or command cannot be used."""
 
 
-class NotAllowed(StopExport):
-    """Consent is missing, or this DAG may not use the connection."""
+class InvalidConnection(FatalError):
+    """The Airflow connection contains a value that cannot be used."""
 
 
-class SwitchedOff(StopExport):
-    """An administrator has switched the connection's exports off."""
+class ConnectionNotAllowed(FatalError):
+    """Consent to the data privacy terms is missing, or this DAG may not use the connection."""
 
 
-class GuardTripped(StopExport):
-    """What this run would do is out of the ordinary, by a guard's measure: nothing is sent before a person decides."""
+class ExportsDisabled(FatalError):
+    """An administrator disabled exports through this connection."""
 
 
-class OwnedByAnother(StopExport):
-    """The audience belongs to another export. Two may share it when both say so."""
+class GuardTripped(FatalError):
+    """The run would do something unusual by a guard's limit. Nothing is sent before a person decides."""
 
 
-class OlderThanLedger(StopExport):
-    """The audience has been brought to a newer state than this snapshot already.
+class AudienceOwnedByOther(FatalError):
+    """The audience belongs to another export. Two exports share an audience only if both ask for it."""
+
+
+class StaleSnapshot(FatalError):
+    """The audience already has a newer state than this snapshot.
 
     Attributes:
-        fails: the task should fail, and not be skipped.
+        fails: True if the task fails; False if it is skipped.
     """
 
     def __init__(self, message: str, *, fails: bool = False) -> None:
@@ -150,37 +157,37 @@ class OlderThanLedger(StopExport):
         self.fails = fails
 
 
-class CredentialsRefused(StopExport):
+class AuthenticationFailed(FatalError):
     """The vendor does not accept the credentials."""
 
 
-class PermissionMissing(StopExport):
-    """The credentials are good, and lack a right that the export needs."""
+class PermissionDenied(FatalError):
+    """The credentials are valid and lack a permission that the export needs."""
 
 
-class AudienceUnknown(StopExport):
+class AudienceNotFound(FatalError):
     """The account has no such audience."""
 
 
-class WaitTooLong(StopExport):
-    """The vendor asks for a wait that is longer than any that is made."""
+class WaitTooLong(FatalError):
+    """The vendor asks for a longer wait than any run makes."""
 
 
-class JobsTooLong(StopExport):
-    """A job at the vendor has not ended within `job_timeout`."""
+class JobsTooLong(FatalError):
+    """A job at the vendor did not end within `job_timeout`."""
 
 
-class RunFolderMissing(StopExport):
-    """A task returns from deferral, and the run folder that it left is not there."""
+class RunFolderMissing(FatalError):
+    """A task resumes from deferral and the run folder that it left is missing."""
 
 
-class DamagedState(StopExport):
-    """A file that this package wrote and reads again has changed since, or another version of the package wrote it.
+class DamagedState(FatalError):
+    """A file that this package wrote has changed since, or another version of the package wrote it.
 
     Attributes:
-        file: its path.
-        why: what is wrong with it.
-        audience: the audience that it belongs to; empty if that is not known.
+        file: path of the file.
+        why: what is wrong with the file.
+        audience: the audience that the file belongs to; empty if unknown.
     """
 
     def __init__(self, file: str, why: str, audience: str = "") -> None:
@@ -188,17 +195,18 @@ class DamagedState(StopExport):
         of = f" of audience {audience!r}" if audience else ""
         super().__init__(
             f"The file {file}{of} cannot be used: {why}. Nothing more was sent. To fix: restore the file from a "
-            "backup; if another version of the provider wrote it, finish the run with that version; or set aside what "
-            f"cannot be read: `airflow segexport repair {audience or 'AUDIENCE'}` says what is lost and asks first."
+            "backup. If another version of the provider wrote it, finish the run with that version. Otherwise run "
+            f"`airflow segexport repair {audience or 'AUDIENCE'}`, which sets aside the files that cannot be read; it "
+            "shows what would be lost and asks first."
         )
 
     def __reduce__(self) -> tuple[type[DamagedState], tuple[str, str, str]]:
-        """Travel between processes with its parts."""
+        """Pickle with the three constructor arguments."""
         return type(self), (self.file, self.why, self.audience)
 
 
-class ReplyNotUnderstood(StopExport):
-    """The vendor answered something that its contract does not hold."""
+class UnexpectedResponse(FatalError):
+    """The vendor's response does not match its contract."""
 
 
 MAX_TEXT_CHARS, MAX_CODE_CHARS = 500, 100

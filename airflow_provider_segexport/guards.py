@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-Then = Literal["fail", "warn", "keep"]
+GuardAction = Literal["fail", "warn", "skip_removals"]
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One limit, and what is done when it is passed. `keep` is for removals: they are left undone, the rest is sent."""
+    """One limit and the action when it is passed. `skip_removals`: send the upserts and leave the removals undone."""
 
     limit: float
-    then: Then = "fail"
+    action: GuardAction = "fail"
 
 
 def above(part: int, whole: int, limit: float) -> bool:
@@ -34,41 +34,41 @@ def above(part: int, whole: int, limit: float) -> bool:
 
 
 GUARDS: Mapping[str, Guard] = {
-    "empty": Guard(0),
-    "shrinks": Guard(0.5),
-    "grows": Guard(2.0, "warn"),
-    "removals_share": Guard(0.15),
-    "bad_emails_share": Guard(0.2),
-    "duplicates_share": Guard(0.5, "warn"),
-    "suppression_unclear_share": Guard(0),
-    "headroom": Guard(0),
-    "rejects_share": Guard(0.3),
+    "min_rows": Guard(0),
+    "max_shrink": Guard(0.5),
+    "max_growth": Guard(2.0, "warn"),
+    "max_removals_share": Guard(0.15),
+    "max_invalid_emails_share": Guard(0.2),
+    "max_duplicates_share": Guard(0.5, "warn"),
+    "max_unreadable_suppression_share": Guard(0),
+    "min_contact_headroom": Guard(0),
+    "max_rejected_share": Guard(0.3),
 }
 """The guards that hold where an export names no others.
 
-`empty`: rows of the segment, at most so many. `shrinks`, `grows`: share by which it is smaller or larger than the last.
-`removals_share`, `removals`: of the ledger's members, or as a number. `bad_emails_share`, `duplicates_share`: of the
-rows. `suppression_unclear_share`: of a suppression list's entries, those that are neither an address nor a hash.
-`headroom`: contacts that must be left in the contract where the vendor tells it. `rejects_share`: of the rows
-settled so far, while sending.
+`min_rows`: rows of the segment, at most so many. `max_shrink`, `max_growth`: share by which it is smaller or larger
+than the last. `max_removals_share`, `max_removals`: of the ledger's members, or as a number.
+`max_invalid_emails_share`, `max_duplicates_share`: of the rows. `max_unreadable_suppression_share`: of a suppression
+list's entries, those that are neither an address nor a hash. `min_contact_headroom`: contacts that must be left in the
+contract where the vendor tells it. `max_rejected_share`: of the rows settled so far, while sending.
 """
 
-KNOWN_GUARDS = (*GUARDS, "removals")
-REMOVAL_GUARDS = ("removals_share", "removals")
+KNOWN_GUARDS = (*GUARDS, "max_removals")
+REMOVAL_GUARDS = ("max_removals_share", "max_removals")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class GuardResult:
     """What a guard found.
 
     Attributes:
         measured: the figure; None where it cannot be measured, which counts as tripped.
-        words: for the person who decides.
+        message: for the person who decides.
     """
 
     name: str
     measured: float | None
     limit: float
-    then: Then
+    action: GuardAction
     tripped: bool
-    words: str
+    message: str

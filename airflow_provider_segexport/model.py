@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import MAX_CODE_CHARS, ReplyNotUnderstood, VendorUnavailable, clean_text
+from airflow_provider_segexport.errors import MAX_CODE_CHARS, UnexpectedResponse, VendorUnavailable, clean_text
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
 from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
 from airflow_provider_segexport.reasons import WITHDRAWN as WITHDRAWN  # noqa: PLC0414
@@ -46,17 +46,17 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
-    signed: bool = True
+    authenticated: bool = True
     """Carries the account's credentials. A token request does not."""
-    pool: str = ""
+    rate_scope: str = ""
     """A narrower quota that it counts for too, by its name in the vendor's limits."""
-    reads: bool = False
+    read_only: bool = False
     """Changes nothing, although its method is none that reads."""
 
     @property
     def changes(self) -> bool:
         """Whether the account may differ after it. A request for a token changes no audience."""
-        return self.signed and not self.reads and self.method not in READS
+        return self.authenticated and not self.read_only and self.method not in READS
 
 
 _MEDIA_TYPE = re.compile(r"(?:application|text|multipart|image)/[A-Za-z0-9.+-]{1,60}")
@@ -82,7 +82,7 @@ class Response:
         try:
             return parse_json(self.body)
         except UnusableJson as error:
-            raise ReplyNotUnderstood(f"{self.url} answered {self.status} with {error}.") from None
+            raise UnexpectedResponse(f"{self.url} answered {self.status} with {error}.") from None
         except ValueError:
             kind = media_type(self.headers.get("content-type", ""))
             raise VendorUnavailable(
@@ -101,18 +101,18 @@ class Response:
         """The body as a JSON object."""
         found = self.json()
         if not isinstance(found, dict):
-            raise ReplyNotUnderstood(f"{self.url} answered {self.status} with JSON that is no object.")
+            raise UnexpectedResponse(f"{self.url} answered {self.status} with JSON that is no object.")
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Sleep:
     """What an operation yields to let some seconds pass; it is sent nothing back."""
 
     seconds: float
 
 
-Operation = Generator[Request | Wait, Response, T]
+Operation = Generator[Request | Sleep, Response, T]
 """One thing a vendor does, in one or several calls: yields requests, is sent responses, returns its result."""
 
 
@@ -140,51 +140,51 @@ class Rate:
 
     calls: int
     seconds: float
-    resets: bool = False
+    fixed_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RemainingQuota:
     """What the vendor says is left: so many calls until a moment (epoch seconds), of a pool where it names one."""
 
     calls: int
     until: float
-    pool: str = ""
+    rate_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Audience:
     """Account and audience as the vendor describes them after `check`.
 
     Attributes:
-        api: base URL for every later call; a vendor with regions tells its own.
+        base_url: base URL for every later call; a vendor with regions tells its own.
         account: the vendor's id of the account, stable over connections.
         audience: the vendor's id of the audience; empty when only the account was asked for.
-        members: people in the audience; None where the vendor does not tell.
-        headroom: contacts that the contract still has room for; None where the vendor does not tell.
+        member_count: people in the audience; None where the vendor does not tell.
+        contact_headroom: contacts that the contract still has room for; None where the vendor does not tell.
         fields: custom fields there are, by the name an export uses, in lower case.
         unsupported: custom fields that exports cannot write, by name in lower case, with the vendor's type.
-        facts: what else the vendor said and a later operation needs.
+        extra: what else the vendor said and a later operation needs.
     """
 
-    api: str
+    base_url: str
     account: str
     account_name: str
     audience: str = ""
     audience_name: str = ""
-    members: int | None = None
-    headroom: int | None = None
+    member_count: int | None = None
+    contact_headroom: int | None = None
     fields: Mapping[str, VendorField] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "account_name", clean_text(self.account_name))
         object.__setattr__(self, "audience_name", clean_text(self.audience_name))
 
 
-class Kind(StrEnum):
+class BatchKind(StrEnum):
     """What a batch is for. The value begins its name."""
 
     UPSERT = ""
@@ -199,92 +199,94 @@ class Batch:
     Attributes:
         rows: row numbers of the segment; of leavers, who have no row, numbers in the plan.
         items: ready-made JSON; of leavers what the vendor takes them out by, an address or a contact id.
-        joined: makes all items with commas between them, where that is quicker than from the items.
-        let_go: forgets what is held in memory and can be read again; for a batch that waits.
+        joined_items: makes all items with commas between them, where that is quicker than from the items.
+        release: forgets what is held in memory and can be read again; for a batch that waits.
     """
 
-    name: str
+    id: str
     rows: Sequence[int]
     emails: Sequence[str]
     items: Sequence[str]
-    generation: int = 0
-    kind: Kind = Kind.UPSERT
-    joined: Callable[[], memoryview] | None = field(default=None, compare=False, repr=False)
-    let_go: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    attempt: int = 0
+    kind: BatchKind = BatchKind.UPSERT
+    joined_items: Callable[[], memoryview] | None = field(default=None, compare=False, repr=False)
+    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def part(self, indexes: Sequence[int], *, generation: int | None = None, kind: Kind | None = None) -> Batch:
+    def subset(self, indexes: Sequence[int], *, generation: int | None = None, kind: BatchKind | None = None) -> Batch:
         """The batch of these entries; sent again, it is another batch by its generation."""
         items = [self.items[i] for i in indexes]
-        generation = self.generation if generation is None else generation
+        generation = self.attempt if generation is None else generation
         kind = self.kind if kind is None else kind
         return Batch(
-            name=batch_name(items, generation, kind),
+            id=batch_id(items, generation, kind),
             rows=[self.rows[i] for i in indexes],
             emails=[self.emails[i] for i in indexes],
             items=items,
-            generation=generation,
+            attempt=generation,
             kind=kind,
         )
 
     def halves(self) -> tuple[Batch, Batch]:
         """Two batches, for a vendor that refuses the whole for one row."""
         middle = len(self) // 2
-        return self.part(range(middle)), self.part(range(middle, len(self)))
+        return self.subset(range(middle)), self.subset(range(middle, len(self)))
 
 
-def batch_name(items: Sequence[str], generation: int = 0, kind: Kind = Kind.UPSERT) -> str:
+def batch_id(items: Sequence[str], generation: int = 0, kind: BatchKind = BatchKind.UPSERT) -> str:
     """The same rows with the same content have the same name, on every machine and in every try."""
-    digest = name_of(b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items))
+    digest = batch_id_of_hashes(
+        b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items)
+    )
     return f"{kind}{digest}" if generation == 0 else f"{kind}{digest}-{generation}"
 
 
-def name_of(hashes: bytes) -> str:
+def batch_id_of_hashes(hashes: bytes) -> str:
     """The name of a batch by the hashes of its rows: a planned row's as the plan keeps it, a part's of its items."""
     return hashlib.blake2b(hashes, digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class JobId:
     """The vendor's id of an import job that is not finished."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RowRejection:
     """One row that the vendor did not take; `index` counts in the batch."""
 
     index: int
     reason: Reason
     code: str
-    words: str
+    message: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", clean_text(self.code, MAX_CODE_CHARS))
-        object.__setattr__(self, "words", clean_text(self.words))
+        object.__setattr__(self, "message", clean_text(self.message))
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchResult:
     """The verdict on a batch: every entry is refused, to be sent again, or accepted.
 
     Attributes:
-        again: entries that the vendor asks to send once more.
+        retry: entries that the vendor asks to send once more.
         contact_ids: the vendor's id of a contact by its index in the batch, where the reply tells it.
-        unnamed: rows that the vendor only counts as not taken, without saying which: found by reading back.
-        unnamed_reason: why they were not taken, where the count tells.
-        stop: why no further batch may be sent; empty as a rule.
+        unattributed: rows that the vendor only counts as not taken, without saying which: found by reading back.
+        unattributed_reason: why they were not taken, where the count tells.
+        abort_reason: why no further batch may be sent; empty as a rule.
     """
 
-    refused: tuple[Refusal, ...] = ()
-    again: tuple[int, ...] = ()
+    rejected: tuple[RowRejection, ...] = ()
+    retry: tuple[int, ...] = ()
     contact_ids: Mapping[int, str] = field(default_factory=dict)
-    unnamed: int = 0
-    unnamed_reason: Reason = Reason.NO_VERDICT
-    stop: str = ""
+    unattributed: int = 0
+    unattributed_reason: Reason = Reason.NO_RESULT
+    abort_reason: str = ""
 
 
-Reply = Settled | Ticket
+BatchReply = BatchResult | JobId

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_segexport.connection import CONSENT
-from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.hooks import HOOKS
+from airflow_provider_segexport.hooks.connection import CONSENT
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.base import Vendor
 
 LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "root": {
+    "state_path": {
         "description": "Folder of ledgers and run folders, shared by all workers: a local path or an "
         "address that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
         "version_added": "0.1.0",
@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "example": "90",
         "default": "30",
     },
-    "quota_store": {
+    "rate_limit_store": {
         "description": "Where calls are counted against the vendors' quotas. A folder that all workers "
         "of a machine can write to; or, shared by machines, redis://, rediss:// or postgresql://user@"
         "host/database (extras `redis` and `postgres`). Empty: quotas in the root, or in segexport in "
@@ -91,7 +91,7 @@ def connection_type(vendor: Vendor) -> dict[str, Any]:
     (apache/airflow#73298).
     """
     form = vendor.form
-    relabeling = {"host": "Base URL", "port": "Port (443)", "password": form.key_label}
+    relabeling = {"host": "Base URL", "port": "Port (443)", "password": form.credential_label}
     hidden = ["schema", "extra"]
     if form.login_label:
         relabeling["login"] = form.login_label
@@ -104,7 +104,7 @@ def connection_type(vendor: Vendor) -> dict[str, Any]:
         "ui-field-behaviour": {
             "hidden-fields": hidden,
             "relabeling": relabeling,
-            "placeholders": {"host": f"empty: {vendor.api}", "port": "443", **form.placeholders},
+            "placeholders": {"host": f"empty: {vendor.base_url}", "port": "443", **form.placeholders},
         },
         "conn-fields": {
             **_placed(CONSENT_SECTION, _consent_fields()),
@@ -141,8 +141,8 @@ def _more_fields(vendor: Vendor) -> dict[str, dict[str, Any]]:
     """Where exports go, and what else this vendor's account needs."""
     form = vendor.form
     return {
-        "audience": text(
-            f"Default {vendor.audience_word}",
+        "default_audience": text(
+            f"Default {vendor.audience_noun}",
             f"{form.audience_help} Exports that name none go here, and Test looks whether it is there.",
         ),
         **{

@@ -19,39 +19,38 @@ class Reason(StrEnum):
     """Why a row was not delivered. One list for all vendors; the vendor's own code and words stand beside it."""
 
     NO_EMAIL = "no_email"
-    BAD_EMAIL = "bad_email"
+    INVALID_EMAIL = "invalid_email"
     NON_ASCII_EMAIL = "non_ascii_email"
     VALUE_TOO_LONG = "value_too_long"
     ROW_TOO_LARGE = "row_too_large"
     INVALID_VALUE = "invalid_value"
-    REFUSED_BY_VENDOR = "refused_by_vendor"
+    REJECTED_BY_VENDOR = "rejected_by_vendor"
     UNSUBSCRIBED = "unsubscribed"
     SUPPRESSED = "suppressed"
     BOUNCED = "bounced"
     DELETED = "deleted"
-    UNCONFIRMED = "unconfirmed"
-    CONTACT_LIMIT = "contact_limit"
+    PENDING_CONFIRMATION = "pending_confirmation"
+    CONTACT_LIMIT_REACHED = "contact_limit_reached"
     JOB_FAILED = "job_failed"
-    NO_VERDICT = "no_verdict"
+    NO_RESULT = "no_result"
     DUPLICATE = "duplicate"
     LEFT_AUDIENCE = "left_audience"
     NO_CONSENT = "no_consent"
-    SUPPRESSED_HERE = "suppressed_here"
+    ON_SUPPRESSION_LIST = "on_suppression_list"
     WITHDRAWN_ELSEWHERE = "withdrawn_elsewhere"
-    WAITS = "waits_after_rejection"
-    NOT_THERE = "not_there"
-    STILL_THERE = "still_there"
-    STOPPED = "stopped"
+    REJECTED_RECENTLY = "rejected_recently"
+    NOT_IN_AUDIENCE = "not_in_audience"
+    STILL_IN_AUDIENCE = "still_in_audience"
 
 
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
 """Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
 
-WITHHELD_HERE = frozenset({Reason.NO_CONSENT, Reason.SUPPRESSED_HERE})
+WITHHELD_HERE = frozenset({Reason.NO_CONSENT, Reason.ON_SUPPRESSION_LIST})
 """Reasons by which an export's own segment and suppression lists say that a person is not to get mail."""
 
 WITHDRAWN = WITHHELD_HERE | {Reason.WITHDRAWN_ELSEWHERE}
 """The same, or another export of the audience has said so."""
 
-GONE = OPTED_OUT | {Reason.NOT_THERE, Reason.DELETED, Reason.UNCONFIRMED}
+GONE = OPTED_OUT | {Reason.NOT_IN_AUDIENCE, Reason.DELETED, Reason.PENDING_CONFIRMATION}
 """Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""

@@ -21,7 +21,7 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "dotdigital": {"login": "made-up", "password": "made-up"},
     "omnisend": {"password": "made-up"},
 }
-MATCHING = {
+FIELD_MAPPING = {
     "email": "email",
     "first_name": "first_name",
     "last_name": "last_name",
@@ -52,7 +52,7 @@ def environment(order: dict[str, Any]) -> dict[str, str]:
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "AIRFLOW__SEGEXPORT__ROOT": str(order.get("root") or f"{home}/state"),
+        "AIRFLOW__SEGEXPORT__STATE_PATH": str(order.get("root") or f"{home}/state"),
         "PYTHONWARNINGS": "ignore",
     }
     if "vendor" in order:

@@ -124,7 +124,7 @@ def _order(vendor: str, case: Case, segment: Path, account: dict[str, Any], cloc
         "credentials": credentials,
         "access_token": account["credentials"].get("access_token", ""),
         "calls_per_minute": None,
-        "matching": {"email": "email", "first_name": "first_name", "last_name": "last_name"},
+        "field_mapping": {"email": "email", "first_name": "first_name", "last_name": "last_name"},
         "custom_fields": {},
         "clock": clock,
         "limits": {"batch_rows": case.batch_rows},

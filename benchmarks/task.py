@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clock import FastClock
-from connections import AUDIENCES, CUSTOM, MATCHING, environment
+from connections import AUDIENCES, CUSTOM, FIELD_MAPPING, environment
 
 SAMPLE_S = 0.05
 PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
@@ -39,7 +39,7 @@ LATE = ("numpy", "pyarrow", "duckdb")
 STAGES = {
     "clean": "stages.clean:clean",
     "load the ledger": "stages.known:load",
-    "plan": "stages.plan:freeze",
+    "plan": "stages.plan:write_plan_rows",
     "send and settle": "stages.send:send",
     "report": "stages.report:write_rejects",
     "commit": "stages.commit:commit",
@@ -60,9 +60,9 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         conn_id=f"bench_{name}",
         audience=order.get("audience") or AUDIENCES[name],
         segment=order["segment"],
-        matching=order.get("matching", MATCHING),
+        field_mapping=order.get("field_mapping", FIELD_MAPPING),
         custom_fields=order.get("custom_fields", CUSTOM),
-        mode=order.get("mode", "changes"),
+        mode=order.get("mode", "upsert"),
         as_of=datetime.fromisoformat(order["as_of"]),
         max_profiles=order.get("max_profiles", 1_000_000),
         deferrable=False,
@@ -107,9 +107,9 @@ def count_stages() -> dict[str, float]:
 
 def slow_down(order: dict[str, Any]) -> None:
     """The simulator's clock for the hook, and smaller batches, so that the simulator's own CPU is not what is timed."""
-    from airflow_provider_segexport.hooks import hook_class  # noqa: PLC0415
+    from airflow_provider_segexport.hooks import get_hook_class  # noqa: PLC0415
 
-    hook = hook_class(order["vendor"])
+    hook = get_hook_class(order["vendor"])
     if "clock" in order:
         clock = FastClock(**order["clock"])
         hook.clock = staticmethod(clock.now)

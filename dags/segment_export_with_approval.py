@@ -17,7 +17,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from unification.assets import SEGMENTS
 
-MATCHING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
+FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 
 # What both tasks are told, so that the second makes the plan that the first has shown.
 TOLD: dict[str, Any] = {
@@ -26,7 +26,7 @@ TOLD: dict[str, Any] = {
     "segment": "{{ ti.xcom_pull('choose')['path'] }}",
     "as_of": "{{ ti.xcom_pull('choose')['as_of'] }}",
     "mode": "{{ params.mode }}",
-    "matching": MATCHING,
+    "field_mapping": FIELD_MAPPING,
     "export_name": "segment_export_with_approval",
 }
 PLAN = "ti.xcom_pull('plan')"
@@ -36,15 +36,15 @@ BODY = f"""
 | | |
 |---|---:|
 | profiles of the segment | {{{{ "{{:,}}".format({PLAN}['counts']['profiles']) }}}} |
-| would be sent | {{{{ "{{:,}}".format({PLAN}['plan']['upserts']) }}}} |
-| would be taken out | {{{{ "{{:,}}".format({PLAN}['plan']['removals']) }}}} |
+| would be sent | {{{{ "{{:,}}".format({PLAN}['estimate']['upserts']) }}}} |
+| would be taken out | {{{{ "{{:,}}".format({PLAN}['estimate']['removals']) }}}} |
 | unchanged | {{{{ "{{:,}}".format({PLAN}['counts']['unchanged']) }}}} |
 | rejected | {{{{ "{{:,}}".format({PLAN}['counts']['rejected']) }}}} |
 | withheld | {{{{ "{{:,}}".format({PLAN}['counts']['withheld']) }}}} |
-| calls | {{{{ "{{:,}}".format({PLAN}['plan']['calls']) }}}} |
+| calls | {{{{ "{{:,}}".format({PLAN}['estimate']['calls']) }}}} |
 
 {{% for guard in {PLAN}['guards'] %}}
-- {{{{ guard['words'] }}}}
+- {{{{ guard['message'] }}}}
 {{% endfor %}}
 """
 
@@ -100,9 +100,9 @@ def is_ordinary(plan: dict[str, Any]) -> str:
         "mode": Param(
             "mirror",
             type="string",
-            enum=["changes", "full", "mirror"],
+            enum=["upsert", "full", "mirror"],
             values_display={
-                "changes": "Only what is new or changed",
+                "upsert": "Only what is new or changed",
                 "full": "Every profile",
                 "mirror": "What is new or changed, and leavers are taken out",
             },
@@ -127,7 +127,7 @@ def segment_export_with_approval() -> None:
     export = SegmentExportOperator(
         task_id="export",
         # The plan's own mark, and no other plan. Its guards have been measured; a person has seen what they say.
-        expect=f"{{{{ {PLAN}['mark'] }}}}",
+        expected_plan=f"{{{{ {PLAN}['plan_hash'] }}}}",
         guards=f"{{{{ dict.fromkeys({PLAN}['guards'] | map(attribute='name')) | tojson }}}}",
         retries=3,
         retry_delay=timedelta(seconds=30),

@@ -31,7 +31,7 @@ CONNECTIONS = ["campaign_monitor_default", "constant_contact_default", "dotdigit
 EXPORTED = Asset(name="segments_exported", uri="segexport://exported", group="segment")
 
 # Which column of a profile feeds which field. Gender and postcode are custom fields at Campaign Monitor.
-MATCHING = {
+FIELD_MAPPING = {
     "email": "email",
     "first_name": "first_name",
     "last_name": "last_name",
@@ -102,11 +102,11 @@ def choose() -> list[dict[str, Any]]:
             section="Where to",
         ),
         "mode": Param(
-            "changes",
+            "upsert",
             type="string",
-            enum=["changes", "full", "mirror"],
+            enum=["upsert", "full", "mirror"],
             values_display={
-                "changes": "Only what is new or changed",
+                "upsert": "Only what is new or changed",
                 "full": "Every profile",
                 "mirror": "What is new or changed, and leavers are taken out",
             },
@@ -128,9 +128,9 @@ def segment_exports() -> None:
     """One task chooses; one task a pair exports."""
     SegmentExportOperator.partial(
         task_id="export",
-        matching=MATCHING,
+        field_mapping=FIELD_MAPPING,
         custom_fields=CUSTOM_FIELDS,
-        create_fields=True,
+        create_custom_fields=True,
         map_index_template="{{ task.conn_id }} {{ task.segment.split('/')[-2] }}",
         # A deferred task may be failed once by Airflow 3.3 when its trigger fires early; a retry goes on.
         retries=3,

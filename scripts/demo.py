@@ -63,7 +63,7 @@ class Stage:
             "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow}/airflow.db",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__SEGEXPORT__ROOT": str(HOME / "state"),
+            "AIRFLOW__SEGEXPORT__STATE_PATH": str(HOME / "state"),
             "SEGEXPORT_DEMO_ROOT": str(HOME / "data"),
             "PYTHONWARNINGS": "ignore",
         }
@@ -196,7 +196,7 @@ def line(stage: Stage, summary: dict[str, Any]) -> tuple[str, ...]:
     )
     numbers = [f"{counts[name]:,}" for name in ("profiles", "delivered", "unchanged")]
     removed = f"{summary['removals']['removed']:,}"
-    effort = (f"{summary['traffic']['calls']:,}", f"{summary['seconds']:.1f}")
+    effort = (f"{summary['http']['calls']:,}", f"{summary['seconds']:.1f}")
     return (SEGMENTS[where[summary["audience"]]], summary["vendor"], *numbers, removed, rejected, withheld, *effort)
 
 
@@ -223,7 +223,7 @@ def wrong(stage: Stage, found: list[dict[str, Any]]) -> list[str]:
                 faults.append(f"{name}: the {what} do not add up: {summary[what]}")
         if not summary["finished"] or summary["counts"]["not_attempted"]:
             faults.append(f"{name}: the export did not finish: {summary['error']}")
-    for path in HOME.glob("state/ledgers/*/*/*/card.json"):
+    for path in HOME.glob("state/ledgers/*/*/*/latest.json"):
         card = json.loads(path.read_text())
         there = held(stage, card["vendor"], card["audience"])
         if there != card["members"]:
@@ -294,8 +294,8 @@ def main() -> int:
             print("A DAG run failed; Airflow's log is .demo/airflow.log.")
             return 1
         print("\nDay 2: only changes travel, and leavers are taken out.\n")
-        known = {summary["report"] for summary in first}
-        table(stage, [summary for summary in summaries() if summary["report"] not in known])
+        known = {summary["run_folder"] for summary in first}
+        table(stage, [summary for summary in summaries() if summary["run_folder"] not in known])
         faults = wrong(stage, summaries())
     finally:
         runs.stop()

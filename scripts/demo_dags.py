@@ -42,7 +42,7 @@ def main() -> int:
         # The same moment names the same run: after a kill, the run goes on.
         moment = datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=int(later or 0))
         conf: dict[str, Any] = {"day": f"{moment:%Y-%m-%d}"}
-        conf |= {"profiles": int(profiles)} if name == "refresh" else {"mode": "mirror" if later else "changes"}
+        conf |= {"profiles": int(profiles)} if name == "refresh" else {"mode": "mirror" if later else "upsert"}
         name = {"refresh": "unification_refresh", "export": "segment_exports"}[name]
         run = bag.dags[name].test(run_conf=conf, run_after=moment, logical_date=moment)
         if str(run.state) != "success":

@@ -92,7 +92,7 @@ def rows_a_call(vendor: str) -> int:
 @cache
 def flight(vendor: str) -> float:
     """Calls a second that one task can make with all its connections."""
-    return VENDORS[vendor].limits.connections / LATENCY_S[vendor]
+    return VENDORS[vendor].limits.max_concurrency / LATENCY_S[vendor]
 
 
 @cache

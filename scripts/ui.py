@@ -188,7 +188,7 @@ class Ui:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow}/airflow.db",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__SEGEXPORT__ROOT": str(self.home / "state"),
+            "AIRFLOW__SEGEXPORT__STATE_PATH": str(self.home / "state"),
             "SEGEXPORT_DEMO_ROOT": str(self.home / "data"),
             "SEGEXPORT_DEMO_PROFILES": str(self.profiles),
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]),

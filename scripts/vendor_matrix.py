@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_segexport.contract import FIELDS, FieldRule, Limits, Vendor
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.base import FIELDS, FieldRule, Limits, Vendor
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -31,9 +31,9 @@ def where(rule: FieldRule) -> str:
     more = [
         "custom field" if rule.custom else "",
         "joined" if rule.joined else "",
-        f"{rule.wants.replace('_', ' ')}" if rule.wants != "text" else "",
+        f"{rule.value_kind.replace('_', ' ')}" if rule.value_kind != "text" else "",
         f"at most {rule.max_chars} characters" if rule.max_chars else "",
-        "left out where it does not fit" if rule.omit_misfit else "",
+        "left out where it does not fit" if rule.drop_invalid else "",
     ]
     found = ", ".join(word for word in more if word)
     return f"{words} ({found})" if found else words
@@ -51,13 +51,14 @@ SPANS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
 def rates(found: Iterable[Rate]) -> str:
     """Quotas, in a few words."""
     return ", ".join(
-        f"{rate.calls:,} {SPANS[int(rate.seconds)]}{' (from midnight UTC)' if rate.resets else ''}" for rate in found
+        f"{rate.calls:,} {SPANS[int(rate.seconds)]}{' (from midnight UTC)' if rate.fixed_window else ''}"
+        for rate in found
     )
 
 
 def pools(found: Limits) -> str:
     """Narrower quotas, by what they are for."""
-    return ", ".join(f"{name.replace('_', ' ')} {rates(narrower)}" for name, narrower in found.pools.items())
+    return ", ".join(f"{name.replace('_', ' ')} {rates(narrower)}" for name, narrower in found.scoped_rates.items())
 
 
 def limits(vendor: Vendor) -> list[tuple[str, str]]:
@@ -66,16 +67,16 @@ def limits(vendor: Vendor) -> list[tuple[str, str]]:
     return [
         ("profiles a call", f"{found.batch_rows:,}"),
         ("bytes a call", f"{found.batch_bytes:,}"),
-        ("calls at a time", str(found.connections)),
-        ("import jobs at a time", f"{found.jobs:,}" if found.jobs else "answers at once"),
+        ("calls at a time", str(found.max_concurrency)),
+        ("import jobs at a time", f"{found.max_jobs:,}" if found.max_jobs else "answers at once"),
         ("calls an account", rates(found.rates) or "what the vendor's answers say"),
         ("of these", pools(found) or "-"),
         ("leavers a call", f"{leavers(vendor).batch_rows:,}"),
         ("leavers go by", "contact id" if vendor.removal and vendor.removal.by_id else "address"),
-        ("removal jobs at a time", f"{leavers(vendor).jobs:,}" if leavers(vendor).jobs else "answers at once"),
-        ("removals are", "told by the answer" if vendor.removal and vendor.removal.verdict else "read back"),
+        ("removal jobs at a time", f"{leavers(vendor).max_jobs:,}" if leavers(vendor).max_jobs else "answers at once"),
+        ("removals are", "told by the answer" if vendor.removal and vendor.removal.confirms else "read back"),
         ("seconds until a call times out", f"{found.timeout_s:g}"),
-        ("custom fields a profile", str(vendor.most_custom or "-")),
+        ("custom fields a profile", str(vendor.max_custom_fields or "-")),
         ("characters of a custom field", str(vendor.max_custom_chars or "-")),
     ]
 
@@ -89,13 +90,15 @@ def leavers(vendor: Vendor) -> Limits:
 
 def form(vendor: Vendor) -> str:
     """What an administrator fills in, besides what every connection has; secrets are masked by Airflow."""
-    asked = [vendor.form.login_label, vendor.form.key_label, *(one.label for one in vendor.form.fields)]
+    asked = [vendor.form.login_label, vendor.form.credential_label, *(one.label for one in vendor.form.fields)]
     return ", ".join(f"*{label}*" for label in asked if label)
 
 
 def custom(vendor: Vendor) -> str:
     """The rules for custom fields."""
-    born = "They come into being when they are first sent." if vendor.free_fields else "They are checked first."
+    born = (
+        "They come into being when they are first sent." if vendor.implicit_custom_fields else "They are checked first."
+    )
     return f"names have {vendor.custom_name_hint}. {born}"
 
 

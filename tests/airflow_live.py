@@ -208,7 +208,7 @@ def environment(home: Path, port: int, sim: Sim) -> dict[str, str]:
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-        "AIRFLOW__SEGEXPORT__ROOT": str(home / "state"),
+        "AIRFLOW__SEGEXPORT__STATE_PATH": str(home / "state"),
         "LIVE_DATA": str(home / "data"),
         "SEGEXPORT_DEMO_ROOT": str(home / "data"),
     }

@@ -36,7 +36,7 @@ catch_up()
 NUMBERS = itertools.count(1)
 RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
 CONSENT = {"privacy_consent": True, "consented_by": "Ann Administrator", "allowed_dags": "*"}
-MATCHING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
+FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 IMPORTS = {
     "campaign_monitor": "/import.json",
     "constant_contact": "_import",
@@ -150,7 +150,7 @@ class Stage:
         """
         told = self.vendor(vendor)
         fields = {field: told["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
-        extra = {**CONSENT, "audience": self.audience(vendor)}
+        extra = {**CONSENT, "default_audience": self.audience(vendor)}
         if "refresh_token" in fields:
             extra["refresh_token"] = fields.pop("refresh_token")
         found: dict[str, Any] = {
@@ -232,7 +232,7 @@ def export_dag(dag_id: str, folder: Path, **told: Any) -> DAG:
     schedule = told.pop("schedule", None)
     with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC), **about) as dag:
         SegmentExportOperator(
-            **{"task_id": "export", "segment": str(folder / "segment.parquet"), "matching": MATCHING, **told}
+            **{"task_id": "export", "segment": str(folder / "segment.parquet"), "field_mapping": FIELD_MAPPING, **told}
         )
     return dag
 

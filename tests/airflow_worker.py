@@ -34,8 +34,8 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 told = {told!r}
-if "optouts" in told:
-    told["optouts"] = Asset(told["optouts"], uri="segexport://" + told["optouts"])
+if "optouts_asset" in told:
+    told["optouts_asset"] = Asset(told["optouts_asset"], uri="segexport://" + told["optouts_asset"])
 if "outlets" in told:
     told["outlets"] = [Asset(name, uri="segexport://" + name) for name in told["outlets"]]
 if "lingers" in told:

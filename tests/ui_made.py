@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.ports import audiences
-from airflow_provider_segexport.ports.run_folder import safe
 from airflow_provider_segexport.stages.report import REJECTS
+from airflow_provider_segexport.storage import history
+from airflow_provider_segexport.storage.run_folder import safe_name
 
 NOW = 1_795_600_000.0
 DAY = 86400.0
@@ -47,34 +47,34 @@ def summary(**changes: Any) -> dict[str, Any]:
         "started_at": NOW - 30,
         "ended_at": NOW,
         "seconds": 30.0,
-        "traffic": {"calls": 12, "retries": 1, "waited_s": 2.5, "bytes_sent": 240_000},
+        "http": {"calls": 12, "retries": 1, "wait_s": 2.5, "bytes_sent": 240_000},
         "batches": 12,
         "warnings": {},
         "counts": counts,
-        "reasons": {"rejected": {"bad_email": 15, "no_email": 5}, "withheld": {"duplicate": 10}},
-        "removals": {"planned": 9, "removed": 7, "absent": 2, "kept": 0, "refused": 0, "not_attempted": 0},
+        "reasons": {"rejected": {"invalid_email": 15, "no_email": 5}, "withheld": {"duplicate": 10}},
+        "removals": {"planned": 9, "removed": 7, "already_gone": 2, "kept": 0, "rejected": 0, "not_attempted": 0},
         "guards": [],
-        "export": "exports.export",
+        "export_name": "exports.export",
         "conn_id": "campaign_monitor_default",
         "dry_run": False,
-        "waiting": 3,
+        "held_after_rejection": 3,
         "optouts": {"path": "/state/optouts.parquet", "count": 4},
         "ledger_version": 1,
-        "report": "/state/runs/exports/export/scheduled__2026-11-24/0/01",
+        "run_folder": "/state/runs/exports/export/scheduled__2026-11-24/0/01",
         "versions": {},
     }
     return {**found, **changes}
 
 
 def place(root: Path, told: Mapping[str, Any]) -> Path:
-    return root / "ledgers" / told["vendor"] / safe(told["account"]) / safe(told["audience"])
+    return root / "ledgers" / told["vendor"] / safe_name(told["account"]) / safe_name(told["audience"])
 
 
 def run_folder(root: Path, run: str, number: int = 1) -> Path:
     home = root / "runs"
     dag, task, *more, index = run.split("/")
     for part in (dag, task, "/".join(more), index):
-        home /= safe(part)
+        home /= safe_name(part)
     return home / f"{number:02d}"
 
 
@@ -91,7 +91,7 @@ def ledger(root: Path, told: Mapping[str, Any], members: int) -> None:
 
 def write_run(root: Path, told: Mapping[str, Any], *, members: int) -> None:
     """What a run leaves beside the ledger."""
-    audiences.record(place(root, told), told, members=members)
+    history.record_run(place(root, told), told, members=members)
 
 
 def with_folder(root: Path, told: Mapping[str, Any], rejects: list[dict[str, Any]] | None = None) -> Path:
@@ -136,10 +136,17 @@ def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] =
                 "withheld": 12,
                 "not_attempted": missing,
             },
-            removals={"planned": removed, "removed": removed, "absent": 0, "kept": 0, "refused": 0, "not_attempted": 0},
+            removals={
+                "planned": removed,
+                "removed": removed,
+                "already_gone": 0,
+                "kept": 0,
+                "rejected": 0,
+                "not_attempted": 0,
+            },
             seconds=12.0 + number % 40,
             ledger_version=i + 1,
-            report=f"/state/{number}/{i}",
+            run_folder=f"/state/{number}/{i}",
         )
         write_run(root, told, members=members)
         if i >= runs - 5:

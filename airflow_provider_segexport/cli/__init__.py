@@ -16,23 +16,23 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_sign_in(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
+            subcommands=(_login(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
         )
     ]
 
 
-def _sign_in() -> ActionCommand:
+def _login() -> ActionCommand:
     """The first sign-in at a vendor that has no API key."""
     from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
 
     return ActionCommand(
-        name="sign-in",
+        name="login",
         help="Sign in to a vendor that needs a person once (Constant Contact)",
         description=(
             "Shows an address and a code to approve in a browser anywhere, and keeps the refresh token in the Airflow "
             "connection."
         ),
-        func=lazy_load_command("airflow_provider_segexport.cli.sign_in.sign_in"),
+        func=lazy_load_command("airflow_provider_segexport.cli.login.login"),
         args=(Arg(("conn_id",), help="the Airflow connection, of type constant_contact"),),
     )
 
@@ -53,7 +53,7 @@ def _undo() -> ActionCommand:
         args=(
             Arg(("conn_id",), help="the Airflow connection"),
             Arg(("audience",), help="the vendor's id of the list, address book or tag"),
-            Arg(("--version",), type=int, help="by default the newest that put people in or took people out"),
+            Arg(("--ledger-version",), type=int, help="by default the newest that put people in or took people out"),
             Arg(("--export",), help="take back only what this export did, by its name; by default any export's run"),
             Arg(("--dry-run",), action="store_true", help="look only"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
@@ -92,8 +92,8 @@ def _prune() -> ActionCommand:
         name="prune",
         help="Remove the run folders of runs that ended long ago",
         description=(
-            "Looks below `[segexport] root` and where `reports` put them. Runs that a task goes on with, runs that an "
-            "audience still needs and the newest runs of each task stay; ledgers are not touched."
+            "Looks below `[segexport] state_path` and in the folders that `reports_path` named. Keeps runs that a task "
+            "may resume, runs that an audience still needs, and the newest runs of each task. Ledgers are not touched."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.prune.prune"),
         args=(
@@ -136,12 +136,17 @@ def _explain() -> ActionCommand:
         help="Tell what is known of one person, audience by audience",
         description=(
             "In or out, since when and by which run, and why a row was rejected or withheld. Reads ledgers and reports "
-            "below `[segexport] root`; asks no vendor."
+            "below `[segexport] state_path`; asks no vendor."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.person.explain"),
         args=(
             Arg(("email",), help="the person's address; `-` reads it from standard input, past the shell's history"),
-            Arg(("--runs",), type=int, default=5, help="so many of each audience's last runs are looked through (5)"),
+            Arg(
+                ("--last-runs",),
+                type=int,
+                default=5,
+                help="so many of each audience's last runs are looked through (5)",
+            ),
         ),
     )
 
@@ -162,7 +167,7 @@ def _erase() -> ActionCommand:
         func=lazy_load_command("airflow_provider_segexport.cli.person.erase"),
         args=(
             Arg(("email",), help="the person's address; `-` reads it from standard input, past the shell's history"),
-            Arg(("--by",), required=True, help="who asks for it; it goes into the receipt"),
+            Arg(("--requested-by",), required=True, help="who asks for it; it goes into the receipt"),
             Arg(("--dry-run",), action="store_true", help="look only"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
         ),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.accounts import hook_of
+from airflow_provider_segexport.cli.hooks import hook_of
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.yes_no import yes_no
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_provider_segexport.person.erase import Receipt
-    from airflow_provider_segexport.person.explain import Known
-    from airflow_provider_segexport.person.whom import Person
+    from airflow_provider_segexport.person.explain import PersonRecord
+    from airflow_provider_segexport.person.person import Person
 
 STATES = {
     "in": "in, put there by an export",
@@ -29,11 +29,11 @@ STATES = {
 
 def explain(args: Namespace) -> None:
     """Tell what is known."""
-    from airflow_provider_segexport.hooks.state import resolve, state_root  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
     from airflow_provider_segexport.person import explain as core  # noqa: PLC0415 - the core, when the command runs
 
     try:
-        known = list(core.explain(state_root(), _person(args.email), resolve, args.runs))
+        known = list(core.explain(state_path(), _person(args.email), resolve, args.last_runs))
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     told = [one for one in known if one.anything]
@@ -46,7 +46,7 @@ def explain(args: Namespace) -> None:
         )
 
 
-def words(known: Known) -> Iterator[str]:
+def words(known: PersonRecord) -> Iterator[str]:
     """What is known of a person and an audience, line by line."""
     yield f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
     row = known.ledger
@@ -64,7 +64,7 @@ def words(known: Known) -> Iterator[str]:
         yield f"  in kept versions {', '.join(map(str, known.versions))} of the ledger"
     for one in known.missed:
         field = f" of {one.field}" if one.field else ""
-        vendor = f" ({' '.join(filter(None, (one.vendor_code, one.vendor_words)))})" if one.vendor_code else ""
+        vendor = f" ({' '.join(filter(None, (one.vendor_code, one.vendor_message)))})" if one.vendor_code else ""
         yield f"  {one.outcome} by {one.run}: {one.reason}{field}{vendor}, row {one.file_row} of {one.file}"
     for run in known.unread:
         yield f"  the report of {run} is gone or cannot be read"
@@ -80,33 +80,33 @@ def erase(args: Namespace) -> None:
     try:
         person = _person(args.email)
         made = tools(hook_of)
-        found = core.erase(made, person, args.by, dry_run=True)
+        found = core.erase(made, person, args.requested_by, dry_run=True)
         _report(found)
         if args.dry_run:
             return
-        if found.found and not args.yes and not _agreed():
+        if found.findings and not args.yes and not _agreed():
             _say("Nothing was touched.")
             return
-        receipt = core.erase(made, person, args.by)
+        receipt = core.erase(made, person, args.requested_by)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     _report(receipt)
-    _say(f"Receipt: {receipt.place}")
+    _say(f"Receipt: {receipt.path}")
     if not receipt.complete:
         raise SystemExit(1)
 
 
 def _report(receipt: Receipt) -> None:
-    if not receipt.found and not receipt.left:
+    if not receipt.findings and not receipt.left:
         _say("Nothing is held of this person.")
-    for one in receipt.found:
-        _say(f"{one.outcome:12} {one.kind}: {one.place}" + (f", {counted(one.rows, 'row')}" if one.rows > 1 else ""))
+    for one in receipt.findings:
+        _say(f"{one.outcome:12} {one.kind}: {one.path}" + (f", {counted(one.rows, 'row')}" if one.rows > 1 else ""))
     for words in receipt.left:
         _say(f"{'left':12} {words}")
 
 
 def _person(text: str) -> Person:
-    from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
+    from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
 
     return Person.of(sys.stdin.readline() if text == "-" else text)
 

@@ -1,4 +1,4 @@
-"""`airflow segexport prune`: removes the folders of old runs, below `[segexport] root` and where `reports` put them."""
+"""`airflow segexport prune`: removes old run folders below `[segexport] state_path` and `reports_path`."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from airflow_provider_segexport.errors import SegexportError
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from airflow_provider_segexport.ports.places import Place
+    from airflow_provider_segexport.storage.paths import StoragePath
 
 
 def prune(args: Namespace) -> None:
     """Remove old run folders, or list them."""
-    from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.tidying import keep_days  # noqa: PLC0415
 
     days = _days(args.older_than) if args.older_than else keep_days()
     if not days:
         raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
     try:
-        count = _removed(state_root(), days, dry_run=args.dry_run)
+        count = _removed(state_path(), days, dry_run=args.dry_run)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     except OSError as error:
         raise SystemExit(
             f"The run folders could not all be removed ({type(error).__name__}: {error.strerror}). To fix: see that "
-            "this user may write below `[segexport] root`, and give the command again."
+            "this user may write below `[segexport] state_path`, and give the command again."
         ) from None
     done = "would be removed" if args.dry_run else "removed"
     print(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")  # noqa: T201
 
 
-def _removed(root: Place, days: float, *, dry_run: bool) -> int:
-    from airflow_provider_segexport.hooks.state import resolve  # noqa: PLC0415 - the core, when the command runs
-    from airflow_provider_segexport.ports.quiet_logs import quiet  # noqa: PLC0415
-    from airflow_provider_segexport.ports.retention import Retention, remove  # noqa: PLC0415
+def _removed(root: StoragePath, days: float, *, dry_run: bool) -> int:
+    from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
+    from airflow_provider_segexport.storage.retention import Retention, remove  # noqa: PLC0415
 
     count = 0
     with quiet():

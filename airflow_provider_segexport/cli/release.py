@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def release(args: Namespace) -> None:
     """Say what happens to the people, ask, and do it."""
     from airflow_provider_segexport.export import release as core  # noqa: PLC0415 - the core, when the command runs
-    from airflow_provider_segexport.hooks.peers import alive  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.state import state_root  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415
 
     what = core.Release(args.export, (args.to or "").strip(), args.keep)
     try:
-        place = core.audience(state_root(), args.audience)
+        place = core.audience(state_path(), args.audience)
         _say(words(what, core.look(place, what)))
         if args.dry_run:
             return
         if not args.yes and not _agreed(f"Release {what.export!r}?"):
             _say("Nothing was changed.")
             return
-        core.release(place, what, clock=time.time, sleep=time.sleep, alive=alive)
+        core.release(place, what, clock=time.time, sleep=time.sleep, alive=is_task_running)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     _say(f"Released: {what.export!r} does not use this audience any more.")
@@ -57,7 +57,9 @@ def words(what: Release, outlook: Outlook) -> str:
             "good, `--to` hands them over."
         )
     if len(outlook.others) == 1:
-        said.append(f"The audience is {outlook.others[0]!r}'s alone from here on, which may say `shared=False`.")
+        said.append(
+            f"The audience is {outlook.others[0]!r}'s alone from here on, which may say `allow_shared_audience=False`."
+        )
     elif not outlook.others:
         said.append("The audience has no owner from here on: the next export to it becomes the owner.")
     return " ".join(said)

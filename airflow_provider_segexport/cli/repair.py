@@ -18,22 +18,22 @@ def repair(args: Namespace) -> None:
     """Say what cannot be read and what is lost, ask, and set it aside."""
     from airflow_provider_segexport.export import repair as core  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.export.release import audience  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.peers import alive  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.state import resolve, state_root  # noqa: PLC0415
-    from airflow_provider_segexport.person.traces import run_folders  # noqa: PLC0415
-    from airflow_provider_segexport.ports.audiences import audiences  # noqa: PLC0415
-    from airflow_provider_segexport.ports.scratch import sweep  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415
+    from airflow_provider_segexport.person.files import run_folders  # noqa: PLC0415
+    from airflow_provider_segexport.storage.history import ledger_paths  # noqa: PLC0415
+    from airflow_provider_segexport.storage.scratch import sweep  # noqa: PLC0415
 
     try:
-        root = state_root()
-        places = [audience(root, args.audience)] if args.audience else list(audiences(root))
+        root = state_path()
+        places = [audience(root, args.audience)] if args.audience else list(ledger_paths(root))
         diagnoses = [core.look(place, resolve) for place in places]
         damaged = [one for one in diagnoses if one.damaged]
         for diagnosis in damaged:
             _say(text_of(diagnosis))
         known = {one.run for one in damaged}
         folders = [] if args.audience else run_folders(root / "runs")
-        runs = [(folder, why) for folder, why in core.unreadable_runs(folders) if str(folder.place) not in known]
+        runs = [(folder, why) for folder, why in core.unreadable_runs(folders) if str(folder.path) not in known]
         for _, why in runs:
             _say(f"A run that its task would go on with cannot be read ({why}). Its next try makes a new plan.")
         if not damaged and not runs:
@@ -42,7 +42,7 @@ def repair(args: Namespace) -> None:
             _say("Nothing was changed.")
             return
         for place in places:
-            core.repair(place, resolve, clock=time.time, sleep=time.sleep, alive=alive)
+            core.repair(place, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
         sweep()
         for folder, why in runs:
             core.set_run_aside(folder, why, time.time())
@@ -54,10 +54,10 @@ def repair(args: Namespace) -> None:
 
 def text_of(diagnosis: Diagnosis) -> str:
     """What cannot be read of an audience, what is lost with it, and what the next run does."""
-    lines = [f"Audience {diagnosis.place}:"]
+    lines = [f"Audience {diagnosis.path}:"]
     if diagnosis.state:
         lines.append(
-            f"The audience's state (standing.json) cannot be read: {diagnosis.state}. It is made again from the "
+            f"The audience's state (audience_state.json) cannot be read: {diagnosis.state}. It is made again from the "
             "ledger and the history. Lost: whether a run has not ended, and which opt-outs were read."
         )
     if diagnosis.versions and diagnosis.good:

@@ -13,16 +13,16 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.lease_files import has_stopped
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
-from airflow_provider_segexport.ports.places import Place, read, write
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.stages import commit
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.stages import update_ledger
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.journal import State
+from airflow_provider_segexport.storage.lease_files import has_stopped
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import KEPT_IN_PLAN, LedgerCommit
+from airflow_provider_segexport.storage.paths import StoragePath, read, write
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -33,31 +33,31 @@ connections long before."""
 SURE = frozenset({State.SETTLED, State.SPLIT})
 
 
-def settle(job: Job, ledger: Ledger, standing: Standing, recovered: str = "") -> Standing:
+def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recovered: str = "") -> AudienceState:
     """Bring into the ledger what superseded runs may have sent since their journals were read.
 
     Args:
-        job: the run that comes after them.
+        context: the run that comes after them.
         ledger: of the audience.
-        standing: names them.
+        state: names them.
         recovered: run folder that is not looked at, because it is recovered whole.
 
     Returns:
         The standing with the doubts that are left.
     """
     kept = []
-    for doubt in standing.doubts:
+    for doubt in state.doubts:
         if doubt.folder == recovered:
             kept.append(doubt)
             continue
-        stopped = has_stopped(ledger.place / "lease", doubt.mark)  # asked first: nothing is written after that
-        _settle(job, ledger, RunFolder(job.world.resolve(doubt.folder)))
-        if not stopped and job.world.clock() - doubt.at < OLD_S:
+        stopped = has_stopped(ledger.path / "lease", doubt.mark)  # asked first: nothing is written after that
+        _settle(context, ledger, RunFolder(context.environment.resolve(doubt.folder)))
+        if not stopped and context.environment.clock() - doubt.at < OLD_S:
             kept.append(doubt)
-    if tuple(kept) == standing.doubts:
-        return standing
-    settled = replace(standing, doubts=tuple(kept))
-    settled.write(ledger.place, ledger.fence)
+    if tuple(kept) == state.doubts:
+        return state
+    settled = replace(state, doubts=tuple(kept))
+    settled.write(ledger.path, ledger.fence)
     return settled
 
 
@@ -70,7 +70,7 @@ def note(folder: RunFolder, *, all_of_it: bool) -> None:
     """
     seen = {
         part.kind: {
-            name: [entry.state, entry.at]
+            name: [entry.state, entry.written_at]
             for name, entry in part.journal.states().items()
             if all_of_it or entry.state in SURE
         }
@@ -79,7 +79,7 @@ def note(folder: RunFolder, *, all_of_it: bool) -> None:
     write(_seen(folder), json.dumps(seen).encode())
 
 
-def _settle(job: Job, ledger: Ledger, folder: RunFolder) -> None:
+def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     """Bring into the ledger the batches that have changed since the journal was read."""
     frozen = folder.plan()
     if frozen is None:
@@ -90,33 +90,35 @@ def _settle(job: Job, ledger: Ledger, folder: RunFolder) -> None:
         {
             name
             for name, entry in part.journal.states().items()
-            if seen.get(part.kind, {}).get(name) != [entry.state, entry.at]
+            if seen.get(part.kind, {}).get(name) != [entry.state, entry.written_at]
         }
         for part in (folder, folder.removals)
     ]
     if not any(late):
         return
-    now = job.world.clock()
-    origin = Origin(
+    now = context.environment.clock()
+    origin = LedgerCommit(
         facts["as_of"],
         facts.get("run", ""),
         finished=False,
         started_at=facts["started_at"],
         ended_at=now,
-        in_flight=True,
+        count_in_flight_as_sent=True,
         **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
-    names = commit.Names(planned.batches, planned.removals, late=(frozenset(late[0]), frozenset(late[1])))
+    names = update_ledger.PlanBatches(
+        planned.batches, planned.removal_batches, late=(frozenset(late[0]), frozenset(late[1]))
+    )
     with engine() as sql:
-        version = commit.commit(sql, ledger, folder, names, origin)
+        version = update_ledger.update_ledger(sql, ledger, folder, names, origin)
     log.warning(
         "Rows that a superseded run may have touched are in doubt (folder=%s batches=%d version=%d).",
-        folder.place,
+        folder.path,
         sum(map(len, late)),
         version,
     )
     note(folder, all_of_it=True)
 
 
-def _seen(folder: RunFolder) -> Place:
-    return folder.place / "seen.json"
+def _seen(folder: RunFolder) -> StoragePath:
+    return folder.path / "seen.json"

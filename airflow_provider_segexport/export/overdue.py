@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from airflow_provider_segexport.errors import JobsTooLong
-from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.storage.journal import Entry, State
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 MAX_NAMED_JOBS = 10
 """Job ids in the error message; the journal in the run folder has all of them."""
@@ -18,12 +18,12 @@ MAX_NAMED_JOBS = 10
 def running(folder: RunFolder) -> list[Entry]:
     """Return the jobs of a folder's journal that have no verdict yet, oldest first."""
     entries = [entry for entry in folder.journal.states().values() if entry.state is State.SUBMITTED]
-    return sorted(entries, key=lambda entry: entry.at)
+    return sorted(entries, key=lambda entry: entry.written_at)
 
 
 def oldest_at(folder: RunFolder) -> float:
     """Return when the vendor took the oldest job that still runs, in epoch seconds; infinity if no job runs."""
-    return next((entry.at for entry in running(folder)), math.inf)
+    return next((entry.written_at for entry in running(folder)), math.inf)
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class BoundedPause:
         folder: the run folder whose journal holds the jobs; an unfinished run's folder when that is recovered.
     """
 
-    job: Job
+    job: ExportContext
     folder: RunFolder
     _is_last_look: bool = False
 
@@ -47,10 +47,10 @@ class BoundedPause:
         Raises:
             JobsTooLong: the time is over, and one more look has shown that a job still runs.
         """
-        world, limit_s = self.job.world, self.job.order.job_timeout
-        if oldest_at(self.folder) + limit_s > world.clock():
+        environment, limit_s = self.job.environment, self.job.config.job_timeout
+        if oldest_at(self.folder) + limit_s > environment.clock():
             self._is_last_look = False
-            return world.pause(jobs)
+            return environment.wait_or_leave(jobs)
         if self._is_last_look:
             raise self._error(jobs)
         self._is_last_look = True
@@ -58,12 +58,13 @@ class BoundedPause:
 
     def _error(self, jobs: int) -> JobsTooLong:
         entries = running(self.folder)
-        names = ", ".join(entry.ticket for entry in entries[:MAX_NAMED_JOBS])
+        names = ", ".join(entry.job_id for entry in entries[:MAX_NAMED_JOBS])
         more = f" and {len(entries) - MAX_NAMED_JOBS} more" if len(entries) > MAX_NAMED_JOBS else ""
-        since = datetime.fromtimestamp(entries[0].at, UTC)
+        since = datetime.fromtimestamp(entries[0].written_at, UTC)
         return JobsTooLong(
             f"{jobs} of this run's jobs have not ended at {self.job.vendor.title}: {names}{more}. The oldest was "
-            f"accepted at {since:%Y-%m-%d %H:%M:%S} UTC, and `job_timeout` is {self.job.order.job_timeout / 3600:g} h. "
+            f"accepted at {since:%Y-%m-%d %H:%M:%S} UTC, and `job_timeout` is "
+            f"{self.job.config.job_timeout / 3600:g} h. "
             "The audience is free again. The jobs stay at the vendor and may still end: the next run to this audience, "
             "or this task when it is cleared, reads their results before it sends anything. To fix: look for the jobs "
             "in the vendor's account, then clear the task; if jobs of this size take longer, raise `job_timeout`."

@@ -13,24 +13,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from airflow_provider_segexport.contract import Removal, Vendor
-from airflow_provider_segexport.errors import DamagedState, JobsTooLong, ReplyNotUnderstood
+from airflow_provider_segexport.errors import DamagedState, JobsTooLong, UnexpectedResponse
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.export.close import name
-from airflow_provider_segexport.export.leaving import confirm, removal_of
-from airflow_provider_segexport.export.order import Job, Waiting, works_later
+from airflow_provider_segexport.export.config import ExportContext, PendingJobs, works_later
+from airflow_provider_segexport.export.finish import name
 from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at, running
-from airflow_provider_segexport.export.sending import adopt, calls_of
-from airflow_provider_segexport.model import Batch, Target
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.journal import State
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.origin import KEPT_IN_PLAN, Origin
-from airflow_provider_segexport.ports.places import names
-from airflow_provider_segexport.ports.run_folder import RunFolder, target_of
-from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.segment import Planned
-from airflow_provider_segexport.stages import commit, readback, send, settle
+from airflow_provider_segexport.export.removing import confirm, removal_of
+from airflow_provider_segexport.export.sending import adopt_lost_jobs, callbacks
+from airflow_provider_segexport.model import Audience, Batch
+from airflow_provider_segexport.stages import readback, record, send, update_ledger
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.journal import State
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import KEPT_IN_PLAN, LedgerCommit
+from airflow_provider_segexport.storage.paths import list_names
+from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.run_folder import RunFolder, audience_from_facts
+from airflow_provider_segexport.vendors.base import Removal, Vendor
 
 log = logging.getLogger(__name__)
 
@@ -39,138 +39,148 @@ UNANSWERED_S = 120.0
 be found; with the vendors' documents an import of one call takes less than this."""
 
 
-def recover(job: Job, ledger: Ledger, standing: Standing) -> Standing | Waiting:
+def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> AudienceState | PendingJobs:
     """Settle a run that did not come to its end.
 
     Args:
-        job: the run that comes after it.
+        context: the run that comes after it.
         ledger: of the audience.
-        standing: names the run folder of the unfinished run in `open`.
+        state: names the run folder of the unfinished run in `open`.
 
     Returns:
         The standing afterwards, or the jobs that are waited for. Rows whose fate stays unknown count as perhaps in the
         audience, with unknown content, so that they are sent or taken out again where that is due.
     """
-    if not standing.open or standing.open == str(job.world.folder.place):
-        return doubts.settle(job, ledger, standing, standing.open)
-    folder = RunFolder(job.world.resolve(standing.open))
+    if not state.open_run_folder or state.open_run_folder == str(context.environment.run_folder.path):
+        return doubts.settle(context, ledger, state, state.open_run_folder)
+    folder = RunFolder(context.environment.resolve(state.open_run_folder))
     found = folder.plan()
     if found is None:
-        if not names(folder.place):
-            raise DamagedState(standing.open, "it is gone, and it says whom an unfinished run has sent")
-        log.info("An unfinished run was stopped before its first call (folder=%s).", standing.open)
+        if not list_names(folder.path):
+            raise DamagedState(state.open_run_folder, "it is gone, and it says whom an unfinished run has sent")
+        log.info("An unfinished run was stopped before its first call (folder=%s).", state.open_run_folder)
     else:
         folder.verify()
         planned, facts = found
-        waiting = _wait(replace(job, world=replace(job.world, folder=folder)), planned, target_of(facts["target"]))
+        waiting = _wait(
+            replace(context, environment=replace(context.environment, run_folder=folder)),
+            planned,
+            audience_from_facts(facts["audience_facts"]),
+        )
         if waiting is not None:
             return waiting
-        _write(job, ledger, standing, folder)
-        if any(doubt.folder == standing.open for doubt in standing.doubts):
+        _write(context, ledger, state, folder)
+        if any(doubt.folder == state.open_run_folder for doubt in state.doubts):
             doubts.note(folder, all_of_it=False)
-    settled = replace(standing, open="")
-    settled.write(ledger.place, ledger.fence)
+    settled = replace(state, open_run_folder="")
+    settled.write(ledger.path, ledger.fence)
     # Afterwards, because a call of an older run may have landed after the unfinished run's call of the same rows.
-    return doubts.settle(job, ledger, settled, standing.open)
+    return doubts.settle(context, ledger, settled, state.open_run_folder)
 
 
-def _wait(job: Job, planned: Planned, target: Target) -> Waiting | None:
+def _wait(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
     """Find out what became of every job of the unfinished run, whose folder is `job.world.folder`; send nothing."""
-    folder = job.world.folder
+    folder = context.environment.run_folder
     for part in (folder, folder.removals):
-        part.journal.clock = job.world.clock
+        part.journal.clock = context.environment.clock
     try:
-        waiting = _imports(job, planned, target) or _removals(job, planned, target)
-    except (JobsTooLong, ReplyNotUnderstood) as error:
+        waiting = _imports(context, planned, audience) or _removals(context, planned, audience)
+    except (JobsTooLong, UnexpectedResponse) as error:
         log.warning("What became of a job of an unfinished run cannot be found out: %s", error)
         return None
     if waiting is None:
-        _let_pass(job)
+        _let_pass(context)
     else:
-        log.info("Waiting for jobs of an unfinished run (folder=%s jobs=%d).", folder.place, len(waiting.tickets))
+        log.info("Waiting for jobs of an unfinished run (folder=%s jobs=%d).", folder.path, len(waiting.job_ids))
     return waiting
 
 
-def _let_pass(job: Job) -> None:
+def _let_pass(context: ExportContext) -> None:
     """Let what a call without an answer may have begun come to its end."""
-    folder = job.world.folder
+    folder = context.environment.run_folder
     entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
-    last = max((entry.at for entry in entries if entry.state is State.SENDING), default=0.0)
-    seconds = last + UNANSWERED_S - job.world.clock()
-    if works_later(job) and last and seconds > 0:
+    last = max((entry.written_at for entry in entries if entry.state is State.SENDING), default=0.0)
+    seconds = last + UNANSWERED_S - context.environment.clock()
+    if works_later(context) and last and seconds > 0:
         log.info("Waiting for calls of an unfinished run that had no answer (seconds=%.0f).", seconds)
-        job.world.sleep(min(seconds, UNANSWERED_S))
+        context.environment.sleep(min(seconds, UNANSWERED_S))
 
 
-def _imports(job: Job, planned: Planned, target: Target) -> Waiting | None:
-    books = settle.Bookkeeper(job.world.folder)
-    adopt(job, planned, target, books)
-    waiting = _ended(job, job.vendor, target, planned.batches, books)
+def _imports(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
+    books = record.BatchRecorder(context.environment.run_folder)
+    adopt_lost_jobs(context, planned, audience, books)
+    waiting = _ended(context, context.vendor, audience, planned.batches, books)
     if waiting is None:
-        name(job, planned, target)
+        name(context, planned, audience)
     return waiting
 
 
-def _removals(job: Job, planned: Planned, target: Target) -> Waiting | None:
-    if not planned.removals:
+def _removals(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
+    if not planned.removal_batches:
         return None
-    removal, folder = removal_of(job), job.world.folder.removals
-    books = settle.Bookkeeper(folder, read_back=not removal.verdict)
-    waiting = _ended(job, removal, target, planned.removals, books)
-    if waiting is None and readback.unnamed(folder):
-        confirm(job, planned, target)
+    removal, folder = removal_of(context), context.environment.run_folder.removals
+    books = record.BatchRecorder(folder, read_back=not removal.confirms)
+    waiting = _ended(context, removal, audience, planned.removal_batches, books)
+    if waiting is None and readback.unattributed_count(folder):
+        confirm(context, planned, audience)
     return waiting
 
 
 def _ended(
-    job: Job, jobs: Vendor | Removal, target: Target, batches: Sequence[str], books: settle.Bookkeeper
-) -> Waiting | None:
+    context: ExportContext,
+    jobs: Vendor | Removal,
+    audience: Audience,
+    batches: Sequence[str],
+    recorder: record.BatchRecorder,
+) -> PendingJobs | None:
     """Settle the jobs that have ended, and wait for the others; what a verdict asks to send again is not sent."""
-    folder = books.folder
+    folder = recorder.folder
     if not running(folder):
         return None
-    pending = [part for part in settle.remaining(folder, tuple(batches)) if isinstance(part, tuple)]
-    calls = calls_of(job, jobs, target, _never, books, answered=partial(_note, books))
+    pending = [part for part in record.remaining(folder, tuple(batches)) if isinstance(part, tuple)]
+    calls = callbacks(context, jobs, audience, _never, recorder, answered=partial(_note, recorder))
     try:
         tickets = send.send(
-            send.Flight(iter(pending)),
+            send.InFlight(iter(pending)),
             calls,
             jobs.limits,
-            pause=BoundedPause(job, folder),
+            pause=BoundedPause(context, folder),
             stop=lambda: None,
         )
     except send.Stopped as stopped:
         raise stopped.error from None
-    return Waiting(tuple(tickets), len(tickets), kind=folder.kind, since=oldest_at(folder)) if tickets else None
+    return PendingJobs(tuple(tickets), len(tickets), kind=folder.kind, since=oldest_at(folder)) if tickets else None
 
 
-def _note(books: settle.Bookkeeper, batch: Batch, answer: send.Answer) -> list[Batch]:
+def _note(recorder: record.BatchRecorder, batch: Batch, answer: send.Answer) -> list[Batch]:
     """Write a verdict down; nothing goes out in the batch's place."""
-    books.answered(batch, answer)
+    recorder.record_reply(batch, answer)
     return []
 
 
 def _never(batch: Batch) -> Any:
     """No call carries a batch of an unfinished run."""
-    raise AssertionError(f"Batch {batch.name} of an unfinished run would be sent.")
+    raise AssertionError(f"Batch {batch.id} of an unfinished run would be sent.")
 
 
-def _write(job: Job, ledger: Ledger, standing: Standing, folder: RunFolder) -> None:
+def _write(context: ExportContext, ledger: Ledger, state: AudienceState, folder: RunFolder) -> None:
     """Bring what the unfinished run did into the ledger."""
     found = folder.plan()
     assert found is not None  # noqa: S101 - its caller has read it
     planned, facts = found
-    origin = Origin(
+    origin = LedgerCommit(
         facts["as_of"],
-        standing.run,
+        state.run,
         planned.profiles,
         finished=False,
         started_at=facts["started_at"],
-        ended_at=job.world.clock(),
-        in_flight=True,
-        keeps_left=job.vendor.readds_leavers,
+        ended_at=context.environment.clock(),
+        count_in_flight_as_sent=True,
+        keep_left=context.vendor.import_readds_leavers,
         **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
     with engine() as sql:
-        version = commit.commit(sql, ledger, folder, commit.Names(planned.batches, planned.removals), origin)
-    log.info("Writing an unfinished run into the ledger (run=%s version=%d).", standing.run, version)
+        version = update_ledger.update_ledger(
+            sql, ledger, folder, update_ledger.PlanBatches(planned.batches, planned.removal_batches), origin
+        )
+    log.info("Writing an unfinished run into the ledger (run=%s version=%d).", state.run, version)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_segexport.errors import StopExport
-from airflow_provider_segexport.ports.audiences import audiences, card
-from airflow_provider_segexport.ports.engine import Engine, engine
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import THERE, Ledger
-from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.run_folder import safe
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.errors import FatalError
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
+from airflow_provider_segexport.storage.history import latest, ledger_paths
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import THERE, Ledger
+from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.run_folder import safe_name
 
 RUN = "segexport/release"
 """The name in the lease and in the ledger's version."""
@@ -49,66 +49,66 @@ class Outlook:
         renames: the export that takes over has not used the audience before.
     """
 
-    place: Place
+    path: StoragePath
     alone: int
     together: int
     others: tuple[str, ...]
     renames: bool
 
 
-def audience(root: Place, name: str) -> Place:
+def audience(root: StoragePath, name: str) -> StoragePath:
     """Find an audience by the vendor's id, or by `vendor/account/audience` where the id is not enough.
 
     Raises:
-        StopExport: there is none, or more than one.
+        FatalError: there is none, or more than one.
     """
-    places = {f"{one.parent.parent.name}/{one.parent.name}/{one.name}": one for one in audiences(root)}
-    matching = [
+    places = {f"{one.parent.parent.name}/{one.parent.name}/{one.name}": one for one in ledger_paths(root)}
+    field_mapping = [
         path
         for path, one in places.items()
-        if name == path or one.name in {name, safe(name)} or (card(one) or {}).get("audience") == name
+        if name == path or one.name in {name, safe_name(name)} or (latest(one) or {}).get("audience") == name
     ]
-    if len(matching) == 1:
-        return places[matching[0]]
-    if not matching:
-        raise StopExport(f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(places)) or 'none'}.")
-    raise StopExport(f"{name!r} names several audiences. To fix: give one of {', '.join(sorted(matching))}.")
+    if len(field_mapping) == 1:
+        return places[field_mapping[0]]
+    if not field_mapping:
+        raise FatalError(f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(places)) or 'none'}.")
+    raise FatalError(f"{name!r} names several audiences. To fix: give one of {', '.join(sorted(field_mapping))}.")
 
 
-def look(place: Place, what: Release) -> Outlook:
+def look(path: StoragePath, what: Release) -> Outlook:
     """Count the people whom a release is about.
 
     Raises:
-        StopExport: the export does not use the audience, or a run of it has not ended.
+        FatalError: the export does not use the audience, or a run of it has not ended.
     """
-    standing = Standing.of(place)
-    if not what.export or what.export not in standing.sharers:
-        known = ", ".join(name for name in standing.sharers if name) or "none"
-        raise StopExport(f"The export {what.export!r} does not use this audience. Exports that do: {known}.")
+    state = AudienceState.of(path)
+    if not what.export or what.export not in state.sharers:
+        known = ", ".join(name for name in state.sharers if name) or "none"
+        raise FatalError(f"The export {what.export!r} does not use this audience. Exports that do: {known}.")
     if what.to == what.export:
-        raise StopExport(f"The export {what.export!r} cannot be handed over to itself. To fix: correct `--to`.")
+        raise FatalError(f"The export {what.export!r} cannot be handed over to itself. To fix: correct `--to`.")
     if what.to and what.keep:
-        raise StopExport("`--keep` and `--to` exclude each other. To fix: leave one of them out.")
-    if standing.open:
-        raise StopExport(
-            f"The run {standing.run!r} has not ended, so the ledger does not know yet what it did. To fix: let it end, "
+        raise FatalError("`--keep` and `--to` exclude each other. To fix: leave one of them out.")
+    if state.open_run_folder:
+        raise FatalError(
+            f"The run {state.run!r} has not ended, so the ledger does not know yet what it did. To fix: let it end, "
             "or start an export to this audience, which brings the ledger up to date first."
         )
-    ledger = Ledger(place)
+    ledger = Ledger(path)
     alone = together = 0
     if version := ledger.version():
-        bit = f"{standing.bit(what.export)}::ubigint"
+        bit = f"{state.sharer_bit(what.export)}::ubigint"
         with engine() as sql:
             alone, together = sql.one(
                 f"""select count(*) filter (holders = {bit}), count(*) filter (holders <> {bit})
                 from {sql.scan([ledger.file(version)])} where state in {THERE} and (holders & {bit}) <> 0"""
             )
-    renames = bool(what.to) and what.to not in standing.sharers
-    return Outlook(place, alone, together, standing.others(what.export), renames)
+    renames = bool(what.to) and what.to not in state.sharers
+    return Outlook(path, alone, together, state.others(what.export), renames)
 
 
 def release(
-    place: Place,
+    path: StoragePath,
     what: Release,
     *,
     clock: Callable[[], float],
@@ -118,38 +118,38 @@ def release(
     """Release the export, while no run writes the audience; returns what was done.
 
     Args:
-        place: of the audience's ledger.
+        path: of the audience's ledger.
         what: the export, and what becomes of its people.
         clock: epoch seconds.
         sleep: lets time pass.
         alive: whether the holder of a lease still runs.
 
     Raises:
-        AudienceBusy: a run writes the audience.
-        StopExport: the release is not possible.
+        AudienceLocked: a run writes the audience.
+        FatalError: the release is not possible.
     """
-    lease = Lease(place, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
-    lease.take()
+    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
+    lease.acquire()
     try:
-        outlook = look(place, what)
-        standing = Standing.of(place)
-        ledger = Ledger(place, lease)
+        outlook = look(path, what)
+        state = AudienceState.of(path)
+        ledger = Ledger(path, lease)
         if ledger.version():
             with engine() as sql:
-                _commit(sql, ledger, standing, what, renames=outlook.renames)
-        _without(standing, what, outlook).write(place, lease)
+                _commit(sql, ledger, state, what, renames=outlook.renames)
+        _without(state, what, outlook).write(path, lease)
     finally:
         lease.release()
     return outlook
 
 
-def _commit(sql: Engine, ledger: Ledger, standing: Standing, what: Release, *, renames: bool) -> None:
+def _commit(sql: Engine, ledger: Ledger, state: AudienceState, what: Release, *, renames: bool) -> None:
     """Write the ledger's next version, with the claims as they are from here on."""
     version = ledger.version()
     rows = f"select * from {sql.scan([ledger.file(version)])}"
     if not renames:
-        bit = f"{standing.bit(what.export)}::ubigint"
-        taker = f"{standing.bit(what.to)}::ubigint" if what.to else "0::ubigint"
+        bit = f"{state.sharer_bit(what.export)}::ubigint"
+        taker = f"{state.sharer_bit(what.to)}::ubigint" if what.to else "0::ubigint"
         holders, barred = (
             f"if(({name} & {bit}) <> 0, ({name} & ~{bit}) | {taker}, {name})" for name in ("holders", "barred")
         )
@@ -166,18 +166,17 @@ def _commit(sql: Engine, ledger: Ledger, standing: Standing, what: Release, *, r
     ledger.commit(sql.stream(rows), version, {**kept, "exports": exports, "by": RUN, "members": str(members)})
 
 
-def _without(standing: Standing, what: Release, outlook: Outlook) -> Standing:
+def _without(state: AudienceState, what: Release, outlook: Outlook) -> AudienceState:
     """The standing without the export, or with the other name in its place."""
     new = what.to if outlook.renames else ""
-    sharers = tuple(new if name == what.export else name for name in standing.sharers)
-    owner = standing.owner
+    sharers = tuple(new if name == what.export else name for name in state.sharers)
+    owner = state.owner
     if owner == what.export:
         owner = what.to or next((name for name in sharers if name), "")
     by_export: dict[str, Any] = {
-        name: _renamed(getattr(standing, name), what.export, new)
-        for name in ("begun", "optouts_at", "resend", "fields")
+        name: _renamed(getattr(state, name), what.export, new) for name in ("begun", "optouts_at", "resend", "fields")
     }
-    return replace(standing, owner=owner, sharers=sharers, **by_export)
+    return replace(state, owner=owner, sharers=sharers, **by_export)
 
 
 def _renamed(by_export: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:

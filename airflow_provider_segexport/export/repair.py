@@ -12,13 +12,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.ports.audiences import runs
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import Place, Resolve, listing, names, read, sweep, write
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Standing, token_of
+from airflow_provider_segexport.storage.audience_state import AudienceState, token_of
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.history import run_history
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import (
+    PathResolver,
+    StoragePath,
+    list_names,
+    listing,
+    read,
+    remove_stale_temp_files,
+    write,
+)
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 RUN = "segexport/repair"
 """The name in the lease and in the ledger's version."""
@@ -29,7 +37,7 @@ class Diagnosis:
     """What cannot be read of one audience.
 
     Attributes:
-        place: of the audience's ledger.
+        path: of the audience's ledger.
         state: why the audience's state cannot be read; None if it can.
         versions: versions of the ledger that cannot be read, the newest first, down to the first that can.
         good: the newest version that can be read; 0 if there is none.
@@ -37,7 +45,7 @@ class Diagnosis:
         why: what is wrong with that run folder.
     """
 
-    place: Place
+    path: StoragePath
     state: str | None = None
     versions: tuple[int, ...] = field(default=())
     good: int = 0
@@ -50,20 +58,20 @@ class Diagnosis:
         return bool(self.state or self.versions or self.run)
 
 
-def look(place: Place, resolve: Resolve) -> Diagnosis:
+def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
     """Find out what cannot be read; change nothing.
 
     Args:
-        place: of the audience's ledger.
+        path: of the audience's ledger.
         resolve: makes a place of the run folder's path.
     """
     state = why = None
-    standing = Standing()
+    standing = AudienceState()
     try:
-        standing = Standing.read(place)
+        standing = AudienceState.read(path)
     except DamagedState as damaged:
         state = damaged.why
-    ledger = Ledger(place)
+    ledger = Ledger(path)
     newest = max(ledger.versions(), default=0)
     bad = [standing.version] if standing.version > newest else []
     good = 0
@@ -75,10 +83,10 @@ def look(place: Place, resolve: Resolve) -> Diagnosis:
         else:
             good = version
             break
-    if standing.open:
-        folder = RunFolder(resolve(standing.open))
-        why = _unreadable(folder) if names(folder.place) else f"{standing.open}: it is gone"
-    return Diagnosis(place, state, tuple(bad), good, standing.open if why else "", why or "")
+    if standing.open_run_folder:
+        folder = RunFolder(resolve(standing.open_run_folder))
+        why = _unreadable(folder) if list_names(folder.path) else f"{standing.open_run_folder}: it is gone"
+    return Diagnosis(path, state, tuple(bad), good, standing.open_run_folder if why else "", why or "")
 
 
 def _unreadable(folder: RunFolder) -> str | None:
@@ -108,12 +116,12 @@ def _is_finished(folder: RunFolder) -> bool:
 def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
     """Write a report by which the task's next try makes a new plan."""
     report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
-    folder.write_summary({**report, "report": str(folder.place)})
+    folder.write_summary({**report, "run_folder": str(folder.path)})
 
 
 def repair(
-    place: Place,
-    resolve: Resolve,
+    path: StoragePath,
+    resolve: PathResolver,
     *,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -122,30 +130,30 @@ def repair(
     """Set aside what cannot be read, while no run writes the audience; returns what was done.
 
     Args:
-        place: of the audience's ledger.
+        path: of the audience's ledger.
         resolve: makes a place of the run folder's path.
         clock: epoch seconds.
         sleep: lets time pass.
         alive: whether the holder of a lease still runs.
 
     Raises:
-        AudienceBusy: a run writes the audience.
+        AudienceLocked: a run writes the audience.
     """
-    lease = Lease(place, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
-    lease.take()
+    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
+    lease.acquire()
     try:
-        diagnosis = look(place, resolve)
-        sweep(place)
+        diagnosis = look(path, resolve)
+        remove_stale_temp_files(path)
         if diagnosis.damaged:
-            _repair(diagnosis, resolve, Ledger(place, lease), clock())
+            _repair(diagnosis, resolve, Ledger(path, lease), clock())
     finally:
         lease.release()
     return diagnosis
 
 
-def _repair(diagnosis: Diagnosis, resolve: Resolve, ledger: Ledger, now: float) -> None:
+def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: float) -> None:
     """Each step may be done twice: a repair that is killed is begun again."""
-    place = diagnosis.place
+    place = diagnosis.path
     top = max(diagnosis.versions, default=diagnosis.good)
     if diagnosis.good:
         _forget_content(ledger, diagnosis.good, top)
@@ -159,31 +167,31 @@ def _repair(diagnosis: Diagnosis, resolve: Resolve, ledger: Ledger, now: float) 
                 _set_aside(place / name)
         _remembered(ledger).write(place, ledger.fence)
     elif diagnosis.run or diagnosis.versions:
-        standing = Standing.read(place)
-        replace(standing, open="" if diagnosis.run else standing.open).write(place, ledger.fence)
+        state = AudienceState.read(place)
+        replace(state, open_run_folder="" if diagnosis.run else state.open_run_folder).write(place, ledger.fence)
 
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:
     """Write the version that can be read once more as the newest, without what the vendor holds of each person."""
     facts = {**ledger.facts(good), "by": RUN}
-    facts.pop("undoes", None)
+    facts.pop("reverted_version", None)
     with engine() as sql:
         rows = f"select * replace (null::ubigint as hash, null as hashes) from {sql.scan([ledger.file(good)])}"
         ledger.commit(sql.stream(rows), top, facts)
 
 
-def _set_aside(file: Place) -> None:
+def _set_aside(file: StoragePath) -> None:
     """Keep a damaged file under a name that nothing reads."""
     if file.exists():
         write(file.parent / f"damaged-{file.name}", read(file))
         file.unlink(missing_ok=True)
 
 
-def _remembered(ledger: Ledger) -> Standing:
+def _remembered(ledger: Ledger) -> AudienceState:
     """The audience's state, as far as its history knows the exports that use it, in the order of their first runs."""
-    sharers = list(dict.fromkeys(str(run["export"]) for run in runs(ledger.place) if run.get("export")))
+    sharers = list(dict.fromkeys(str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")))
     known = ledger.facts().get("exports", {}) if ledger.version() else {}
     sharers += [name for name in known if name not in sharers]
     begun = {name: facts["as_of"] for name, facts in known.items() if facts.get("as_of")}
     owner = sharers[0] if sharers else ""
-    return Standing(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)
+    return AudienceState(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)

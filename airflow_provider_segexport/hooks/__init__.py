@@ -17,18 +17,18 @@ HOOKS = {
 """Hook class by connection type."""
 
 
-def hook_for(conn_id: str) -> SegmentExportHook:
+def get_hook(conn_id: str) -> SegmentExportHook:
     """The hook that a connection's type asks for."""
-    from airflow_provider_segexport.errors import BadConnection  # noqa: PLC0415 - metadata needs only the names above
+    from airflow_provider_segexport.errors import InvalidConnection  # noqa: PLC0415 - metadata needs only the names above
     from airflow_provider_segexport.hooks.base import read_connection  # noqa: PLC0415
 
     connection = read_connection(conn_id)
     if connection.conn_type not in HOOKS:
-        raise BadConnection(
+        raise InvalidConnection(
             f"Connection {conn_id!r} is of type {connection.conn_type!r}, and an export needs one of: "
             f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
         )
-    hook = hook_class(connection.conn_type)(conn_id)
+    hook = get_hook_class(connection.conn_type)(conn_id)
     hook.connection = connection
     return hook
 
@@ -41,7 +41,7 @@ def uri_hint(conn_type: str | None) -> str:
     return f" To fix: if the connection is written as a URI, begin it with one of {schemes} (`-`, not `_`)."
 
 
-def hook_class(conn_type: str) -> type[SegmentExportHook]:
+def get_hook_class(conn_type: str) -> type[SegmentExportHook]:
     """The hook of a connection type, imported when it is asked for."""
     module, _, name = HOOKS[conn_type].rpartition(".")
     found: type[SegmentExportHook] = getattr(import_module(module), name)

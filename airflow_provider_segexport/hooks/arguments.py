@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_args
 
-from airflow_provider_segexport.errors import BadMatching, BadSegment
-from airflow_provider_segexport.export.order import GUARDS, KNOWN_GUARDS, Consent, Guard, Then
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
+from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Consent, Guard, GuardAction
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.yes_no import yes_no
 
@@ -23,8 +23,8 @@ Choice = TypeVar("Choice", bound=str)
 NOTHING = frozenset({"", "none", "null", "nan", "nat", "<na>"})
 """How the text of no value reads: an empty template, and Python's, JSON's, NumPy's and pandas' words for it."""
 
-KEEPS = frozenset({"removals", "removals_share"})
-"""Guards of which `keep` can be said: what they measure can be left undone while the rest is sent."""
+KEEPS = frozenset({"max_removals", "max_removals_share"})
+"""Guards of which `skip_removals` can be said: what they measure can be left undone while the rest is sent."""
 
 
 def is_nothing(given: Any) -> bool:
@@ -53,7 +53,7 @@ def text(given: Any, name: str) -> str:
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     if isinstance(given, bool | float) or not isinstance(given, str | int):
-        raise BadMatching(
+        raise InvalidArgument(
             f"`{name}` is of type {type(given).__name__}, and should be a text. To fix: pass a text for `{name}`."
         )
     return trimmed(str(given))
@@ -72,7 +72,7 @@ def path(given: Any) -> str:
     if isinstance(uri, str):
         return uri
     if not isinstance(given, str):
-        raise BadSegment(
+        raise InvalidSegment(
             f"A path is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath or an Asset."
         )
     return given.strip()
@@ -86,14 +86,14 @@ def segment(given: Any, name: str = "segment") -> str | list[str]:
     if hasattr(given, "iterdir") or isinstance(getattr(given, "uri", None), str):
         return path(given)
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
-        raise BadSegment(
+        raise InvalidSegment(
             f"`{name}` is of type {type(given).__name__}, and should be a path or a list of paths. To fix: pass a "
             "text, a Path, an ObjectStoragePath, an Asset, or a list of them; a frame goes to `hook.export`."
         )
     return [path(item) for item in given]
 
 
-def paths(given: Any, name: str = "suppression") -> tuple[str, ...]:
+def paths(given: Any, name: str = "suppression_list") -> tuple[str, ...]:
     """No path, one, or several."""
     listed = segment(given, name) if given is not None else ""
     several = [listed] if isinstance(listed, str) else listed
@@ -104,12 +104,12 @@ def mapping(given: Any, name: str) -> dict[str, str]:
     """Column by field."""
     read = literal(given) if isinstance(given, str) else given
     if not isinstance(read, Mapping):
-        raise BadMatching(
+        raise InvalidArgument(
             f"`{name}` should map fields to columns, as {{'email': 'email'}}, or be such a mapping as JSON text."
         )
     for field, column in read.items():
         if not isinstance(field, str) or not isinstance(column, str) or is_nothing(column):
-            raise BadMatching(
+            raise InvalidArgument(
                 f"`{name}` gives the field {field!r} the column {column!r}. To fix: name a column, or take the "
                 f"field out of `{name}`."
             )
@@ -122,7 +122,7 @@ def number(given: Any, name: str) -> int:
     digits = f"{given:.0f}" if isinstance(given, float) and given.is_integer() else str(given).strip()
     digits = digits.removesuffix(".0")  # a param of type number, as its template renders
     if not digits.isdecimal():
-        raise BadMatching(f"`{name}` is {given!r}, and should be a whole number.")
+        raise InvalidArgument(f"`{name}` is {given!r}, and should be a whole number.")
     return int(digits)
 
 
@@ -130,7 +130,7 @@ def positive(given: Any, name: str) -> int:
     """A whole number from 1."""
     found = number(given, name)
     if not found:
-        raise BadMatching(f"`{name}` is 0, and every segment is larger. To fix: give a number from 1.")
+        raise InvalidArgument(f"`{name}` is 0, and every segment is larger. To fix: give a number from 1.")
     return found
 
 
@@ -145,7 +145,7 @@ def refuse_unrendered(given: Any, name: str) -> None:
     written = given if isinstance(given, str) else getattr(given, "uri", None)
     written = str(given) if hasattr(given, "iterdir") else written
     if isinstance(written, str) and ("{{" in written or "{%" in written):
-        raise BadMatching(
+        raise InvalidArgument(
             f"`{name}` holds a template that was not rendered: {written!r}. Nothing was sent. To fix: templates are "
             "rendered in arguments of operators, once: pass the value itself to a hook, and write no template into "
             "what a template yields (an f-string writes `{{{{ ds }}}}` for `{{ ds }}`)."
@@ -156,7 +156,7 @@ def flag(given: Any, name: str) -> bool:
     """Yes or no; a template or a form brings a word."""
     value = yes_no(scalar(given))
     if value is None:
-        raise BadMatching(f"`{name}` is {given!r}, and should be true or false.")
+        raise InvalidArgument(f"`{name}` is {given!r}, and should be true or false.")
     return value
 
 
@@ -166,28 +166,23 @@ def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     for known in choices:
         if word == known:
             return known
-    raise BadMatching(f"`{name}` is {word!r}, and should be {' or '.join(map(repr, choices))}.")
-
-
-def optouts(given: Any, name: str) -> bool:
-    """Whether opt-outs are collected: an Asset says so, and so does a switch."""
-    return True if isinstance(getattr(given, "uri", None), str) else flag(given, name)
+    raise InvalidArgument(f"`{name}` is {word!r}, and should be {' or '.join(map(repr, choices))}.")
 
 
 def consent(column: str | None, suppression: tuple[str, ...]) -> Consent:
     """Who is withheld."""
-    return Consent(column=column, suppression=suppression)
+    return Consent(column=column, suppression_list=suppression)
 
 
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
-    """Guards by name: a limit, `{"limit": ..., "then": ...}`, or None that switches one off."""
+    """Guards by name: a limit, `{"limit": ..., "action": ...}`, or None that switches one off."""
     read = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
     if not isinstance(read, Mapping):
-        raise BadMatching(
-            f"`{name}` should map names to limits, as {{'shrinks': 0.3}}, or be such a mapping as JSON text."
+        raise InvalidArgument(
+            f"`{name}` should map names to limits, as {{'max_shrink': 0.3}}, or be such a mapping as JSON text."
         )
     if unknown := [guard for guard in read if guard not in KNOWN_GUARDS]:
-        raise BadMatching(
+        raise InvalidArgument(
             f"There is no guard {', '.join(map(repr, unknown))}. There are: {', '.join(sorted(KNOWN_GUARDS))}."
         )
     return {str(guard): _guard(guard, value) for guard, value in read.items()}
@@ -199,15 +194,19 @@ def _guard(name: str, given: Any) -> Guard | None:
         return None
     usual = GUARDS.get(name)
     told = given if isinstance(given, Mapping) else {"limit": given}
-    if strange := [word for word in told if word not in {"limit", "then"}]:
-        raise BadMatching(f"Guard {name!r} has `limit` and `then`, and no {', '.join(map(repr, strange))}.")
+    if strange := [word for word in told if word not in {"limit", "action"}]:
+        raise InvalidArgument(f"Guard {name!r} has `limit` and `action`, and no {', '.join(map(repr, strange))}.")
     limit = told.get("limit", usual.limit if usual else None)
     measure = _measure(limit)
     if measure is None:
-        raise BadMatching(f"Guard {name!r}: the limit is {limit!r}, and should be a number; None switches it off.")
-    then = choice(told.get("then") or (usual.then if usual else "fail"), f"then of guard {name}", get_args(Then))
-    if then == "keep" and name not in KEEPS:
-        raise BadMatching(f"Guard {name!r} cannot `keep`: only removals can be left undone while the rest is sent.")
+        raise InvalidArgument(f"Guard {name!r}: the limit is {limit!r}, and should be a number; None switches it off.")
+    then = choice(
+        told.get("action") or (usual.action if usual else "fail"), f"action of guard {name}", get_args(GuardAction)
+    )
+    if then == "skip_removals" and name not in KEEPS:
+        raise InvalidArgument(
+            f"Guard {name!r} cannot `skip_removals`: only removals can be left undone while the rest is sent."
+        )
     return Guard(measure, then)
 
 

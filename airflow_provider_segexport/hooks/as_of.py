@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks.partition_keys import key_start, period_start
 
 EARLIEST_S, LATEST_S = 946_684_800, 4_102_444_800
@@ -28,7 +28,7 @@ def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
     start counts, as it does for a day.
 
     Raises:
-        BadSegment: the argument is no time, or the run has a partition key without a time in it.
+        InvalidSegment: the argument is no time, or the run has a partition key without a time in it.
     """
     if given is not None:
         return moment(given)
@@ -55,7 +55,7 @@ def moment(given: Any, name: str = "as_of") -> datetime:
         name: of the argument, for the error.
 
     Raises:
-        BadSegment: it is none of these.
+        InvalidSegment: it is none of these.
     """
     if type(given).__module__ == "numpy" and hasattr(given, "item"):  # datetime64 in any unit, and whole numbers
         given = given.astype("datetime64[us]").item() if given.dtype.kind == "M" else given.item()
@@ -109,8 +109,8 @@ def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _refused(given: Any, name: str) -> BadSegment:
-    return BadSegment(
+def _refused(given: Any, name: str) -> InvalidSegment:
+    return InvalidSegment(
         f"`{name}` is {given!r}, and should be a time such as 2026-01-31T02:00:00+00:00. To fix: pass a datetime, a "
         "date, ISO 8601 text, a number such as 20260131, or a Unix time in seconds or milliseconds."
     )

@@ -17,20 +17,20 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_segexport import __version__
-from airflow_provider_segexport import connection as connections
-from airflow_provider_segexport.access import SignIn
-from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import BadConnection, SegexportError
+from airflow_provider_segexport.errors import InvalidConnection, SegexportError
+from airflow_provider_segexport.hooks import connection as connections
 from airflow_provider_segexport.hooks import uri_hint
 from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.masking import mask
-from airflow_provider_segexport.hooks.state import HEARTBEAT_S
-from airflow_provider_segexport.model import READS, Operation, T, Target
+from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
+from airflow_provider_segexport.model import READS, Audience, Operation, T
+from airflow_provider_segexport.vendors.auth import OAuthCredentials
+from airflow_provider_segexport.vendors.base import Vendor, run_operation
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.ports.http import Patience, Sender
-    from airflow_provider_segexport.ports.tokens import Bearer
+    from airflow_provider_segexport.http.client import RetryLimits, Sender
+    from airflow_provider_segexport.http.oauth import Bearer
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def read_connection(conn_id: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise BadConnection(
+        raise InvalidConnection(
             f"There is no Airflow connection {conn_id!r}. An administrator makes it under Admin > Connections; "
             "a task may only name one that is there."
         ) from None
@@ -73,7 +73,7 @@ class SegmentExportHook(Exporting, HttpHook):
 
     @abstractmethod
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
-        """How requests are signed, as `requests` takes it; a missing credential raises `BadConnection`."""
+        """How requests are signed, as `requests` takes it; a missing credential raises `InvalidConnection`."""
 
     @property
     def conn_id(self) -> str:
@@ -86,16 +86,16 @@ class SegmentExportHook(Exporting, HttpHook):
         return read_connection(self.conn_id)
 
     @cached_property
-    def settings(self) -> connections.Settings:
+    def settings(self) -> connections.ConnectionSettings:
         """What the connection says; its secrets are masked from here on."""
         found = self.connection
         if found.conn_type != self.conn_type:
-            raise BadConnection(
+            raise InvalidConnection(
                 f"Connection {self.conn_id!r} is of type {found.conn_type!r}, and {type(self).__name__} needs "
                 f"{self.conn_type!r}: credentials go to no vendor but their own.{uri_hint(found.conn_type)}"
             )
         extra, form = connections.extras(found.extra), self.vendor.form
-        secrets = {form.key_label: found.password} | {
+        secrets = {form.credential_label: found.password} | {
             one.label: extra.get(one.name) for one in form.fields if one.secret
         }
         for secret in secrets.values():
@@ -133,7 +133,7 @@ class SegmentExportHook(Exporting, HttpHook):
         session.verify = options.get("verify", True)
         session.cert = options.get("cert")
         session.headers.update({**self.default_headers, **(headers or {})})
-        from airflow_provider_segexport.ports.response_limits import limit_responses  # noqa: PLC0415 - for `run`
+        from airflow_provider_segexport.http.response_limits import limit_responses  # noqa: PLC0415 - for `run`
 
         mounted: requests.Session = self._configure_session_from_mount_adapters(session)
         limit_responses(mounted, self.vendor.limits.response)
@@ -145,7 +145,7 @@ class SegmentExportHook(Exporting, HttpHook):
             from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
 
             permit(self)()
-        from airflow_provider_segexport.ports.quiet_logs import quiet  # noqa: PLC0415
+        from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
 
         with quiet():
             return super().run(*args, **kwargs)
@@ -157,22 +157,22 @@ class SegmentExportHook(Exporting, HttpHook):
             raise AirflowException(f"{where.netloc}{where.path} answered {response.status_code} {response.reason}.")
 
     def _set_base_url(self, connection: Any) -> None:
-        self.base_url = self.settings.access.api
+        self.base_url = self.settings.endpoint.base_url
         self._base_url_initialized = True
 
     @cached_property
     def _auth(self) -> Any:
         return self.auth(self.connection, connections.extras(self.connection.extra))
 
-    def mask_basic(self, user: str, password: str) -> None:
+    def mask_basic_auth(self, user: str, password: str) -> None:
         """Mask the header that user and password become."""
         mask(base64.b64encode(f"{user}:{password}".encode()).decode())
 
-    def bearer(self, sign_in: SignIn) -> Bearer:
+    def oauth(self, sign_in: OAuthCredentials) -> Bearer:
         """A sign-in that renews itself, kept where other machines find it."""
-        from airflow_provider_segexport.hooks.token_store import bearer  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.oauth_store import oauth_session  # noqa: PLC0415
 
-        return bearer(self, sign_in)
+        return oauth_session(self, sign_in)
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -184,18 +184,18 @@ class SegmentExportHook(Exporting, HttpHook):
         """Epoch seconds."""
         return time.time()
 
-    def stop(self) -> None:
+    def request_stop(self) -> None:
         """End in good order what runs through this hook: waits are cut short, and no further call goes out."""
         self.stopped = True
 
-    def wait(self, seconds: float) -> None:
+    def interruptible_sleep(self, seconds: float) -> None:
         """Let time pass until `stop` is called, with a line in the log every `HEARTBEAT_S`."""
         while seconds > 0 and not self.stopped:
-            self.beat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
+            self.heartbeat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
             self.sleep(min(seconds, SLICE_S))
             seconds -= SLICE_S
 
-    def beat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
+    def heartbeat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
         """Log a line if a wait has logged none for `after_s` seconds."""
         now = self.clock()
         if self._beat_at is None:
@@ -204,7 +204,7 @@ class SegmentExportHook(Exporting, HttpHook):
             log.info(text, *values)
             self._beat_at = now
 
-    def go_on(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raise when the hook was told to stop."""
         if self.stopped:
             raise SegexportError("The task was told to end. Another try goes on where this one stopped.")
@@ -218,13 +218,13 @@ class SegmentExportHook(Exporting, HttpHook):
         """
         return str(self.connection.login or self.connection.password or self.conn_id)
 
-    def sender(self, patience: Patience | None = None) -> Sender:
+    def http_client(self, patience: RetryLimits | None = None) -> Sender:
         """What sends requests through this connection; to be closed by the caller."""
         from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.quota import pace_of  # noqa: PLC0415
-        from airflow_provider_segexport.ports.http import Patience, Sender  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.rate_limit import pace_of  # noqa: PLC0415
+        from airflow_provider_segexport.http.client import RetryLimits, Sender  # noqa: PLC0415
 
-        patience = patience or Patience()
+        patience = patience or RetryLimits()
         return Sender(
             self.get_conn,
             self.vendor,
@@ -232,45 +232,47 @@ class SegmentExportHook(Exporting, HttpHook):
             renew=getattr(self._auth, "renew", None),
             pace=pace_of(self, patience.longest_s, backfill=self.backfill),
             permit=permit(self),
-            sleep=self.wait,
+            sleep=self.interruptible_sleep,
             clock=self.clock,
         )
 
-    def call(self, operation: Operation[T], patience: Patience | None = None) -> T:
+    def run_operation(self, operation: Operation[T], patience: RetryLimits | None = None) -> T:
         """Run one of the vendor's operations; one that changes something needs the gate of the connection."""
-        sender = self.sender(patience)
+        sender = self.http_client(patience)
         try:
-            return drive(operation, sender, self.wait)
+            return run_operation(operation, sender, self.interruptible_sleep)
         finally:
             sender.close()
 
-    def call_unsigned(self, operation: Operation[T]) -> T:
+    def run_unauthenticated(self, operation: Operation[T]) -> T:
         """Run an operation that brings its own credentials: a first sign-in."""
-        from airflow_provider_segexport.ports.http import Sender  # noqa: PLC0415
+        from airflow_provider_segexport.http.client import Sender  # noqa: PLC0415
 
-        sender = Sender(self._unsigned_conn, self.vendor, sleep=self.wait, clock=self.clock)
+        sender = Sender(self._unsigned_conn, self.vendor, sleep=self.interruptible_sleep, clock=self.clock)
         try:
-            return drive(operation, sender, self.wait)
+            return run_operation(operation, sender, self.interruptible_sleep)
         finally:
             sender.close()
 
-    def target(self, audience: str | None = None, patience: Patience | None = None) -> Target:
+    def resolve_audience(self, audience: str | None = None, patience: RetryLimits | None = None) -> Audience:
         """Account and audience as the vendor tells them; the connection's default audience where none is named."""
-        return self.call(self.vendor.check(self.settings.access, audience or self.settings.audience), patience)
+        return self.run_operation(
+            self.vendor.resolve_audience(self.settings.endpoint, audience or self.settings.audience), patience
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button and `airflow connections test` show: account, audience, and what is still missing."""
-        from airflow_provider_segexport.ports.http import Patience  # noqa: PLC0415
+        from airflow_provider_segexport.http.client import RetryLimits  # noqa: PLC0415
 
         try:
-            target = self.target(patience=Patience(attempts=2, longest_s=3))
+            target = self.resolve_audience(patience=RetryLimits(attempts=2, longest_s=3))
         except SegexportError as error:
             return False, str(error)
         words = f"{self.vendor.title} account {target.account_name!r}"
         if target.audience:
-            count = "" if target.members is None else f" with {counted(target.members, 'member')}"
-            words += f", {self.vendor.audience_word} {target.audience_name!r}{count}"
-        words = " ".join([f"{words}.", *target.notes, *self.settings.notes()])
+            count = "" if target.member_count is None else f" with {counted(target.member_count, 'member')}"
+            words += f", {self.vendor.audience_noun} {target.audience_name!r}{count}"
+        words = " ".join([f"{words}.", *target.warnings, *self.settings.warnings()])
         if logging.root.manager.disable:  # Airflow's command line: it silences logs, and a success has no words there
             sys.stdout.write(f"{words}\n")
         return True, words

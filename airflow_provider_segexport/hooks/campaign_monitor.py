@@ -6,10 +6,10 @@ from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
-from airflow_provider_segexport.access import SignIn
-from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import campaign_monitor
+from airflow_provider_segexport.vendors.auth import OAuthCredentials
 
 
 class CampaignMonitorHook(SegmentExportHook):
@@ -24,10 +24,10 @@ class CampaignMonitorHook(SegmentExportHook):
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
         """The key is the user name of Basic authentication; the vendor ignores the password."""
         if connection.password:
-            self.mask_basic(connection.password, "x")
+            self.mask_basic_auth(connection.password, "x")
             return HTTPBasicAuth(connection.password, "x")
         if extra.get("refresh_token"):
-            return self.bearer(SignIn(str(extra["refresh_token"])))
-        raise BadConnection(
+            return self.oauth(OAuthCredentials(str(extra["refresh_token"])))
+        raise InvalidConnection(
             f"Connection {self.conn_id!r} holds neither an API key (Password) nor an OAuth refresh token."
         )

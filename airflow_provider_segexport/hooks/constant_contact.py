@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_segexport.access import SignIn
-from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.auth import OAuthCredentials
 
 
 class ConstantContactHook(SegmentExportHook):
@@ -22,11 +22,11 @@ class ConstantContactHook(SegmentExportHook):
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
         """A bearer token. Client id is the login, client secret the password; a public client has no secret."""
         if not connection.login:
-            raise BadConnection(f"Connection {self.conn_id!r} lacks the client id (Login).")
+            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the client id (Login).")
         if not extra.get("refresh_token"):
-            raise BadConnection(
-                f"Connection {self.conn_id!r} holds no refresh token. Run `airflow segexport sign-in {self.conn_id}`."
+            raise InvalidConnection(
+                f"Connection {self.conn_id!r} holds no refresh token. Run `airflow segexport login {self.conn_id}`."
             )
         if connection.password:
-            self.mask_basic(connection.login, connection.password)
-        return self.bearer(SignIn(str(extra["refresh_token"]), connection.login, connection.password or ""))
+            self.mask_basic_auth(connection.login, connection.password)
+        return self.oauth(OAuthCredentials(str(extra["refresh_token"]), connection.login, connection.password or ""))

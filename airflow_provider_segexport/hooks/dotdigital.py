@@ -6,7 +6,7 @@ from typing import Any
 
 from requests.auth import HTTPBasicAuth
 
-from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import dotdigital
 
@@ -23,6 +23,6 @@ class DotdigitalHook(SegmentExportHook):
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:  # noqa: ARG002 - a vendor with extras needs them
         """Basic authentication with the API user."""
         if not connection.login or not connection.password:
-            raise BadConnection(f"Connection {self.conn_id!r} lacks the API user (Login) or its password.")
-        self.mask_basic(connection.login, connection.password)
+            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the API user (Login) or its password.")
+        self.mask_basic_auth(connection.login, connection.password)
         return HTTPBasicAuth(connection.login, connection.password)

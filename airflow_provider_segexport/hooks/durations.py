@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from airflow_provider_segexport.errors import BadMatching
+from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.hooks.arguments import scalar
 from airflow_provider_segexport.trimming import trimmed
 
@@ -65,11 +65,11 @@ def seconds(given: Any, name: str) -> float:
     """Return a span of time in seconds.
 
     Raises:
-        BadMatching: the value is no span of time above 0.
+        InvalidArgument: the value is no span of time above 0.
     """
     span = seconds_of(given)
     if not (math.isfinite(span) and span > 0):
-        raise BadMatching(
+        raise InvalidArgument(
             f"`{name}` is {given!r}. To fix: give seconds above 0, a timedelta, or a text such as '30s' or '6h'."
         )
     return span
@@ -79,11 +79,11 @@ def job_timeout(given: Any, name: str = "job_timeout") -> float:
     """Return `job_timeout` in seconds.
 
     Raises:
-        BadMatching: the value is no span of time, or not between one minute and 24 hours.
+        InvalidArgument: the value is no span of time, or not between one minute and 24 hours.
     """
     span = seconds_of(given)
     if not SHORTEST_JOB_TIMEOUT_S <= span <= LONGEST_JOB_TIMEOUT_S:
-        raise BadMatching(
+        raise InvalidArgument(
             f"`{name}` is {given!r}. To fix: give a span from one minute to 24 hours as seconds, as a timedelta, or as "
             "a text such as '6h' or '90 min'."
         )

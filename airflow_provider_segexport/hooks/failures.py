@@ -10,11 +10,11 @@ import traceback
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_segexport.errors import (
-    OlderThanLedger,
+    ExportsDisabled,
+    FatalError,
+    RetryableError,
     SegexportError,
-    StopExport,
-    SwitchedOff,
-    TryAgain,
+    StaleSnapshot,
 )
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ NO_SPACE = "No space left on device"
 AGAIN = "Another try goes on where this one stopped."
 
 
-class TryLater(AirflowException):
+class RetryLater(AirflowException):
     """Another try may succeed.
 
     Attributes:
@@ -41,23 +41,23 @@ class TryLater(AirflowException):
 def airflow_class(error: SegexportError) -> type[AirflowException]:
     """The exception by which Airflow skips a task, fails it for good, or tries again."""
     match error:
-        case SwitchedOff() | OlderThanLedger(fails=False):
+        case ExportsDisabled() | StaleSnapshot(fails=False):
             return AirflowSkipException
-        case StopExport():
+        case FatalError():
             return AirflowFailException
         case _:
-            return TryLater
+            return RetryLater
 
 
 def message(error: SegexportError) -> str:
     """The error's text, and what another try does where one may help."""
-    if not isinstance(error, TryAgain):
+    if not isinstance(error, RetryableError):
         return str(error)
-    until = f" The vendor asks to wait for {error.after:.0f} s." if error.after else ""
+    until = f" The vendor asks to wait for {error.retry_after_s:.0f} s." if error.retry_after_s else ""
     return f"{error}{until} {AGAIN}"
 
 
-def ending(error: SegexportError) -> SegexportError:
+def airflow_exception(error: SegexportError) -> SegexportError:
     """Return the error as one that Airflow understands as well, and `except` by the package's own class still catches.
 
     Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
@@ -73,7 +73,7 @@ def _both(own: type[SegexportError], airflow: type[AirflowException]) -> type[Se
     return type(own.__name__, (own, airflow), {"__module__": own.__module__, "after": None})
 
 
-def unforeseen(error: Exception) -> TryLater:
+def unexpected(error: Exception) -> RetryLater:
     """Log where an exception came from, line by line, and return Airflow's exception for it.
 
     The exception's own text is left out: a library may quote a row in it, in any form.
@@ -81,16 +81,16 @@ def unforeseen(error: Exception) -> TryLater:
     where, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
     log.error("%s came up unforeseen, here:\n%s", name, where)
     if getattr(error, "errno", None) in FULL or NO_SPACE in str(error):
-        return TryLater(
+        return RetryLater(
             f"There is no room left to write run folder and ledger ({name}: {NO_SPACE}). Free some below "
-            f"`[segexport] root`, or in the worker's folder for temporary files. {AGAIN}"
+            f"`[segexport] state_path`, or in the worker's folder for temporary files. {AGAIN}"
         )
     if isinstance(error, OSError):
         text = f": {os.strerror(error.errno)}" if error.errno else ""
-        return TryLater(
+        return RetryLater(
             f"Segment, run folder or ledger cannot be reached ({name}{text}). "
-            f"Look at the disk or the object store below `[segexport] root`. {AGAIN}"
+            f"Look at the disk or the object store below `[segexport] state_path`. {AGAIN}"
         )
-    return TryLater(
+    return RetryLater(
         f"Unexpected {name}. Its text may quote a row and is left out; the task's log names the lines of code. {AGAIN}"
     )

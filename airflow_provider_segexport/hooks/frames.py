@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks import arguments
-from airflow_provider_segexport.ports.engine import quoted
-from airflow_provider_segexport.ports.private import private_file
-from airflow_provider_segexport.ports.scratch import scratch
+from airflow_provider_segexport.storage.duckdb_engine import quoted
+from airflow_provider_segexport.storage.private import private_file
+from airflow_provider_segexport.storage.scratch import scratch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         The arguments, and a hash of the frame's file; an empty text where the segment is no frame.
 
     Raises:
-        BadSegment: the frame lacks a column, or holds values that no Parquet column can.
+        InvalidSegment: the frame lacks a column, or holds values that no Parquet column can.
     """
     frame = given["segment"]
     if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame) and not _is_lazy(frame):
@@ -66,7 +66,7 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 def _mapped(given: Mapping[str, Any]) -> list[str]:
     """The columns that an export reads."""
     columns: list[str] = []
-    for name in ("matching", "custom_fields"):
+    for name in ("field_mapping", "custom_fields"):
         if not arguments.is_nothing(given[name]):
             columns += arguments.mapping(given[name], name).values()
     consent = given["consent_column"]
@@ -84,7 +84,7 @@ def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
         path: of the file.
 
     Raises:
-        BadSegment: a column is missing, is there twice, or holds what Parquet cannot.
+        InvalidSegment: a column is missing, is there twice, or holds what Parquet cannot.
     """
     try:
         reader = _from_pandas(frame, columns) if _is_pandas(frame) else _from_stream(frame, columns)
@@ -93,7 +93,7 @@ def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
             for table in _gathered(reader):
                 out.write_table(_without_views(table).cast(schema), ROW_GROUP_ROWS)
     except (pa.ArrowException, duckdb.Error) as error:  # their texts may quote a value
-        raise BadSegment(
+        raise InvalidSegment(
             f"The {_kind(frame)} cannot be read as columns ({type(error).__name__}); its mapped columns are: "
             f"{', '.join(map(repr, columns))}. To fix: give each of them one type that Parquet has, or write the "
             "segment to Parquet and pass its path."
@@ -187,7 +187,7 @@ def _text(name: str, value: Any) -> str | None:
             return value.isoformat()
         case _:
             pass
-    raise BadSegment(
+    raise InvalidSegment(
         f"Column {name!r} of the DataFrame holds a value of type {type(value).__name__} beside others. To fix: give "
         f"the column one type, as frame[{name!r}] = frame[{name!r}].astype('string')."
     )
@@ -198,13 +198,13 @@ def _check(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
     times = Counter(names)
     for column in columns:
         if times[column] > 1:
-            raise BadSegment(
+            raise InvalidSegment(
                 f"The {_kind(frame)} has column {column!r} {counted(times[column], 'time')}. To fix: rename or drop "
                 "all but one."
             )
         if not times[column]:
             nearest = difflib.get_close_matches(column, times, n=NEAREST_NAMES, cutoff=0.0)
-            raise BadSegment(
+            raise InvalidSegment(
                 f"The {_kind(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "
                 f"{', '.join(map(repr, nearest)) or 'none'}. To fix: correct the name in the mapping, or add it."
             )

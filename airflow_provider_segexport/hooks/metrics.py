@@ -13,17 +13,17 @@ from typing import Any
 
 from airflow.sdk.observability.stats import Stats
 
-from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, SwitchedOff, TryAgain
-from airflow_provider_segexport.ports.http import Traffic
+from airflow_provider_segexport.errors import ExportsDisabled, RetryableError, SegexportError, StaleSnapshot
+from airflow_provider_segexport.http.client import Traffic
 
 
-def ended(vendor: str, found: Mapping[str, Any] | object) -> None:
+def record_end(vendor: str, found: Mapping[str, Any] | object) -> None:
     """A run has come to its report, or waits for the vendor's jobs."""
     if not isinstance(found, Mapping):
-        _count("runs", 1, vendor=vendor, end="waiting")
+        _count("runs", 1, vendor=vendor, status="deferred")
         return
     dry = bool(found.get("dry_run"))
-    _count("runs", 1, vendor=vendor, end="dry_run" if dry else "finished")
+    _count("runs", 1, vendor=vendor, status="dry_run" if dry else "success")
     if dry:
         return
     for outcome, rows in found["counts"].items():
@@ -35,25 +35,25 @@ def ended(vendor: str, found: Mapping[str, Any] | object) -> None:
     Stats.timing("segexport.duration", timedelta(seconds=found["seconds"]), tags={"vendor": vendor})
 
 
-def broken(vendor: str, error: SegexportError) -> None:
+def record_failure(vendor: str, error: SegexportError) -> None:
     """A run, or a try of it, has ended with an error."""
     match error:
-        case SwitchedOff() | OlderThanLedger(fails=False):
-            end = "skipped"
-        case TryAgain():
-            end = "come_back"
+        case ExportsDisabled() | StaleSnapshot(fails=False):
+            status = "skipped"
+        case RetryableError():
+            status = "retry"
         case _:
-            end = "failed"
-    _count("runs", 1, vendor=vendor, end=end)
+            status = "failed"
+    _count("runs", 1, vendor=vendor, status=status)
     _count("errors", 1, vendor=vendor, error=type(error).__name__)
 
 
-def traffic(vendor: str, sent: Traffic) -> None:
+def record_traffic(vendor: str, sent: Traffic) -> None:
     """What this worker has sent, whatever came of it."""
-    for name, count in (("calls", sent.calls), ("retries", sent.retries), ("bytes", sent.bytes_sent)):
+    for name, count in (("api_calls", sent.calls), ("api_retries", sent.retries), ("bytes_sent", sent.bytes_sent)):
         _count(name, count, vendor=vendor)
-    if sent.waited_s:
-        Stats.timing("segexport.waited", timedelta(seconds=sent.waited_s), tags={"vendor": vendor})
+    if sent.wait_s:
+        Stats.timing("segexport.wait_time", timedelta(seconds=sent.wait_s), tags={"vendor": vendor})
 
 
 def _count(name: str, count: int, **tags: str) -> None:

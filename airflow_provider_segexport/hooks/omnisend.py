@@ -8,7 +8,7 @@ from typing import Any
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_segexport.errors import BadConnection
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import omnisend
 
@@ -37,9 +37,9 @@ class OmnisendHook(SegmentExportHook):
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:  # noqa: ARG002 - a vendor with extras needs them
         """The key stands in a header, which holds printable ASCII only."""
         if not connection.password:
-            raise BadConnection(f"Connection {self.conn_id!r} lacks the API key (Password).")
+            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the API key (Password).")
         if not re.fullmatch(r"[!-~]+", connection.password):
-            raise BadConnection(
+            raise InvalidConnection(
                 f"The API key of connection {self.conn_id!r} holds a blank, a line break or a letter that no key has. "
                 "Copy it again."
             )
@@ -50,7 +50,7 @@ class OmnisendHook(SegmentExportHook):
         """The brand, whose keys share one quota: a key begins with its id (omnisend/wp-omnisend, class-client.php)."""
         return str(self.connection.password).partition("-")[0]
 
-    def make_segment(self, tag: str | None = None) -> str:
+    def create_segment(self, tag: str | None = None) -> str:
         """A dynamic segment of whoever has the tag, made if there is none; returns its id.
 
         The tag is the connection's default audience where none is named. The key needs the permission for segments
@@ -58,10 +58,10 @@ class OmnisendHook(SegmentExportHook):
         at once make one segment.
 
         Raises:
-            AudienceBusy: a run writes the audience.
+            AudienceLocked: a run writes the audience.
         """
         from airflow_provider_segexport.hooks.holding import holding  # noqa: PLC0415 - the core, when it is asked for
 
-        target = self.target(tag)
+        target = self.resolve_audience(tag)
         with holding(self, target, "segment"):
-            return self.call(omnisend.make_segment(target))
+            return self.run_operation(omnisend.make_segment(target))

@@ -12,15 +12,15 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from airflow_provider_segexport.errors import BadMatching
-from airflow_provider_segexport.export.order import JOB_TIMEOUT_S, MOST_PROFILES, Mode, Older, Order, Undo
+from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.export.config import JOB_TIMEOUT_S, MOST_PROFILES, ExportConfig, Mode, OnStale, Undo
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import moment
 from airflow_provider_segexport.hooks.callers import Caller
-from airflow_provider_segexport.hooks.errand import Errand
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +46,34 @@ class Argument:
 POLL_INTERVAL = Argument("poll_interval", durations.seconds, 30.0, may_be_empty=True)
 JOB_TIMEOUT = Argument("job_timeout", durations.job_timeout, JOB_TIMEOUT_S)
 DEFERRABLE = Argument("deferrable", read.flag, may_be_empty=True)
-OPTOUTS = Argument("optouts", read.optouts, default=False)
+FETCH_OPTOUTS = Argument("fetch_optouts", read.flag, default=False)
 AUDIENCE = Argument("audience", read.text)
 EXPORT_NAME = Argument("export_name", read.text)
 DRY_RUN = Argument("dry_run", read.flag, default=False)
-REPORTS = Argument("reports", read.text, may_be_empty=True)
+REPORTS_PATH = Argument("reports_path", read.text, may_be_empty=True)
 
 EXPORT = (
     Argument("segment", read.segment, required=True),
-    Argument("matching", read.mapping, required=True),
+    Argument("field_mapping", read.mapping, required=True),
     AUDIENCE,
     Argument("custom_fields", read.mapping, {}, may_be_empty=True),
-    Argument("create_fields", read.flag, default=False),
-    Argument("mode", read.one_of(*get_args(Mode)), "changes"),
+    Argument("create_custom_fields", read.flag, default=False),
+    Argument("mode", read.one_of(*get_args(Mode)), "upsert"),
     Argument("as_of", moment),
-    Argument("older", read.one_of(*get_args(Older)), "skip"),
-    Argument("catch_up", read.one_of("all", "newest"), "all"),
+    Argument("on_stale", read.one_of(*get_args(OnStale)), "skip"),
+    Argument("latest_only", read.flag, default=False),
     EXPORT_NAME,
-    Argument("shared", read.flag, default=False),
+    Argument("allow_shared_audience", read.flag, default=False),
     Argument("adopt_existing", read.flag, default=False),
     Argument("consent_column", read.text),
-    Argument("suppression", read.paths, ()),
+    Argument("suppression_list", read.paths, ()),
     Argument("partition_columns", read.flag, default=False),
     Argument("guards", read.guards, {}),
     DRY_RUN,
-    Argument("expect", read.text, ""),
+    Argument("expected_plan", read.text, ""),
     Argument("max_profiles", read.positive, MOST_PROFILES),
-    REPORTS,
-    OPTOUTS,
+    REPORTS_PATH,
+    FETCH_OPTOUTS,
     DEFERRABLE,
     POLL_INTERVAL,
     JOB_TIMEOUT,
@@ -82,11 +82,11 @@ EXPORT = (
 
 UNDO = (
     AUDIENCE,
-    Argument("version", read.number),
+    Argument("ledger_version", read.number),
     EXPORT_NAME,
     DRY_RUN,
-    REPORTS,
-    OPTOUTS,
+    REPORTS_PATH,
+    FETCH_OPTOUTS,
     DEFERRABLE,
     POLL_INTERVAL,
     JOB_TIMEOUT,
@@ -94,8 +94,8 @@ UNDO = (
 """The arguments of `SegmentExportUndoOperator`."""
 
 ERASE = (
-    Argument("requests", lambda given, _: read.path(given), required=True),
-    Argument("by", read.text, required=True),
+    Argument("emails_path", lambda given, _: read.path(given), required=True),
+    Argument("requested_by", read.text, required=True),
     DRY_RUN,
 )
 """The arguments of `SegmentExportEraseOperator`."""
@@ -112,8 +112,8 @@ def values(table: tuple[Argument, ...], given: Mapping[str, Any]) -> dict[str, A
         A value for each argument of the table.
 
     Raises:
-        BadMatching: an argument is missing, says nothing, or cannot be read.
-        BadSegment: `segment` or `as_of` cannot be read.
+        InvalidArgument: an argument is missing, says nothing, or cannot be read.
+        InvalidSegment: `segment` or `as_of` cannot be read.
     """
     return {argument.name: _value(argument, given.get(argument.name, LEFT_OUT)) for argument in table}
 
@@ -128,13 +128,13 @@ def _value(argument: Argument, given: Any) -> Any:
         return argument.default
     what = "is missing" if given is LEFT_OUT else f"was given and says nothing: it is {given!r}"
     way_out = "" if argument.required else ", or leave the argument out"
-    raise BadMatching(
+    raise InvalidArgument(
         f"`{argument.name}` {what}. Nothing was sent. To fix: give `{argument.name}` a value{way_out}. If it is a "
         "template, look at the task's rendered template: an empty one stops the run, so that no safety is lost."
     )
 
 
-def order(told: Mapping[str, Any], *, as_of: datetime, run: str, export: str) -> Order:
+def export_config(told: Mapping[str, Any], *, as_of: datetime, run: str, export: str) -> ExportConfig:
     """The order of an export.
 
     Args:
@@ -143,20 +143,20 @@ def order(told: Mapping[str, Any], *, as_of: datetime, run: str, export: str) ->
         run: the run's name in the ledger.
         export: the export's name, where the arguments give none.
     """
-    same = {field.name for field in fields(Order)} & told.keys()
-    return Order(
-        **{name: told[name] for name in same - {"segment", "audience", "as_of"}},
+    same = {field.name for field in fields(ExportConfig)} & told.keys()
+    return ExportConfig(
+        **{name: told[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
         segment=told["segment"] if isinstance(told["segment"], str) else tuple(told["segment"]),
         audience=told["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
-        export=told["export_name"] or export,
-        consent=read.consent(told["consent_column"], told["suppression"]),
+        export_name=told["export_name"] or export,
+        consent=read.consent(told["consent_column"], told["suppression_list"]),
         snapshot_at=as_of.astimezone(UTC).isoformat() if told["as_of"] else "",
     )
 
 
-def errand(told: Mapping[str, Any], caller: Caller, content: str = "") -> Errand:
+def export_request(told: Mapping[str, Any], caller: Caller, content: str = "") -> ExportRequest:
     """What to run, for a caller. A catch-up's older day ends here, when only the newest is wanted.
 
     Args:
@@ -165,22 +165,22 @@ def errand(told: Mapping[str, Any], caller: Caller, content: str = "") -> Errand
         content: what tells the rows of a frame from others; empty for files.
 
     Raises:
-        AirflowSkipException: `catch_up` is `newest`, and a newer run of the DAG is there.
+        AirflowSkipException: `latest_only` is set, and the DAG has a newer run.
     """
-    if told["catch_up"] == "newest" and caller.context:
-        from airflow_provider_segexport.hooks.newest import skip_unless_newest  # noqa: PLC0415 - most need none of it
+    if told["latest_only"] and caller.context:
+        from airflow_provider_segexport.hooks.latest_only import skip_unless_latest  # noqa: PLC0415 - most need none of it
 
-        skip_unless_newest(caller.context)
+        skip_unless_latest(caller.context)
     if told["mode"] == "mirror" and not told["export_name"] and not caller.context:
-        raise BadMatching(
+        raise InvalidArgument(
             "Outside a task, mode 'mirror' needs `export_name`: two programs that use one connection would remove each "
             "other's people. Nothing was sent. To fix: pass `export_name`, the same one in each run of this program."
         )
-    asked = order(told, as_of=told["as_of"] or caller.as_of(), run=caller.run, export=caller.export)
-    return Errand(asked, caller.identity, state_root(), told["reports"], caller.attempt, content)
+    asked = export_config(told, as_of=told["as_of"] or caller.as_of(), run=caller.run, export=caller.export)
+    return ExportRequest(asked, caller.identity, state_path(), told["reports_path"], caller.attempt, content)
 
 
-def undo_order(told: Mapping[str, Any], *, as_of: datetime, run: str) -> Order:
+def undo_config(told: Mapping[str, Any], *, as_of: datetime, run: str) -> ExportConfig:
     """The order that takes the last version of a ledger back.
 
     Args:
@@ -188,16 +188,16 @@ def undo_order(told: Mapping[str, Any], *, as_of: datetime, run: str) -> Order:
         as_of: the same in every try, so that a try goes on where the last one stopped.
         run: the run's name in the ledger.
     """
-    return Order(
+    return ExportConfig(
         segment="",
-        matching={},
+        field_mapping={},
         audience=told["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
-        mode="changes",
-        export=told["export_name"] or "",
+        mode="upsert",
+        export_name=told["export_name"] or "",
         dry_run=told["dry_run"],
-        undo=Undo(told["version"]),
-        optouts=told["optouts"],
+        undo=Undo(told["ledger_version"]),
+        fetch_optouts=told["fetch_optouts"],
         job_timeout=told["job_timeout"],
     )

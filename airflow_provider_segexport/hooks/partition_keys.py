@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 
 YEARS = range(1900, 2200)
 """A key such as `30011231` is a number of something, and no day."""
@@ -68,13 +68,13 @@ def key_start(key: Any) -> datetime | None:
     """The time in a partition key; None where the run has no key.
 
     Raises:
-        BadSegment: the key holds no time.
+        InvalidSegment: the key holds no time.
     """
     if key is None:
         return None
     parts = key_time(key)
     if parts is None:
-        raise BadSegment(
+        raise InvalidSegment(
             f"The partition key {key!r} holds no date, month, quarter or week, so the time that the segment describes "
             "is not known. To fix: give the task `as_of`, or use keys such as '2026-03-02|eu'."
         )

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Progress:
         self._phase, self._next = told.get("phase"), self._clock() + EVERY_S
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         try:
-            self._store.set(KEY, {**told, "run_folder": str(self._folder.place), "at": at})
+            self._store.set(KEY, {**told, "run_folder": str(self._folder.path), "at": at})
         except (AirflowException, AirflowRuntimeError) as error:
             log.warning("How far this run is cannot be shown (%s).", type(error).__name__)
             self._store = None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 
-from airflow_provider_segexport.hooks.errand import home
-from airflow_provider_segexport.hooks.state import SECTION
-from airflow_provider_segexport.ports.retention import MOST_LOOKED_AT, MOST_REMOVED, Retention, remove
+from airflow_provider_segexport.hooks.paths import SECTION
+from airflow_provider_segexport.hooks.run_folders import run_folders_path
+from airflow_provider_segexport.storage.retention import MOST_LOOKED_AT, MOST_REMOVED, Retention, remove
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.errand import Errand
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ def keep_days() -> int:
     return max(0, days)
 
 
-def tidy(errand: Errand, now: float) -> None:
+def tidy(request: ExportRequest, now: float) -> None:
     """Remove some old run folders of the errand's task. What cannot be removed now fails no export."""
     try:
         days = keep_days()
         if not days:
             return
-        task = home(errand).parent.parent
-        for run in islice(Retention(errand.root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
+        task = run_folders_path(request).parent.parent
+        for run in islice(Retention(request.state_root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
             log.info("Removing an old run folder (folder=%s days=%d).", run.place, days)
             remove(run)
     except Exception as error:  # noqa: BLE001 - the export has ended well

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from airflow_provider_segexport.operators.links import folder_of
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.contract import Vendor
-    from airflow_provider_segexport.hooks.errand import Errand
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest
+    from airflow_provider_segexport.vendors.base import Vendor
 
 
 def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as OpenLineage calls it
@@ -27,33 +27,35 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
     if folder is None or plan is None:
         return None
     _, facts = plan
-    errand: Errand = operator._errand  # noqa: SLF001 - what the task was told is the task's
-    if errand.order.dry_run:
+    request: ExportRequest = operator._errand  # noqa: SLF001 - what the task was told is the task's
+    if request.config.dry_run:
         return None
     report = folder.summary() or {}
-    vendor, target = VENDORS[facts["vendor"]], facts["target"]
-    columns = fed(vendor, errand)
-    segments = places(errand)
+    vendor, target = VENDORS[facts["vendor"]], facts["audience_facts"]
+    columns = fed(vendor, request)
+    segments = places(request)
     return OperatorLineage(
         inputs=[_segment(place, columns) for place in segments],
         outputs=[_audience(vendor, target, columns, segments, report)],
     )
 
 
-def fed(vendor: Vendor, errand: Errand) -> dict[str, str]:
+def fed(vendor: Vendor, request: ExportRequest) -> dict[str, str]:
     """The segment's column by the vendor's field that it feeds."""
-    found = {rule.key: column for field, column in errand.order.matching.items() for rule in vendor.rules(field)}
-    return {**found, **errand.order.custom_fields}
+    found = {
+        rule.key: column for field, column in request.config.field_mapping.items() for rule in vendor.rules_for(field)
+    }
+    return {**found, **request.config.custom_fields}
 
 
-def places(errand: Errand) -> list[tuple[str, str]]:
+def places(request: ExportRequest) -> list[tuple[str, str]]:
     """Namespace and name of each segment, as OpenLineage names files; the connection's id is no part of it.
 
     https://openlineage.io/docs/spec/naming, read 2026-11.
     """
-    if errand.order.undo is not None:
+    if request.config.undo is not None:
         return []
-    segment = errand.order.segment
+    segment = request.config.segment
     return [place(text) for text in ([segment] if isinstance(segment, str) else segment)]
 
 
@@ -62,7 +64,7 @@ def place(text: str) -> tuple[str, str]:
 
     A table is its folder, or its name in a catalog.
     """
-    from airflow_provider_segexport.ports.snapshots import table_of  # noqa: PLC0415 - brings pyarrow
+    from airflow_provider_segexport.segment_files.snapshots import table_of  # noqa: PLC0415 - brings pyarrow
 
     kind, table = table_of(text)
     if kind == "iceberg" and "/" not in table:
@@ -111,7 +113,7 @@ def _audience(
         field: Fields(inputFields=sources(column), transformationType="IDENTITY", transformationDescription="")
         for field, column in columns.items()
     }
-    counts, traffic = report.get("counts", {}), report.get("traffic", {})
+    counts, traffic = report.get("counts", {}), report.get("http", {})
     return OutputDataset(
         namespace=f"{vendor.name}://{target['account']}",
         name=target["audience"],
@@ -119,7 +121,7 @@ def _audience(
             "schema": SchemaDatasetFacet(fields=[SchemaDatasetFacetFields(name=field) for field in columns]),
             "columnLineage": ColumnLineageDatasetFacet(fields=lineage),
             "documentation": DocumentationDatasetFacet(
-                description=f"{vendor.title} {vendor.audience_word} {target['audience_name']!r}"
+                description=f"{vendor.title} {vendor.audience_noun} {target['audience_name']!r}"
             ),
         },
         outputFacets={

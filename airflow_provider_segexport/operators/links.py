@@ -12,16 +12,16 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.ports.run_folder import RunFolder
+    from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 def folder_of(operator: Any) -> RunFolder | None:
     """The run folder that the task has worked in; None where it came to none."""
-    from airflow_provider_segexport.hooks.errand import home  # noqa: PLC0415 - the worker has it by then
-    from airflow_provider_segexport.ports.run_folder import RunFolder  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.run_folders import run_folders_path  # noqa: PLC0415 - the worker has it by then
+    from airflow_provider_segexport.storage.run_folder import RunFolder  # noqa: PLC0415
 
-    errand = getattr(operator, "_errand", None)
-    return RunFolder.newest(home(errand)) if errand is not None else None
+    request = getattr(operator, "_errand", None)
+    return RunFolder.latest(run_folders_path(request)) if request is not None else None
 
 
 def base_url() -> str:
@@ -45,12 +45,14 @@ class AudienceLink(_Link):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
         """From the plan, which holds what the vendor said of the audience."""
-        from airflow_provider_segexport.ports.run_folder import target_of  # noqa: PLC0415
+        from airflow_provider_segexport.storage.run_folder import audience_from_facts  # noqa: PLC0415
         from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
         found = folder.plan() if folder is not None else None
-        return VENDORS[found[1]["vendor"]].audience_link(target_of(found[1]["target"])) if found else ""
+        return (
+            VENDORS[found[1]["vendor"]].audience_link(audience_from_facts(found[1]["audience_facts"])) if found else ""
+        )
 
 
 class ReportLink(_Link):
@@ -77,7 +79,7 @@ class RejectsLink(_Link):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The download, where there are any."""
         folder = folder_of(operator)
-        if folder is None or not (folder.place / "rejects.parquet").exists():
+        if folder is None or not (folder.path / "rejects.parquet").exists():
             return ""
         who = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         index = -1 if ti_key.map_index is None else ti_key.map_index

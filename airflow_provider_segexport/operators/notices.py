@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
 MESSAGE = "segexport"
-"""Key of the message in the context of a task: `title`, `body`, `error`, `report`."""
+"""Key of the message in the context of a task: `title`, `body`, `error`, `run_folder`."""
 
 KINDS = ("execute", "failure", "retry", "skipped", "success")
 """The callbacks of a task: `on_<kind>_callback`."""
@@ -70,9 +70,9 @@ def made(context: MutableMapping[str, Any], kind: str) -> dict[str, Any]:
     instance = context.get("ti") or context.get("task_instance") or context.get("task")
     title = f"{getattr(instance, 'dag_id', '?')}.{getattr(instance, 'task_id', '?')} {TITLES.get(kind, 'has stopped')}"
     if kind not in BROKEN_OFF:
-        return {"title": title, "body": title + ".", "report": None}
+        return {"title": title, "body": title + ".", "run_folder": None}
     error = said(context.get("exception"))
-    return {"title": title, "body": error, "error": error, "report": None}
+    return {"title": title, "body": error, "error": error, "run_folder": None}
 
 
 def said(error: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_segexport.operators.endings import TryLater
+from airflow_provider_segexport.operators.failures import RetryLater
 
 LONGEST_S = 86_400.0
 
@@ -27,7 +27,7 @@ else:
         ) -> RetryDecision:
             """A vendor that has said when to come back is believed."""
             del try_number, max_tries, context
-            after = exception.after if isinstance(exception, TryLater) else None
+            after = exception.after if isinstance(exception, RetryLater) else None
             if not after:
                 return RetryDecision.default()
             wait = timedelta(seconds=min(after, LONGEST_S))

@@ -10,12 +10,12 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import BadSegment, StopExport
-from airflow_provider_segexport.operators.audience_task import as_text
+from airflow_provider_segexport.errors import FatalError, InvalidSegment
+from airflow_provider_segexport.operators.base import as_text
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
-    from airflow_provider_segexport.person.whom import Person
+    from airflow_provider_segexport.person.person import Person
 
 
 class SegmentExportEraseOperator(BaseOperator):
@@ -28,65 +28,74 @@ class SegmentExportEraseOperator(BaseOperator):
     Returns how many people there were, and the places of the receipts, which hold no address.
 
     Args:
-        requests: Parquet with a column `email`, or text with an address a line: a path, or anything that
+        emails_path: Parquet with a column `email`, or text with an address a line: a path, or anything that
             ObjectStoragePath opens.
-        by: who asks for it; it goes into the receipts.
+        requested_by: who asks for the erasure; it is written to the receipts.
         dry_run: look only, and write no receipt.
     """
 
-    template_fields: Sequence[str] = ("requests", "by", "is_dry_run")
+    template_fields: Sequence[str] = ("emails_path", "requested_by", "is_dry_run")
     ui_color = "#e8e0f0"
 
     def __init__(
-        self, *, requests: str | os.PathLike[str] | Asset, by: str, dry_run: bool | str = False, **kwargs: Any
+        self,
+        *,
+        emails_path: str | os.PathLike[str] | Asset,
+        requested_by: str,
+        dry_run: bool | str = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.requests = as_text(requests)
-        self.by = by
+        self.emails_path = as_text(emails_path)
+        self.requested_by = requested_by
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Erase one after the other."""
-        from airflow_provider_segexport.hooks import hook_for, options  # noqa: PLC0415
+        from airflow_provider_segexport.hooks import get_hook, options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
         from airflow_provider_segexport.person.erase import erase  # noqa: PLC0415
 
         def allowed(conn_id: str) -> SegmentExportHook:
-            hook = hook_for(conn_id)
-            hook.settings.gate(context["dag"].dag_id)
+            hook = get_hook(conn_id)
+            hook.settings.check_dag_allowed(context["dag"].dag_id)
             return hook
 
         try:
-            given = {"requests": self.requests, "by": self.by, "dry_run": self.is_dry_run}
+            given = {
+                "emails_path": self.emails_path,
+                "requested_by": self.requested_by,
+                "dry_run": self.is_dry_run,
+            }
             told = options.values(options.ERASE, given)
             dry_run = told["dry_run"]
-            people = self._people(told["requests"])
-        except StopExport as error:
+            people = self._people(told["emails_path"])
+        except FatalError as error:
             raise AirflowFailException(str(error)) from None
         made = tools(allowed)
-        receipts = [erase(made, person, told["by"], dry_run=dry_run) for person in people]
+        receipts = [erase(made, person, told["requested_by"], dry_run=dry_run) for person in people]
         left = [words for receipt in receipts for words in receipt.left]
         for words in left:
             self.log.warning("Left: %s", words)
-        found = sum(len(receipt.found) for receipt in receipts)
+        found = sum(len(receipt.findings) for receipt in receipts)
         self.log.info("Erasure (people=%d places=%d left=%d dry_run=%s).", len(people), found, len(left), dry_run)
         if left and not dry_run:
             raise AirflowException(
                 f"A person who was to be erased is still held in {counted(len(left), 'place')}: see the log."
             )
-        return {"people": len(people), "places": found, "left": len(left), "receipts": [one.place for one in receipts]}
+        return {"people": len(people), "places": found, "left": len(left), "receipts": [one.path for one in receipts]}
 
     @staticmethod
-    def _people(requests: str) -> list[Person]:
+    def _people(emails_path: str) -> list[Person]:
         import pyarrow.parquet as pq  # noqa: PLC0415 - when the task runs
 
-        from airflow_provider_segexport.hooks.state import opened  # noqa: PLC0415
-        from airflow_provider_segexport.person.whom import Person  # noqa: PLC0415
-        from airflow_provider_segexport.ports.places import read  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.paths import open_storage_path  # noqa: PLC0415
+        from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
+        from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
 
-        place = opened(requests, "`requests`")
+        place = open_storage_path(emails_path, "`emails_path`")
         if not place.exists():
-            raise BadSegment(f"{requests} does not exist.")
+            raise InvalidSegment(f"{emails_path} does not exist.")
         if place.name.endswith(".parquet"):
             with place.open("rb") as file:
                 texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()

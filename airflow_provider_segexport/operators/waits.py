@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from airflow_provider_segexport.errors import AudienceBusy, QuotaSpent, SegexportError, TryAgain
+from airflow_provider_segexport.errors import AudienceLocked, RateLimited, RetryableError, SegexportError
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.export import Waiting
+    from airflow_provider_segexport.export.config import PendingJobs
     from airflow_provider_segexport.hooks.base import SegmentExportHook
-    from airflow_provider_segexport.operators.audience_task import AudienceTask
+    from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 LONG_S = 60.0
 """Shorter waits for a quota are sat out in the worker, a few times; then the task fails and its retries decide."""
@@ -35,15 +35,15 @@ TRIGGER_MARGIN = dt.timedelta(minutes=10)
 def is_worth_leaving(error: SegexportError) -> bool:
     """Whether to come back later is all there is to do: a quota that is used up for long, an audience at work."""
     match error:
-        case AudienceBusy():
+        case AudienceLocked():
             return True
-        case QuotaSpent(after=float() | int() as after):
-            return after > LONG_S
+        case RateLimited(retry_after_s=float() | int() as retry_after_s):
+            return retry_after_s > LONG_S
         case _:
             return False
 
 
-def come_back(task: AudienceTask, error: TryAgain, started: dt.datetime | None = None) -> NoReturn:
+def resume_later(task: BaseAudienceOperator, error: RetryableError, started: dt.datetime | None = None) -> NoReturn:
     """Leave the worker and go on by itself at the moment that the error names; log the reason and the moment.
 
     Args:
@@ -51,20 +51,26 @@ def come_back(task: AudienceTask, error: TryAgain, started: dt.datetime | None =
         error: why it waits, and for how long.
         started: when this try of the task began; deferrals do not change it.
     """
-    after = min(error.after or 0, LOOK_AGAIN_S) if isinstance(error, AudienceBusy) else error.after or 0
+    after = (
+        min(error.retry_after_s or 0, LOOK_AGAIN_S) if isinstance(error, AudienceLocked) else error.retry_after_s or 0
+    )
     moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after, SHORTEST_S))
     task.log.warning("%s The task gives its place back, and goes on at %s UTC.", error, f"{moment:%Y-%m-%d %H:%M:%S}")
     if task.deferrable:
         from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415
 
-        kwargs = {"run_folder": task.plan_place()}
+        kwargs = {"run_folder": task.plan_folder()}
         left = time_left(task, started) if task.execution_timeout else None
         task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume", kwargs=kwargs, timeout=left)
     raise AirflowRescheduleException(moment)
 
 
 def wait_for_jobs(
-    task: AudienceTask, hook: SegmentExportHook, waiting: Waiting, job_timeout_s: float, started: dt.datetime | None
+    task: BaseAudienceOperator,
+    hook: SegmentExportHook,
+    waiting: PendingJobs,
+    job_timeout_s: float,
+    started: dt.datetime | None,
 ) -> NoReturn:
     """Give the worker's slot back until enough jobs have ended, or the oldest has run for `job_timeout`.
 
@@ -82,29 +88,29 @@ def wait_for_jobs(
     task.log.info(
         "Waiting in the triggerer for jobs at %s (jobs=%d job_timeout_at=%s)",
         hook.vendor.title,
-        len(waiting.tickets),
+        len(waiting.job_ids),
         f"{dt.datetime.fromtimestamp(until, dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
     )
     task.defer(
         trigger=ImportJobsTrigger(
             vendor=hook.vendor.name,
             conn_id=task.conn_id,
-            api=waiting.api,
+            base_url=waiting.base_url,
             audience=waiting.audience,
-            tickets=waiting.tickets,
-            enough=waiting.enough,
+            job_ids=waiting.job_ids,
+            min_done=waiting.min_done,
             poll_interval=task.poll_interval,
             kind=waiting.kind,
             until=until,
         ),
         method_name="resume",
-        kwargs={"run_folder": task.plan_place()},
+        kwargs={"run_folder": task.plan_folder()},
         timeout=min(dt.timedelta(seconds=max(until - now, 0)) + TRIGGER_MARGIN, time_left(task, started)),
     )
     raise AssertionError  # defer has raised
 
 
-def time_left(task: AudienceTask, started: dt.datetime | None) -> dt.timedelta:
+def time_left(task: BaseAudienceOperator, started: dt.datetime | None) -> dt.timedelta:
     """Return how long a task may stay deferred: Airflow 3 leaves this time out of `execution_timeout`.
 
     Args:

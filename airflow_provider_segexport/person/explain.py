@@ -9,19 +9,19 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports.audiences import audiences, card
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import Place, Resolve, fresh
-from airflow_provider_segexport.ports.retention import NEWEST
-from airflow_provider_segexport.ports.sealing import verify
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage.history import latest, ledger_paths
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
+from airflow_provider_segexport.storage.retention import NEWEST
+from airflow_provider_segexport.storage.sealing import verify
 
 RUNS = NEWEST
 """So many of an audience's last runs are looked through for rows that were not delivered; their reports are kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class UndeliveredRow:
     """A row of the person that a run did not deliver."""
 
     run: str
@@ -32,11 +32,11 @@ class Missed:
     file: str
     file_row: int
     vendor_code: str
-    vendor_words: str
+    vendor_message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PersonRecord:
     """What is known of a person and one audience.
 
     Attributes:
@@ -52,10 +52,10 @@ class Known:
     audience: str
     audience_name: str
     conn_id: str
-    place: Place
+    path: StoragePath
     ledger: Mapping[str, Any] | None
     versions: tuple[int, ...] = ()
-    missed: tuple[Missed, ...] = ()
+    missed: tuple[UndeliveredRow, ...] = ()
     runs: int = 0
     unread: tuple[str, ...] = field(default=())
     damaged: tuple[int, ...] = ()
@@ -66,20 +66,20 @@ class Known:
         return bool(self.ledger or self.versions or self.missed)
 
 
-def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS) -> Iterator[Known]:
+def explain(root: StoragePath, person: Person, resolve: PathResolver, most_runs: int = RUNS) -> Iterator[PersonRecord]:
     """Every audience there is, with what is known of the person in it."""
-    for place in audiences(root):
-        ledger, about = Ledger(place), card(place) or {}
+    for place in ledger_paths(root):
+        ledger, about = Ledger(place), latest(place) or {}
         rows = {version: _row(ledger, version, person) for version in ledger.versions()}
         newest = ledger.version()
         missed, runs, unread = _missed(about, person, resolve, most_runs)
-        yield Known(
+        yield PersonRecord(
             vendor=place.parent.parent.name,
             account=str(about.get("account") or place.parent.name),
             audience=str(about.get("audience") or place.name),
             audience_name=str(about.get("audience_name") or ""),
             conn_id=str(about.get("conn_id") or ""),
-            place=place,
+            path=place,
             ledger=rows.get(newest) or None,
             versions=tuple(version for version, row in rows.items() if row),
             missed=missed,
@@ -89,9 +89,9 @@ def explain(root: Place, person: Person, resolve: Resolve, most_runs: int = RUNS
         )
 
 
-def current(known: Known, person: Person) -> Known:
+def current(known: PersonRecord, person: Person) -> PersonRecord:
     """The same, with the ledger as it is now: another run may have written it since."""
-    ledger = Ledger(known.place)
+    ledger = Ledger(known.path)
     newest = ledger.version()
     return replace(known, ledger=row(ledger, newest, person) if newest else None)
 
@@ -120,20 +120,20 @@ def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
         if version == ledger.version():
             raise
         return None
-    with fresh(ledger.file(version)).open("rb") as file:
+    with uncached(ledger.file(version)).open("rb") as file:
         found = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
     return dict(found[0]) if found else {}
 
 
 def _missed(
-    about: Mapping[str, Any], person: Person, resolve: Resolve, most: int
-) -> tuple[tuple[Missed, ...], int, tuple[str, ...]]:
+    about: Mapping[str, Any], person: Person, resolve: PathResolver, most: int
+) -> tuple[tuple[UndeliveredRow, ...], int, tuple[str, ...]]:
     """The person's rows in the reports of the last runs; what is gone or damaged is passed over and named."""
-    found: list[Missed] = []
+    found: list[UndeliveredRow] = []
     unread: list[str] = []
     runs = list(reversed(about.get("runs", [])))[:most]
     for run in runs:
-        place = resolve(str(run["report"])) / "rejects.parquet"
+        place = resolve(str(run["run_folder"])) / "rejects.parquet"
         try:
             verify(place, bare=True)
         except DamagedState:
@@ -143,13 +143,13 @@ def _missed(
             table = pq.read_table(file)
         table = table.filter(person.rows(table.column("email")))
         found += [
-            Missed(
+            UndeliveredRow(
                 run=str(run["run"]),
                 as_of=str(run["as_of"]),
                 file_row=int(one["file_row"]),
                 **{
                     name: str(one[name] or "")
-                    for name in ("outcome", "reason", "field", "file", "vendor_code", "vendor_words")
+                    for name in ("outcome", "reason", "field", "file", "vendor_code", "vendor_message")
                 },
             )
             for one in table.to_pylist()

@@ -9,21 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins import cards, charts, list_page, words
-from airflow_provider_segexport.plugins.cards import Audience, Key, Point
+from airflow_provider_segexport.plugins import audiences, charts, labels, list_page
+from airflow_provider_segexport.plugins.audiences import AudienceKey, AudienceOverview, RunPoint
 from airflow_provider_segexport.plugins.dags import Dags, switched_off
-from airflow_provider_segexport.plugins.ledgers import Version, versions
+from airflow_provider_segexport.plugins.ledger_versions import Version, versions
 from airflow_provider_segexport.plugins.pages import run_address, tab_address
-from airflow_provider_segexport.plugins.rights import Rights
+from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.vendor_link import vendor_link
-from airflow_provider_segexport.ports.places import Place
+from airflow_provider_segexport.storage.paths import StoragePath
 
 IN_CHART = 90
 """Runs that the charts show; the table has them all."""
 
 SERIES = (
     ("delivered", "Delivered"),
-    ("removed", "Taken out"),
+    ("removed", "Removed"),
     ("rejected", "Rejected"),
     ("withheld", "Withheld"),
     ("unchanged", "Unchanged"),
@@ -31,15 +31,15 @@ SERIES = (
 )
 
 
-def page(root: Place, key: Key, user: Rights, now: float) -> dict[str, Any] | None:
+def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[str, Any] | None:
     """What the template shows; None where there is nothing that the user may see."""
     place = key.place(root)
-    short = cards.read(place, user.sees) if place is not None else None
+    short = audiences.read(place, user.sees) if place is not None else None
     if place is None or short is None:
         return None
-    points = _merged(cards.history(place, user.sees), short.points)
+    points = _merged(audiences.run_points(place, user.sees), short.points)
     audience = replace(short, points=points)
-    dags = Dags(point.who for point in points)
+    dags = Dags(point.identity for point in points)
     row = list_page.row_of(audience, dags, switched_off([short.conn_id]).get(short.conn_id, False), now)
     kept = versions(place, user.sees)
     return {
@@ -50,18 +50,18 @@ def page(root: Place, key: Key, user: Rights, now: float) -> dict[str, Any] | No
         "charts": charts_of(points[-IN_CHART:]),
         "runs": [_line(point, dags) for point in reversed(points)],
         "versions": kept,
-        "vendor_link": vendor_link(root, audience.key.vendor, audience.newest.who),
+        "vendor_link": vendor_link(root, audience.key.vendor, audience.newest.identity),
         "undo": undo(audience, kept),
     }
 
 
-def _merged(long: Sequence[Point], short: Sequence[Point]) -> tuple[Point, ...]:
+def _merged(long: Sequence[RunPoint], short: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
     """History and card tell the same runs; each may lack one, where a write was cut off."""
-    found = {point.report or f"{point.who}": point for point in (*short, *long)}
+    found = {point.run_folder or f"{point.identity}": point for point in (*short, *long)}
     return tuple(sorted(found.values(), key=lambda point: point.ended_at))
 
 
-def charts_of(points: Sequence[Point]) -> dict[str, Any]:
+def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
     """The charts over the same runs, and what each column stands for."""
     members = [point.members for point in points]
     small = []
@@ -81,27 +81,27 @@ def charts_of(points: Sequence[Point]) -> dict[str, Any]:
         "high": max(members),
         "last": members[-1],
         "small": small,
-        "columns": json.dumps([f"{words.clock(point.ended_at)}, {_end(point)}" for point in points]),
+        "columns": json.dumps([f"{labels.clock(point.ended_at)}, {_end(point)}" for point in points]),
         "count": len(points),
         "first": points[0].ended_at,
         "until": points[-1].ended_at,
     }
 
 
-def _end(point: Point) -> str:
+def _end(point: RunPoint) -> str:
     return "finished" if point.finished else "did not finish"
 
 
-def _line(point: Point, dags: Dags) -> dict[str, Any]:
-    known = dags.knows(point.who)
+def _line(point: RunPoint, dags: Dags) -> dict[str, Any]:
+    known = dags.knows(point.identity)
     return {
         "point": point,
-        "run": run_address(point.who) if known else "",
-        "tab": tab_address(point.who, dags.address(point.who)) if known else "",
+        "run": run_address(point.identity) if known else "",
+        "tab": tab_address(point.identity, dags.address(point.identity)) if known else "",
     }
 
 
-def undo(audience: Audience, kept: Sequence[Version]) -> dict[str, Any] | None:
+def undo(audience: AudienceOverview, kept: Sequence[Version]) -> dict[str, Any] | None:
     """How the last version is taken back; None where there is none before it."""
     if len(kept) < 2:  # noqa: PLR2004 - the one to take back, and the one before
         return None

@@ -17,7 +17,7 @@ PAD = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BarPart:
     """One stretch of a bar: its style class, its name and how many."""
 
     name: str
@@ -40,7 +40,7 @@ def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
     return _svg("spark", (SPARK_WIDTH, SPARK_HEIGHT), label, body + marks + dot)
 
 
-def bar(parts: Sequence[Part], label: str) -> Markup:
+def bar(parts: Sequence[BarPart], label: str) -> Markup:
     """One bar, cut by what became of the profiles. The smallest part can still be seen."""
     total = sum(part.count for part in parts)
     shown = [part for part in parts if part.count > 0]

@@ -17,8 +17,8 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from sqlalchemy import func, select, tuple_
 
-from airflow_provider_segexport.plugins.cards import Identity
-from airflow_provider_segexport.plugins.condition import Attempt, Schedule
+from airflow_provider_segexport.plugins.audiences import RunIdentity
+from airflow_provider_segexport.plugins.health import LatestRun, Schedule
 
 CHUNK = 500
 """Values bound in one query: the least that a supported database takes is a thousand."""
@@ -29,18 +29,18 @@ BY_HAND = frozenset({"NullTimetable", "OnceTimetable"})
 class Dags:
     """The facts behind some runs, read at once."""
 
-    def __init__(self, runs: Iterable[Identity]) -> None:
+    def __init__(self, runs: Iterable[RunIdentity]) -> None:
         known = [who for who in runs if who.dag_id]
         self._dag_ids = sorted({who.dag_id for who in known})
         self._labels: dict[tuple[str, str, str, int], str] = {}
-        self._attempts: dict[tuple[str, str], dict[int, tuple[Attempt, str]]] = {}
+        self._attempts: dict[tuple[str, str], dict[int, tuple[LatestRun, str]]] = {}
         self._unmapped: set[tuple[str, str, str]] = set()
         with create_session() as session:
             self.schedules = self._read_schedules(session)
             self._read_attempts(session, {who.task_id for who in known})
             self._read_labels(session, {(who.dag_id, who.run_id) for who in known})
 
-    def attempt(self, who: Identity) -> Attempt | None:
+    def attempt(self, who: RunIdentity) -> LatestRun | None:
         """The newest task instance of the same export.
 
         In another run, a mapped task's index may stand for another audience; its label says which.
@@ -52,11 +52,11 @@ class Dags:
         found = newest.get(-1) or newest.get(who.map_index)
         return found[0] if found else None
 
-    def address(self, who: Identity) -> str:
+    def address(self, who: RunIdentity) -> str:
         """Where the task instance stands in Airflow's UI, as the map index shows it: `` or `/mapped/3`."""
         return "" if (who.dag_id, who.run_id, who.task_id) in self._unmapped else f"/mapped/{who.map_index}"
 
-    def knows(self, who: Identity) -> bool:
+    def knows(self, who: RunIdentity) -> bool:
         """Whether the run is still in Airflow's database."""
         return (who.dag_id, who.run_id, who.task_id) in self._unmapped or (
             (who.dag_id, who.run_id, who.task_id, who.map_index) in self._labels
@@ -73,8 +73,8 @@ class Dags:
                     gone=bool(dag.is_stale),
                     due=due.timestamp() if due else None,
                     scheduled=dag.timetable_type.rpartition(".")[2] not in BY_HAND,
-                    words=dag.timetable_summary or "",
-                    asks=asks.get(dag.dag_id, ""),
+                    text=dag.timetable_summary or "",
+                    approval_question=asks.get(dag.dag_id, ""),
                 )
         return found
 
@@ -119,7 +119,7 @@ class Dags:
             for row in session.execute(newest):
                 if row.task_id in tasks:
                     moment = row.end_date or row.start_date or row.at
-                    attempt = Attempt(row.run_id, str(row.state or "none"), moment.timestamp())
+                    attempt = LatestRun(row.run_id, str(row.state or "none"), moment.timestamp())
                     into = self._attempts.setdefault((row.dag_id, row.task_id), {})
                     into[row.map_index] = (attempt, row[7] or "")
 
@@ -146,7 +146,7 @@ def chunks(values: list[Any]) -> Iterable[list[Any]]:
 
 def switched_off(conn_ids: Iterable[str]) -> Mapping[str, bool]:
     """Which connections have their exports switched off; one that cannot be read is not known to."""
-    from airflow_provider_segexport import connection as connections  # noqa: PLC0415 - with the first page only
+    from airflow_provider_segexport.hooks import connection as connections  # noqa: PLC0415 - with the first page only
 
     found = {}
     for conn_id in {one for one in conn_ids if one}:

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from airflow_provider_segexport.counted import counted, noun
-from airflow_provider_segexport.plugins import charts, words
-from airflow_provider_segexport.plugins.cards import Identity, Key
+from airflow_provider_segexport.plugins import charts, labels
+from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 
 HERE = pathlib.Path(__file__).parent
 ASSETS = {"style.css": "text/css", "page.js": "text/javascript"}
@@ -30,9 +30,9 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     env.filters.update(count=count, counted=counted, noun=noun, soft=soft)
-    env.filters.update(clock=words.clock, day=words.day, lasted=words.lasted, size=words.size)
+    env.filters.update(clock=labels.clock, day=labels.day, lasted=labels.lasted, size=labels.size)
     env.globals.update(
-        ago=words.ago, reason=words.reason, share=charts.share, meanings=words.MEANINGS, outcomes=words.OUTCOMES
+        ago=labels.ago, reason=labels.reason, share=charts.share, meanings=labels.MEANINGS, outcomes=labels.OUTCOMES
     )
     return env
 
@@ -61,21 +61,21 @@ def soft(text: str) -> Markup:
 # Addresses are relative, so that they hold below any base path: each of our pages stands one step below it.
 
 
-def run_address(who: Identity) -> str:
+def run_address(who: RunIdentity) -> str:
     """The DAG run in Airflow's UI."""
     return f"../dags/{quote(who.dag_id, safe='')}/runs/{quote(who.run_id, safe='')}"
 
 
-def tab_address(who: Identity, mapped: str) -> str:
+def tab_address(who: RunIdentity, mapped: str) -> str:
     """The tab *Export* of the task instance in Airflow's UI."""
     return f"{run_address(who)}/tasks/{quote(who.task_id, safe='')}{mapped}/plugin/segment_export"
 
 
-def audience_address(key: Key) -> str:
+def audience_address(key: AudienceKey) -> str:
     """The page of an audience."""
     return "audience?" + urlencode({"vendor": key.vendor, "account": key.account, "audience": key.audience})
 
 
-def task_query(who: Identity, map_index: int) -> str:
+def task_query(who: RunIdentity, map_index: int) -> str:
     """What names a task instance to our own addresses."""
     return urlencode({"dag_id": who.dag_id, "run_id": who.run_id, "task_id": who.task_id, "map_index": str(map_index)})

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.sealing import verify
+from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.sealing import verify
 
 FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|%;,\t\r\n")
 """Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
@@ -25,20 +25,20 @@ SEPARATOR = re.compile(r"[;,\t\r\n|]\s*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe6
 LINES = 5000
 
 
-def lines(place: Place) -> Iterator[str]:
+def lines(path: StoragePath) -> Iterator[str]:
     """The file as CSV, with a header; a cell that looks like a formula is made text.
 
     Raises:
         DamagedState: the file cannot be read. Nothing has been yielded by then.
     """
-    verify(place, bare=True)
-    file = place.open("rb")
+    verify(path, bare=True)
+    file = path.open("rb")
     try:
         found = pq.ParquetFile(file)
         header = _line(found.schema_arrow.names)
     except pa.ArrowException:
         file.close()
-        raise DamagedState(str(place), "it is not the Parquet file that was written") from None
+        raise DamagedState(str(path), "it is not the Parquet file that was written") from None
     return _lines(file, found, header)
 
 

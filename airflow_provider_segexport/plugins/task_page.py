@@ -7,13 +7,13 @@ from typing import Any
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import charts, task_run
-from airflow_provider_segexport.plugins.cards import Identity
-from airflow_provider_segexport.plugins.instances import Instance, instance
+from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.pages import task_query
-from airflow_provider_segexport.plugins.rights import Rights
+from airflow_provider_segexport.plugins.permissions import Rights
+from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
 from airflow_provider_segexport.plugins.task_run import Report
 from airflow_provider_segexport.plugins.vendor_link import link_of
-from airflow_provider_segexport.ports.places import Place, Resolve
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.vendors import VENDORS
 
 SHORTEST_S = 3.0
@@ -21,7 +21,7 @@ COSTS = 30
 """A page asks again after this many times what its answer took, so that many open tabs cost little."""
 
 
-def page(root: Place, resolve: Resolve, who: Identity, map_index: int, user: Rights) -> dict[str, Any]:
+def page(root: StoragePath, resolve: PathResolver, who: RunIdentity, map_index: int, user: Rights) -> dict[str, Any]:
     """What the template shows."""
     began = time.monotonic()
     found = instance(who, map_index)
@@ -42,27 +42,29 @@ def page(root: Place, resolve: Resolve, who: Identity, map_index: int, user: Rig
     }
 
 
-def place_of(root: Place, resolve: Resolve, who: Identity, found: Instance | None) -> Place | None:
+def place_of(
+    root: StoragePath, resolve: PathResolver, who: RunIdentity, found: TaskInstanceInfo | None
+) -> StoragePath | None:
     """The run's folder: below the state root, or below the place that the task's own argument names.
 
     In both it ends in the task instance's own name, made safe: no text of a user or a report leads elsewhere.
     """
-    if found is None or not found.reports:
+    if found is None or not found.reports_path:
         return task_run.newest(task_run.home(root / "runs", who))
     try:
-        return task_run.newest(task_run.home(resolve(found.reports), who))
+        return task_run.newest(task_run.home(resolve(found.reports_path), who))
     except (ValueError, ImportError, OSError):  # a store that the API server has no provider for
         return None
 
 
-def _shown(report: Report, folder: Place) -> dict[str, Any]:
+def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
     vendor = VENDORS.get(str(report.facts.get("vendor")))
     label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.outcomes if part.count)
     taken = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.removals if part.count)
     return {
         "elapsed": task_run.seconds(report, time.time()),
         "vendor": vendor.title if vendor else "",
-        "word": vendor.audience_word if vendor else "audience",
+        "word": vendor.audience_noun if vendor else "audience",
         "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {label}"),
         "removal_bar": charts.bar(report.removals, f"Leavers: {taken}") if report.removals else "",
         "vendor_link": link_of(folder),

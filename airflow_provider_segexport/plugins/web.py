@@ -11,13 +11,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.hooks.state import resolve, state_root
+from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
-from airflow_provider_segexport.plugins.cards import Identity, Key
-from airflow_provider_segexport.plugins.instances import instance
+from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
-from airflow_provider_segexport.plugins.rights import UserRights, need, rights
-from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.plugins.permissions import UserRights, need, rights
+from airflow_provider_segexport.plugins.task_instances import instance
+from airflow_provider_segexport.storage.run_folder import safe_name
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -65,12 +65,12 @@ def served(name: str) -> Response:
 
 def audiences(user: UserRights) -> str:
     """Every audience that the user may see."""
-    return render("audiences.html", list_page.page(state_root(), user, time.time()))
+    return render("audiences.html", list_page.page(state_path(), user, time.time()))
 
 
 def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
     """One audience. One that is not there and one that the user may not see have the same answer."""
-    found = audience_page.page(state_root(), Key(vendor, account, audience), user, time.time())
+    found = audience_page.page(state_path(), AudienceKey(vendor, account, audience), user, time.time())
     if found is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or none that you may see.")
     return render("audience.html", found)
@@ -80,7 +80,7 @@ MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
 """Airflow's database keeps a map index as a 32-bit integer."""
 
 
-class Asked:
+class FieldMapping:
     """A task instance that the user may see."""
 
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
@@ -89,22 +89,22 @@ class Asked:
         if number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX):
             raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such task instance.")
         self.map_index = max(int(map_index), -1) if number.isdecimal() else -1
-        self.who = Identity(dag_id, task_id, run_id, self.map_index)
+        self.who = RunIdentity(dag_id, task_id, run_id, self.map_index)
         self.user = user
         need(user.reads(dag_id, DagAccessEntity.TASK_INSTANCE), "You may not see this DAG's task instances.")
 
 
-Task = Annotated[Asked, Depends()]
+Task = Annotated[FieldMapping, Depends()]
 
 
 def task(asked: Task) -> str:
     """The tab of a task instance."""
-    return render("task.html", task_page.page(state_root(), resolve, asked.who, asked.map_index, asked.user))
+    return render("task.html", task_page.page(state_path(), resolve, asked.who, asked.map_index, asked.user))
 
 
 def live(asked: Task) -> str:
     """What in the tab changes while the task runs."""
-    return render("run.html", task_page.page(state_root(), resolve, asked.who, asked.map_index, asked.user))
+    return render("run.html", task_page.page(state_path(), resolve, asked.who, asked.map_index, asked.user))
 
 
 def rejects_csv(asked: Task) -> Response:
@@ -115,10 +115,10 @@ def rejects_csv(asked: Task) -> Response:
         "users who may edit the DAG.",
     )
     found = instance(asked.who, asked.map_index)
-    folder = task_page.place_of(state_root(), resolve, asked.who, found)
+    folder = task_page.place_of(state_path(), resolve, asked.who, found)
     if folder is None or not (folder / task_run.REJECTS).exists():
         raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has left no rejects.")
-    name = safe(f"rejects-{asked.who.dag_id}-{asked.who.task_id}-{asked.who.run_id}-{asked.map_index}")
+    name = safe_name(f"rejects-{asked.who.dag_id}-{asked.who.task_id}-{asked.who.run_id}-{asked.map_index}")
     try:
         rows = rejects.lines(folder / task_run.REJECTS)
     except DamagedState as damaged:

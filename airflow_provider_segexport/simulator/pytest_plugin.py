@@ -63,17 +63,17 @@ def sim(segexport_simulator: Simulator) -> Simulator:
 def segexport_connect(
     segexport_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., str]:
-    """Makes a connection to a simulated vendor: `segexport_connect("omnisend", "omnisend_eu", audience="VIP")`.
+    """Makes a connection to a simulated vendor: `segexport_connect("omnisend", "omnisend_eu", default_audience="VIP")`.
 
     Where no audience is named, the account's first is the default one. Ledgers and run folders go into the test's own
     folder, so that one test does not know what another has sent.
     """
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "segexport"))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "segexport"))
 
     def connect(vendor: str, conn_id: str = "", **extra: object) -> str:
         vendors: Any = segexport_simulator.describe()["vendors"]
         told = vendors[vendor]
-        made = connection(vendor, told, **{"audience": str(told["audiences"][0]["id"]), **extra})
+        made = connection(vendor, told, **{"default_audience": str(told["audiences"][0]["id"]), **extra})
         conn_id = conn_id or f"{vendor}_default"
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(made))
         return conn_id

@@ -16,19 +16,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_segexport import address, fitting
-from airflow_provider_segexport.email_column import judge_column
+from airflow_provider_segexport import email_address, field_values
 from airflow_provider_segexport.model import Outcome, Reason
-from airflow_provider_segexport.ports.columns import from_numpy, numbers
-from airflow_provider_segexport.ports.engine import Engine, literal, quoted
-from airflow_provider_segexport.ports.segment_rows import Read, relation
-from airflow_provider_segexport.segment import Carried, Cleaned, Matching, SegmentFiles
+from airflow_provider_segexport.segment_files.rows import Read, relation
+from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
+from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
+from airflow_provider_segexport.storage.email_column import judge_column
+from airflow_provider_segexport.storage.plan import CleanResult, MappedColumn, ResolvedMapping, SegmentFiles
 
 MARKS_CHUNK = 131_072
 MARKS_AT_ONCE = 4_000_000
 """Hashes of addresses in memory at a time."""
 
-BLANK = "".join(f"\\x{{{ord(sign):x}}}" for sign in address.WHITESPACE if not sign.isascii()) + " "
+BLANK = "".join(f"\\x{{{ord(sign):x}}}" for sign in email_address.WHITESPACE if not sign.isascii()) + " "
 DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
 """Over texts joined by quotes: a control character, an empty text, or a blank at either end of one."""
 
@@ -45,12 +45,12 @@ MOST_ROW_BYTES = 1_000_000
 Warnings = dict[str, dict[str, int]]
 
 
-def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
+def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> CleanResult:
     """Make `clean` and `aside`; tells which values were changed or left out, by field."""
-    _source(engine, files, matching)
+    _source(engine, files, field_mapping)
     _judge_addresses(engine)
     _set_aside_by_address(engine, files.rows)
-    warnings = _set_aside_by_value(engine, matching)
+    warnings = _set_aside_by_value(engine, field_mapping)
     engine.run(
         """create or replace table special as
         select row, any_value(email) as email, bool_or(doubtful) as doubtful from (
@@ -59,21 +59,21 @@ def clean(engine: Engine, files: SegmentFiles, matching: Matching) -> Cleaned:
             union all select d.row, null, true from doubts d anti join aside a on a.row = d.row)
         group by row"""
     )
-    values = "".join(f", {sql} as {quoted(one.name)}" for one, sql in _values(engine, matching))
+    values = "".join(f", {sql} as {quoted(one.name)}" for one, sql in _values(engine, field_mapping))
     engine.run(
         f"""create or replace view clean as
         select s.row, coalesce(x.email, lower(s.email)) as email{values}
         from source s left join special x on x.row = s.row anti join aside a on a.row = s.row"""
     )
-    return Cleaned(files.rows, warnings)
+    return CleanResult(files.rows, warnings)
 
 
-def _source(engine: Engine, files: SegmentFiles, matching: Matching) -> None:
+def _source(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
     """`source(row, email, <raw values>...)`: the rows as the files have them. A row's number counts over all files."""
-    engine.run(fitting.MACROS)
-    raws = "".join(f", {fitting.typed(one)} as {fitting.raw(one)}" for one in matching.carried)
-    reads = [Read(fitting.raw_name(one), one.column, as_date=one.type == "date") for one in matching.carried]
-    rows = relation(engine, files, [Read("email", matching.email), *reads])
+    engine.run(field_values.MACROS)
+    raws = "".join(f", {field_values.typed(one)} as {field_values.raw(one)}" for one in field_mapping.columns)
+    reads = [Read(field_values.raw_name(one), one.column, as_date=one.type == "date") for one in field_mapping.columns]
+    rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
     engine.run(f"create or replace view source as select row, email{raws} from {rows}")
 
 
@@ -116,7 +116,7 @@ def _note_repeated(engine: Engine, rows: int) -> None:
     repeated = [np.zeros(0, np.uint64)]
     for turn in range(turns):
         sql = f"select mark from (select hash(email) as mark from addressed) where mark % {turns} = {turn}"
-        found = [numbers(batch.column(0), np.uint64) for batch in engine.stream(sql, MARKS_CHUNK)]
+        found = [to_numpy(batch.column(0), np.uint64) for batch in engine.stream(sql, MARKS_CHUNK)]
         marks = np.concatenate([repeated[0], *found])
         found.clear()
         marks.sort()
@@ -124,14 +124,14 @@ def _note_repeated(engine: Engine, rows: int) -> None:
     engine.table("marks", pa.table({"mark": from_numpy(np.concatenate(repeated))}))
 
 
-def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
+def _set_aside_by_value(engine: Engine, field_mapping: ResolvedMapping) -> Warnings:
     """Find values with control characters, too long, or not of the field's type; leaves `doubts`, rows to be mended."""
-    names = [fitting.raw(one) for one in matching.carried]
+    names = [field_values.raw(one) for one in field_mapping.columns]
     raws = "".join(f", case when large is null then {name} end as {name}" for name in names)
-    doubt = " or ".join(_doubts(matching)) or "false"
+    doubt = " or ".join(_doubts(field_mapping)) or "false"
     engine.run(
         f"""create or replace table doubts as
-        select row, large{raws} from (select *, {_large(matching)} as large from source where {doubt})"""
+        select row, large{raws} from (select *, {_large(field_mapping)} as large from source where {doubt})"""
     )
     engine.run(
         """insert into aside select d.row, ?, ?, d.large from doubts d anti join aside a on a.row = d.row
@@ -139,11 +139,11 @@ def _set_aside_by_value(engine: Engine, matching: Matching) -> Warnings:
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     warnings: Warnings = defaultdict(dict)
-    for one in matching.carried:
-        for count, reason, test in _faults(engine, one, matching.date_format):
+    for one in field_mapping.columns:
+        for count, reason, test in _faults(engine, one, field_mapping.date_format):
             if reason is None:
                 warnings[one.label]["control_characters_replaced"] = count
-            elif one.omit_misfit:
+            elif one.drop_invalid:
                 warnings[one.label][f"left_out_{reason}"] = count
             else:
                 engine.run(
@@ -159,46 +159,50 @@ def _joined(raws: Sequence[str]) -> str:
     return f"concat_ws('\"', '', {', '.join(raws)}, '')"
 
 
-def _share(matching: Matching) -> int:
+def _share(field_mapping: ResolvedMapping) -> int:
     """Bytes that at least one text of a row has which is too large."""
-    return MOST_ROW_BYTES // (sum(one.type == "text" for one in matching.carried) + 1)
+    return MOST_ROW_BYTES // (sum(one.type == "text" for one in field_mapping.columns) + 1)
 
 
-def _large(matching: Matching) -> str:
+def _large(field_mapping: ResolvedMapping) -> str:
     """SQL of the field that makes a row too large, which is the first with its share of the bytes; null elsewhere."""
-    labels = {fitting.raw(one): one.label for one in matching.carried if one.type == "text"}
+    labels = {field_values.raw(one): one.label for one in field_mapping.columns if one.type == "text"}
     if not labels:
         return "null::varchar"
-    fields = " ".join(f"when strlen({raw}) > {_share(matching)} then {literal(label)}" for raw, label in labels.items())
+    fields = " ".join(
+        f"when strlen({raw}) > {_share(field_mapping)} then {literal(label)}" for raw, label in labels.items()
+    )
     return f"case when strlen({_joined(list(labels))}) > {MOST_ROW_BYTES} then case {fields} else '' end end"
 
 
-def _doubts(matching: Matching) -> Iterator[str]:
+def _doubts(field_mapping: ResolvedMapping) -> Iterator[str]:
     """Quick tests that no good row fails; a row that fails one may be good all the same."""
-    raws = [fitting.raw(one) for one in matching.carried if one.type == "text"]
+    raws = [field_values.raw(one) for one in field_mapping.columns if one.type == "text"]
     if raws:
         yield f"regexp_matches({_joined(raws)}, {literal(DOUBT)})"
-    for one in matching.carried:
+    for one in field_mapping.columns:
         if one.type == "text":
-            yield f"strlen({fitting.raw(one)}) > {min(one.max_chars or MOST_ROW_BYTES, _share(matching))}"
+            yield f"strlen({field_values.raw(one)}) > {min(one.max_chars or MOST_ROW_BYTES, _share(field_mapping))}"
         elif one.max_chars and one.max_chars < SHORT:
-            yield f"strlen({fitting.value(one, matching.date_format)}) > {one.max_chars}"
-        if one.max_chars and (grows := fitting.may_grow(one)) != "false":
-            yield grows
-        misfit = fitting.misfit(one, matching.date_format)
+            yield f"strlen({field_values.value(one, field_mapping.date_format)}) > {one.max_chars}"
+        if one.max_chars and (growth := field_values.may_grow(one)) != "false":
+            yield growth
+        misfit = field_values.misfit(one, field_mapping.date_format)
         if misfit != "false":
             yield misfit
 
 
-def _faults(engine: Engine, one: Carried, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
+def _faults(engine: Engine, one: MappedColumn, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
     """What is wrong with a column's values in the rows in doubt: how often, why, and how it is found."""
-    mended = fitting.spaced(one) if one.type == "text" else None
+    mended = field_values.spaced(one) if one.type == "text" else None
     tests: list[tuple[Reason | None, str]] = []
     if one.type == "text":
-        tests.append((None, f"regexp_matches({fitting.raw(one)}, '{fitting.CONTROL}')"))
+        tests.append((None, f"regexp_matches({field_values.raw(one)}, '{field_values.CONTROL}')"))
     if one.max_chars:
-        tests.append((Reason.VALUE_TOO_LONG, fitting.too_long(one, fitting.value(one, date_format, text=mended))))
-    tests.append((Reason.INVALID_VALUE, fitting.misfit(one, date_format, text=mended)))
+        tests.append(
+            (Reason.VALUE_TOO_LONG, field_values.too_long(one, field_values.value(one, date_format, text=mended)))
+        )
+    tests.append((Reason.INVALID_VALUE, field_values.misfit(one, date_format, text=mended)))
     counts = ", ".join(f"count_if({test})" for _, test in tests)
     found = engine.one(f"select {counts} from doubts d anti join aside a on a.row = d.row")
     for count, (reason, test) in zip(found, tests, strict=True):
@@ -206,10 +210,11 @@ def _faults(engine: Engine, one: Carried, date_format: str) -> Iterator[tuple[in
             yield count, reason, test
 
 
-def _values(engine: Engine, matching: Matching) -> Iterator[tuple[Carried, str]]:
+def _values(engine: Engine, field_mapping: ResolvedMapping) -> Iterator[tuple[MappedColumn, str]]:
     """Each column as it is sent. Where nothing in doubt has to be mended, there is nothing to choose between."""
     ways = [
-        (one, fitting.value(one, matching.date_format), _mended(one, matching.date_format)) for one in matching.carried
+        (one, field_values.value(one, field_mapping.date_format), _mended(one, field_mapping.date_format))
+        for one in field_mapping.columns
     ]
     if not ways:
         return
@@ -218,9 +223,9 @@ def _values(engine: Engine, matching: Matching) -> Iterator[tuple[Carried, str]]
         yield one, f"case when x.doubtful then {mended} else {quick} end" if count else quick
 
 
-def _mended(one: Carried, date_format: str) -> str:
+def _mended(one: MappedColumn, date_format: str) -> str:
     """The value of a row in doubt; one that does not fit is null where the vendor's rule is to leave it out."""
-    sql = fitting.value(one, date_format, text=fitting.spaced(one) if one.type == "text" else None)
-    if one.omit_misfit and one.max_chars:
-        return f"case when not {fitting.too_long(one, sql)} then {sql} end"
+    sql = field_values.value(one, date_format, text=field_values.spaced(one) if one.type == "text" else None)
+    if one.drop_invalid and one.max_chars:
+        return f"case when not {field_values.too_long(one, sql)} then {sql} end"
     return sql

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from airflow_provider_segexport.contract import ColumnType
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.model import WITHDRAWN, Outcome, Reason
-from airflow_provider_segexport.ports.engine import Engine, listed
-from airflow_provider_segexport.ports.segment_rows import Read, relation
-from airflow_provider_segexport.segment import SegmentFiles
+from airflow_provider_segexport.segment_files.rows import Read, relation
+from airflow_provider_segexport.storage.duckdb_engine import Engine, listed
+from airflow_provider_segexport.storage.plan import SegmentFiles
+from airflow_provider_segexport.vendors.base import ColumnType
 from airflow_provider_segexport.yes_no import blank_sql, yes_no_sql
 
 COUNTS: Sequence[ColumnType] = ("boolean", "text", "integer", "decimal")
@@ -23,7 +23,7 @@ def column_type(files: SegmentFiles, column: str) -> ColumnType:
     """The type of the consent column, if it is one that can say yes or no."""
     found = files.columns[column]
     if found is None or found not in COUNTS:
-        raise BadSegment(
+        raise InvalidSegment(
             f"The consent column {column!r} is {files.type_words[column]}, and should be boolean, text or a number."
         )
     return found
@@ -56,7 +56,7 @@ def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -
 
 def withhold_suppressed(engine: Engine) -> int:
     """Set aside every row of the people in `suppressed`; returns how many."""
-    return _withhold(engine, "suppressed", Reason.SUPPRESSED_HERE, "email")
+    return _withhold(engine, "suppressed", Reason.ON_SUPPRESSION_LIST, "email")
 
 
 def withhold_barred(engine: Engine, bit: int) -> int:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from airflow_provider_segexport.ports.engine import literal, quoted
-from airflow_provider_segexport.shape import Array, Column, Const, Joined, Node, Object
+from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
 
 ALWAYS = "email"
 """The column that no item lacks."""
 
 
-def expression(item: Object, behind: str = "") -> str:
+def expression(item: JsonTemplate, behind: str = "") -> str:
     """The item as SQL, with a text behind it; never null."""
     return _concat(["'{'", *_members(item), literal("}" + behind)])
 
@@ -41,7 +41,7 @@ def _given(condition: str, sql: str) -> str:
     return sql if condition == "true" else f"case when {condition} then {sql} end"
 
 
-def _members(item: Object) -> list[str]:
+def _members(item: JsonTemplate) -> list[str]:
     """The pairs of an object that are there, with commas between them."""
     pieces: list[str] = []
     earlier: list[str] = []
@@ -57,7 +57,7 @@ def _pieces(node: Node, head: str, earlier: Sequence[str]) -> list[str]:
     match node:
         case _ if condition == "false":
             return []
-        case Object():
+        case JsonTemplate():
             opening, inner, closing = head + "{", _members(node), "}"
         case Array(elements):
             opening, inner, closing = head + "[", _elements(elements), "]"
@@ -114,7 +114,7 @@ def _solid(node: Node) -> list[str]:
             return [quoted(name)]
         case Joined(names):
             return [f"to_json(concat_ws(' ', {', '.join(map(quoted, names))}))"]
-        case Object(members):
+        case JsonTemplate(members):
             pairs = [[literal(json.dumps(key) + ":"), *_solid(member)] for key, member in members.items()]
             return ["'{'", *_with_commas(pairs), "'}'"]
         case Array(elements):
@@ -136,15 +136,15 @@ def _presence(node: Node) -> str:
             return f"(coalesce({', '.join(map(quoted, names))}) is not null)"
         case Array(elements):
             return _any(map(_whole, elements))
-        case Object(members):
+        case JsonTemplate(members):
             return _any(map(_presence, members.values()))
 
 
 def _whole(node: Node) -> str:
     """When all of a node is there."""
-    if not isinstance(node, Object | Array):
+    if not isinstance(node, JsonTemplate | Array):
         return _presence(node)
-    parts = node.members.values() if isinstance(node, Object) else node.elements
+    parts = node.members.values() if isinstance(node, JsonTemplate) else node.elements
     conditions = [one for one in map(_whole, parts) if one != "true"]
     return " and ".join(conditions) or "true"
 

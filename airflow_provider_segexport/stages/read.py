@@ -10,17 +10,17 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
-from airflow_provider_segexport.ports import column_types, diagnosis, footers
-from airflow_provider_segexport.ports.column_types import NO_TYPE, column_type
-from airflow_provider_segexport.ports.partitions import partitions_of
-from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.snapshots import is_table
-from airflow_provider_segexport.segment import SegmentFile, SegmentFiles
+from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
+from airflow_provider_segexport.segment_files import column_types, diagnosis, footers
+from airflow_provider_segexport.segment_files.column_types import NO_TYPE, column_type
+from airflow_provider_segexport.segment_files.partitions import partitions_of
+from airflow_provider_segexport.segment_files.snapshots import is_table
+from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 
-def inspect(
-    places: Sequence[tuple[Place, str]], wanted: Sequence[str], *, partition_columns: bool = False
+def read_schemas(
+    places: Sequence[tuple[StoragePath, str]], wanted: Sequence[str], *, partition_columns: bool = False
 ) -> SegmentFiles:
     """Read every file's footer. The wanted columns must be in all of them, with types that have an exact common one.
 
@@ -43,7 +43,7 @@ def inspect(
             name_before, kind_before = first.setdefault(column, (name, kind))
             both = column_types.wider(common.get(column, kind), kind)
             if both is None:
-                raise BadSegment(
+                raise InvalidSegment(
                     f"Column {column!r} is {kind} in {name} and {kind_before} in {name_before}, and no type holds the "
                     "values of both exactly. To fix: write every file of the segment with the same type."
                 )
@@ -63,13 +63,13 @@ def empty_type(kind: pa.DataType) -> bool:
 
 
 @contextmanager
-def readable(files: SegmentFiles, suppression: Sequence[tuple[Place, str]] = ()) -> Iterator[None]:
+def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[StoragePath, str]] = ()) -> Iterator[None]:
     """Turn the engine's errors while rows are read into errors that name the file, the cause and what to do.
 
     Raises:
         NeedsMemory: the engine's memory was not enough for the files' pages.
-        TryAgain: a disk or a store failed for a moment, or a file was replaced.
-        BadSegment: a file is damaged, encrypted, not UTF-8, missing, or may not be read.
+        RetryableError: a disk or a store failed for a moment, or a file was replaced.
+        InvalidSegment: a file is damaged, encrypted, not UTF-8, missing, or may not be read.
     """
     try:
         yield
@@ -80,9 +80,9 @@ def readable(files: SegmentFiles, suppression: Sequence[tuple[Place, str]] = ())
         raise NeedsMemory from None
     except duckdb.Error as error:
         if os.strerror(errno.ENOSPC) in str(error):
-            raise TryAgain(
-                "The worker's disk is full: the segment could not be sorted out. To fix: give the worker more space "
-                "for temporary files (TMPDIR)."
+            raise RetryableError(
+                "The worker's disk is full, so the segment could not be de-duplicated. To fix: give the worker more "
+                "space for temporary files (TMPDIR)."
             ) from None
         reason = diagnosis.cause(files, suppression, error)
         raise reason from None  # the engine's own words quote values

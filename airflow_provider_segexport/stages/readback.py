@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from airflow_provider_segexport.model import Batch, Member, OptOut, Outcome, Reason, Refusal, Settled
-from airflow_provider_segexport.ports.columns import integers, switches, texts
-from airflow_provider_segexport.ports.engine import Engine
-from airflow_provider_segexport.ports.journal import Entry
-from airflow_provider_segexport.ports.progress import settled
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.model import Batch, BatchResult, Member, OptOut, Outcome, Reason, RowRejection
+from airflow_provider_segexport.storage.arrow import bool_array, int_array, string_array
+from airflow_provider_segexport.storage.duckdb_engine import Engine
+from airflow_provider_segexport.storage.journal import Entry
+from airflow_provider_segexport.storage.results import settled
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-STILL_THERE = "still_there"
+STILL_IN_AUDIENCE = "still_in_audience"
 NOT_REMOVED = "Taken out, and in the audience all the same when it was read back."
 NOT_ADDED_CODE = "not_added"
 NOT_ADDED = "Counted by the vendor as not added, and not in the audience when it was read back."
@@ -38,9 +38,9 @@ class Pages:
             "page",
             pa.table(
                 {
-                    "email": texts(person.email for person in people),
-                    "contact_id": texts(person.contact_id for person in people),
-                    "active": switches(person.active for person in people),
+                    "email": string_array(person.email for person in people),
+                    "contact_id": string_array(person.contact_id for person in people),
+                    "active": bool_array(person.active for person in people),
                 }
             ),
         )
@@ -58,9 +58,9 @@ class OptOuts:
         """Add one page."""
         page = pa.table(
             {
-                "email": texts(one.email for one in people),
-                "reason": texts(one.reason for one in people),
-                "since": texts(one.since for one in people),
+                "email": string_array(one.email for one in people),
+                "reason": string_array(one.reason for one in people),
+                "since": string_array(one.since for one in people),
             }
         )
         self._engine.table("page", page)
@@ -97,38 +97,38 @@ def find_gone(engine: Engine) -> None:
     )
 
 
-def left(engine: Engine, batch: Batch) -> list[int]:
+def left_rows(engine: Engine, batch: Batch) -> list[int]:
     """Entries of a batch who are gone."""
     _sent(engine, batch)
     return sorted(index for (index,) in engine.rows("select s.i from sent s semi join gone g on g.email = s.email"))
 
 
-def unnamed(folder: RunFolder) -> int:
+def unattributed_count(folder: RunFolder) -> int:
     """Rows that the vendor has only counted as not taken, or taken without a word on whom."""
-    return sum(entry.unnamed for entry in folder.journal.states().values())
+    return sum(entry.unattributed for entry in folder.journal.states().values())
 
 
-def name_them(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
+def attribute(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
     """Give the rows that were only counted their verdict: they are those that the audience does not hold as active.
 
     A batch is named once: what it writes into the journal says that nothing is left to name.
     """
     for batch, entry in settled(folder, names):
-        if entry.unnamed:
-            known = folder.refused_rows(batch) | {batch.rows[index] for index in (*entry.again, *entry.revive)}
-            found = [index for index in absent(engine, batch) if batch.rows[index] not in known]
-            folder.add_refusals(batch, entry, Settled(refused=tuple(_verdict(i, found, entry) for i in found)))
-            if len(found) != entry.unnamed:
+        if entry.unattributed:
+            known = folder.rejected_rows(batch) | {batch.rows[index] for index in (*entry.retry, *entry.resubscribe)}
+            found = [index for index in absent_rows(engine, batch) if batch.rows[index] not in known]
+            folder.add_rejections(batch, entry, BatchResult(rejected=tuple(_verdict(i, found, entry) for i in found)))
+            if len(found) != entry.unattributed:
                 log.warning(
                     "Rows that the vendor counted as not added: %d; not in the audience: %d. The report names these.",
-                    entry.unnamed,
+                    entry.unattributed,
                     len(found),
                 )
 
 
 def unconfirmed(folder: RunFolder, names: tuple[str, ...]) -> list[str]:
     """Leavers whom an answer has only promised to take out."""
-    waiting = [(batch, folder.refused_rows(batch)) for batch, entry in settled(folder, names) if entry.unnamed]
+    waiting = [(batch, folder.rejected_rows(batch)) for batch, entry in settled(folder, names) if entry.unattributed]
     return [
         email
         for batch, known in waiting
@@ -137,28 +137,30 @@ def unconfirmed(folder: RunFolder, names: tuple[str, ...]) -> list[str]:
     ]
 
 
-def still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
+def count_still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
     """Look at leavers whose removal nobody has confirmed; returns how many are in the audience yet.
 
     Whoever is gone has their verdict. At the last look whoever is not has one too.
     """
-    left = 0
+    left_rows = 0
     for batch, entry in settled(folder, names):
-        if entry.unnamed:
-            known = folder.refused_rows(batch)
-            found = [index for index in present(engine, batch) if batch.rows[index] not in known]
-            left += len(found)
+        if entry.unattributed:
+            known = folder.rejected_rows(batch)
+            found = [index for index in present_rows(engine, batch) if batch.rows[index] not in known]
+            left_rows += len(found)
             if last or not found:
-                refused = tuple(Refusal(index, Reason.STILL_THERE, STILL_THERE, NOT_REMOVED) for index in found)
-                folder.add_refusals(batch, entry, Settled(refused=refused))
-    return left
+                refused = tuple(
+                    RowRejection(index, Reason.STILL_IN_AUDIENCE, STILL_IN_AUDIENCE, NOT_REMOVED) for index in found
+                )
+                folder.add_rejections(batch, entry, BatchResult(rejected=refused))
+    return left_rows
 
 
 def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """People to be taken out by contact id who are in the audience under another id: address and id."""
     people: list[tuple[str, str]] = []
     for batch, entry in settled(folder, names):
-        if entry.unnamed:
+        if entry.unattributed:
             ids = dict(zip(batch.emails, batch.items, strict=True))
             _sent(engine, batch)
             rows = engine.rows(
@@ -168,25 +170,25 @@ def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list
     return people
 
 
-def present(engine: Engine, batch: Batch) -> list[int]:
+def present_rows(engine: Engine, batch: Batch) -> list[int]:
     """Entries of a batch whom the audience holds."""
     _sent(engine, batch)
     rows = engine.rows("select distinct s.i from members m join sent s on s.email = m.email")
     return sorted(index for (index,) in rows)
 
 
-def absent(engine: Engine, batch: Batch) -> list[int]:
+def absent_rows(engine: Engine, batch: Batch) -> list[int]:
     """Entries of a batch whom the audience does not hold as active. The batch, not the audience, is what is hashed."""
     _sent(engine, batch)
-    present = engine.rows("select s.i from members m join sent s on s.email = m.email where m.active")
-    return sorted(set(range(len(batch))) - {index for (index,) in present})
+    present_rows = engine.rows("select s.i from members m join sent s on s.email = m.email where m.active")
+    return sorted(set(range(len(batch))) - {index for (index,) in present_rows})
 
 
 def _sent(engine: Engine, batch: Batch) -> None:
-    engine.table("sent", pa.table({"i": integers(range(len(batch))), "email": texts(batch.emails)}))
+    engine.table("sent", pa.table({"i": int_array(range(len(batch))), "email": string_array(batch.emails)}))
 
 
-def _verdict(index: int, found: Sequence[int], entry: Entry) -> Refusal:
+def _verdict(index: int, found: Sequence[int], entry: Entry) -> RowRejection:
     """Where no more are missing than were counted, they are the counted ones, and the count's reason is theirs."""
-    reason = Reason(entry.unnamed_reason) if len(found) <= entry.unnamed else Reason.NO_VERDICT
-    return Refusal(index, reason, NOT_ADDED_CODE, NOT_ADDED)
+    reason = Reason(entry.unattributed_reason) if len(found) <= entry.unattributed else Reason.NO_RESULT
+    return RowRejection(index, reason, NOT_ADDED_CODE, NOT_ADDED)

@@ -16,14 +16,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_segexport import address
+from airflow_provider_segexport import email_address
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.email_column import judge_column
 from airflow_provider_segexport.model import Reason
-from airflow_provider_segexport.ports.columns import texts
-from airflow_provider_segexport.ports.engine import Engine, literal
-from airflow_provider_segexport.ports.places import Place
-from airflow_provider_segexport.ports.suppression_files import Columns, entries
+from airflow_provider_segexport.segment_files.suppression_files import Columns, entries
+from airflow_provider_segexport.storage.arrow import string_array
+from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
+from airflow_provider_segexport.storage.email_column import judge_column
+from airflow_provider_segexport.storage.paths import StoragePath
 
 FIRST = 5
 """How many rows that are not understood are kept for the error."""
@@ -95,7 +95,7 @@ class Tally:
         )
 
 
-def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[Place, str]]]]) -> list[Tally]:
+def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, str]]]]) -> list[Tally]:
     """Read all lists.
 
     Args:
@@ -106,7 +106,7 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[Place, str]]]
         A tally for each list, without the matches.
 
     Raises:
-        BadSegment: a file cannot be read, or no column of it can be meant.
+        InvalidSegment: a file cannot be read, or no column of it can be meant.
     """
     engine.run(
         """create or replace table suppression (list integer, file integer, row bigint, kind varchar, mark varchar)"""
@@ -130,9 +130,8 @@ def _classify(engine: Engine, columns: Columns, table: pa.Table) -> None:
     """`suppression_batch(row, kind, mark)`: the cells of a batch; `kind` is null where one is not understood."""
     engine.table("suppression_raw", table)
     cells = ", ".join(_text(f"cell_{at}", binary=binary) for at, binary in enumerate(columns.binary))
-    trimmed = (
-        f"case when regexp_full_match(cell, '{PRINTABLE}') then cell else trim(cell, {literal(address.WHITESPACE)})"
-    )
+    whitespace = literal(email_address.WHITESPACE)
+    trimmed = f"case when regexp_full_match(cell, '{PRINTABLE}') then cell else trim(cell, {whitespace})"
     engine.run(
         f"""create or replace table suppression_cells as select row, cell, {_kind("cell")} as kind
         from (select row, {trimmed} end as cell from (select row, unnest([{cells}]) as cell from suppression_raw))"""
@@ -251,7 +250,7 @@ def _spell(engine: Engine, people: str) -> None:
     coded = f"select email, split_part(email, '@', 2) as domain from {people} where contains(email, 'xn--')"
     engine.run("create or replace table suppression_domains (domain varchar, form varchar)")
     for batch in engine.stream(f"select distinct domain from ({coded})"):
-        forms = texts(address.unicode_domain(domain) for domain in batch.column(0).to_pylist())
+        forms = string_array(email_address.unicode_domain(domain) for domain in batch.column(0).to_pylist())
         engine.append("suppression_domains", pa.table({"domain": batch.column(0), "form": forms}), "from incoming")
     engine.run(
         f"""create or replace view suppression_forms as select email, email as form from {people}

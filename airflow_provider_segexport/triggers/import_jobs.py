@@ -1,4 +1,4 @@
-"""Waits for import jobs at a vendor: `tickets -> enough of them have ended`."""
+"""Waits for import jobs at a vendor: `job_ids -> enough of them have ended`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_segexport.contract import Vendor, drive
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import SegexportError, TryAgain
-from airflow_provider_segexport.hooks import hook_class
-from airflow_provider_segexport.hooks.state import HEARTBEAT_S
-from airflow_provider_segexport.model import JobState, Kind, Operation, Target
-from airflow_provider_segexport.ports.pace import next_look
+from airflow_provider_segexport.errors import RetryableError, SegexportError
+from airflow_provider_segexport.hooks import get_hook_class
+from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
+from airflow_provider_segexport.model import Audience, BatchKind, JobState, Operation
+from airflow_provider_segexport.ratelimit.limiter import next_poll_s
+from airflow_provider_segexport.vendors.base import Vendor, run_operation
 
 ENDED = "ended"
 LOOK = "look"
@@ -37,8 +37,8 @@ class ImportJobsTrigger(BaseTrigger):
         conn_id: Airflow connection.
         api: base URL of the account's region.
         audience: the vendor's id.
-        tickets: job ids.
-        enough: how many must have ended.
+        job_ids: job ids.
+        min_done: how many must have ended.
         poll_interval: seconds between two looks.
         kind: what the jobs do, as `model.Kind` has it: jobs that take people out are asked for in another way.
         until: epoch seconds at which `job_timeout` is over; the worker then looks once more, and fails. None in a
@@ -50,21 +50,21 @@ class ImportJobsTrigger(BaseTrigger):
         *,
         vendor: str,
         conn_id: str,
-        api: str,
+        base_url: str,
         audience: str,
-        tickets: Sequence[str],
-        enough: int,
+        job_ids: Sequence[str],
+        min_done: int,
         poll_interval: float,
-        kind: str = Kind.UPSERT,
+        kind: str = BatchKind.UPSERT,
         until: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow does not type it
         self.vendor = vendor
         self.conn_id = conn_id
-        self.api = api
+        self.base_url = base_url
         self.audience = audience
-        self.tickets = list(tickets)
-        self.enough = enough
+        self.job_ids = list(job_ids)
+        self.min_done = min_done
         self.poll_interval = poll_interval
         self.kind = str(kind)
         self.until = until
@@ -73,7 +73,7 @@ class ImportJobsTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores of it."""
-        kept = ("vendor", "conn_id", "api", "audience", "tickets", "enough", "poll_interval", "kind", "until")
+        kept = ("vendor", "conn_id", "base_url", "audience", "job_ids", "min_done", "poll_interval", "kind", "until")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -83,10 +83,10 @@ class ImportJobsTrigger(BaseTrigger):
             await self._rest()
             try:
                 ended = await to_thread(self._ended)
-            except TryAgain as error:
+            except RetryableError as error:
                 failures += 1
                 self.log.warning("The jobs' states could not be read (%d of %d): %s", failures, MOST_FAILURES, error)
-                if failures < MOST_FAILURES and (error.after or 0) <= LONGEST_S:
+                if failures < MOST_FAILURES and (error.retry_after_s or 0) <= LONGEST_S:
                     continue
                 ended = -1
             except SegexportError as error:
@@ -95,20 +95,20 @@ class ImportJobsTrigger(BaseTrigger):
             except Exception as error:  # noqa: BLE001 - the worker meets it again, where it can be told and tried again
                 self.log.warning("The jobs' states could not be read (%s).", type(error).__name__)
                 ended = -1
-            if ended < 0 or (self._is_late and ended < self.enough):
+            if ended < 0 or (self._is_late and ended < self.min_done):
                 yield TriggerEvent({"status": LOOK})
                 return
-            if ended >= self.enough:
+            if ended >= self.min_done:
                 yield TriggerEvent({"status": ENDED})
                 return
-            jobs = counted(len(self.tickets), "job")
-            self.log.info("Waiting for import jobs (ended=%d of %s, enough=%d).", ended, jobs, self.enough)
+            jobs = counted(len(self.job_ids), "job")
+            self.log.info("Waiting for import jobs (ended=%d of %s, min_done=%d).", ended, jobs, self.min_done)
 
     async def _rest(self) -> None:
         """Sleep until the next look, which is no later than `until`; log a line every `HEARTBEAT_S`."""
-        seconds = next_look(max(SHORTEST_S, self.poll_interval), self._waited_s)
+        seconds = next_poll_s(max(SHORTEST_S, self.poll_interval), self._waited_s)
         if self.until is not None:
-            left = self.until - hook_class(self.vendor).clock()
+            left = self.until - get_hook_class(self.vendor).clock()
             seconds = min(seconds, max(SHORTEST_S, left))
             self._is_late = left <= seconds
         while seconds > 0:
@@ -116,18 +116,18 @@ class ImportJobsTrigger(BaseTrigger):
             await sleep(part)
             seconds -= part
             if seconds > 0:
-                self.log.info("Waiting for jobs (jobs=%d next_look_s=%.0f)", len(self.tickets), seconds)
+                self.log.info("Waiting for jobs (jobs=%d next_look_s=%.0f)", len(self.job_ids), seconds)
 
     def _ended(self) -> int:
-        hook = hook_class(self.vendor)(self.conn_id)
-        target = Target(api=self.api, account="", account_name="", audience=self.audience)
-        sender = hook.sender()
+        hook = get_hook_class(self.vendor)(self.conn_id)
+        target = Audience(base_url=self.base_url, account="", account_name="", audience=self.audience)
+        sender = hook.http_client()
         try:
-            states = drive(self._poll(hook.vendor)(target, self.tickets), sender)
+            states = run_operation(self._poll(hook.vendor)(target, self.job_ids), sender)
         finally:
             sender.close()
-            self._waited_s = sender.traffic.waited_s
+            self._waited_s = sender.traffic.wait_s
         return sum(state is not JobState.RUNNING for state in states.values())
 
-    def _poll(self, vendor: Vendor) -> Callable[[Target, Sequence[str]], Operation[dict[str, JobState]]]:
-        return vendor.removal.poll if self.kind == Kind.REMOVE and vendor.removal else vendor.poll
+    def _poll(self, vendor: Vendor) -> Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]]:
+        return vendor.removal.poll if self.kind == BatchKind.REMOVE and vendor.removal else vendor.poll

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_segexport.hooks.state import HEARTBEAT_S
+from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.triggers.import_jobs import LOOK, SHORTEST_S
 
 SLICE_S = 60.0

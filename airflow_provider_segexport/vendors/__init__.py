@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import Vendor
 from airflow_provider_segexport.vendors import campaign_monitor, constant_contact, dotdigital, omnisend
+from airflow_provider_segexport.vendors.base import Vendor
 
 VENDORS: dict[str, Vendor] = {
     vendor.name: vendor

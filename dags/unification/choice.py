@@ -64,5 +64,5 @@ def near(guards: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _is_near(guard: Mapping[str, Any]) -> bool:
-    bounds = guard["name"].endswith("_share") or guard["name"] in {"shrinks", "grows", "removals"}
+    bounds = guard["name"].endswith("_share") or guard["name"] in {"max_shrink", "max_growth", "max_removals"}
     return bounds and guard["measured"] is not None and 0 < NEAR * guard["limit"] <= guard["measured"]

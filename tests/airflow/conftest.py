@@ -72,7 +72,7 @@ def s3_root(stage, s3_endpoint, request, monkeypatch):
     new_bucket(s3_endpoint, name)
     fs = s3fs.S3FileSystem(**KEYS, client_kwargs={"endpoint_url": s3_endpoint}, skip_instance_cache=True)
     monkeypatch.setitem(store._STORE_CACHE, f"s3-{STORE}", store.ObjectStore("s3", STORE, fs))
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", f"s3://{STORE}@{name}/state")
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", f"s3://{STORE}@{name}/state")
     return lambda: objects(s3_endpoint, name)
 
 

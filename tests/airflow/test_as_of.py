@@ -13,7 +13,7 @@ from airflow.utils.types import DagRunType
 from airflow_home import IS_3_2
 from airflow_stage import RUN_AFTER, export_dag
 
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks.as_of import as_of, run_time
 from airflow_provider_segexport.hooks.partition_keys import key_time
 
@@ -92,13 +92,13 @@ def test_what_the_task_was_given_wins(given, expected):
 @pytest.mark.parametrize("given", [202603, True, 20261399, 30011231, float("inf"), "nan", b"2026-01-31", [2026]])
 def test_what_is_no_time_is_refused(given):
     """It is never ignored, and the run's time not taken instead."""
-    with pytest.raises(BadSegment, match="should be a time such as"):
+    with pytest.raises(InvalidSegment, match="should be a time such as"):
         as_of({"dag_run": SimpleNamespace(run_after=RUN_AFTER)}, given)
 
 
 def test_a_text_that_is_no_time():
     """The error shows what a time looks like."""
-    with pytest.raises(BadSegment, match="should be a time such as"):
+    with pytest.raises(InvalidSegment, match="should be a time such as"):
         as_of({}, "last monday")
 
 
@@ -137,6 +137,6 @@ def test_a_task_that_takes_a_run_back_needs_no_time_in_the_key():
     """It describes no segment."""
     run = SimpleNamespace(partition_key="eu", partition_date=None, run_after=RUN_AFTER)
     assert RUN_AFTER == run_time({"dag_run": run})
-    with pytest.raises(BadSegment, match="give the task `as_of`"):
+    with pytest.raises(InvalidSegment, match="give the task `as_of`"):
         as_of({"dag_run": run}, None)
     assert DAY == as_of({"dag_run": run}, DAY)

@@ -13,9 +13,9 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow_stage import export_dag, people
 
-from airflow_provider_segexport.errors import AudienceBusy
-from airflow_provider_segexport.export import Export
-from airflow_provider_segexport.hooks import peers
+from airflow_provider_segexport.errors import AudienceLocked
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.hooks import task_state
 from airflow_provider_segexport.triggers import until
 
 pytestmark = pytest.mark.airflow
@@ -32,7 +32,7 @@ def busy(monkeypatch):
     def run(export):
         if left[0]:
             left[0] -= 1
-            raise AudienceBusy(f"This audience is being written by {HOLDER}.", holder=HOLDER, after=45.0)
+            raise AudienceLocked(f"This audience is being written by {HOLDER}.", holder=HOLDER, retry_after_s=45.0)
         return real(export)
 
     monkeypatch.setattr(Export, "run", run)
@@ -160,10 +160,14 @@ def departed(stage, owner):
 
         @task
         def look():
-            mark = peers.deployment()
+            mark = task_state.airflow_id()
             assert mark
-            assert mark == peers.deployment(make=False)
-            return [peers.gone(owner, mark), peers.gone(owner, "another"), peers.gone(owner, "")]
+            assert mark == task_state.airflow_id(make=False)
+            return [
+                task_state.is_holder_gone(owner, mark),
+                task_state.is_holder_gone(owner, "another"),
+                task_state.is_holder_gone(owner, ""),
+            ]
 
         look()
     return tuple(stage.run(dag).summary("look"))
@@ -212,7 +216,7 @@ def test_of_a_mapped_holder_the_one_that_is_meant(stage):
 
 def test_outside_a_task_nobody_is_asked():
     """A command or a script has no execution API."""
-    assert peers.alive(HOLDER) is None
+    assert task_state.is_task_running(HOLDER) is None
 
 
 def asked(stage, owner):
@@ -221,7 +225,7 @@ def asked(stage, owner):
 
         @task
         def look():
-            return str(peers.alive(owner))
+            return str(task_state.is_task_running(owner))
 
         look()
     found = {"True": True, "False": False, "None": None}

@@ -31,7 +31,7 @@ from airflow_provider_segexport.stages import clean
 pytestmark = pytest.mark.airflow
 
 WHO = "canary.planted"
-MATCHING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
+FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 PLANTED = "Planted-s3cret-"
 
 
@@ -101,8 +101,18 @@ def nothing_leaked(stage, capfd, secrets):
 def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
     """Rows are delivered, set aside and refused; nobody's name is kept, and no credential."""
     conn_id = real_time.connection(vendor)
-    told = {"conn_id": conn_id, "segment": planted, "matching": MATCHING, "export_name": "canary", "mode": "mirror"}
-    told |= {"outlets": [f"exported_{vendor}"], "optouts": f"optouts_{vendor}", "guards": {"removals_share": None}}
+    told = {
+        "conn_id": conn_id,
+        "segment": planted,
+        "field_mapping": FIELD_MAPPING,
+        "export_name": "canary",
+        "mode": "mirror",
+    }
+    told |= {
+        "outlets": [f"exported_{vendor}"],
+        "optouts_asset": f"optouts_{vendor}",
+        "guards": {"max_removals_share": None},
+    }
     found = Worker.start(f"canary_{vendor}", **told).work()
     assert "success" == found.state, found.log
     assert real_time.sent(vendor)
@@ -111,8 +121,13 @@ def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
     found = Worker.start(f"canary_{vendor}_mirrors", **told).work()
     assert "success" == found.state, found.log
     places = nothing_leaked(real_time, capfd, secrets_of(real_time, vendor))
-    words = {"xcom": "delivered", "asset_event": "optouts.parquet", "card.json": "removed", "standing-": "canary"}
-    words |= {"lease/": "until", "journal.jsonl": "settled", "order.json": "matching", "plan.json": "planned"}
+    words = {
+        "xcom": "delivered",
+        "asset_event": "optouts.parquet",
+        "latest.json": "removed",
+        "audience_state-": "canary",
+    }
+    words |= {"lease/": "until", "journal.jsonl": "settled", "config.json": "field_mapping", "plan.json": "planned"}
     for name, word in words.items():
         assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"
 
@@ -133,8 +148,14 @@ def test_a_run_at_debug(real_time, planted, capfd, monkeypatch, vendor):
     monkeypatch.setattr(root, "level", logging.DEBUG)
     monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "level", logging.DEBUG)
     conn_id = real_time.connection(vendor)
-    told = {"conn_id": conn_id, "segment": planted, "matching": MATCHING, "export_name": "debug", "mode": "mirror"}
-    told |= {"optouts": f"optouts_debug_{vendor}", "guards": {"removals_share": None}}
+    told = {
+        "conn_id": conn_id,
+        "segment": planted,
+        "field_mapping": FIELD_MAPPING,
+        "export_name": "debug",
+        "mode": "mirror",
+    }
+    told |= {"optouts_asset": f"optouts_debug_{vendor}", "guards": {"max_removals_share": None}}
     assert "success" == Worker.start(f"debug_{vendor}", **told).work().state
     pq.write_table(pq.read_table(planted).slice(0, 30), planted)
     worker, lines = Worker.start(f"debug_{vendor}_mirrors", **told), []
@@ -160,10 +181,12 @@ def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
     """What the trigger is stored with names jobs, and no person."""
     real_time.sim.configure({"dotdigital": {"job_seconds": 600.0}})
     conn_id = real_time.connection("dotdigital")
-    worker = Worker.start("canary_deferred", conn_id=conn_id, segment=planted, matching=MATCHING, deferrable=True)
+    worker = Worker.start(
+        "canary_deferred", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, deferrable=True
+    )
     assert "deferred" == worker.work().state
     places = nothing_leaked(real_time, capfd, secrets_of(real_time, "dotdigital"))
-    assert "tickets" in places["trigger, decrypted"]
+    assert "job_ids" in places["trigger, decrypted"]
     assert IS_3_2 or "waiting" in places["task_state_store"]
 
 
@@ -185,13 +208,14 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
         ({"conn_id": stage.connection("campaign_monitor", password=f"{PLANTED}key\n")}, []),
         ({"conn_id": stage.connection("dotdigital", password=f"{PLANTED}password")}, []),
         ({"conn_id": stage.connection("dotdigital", extra={"proxies": proxy})}, []),
-        ({"conn_id": conn_id, "matching": {"email": "first_name"}}, []),
+        ({"conn_id": conn_id, "field_mapping": {"email": "first_name"}}, []),
     ]
     for number, (told, faults) in enumerate(spoilt):
         stage.sim.clear_faults()
         stage.sim.faults(faults)
         worker = Worker.start(
-            f"canary_fails_{number}", **{"segment": planted, "matching": MATCHING, "export_name": "canary", **told}
+            f"canary_fails_{number}",
+            **{"segment": planted, "field_mapping": FIELD_MAPPING, "export_name": "canary", **told},
         )
         assert "failed" == worker.work().state
 
@@ -200,7 +224,9 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
 
     stage.sim.clear_faults()
     monkeypatch.setattr(clean, "clean", burst)
-    worker = Worker.start("canary_bursts", conn_id=conn_id, segment=planted, matching=MATCHING, export_name="canary")
+    worker = Worker.start(
+        "canary_bursts", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, export_name="canary"
+    )
     found = worker.work()
     assert "failed" == found.state
     assert "ValueError came up unforeseen" in found.log
@@ -212,7 +238,9 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
 def test_the_search_finds_what_is_there(real_time, planted):
     """A word in an argument that Airflow shows is found in the database and in the log: the search is not blind."""
     conn_id, word = real_time.connection("dotdigital"), "MARK_OF_THE_SEARCH"
-    Worker.start("seen", conn_id=conn_id, segment=planted, matching=MATCHING, custom_fields={word: "tier"}).work()
+    Worker.start(
+        "seen", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, custom_fields={word: "tier"}
+    ).work()
     places = {place for place, text in kept().items() if word in text}
     assert "rendered_task_instance_fields" in places
     assert [place for place in places if place.endswith(".log")]

@@ -1,4 +1,4 @@
-"""`catch_up="newest"`: of days that were missed, or that a backfill goes over, only the newest is exported."""
+"""`latest_only=True`: of days that were missed, or that a backfill goes over, only the newest is exported."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from airflow_stage import export_dag
 
-from airflow_provider_segexport.hooks import quota
-from airflow_provider_segexport.ports.pace import open_book
+from airflow_provider_segexport.hooks import rate_limit
+from airflow_provider_segexport.ratelimit.limiter import open_store
 
 pytestmark = pytest.mark.airflow
 
@@ -41,7 +41,7 @@ def daily(stage):
     """A DAG that exports every day, and would rather not catch up."""
     stage.segment(4)
     return lambda dag_id, **told: export_dag(
-        dag_id, stage.folder, **{"conn_id": stage.connection("dotdigital"), "catch_up": "newest", **told}
+        dag_id, stage.folder, **{"conn_id": stage.connection("dotdigital"), "latest_only": True, **told}
     )
 
 
@@ -55,7 +55,7 @@ class TestSchedule:
         assert "skipped" == older.go(dag)
         log = capsys.readouterr().out
         assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due already" in log
-        assert "`catch_up='newest'` asks" in log
+        assert "`latest_only=True` asks" in log
         assert [] == stage.sim.requests(vendor="dotdigital")
         assert "success" == stage.begin(dag, **scheduled(0)).go(dag)
         assert 4 == len(stage.members("dotdigital"))
@@ -67,7 +67,7 @@ class TestSchedule:
 
     def test_without_it_every_day_goes_out(self, stage, daily):
         """`all` is the default, and what a template says is heeded."""
-        dag = daily("all_days", schedule="@daily", catch_up="{{ 'all' }}")
+        dag = daily("all_days", schedule="@daily", latest_only="{{ false }}")
         assert ["success", "success"] == [stage.begin(dag, **scheduled(n)).go(dag) for n in (3, 2)]
 
     def test_a_dag_that_has_ended_ends_in_its_last_day(self, stage, daily):
@@ -104,10 +104,10 @@ class TestBackfill:
 
         def opened(*args, backfill):
             told.append(backfill)
-            return open_book(*args, backfill=backfill)
+            return open_store(*args, backfill=backfill)
 
-        monkeypatch.setattr(quota, "open_book", opened)
-        dag = daily(f"behind_{run_type.value}", schedule="@daily", catch_up="all")
+        monkeypatch.setattr(rate_limit, "open_store", opened)
+        dag = daily(f"behind_{run_type.value}", schedule="@daily", latest_only=False)
         assert "success" == stage.begin(dag, **scheduled(3, run_type)).go(dag)
         assert {behind} == set(told)
 

@@ -30,7 +30,7 @@ def test_a_deferred_export_ends_as_one_that_stayed(stage, naps, ten_a_call):
 
 def test_more_jobs_than_may_run_at_once(stage, naps, monkeypatch):
     """The task comes back when half of the running jobs have ended, fills the slots again, and leaves again."""
-    limits = replace(DotdigitalHook.vendor.limits, batch_rows=10, jobs=4)
+    limits = replace(DotdigitalHook.vendor.limits, batch_rows=10, max_jobs=4)
     monkeypatch.setattr(DotdigitalHook, "vendor", replace(DotdigitalHook.vendor, limits=limits))
     stage.sim.configure({"dotdigital": {"job_seconds": 60.0}})
     stage.segment(100)
@@ -111,7 +111,7 @@ def test_a_return_without_its_run_folder_fails_and_sends_nothing(stage, naps, mo
         elif lost == "folder":
             shutil.rmtree(plan.parent)
         else:
-            monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(stage.folder / "another"))
+            monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(stage.folder / "another"))
 
     async def run(trigger):
         async for event in real(trigger):
@@ -121,14 +121,14 @@ def test_a_return_without_its_run_folder_fails_and_sends_nothing(stage, naps, mo
     monkeypatch.setattr(import_jobs.ImportJobsTrigger, "run", run)
     ended = stage.run(dag)
     assert "failed" == ended.task().state
-    assert "`[segexport] root`" in ended.error
+    assert "`[segexport] state_path`" in ended.error
     assert "Nothing was sent now" in ended.error
     assert 1 == len(stage.sent("dotdigital"))
 
 
 @pytest.mark.usefixtures("kept_kwargs")
 def test_a_return_to_a_run_folder_that_lies_elsewhere_names_reports(stage, naps, monkeypatch):
-    """With `reports`, the run folder lies there, and the error names that argument."""
+    """With `reports_path`, the run folder lies there, and the error names that argument."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
     stage.segment(10)
     reports = str(stage.folder / "reports")
@@ -140,8 +140,8 @@ def test_a_return_to_a_run_folder_that_lies_elsewhere_names_reports(stage, naps,
             yield event
 
     monkeypatch.setattr(import_jobs.ImportJobsTrigger, "run", run)
-    ended = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True, reports=reports)
-    assert "set `reports` to the same place" in ended.error
+    ended = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True, reports_path=reports)
+    assert "set `reports_path` to the same place" in ended.error
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, "ended", {"state": "ended"}])

@@ -13,11 +13,11 @@ from airflow.sdk.exceptions import AirflowException
 from airflow_home import IS_3_2
 from airflow_stage import export_dag
 
-from airflow_provider_segexport.export import Export
-from airflow_provider_segexport.operators.endings import TryLater
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.operators.failures import RetryLater
 from airflow_provider_segexport.operators.retries import retry_policy
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
-from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.storage.journal import Journal
 
 pytestmark = pytest.mark.airflow
 
@@ -31,11 +31,13 @@ class TestWhenToTryAgain:
     @since_3_3
     def test_the_vendors_time_is_the_retrys(self):
         """In place of `retry_delay`, and with the reason, which Airflow's UI shows."""
-        decision = retry_policy().evaluate(TryLater("Down.", 90.0), 1, 3)
+        decision = retry_policy().evaluate(RetryLater("Down.", 90.0), 1, 3)
         assert (timedelta(seconds=90), "The vendor asks to wait for 90 s.") == (decision.retry_delay, decision.reason)
 
     @since_3_3
-    @pytest.mark.parametrize("error", [TryLater("Down."), TryLater("Down.", 0.0), AirflowException("x"), ValueError()])
+    @pytest.mark.parametrize(
+        "error", [RetryLater("Down."), RetryLater("Down.", 0.0), AirflowException("x"), ValueError()]
+    )
     def test_anything_else_is_as_the_dag_says(self, error):
         """`retry_delay` and its backoff hold."""
         assert "default" == retry_policy().evaluate(error, 1, 3).action.value
@@ -62,7 +64,7 @@ class TestWhenToTryAgain:
 
 
 def operator(**more):
-    return SegmentExportOperator(task_id="x", conn_id="x", segment="x", matching={"email": "email"}, **more)
+    return SegmentExportOperator(task_id="x", conn_id="x", segment="x", field_mapping={"email": "email"}, **more)
 
 
 def break_journal(monkeypatch, error, *, after, times=8):
@@ -91,7 +93,7 @@ class TestDisk:
         run = stage.export(conn_id=conn_id, retries=8, retry_delay=timedelta(0))
         assert "success" == run.state
         assert "no room left to write run folder and ledger" in str(run.errors[0])
-        assert "[segexport] root" in str(run.errors[0])
+        assert "[segexport] state_path" in str(run.errors[0])
         assert 60 == len(stage.members("campaign_monitor"))
         [path] = (stage.folder / "state" / "runs").glob("*/*/*/*/*/summary.json")
         assert 60 == json.loads(path.read_text())["counts"]["delivered"]
@@ -112,7 +114,7 @@ class TestDisk:
         run = stage.begin(dag)
         assert "up_for_retry" == run.go(dag)
         assert "cannot be reached (NotADirectoryError" in run.error
-        assert "below `[segexport] root`. Another try goes on" in run.error
+        assert "below `[segexport] state_path`. Another try goes on" in run.error
         assert stage.nothing_was_sent()
         root.unlink()
         assert "success" == run.go(dag)

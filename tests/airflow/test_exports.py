@@ -9,7 +9,7 @@ import pytest
 from airflow.models.asset import AssetEvent
 from airflow.sdk import DAG, Asset, task
 from airflow.utils.session import create_session
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.vendors import VENDORS
@@ -55,10 +55,10 @@ def test_a_second_run_sends_only_what_changed(stage, vendor):
 
 @pytest.mark.parametrize("vendor", TWO)
 def test_custom_fields_arrive_and_are_made_on_request(stage, vendor):
-    """A custom field that the vendor lacks is created with `create_fields`, and holds its values."""
+    """A custom field that the vendor lacks is created with `create_custom_fields`, and holds its values."""
     stage.segment(3)
     fields = {"Tier": "tier", "Shop_Orders": "orders"}
-    run = stage.export(conn_id=stage.connection(vendor), custom_fields=fields, create_fields=True)
+    run = stage.export(conn_id=stage.connection(vendor), custom_fields=fields, create_custom_fields=True)
     assert "success" == run.state
     found = stage.members(vendor)["person1@example.com"]["fields"]
     assert ("gold", "1") == (str(found["Tier"]), str(found["Shop_Orders"]).removesuffix(".0"))
@@ -77,8 +77,10 @@ def test_rejects_are_told_by_row_and_reason_and_stay_out_of_xcom(stage, vendor):
     summary = stage.export(conn_id=stage.connection(vendor)).summary()
     assert {"profiles": 10, "delivered": 6} == {key: summary["counts"][key] for key in ("profiles", "delivered")}
     assert 10 == sum(count for name, count in summary["counts"].items() if name != "profiles")
-    rejects = pq.read_table(f"{summary['report']}/rejects.parquet").to_pylist()
-    assert {2: "bad_email", 5: "no_email", 7: "duplicate"}.items() <= {r["row"]: r["reason"] for r in rejects}.items()
+    rejects = pq.read_table(f"{summary['run_folder']}/rejects.parquet").to_pylist()
+    assert {2: "invalid_email", 5: "no_email", 7: "duplicate"}.items() <= {
+        r["row"]: r["reason"] for r in rejects
+    }.items()
     assert 9 in {reject["row"] for reject in rejects}
     text = json.dumps(summary)
     secrets = stage.vendor(vendor)["credentials"]
@@ -94,10 +96,10 @@ def test_several_segments_are_united(stage):
 
 
 def test_reports_go_where_the_task_says(stage, tmp_path):
-    """`reports` moves the run folder; ledgers stay below the root."""
+    """`reports_path` moves the run folder; ledgers stay below the root."""
     stage.segment(3)
-    run = stage.export(conn_id=stage.connection("dotdigital"), reports=str(tmp_path / "elsewhere"))
-    assert run.summary()["report"].startswith(str(tmp_path / "elsewhere"))
+    run = stage.export(conn_id=stage.connection("dotdigital"), reports_path=str(tmp_path / "elsewhere"))
+    assert run.summary()["run_folder"].startswith(str(tmp_path / "elsewhere"))
     assert not (tmp_path / "state" / "runs").exists()
     assert (tmp_path / "state" / "ledgers").exists()
 
@@ -107,11 +109,13 @@ def test_one_task_maps_over_segments_and_connections(stage):
     connections = [stage.connection(vendor) for vendor in TWO]
     segments = [stage.segment(people(4), "some"), stage.segment(people(3, start=50), "others")]
     with DAG("mapped", schedule=None) as dag:
-        SegmentExportOperator.partial(task_id="export", matching=MATCHING).expand(conn_id=connections, segment=segments)
+        SegmentExportOperator.partial(task_id="export", field_mapping=FIELD_MAPPING).expand(
+            conn_id=connections, segment=segments
+        )
     run = stage.run(dag)
     assert "success" == run.state
     assert [4, 3, 4, 3] == [run.summary(map_index=index)["counts"]["delivered"] for index in range(4)]
-    assert 4 == len({run.summary(map_index=index)["report"] for index in range(4)})
+    assert 4 == len({run.summary(map_index=index)["run_folder"] for index in range(4)})
     assert [7, 7] == [len(stage.members(vendor)) for vendor in TWO]
 
 
@@ -122,7 +126,7 @@ def test_the_event_of_an_outlet_carries_the_counts(stage):
     stage.export(conn_id=stage.connection("dotdigital"), outlets=[asset])
     [event] = events(asset.name)
     assert 4 == event.extra["counts"]["delivered"]
-    assert {"vendor", "audience", "reasons", "report", "as_of"} <= event.extra.keys()
+    assert {"vendor", "audience", "reasons", "run_folder", "as_of"} <= event.extra.keys()
     assert "@" not in json.dumps(event.extra)
 
 
@@ -136,6 +140,6 @@ def test_the_segment_may_come_from_the_task_before(stage):
             return [path]
 
         SegmentExportOperator(
-            task_id="export", conn_id=stage.connection("dotdigital"), segment=write(), matching=MATCHING
+            task_id="export", conn_id=stage.connection("dotdigital"), segment=write(), field_mapping=FIELD_MAPPING
         )
     assert 6 == stage.run(dag).summary()["counts"]["delivered"]

@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import AirflowFailException
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
-from airflow_provider_segexport.errors import BadMatching, NotAllowed, SwitchedOff
-from airflow_provider_segexport.hooks import hook_for
+from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidArgument
+from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.model import Batch
 
 pytestmark = pytest.mark.airflow
 
-FEW_REMOVALS = {"removals_share": 0.5}
+FEW_REMOVALS = {"max_removals_share": 0.5}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -43,7 +43,7 @@ def active(stage):
 def folders(stage):
     """Run folders below the state's root."""
     root = stage.folder / "state" / "runs"
-    return sorted(str(path.parent.relative_to(root)) for path in root.rglob("order.json"))
+    return sorted(str(path.parent.relative_to(root)) for path in root.rglob("config.json"))
 
 
 class TestInATask:
@@ -60,12 +60,12 @@ class TestInATask:
 
             def body(count=count):
                 frame = made(count)
-                reports.append(hook_for(conn_id).export(frame, MATCHING, mode="mirror", guards=FEW_REMOVALS))
+                reports.append(get_hook(conn_id).export(frame, FIELD_MAPPING, mode="mirror", guards=FEW_REMOVALS))
 
             dag = of_one_task(f"daily_{library}", body)
             assert "success" == stage.begin(dag, run_id=day).go(dag)
         assert [f"daily_{library}/export/{day}/0" for day in days] == [report["run"] for report in reports]
-        assert f"daily_{library}.export" == reports[1]["export"]
+        assert f"daily_{library}.export" == reports[1]["export_name"]
         assert set(people(4)["email"]) == active(stage)
 
     def test_a_retry_goes_on_where_the_last_try_stopped(self, stage, ten_a_call):
@@ -74,7 +74,7 @@ class TestInATask:
         stage.sim.faults([{"path": "import.json", "nth": 3, "count": 0, "status": 401}])
 
         def body():
-            hook_for(conn_id).export(people(50), MATCHING, mode="full")
+            get_hook(conn_id).export(people(50), FIELD_MAPPING, mode="full")
 
         run = stage.begin(dag := of_one_task("resumed", body))
         assert "failed" == run.go(dag)
@@ -93,7 +93,7 @@ class TestInATask:
         tries = iter([people(20), people(20, start=100)])
 
         def body():
-            hook_for(conn_id).export(next(tries), MATCHING)
+            get_hook(conn_id).export(next(tries), FIELD_MAPPING)
 
         run = stage.begin(dag := of_one_task("changed", body))
         assert "failed" == run.go(dag)
@@ -107,9 +107,9 @@ class TestInATask:
         fails = iter([True, False])
 
         def body():
-            hook_for(conn_id).export(people(3), MATCHING, mode="full")
-            hook_for(other).export(people(4), MATCHING, mode="full")
-            hook_for(other).export(people(5), MATCHING, mode="full", audience=stage.audience("dotdigital", 1))
+            get_hook(conn_id).export(people(3), FIELD_MAPPING, mode="full")
+            get_hook(other).export(people(4), FIELD_MAPPING, mode="full")
+            get_hook(other).export(people(5), FIELD_MAPPING, mode="full", audience=stage.audience("dotdigital", 1))
             if next(fails):
                 raise RuntimeError
 
@@ -126,8 +126,8 @@ class TestInATask:
         conn_id = stage.connection("campaign_monitor")
 
         def body():
-            hook_for(conn_id).export(people(3), MATCHING, mode="mirror")
-            hook_for(conn_id).export(people(3, start=10), MATCHING, mode="mirror")
+            get_hook(conn_id).export(people(3), FIELD_MAPPING, mode="mirror")
+            get_hook(conn_id).export(people(3, start=10), FIELD_MAPPING, mode="mirror")
 
         run = stage.begin(dag := of_one_task("twice", body))
         assert "failed" == run.go(dag)
@@ -140,7 +140,7 @@ class TestInATask:
 
             @task
             def export(conn_id):
-                return hook_for(conn_id).export(people(3), MATCHING)["run"].rsplit("/", 1)[1] + "th"
+                return get_hook(conn_id).export(people(3), FIELD_MAPPING)["run"].rsplit("/", 1)[1] + "th"
 
             export.expand(conn_id=conn_ids)
         run = stage.run(dag)
@@ -151,8 +151,8 @@ class TestInATask:
         conn_id = stage.connection("dotdigital", extra={"allowed_dags": "allowed"})
 
         def body():
-            with pytest.raises(NotAllowed, match="this task is of DAG 'intruder'"):
-                hook_for(conn_id).export(people(3), MATCHING, dag_id="allowed")
+            with pytest.raises(ConnectionNotAllowed, match="this task is of DAG 'intruder'"):
+                get_hook(conn_id).export(people(3), FIELD_MAPPING, dag_id="allowed")
 
         dag = of_one_task("intruder", body)
         assert "success" == stage.begin(dag).go(dag)
@@ -161,7 +161,7 @@ class TestInATask:
     def test_an_ending_is_airflows(self, stage):
         """Switched off: the task is skipped, without a word of code in it."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
-        dag = of_one_task("switched_off", lambda: hook_for(conn_id).export(people(3), MATCHING))
+        dag = of_one_task("switched_off", lambda: get_hook(conn_id).export(people(3), FIELD_MAPPING))
         assert "skipped" == stage.begin(dag).go(dag)
 
 
@@ -170,8 +170,8 @@ class TestOutsideATask:
 
     def test_every_call_is_a_run_of_its_own(self, stage):
         """Nothing of an earlier one is gone on with."""
-        hook = hook_for(stage.connection("dotdigital"))
-        runs = [hook.export(people(3), MATCHING)["run"] for _ in range(2)]
+        hook = get_hook(stage.connection("dotdigital"))
+        runs = [hook.export(people(3), FIELD_MAPPING)["run"] for _ in range(2)]
         assert 2 == len(set(runs))
         assert all(run.startswith(f"hook/{hook.conn_id}/") for run in runs)
 
@@ -179,28 +179,28 @@ class TestOutsideATask:
         """Its temporary file is gone by then: neither the report nor the rejected rows name it."""
         rows = people(4)
         rows.loc[3, "email"] = "no address"
-        report = hook_for(stage.connection("dotdigital")).export(rows, MATCHING)
+        report = get_hook(stage.connection("dotdigital")).export(rows, FIELD_MAPPING)
         assert "a data frame" == report["segment"]
-        rejects = pq.read_table(Path(report["report"]) / "rejects.parquet").to_pylist()
+        rejects = pq.read_table(Path(report["run_folder"]) / "rejects.parquet").to_pylist()
         assert [("a data frame", 3)] == [(row["file"], row["file_row"]) for row in rejects]
 
     def test_mirror_needs_a_name(self, stage):
         """Two programs on one connection would be one export, and take out each other's people."""
-        hook = hook_for(stage.connection("campaign_monitor"))
-        with pytest.raises(BadMatching, match="needs `export_name`") as caught:
-            hook.export(people(3), MATCHING, mode="mirror")
+        hook = get_hook(stage.connection("campaign_monitor"))
+        with pytest.raises(InvalidArgument, match="needs `export_name`") as caught:
+            hook.export(people(3), FIELD_MAPPING, mode="mirror")
         assert isinstance(caught.value, AirflowFailException)
         for count in (6, 4):
-            hook.export(people(count), MATCHING, mode="mirror", export_name="nightly script", guards=FEW_REMOVALS)
+            hook.export(people(count), FIELD_MAPPING, mode="mirror", export_name="nightly script", guards=FEW_REMOVALS)
         assert 4 == len(active(stage))
 
     def test_a_dag_that_is_named_opens_nothing(self, stage):
         """A program could name any DAG: outside a task, only `*` lets it in."""
-        hook = hook_for(stage.connection("dotdigital", extra={"allowed_dags": "nightly"}))
-        with pytest.raises(NotAllowed, match="outside any DAG"):
-            hook.export(people(3), MATCHING)
-        with pytest.raises(NotAllowed, match="outside any DAG"):
-            hook.export(people(3), MATCHING, dag_id="nightly")
+        hook = get_hook(stage.connection("dotdigital", extra={"allowed_dags": "nightly"}))
+        with pytest.raises(ConnectionNotAllowed, match="outside any DAG"):
+            hook.export(people(3), FIELD_MAPPING)
+        with pytest.raises(ConnectionNotAllowed, match="outside any DAG"):
+            hook.export(people(3), FIELD_MAPPING, dag_id="nightly")
         assert stage.nothing_was_sent()
 
     @pytest.mark.parametrize("kind", ["asset", "list of paths", "JSON text"])
@@ -209,13 +209,19 @@ class TestOutsideATask:
         path = stage.segment(3)
         given = {"asset": Asset(f"file://{path}"), "list of paths": [stage.folder / "segment.parquet"]}
         segment = given.get(kind, f'["{path}"]')
-        assert 3 == hook_for(stage.connection("dotdigital")).export(segment, MATCHING)["counts"]["delivered"]
+        assert 3 == get_hook(stage.connection("dotdigital")).export(segment, FIELD_MAPPING)["counts"]["delivered"]
 
     def test_switches_and_numbers_may_be_texts(self, stage):
         """As a template or a form brings them."""
-        hook = hook_for(stage.connection("dotdigital"))
+        hook = get_hook(stage.connection("dotdigital"))
         report = hook.export(
-            people(3), MATCHING, dry_run="yes", shared="False", max_profiles="3", as_of="20260305", poll_interval="5"
+            people(3),
+            FIELD_MAPPING,
+            dry_run="yes",
+            allow_shared_audience="False",
+            max_profiles="3",
+            as_of="20260305",
+            poll_interval="5",
         )
         assert report["dry_run"]
         assert "2026-03-05T00:00:00+00:00" == report["as_of"]
@@ -224,25 +230,29 @@ class TestOutsideATask:
     def test_a_frame_with_other_columns_of_any_kind(self, stage):
         """What is not mapped is not read."""
         frame = people(3).assign(mixed=pd.Series([1, "x", b"y"]), phone=["+49 170", 49, None])
-        hook = hook_for(stage.connection("dotdigital"))
-        assert 3 == hook.export(frame, MATCHING)["counts"]["delivered"]
+        hook = get_hook(stage.connection("dotdigital"))
+        assert 3 == hook.export(frame, FIELD_MAPPING)["counts"]["delivered"]
 
 
 def changes(hook):
     """Every way in which a hook changes something at its vendor, by name."""
-    target, vendor = hook.target(), hook.vendor
+    target, vendor = hook.resolve_audience(), hook.vendor
     batch = Batch("b", [0], ["ann@example.com"], ['{"email":"ann@example.com"}'])
     operations = {
         "upsert": vendor.upsert(target, batch),
-        **({} if vendor.free_fields else {"create_field": vendor.create_field(target, "shoe_size", "number")}),
+        **(
+            {}
+            if vendor.implicit_custom_fields
+            else {"create_field": vendor.create_field(target, "shoe_size", "number")}
+        ),
         # Campaign Monitor is asked first whether the person is there, and the person is not.
         **({} if vendor.name == "campaign_monitor" else {"remove": vendor.removal.remove(target, batch)}),
-        **({"revive": vendor.revive(target, batch)} if vendor.revive else {}),
+        **({"revive": vendor.resubscribe_removed(target, batch)} if vendor.resubscribe_removed else {}),
     }
-    calls = {name: partial(hook.call, operation) for name, operation in operations.items()}
+    calls = {name: partial(hook.run_operation, operation) for name, operation in operations.items()}
     calls["run"] = partial(hook.run, "anything", "{}")
     if vendor.name == "omnisend":
-        calls["make_segment"] = partial(hook.make_segment, target.audience)
+        calls["make_segment"] = partial(hook.create_segment, target.audience)
     return calls
 
 
@@ -253,15 +263,15 @@ class TestTheGate:
     @pytest.mark.parametrize(
         ("extra", "error"),
         [
-            ({"export_enabled": False}, SwitchedOff),
-            ({"privacy_consent": False}, NotAllowed),
-            ({"consented_by": ""}, NotAllowed),
-            ({"allowed_dags": "trusted"}, NotAllowed),
+            ({"export_enabled": False}, ExportsDisabled),
+            ({"privacy_consent": False}, ConnectionNotAllowed),
+            ({"consented_by": ""}, ConnectionNotAllowed),
+            ({"allowed_dags": "trusted"}, ConnectionNotAllowed),
         ],
     )
     def test_outside_a_task(self, stage, vendor, extra, error):
         """A program at the hook."""
-        hook = hook_for(stage.connection(vendor, extra=extra))
+        hook = get_hook(stage.connection(vendor, extra=extra))
         for change in changes(hook).values():
             with pytest.raises(error):
                 change()
@@ -272,8 +282,8 @@ class TestTheGate:
         conn_id = stage.connection(vendor, extra={"allowed_dags": "trusted"})
 
         def body():
-            for change in changes(hook_for(conn_id)).values():
-                with pytest.raises(NotAllowed, match="DAG 'intruder_"):
+            for change in changes(get_hook(conn_id)).values():
+                with pytest.raises(ConnectionNotAllowed, match="DAG 'intruder_"):
                     change()
 
         dag = of_one_task(f"intruder_{vendor}", body)

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
-from airflow_provider_segexport.hooks import hook_for
-from airflow_provider_segexport.hooks.state import HEARTBEAT_S
+from airflow_provider_segexport.hooks import get_hook
+from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.operators import waits
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.triggers import until
@@ -54,9 +54,9 @@ def test_a_task_whose_jobs_do_not_end_fails_and_is_not_tried_again(stage, naps, 
 
 def test_hook_export_is_bounded_alike(stage, stuck, monkeypatch):
     """From a program, with a timedelta."""
-    monkeypatch.setattr(type(hook_for(stuck)), "clock", staticmethod(stage.sim.clock.now), raising=False)
+    monkeypatch.setattr(type(get_hook(stuck)), "clock", staticmethod(stage.sim.clock.now), raising=False)
     with pytest.raises(AirflowFailException, match="`job_timeout` is 2 h"):
-        hook_for(stuck).export(people(2), MATCHING, job_timeout=timedelta(hours=2))
+        get_hook(stuck).export(people(2), FIELD_MAPPING, job_timeout=timedelta(hours=2))
 
 
 def test_a_worker_that_waits_logs_a_line_every_five_minutes(stage, stuck, caplog):
@@ -70,17 +70,17 @@ def test_a_worker_that_waits_logs_a_line_every_five_minutes(stage, stuck, caplog
 def test_one_long_wait_logs_lines_too(stage, stuck, caplog, seconds):
     """A vendor's quota, the lease of a dead worker: whatever a worker waits for."""
     with caplog.at_level(logging.INFO):
-        hook_for(stuck).wait(seconds)
+        get_hook(stuck).interruptible_sleep(seconds)
     lines = [record for record in caplog.records if record.getMessage().startswith("Waiting (left_s=")]
     assert len(lines) >= seconds // 300
 
 
 def test_many_short_waits_log_lines_too(stage, stuck, caplog):
     """A loop of short waits is as quiet as a long one."""
-    hook = hook_for(stuck)
+    hook = get_hook(stuck)
     with caplog.at_level(logging.INFO):
         for _ in range(400):
-            hook.wait(15)
+            hook.interruptible_sleep(15)
     assert 400 * 15 // 300 <= len([record for record in caplog.records if "Waiting (left_s" in record.getMessage()])
 
 
@@ -88,10 +88,10 @@ def trigger(stuck, **told):
     common = {
         "vendor": "dotdigital",
         "conn_id": stuck,
-        "api": "http://x",
+        "base_url": "http://x",
         "audience": "1",
-        "tickets": ["a"],
-        "enough": 1,
+        "job_ids": ["a"],
+        "min_done": 1,
     }
     return ImportJobsTrigger(**common | {"poll_interval": 1800.0} | told)
 
@@ -150,11 +150,11 @@ def test_a_trigger_that_waits_for_a_moment_logs_lines(monkeypatch):
 )
 def test_execution_timeout_counts_while_the_task_is_deferred(stage, stuck, limit, ago, expected):
     """Airflow counts only the time in the worker: what is left becomes the deferral's timeout."""
-    hook = hook_for(stuck)
+    hook = get_hook(stuck)
     task = SegmentExportOperator(
-        task_id="t", conn_id=stuck, segment="x", matching=MATCHING, execution_timeout=limit, poll_interval=30
+        task_id="t", conn_id=stuck, segment="x", field_mapping=FIELD_MAPPING, execution_timeout=limit, poll_interval=30
     )
-    waiting = SimpleNamespace(tickets=("a",), enough=1, api="x", audience="1", kind="upsert", since=hook.clock())
+    waiting = SimpleNamespace(job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock())
     began = datetime.now(UTC) - timedelta(minutes=ago)
     with pytest.raises(TaskDeferred) as deferred:
         waits.wait_for_jobs(task, hook, waiting, 2 * HOUR, began)
@@ -163,10 +163,10 @@ def test_execution_timeout_counts_while_the_task_is_deferred(stage, stuck, limit
 
 def test_a_deferral_is_limited_by_what_is_left_of_job_timeout(stage, stuck):
     """A second deferral does not begin the time anew."""
-    hook = hook_for(stuck)
-    task = SegmentExportOperator(task_id="t", conn_id=stuck, segment="x", matching=MATCHING)
+    hook = get_hook(stuck)
+    task = SegmentExportOperator(task_id="t", conn_id=stuck, segment="x", field_mapping=FIELD_MAPPING)
     waiting = SimpleNamespace(
-        tickets=("a",), enough=1, api="x", audience="1", kind="upsert", since=hook.clock() - 1.5 * HOUR
+        job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock() - 1.5 * HOUR
     )
     with pytest.raises(TaskDeferred) as deferred:
         waits.wait_for_jobs(task, hook, waiting, 2 * HOUR, datetime.now(UTC))

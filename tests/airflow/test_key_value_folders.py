@@ -13,10 +13,10 @@ pytestmark = pytest.mark.airflow
 def test_two_days_below_folders_that_look_like_partitions(stage):
     """Their keys name columns, and replace none: the second day sends what changed and takes out who has left."""
     above = stage.folder / "email=all@example.com" / "state=out" / "row=7" / "hash=1"
-    stage.setenv("AIRFLOW__SEGEXPORT__ROOT", str(above / "root"))
+    stage.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(above / "root"))
     conn_id = stage.connection("campaign_monitor")
-    told = {"conn_id": conn_id, "mode": "mirror", "guards": {"removals_share": None, "shrinks": None}}
-    told |= {"reports": str(above / "reports"), "dag_id": "lake", "consent_column": "email=no"}
+    told = {"conn_id": conn_id, "mode": "mirror", "guards": {"max_removals_share": None, "max_shrink": None}}
+    told |= {"reports_path": str(above / "reports"), "dag_id": "lake", "consent_column": "email=no"}
     days = {"first": people(6), "second": people(4).assign(first_name=["First0", "First1", "First2", "Anew"])}
     summaries = []
     for day, rows in days.items():
@@ -29,4 +29,4 @@ def test_two_days_below_folders_that_look_like_partitions(stage):
     assert 2 == summaries[1]["removals"]["removed"]
     active = {email for email, one in stage.members("campaign_monitor").items() if one["status"] == "Active"}
     assert {f"person{number}@example.com" for number in range(4)} == active
-    assert all(Path(one["report"]).is_relative_to(above / "reports") for one in summaries)
+    assert all(Path(one["run_folder"]).is_relative_to(above / "reports") for one in summaries)

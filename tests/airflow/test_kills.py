@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from airflow_home import FILES, HOME
-from airflow_stage import MATCHING, export_dag, people
+from airflow_stage import FIELD_MAPPING, export_dag, people
 from airflow_worker import Worker
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("ten_a_call")]
@@ -43,7 +43,7 @@ def test_killed_between_calls_the_next_try_sends_the_rest(real_time, effect):
         f"killed_{effect}",
         conn_id=stage.connection("campaign_monitor"),
         segment=stage.segment(95),
-        matching=MATCHING,
+        field_mapping=FIELD_MAPPING,
     )
     first = worker.work(lambda: stage.arrived("import.json") >= 3 + IN_FLIGHT)
     assert "success" != first.state
@@ -64,7 +64,10 @@ def test_killed_while_jobs_run_the_next_try_awaits_the_same_jobs(real_time):
     stage = real_time
     stage.sim.configure({"dotdigital": {"job_seconds": 3.0}})
     worker = Worker.start(
-        "killed_with_jobs", conn_id=stage.connection("dotdigital"), segment=stage.segment(30), matching=MATCHING
+        "killed_with_jobs",
+        conn_id=stage.connection("dotdigital"),
+        segment=stage.segment(30),
+        field_mapping=FIELD_MAPPING,
     )
 
     assert "success" != worker.work(lambda: stage.arrived("/import/.+") > 0).state
@@ -81,7 +84,7 @@ def test_told_to_end_a_task_ends_in_good_order(real_time):
         "told_to_end",
         conn_id=stage.connection("campaign_monitor"),
         segment=stage.segment(200),
-        matching=MATCHING,
+        field_mapping=FIELD_MAPPING,
     )
     first = worker.work(lambda: stage.arrived("import.json") >= 3 + IN_FLIGHT, signal.SIGTERM)
     assert "failed" == first.state
@@ -105,7 +108,10 @@ def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
     stage = real_time
     stage.sim.faults([{"path": "clients.json", "count": 0, "status": 429, "headers": {"retry-after": "50"}}])
     worker = Worker.start(
-        "told_while_waiting", conn_id=stage.connection("campaign_monitor"), segment=stage.segment(5), matching=MATCHING
+        "told_while_waiting",
+        conn_id=stage.connection("campaign_monitor"),
+        segment=stage.segment(5),
+        field_mapping=FIELD_MAPPING,
     )
     began = time.monotonic()
     first = worker.work(lambda: stage.arrived() >= 1, signal.SIGTERM)
@@ -120,7 +126,7 @@ def test_killed_after_its_end_the_next_try_tells_the_same(real_time):
         "killed_at_the_end",
         conn_id=stage.connection("campaign_monitor"),
         segment=stage.segment(20),
-        matching=MATCHING,
+        field_mapping=FIELD_MAPPING,
         mode="full",
         lingers=30,
     )
@@ -132,7 +138,7 @@ def test_killed_after_its_end_the_next_try_tells_the_same(real_time):
     file.write_text(file.read_text().replace("'lingers': 30", "'lingers': 0"))
     second = worker.work()
     assert "success" == second.state
-    assert "An earlier try has done all of it" in second.log
+    assert "Returning the report of an earlier try" in second.log
     assert (["01"], ended) == (run_folders(stage), report(stage))
     assert 2 == len(stage.sent("campaign_monitor"))
     worker.clear()
@@ -185,7 +191,7 @@ def test_a_try_with_other_arguments_does_not_go_on_with_the_old_plan(stage, capl
     assert "success" == run.go(other)
     assert ["01", "02"] == run_folders(stage)
     assert 30 == len(stage.members("dotdigital", 1))
-    assert Path(run.summary()["report"]).name == "02"
+    assert Path(run.summary()["run_folder"]).name == "02"
     assert "arguments have changed since its last try" in caplog.text
 
 

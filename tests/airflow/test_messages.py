@@ -11,7 +11,7 @@ from airflow.sdk.bases.notifier import BaseNotifier
 from airflow_stage import export_dag, people
 
 from airflow_provider_segexport.hooks import metrics
-from airflow_provider_segexport.operators import wording
+from airflow_provider_segexport.operators import messages
 
 pytestmark = pytest.mark.airflow
 
@@ -62,12 +62,12 @@ def test_metrics_of_a_run_that_succeeds(stage, stats):
     rows.loc[2, "email"] = "no-address"
     stage.segment(rows)
     summary = stage.export(conn_id=stage.connection("dotdigital")).summary()
-    assert 1 == stats.total("segexport.runs", vendor="dotdigital", end="finished")
+    assert 1 == stats.total("segexport.runs", vendor="dotdigital", status="success")
     assert 9 == stats.total("segexport.rows", vendor="dotdigital", outcome="delivered")
     assert 1 == stats.total("segexport.rows", vendor="dotdigital", outcome="rejected")
     assert 10 == stats.total("segexport.rows")
-    assert summary["calls"] == stats.total("segexport.calls", vendor="dotdigital")
-    assert stats.total("segexport.bytes") > 100
+    assert summary["calls"] == stats.total("segexport.api_calls", vendor="dotdigital")
+    assert stats.total("segexport.bytes_sent") > 100
     [(_, took, tags)] = [one for one in stats.timings if one[0] == "segexport.duration"]
     assert timedelta(seconds=summary["seconds"]) == took
     assert {"vendor": "dotdigital"} == tags
@@ -81,9 +81,9 @@ def test_metrics_of_a_run_that_is_tried_again(stage, stats):
     run = stage.export(conn_id=conn_id, retries=1, retry_delay=timedelta(0))
     assert "success" == run.state
     assert 1 == stats.total("segexport.errors", error="VendorUnavailable")
-    assert (1, 1) == tuple(stats.total("segexport.runs", end=end) for end in ("come_back", "finished"))
+    assert (1, 1) == tuple(stats.total("segexport.runs", status=status) for status in ("retry", "success"))
     assert 5 == stats.total("segexport.rows")
-    assert len(stage.sim.requests(vendor="campaign_monitor")) == stats.total("segexport.calls")
+    assert len(stage.sim.requests(vendor="campaign_monitor")) == stats.total("segexport.api_calls")
 
 
 def test_metrics_of_a_run_that_is_skipped_and_of_one_that_fails(stage, stats):
@@ -93,10 +93,10 @@ def test_metrics_of_a_run_that_is_skipped_and_of_one_that_fails(stage, stats):
     stage.export(conn_id=conn_id, as_of="2026-03-02")
     stage.export(conn_id=conn_id, as_of="2026-03-01")
     stage.export(conn_id=stage.connection("dotdigital", password="not-this-one"))
-    assert 1 == stats.total("segexport.runs", end="skipped")
-    assert 1 == stats.total("segexport.errors", error="OlderThanLedger")
-    assert 1 == stats.total("segexport.runs", end="failed")
-    assert 1 == stats.total("segexport.errors", error="CredentialsRefused")
+    assert 1 == stats.total("segexport.runs", status="skipped")
+    assert 1 == stats.total("segexport.errors", error="StaleSnapshot")
+    assert 1 == stats.total("segexport.runs", status="failed")
+    assert 1 == stats.total("segexport.errors", error="AuthenticationFailed")
 
 
 def test_a_notifier_of_success(stage):
@@ -144,7 +144,7 @@ def test_the_summary_is_a_message_too(stage):
     stage.segment(4)
     summary = stage.export(conn_id=stage.connection("omnisend")).summary()
     assert "4 delivered" in summary["title"]
-    assert summary["report"] in summary["body"]
+    assert summary["run_folder"] in summary["body"]
     assert "@" not in json.dumps(summary)
 
 
@@ -153,24 +153,24 @@ REPORT = {
     "audience_name": "Newsletter",
     "counts": {"profiles": 9, "delivered": 0, "unchanged": 2, "rejected": 0, "withheld": 0, "not_attempted": 7},
     "reasons": {},
-    "traffic": {"calls": 3, "retries": 0, "waited_s": 0.0},
+    "http": {"calls": 3, "retries": 0, "wait_s": 0.0},
     "seconds": 1.25,
-    "report": "/reports/01",
+    "run_folder": "/reports/01",
 }
 
 
 def test_a_dry_run_says_what_it_would_do():
     """Nobody takes its message for an export's."""
-    found = wording.success({**REPORT, "dry_run": True})
+    found = messages.success({**REPORT, "dry_run": True})
     assert "Newsletter at dotdigital: dry run, 7 of 9 profiles would be sent" == found["title"]
 
 
 def test_leavers_and_guards_have_lines_of_their_own():
     """What tripped is said in the guard's words; a guard that held says nothing."""
-    removals = {"planned": 5, "removed": 3, "absent": 2, "kept": 0, "refused": 0, "not_attempted": 0}
-    guards = [{"tripped": True, "words": "Half are gone."}, {"tripped": False, "words": "All is well."}]
-    lines = wording.success({**REPORT, "removals": removals, "guards": guards})["body"].splitlines()
-    assert "5 leavers: 3 removed, 2 absent" == lines[1]
+    removals = {"planned": 5, "removed": 3, "already_gone": 2, "kept": 0, "rejected": 0, "not_attempted": 0}
+    guards = [{"tripped": True, "message": "Half are gone."}, {"tripped": False, "message": "All is well."}]
+    lines = messages.success({**REPORT, "removals": removals, "guards": guards})["body"].splitlines()
+    assert "5 leavers: 3 removed, 2 already gone" == lines[1]
     assert "Half are gone." == lines[2]
     assert "All is well." not in "\n".join(lines)
 
@@ -178,6 +178,6 @@ def test_leavers_and_guards_have_lines_of_their_own():
 def test_nothing_to_send_is_said_so():
     """Everybody is unchanged: the title says that, in numbers."""
     counts = {"profiles": 2, "delivered": 0, "unchanged": 2, "rejected": 0, "withheld": 0, "not_attempted": 0}
-    assert "Newsletter at dotdigital: 2 unchanged" == wording.success({**REPORT, "counts": counts})["title"]
+    assert "Newsletter at dotdigital: 2 unchanged" == messages.success({**REPORT, "counts": counts})["title"]
     counts = dict.fromkeys(counts, 0)
-    assert "Newsletter at dotdigital: nothing to send" == wording.success({**REPORT, "counts": counts})["title"]
+    assert "Newsletter at dotdigital: nothing to send" == messages.success({**REPORT, "counts": counts})["title"]

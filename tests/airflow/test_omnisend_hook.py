@@ -9,13 +9,13 @@ import pytest
 from airflow.sdk.io import store
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_segexport.errors import AudienceBusy, BadConnection, Superseded
-from airflow_provider_segexport.hooks import hook_for
+from airflow_provider_segexport.errors import AudienceLocked, InvalidConnection, Superseded
+from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.omnisend import OmnisendHook
-from airflow_provider_segexport.hooks.quota import quota_store
-from airflow_provider_segexport.hooks.state import state_root
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.hooks.rate_limit import rate_limit_store
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import Ledger
 
 API = "https://api.omnisend.com/api"
 KEY = "5f3c0e1d2b4a6c7d8e9f0a1b-s3cretKey"
@@ -24,10 +24,10 @@ BRAND = {"brandID": "5f3c0e1d2b4a6c7d8e9f0a1b", "name": "Example Shop"}
 
 @pytest.fixture
 def hook(monkeypatch, tmp_path):
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path))
 
     def make(**changes):
-        extra = {"audience": "vip", **changes.pop("extra", {})}
+        extra = {"default_audience": "vip", **changes.pop("extra", {})}
         connection = {"conn_type": "omnisend", "password": KEY, "extra": json.dumps(extra), **changes}
         monkeypatch.setenv("AIRFLOW_CONN_OMNISEND_ALONE", json.dumps(connection))
         return OmnisendHook("omnisend_alone")
@@ -44,7 +44,7 @@ def vendor(requests_mock):
 
 def test_every_call_is_signed_and_names_the_version(hook, vendor):
     """The key stands in its header, as the vendor writes it; the tag travels as a filter."""
-    target = hook().target()
+    target = hook().resolve_audience()
     assert (BRAND["brandID"], "Example Shop", "vip") == (target.account, target.account_name, target.audience)
     for call in vendor.request_history:
         assert f"Omnisend-API-Key {KEY}" == call.headers["Authorization"]
@@ -81,8 +81,8 @@ def test_a_pinned_store(hook, vendor):
 )
 def test_a_key_that_cannot_be_one(hook, vendor, key, words):
     """No call goes out, and the key is not told."""
-    with pytest.raises(BadConnection, match=words) as caught:
-        hook(password=key).target()
+    with pytest.raises(InvalidConnection, match=words) as caught:
+        hook(password=key).resolve_audience()
     assert "s3cret" not in str(caught.value)
     assert [] == vendor.request_history
 
@@ -90,15 +90,15 @@ def test_a_key_that_cannot_be_one(hook, vendor, key, words):
 def test_the_connection_type_leads_to_the_hook(hook):
     """As an export finds it."""
     hook()
-    assert isinstance(hook_for("omnisend_alone"), OmnisendHook)
+    assert isinstance(get_hook("omnisend_alone"), OmnisendHook)
 
 
 def test_all_keys_of_a_store_count_for_one_quota(hook, vendor, tmp_path):
     """A key begins with its store's id; another store has a count of its own, and no file's name tells a key."""
-    hook().target()
-    hook(password=KEY.replace("s3cretKey", "another")).target()
+    hook().resolve_audience()
+    hook(password=KEY.replace("s3cretKey", "another")).resolve_audience()
     assert 1 == len(list(tmp_path.glob("quotas/omnisend-*.sqlite")))
-    hook(password="0000-key").target()
+    hook(password="0000-key").resolve_audience()
     names = [path.name for path in tmp_path.glob("quotas/*.sqlite")]
     assert 2 == len(names)
     assert not any(BRAND["brandID"] in name for name in names)
@@ -107,13 +107,13 @@ def test_all_keys_of_a_store_count_for_one_quota(hook, vendor, tmp_path):
 def test_where_calls_are_counted(hook, monkeypatch, tmp_path):
     """Below the root; on this machine's disk where the root is in object storage; or wherever it is configured."""
     hook()
-    assert f"{tmp_path}/quotas" == quota_store()
+    assert f"{tmp_path}/quotas" == rate_limit_store()
     monkeypatch.setitem(store._STORE_CACHE, "memory", store.ObjectStore("memory", None, MemoryFileSystem()))
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", "memory://bucket/segexport")
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", "memory://bucket/segexport")
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "elsewhere"))
-    assert str(tmp_path / "elsewhere" / "segexport" / "quotas") == quota_store()
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__QUOTA_STORE", str(tmp_path / "shared"))
-    assert f"{tmp_path}/shared" == quota_store()
+    assert str(tmp_path / "elsewhere" / "segexport" / "quotas") == rate_limit_store()
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__RATE_LIMIT_STORE", str(tmp_path / "shared"))
+    assert f"{tmp_path}/shared" == rate_limit_store()
 
 
 def test_a_segment_for_the_default_tag(hook, vendor):
@@ -121,7 +121,7 @@ def test_a_segment_for_the_default_tag(hook, vendor):
     vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})
     vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
     ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
-    assert "s1" == hook(extra=ready).make_segment()
+    assert "s1" == hook(extra=ready).create_segment()
     assert "vip" == vendor.last_request.json()["name"]
 
 
@@ -131,19 +131,19 @@ def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, t
     vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
     ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
     made = hook(extra=ready)
-    place = Ledger.of(state_root(), "omnisend", made.target()).place
+    place = Ledger.of(state_path(), "omnisend", made.resolve_audience()).path
     other = Lease(place, "dag/task/run/0", clock=time.time, sleep=lambda _: None, alive=lambda _: False)
-    other.take()
-    with pytest.raises(AudienceBusy, match="dag/task/run/0"):
-        made.make_segment()
+    other.acquire()
+    with pytest.raises(AudienceLocked, match="dag/task/run/0"):
+        made.create_segment()
     other.release()
     vendor.get(
         f"{API}/segments",
-        json=lambda *_: other.take() or {"segments": [], "paging": {"hasMore": False}},
+        json=lambda *_: other.acquire() or {"segments": [], "paging": {"hasMore": False}},
     )
     posts = [one for one in vendor.request_history if one.method == "POST"]
     with pytest.raises(Superseded, match="dag/task/run/0"):
-        made.make_segment()
+        made.create_segment()
     assert posts == [one for one in vendor.request_history if one.method == "POST"]
     other.release()
 
@@ -151,7 +151,7 @@ def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, t
 def test_a_hook_that_was_told_to_stop_calls_nobody(hook, vendor):
     """Not even when the quota has room."""
     stopping = hook()
-    stopping.stop()
+    stopping.request_stop()
     works, words = stopping.test_connection()
     assert (False, "The task was told to end. Another try goes on where this one stopped.") == (works, words)
     assert [] == vendor.request_history

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
-from airflow_provider_segexport.errors import BadMatching, SegexportError
-from airflow_provider_segexport.export.order import Order
-from airflow_provider_segexport.hooks import arguments, hook_for, options
+from airflow_provider_segexport.errors import InvalidArgument, SegexportError
+from airflow_provider_segexport.export.config import ExportConfig
+from airflow_provider_segexport.hooks import arguments, get_hook, options
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.operators.audience_task import ATTRIBUTES, AudienceTask
+from airflow_provider_segexport.operators.base import ATTRIBUTES, BaseAudienceOperator
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
@@ -33,7 +33,9 @@ SAFETIES = sorted(name for name, argument in TABLE.items() if not argument.may_b
 def parameters(function):
     """Arguments with their defaults, without what is no argument of an export."""
     taken = inspect.signature(function).parameters
-    return {name: one.default for name, one in taken.items() if name not in {"self", "kwargs", "conn_id"}}
+    return {
+        name: one.default for name, one in taken.items() if name not in {"self", "kwargs", "conn_id", "optouts_asset"}
+    }
 
 
 class TestParity:
@@ -72,29 +74,31 @@ class TestParity:
         """And nothing else is, but the connection."""
         wanted = {ATTRIBUTES.get(argument.name, argument.name) for argument in table}
         assert wanted == set(operator.template_fields) - {"conn_id"}
-        taken = set(parameters(operator.__init__)) | set(parameters(AudienceTask.__init__))
+        taken = set(parameters(operator.__init__)) | set(parameters(BaseAudienceOperator.__init__))
         assert {argument.name for argument in table} <= taken
 
     def test_every_field_of_an_order_is_fed(self):
         """From an argument of its name, or by the builder; `undo` by the other operator, `conn_id` by the hook."""
-        built = {"run", "export", "consent", "conn_id", "segment_name", "undo", "snapshot_at", "part"}
-        assert {field.name for field in fields(Order)} == {field.name for field in fields(Order)} & TABLE.keys() | built
+        built = {"run", "consent", "conn_id", "segment_name", "undo", "snapshot_at", "segment_part"}
+        assert {field.name for field in fields(ExportConfig)} == {
+            field.name for field in fields(ExportConfig)
+        } & TABLE.keys() | built
 
     def test_every_argument_reaches_an_order_or_how_it_is_run(self):
         """An argument that nothing reads is a safety that is not there."""
-        ours = {"export_name", "consent_column", "suppression"}
-        running = {"catch_up", "reports", "deferrable", "poll_interval"}
-        assert set(TABLE) - {field.name for field in fields(Order)} == ours | running
+        ours = {"consent_column", "suppression_list"}
+        running = {"latest_only", "reports_path", "deferrable", "poll_interval"}
+        assert set(TABLE) - {field.name for field in fields(ExportConfig)} == ours | running
 
     @pytest.mark.parametrize("name", sorted(set(TABLE) - OPERATOR_ONLY))
     def test_a_value_that_cannot_be_read_has_one_error(self, stage, name):
         """The operator's and the hook's, word for word."""
         bad = object()
         conn_id, path = stage.connection("dotdigital"), stage.segment(3)
-        given = {"segment": path, "matching": MATCHING, name: bad}
+        given = {"segment": path, "field_mapping": FIELD_MAPPING, name: bad}
         run = stage.export(conn_id=conn_id, **given)
         with pytest.raises(AirflowFailException) as caught:
-            hook_for(conn_id).export(**given)
+            get_hook(conn_id).export(**given)
         address = str(bad)
         assert run.error.replace(address, "it") == str(caught.value).replace(address, "it")
         assert isinstance(run.errors[0], AirflowFailException)
@@ -111,11 +115,11 @@ class TestNothing:
     @pytest.mark.parametrize("name", SAFETIES)
     def test_stops_the_run_for_every_safety(self, name, empty):
         """Whatever it is that a template, a form or an upstream task has brought."""
-        with pytest.raises(BadMatching, match=f"`{name}` was given and says nothing"):
-            options.values(options.EXPORT, {"segment": "/a", "matching": MATCHING, name: empty})
+        with pytest.raises(InvalidArgument, match=f"`{name}` was given and says nothing"):
+            options.values(options.EXPORT, {"segment": "/a", "field_mapping": FIELD_MAPPING, name: empty})
 
     @pytest.mark.parametrize(
-        "name", ["suppression", "consent_column", "dry_run", "expect", "audience", "guards", "mode"]
+        "name", ["suppression_list", "consent_column", "dry_run", "expected_plan", "audience", "guards", "mode"]
     )
     @pytest.mark.parametrize("native", [False, True])
     def test_stops_a_task_before_anything_is_sent(self, stage, name, native):
@@ -143,9 +147,9 @@ class TestNothing:
                 return None
 
             path = str(stage.folder / "segment.parquet")
-            about = {"conn_id": conn_id, "segment": path, "matching": MATCHING}
-            SegmentExportOperator(task_id="export", **about, suppression=suppressed())
-            SegmentExportOperator.partial(task_id="mapped", **about).expand(suppression=[None, path])
+            about = {"conn_id": conn_id, "segment": path, "field_mapping": FIELD_MAPPING}
+            SegmentExportOperator(task_id="export", **about, suppression_list=suppressed())
+            SegmentExportOperator.partial(task_id="mapped", **about).expand(suppression_list=[None, path])
         run = stage.run(dag)
         assert ["failed", "failed", "success"] == [
             str(one.state) for one in [run.task("export"), *run.instances("mapped")]
@@ -156,14 +160,14 @@ class TestNothing:
         """None written in the DAG file switches a guard off; None that comes from a param does not."""
         stage.segment(3)
         about = {"params": {"x": None}, "render_template_as_native_obj": True}
-        run = stage.export(conn_id=stage.connection("dotdigital"), **about, guards={"shrinks": "{{ params.x }}"})
-        assert "Guard 'shrinks': the limit is None" in run.error
-        assert "success" == stage.export(conn_id=stage.connection("dotdigital"), guards={"shrinks": None}).state
+        run = stage.export(conn_id=stage.connection("dotdigital"), **about, guards={"max_shrink": "{{ params.x }}"})
+        assert "Guard 'max_shrink': the limit is None" in run.error
+        assert "success" == stage.export(conn_id=stage.connection("dotdigital"), guards={"max_shrink": None}).state
 
-    @pytest.mark.parametrize("name", ["audience", "version", "export_name", "dry_run"])
+    @pytest.mark.parametrize("name", ["audience", "ledger_version", "export_name", "dry_run"])
     def test_stops_an_undo(self, name):
         """An undo of whichever version is another one than was meant."""
-        with pytest.raises(BadMatching, match=f"`{name}` was given and says nothing"):
+        with pytest.raises(InvalidArgument, match=f"`{name}` was given and says nothing"):
             options.values(options.UNDO, {name: "None"})
 
 
@@ -173,7 +177,7 @@ class TestEndings:
     def ending(self, stage, *, extra=None, **given):
         conn_id = stage.connection("dotdigital", extra=extra or {})
         with pytest.raises(SegexportError) as caught:
-            hook_for(conn_id).export(stage.segment(3), **{"matching": MATCHING, **given})
+            get_hook(conn_id).export(stage.segment(3), **{"field_mapping": FIELD_MAPPING, **given})
         return caught.value
 
     def test_switched_off_is_a_skip(self, stage):
@@ -181,23 +185,23 @@ class TestEndings:
         assert isinstance(self.ending(stage, extra={"export_enabled": False}), AirflowSkipException)
 
     def test_an_older_snapshot_is_a_skip_or_a_failure(self, stage):
-        """As `older` says."""
-        hook_for(stage.connection("dotdigital")).export(
-            stage.segment(3), MATCHING, as_of="2026-03-02", export_name="spring"
+        """As `on_stale` says."""
+        get_hook(stage.connection("dotdigital")).export(
+            stage.segment(3), FIELD_MAPPING, as_of="2026-03-02", export_name="spring"
         )
         assert isinstance(self.ending(stage, as_of="2026-03-01", export_name="spring"), AirflowSkipException)
         assert isinstance(
-            self.ending(stage, as_of="2026-03-01", export_name="spring", older="fail"), AirflowFailException
+            self.ending(stage, as_of="2026-03-01", export_name="spring", on_stale="fail"), AirflowFailException
         )
 
     @pytest.mark.parametrize(
         "given",
         [
-            {"matching": {"email": "mail"}},
+            {"field_mapping": {"email": "mail"}},
             {"mode": "mirrored"},
             {"dry_run": "perhaps"},
             {"as_of": "yesterday"},
-            {"matching": "email"},
+            {"field_mapping": "email"},
             {"max_profiles": 2},
         ],
     )
@@ -221,7 +225,7 @@ class TestEndings:
 
         monkeypatch.setattr(arguments, "mapping", broken)
         with pytest.raises(Exception, match="ValueError") as caught:
-            hook_for(stage.connection("dotdigital")).export(people(3), MATCHING)
+            get_hook(stage.connection("dotdigital")).export(people(3), FIELD_MAPPING)
         for secret in ("1234567", "ann@"):
             assert secret not in str(caught.value)
             assert secret not in caplog.text

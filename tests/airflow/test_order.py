@@ -26,11 +26,11 @@ def test_an_older_snapshot_is_skipped_and_nothing_is_sent(stage, vendor):
 
 
 def test_an_older_snapshot_fails_where_that_is_asked_for(stage):
-    """With `older="fail"` the task fails, and its message names both times."""
+    """With `on_stale="fail"` the task fails, and its message names both times."""
     conn_id = stage.connection("campaign_monitor")
     stage.segment(3)
     stage.export(conn_id=conn_id, as_of=NEWER)
-    run = stage.export(conn_id=conn_id, as_of=OLDER, older="fail")
+    run = stage.export(conn_id=conn_id, as_of=OLDER, on_stale="fail")
     assert "failed" == run.state
     assert OLDER in run.error
     assert NEWER in run.error

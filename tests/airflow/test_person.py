@@ -16,14 +16,14 @@ from airflow.sdk import DAG
 from airflow_stage import people
 
 from airflow_provider_segexport.cli import person as command
-from airflow_provider_segexport.hooks import erasure, hook_for
-from airflow_provider_segexport.hooks.state import state_root
+from airflow_provider_segexport.hooks import erasure, get_hook
+from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
-from airflow_provider_segexport.person import traces
-from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.person import files
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.vendors import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -37,7 +37,7 @@ def soon(monkeypatch, stage):
     """Waiting moves the simulator's clock."""
     real = erasure.tools
     monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
-    monkeypatch.setattr(command, "hook_of", hook_for)
+    monkeypatch.setattr(command, "hook_of", get_hook)
 
 
 def exported(stage, vendor, rows=8, **told):
@@ -50,7 +50,7 @@ def exported(stage, vendor, rows=8, **told):
 def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
     capsys.readouterr()
     try:
-        command.erase(Namespace(email=email, by="Ann Administrator", dry_run=dry_run, yes=yes))
+        command.erase(Namespace(email=email, requested_by="Ann Administrator", dry_run=dry_run, yes=yes))
     finally:
         said = capsys.readouterr().out
     return said
@@ -58,18 +58,18 @@ def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
 
 def explained(capsys, email=EMAIL, runs=5):
     capsys.readouterr()
-    command.explain(Namespace(email=email, runs=runs))
+    command.explain(Namespace(email=email, last_runs=runs))
     return capsys.readouterr().out
 
 
 def holding(person=PERSON):
     """Every file below the root that holds the person."""
-    found = [file for file in Path(str(state_root())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
-    return [file.name for file in found if traces.count(file, person)]
+    found = [file for file in Path(str(state_path())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
+    return [file.name for file in found if files.count(file, person)]
 
 
 def receipts():
-    return [json.loads(path.read_text()) for path in sorted((Path(str(state_root())) / "erasures").glob("*.json"))]
+    return [json.loads(path.read_text()) for path in sorted((Path(str(state_path())) / "erasures").glob("*.json"))]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -102,7 +102,7 @@ def test_a_person_who_is_erased_is_not_missed_by_the_next_export(stage, vendor, 
     summary = run.summary()
     assert (19, 0) == (summary["counts"]["unchanged"], summary["counts"]["delivered"])
     assert 0 == (summary["removals"] or {"planned": 0})["planned"]
-    [place] = audiences(state_root())
+    [place] = ledger_paths(state_path())
     assert 19 == Ledger(place).members()
 
 
@@ -113,7 +113,7 @@ def test_an_erased_person_who_returns_is_put_in_again(stage, vendor, before, cap
     conn_id = stage.connection(vendor)
     rows = people(20)
     others = rows[rows["email"] != EMAIL]
-    off = {"guards": {"removals_share": None, "shrinks": None}}
+    off = {"guards": {"max_removals_share": None, "max_shrink": None}}
     stage.segment(20)
     stage.export(conn_id=conn_id, mode="mirror", **off)
     if before == "out":
@@ -127,7 +127,7 @@ def test_an_erased_person_who_returns_is_put_in_again(stage, vendor, before, cap
     assert "success" == run.state, run.errors
     assert run.summary()["counts"]["delivered"] == 1, run.summary()["reasons"]
     assert stage.members(vendor)[EMAIL].get("status") != "Deleted"
-    assert not [place for place in state_root().rglob("*") if place.is_file() and EMAIL in place.name]
+    assert not [place for place in state_path().rglob("*") if place.is_file() and EMAIL in place.name]
 
 
 def test_the_receipt_tells_all_but_the_address(stage, capsys):
@@ -141,10 +141,10 @@ def test_the_receipt_tells_all_but_the_address(stage, capsys):
     [receipt] = receipts()
     assert EMAIL not in json.dumps(receipt)
     assert EMAIL not in said
-    assert (sha256(EMAIL.encode()).hexdigest(), "Ann Administrator") == (receipt["person"], receipt["by"])
-    assert {"audience", "ledger", "run folder"} == {one["kind"] for one in receipt["found"]}
-    assert {"removed"} == {one["outcome"] for one in receipt["found"]}
-    assert receipt["place"] in said
+    assert (sha256(EMAIL.encode()).hexdigest(), "Ann Administrator") == (receipt["person"], receipt["requested_by"])
+    assert {"audience", "ledger", "run folder"} == {one["kind"] for one in receipt["findings"]}
+    assert {"removed"} == {one["outcome"] for one in receipt["findings"]}
+    assert receipt["path"] in said
 
 
 def test_looking_touches_nothing(stage, capsys):
@@ -173,9 +173,9 @@ def test_a_person_stays_in_the_ledger_until_they_are_out_at_the_vendor(stage, ca
 def test_an_audience_that_is_being_written_is_left_alone(stage, capsys):
     """One writer an audience: an export that runs is not disturbed."""
     exported(stage, "campaign_monitor")
-    [place] = audiences(state_root())
+    [place] = ledger_paths(state_path())
     lease = Lease(place, "dag/task/run/0", clock=datetime.now(UTC).timestamp, sleep=stage.sim.clock.advance)
-    lease.take()
+    lease.acquire()
     try:
         with pytest.raises(SystemExit):
             erase(capsys)
@@ -190,7 +190,7 @@ def test_who_has_opted_out_keeps_their_opt_out(stage, capsys):
     stage.sim.seed("dotdigital", [{"email": EMAIL, "status": "unsubscribedFromList"}], stage.audience("dotdigital"))
     erase(capsys)
     assert [["unsubscribed"]] == [
-        [found["outcome"] for found in one["found"] if found["kind"] == "audience"] for one in receipts()
+        [found["outcome"] for found in one["findings"] if found["kind"] == "audience"] for one in receipts()
     ]
     assert [] == holding()
     told = stage.sim.members("dotdigital", stage.audience("dotdigital"))["members"]
@@ -230,7 +230,7 @@ def test_a_rejected_row_is_explained(stage, capsys):
     rows.loc[4, "email"] = "person1@example.com"
     exported(stage, "campaign_monitor", rows)
     assert "rejected by exports/export/" in explained(capsys, "no@address@at.all")
-    assert ": bad_email of email, row 2 of " in explained(capsys, "NO@address@at.all ")
+    assert ": invalid_email of email, row 2 of " in explained(capsys, "NO@address@at.all ")
     assert ": duplicate of email, row 4 of " in explained(capsys, "person1@example.com")
 
 
@@ -254,7 +254,7 @@ def test_a_stranger_is_told_as_one(stage, capsys):
 
 def erased(stage, path, **told):
     with DAG("erasures", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        SegmentExportEraseOperator(task_id="export", requests=str(path), by="Ann Administrator", **told)
+        SegmentExportEraseOperator(task_id="export", emails_path=str(path), requested_by="Ann Administrator", **told)
     return stage.run(dag)
 
 

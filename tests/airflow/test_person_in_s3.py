@@ -13,7 +13,7 @@ import pytest
 from airflow_stage import people
 
 from airflow_provider_segexport.cli import person as command
-from airflow_provider_segexport.hooks import erasure, hook_for
+from airflow_provider_segexport.hooks import erasure, get_hook
 from airflow_provider_segexport.vendors import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -26,7 +26,7 @@ def bucket(stage, s3_root, monkeypatch):
     """The objects of the state root; erasing lets the simulator's time pass."""
     real = erasure.tools
     monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
-    monkeypatch.setattr(command, "hook_of", hook_for)
+    monkeypatch.setattr(command, "hook_of", get_hook)
     return s3_root
 
 
@@ -49,7 +49,7 @@ def holding(held: dict[str, bytes], email: str) -> list[str]:
 
 def exported(stage, rows, conn_id):
     stage.segment(rows)
-    run = stage.export(conn_id=conn_id, mode="mirror", guards={"removals_share": None})
+    run = stage.export(conn_id=conn_id, mode="mirror", guards={"max_removals_share": None})
     assert "success" == run.state, run.errors
 
 
@@ -64,19 +64,19 @@ def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
     before = bucket()
     assert {"ledgers", "runs"} <= {key.split("/")[1] for key in holding(before, EMAIL)}
     capsys.readouterr()
-    command.explain(Namespace(email=EMAIL, runs=5))
+    command.explain(Namespace(email=EMAIL, last_runs=5))
     said = capsys.readouterr().out
     assert "in, put there by an export" in said
     assert ": duplicate of email, row 7 of " in said
     assert "Nothing is known" not in said
-    command.erase(Namespace(email=EMAIL, by="Ann Administrator", dry_run=False, yes=True))
+    command.erase(Namespace(email=EMAIL, requested_by="Ann Administrator", dry_run=False, yes=True))
     after = bucket()
     assert [] == holding(after, EMAIL)
     assert holding(before, OTHER) == holding(after, OTHER)
     [receipt] = [json.loads(content) for key, content in after.items() if key.startswith("state/erasures/")]
     assert (True, sha256(EMAIL.encode()).hexdigest()) == (receipt["complete"], receipt["person"])
-    assert receipt["place"].startswith("s3://object_store@")
-    told = {one["place"].partition("/state/")[2] for one in receipt["found"]} - {""}
+    assert receipt["path"].startswith("s3://object_store@")
+    told = {one["path"].partition("/state/")[2] for one in receipt["findings"]} - {""}
     assert {key.removeprefix("state/") for key in holding(before, EMAIL)} == told
     assert EMAIL not in {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}
 
@@ -85,12 +85,12 @@ def test_the_ledger_that_is_left_is_gone_on_with(stage, bucket, capsys):
     """The next export finds the others unchanged, and misses nobody."""
     conn_id = stage.connection("dotdigital")
     exported(stage, 9, conn_id)
-    command.erase(Namespace(email=EMAIL, by="Ann Administrator", dry_run=False, yes=True))
+    command.erase(Namespace(email=EMAIL, requested_by="Ann Administrator", dry_run=False, yes=True))
     rows = people(9)
     stage.segment(rows[rows["email"] != EMAIL])
     run = stage.export(conn_id=conn_id, mode="mirror")
     counts = run.summary()["counts"]
     assert (8, 0) == (counts["unchanged"], counts["delivered"])
-    command.explain(Namespace(email=EMAIL, runs=5))
+    command.explain(Namespace(email=EMAIL, last_runs=5))
     assert "Nothing is known of this person in any of 1 audience." in capsys.readouterr().out
     assert [] == holding(bucket(), EMAIL)

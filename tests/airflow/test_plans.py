@@ -32,8 +32,8 @@ def test_a_dry_run_tells_and_sends_nothing(stage, vendor):
     conn_id = stage.connection(vendor)
     summary = stage.export(conn_id=conn_id, dry_run="{{ 'True' }}", outlets=[asset]).summary()
     assert summary["dry_run"]
-    assert 29 == summary["plan"]["upserts"] == summary["counts"]["not_attempted"]
-    assert summary["plan"]["calls"] >= 1
+    assert 29 == summary["estimate"]["upserts"] == summary["counts"]["not_attempted"]
+    assert summary["estimate"]["calls"] >= 1
     assert "dry run, 29 of 30 profiles would be sent" in summary["title"]
     assert [] == events(asset.name)
     assert stage.nothing_was_sent()
@@ -44,19 +44,19 @@ def test_the_plan_that_was_expected_is_carried_out(stage):
     """A dry run tells the plan's mark; the run that expects it finds the same plan and sends it."""
     stage.segment(30)
     conn_id = stage.connection("dotdigital")
-    mark = stage.export(conn_id=conn_id, dry_run=True).summary()["mark"]
-    assert 30 == stage.export(conn_id=conn_id, expect=mark).summary()["counts"]["delivered"]
+    mark = stage.export(conn_id=conn_id, dry_run=True).summary()["plan_hash"]
+    assert 30 == stage.export(conn_id=conn_id, expected_plan=mark).summary()["counts"]["delivered"]
 
 
 def test_another_plan_than_expected_is_refused(stage):
     """The segment has changed since it was looked at: nothing is sent, and the error says what to do."""
     stage.segment(30)
     conn_id = stage.connection("dotdigital")
-    mark = stage.export(conn_id=conn_id, dry_run=True).summary()["mark"]
+    mark = stage.export(conn_id=conn_id, dry_run=True).summary()["plan_hash"]
     rows = people(30)
     rows.loc[7, "first_name"] = "Another"
     stage.segment(rows)
-    run = stage.export(conn_id=conn_id, expect=mark)
+    run = stage.export(conn_id=conn_id, expected_plan=mark)
     assert "failed" == run.state
     assert "The plan is another one than was approved" in run.error
     assert stage.nothing_was_sent()
@@ -65,9 +65,9 @@ def test_another_plan_than_expected_is_refused(stage):
 def test_guards_of_a_form_are_heeded(stage):
     """JSON text sets a limit; the error names the guard and what it measured."""
     stage.segment(10)
-    run = stage.export(conn_id=stage.connection("dotdigital"), guards='{"empty": 10}')
+    run = stage.export(conn_id=stage.connection("dotdigital"), guards='{"min_rows": 10}')
     assert "failed" == run.state
-    assert "guard `empty`, limit 10" in run.error
+    assert "guard `min_rows`, limit 10" in run.error
     assert stage.nothing_was_sent()
 
 
@@ -76,8 +76,8 @@ def test_whom_a_suppression_file_names_is_withheld(stage):
     rows = people(6).assign(agreed=[True, True, False, None, True, True])
     stage.segment(rows)
     away = stage.segment(people(1, start=5)[["email"]], "suppressed")
-    run = stage.export(conn_id=stage.connection("dotdigital"), consent_column="agreed", suppression=f"['{away}']")
-    assert {"no_consent": 2, "suppressed_here": 1} == run.summary()["reasons"]["withheld"]
+    run = stage.export(conn_id=stage.connection("dotdigital"), consent_column="agreed", suppression_list=f"['{away}']")
+    assert {"no_consent": 2, "on_suppression_list": 1} == run.summary()["reasons"]["withheld"]
     assert 3 == len(stage.members("dotdigital"))
 
 
@@ -97,7 +97,7 @@ def test_optouts_are_an_asset(stage):
     asset = Asset("optouts_of_dotdigital", uri="segexport://optouts/dotdigital")
     stage.sim.seed("dotdigital", [{"email": "person3@example.com", "status": "globallySuppressed"}])
     stage.segment(5)
-    run = stage.export(conn_id=stage.connection("dotdigital"), optouts=asset)
+    run = stage.export(conn_id=stage.connection("dotdigital"), optouts_asset=asset)
     assert "success" == run.state, run.errors
     [event] = events(asset.name)
     assert event.extra["count"] >= 1
@@ -107,17 +107,17 @@ def test_optouts_are_an_asset(stage):
 
 
 def test_an_older_day_may_be_verified(stage):
-    """`older="verify"` compares and sends nothing; the task succeeds, and no asset event says that it exported."""
+    """`on_stale="verify"` compares and sends nothing; the task succeeds, and no asset event says that it exported."""
     asset = Asset("verified", uri="segexport://exported/verified")
     conn_id = stage.connection("dotdigital")
     stage.segment(8)
     stage.export(conn_id=conn_id, as_of="2026-03-02")
     sent = len(stage.sent("dotdigital"))
     stage.segment(people(8, start=2))
-    run = stage.export(conn_id=conn_id, as_of="2026-03-01", older="verify", outlets=[asset])
+    run = stage.export(conn_id=conn_id, as_of="2026-03-01", on_stale="verify", outlets=[asset])
     assert "success" == run.state, run.errors
     summary = run.summary()
-    assert summary["verified"]
+    assert summary["comparison_only"]
     assert (2, 6) == (summary["counts"]["not_attempted"], summary["counts"]["unchanged"])
     assert sent == len(stage.sent("dotdigital"))
     assert [] == events(asset.name)

@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.utils.session import create_session
 from airflow_stage import export_dag
 
-from airflow_provider_segexport.export import Export
+from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.hooks import progress
 from airflow_provider_segexport.simulator import ManualClock
 
@@ -139,7 +139,7 @@ def test_what_is_told_reaches_the_store(stage, monkeypatch):
     """The core's own words are stored as they are, beside the run folder."""
 
     def run(export):
-        export._job.world.tell({"phase": "sending", "settled": 3, "batches": 9, "jobs": 2})
+        export._job.environment.on_progress({"phase": "sending", "settled": 3, "batches": 9, "jobs": 2})
         raise RuntimeError
 
     monkeypatch.setattr(Export, "run", run)

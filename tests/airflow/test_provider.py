@@ -17,9 +17,9 @@ from airflow.sdk._shared.secrets_masker import should_hide_value_for_key
 from airflow_home import IS_3_2, REPO
 
 from airflow_provider_segexport import __version__, get_provider_info
-from airflow_provider_segexport.connection import settings
-from airflow_provider_segexport.errors import NotAllowed
-from airflow_provider_segexport.hooks import HOOKS, hook_class
+from airflow_provider_segexport.errors import ConnectionNotAllowed
+from airflow_provider_segexport.hooks import HOOKS, get_hook_class
+from airflow_provider_segexport.hooks.connection import settings
 from airflow_provider_segexport.vendors import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -63,7 +63,7 @@ def test_every_vendor_has_a_connection_type_and_a_hook():
     """One row in `VENDORS` is one type, one hook, one form."""
     assert set(VENDORS) == set(FORMS) == set(HOOKS)
     for name, vendor in VENDORS.items():
-        found = hook_class(name)
+        found = get_hook_class(name)
         assert issubclass(found, BaseHook)
         assert (name, vendor, vendor.title) == (found.conn_type, found.vendor, found.hook_name)
         assert f"{found.__module__}.{found.__qualname__}" == FORMS[name]["hook-class-name"]
@@ -103,7 +103,7 @@ def test_a_form_shows_what_is_needed(form):
     assert {"schema", "extra"} <= set(behaviour["hidden-fields"])
     assert ("login" in behaviour["hidden-fields"]) == (vendor.form.login_label is None)
     assert "443" == behaviour["placeholders"]["port"]
-    assert vendor.form.key_label == behaviour["relabeling"]["password"]
+    assert vendor.form.credential_label == behaviour["relabeling"]["password"]
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -132,8 +132,8 @@ def test_a_form_saved_as_it_opens_lets_nothing_out(name):
         found.allowed_dags,
         found.export_enabled,
     )
-    with pytest.raises(NotAllowed):
-        found.gate("any_dag")
+    with pytest.raises(ConnectionNotAllowed):
+        found.check_dag_allowed("any_dag")
 
 
 def modules_after(code: str) -> set[str]:

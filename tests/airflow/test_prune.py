@@ -11,20 +11,20 @@ import pytest
 
 from airflow_provider_segexport.hooks import tidying
 from airflow_provider_segexport.hooks.base import SegmentExportHook
-from airflow_provider_segexport.hooks.state import resolve, state_root
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.ports.retention import DAY_S, NEWEST
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.hooks.paths import resolve, state_path
+from airflow_provider_segexport.storage.paths import local_path
+from airflow_provider_segexport.storage.retention import DAY_S, NEWEST
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 pytestmark = pytest.mark.airflow
 
 
 def add(age_days: float, name: str, task: str = "prunes/export", root: str | None = None, now: float | None = None):
     """The folder of a run that ended well so many days ago."""
-    place = (resolve(root) if root else state_root() / "runs") / f"{task}/{name}/0/01"
+    place = (resolve(root) if root else state_path() / "runs") / f"{task}/{name}/0/01"
     folder = RunFolder(place)
     at = (time.time() if now is None else now) - age_days * DAY_S
-    folder.write_summary({"finished": True, "ended_at": at, "report": str(place)})
+    folder.write_summary({"finished": True, "ended_at": at, "run_folder": str(place)})
     with (place / "rejects.parquet").open("wb") as file:
         file.write(b"people")
     return place
@@ -40,7 +40,7 @@ def aged(age_days: float = 31, count: int = 2, **more):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A state root without any run."""
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "state"))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "state"))
     return tmp_path
 
 
@@ -69,7 +69,7 @@ def test_a_dry_run_lists_them_only(home, command):
 def test_the_age_is_given_in_days(home, command, given, days):
     """With or without a d; it takes the place of the configured one."""
     aged(days - 0.5, count=1)
-    old = add(days + 0.5, "older")
+    old = add(days + 0.5, "on_stale")
     code, said = command("prune", "--older-than", given)
     assert (code, said) == (0, f"{old}\n1 run folder of runs that ended more than {days} days ago removed.\n")
 
@@ -99,12 +99,12 @@ def test_with_all_runs_kept_the_age_must_be_given(home, command, monkeypatch):
 
 
 def test_runs_whose_reports_are_elsewhere_are_found_by_their_audience(stage, command, tmp_path):
-    """`reports` put them there; the task may be gone by now."""
+    """`reports_path` put them there; the task may be gone by now."""
     stage.segment(3)
     conn_id = stage.connection("dotdigital")
-    run = stage.export(conn_id=conn_id, reports=str(tmp_path / "elsewhere"))
+    run = stage.export(conn_id=conn_id, reports_path=str(tmp_path / "elsewhere"))
     assert run.state == "success", run.errors
-    report = Path(run.summary()["report"])
+    report = Path(run.summary()["run_folder"])
     task = "/".join(report.relative_to(tmp_path / "elsewhere").parts[:2])
     old = [add(40, f"old{number}", task, str(tmp_path / "elsewhere")) for number in range(NEWEST + 1)]
     code, said = command("prune")
@@ -144,8 +144,8 @@ def test_a_bucket_is_pruned(s3_root, command):
 
 def test_a_run_in_a_bucket_that_died_while_it_planned_is_dated_by_its_objects(s3_root, command, monkeypatch):
     """Its objects are new, so it is not old; on a machine whose clock is 40 days later it is."""
-    died = state_root() / "runs/prunes/export/died/0/01"
-    with (died / "order.json").open("wb") as file:
+    died = state_path() / "runs/prunes/export/died/0/01"
+    with (died / "config.json").open("wb") as file:
         file.write(b"{}")
     later = time.time() + 40 * DAY_S
     aged(count=0)
@@ -193,7 +193,7 @@ def test_an_export_removes_a_few_old_runs_of_its_task(stage, old_runs_of, caplog
 def test_an_export_with_reports_elsewhere_removes_there(stage, old_runs_of, tmp_path):
     """Where its own run folders are."""
     old = old_runs_of(1, str(tmp_path / "elsewhere"))
-    exported(stage, reports=str(tmp_path / "elsewhere"))
+    exported(stage, reports_path=str(tmp_path / "elsewhere"))
     assert not old[0].exists()
 
 
@@ -217,7 +217,7 @@ def test_how_long_runs_stay_is_configured(stage, old_runs_of, monkeypatch, days,
 def test_an_export_that_fails_removes_nothing(stage, old_runs_of):
     """Only a run that has ended well tidies up."""
     [old] = old_runs_of(1)
-    run = stage.export(conn_id=stage.connection("dotdigital", extra={"audience": "999999"}))
+    run = stage.export(conn_id=stage.connection("dotdigital", extra={"default_audience": "999999"}))
     assert run.state == "failed"
     assert old.exists()
 
@@ -240,9 +240,9 @@ def test_a_damaged_state_of_any_audience_keeps_all_runs(stage, old_runs_of, capl
     """What it needs is not known."""
     exported(stage)
     [old] = old_runs_of(1)
-    state = local(str(state_root())) / "ledgers" / "vendor" / "account" / "other"
+    state = local_path(str(state_path())) / "ledgers" / "vendor" / "account" / "other"
     Path(str(state)).mkdir(parents=True)
-    (Path(str(state)) / "standing.json").write_text("{")
+    (Path(str(state)) / "audience_state.json").write_text("{")
     exported(stage)
     assert old.exists()
     assert "Old run folders could not be removed (error=DamagedState)." in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
 pytestmark = pytest.mark.airflow
 
@@ -108,7 +108,7 @@ class TestConnection:
         """Either the task or the connection names the audience."""
         stage.segment(3)
         words = ("No address book is named", "`audience`")
-        refused(stage, *words, conn_id=stage.connection("dotdigital", extra={"audience": None}))
+        refused(stage, *words, conn_id=stage.connection("dotdigital", extra={"default_audience": None}))
 
 
 def made(stage):
@@ -163,9 +163,9 @@ class TestVendor:
     @pytest.mark.parametrize("vendor", TWO)
     def test_times_out(self, stage, vendor, monkeypatch):
         """No answer within the vendor's own time counts as down."""
-        from airflow_provider_segexport.ports import http
+        from airflow_provider_segexport.http import client
 
-        monkeypatch.setattr(http.requests.Session, "send", timeout)
+        monkeypatch.setattr(client.requests.Session, "send", timeout)
         stage.segment(3)
         refused(stage, "did not answer in time", conn_id=stage.connection(vendor))
 
@@ -202,10 +202,10 @@ class TestSegment:
         path = Path(stage.segment(3))
         (tmp_path / "text.parquet").write_text("hello")
         (tmp_path / "half.parquet").write_bytes(path.read_bytes()[:-20])
-        (tmp_path / "empty").mkdir()
+        (tmp_path / "min_rows").mkdir()
         for name, words in {
             "nowhere.parquet": "does not exist",
-            "empty": "holds no Parquet file",
+            "min_rows": "holds no Parquet file",
             "text.parquet": "not a readable Parquet file",
             "half.parquet": "not a readable Parquet file",
             "none*.parquet": "holds no Parquet file",
@@ -218,7 +218,7 @@ class TestSegment:
         stage.segment(people(3).head(0))
         refused(stage, "has no rows", conn_id=conn_id)
         stage.segment(3)
-        refused(stage, "Not one of 3", "'first_name'", conn_id=conn_id, matching={"email": "first_name"})
+        refused(stage, "Not one of 3", "'first_name'", conn_id=conn_id, field_mapping={"email": "first_name"})
 
     def test_more_profiles_than_the_cap(self, stage):
         """The cap is named, and the two ways out."""
@@ -236,60 +236,65 @@ class TestSegment:
         """A missing column is answered with those there are; a list is no value."""
         conn_id = stage.connection("dotdigital")
         stage.segment(3)
-        error = refused(stage, "'mail'", conn_id=conn_id, matching={"email": "mail"})
+        error = refused(stage, "'mail'", conn_id=conn_id, field_mapping={"email": "mail"})
         assert {"email", "first_name", "orders"} <= set(
             error.replace(",", " ").replace("'", " ").replace(".", " ").split()
         )
         stage.segment(pa.table({"email": ["a@example.com"], "tags": [["x", "y"]]}))
-        refused(stage, "'tags'", conn_id=conn_id, matching={"email": "email"}, custom_fields={"TAGS": "tags"})
+        refused(stage, "'tags'", conn_id=conn_id, field_mapping={"email": "email"}, custom_fields={"TAGS": "tags"})
         stage.segment(pa.table({"email": [1, 2]}))
-        refused(stage, "'email' is int64", conn_id=conn_id, matching={"email": "email"})
+        refused(stage, "'email' is int64", conn_id=conn_id, field_mapping={"email": "email"})
 
     def test_schema_that_differs_between_files(self, stage):
         """Files of one export need one type a column."""
         first = stage.segment(pa.table({"email": ["a@example.com"], "x": [1]}), "first")
         second = stage.segment(pa.table({"email": ["b@example.com"], "x": ["1"]}), "second")
-        told = {"segment": [first, second], "matching": {"email": "email"}, "custom_fields": {"X": "x"}}
+        told = {"segment": [first, second], "field_mapping": {"email": "email"}, "custom_fields": {"X": "x"}}
         refused(stage, "'x'", "second.parquet", conn_id=stage.connection("dotdigital"), **told)
 
 
 class TestMatching:
-    """Data matching against what the vendor takes."""
+    """Field mapping against what the vendor takes."""
 
     def test_fields(self, stage):
         """No email, a field that nobody knows, a field that two columns feed."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital")
-        refused(stage, "no column for `email`", conn_id=conn_id, matching={"first_name": "first_name"})
-        refused(stage, "'shoe_size'", "first_name", conn_id=conn_id, matching={**MATCHING, "shoe_size": "orders"})
+        refused(stage, "no column for `email`", conn_id=conn_id, field_mapping={"first_name": "first_name"})
+        refused(
+            stage, "'shoe_size'", "first_name", conn_id=conn_id, field_mapping={**FIELD_MAPPING, "shoe_size": "orders"}
+        )
         refused(stage, "Two fields", "FIRSTNAME", conn_id=conn_id, custom_fields={"FIRSTNAME": "tier"})
         refused(
             stage,
             "both feed 'Name'",
             conn_id=stage.connection("campaign_monitor"),
-            matching={**MATCHING, "full_name": "tier"},
+            field_mapping={**FIELD_MAPPING, "full_name": "tier"},
         )
 
     def test_custom_fields(self, stage):
         """One that the vendor lacks, and one that it could not even have."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital")
-        refused(stage, "'NEWFIELD'", "`create_fields=True`", conn_id=conn_id, custom_fields={"NEWFIELD": "tier"})
+        refused(stage, "'NEWFIELD'", "`create_custom_fields=True`", conn_id=conn_id, custom_fields={"NEWFIELD": "tier"})
         long = "X" * 21
-        refused(stage, long, "1 to 20", conn_id=conn_id, custom_fields={long: "tier"}, create_fields=True)
+        refused(stage, long, "1 to 20", conn_id=conn_id, custom_fields={long: "tier"}, create_custom_fields=True)
 
     @pytest.mark.parametrize(
         ("told", "words"),
         [
-            ({"matching": "{{ 'email' }}"}, "`matching` should map"),
+            ({"field_mapping": "{{ 'email' }}"}, "`field_mapping` should map"),
             ({"custom_fields": "[1]"}, "`custom_fields` should map"),
             ({"mode": "mirrored"}, "`mode` is 'mirrored'"),
-            ({"mode": "Mirror"}, "`mode` is 'Mirror', and should be 'full' or 'changes' or 'mirror'"),
+            ({"mode": "Mirror"}, "`mode` is 'Mirror', and should be 'upsert' or 'mirror' or 'full'"),
             ({"max_profiles": "many"}, "`max_profiles` is 'many'"),
             ({"max_profiles": "0"}, "`max_profiles` is 0"),
             ({"segment": "{{ '{{ ds }}' }}/x"}, "`segment` holds a template that was not rendered: '{{ ds }}/x'"),
-            ({"suppression": ["a", "{{ '{% if x %}' }}"]}, "`suppression` holds a template that was not rendered"),
-            ({"matching": {"email": "{{ '{{ c }}' }}"}}, "`matching` holds a template that was not rendered"),
+            (
+                {"suppression_list": ["a", "{{ '{% if x %}' }}"]},
+                "`suppression_list` holds a template that was not rendered",
+            ),
+            ({"field_mapping": {"email": "{{ '{{ c }}' }}"}}, "`field_mapping` holds a template that was not rendered"),
             ({"as_of": "yesterday"}, "`as_of` is 'yesterday'"),
             ({"segment": " "}, "`segment` was given and says nothing"),
             ({"segment": []}, "`segment` was given and says nothing"),
@@ -308,7 +313,11 @@ def test_reports_in_a_store_that_the_worker_cannot_open(stage, where):
     stage.segment(3)
     scheme = where.partition(":")[0]
     text = refused(
-        stage, f"`reports` begins with '{scheme}://'", "To fix: ", conn_id=stage.connection("dotdigital"), reports=where
+        stage,
+        f"`reports_path` begins with '{scheme}://'",
+        "To fix: ",
+        conn_id=stage.connection("dotdigital"),
+        reports_path=where,
     )
     assert "secret" not in text
     assert not stage.sim.requests(vendor="dotdigital")
@@ -317,5 +326,5 @@ def test_reports_in_a_store_that_the_worker_cannot_open(stage, where):
 def test_a_state_root_that_the_worker_cannot_open(stage):
     """The option is named."""
     stage.segment(3)
-    stage.setenv("AIRFLOW__SEGEXPORT__ROOT", "nope://bucket/x")
-    refused(stage, "`[segexport] root` begins with 'nope://'", "To fix: ", conn_id=stage.connection("dotdigital"))
+    stage.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", "nope://bucket/x")
+    refused(stage, "`[segexport] state_path` begins with 'nope://'", "To fix: ", conn_id=stage.connection("dotdigital"))

@@ -8,9 +8,9 @@ from argparse import Namespace
 import pytest
 
 from airflow_provider_segexport.cli import release as command
-from airflow_provider_segexport.hooks.state import state_root
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.history import ledger_paths
 
 pytestmark = pytest.mark.airflow
 
@@ -32,8 +32,8 @@ def give(stage, monkeypatch):
 
 
 def sharers():
-    [place] = audiences(state_root())
-    return [name for name in Standing.of(place).sharers if name]
+    [place] = ledger_paths(state_path())
+    return [name for name in AudienceState.of(place).sharers if name]
 
 
 def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_segexport.hooks.state import state_root
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.places import listing
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.paths import listing
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 pytestmark = pytest.mark.airflow
 
@@ -23,7 +23,7 @@ def audience(stage):
         stage.segment(count)
         run = stage.export(conn_id=stage.connection("dotdigital", "dotdigital_repair"), dag_id="repairs")
         assert run.state == "success", run.errors
-    [place] = audiences(state_root())
+    [place] = ledger_paths(state_path())
     return place
 
 
@@ -53,15 +53,15 @@ def test_nothing_to_repair(audience, command):
 
 def test_a_damaged_state_is_made_again(stage, audience, command, answer):
     """It asks first; the damaged file is kept, the owner is known again, and the next run sends everybody."""
-    damage(audience, "standing")
+    damage(audience, "audience_state")
     answer("yes")
     code, said = command("repair")
     assert code == 0
-    assert f"Audience {audience}:\nThe audience's state (standing.json) cannot be read" in said
+    assert f"Audience {audience}:\nThe audience's state (audience_state.json) cannot be read" in said
     assert "No person is removed by this command." in said
     assert "Repaired (audiences=1 runs=0). Damaged files are kept as damaged-*." in said
-    assert Standing.of(audience).owner == "repairs.export"
-    assert [name for name in listing(audience) if name.startswith("damaged-standing")]
+    assert AudienceState.of(audience).owner == "repairs.export"
+    assert [name for name in listing(audience) if name.startswith("damaged-audience_state")]
     stage.segment(4)
     run = stage.export(conn_id="dotdigital_repair", dag_id="repairs")
     assert run.state == "success", run.errors
@@ -82,13 +82,13 @@ def test_a_damaged_ledger_falls_back_to_the_version_before(stage, audience, comm
 def test_looking_changes_nothing(audience, command, answer):
     """With --dry-run, with any answer but yes, and without a terminal, where --yes is needed."""
     damage(audience, "00")
-    damage(audience, "standing")
+    damage(audience, "audience_state")
     files = {path: path.read_bytes() for path in Path(str(audience)).rglob("*") if path.is_file()}
     for argv, given in ((("--dry-run",), "yes"), ((), "n"), ((), "")):
         answer(given)
         code, said = command("repair", *argv)
         assert (code, said.splitlines()[-1]) == (0, "Nothing was changed.")
-        assert "standing.json) cannot be read" in said
+        assert "audience_state.json) cannot be read" in said
     answer(None)
     code, said = command("repair")
     assert code == 1
@@ -104,7 +104,7 @@ def test_looking_changes_nothing(audience, command, answer):
 
 def test_a_damaged_report_of_a_task_is_set_aside(audience, command):
     """Its next try makes a new plan, in the next generation."""
-    home = state_root() / "runs/repairs/export/manual/0"
+    home = state_path() / "runs/repairs/export/manual/0"
     place = home / "01"
     Path(str(place)).mkdir(parents=True)
     (Path(str(place)) / "plan.json").write_text("{")
@@ -112,5 +112,5 @@ def test_a_damaged_report_of_a_task_is_set_aside(audience, command):
     assert code == 0
     assert f"A run that its task would go on with cannot be read ({place / 'plan.json'}: " in said
     assert "Repaired (audiences=0 runs=1)." in said
-    assert RunFolder.open(home).place.name == "02"
+    assert RunFolder.open(home).path.name == "02"
     assert command("repair")[1] == "Everything can be read (audiences=1).\n"

@@ -92,7 +92,7 @@ def exporting(stage, bucket, dag_id):
     conn_id = stage.connection("campaign_monitor")
     where = f"s3://{CONN}@{bucket}"
     return export_dag(
-        dag_id, stage.folder, conn_id=conn_id, segment=f"{where}/seg", suppression=f"{where}/stop", retries=2
+        dag_id, stage.folder, conn_id=conn_id, segment=f"{where}/seg", suppression_list=f"{where}/stop", retries=2
     )
 
 
@@ -100,7 +100,7 @@ KEYS_OF = {
     "listing": "prefix=seg",
     "footer": "seg/a.parquet",
     "rows": "seg/a.parquet",
-    "suppression": "stop/stop.parquet",
+    "suppression_list": "stop/stop.parquet",
     "listing of suppression": "prefix=stop",
 }
 
@@ -111,13 +111,13 @@ def strike(server, monkeypatch, case):
     if part != "rows":
         server.app.fail(KEYS_OF[part], answer)
         return
-    plain = read.readable
+    plain = read.translate_read_errors
 
     def readable(*arguments):
         server.app.fail(KEYS_OF[part], answer)
         return plain(*arguments)
 
-    monkeypatch.setattr(read, "readable", readable)
+    monkeypatch.setattr(read, "translate_read_errors", readable)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def strike(server, monkeypatch, case):
         ("rows", "503"),
         ("rows", "slow"),
         ("rows", "cut"),
-        ("suppression", "503"),
-        ("suppression", "cut"),
+        ("suppression_list", "503"),
+        ("suppression_list", "cut"),
         ("listing of suppression", "500"),
     ],
     ids=" ".join,

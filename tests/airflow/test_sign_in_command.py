@@ -1,4 +1,4 @@
-"""`airflow segexport sign-in`, with Airflow's database and the simulator."""
+"""`airflow segexport login`, with Airflow's database and the simulator."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def extra_of(conn_id: str) -> dict:
 
 def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) -> None:
     """After the approval the stored connection holds the refresh token, beside what it held before."""
-    from airflow_provider_segexport.cli.sign_in import sign_in
+    from airflow_provider_segexport.cli.login import login
 
     with Simulator(settings={"constant_contact": {"approve_devices": True, "device_interval": 0}}) as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
@@ -45,7 +45,7 @@ def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) 
             login=vendor["keys"]["public"]["client_id"],
             extra=json.dumps({"consented_by": "Ada"}),
         )
-        sign_in(Namespace(conn_id="cc_signing_in"))
+        login(Namespace(conn_id="cc_signing_in"))
     shown = capsys.readouterr().out
     extra = extra_of("cc_signing_in")
     assert "activate?user_code=" in shown
@@ -64,19 +64,19 @@ def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) 
 )
 def test_a_connection_that_cannot_sign_in_is_told_why(stored, fields, words) -> None:
     """A vendor with keys, a foreign type, and a missing client id each end in one sentence."""
-    from airflow_provider_segexport.cli.sign_in import sign_in
+    from airflow_provider_segexport.cli.login import login
 
     stored(**fields)
     with pytest.raises(SystemExit, match=words):
-        sign_in(Namespace(conn_id="cc_signing_in"))
+        login(Namespace(conn_id="cc_signing_in"))
 
 
 def test_an_unknown_connection_is_told(airflow_db) -> None:
     """The command says to make the connection first."""
-    from airflow_provider_segexport.cli.sign_in import sign_in
+    from airflow_provider_segexport.cli.login import login
 
     with pytest.raises(SystemExit, match="There is no connection"):
-        sign_in(Namespace(conn_id="nobody"))
+        login(Namespace(conn_id="nobody"))
 
 
 def test_airflow_lists_the_command(airflow_db) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import ObjectStoragePath, Param
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
-from airflow_provider_segexport.errors import BadMatching, BadSegment
-from airflow_provider_segexport.export.order import Guard
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
+from airflow_provider_segexport.export.config import Guard
 from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
@@ -28,24 +28,24 @@ def everything(stage, **changes):
         "conn_id": stage.connection("dotdigital"),
         "segment": stage.segment(people(12).assign(agreed="yes"), "first"),
         "audience": stage.audience("dotdigital", 1),
-        "matching": json.dumps(MATCHING),
+        "field_mapping": json.dumps(FIELD_MAPPING),
         "custom_fields": json.dumps({"TIER": "tier"}),
         "mode": "full",
         "as_of": "2026-02-03T04:05:06+00:00",
-        "older": "fail",
-        "catch_up": "newest",
+        "on_stale": "fail",
+        "latest_only": True,
         "export_name": "spring",
         "consent_column": "agreed",
-        "suppression": stage.segment(people(1, start=90), "suppressed"),
-        "guards": json.dumps({"shrinks": 0.4, "grows": None}),
+        "suppression_list": stage.segment(people(1, start=90), "suppressed"),
+        "guards": json.dumps({"max_shrink": 0.4, "max_growth": None}),
         "dry_run": "False",
         "max_profiles": "12",
-        "reports": str(stage.folder / "reports"),
-        "create_fields": "true",
-        "shared": "False",
+        "reports_path": str(stage.folder / "reports"),
+        "create_custom_fields": "true",
+        "allow_shared_audience": "False",
         "adopt_existing": "False",
         "partition_columns": "False",
-        "optouts": "no",
+        "fetch_optouts": "no",
         "deferrable": "False",
         "poll_interval": "15",
         "job_timeout": "90 min",
@@ -60,10 +60,10 @@ def agreed(stage, count, start, name):
 def test_every_template_field_takes_a_template(stage):
     """Each field of `template_fields` is rendered, and each means what it says."""
     values = everything(stage)
-    assert {name.removeprefix("is_") for name in SegmentExportOperator.template_fields} == {*values, "expect"}
+    assert {name.removeprefix("is_") for name in SegmentExportOperator.template_fields} == {*values, "expected_plan"}
     summary = stage.export(**from_params(**values)).summary()
     assert ("full", "2026-02-03T04:05:06+00:00") == (summary["mode"], summary["as_of"])
-    assert summary["report"].startswith(values["reports"])
+    assert summary["run_folder"].startswith(values["reports_path"])
     assert 12 == len(stage.members("dotdigital", 1))
     assert {"TIER": "gold"}.items() <= stage.members("dotdigital", 1)["person1@example.com"]["fields"].items()
 
@@ -71,7 +71,7 @@ def test_every_template_field_takes_a_template(stage):
 def test_native_objects_pass_through(stage):
     """With `render_template_as_native_obj` a template brings lists, mappings and numbers."""
     segments = [agreed(stage, 4, 0, "one"), agreed(stage, 2, 40, "second")]
-    values = everything(stage, segment=segments, matching=MATCHING, custom_fields={}, max_profiles=6)
+    values = everything(stage, segment=segments, field_mapping=FIELD_MAPPING, custom_fields={}, max_profiles=6)
     run = stage.export(**from_params(**values), render_template_as_native_obj=True)
     assert 6 == run.summary()["counts"]["delivered"]
 
@@ -84,19 +84,19 @@ def test_params_of_every_type_of_json_schema(stage, native):
     values = everything(
         stage,
         segment=Param(segments, type="array", items={"type": "string"}),
-        suppression=Param([stopped], type=["null", "array"]),
-        matching=Param(MATCHING, type="object"),
+        suppression_list=Param([stopped], type=["null", "array"]),
+        field_mapping=Param(FIELD_MAPPING, type="object"),
         custom_fields=Param({"TIER": "tier"}, type=["object", "null"]),
-        guards=Param({"shrinks": 0.4, "grows": None}, type="object"),
+        guards=Param({"max_shrink": 0.4, "max_growth": None}, type="object"),
         mode=Param("full", type="string"),
         as_of=Param(20260203, type="integer"),
         max_profiles=Param(12.0, type="number"),
         poll_interval=Param(20.5, type="number"),
         job_timeout=Param(5400, type="integer"),
         dry_run=Param(default=False, type="boolean"),
-        create_fields=Param(default=True, type="boolean"),
+        create_custom_fields=Param(default=True, type="boolean"),
         deferrable=Param(None, type=["null", "boolean"]),
-        reports=Param(None, type=["null", "string"]),
+        reports_path=Param(None, type=["null", "string"]),
     )
     summary = stage.export(**from_params(**values), render_template_as_native_obj=native).summary()
     assert ("full", "2026-02-03T00:00:00+00:00") == (summary["mode"], summary["as_of"])
@@ -105,7 +105,7 @@ def test_params_of_every_type_of_json_schema(stage, native):
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
-@pytest.mark.parametrize("name", ["suppression", "consent_column", "dry_run", "audience"])
+@pytest.mark.parametrize("name", ["suppression_list", "consent_column", "dry_run", "audience"])
 def test_a_safety_whose_param_is_null_stops_the_run(stage, name, native):
     """Nothing is sent: the form was left empty, and nobody has said that the safety is not wanted."""
     values = everything(stage, **{name: Param(None, type=["null", "string", "array", "boolean"])})
@@ -117,15 +117,15 @@ def test_a_safety_whose_param_is_null_stops_the_run(stage, name, native):
 def test_lists_and_mappings_come_as_python_writes_them_too(stage):
     """`{{ params.segments }}` without native rendering is Python's text of a list, not JSON."""
     segments = [agreed(stage, 4, 0, "one"), agreed(stage, 2, 40, "it's second")]
-    values = everything(stage, segment=segments, matching=MATCHING, custom_fields={}, max_profiles=6)
+    values = everything(stage, segment=segments, field_mapping=FIELD_MAPPING, custom_fields={}, max_profiles=6)
     assert 6 == stage.export(**from_params(**values)).summary()["counts"]["delivered"]
 
 
 def test_what_is_no_safety_may_be_left_empty_in_a_form(stage):
     """An empty param renders as the word None: the defaults of these stand."""
-    empty = dict.fromkeys(("reports", "custom_fields", "deferrable", "poll_interval"))
+    empty = dict.fromkeys(("reports_path", "custom_fields", "deferrable", "poll_interval"))
     summary = stage.export(**from_params(**everything(stage, **empty))).summary()
-    assert str(stage.folder / "state") in summary["report"]
+    assert str(stage.folder / "state") in summary["run_folder"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_segment_is_a_path_or_several(given, expected):
 
 def test_a_segment_of_another_type_is_refused():
     """The type that came is named."""
-    with pytest.raises(BadSegment, match="of type int"):
+    with pytest.raises(InvalidSegment, match="of type int"):
         arguments.segment(7)
 
 
@@ -172,7 +172,7 @@ def test_a_segment_of_another_type_is_refused():
 def test_a_cap_is_a_whole_number(given, expected):
     """Texts are read; what is no whole number is refused."""
     if expected is None:
-        with pytest.raises(BadMatching, match="whole number"):
+        with pytest.raises(InvalidArgument, match="whole number"):
             arguments.number(given, "max_profiles")
     else:
         assert expected == arguments.number(given, "max_profiles")
@@ -185,15 +185,21 @@ def test_a_cap_is_a_whole_number(given, expected):
         ({}, {}),
         ("", {}),
         ("None", {}),
-        ({"shrinks": 0.3}, {"shrinks": Guard(0.3)}),
-        ({"shrinks": "0.3"}, {"shrinks": Guard(0.3)}),
-        ({"grows": 3}, {"grows": Guard(3.0, "warn")}),
-        ({"grows": None}, {"grows": None}),
-        ({"grows": {"then": "fail"}}, {"grows": Guard(2.0, "fail")}),
-        ({"removals": 100}, {"removals": Guard(100.0)}),
-        ({"removals_share": {"limit": 0.1, "then": "keep"}}, {"removals_share": Guard(0.1, "keep")}),
-        ('{"empty": null, "shrinks": {"limit": 0.2, "then": "warn"}}', {"empty": None, "shrinks": Guard(0.2, "warn")}),
-        ("{'shrinks': 0.3}", {"shrinks": Guard(0.3)}),
+        ({"max_shrink": 0.3}, {"max_shrink": Guard(0.3)}),
+        ({"max_shrink": "0.3"}, {"max_shrink": Guard(0.3)}),
+        ({"max_growth": 3}, {"max_growth": Guard(3.0, "warn")}),
+        ({"max_growth": None}, {"max_growth": None}),
+        ({"max_growth": {"action": "fail"}}, {"max_growth": Guard(2.0, "fail")}),
+        ({"max_removals": 100}, {"max_removals": Guard(100.0)}),
+        (
+            {"max_removals_share": {"limit": 0.1, "action": "skip_removals"}},
+            {"max_removals_share": Guard(0.1, "skip_removals")},
+        ),
+        (
+            '{"min_rows": null, "max_shrink": {"limit": 0.2, "action": "warn"}}',
+            {"min_rows": None, "max_shrink": Guard(0.2, "warn")},
+        ),
+        ("{'max_shrink': 0.3}", {"max_shrink": Guard(0.3)}),
     ],
 )
 def test_guards_are_limits_by_name(given, expected):
@@ -204,22 +210,25 @@ def test_guards_are_limits_by_name(given, expected):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"schrinks": 0.3}, "no guard 'schrinks'. There are: bad_emails_share, duplicates_share, empty"),
-        ({"shrinks": "much"}, "the limit is 'much', and should be a number; None switches it off"),
-        ({"shrinks": True}, "the limit is True"),
-        ({"shrinks": -1}, "the limit is -1"),
-        ({"shrinks": "nan"}, "the limit is 'nan'"),
-        ({"removals": {"then": "keep"}}, "the limit is None"),
-        ({"shrinks": {"max": 1}}, "has `limit` and `then`, and no 'max'"),
-        ({"shrinks": {"limit": 1, "then": "explode"}}, "then of guard shrinks"),
-        ({"shrinks": {"limit": 1, "then": "keep"}}, "cannot `keep`: only removals"),
-        ("shrinks: 0.3", "should map names to limits"),
+        (
+            {"schrinks": 0.3},
+            "no guard 'schrinks'. There are: max_duplicates_share, max_growth, max_invalid_emails_share",
+        ),
+        ({"max_shrink": "much"}, "the limit is 'much', and should be a number; None switches it off"),
+        ({"max_shrink": True}, "the limit is True"),
+        ({"max_shrink": -1}, "the limit is -1"),
+        ({"max_shrink": "nan"}, "the limit is 'nan'"),
+        ({"max_removals": {"action": "skip_removals"}}, "the limit is None"),
+        ({"max_shrink": {"max": 1}}, "has `limit` and `action`, and no 'max'"),
+        ({"max_shrink": {"limit": 1, "action": "explode"}}, "action of guard max_shrink"),
+        ({"max_shrink": {"limit": 1, "action": "skip_removals"}}, "cannot `skip_removals`: only removals"),
+        ("max_shrink: 0.3", "should map names to limits"),
         ([0.3], "should map names to limits"),
     ],
 )
 def test_guards_that_are_none(given, words):
     """The error names what there is; it comes before anything else is done."""
-    with pytest.raises(BadMatching, match=re.escape(words)):
+    with pytest.raises(InvalidArgument, match=re.escape(words)):
         arguments.guards(given)
 
 
@@ -246,7 +255,7 @@ def test_a_switch_may_be_a_word(given, expected):
 
 def test_a_word_that_is_no_switch():
     """What is meant is not guessed."""
-    with pytest.raises(BadMatching, match="`dry_run` is 'perhaps'"):
+    with pytest.raises(InvalidArgument, match="`dry_run` is 'perhaps'"):
         arguments.flag("perhaps", "dry_run")
 
 

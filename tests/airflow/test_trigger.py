@@ -16,16 +16,16 @@ pytestmark = pytest.mark.airflow
 
 
 def jobs(stage, *scripts):
-    """Import jobs at dotdigital that go through these states, one a look; returns hook and tickets."""
+    """Import jobs at dotdigital that go through these states, one a look; returns hook and job_ids."""
     stage.sim.act("dotdigital", "script_jobs", {"scripts": [list(script) for script in scripts]})
     hook = DotdigitalHook(stage.connection("dotdigital"))
-    target = hook.target()
-    tickets = []
+    target = hook.resolve_audience()
+    job_ids = []
     for number in range(len(scripts)):
         items = [json.dumps({"matchIdentifier": "email", "identifiers": {"email": people(1, start=number).email[0]}})]
         batch = dotdigital_batch(items, number)
-        tickets.append(hook.call(dotdigital.VENDOR.upsert(target, batch)).id)
-    return hook, tickets
+        job_ids.append(hook.run_operation(dotdigital.VENDOR.upsert(target, batch)).id)
+    return hook, job_ids
 
 
 def dotdigital_batch(items, number):
@@ -34,14 +34,14 @@ def dotdigital_batch(items, number):
     return Batch(f"batch{number}", [0], [f"person{number}@example.com"], items)
 
 
-def trigger_for(hook, tickets, *, enough=None, poll_interval=7.0):
+def trigger_for(hook, job_ids, *, min_done=None, poll_interval=7.0):
     return ImportJobsTrigger(
         vendor="dotdigital",
         conn_id=hook.conn_id,
-        api=hook.settings.access.api,
+        base_url=hook.settings.endpoint.base_url,
         audience=hook.settings.audience,
-        tickets=tickets,
-        enough=len(tickets) if enough is None else enough,
+        job_ids=job_ids,
+        min_done=len(job_ids) if min_done is None else min_done,
         poll_interval=poll_interval,
     )
 
@@ -57,14 +57,14 @@ def event(trigger):
 
 
 def test_serialized_and_made_anew_it_is_the_same(stage):
-    """What the triggerer stores is enough to make the trigger again, and holds ids only."""
+    """What the triggerer stores is min_done to make the trigger again, and holds ids only."""
     trigger = ImportJobsTrigger(
         vendor="dotdigital",
         conn_id="c",
-        api="https://x.test",
+        base_url="https://x.test",
         audience="1",
-        tickets=("a", "b"),
-        enough=1,
+        job_ids=("a", "b"),
+        min_done=1,
         poll_interval=9,
     )
     path, kwargs = trigger.serialize()
@@ -74,61 +74,61 @@ def test_serialized_and_made_anew_it_is_the_same(stage):
 
 def test_it_sleeps_before_it_looks(stage, naps):
     """Airflow may fail a task whose trigger fires at once: even finished jobs are looked at after a while."""
-    hook, tickets = jobs(stage, ["Finished"])
-    assert {"status": ENDED} == event(trigger_for(hook, tickets, poll_interval=0.1))
+    hook, job_ids = jobs(stage, ["Finished"])
+    assert {"status": ENDED} == event(trigger_for(hook, job_ids, poll_interval=0.1))
     assert [SHORTEST_S] == naps
 
 
 def test_it_waits_until_all_jobs_have_ended(stage, naps):
     """It looks every poll interval, and fires when the last job has ended, well or not."""
-    hook, tickets = jobs(stage, ["NotFinished", "NotFinished", "Finished"], ["NotFinished", "Failed"])
-    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    hook, job_ids = jobs(stage, ["NotFinished", "NotFinished", "Finished"], ["NotFinished", "Failed"])
+    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
     assert [7.0, 7.0, 7.0] == naps
 
 
 def test_it_fires_as_soon_as_enough_have_ended(stage, naps):
     """A worker with more to send does not wait for the slowest job."""
-    hook, tickets = jobs(stage, ["NotFinished"] * 9, ["NotFinished", "Finished"])
-    assert {"status": ENDED} == event(trigger_for(hook, tickets, enough=1))
+    hook, job_ids = jobs(stage, ["NotFinished"] * 9, ["NotFinished", "Finished"])
+    assert {"status": ENDED} == event(trigger_for(hook, job_ids, min_done=1))
     assert 2 == len(naps)
 
 
 def test_an_outage_is_sat_out(stage, naps):
     """A vendor that is down for some looks costs nothing but time."""
-    hook, tickets = jobs(stage, ["Finished"])
+    hook, job_ids = jobs(stage, ["Finished"])
     stage.sim.faults([{"path": "/contacts/v3/import/", "count": 12, "status": 503}])
-    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
     assert 3 == len(naps)
 
 
 def test_after_many_failures_the_worker_looks_itself(stage, naps):
     """The worker meets the same error, where it is told and counted as a try."""
-    hook, tickets = jobs(stage, ["Finished"])
+    hook, job_ids = jobs(stage, ["Finished"])
     stage.sim.faults([{"path": "/contacts/v3/import/", "count": 0, "status": 503}])
-    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
     assert MOST_FAILURES == len(naps)
 
 
 def test_an_error_that_needs_a_person_is_left_to_the_worker(stage, naps):
     """Credentials that were changed meanwhile end the waiting at the first look."""
-    hook, tickets = jobs(stage, ["Finished"])
+    hook, job_ids = jobs(stage, ["Finished"])
     stage.connection("dotdigital", hook.conn_id, password="changed-since")
-    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
     assert 1 == len(naps)
 
 
 def test_a_connection_that_is_gone_is_left_to_the_worker(stage, naps, monkeypatch):
     """A trigger never fails by itself: the task would end without a report."""
-    hook, tickets = jobs(stage, ["Finished"])
+    hook, job_ids = jobs(stage, ["Finished"])
     monkeypatch.delenv(f"AIRFLOW_CONN_{hook.conn_id.upper()}")
-    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
 
 
 def test_an_unforeseen_error_is_left_to_the_worker(stage, naps, monkeypatch, capsys):
     """Also a bug: its type is logged, its text is not."""
-    hook, tickets = jobs(stage, ["Finished"])
+    hook, job_ids = jobs(stage, ["Finished"])
     monkeypatch.setattr(ImportJobsTrigger, "_ended", lambda self: {}["ann@example.com"])
-    assert {"status": LOOK} == event(trigger_for(hook, tickets))
+    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
     log = capsys.readouterr().out
     assert "KeyError" in log
     assert "ann@" not in log
@@ -136,9 +136,9 @@ def test_an_unforeseen_error_is_left_to_the_worker(stage, naps, monkeypatch, cap
 
 def test_a_quota_that_is_used_up_is_not_spent_on_looking(stage, naps, monkeypatch):
     """After a look that had to wait for its calls, the next one comes later than the interval."""
-    hook, tickets = jobs(stage, ["NotFinished", "NotFinished", "Finished"])
+    hook, job_ids = jobs(stage, ["NotFinished", "NotFinished", "Finished"])
     stage.sim.faults([{"vendor": "dotdigital", "path": "import/", "status": 429, "headers": {"Retry-After": "6"}}])
-    assert {"status": ENDED} == event(trigger_for(hook, tickets))
+    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
     assert [7.0, 30.0, 7.0] == naps
 
 

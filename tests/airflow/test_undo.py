@@ -19,7 +19,7 @@ from airflow_provider_segexport.vendors import VENDORS
 pytestmark = pytest.mark.airflow
 
 DAYS = ("2026-03-01", "2026-03-02")
-ALL = {"guards": {"removals_share": None}}
+ALL = {"guards": {"max_removals_share": None}}
 
 
 def emails(numbers):
@@ -54,7 +54,7 @@ def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
     run = taken_back(stage, conn_id=conn_id)
     assert "success" == run.state, run.errors
     summary = run.summary()
-    assert 2 == summary["undoes"]
+    assert 2 == summary["reverted_version"]
     assert 3 == summary["removals"]["removed"]
     assert 5 == summary["counts"]["profiles"]
     there = {email for email, person in stage.members(vendor).items() if person.get("status") != "Deleted"}
@@ -66,7 +66,7 @@ def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
 def test_a_version_whose_people_a_later_run_changed_is_refused(stage, two_days):
     """The second day took out persons of the first: the error says what to take back before."""
     conn_id = two_days("dotdigital")
-    run = taken_back(stage, conn_id=conn_id, version="1")
+    run = taken_back(stage, conn_id=conn_id, ledger_version="1")
     assert "failed" == run.state
     assert "later runs have changed 5 of the people" in run.error
     assert "The newest version is 2" in run.error
@@ -85,7 +85,7 @@ def test_a_dry_run_of_it_sends_nothing(stage, two_days):
     conn_id = two_days("dotdigital")
     before = len(stage.sent("dotdigital"))
     summary = taken_back(stage, conn_id=conn_id, dry_run=True).summary()
-    assert (3, 5) == (summary["plan"]["removals"], summary["plan"]["upserts"])
+    assert (3, 5) == (summary["estimate"]["removals"], summary["estimate"]["upserts"])
     assert before == len(stage.sent("dotdigital"))
     assert emails(range(5, 23)) == set(stage.members("dotdigital"))
 
@@ -128,7 +128,12 @@ class TestCommand:
         def give(answer=None, **more):
             monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
             monkeypatch.setattr("builtins.input", lambda _: answer)
-            told = {"conn_id": conn_id, "audience": stage.audience("dotdigital"), "version": None, "export": None}
+            told = {
+                "conn_id": conn_id,
+                "audience": stage.audience("dotdigital"),
+                "ledger_version": None,
+                "export": None,
+            }
             command.undo(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
 
         return give
@@ -184,7 +189,7 @@ class TestCommand:
     def test_a_connection_that_is_switched_off_stops_it(self, stage):
         """Exports through it are not wanted, and neither is this."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
-        told = Namespace(conn_id=conn_id, audience="1", version=None, export=None, dry_run=True, yes=False)
+        told = Namespace(conn_id=conn_id, audience="1", ledger_version=None, export=None, dry_run=True, yes=False)
         with pytest.raises(SystemExit, match="are switched off"):
             command.undo(told)
 
@@ -192,6 +197,8 @@ class TestCommand:
         """`airflow segexport undo CONN_ID AUDIENCE`, with its switches, as a shell gives them."""
         from airflow.cli.cli_parser import get_parser
 
-        found = get_parser().parse_args(["segexport", "undo", "dotdigital_eu", "349394", "--version", "7", "--yes"])
-        assert ("dotdigital_eu", "349394", 7) == (found.conn_id, found.audience, found.version)
+        found = get_parser().parse_args(
+            ["segexport", "undo", "dotdigital_eu", "349394", "--ledger-version", "7", "--yes"]
+        )
+        assert ("dotdigital_eu", "349394", 7) == (found.conn_id, found.audience, found.ledger_version)
         assert (False, True) == (found.dry_run, found.yes)

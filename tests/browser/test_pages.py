@@ -25,7 +25,7 @@ def test_the_list_shows_all_that_was_exported(site, dark):
     with site.page(dark=dark) as page:
         frame = site.open(page, LIST)
         assert 12 == frame.locator("tbody tr").count()
-        assert {"Fresh"} == set(frame.locator("tbody .badge").all_inner_texts())
+        assert {"Up to date"} == set(frame.locator("tbody .badge").all_inner_texts())
         assert ("dark" if dark else "light") == frame.locator("html").get_attribute("data-theme")
         keep(page, f"exports-{'dark' if dark else 'light'}")
 

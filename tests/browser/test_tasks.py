@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from browser_shots import keep
 
-from airflow_provider_segexport.ports.run_folder import safe
+from airflow_provider_segexport.storage.run_folder import safe_name
 
 DAG = "segment_exports"
 
@@ -127,7 +127,7 @@ def test_a_job_is_watched_while_it_runs(site):
 
 def _folders(site, run_id: str):
     """Plans of the run."""
-    return (site.ui.home / "state" / "runs" / DAG / "export").glob(f"{safe(run_id)}/0/*/plan.json")
+    return (site.ui.home / "state" / "runs" / DAG / "export").glob(f"{safe_name(run_id)}/0/*/plan.json")
 
 
 def test_a_plan_out_of_the_ordinary_asks_a_person(site):
@@ -142,7 +142,7 @@ def test_a_plan_out_of_the_ordinary_asks_a_person(site):
     site.wait(lambda: site.api.call("GET", path)["state"] == "awaiting_input", "nobody was asked")
     with site.page(size=(1360, 1000)) as page:
         frame = site.open(page, "plugin/segment_exports")
-        frame.get_by_text("Waiting for someone").first.wait_for()
+        frame.get_by_text("Awaiting approval").first.wait_for()
         page.goto(f"{site.ui.url}/dags/{dag_id}/runs/{quote(second)}/tasks/ask/required_actions")
         page.get_by_role("button", name="Approve").wait_for()
         page.get_by_text("would be taken out").first.wait_for()

@@ -41,7 +41,7 @@ def perhaps_barred(evidence: Evidence, number: int) -> dict[str, set[str]]:
     """People whom each export had perhaps barred before a call: without consent, and no finished run has ended that."""
     people: dict[str, set[str]] = defaultdict(set)
     for run in evidence.runs.values():
-        if run.dry or not run.asked.get("shared") or _begun(evidence, run) >= number:
+        if run.dry or not run.asked.get("allow_shared_audience") or _begun(evidence, run) >= number:
             continue
         later = [
             one

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from airflow_provider_segexport.ports import engine as port
+from airflow_provider_segexport.storage import duckdb_engine as port
 
 _open = port.engine
 _free = threading.Lock()

@@ -19,16 +19,16 @@ AGENT = "chaos "
 
 CONFIGURATION = frozenset(
     {
-        "BadSegment",
-        "BadMatching",
-        "BadConnection",
-        "NotAllowed",
-        "SwitchedOff",
-        "OwnedByAnother",
-        "OlderThanLedger",
-        "CredentialsRefused",
-        "PermissionMissing",
-        "AudienceUnknown",
+        "InvalidSegment",
+        "InvalidArgument",
+        "InvalidConnection",
+        "ConnectionNotAllowed",
+        "ExportsDisabled",
+        "AudienceOwnedByOther",
+        "StaleSnapshot",
+        "AuthenticationFailed",
+        "PermissionDenied",
+        "AudienceNotFound",
     }
 )
 """Errors that are found before anything is sent, by the name of their class."""
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def export(self) -> str:
-        return str(self.asked.get("export", ""))
+        return str(self.asked.get("export_name", ""))
 
     @property
     def finished(self) -> bool:

@@ -149,7 +149,7 @@ def serve() -> None:
     from chaos.engines import shared_engine  # noqa: PLC0415
     from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
 
-    from airflow_provider_segexport.ports import fencing  # noqa: PLC0415
+    from airflow_provider_segexport import fencing  # noqa: PLC0415
 
     shared_engine(pytest.MonkeyPatch())
     fencing.FRESH_S = FRESH_S

@@ -75,7 +75,7 @@ class Ask:
     """What one run is asked to do about one person."""
 
     export: str
-    mode: str = "changes"
+    mode: str = "upsert"
     rows: tuple[Row, ...] = ()
     suppressed: bool = False
     keep: bool = False
@@ -90,7 +90,7 @@ class Ask:
         """Return why the person must not be mailed, if so. Consent comes before suppression, both before the rest."""
         if any(not row.consent for row in self.rows):
             return "no_consent"
-        return "suppressed_here" if self.suppressed else None
+        return "on_suppression_list" if self.suppressed else None
 
 
 #: States of people whom the ledger need not hold.
@@ -135,7 +135,7 @@ class Vendor:
     def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Yield the contact after a removal and its possible outcomes."""
         if contact is None or not contact.inside:
-            yield contact, ("absent", None)
+            yield contact, ("already_gone", None)
             yield contact, ("removed", None)
         else:
             yield replace(contact, inside=False), ("removed", None)
@@ -160,7 +160,7 @@ class CampaignMonitor(Vendor):
     def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Delete only people who are Active."""
         if contact is None or not contact.inside:
-            yield contact, ("absent", None)
+            yield contact, ("already_gone", None)
         else:
             yield replace(contact, inside=False, status="deleted"), ("removed", None)
 
@@ -188,7 +188,7 @@ class ConstantContact(Vendor):
     def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Look first who is in the list at all, and who has unsubscribed from everything."""
         if contact is None or not contact.inside or contact.status == "unsubscribed":
-            yield contact, ("absent", None)
+            yield contact, ("already_gone", None)
         else:
             yield replace(contact, inside=False), ("removed", None)
 
@@ -208,7 +208,7 @@ class Dotdigital(Vendor):
     def take(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Leave people who have opted out of the book as they are."""
         if contact is not None and contact.status in {"left", "unsubscribed"}:
-            yield contact, ("absent", None)
+            yield contact, ("already_gone", None)
         else:
             yield from super().take(contact)
 
@@ -264,7 +264,7 @@ def told(vendor: Vendor, contact: Contact | None, after: Belief) -> bool | None:
     if any(reason in OPT_OUTS for _, reason in after.rows):
         return True
     opted_out = contact is not None and contact.status in OPT_OUTS
-    if after.removal is None or after.removal[0] != "absent":
+    if after.removal is None or after.removal[0] != "already_gone":
         return None if opted_out else False
     if opted_out:
         return True if contact and contact.status in vendor.statuses[1:] else None
@@ -368,7 +368,7 @@ def sent(vendor: Vendor, contact: Contact | None, entry: Entry | None, ask: Ask)
         yield Belief(contact, entry.with_content(ask.export, value), (("unchanged", None),))
         return
     if ask.mode != "full" and entry is not None and waits(entry, value):
-        yield Belief(contact, claimed(entry, ask.export), (("withheld", "waits_after_rejection"),))
+        yield Belief(contact, claimed(entry, ask.export), (("withheld", "rejected_recently"),))
         if not ask.shared:  # each export of a shared audience counts its own tries
             return
     after, outcome = vendor.put(contact, entry, value)

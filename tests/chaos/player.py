@@ -34,35 +34,43 @@ from chaos.steps import PEOPLE, Break, Erase, Export, Hand, Release, Sequence, S
 from vendors.accounts import Account
 
 from airflow_provider_segexport.errors import (
-    BadMatching,
-    BadSegment,
+    FatalError,
     GuardTripped,
-    OlderThanLedger,
+    InvalidArgument,
+    InvalidSegment,
     SegexportError,
-    StopExport,
+    StaleSnapshot,
 )
-from airflow_provider_segexport.export import Consent, Guard, Order, Waiting
-from airflow_provider_segexport.export import Export as Product
-from airflow_provider_segexport.export import Undo as ProductUndo
 from airflow_provider_segexport.export import release as releasing
-from airflow_provider_segexport.person.erase import Tools, erase
-from airflow_provider_segexport.person.explain import Known
-from airflow_provider_segexport.person.removal import Door
-from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports.http import Patience
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.export.config import Consent, ExportConfig, Guard, PendingJobs
+from airflow_provider_segexport.export.config import Undo as ProductUndo
+from airflow_provider_segexport.export.pipeline import Export as Product
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.person.erase import ErasureDeps, erase
+from airflow_provider_segexport.person.explain import PersonRecord
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.person.vendor_removal import VendorRemover
 from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import local_path
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 ORDERS = {"campaign_monitor": "Orders", "constant_contact": "Orders", "dotdigital": "ORDERS"}
-OFF = ("empty", "shrinks", "grows", "removals_share", "bad_emails_share", "duplicates_share", "rejects_share")
+OFF = (
+    "min_rows",
+    "max_shrink",
+    "max_growth",
+    "max_removals_share",
+    "max_invalid_emails_share",
+    "max_duplicates_share",
+    "max_rejected_share",
+)
 JOB_S = 600
 HANGS = 60
 
 
-NOTES = "adopt_existing" in {field.name for field in fields(Order)}
+NOTES = "adopt_existing" in {field.name for field in fields(ExportConfig)}
 """The product notes people who were in the audience before, and withdrawals in another export of the audience."""
 
 
@@ -82,7 +90,7 @@ def one_by_one(account: Account) -> Account:
     """Let calls leave one after another, so that a break strikes the same call on each machine."""
     removal = account.vendor.removal
     if removal is not None:
-        alone = replace(removal, limits=replace(removal.limits, connections=1))
+        alone = replace(removal, limits=replace(removal.limits, max_concurrency=1))
         account.vendor = replace(account.vendor, removal=alone)
     return account
 
@@ -114,7 +122,7 @@ class Player:
         sim.reset(seed=1, latency=0.0, log_body_bytes=0)
         self.sequence = sequence
         self.vendor = RULES[sequence.vendor]
-        self.account = one_by_one(Account(sim, sequence.vendor, home, batch_rows=3, connections=1))
+        self.account = one_by_one(Account(sim, sequence.vendor, home, batch_rows=3, max_concurrency=1))
         self.beliefs: dict[str, set[Belief]] = {person: {Belief()} for person in PEOPLE}
         self.day = 3
         self.runs = 0
@@ -153,13 +161,15 @@ class Player:
         """Take a person out of the audience and of everything that is kept."""
         account = self.account
 
-        def take_out(known: Known, whom: Person) -> str:
-            target = account.call(account.vendor.check(account.access, account.audience))
+        def take_out(known: PersonRecord, whom: Person) -> str:
+            target = account.call(account.vendor.resolve_audience(account.access, account.audience))
             contact_id = str((known.ledger or {}).get("contact_id") or "")
-            return Door(account.vendor, target, account.call, account.sleep).take_out(whom.email, contact_id)
+            return VendorRemover(account.vendor, target, account.call, account.sleep).take_out(whom.email, contact_id)
 
-        revives = account.vendor.revive is not None
-        tools = Tools(account.home, local, take_out, account.sim.clock.now, account.sleep, marks=lambda _: revives)
+        revives = account.vendor.resubscribe_removed is not None
+        tools = ErasureDeps(
+            account.home, local_path, take_out, account.sim.clock.now, account.sleep, marks=lambda _: revives
+        )
         receipt = erase(tools, Person.of(address(person)), "the model")
         broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
         if not (receipt.complete or broke):
@@ -183,7 +193,7 @@ class Player:
         what = releasing.Release(step.export, step.to, step.keep)
         try:
             outlook = releasing.release(
-                self.book.place, what, clock=self.account.sim.clock.now, sleep=self.account.sleep
+                self.book.path, what, clock=self.account.sim.clock.now, sleep=self.account.sleep
             )
         except SegexportError as error:
             if step.export in used and not self.open:
@@ -213,14 +223,14 @@ class Player:
     @cached_property
     def book(self) -> Ledger:
         """The audience's ledger."""
-        target = self.account.call(self.account.vendor.check(self.account.access, self.account.audience))
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.access, self.account.audience))
         return Ledger.of(self.account.home, self.account.name, target)
 
     def lines(self) -> tuple[dict[str, dict[str, Any]], dict[str, Line]]:
         """Read the newest version of the ledger: its rows by address, and what the model compares of each."""
         version = self.book.version()
         rows = {row["email"]: row for row in pq.read_table(self.book.file(version)).to_pylist()} if version else {}
-        sharers = Standing.of(self.book.place).sharers
+        sharers = AudienceState.of(self.book.path).sharers
 
         def names(bits: int | None) -> frozenset[str]:
             return frozenset(name for at, name in enumerate(sharers) if (bits or 0) >> at & 1)
@@ -270,7 +280,7 @@ class Player:
         known, maybe = snapshot = self.newest.get(step.export, (0, 0))
         if as_of < known and report is not None and not step.verify:
             raise Disagreement("an older snapshot was exported")
-        if report is not None and (step.dry or report.get("verified")):
+        if report is not None and (step.dry or report.get("comparison_only")):
             self.expect_nothing_new(before)
             return
         if report is not None and step.approved is False:
@@ -295,20 +305,20 @@ class Player:
         error: SegexportError | Struck,
     ) -> bool:
         """Return whether a run was refused as a whole; raise if it was to come to its end."""
-        if isinstance(error, OlderThanLedger) and as_of < self.newest.get(step.export, (0, 0))[1]:
+        if isinstance(error, StaleSnapshot) and as_of < self.newest.get(step.export, (0, 0))[1]:
             self.expect_nothing_new(before)
             return True
-        if isinstance(error, BadSegment) and all(self.lost(person, ask) != {False} for person, ask in asks.items()):
+        if isinstance(error, InvalidSegment) and all(self.lost(person, ask) != {False} for person, ask in asks.items()):
             self.expect_nothing_new(before)
             return True
-        if isinstance(error, BadMatching) and step.approved is False:
+        if isinstance(error, InvalidArgument) and step.approved is False:
             self.expect_nothing_new(before)
             return True
         if isinstance(error, GuardTripped) and step.guard == "fail":
             self.expect_nothing_new(before)
             self.trip(asks)
             return True
-        if step.trouble is None or isinstance(error, StopExport):
+        if step.trouble is None or isinstance(error, FatalError):
             raise Disagreement(f"{type(error).__name__}: {error}") from error
         return False
 
@@ -328,8 +338,8 @@ class Player:
         self.runs += 1
         before = self.contacts()
         try:
-            self.account.undo(ProductUndo(), f"run-{self.runs}", export=export)
-        except StopExport:
+            self.account.undo(ProductUndo(), f"run-{self.runs}", export_name=export)
+        except FatalError:
             if not later:
                 raise
             self.expect_nothing_new(before)
@@ -372,7 +382,7 @@ class Player:
             step.mode,
             rows,
             suppressed,
-            keep=step.guard == "keep",
+            keep=step.guard == "skip_removals",
             shared=self.sequence.shared,
             bars=NOTES and self.sequence.shared,
             reads=NOTES and (self.vendor.remembers or not self.finished),
@@ -386,7 +396,7 @@ class Player:
             return "0" * 24 if not step.approved else ""
         looked = self.run(replace(step, dry=True, trouble=None), lines, as_of)
         self.runs += 1
-        return str(looked["mark"]) if looked else ""
+        return str(looked["plan_hash"]) if looked else ""
 
     def run(
         self, step: Export, lines: list[tuple[str | None, Row]], as_of: int, mark: str = ""
@@ -406,29 +416,29 @@ class Player:
             pq.write_table(pa.table({"email": [address(one) for one in sorted(step.suppressed)]}), suppression[0])
         guards: dict[str, Guard | None] = dict.fromkeys(OFF)
         if step.guard:
-            guards["removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
+            guards["max_removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
         custom = ORDERS.get(account.name)
         order = account.order(
             segment,
             as_of=(FIRST_DAY + timedelta(days=as_of)).isoformat(),
             by=f"dag/task/{name}/0",
-            export=step.export,
+            export_name=step.export,
             mode=step.mode,
-            shared=self.sequence.shared,
-            matching={"first_name": "first"},
+            allow_shared_audience=self.sequence.shared,
+            field_mapping={"first_name": "first"},
             custom_fields={custom: "orders"} if custom else {},
             consent=Consent("agreed", tuple(map(str, suppression))),
             guards=guards,
             dry_run=step.dry,
-            older="verify" if step.verify else "skip",
-            expect=mark,
+            on_stale="verify" if step.verify else "skip",
+            expected_plan=mark,
         )
         world = self.world(name, step.trouble)
         try:
             report = Product(account.vendor, account.access, order, world).run()
         finally:
-            world.send.close()
-        return None if isinstance(report, Waiting) else report
+            world.http.close()
+        return None if isinstance(report, PendingJobs) else report
 
     def world(self, name: str, trouble: Break | None) -> Any:
         """Make the world of a run, with its trouble."""
@@ -441,7 +451,7 @@ class Player:
                 raise Disagreement("the run waits without an end")
             return True
 
-        options: dict[str, Any] = {"pause": pause, "alive": lambda _: False}
+        options: dict[str, Any] = {"pause": pause, "is_task_running": lambda _: False}
         if trouble is None:
             return account.world(name, **options)
         if trouble.kind == "killed":
@@ -456,7 +466,7 @@ class Player:
             else:
                 account.sim.act(account.name, "script_jobs", {"scripts": states[account.name]})
         else:
-            options["patience"] = Patience(attempts=1)
+            options["patience"] = RetryLimits(attempts=1)
             method, path = (trouble.removals and account.row.removal) or account.row.upsert
             line = {"status": 503} if trouble.kind == "503" else {"drop": True, "when": "after"}
             fault = {

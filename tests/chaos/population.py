@@ -84,7 +84,7 @@ class Population:
             again = rng.choice([row for row in rows if row.consent] or rows)
             rows.append(Row(again.email, "Nxtwiceq", ("withheld", "duplicate")))
         if rng.random() < 0.4:
-            rows.insert(rng.randrange(len(rows)), Row("not an address", "Nxbadq", ("rejected", "bad_email")))
+            rows.insert(rng.randrange(len(rows)), Row("not an address", "Nxbadq", ("rejected", "invalid_email")))
         if rng.random() < 0.3:
             rows.insert(rng.randrange(len(rows)), Row(None, "Nxnobodyq", ("rejected", "no_email")))
         if rng.random() < 0.4:

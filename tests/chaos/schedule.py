@@ -15,11 +15,11 @@ from chaos.nursery import Errand, Nursery, SharedClock
 from chaos.population import Day, Population, address
 from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
 
-from airflow_provider_segexport.export.order import Undo
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S
+from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S
 
-MODES = ("changes", "changes", "full", "mirror", "mirror")
+MODES = ("upsert", "upsert", "full", "mirror", "mirror")
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 MOST_STEPS = 75
 """About as many steps as one export of two dozen people takes."""
@@ -33,7 +33,7 @@ OPT_OUTS: dict[str, Sequence[str]] = {
 """Ways in which a member stops to get mail: statuses to seed, or the vendor's own actions."""
 
 BY_ACTION = frozenset({"unsubscribe", "leave_list"})
-DONE = frozenset({"finished", "OlderThanLedger", "GuardTripped"})
+DONE = frozenset({"finished", "StaleSnapshot", "GuardTripped"})
 
 
 ODD_COLUMNS: Sequence[dict[str, str]] = (
@@ -110,9 +110,9 @@ class Schedule:
         if self.shared:
             export = rng.choice(("chaos.evens", "chaos.most"))
             rows = [row for row in rows if wants(export, row)]
-            asked = {"export": export, "shared": True}
+            asked = {"export_name": export, "allow_shared_audience": True}
         if rng.random() < 0.2:
-            asked["optouts"] = True
+            asked["fetch_optouts"] = True
         if rng.random() < 0.1:
             asked["guards"] = {}
         return self.stage.begin(day.as_of, rows, mode, files=rng.choice((1, 1, 2)), asked=asked)
@@ -151,11 +151,11 @@ class Schedule:
     def _undo(self) -> None:
         """Somebody takes the last run back."""
         last = max(self.stage.runs.values(), key=lambda run: run.as_of)
-        run = self.stage.begin(last.as_of, [], "undo", asked={**last.asked, "undo": Undo(), "mode": "changes"})
+        run = self.stage.begin(last.as_of, [], "undo", asked={**last.asked, "undo": Undo(), "mode": "upsert"})
         words, trouble = self._trouble()
         ended = self.stage.attempt(run, trouble)
         self._tell(f"{run.name} undoes the last: {words}: {ended}")
-        if ended not in DONE | {"StopExport"}:
+        if ended not in DONE | {"FatalError"}:
             self.stage.sim.clear_faults()
             self._tell(f"{run.name} again: {self.stage.attempt(run)}")
 

@@ -20,17 +20,18 @@ from chaos.evidence import AGENT, Evidence, Row, Run, Try, in_audience
 from chaos.population import write_segment
 from vendors.rows import row
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import Limits, Vendor
-from airflow_provider_segexport.errors import AudienceBusy, SegexportError, TryAgain
-from airflow_provider_segexport.export import Export, Order, Waiting, World, repair
-from airflow_provider_segexport.export.order import GUARDS, Consent
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.ports.pace import Pace, open_book
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.errors import AudienceLocked, RetryableError, SegexportError
+from airflow_provider_segexport.export import repair
+from airflow_provider_segexport.export.config import GUARDS, Consent, ExportConfig, ExportEnvironment, PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
 from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 
 BATCH, CONNECTIONS, JOBS = 4, 2, 2
 MOST_LOOKS = 400
@@ -46,8 +47,8 @@ def small(name: str, rows: int = BATCH) -> Vendor:
         return replace(
             limits,
             batch_rows=min(rows, limits.batch_rows),
-            connections=CONNECTIONS,
-            jobs=min(JOBS, limits.jobs),
+            max_concurrency=CONNECTIONS,
+            max_jobs=min(JOBS, limits.max_jobs),
         )
 
     removal = vendor.removal and replace(vendor.removal, limits=limited(vendor.removal.limits))
@@ -132,7 +133,7 @@ class Stage:
         self.dialect = DIALECTS[self.name]
         self.described: Mapping[str, Any] = self.sim.describe()["vendors"][self.name]  # type: ignore[index]
         self.audience = str(self.described["audiences"][0]["id"])
-        self.access = Access(str(self.described["base_url"]), api_is_default=False)
+        self.access = ApiEndpoint(str(self.described["base_url"]), is_default_url=False)
 
     @property
     def root(self) -> Path:
@@ -184,20 +185,20 @@ class Stage:
         """Where segments lie: a folder of a name as odd as that of the state."""
         return self.home / f"{self.below} segments"
 
-    def order(self, run: Run, **options: Any) -> Order:
+    def order(self, run: Run, **options: Any) -> ExportConfig:
         segment = str(self.segments / run.folder.name)
         column = {name: self.columns.get(name, name) for name in ("email", "name", "consent")}
-        matching = options.pop("matching", None) or {"email": column["email"], "first_name": column["name"]}
+        field_mapping = options.pop("field_mapping", None) or {"email": column["email"], "first_name": column["name"]}
         told: dict[str, Any] = {
             "guards": UNGUARDED,
             "consent": Consent(column=column["consent"]),
-            "export": "chaos.export",
+            "export_name": "chaos.export",
             "dry_run": run.dry,
             "mode": run.mode,
             **run.asked,
             **options,
         }
-        return Order(segment, self.audience, matching, run.as_of, run.name, **told)
+        return ExportConfig(segment, self.audience, field_mapping, run.as_of, run.name, **told)
 
     def sender(self, attempt: str, doom: Doom, clock: Callable[[], float]) -> Sender:
         """Calls that tell whose they are, under the account's quota."""
@@ -213,8 +214,8 @@ class Stage:
 
         pace = None
         if self.paced:
-            book = open_book(str(self.home / "quotas"), self.name, self.vendor.limits)
-            pace = Pace(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
+            book = open_store(str(self.home / "quotas"), self.name, self.vendor.limits)
+            pace = RateLimiter(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
         return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
@@ -226,16 +227,16 @@ class Stage:
         doom = trouble.doom or Doom(str(self.root))
         clock = partial(self.clock_of, trouble)
         sender = self.sender(f"{AGENT}{run.name} {this.number}", doom, clock)
-        world = World(
+        world = ExportEnvironment(
             sender,
             RunFolder.open(self.place / "runs" / run.folder.name),
             self.place,
             resolve=self.resolve,
-            pause=lambda jobs: self.pause(leaves=trouble.leaves),
+            wait_or_leave=lambda jobs: self.pause(leaves=trouble.leaves),
             clock=clock,
             sleep=partial(self.sleep, doom=doom),
-            tell=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
-            alive=lambda holder: None if holder in self.nobody_knows else holder in self.running,
+            on_progress=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
+            is_task_running=lambda holder: None if holder in self.nobody_knows else holder in self.running,
         )
         self.looks = 0
         self.running.append(run.name)
@@ -246,7 +247,7 @@ class Stage:
                 sender.close()
                 self.running.remove(run.name)
         self.fetch()
-        this.closed = world.folder.finished()
+        this.closed = world.run_folder.finished()
         this.members |= in_audience(self.root, versions=5)
         if this.ended in {"killed", "disk", "Superseded"}:
             this.in_flight = CONNECTIONS
@@ -256,7 +257,7 @@ class Stage:
         """The worker's clock."""
         return self.now() + trouble.skew
 
-    def _go(self, run: Run, this: Try, world: World, doom: Doom, options: Mapping[str, Any]) -> str:
+    def _go(self, run: Run, this: Try, world: ExportEnvironment, doom: Doom, options: Mapping[str, Any]) -> str:
         try:
             report = Export(self.vendor, self.access, self.order(run, **options), world).run()
         except Killed:
@@ -265,8 +266,8 @@ class Stage:
             this.texts.append("".join(traceback.format_exception(error)))
             if type(error) is SegexportError:
                 self.unexpected.append(f"{run.name}: {error}")
-            elif isinstance(error, TryAgain) and error.after:
-                self.sleep(error.after)
+            elif isinstance(error, RetryableError) and error.retry_after_s:
+                self.sleep(error.retry_after_s)
             return type(error).__name__
         except Exception as error:  # noqa: BLE001 - whatever it is, the schedule that led to it is told
             if isinstance(error, OSError) and doom.struck:
@@ -274,7 +275,7 @@ class Stage:
             this.texts.append(traceback.format_exc())
             self.unexpected.append(f"{run.name}, try {this.number}: {traceback.format_exc()}")
             return "unexpected"
-        if isinstance(report, Waiting):
+        if isinstance(report, PendingJobs):
             return "waiting"
         this.report = report
         this.texts.append(json.dumps(report))
@@ -282,13 +283,13 @@ class Stage:
 
     def repair(self) -> None:
         """What `airflow segexport repair` does."""
-        for place in audiences(self.root):
+        for place in ledger_paths(self.root):
             try:
                 repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
-            except AudienceBusy as busy:
-                self.sleep(busy.after or 0)
+            except AudienceLocked as busy:
+                self.sleep(busy.retry_after_s or 0)
                 repair.repair(place, self.resolve, clock=self.now, sleep=self.sleep)
-        folders = [RunFolder.newest(run.folder) for run in self.runs.values()]
+        folders = [RunFolder.latest(run.folder) for run in self.runs.values()]
         for folder, why in repair.unreadable_runs([folder for folder in folders if folder is not None]):
             repair.set_run_aside(folder, why, self.now())
 

@@ -39,11 +39,11 @@ class Break:
 class Export:
     """A run: the people of its segment with their rows, and how it is asked for.
 
-    `approved` says whether it may carry out its own plan, by `expect`, or names another plan; None names none.
+    `approved` says whether it may carry out its own plan, by `expected_plan`, or names another plan; None names none.
     """
 
     rows: tuple[tuple[str, tuple[Row, ...]], ...]
-    mode: str = "changes"
+    mode: str = "upsert"
     export: str = EXPORTS[0]
     suppressed: frozenset[str] = frozenset()
     strays: tuple[str | None, ...] = ()
@@ -172,11 +172,11 @@ class Generator:
         rows = tuple((person, self.rows(value)) for person, value in sorted(segment.items()))
         return Export(
             rows,
-            mode=rng.choice(("changes", "mirror", "mirror", "mirror", "full")),
+            mode=rng.choice(("upsert", "mirror", "mirror", "mirror", "full")),
             export=export,
             suppressed=frozenset(person for person in PEOPLE if rng.random() < 0.04),
             strays=tuple(rng.choice((None, "not an address")) for _ in range(1 if rng.random() < 0.15 else 0)),
-            guard=rng.choice(("keep", "fail")) if rng.random() < 0.1 else None,
+            guard=rng.choice(("skip_removals", "fail")) if rng.random() < 0.1 else None,
             days_back=2 if rng.random() < 0.06 else 0,
             dry=rng.random() < 0.06,
             verify=rng.random() < 0.3,

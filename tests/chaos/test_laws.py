@@ -17,13 +17,13 @@ from chaos.laws import broken
 from chaos.population import Population
 from chaos.stage import Stage, Trouble, small
 
-from airflow_provider_segexport.model import Request, Settled
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.shape import Column, Const, Object
-from airflow_provider_segexport.stages import consent, leavers, read, settle
-from airflow_provider_segexport.vendors.campaign_monitor import contacts as campaign_monitor
-from airflow_provider_segexport.vendors.omnisend import contacts as omnisend
-from airflow_provider_segexport.vendors.replies import send_json
+from airflow_provider_segexport.model import BatchResult, Request
+from airflow_provider_segexport.stages import consent, read, record, removals
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.vendors.campaign_monitor import imports as campaign_monitor
+from airflow_provider_segexport.vendors.item_template import Column, Const, JsonTemplate
+from airflow_provider_segexport.vendors.omnisend import imports as omnisend
+from airflow_provider_segexport.vendors.responses import send_json
 
 
 class Story:
@@ -35,10 +35,10 @@ class Story:
         self.days = [self.people.next_day() for _ in range(4)]
         self.stage.sim.seed(name, [{"email": "stranger@example.org"}], self.stage.audience)
 
-    def begin(self, day: int, mode: str = "changes", **options) -> Run:
+    def begin(self, day: int, mode: str = "upsert", **options) -> Run:
         return self.stage.begin(self.days[day].as_of, self.days[day].rows, mode, **options)
 
-    def export(self, day: int, mode: str = "changes", **options) -> Run:
+    def export(self, day: int, mode: str = "upsert", **options) -> Run:
         run = self.begin(day, mode, **options)
         self.stage.attempt(run)
         return run
@@ -67,7 +67,7 @@ def story(sim, tmp_path):
     return Story(sim, "campaign_monitor", tmp_path)
 
 
-@pytest.mark.parametrize("mode", ["full", "changes", "mirror"])
+@pytest.mark.parametrize("mode", ["full", "upsert", "mirror"])
 def test_calm_days_break_nothing(sim, vendor, mode, tmp_path):
     """What is as it should be is told to be so, at every vendor."""
     calm = Story(sim, vendor, tmp_path)
@@ -78,8 +78,8 @@ def test_calm_days_break_nothing(sim, vendor, mode, tmp_path):
 
 def test_a_batch_that_is_never_sent(story, monkeypatch):
     """1: rows that a finished run has not attempted, and people who are lost."""
-    remaining = settle.remaining
-    monkeypatch.setattr(settle, "remaining", lambda folder, names: itertools.islice(remaining(folder, names), 2))
+    remaining = record.remaining
+    monkeypatch.setattr(record, "remaining", lambda folder, names: itertools.islice(remaining(folder, names), 2))
     story.export(0)
     assert {"conservation", "agreement"} == story.laws()
 
@@ -99,7 +99,7 @@ def test_a_report_that_says_more_than_happened(story):
 
 def test_a_verdict_that_is_lost(story, monkeypatch):
     """1: a refused person is counted as delivered."""
-    monkeypatch.setattr(campaign_monitor, "verdicts", lambda result, batch: Settled())
+    monkeypatch.setattr(campaign_monitor, "verdicts", lambda result, batch: BatchResult())
     email = story.days[0].rows[0].email
     story.stage.sim.seed("campaign_monitor", [{"email": email, "status": "unsubscribed"}], story.stage.audience)
     story.export(0, "full")
@@ -123,7 +123,7 @@ def test_a_welcome_mail(sim, monkeypatch, tmp_path):
     story = Story(sim, "omnisend", tmp_path)
 
     monkeypatch.setattr(
-        omnisend, "identifier", lambda kind, column: Object({"type": Const(kind), "id": Column(column)})
+        omnisend, "identifier", lambda kind, column: JsonTemplate({"type": Const(kind), "id": Column(column)})
     )
     story.export(0)
     told = story.told()
@@ -136,7 +136,7 @@ def test_people_who_have_not_agreed(story, monkeypatch):
     row = story.days[0].rows[0]
     rows = [replace(row, consent=False, wrong=("withheld", "no_consent")), *story.days[0].rows[1:]]
     monkeypatch.setattr(consent, "withhold_without_consent", lambda *_: {})
-    story.stage.attempt(story.stage.begin(story.days[0].as_of, rows, "changes"))
+    story.stage.attempt(story.stage.begin(story.days[0].as_of, rows, "upsert"))
     told = story.told()
     assert any(words.startswith("consent") and "1 people whose consent is missing" in words for words in told)
     assert any("must end as ('withheld', 'no_consent')" in words for words in told)
@@ -149,14 +149,14 @@ def removing(story: Story, call) -> None:
     def remove(target, batch):
         for email in batch.emails:
             yield call(target, email)
-        return Settled()
+        return BatchResult()
 
     story.stage.vendor = replace(story.stage.vendor, removal=replace(removal, remove=remove))
 
 
 def test_a_leaver_who_is_unsubscribed(story):
     """3: out of the audience is not opted out."""
-    url = "{0.api}/subscribers/{0.audience}/unsubscribe.json"
+    url = "{0.base_url}/subscribers/{0.audience}/unsubscribe.json"
     removing(story, lambda target, email: send_json("POST", url.format(target), {"EmailAddress": email}))
     story.export(0, "mirror")
     story.export(1, "mirror")
@@ -165,7 +165,7 @@ def test_a_leaver_who_is_unsubscribed(story):
 
 def test_a_leaver_whose_opt_out_is_forgotten(story):
     """3: whoever has opted out is left as they are; deleted, they could be imported again."""
-    url = "{0.api}/subscribers/{0.audience}.json"
+    url = "{0.base_url}/subscribers/{0.audience}.json"
     removing(story, lambda target, email: Request("DELETE", url.format(target), query={"email": email}))
     story.export(0, "mirror")
     (email, *_) = {row.address for row in story.days[0].rows} - {row.address for row in story.days[1].rows}
@@ -177,14 +177,14 @@ def test_a_leaver_whose_opt_out_is_forgotten(story):
 def test_somebody_whom_we_never_put_there(story, monkeypatch):
     """3: a stranger in the audience is none of ours."""
     story.stage.sim.seed("campaign_monitor", [{"email": "stranger@example.org"}], story.stage.audience)
-    find = leavers.find
+    find = removals.find
 
     def eager(sql):
         find(sql)
         sql.run("insert into leavers values ('stranger@example.org', null, null)")
-        return leavers.count(sql)
+        return removals.count(sql)
 
-    monkeypatch.setattr(leavers, "find", eager)
+    monkeypatch.setattr(removals, "find", eager)
     story.export(0, "mirror")
     story.export(1, "mirror")
     assert any("whom the ledger does not hold: {'stranger@example.org'}" in words for words in story.told())
@@ -193,15 +193,15 @@ def test_somebody_whom_we_never_put_there(story, monkeypatch):
 def test_leavers_who_are_nobodys_to_take_out(story):
     """3: a run that does not mirror takes nobody out, nor whom another export holds."""
     for export in ("chaos.one", "chaos.other"):
-        story.export(0, asked={"export": export, "shared": True})
-    run = story.begin(1, "mirror", asked={"export": "chaos.one", "shared": True})
+        story.export(0, asked={"export_name": export, "allow_shared_audience": True})
+    run = story.begin(1, "mirror", asked={"export_name": "chaos.one", "allow_shared_audience": True})
     story.stage.attempt(run)
     (email, *_) = {row.address for row in story.days[0].rows} - {row.address for row in story.days[1].rows}
     assert [] == story.told(settled=False)
     story.rogue(run, "DELETE", f"/api/v3.3/subscribers/{story.stage.audience}.json", params={"email": email})
     assert any("whom another export holds" in words for words in story.told(settled=False))
-    run.mode = "changes"
-    assert any("and the mode is changes" in words for words in story.told(settled=False))
+    run.mode = "upsert"
+    assert any("and the mode is upsert" in words for words in story.told(settled=False))
 
 
 def test_people_who_were_there_before_are_taken_out(sim, tmp_path):
@@ -221,8 +221,8 @@ def test_a_bar_that_another_export_does_not_heed(story, monkeypatch):
     """2: an export carries a person whom another export of the audience has barred."""
     rows = story.days[0].rows
     unwilling = [replace(rows[0], consent=False, wrong=("withheld", "no_consent")), *rows[1:]]
-    one, other = ({"export": name, "shared": True} for name in ("chaos.one", "chaos.other"))
-    story.stage.attempt(story.stage.begin(story.days[0].as_of, unwilling, "changes", asked=one))
+    one, other = ({"export_name": name, "allow_shared_audience": True} for name in ("chaos.one", "chaos.other"))
+    story.stage.attempt(story.stage.begin(story.days[0].as_of, unwilling, "upsert", asked=one))
     story.export(0, "full", asked=other)
     assert [] == story.told(settled=False)
     monkeypatch.setattr(consent, "withhold_barred", lambda *_: 0)
@@ -232,7 +232,7 @@ def test_a_bar_that_another_export_does_not_heed(story, monkeypatch):
 
 def test_a_mirror_that_takes_nobody_out(story, monkeypatch):
     """And what it is all for: who has left the segment is in the audience yet."""
-    monkeypatch.setattr(leavers, "find", lambda sql: 0)
+    monkeypatch.setattr(removals, "find", lambda sql: 0)
     story.export(0, "mirror")
     story.export(1, "mirror")
     assert any("have left the segment and are still" in words for words in story.told())
@@ -274,7 +274,7 @@ def race(story: Story) -> tuple[Run, Run]:
 
 def test_two_writers(story, monkeypatch):
     """6: two runs write one audience at a time."""
-    for name in ("take", "check", "release"):
+    for name in ("acquire", "check", "release"):
         monkeypatch.setattr(Lease, name, lambda self: None)
     race(story)
     assert any(words.startswith("one writer") and "writes in between" in words for words in story.told(settled=False))
@@ -282,13 +282,13 @@ def test_two_writers(story, monkeypatch):
 
 def test_an_address_in_a_log(story, monkeypatch):
     """7: a well-meant line of a log names a person."""
-    answered = settle.Bookkeeper.answered
+    answered = record.BatchRecorder.record_reply
 
     def talkative(self, batch, answer):
         logging.getLogger("airflow_provider_segexport").info("Settled, the first is %s.", batch.emails[0])
         return answered(self, batch, answer)
 
-    monkeypatch.setattr(settle.Bookkeeper, "answered", talkative)
+    monkeypatch.setattr(record.BatchRecorder, "record_reply", talkative)
     story.export(0)
     assert {"privacy"} == story.laws()
 
@@ -300,7 +300,7 @@ def test_a_secret_in_an_error(story, monkeypatch):
     def careless(*_, **__):
         raise ValueError(f"cannot sign in with {key}")
 
-    monkeypatch.setattr(read, "inspect", careless)
+    monkeypatch.setattr(read, "read_schemas", careless)
     story.export(0)
     assert "privacy" in story.laws()
 
@@ -318,18 +318,18 @@ def test_calls_that_nobody_counts(sim, tmp_path):
 def test_a_call_before_the_checks(story, monkeypatch):
     """9: something is sent, and then the run finds that it cannot be done."""
     run = story.begin(0)
-    inspect = read.inspect
+    inspect = read.read_schemas
 
     def hasty(*told, **options):
         path = f"/api/v3.3/subscribers/{story.stage.audience}/import.json"
         story.rogue(run, "POST", path, json={"Subscribers": [{"EmailAddress": "a@example.com"}], "Resubscribe": False})
         return inspect(*told, **options)
 
-    monkeypatch.setattr(read, "inspect", hasty)
-    story.stage.attempt(run, matching={"email": "no_such_column"})
+    monkeypatch.setattr(read, "read_schemas", hasty)
+    story.stage.attempt(run, field_mapping={"email": "no_such_column"})
     told = [words for words in story.told(settled=False) if words.startswith("checks first")]
     assert any("before it has looked" in words for words in told)
-    assert any("ended with BadSegment" in words for words in told)
+    assert any("ended with InvalidSegment" in words for words in told)
 
 
 def test_a_dry_run_that_sends(story):

@@ -22,9 +22,9 @@ from chaos.nursery import Errand, Nursery, SharedClock
 from chaos.population import Population
 from chaos.stage import CONNECTIONS, Stage, small
 
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S
-from airflow_provider_segexport.ports.ledger import Ledger
 from airflow_provider_segexport.simulator.clock import MANUAL_START
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S
+from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.vendors import VENDORS
 
 ALL = bool(os.environ.get("CHAOS_SUSPENDED"))
@@ -32,7 +32,7 @@ STORES = ("folder", "s3", "s3 without conditional writes")
 CASES = list(itertools.product(VENDORS, STORES)) if ALL else [("campaign_monitor", "folder")]
 STEPS = int(os.environ.get("CHAOS_SUSPENDED") or 0)
 BATCH = 2
-ENDS = {"Superseded", "finished", "OlderThanLedger", "TryAgain"}
+ENDS = {"Superseded", "finished", "StaleSnapshot", "RetryableError"}
 """How a suspended run may end: it was superseded, it had sent everything, or it had not begun to write. Then a version
 of the ledger that it was about to read may be gone."""
 

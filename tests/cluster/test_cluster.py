@@ -27,15 +27,15 @@ boto3.client("s3", endpoint_url=url, aws_access_key_id=told["login"], aws_secret
 
 RACE = """
 import sys
-from airflow_provider_segexport.errors import TryAgain
-from airflow_provider_segexport.hooks.state import resolve
-from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.hooks.paths import resolve
+from airflow_provider_segexport.storage.ledger import Ledger
 
 ledger, won, lost = Ledger(resolve(sys.argv[1])), [], 0
 while len(won) < int(sys.argv[2]):
     try:
         won.append(ledger.commit([], ledger.version()))
-    except TryAgain:
+    except RetryableError:
         lost += 1
 print(lost, *won)
 """

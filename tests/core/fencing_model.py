@@ -16,18 +16,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_segexport import fencing
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.export.order import World as Surroundings
-from airflow_provider_segexport.ports import durable, fencing, takeover
-from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
-from airflow_provider_segexport.ports.lease_files import MOST_AHEAD_S
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import listing, local
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.config import ExportEnvironment as Surroundings
+from airflow_provider_segexport.storage import durable, takeover
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.journal import Entry, State
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.storage.lease_files import MOST_AHEAD_S
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import listing, local_path
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 recover = import_module("airflow_provider_segexport.export.recover")  # the package has a function of that name
 
@@ -137,7 +138,7 @@ class World:
 
     def look_at_the_state(self) -> None:
         """A state is that of the newest writer that has written one."""
-        run = Standing.of(self.place).run
+        run = AudienceState.of(self.place).run
         if run:
             at = self.takings.index(run)
             if at < self.state:
@@ -159,7 +160,7 @@ def commit_unknown(by: str, ledger: Ledger, rows: Mapping[str, str | None]) -> i
 def writer(world: World, name: str) -> Iterator[None]:
     """One run, a step at a time; it ends where it is refused."""
     clock = lambda: world.now + world.skew.get(name, 0.0)  # noqa: E731
-    run = RunFolder(local(str(world.place.parent / f"run-{world.place.name}-{name}")))
+    run = RunFolder(local_path(str(world.place.parent / f"run-{world.place.name}-{name}")))
     run.journal.clock = clock
     lease = Lease(
         world.place,
@@ -171,20 +172,20 @@ def writer(world: World, name: str) -> Iterator[None]:
     )
     lease._keep = lambda: None  # no thread looks on behind the model
     try:
-        lease.take()
+        lease.acquire()
         world.takings.append(name)
         fence = Late(lease) if world.late else lease
         ledger = Ledger(world.place, fence)
         takeover.take_over(lease, ledger, LONGEST_CALL_S, clock)
         yield
-        surroundings = Surroundings(None, run, local(str(world.place)), lambda _: True, clock=clock)
-        job = Job(SimpleNamespace(readds_leavers=False), None, SimpleNamespace(run=name), surroundings, fence)
-        standing = recover.recover(job, ledger, Standing.of(world.place))
+        surroundings = Surroundings(None, run, local_path(str(world.place)), lambda _: True, clock=clock)
+        job = ExportContext(SimpleNamespace(readds_leavers=False), None, SimpleNamespace(run=name), surroundings, fence)
+        standing = recover.recover(job, ledger, AudienceState.of(world.place))
         if standing.begun.get("e", "") > name:
             return
         base, known = ledger.version(), held(ledger)
         yield
-        standing = standing.began("e", name).opened(name, str(run.place), lease.mark)
+        standing = standing.began("e", name).opened(name, str(run.path), lease.mark)
         standing.write(world.place, fence)
         yield
         for row in ROWS:
@@ -201,7 +202,7 @@ def writer(world: World, name: str) -> Iterator[None]:
             yield
         ledger.commit([], base, {"by": name, "rows": {**known, **dict.fromkeys(ROWS, WANTS.get(name, "new"))}})
         yield
-        replace(Standing.of(world.place), open="").write(world.place, fence)
+        replace(AudienceState.of(world.place), open_run_folder="").write(world.place, fence)
         yield
     except SegexportError:
         return
@@ -295,20 +296,20 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
     """What of the product the model stands for, and no waiting for the disk."""
     monkeypatch.setattr(durable, "sync_file", lambda _: None)
     monkeypatch.setattr(durable, "sync_folder", lambda _: None)
-    planned = SimpleNamespace(batches=ROWS, removals=())
-    facts = {"as_of": "", "started_at": 0.0, "target": {}}
+    planned = SimpleNamespace(batches=ROWS, removal_batches=())
+    facts = {"as_of": "", "started_at": 0.0, "audience_facts": {}}
     monkeypatch.setattr(RunFolder, "plan", lambda _: (planned, dict(facts)))
-    monkeypatch.setattr(recover, "target_of", lambda _: None)
+    monkeypatch.setattr(recover, "audience_from_facts", lambda _: None)
     monkeypatch.setattr(recover, "_wait", lambda *_: None)
 
     def write(job, ledger, standing, folder):
         states = folder.journal.states()
         value = WANTS.get(standing.run, "new")
         rows = {name: value if entry.state is State.SETTLED else None for name, entry in states.items()}
-        commit_unknown(job.order.run, ledger, rows)
+        commit_unknown(job.config.run, ledger, rows)
 
     def settle(_, ledger, folder, names, origin):
-        by = folder.place.name.rpartition("-")[2]
+        by = folder.path.name.rpartition("-")[2]
         del by, origin
         return commit_unknown(settling[-1], ledger, dict.fromkeys(names.late[0]))
 
@@ -316,10 +317,12 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = doubts._settle
 
     def named(job, ledger, folder):
-        settling.append(job.order.run)
+        settling.append(job.config.run)
         plain(job, ledger, folder)
 
     monkeypatch.setattr(doubts, "_settle", named)
     monkeypatch.setattr(recover, "_write", write)
     monkeypatch.setattr(doubts, "engine", nullcontext)
-    monkeypatch.setattr(doubts, "commit", SimpleNamespace(Names=doubts.commit.Names, commit=settle))
+    monkeypatch.setattr(
+        doubts, "update_ledger", SimpleNamespace(PlanBatches=doubts.update_ledger.PlanBatches, update_ledger=settle)
+    )

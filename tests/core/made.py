@@ -12,17 +12,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.contract import FieldRule, Limits, Matched, Vendor
-from airflow_provider_segexport.model import Batch, Target, batch_name
-from airflow_provider_segexport.ports.engine import Engine, engine
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.segment import Asked, Cleaned, Matching, SegmentFiles
-from airflow_provider_segexport.shape import Column, Joined, Object
-from airflow_provider_segexport.stages import clean, match, read
+from airflow_provider_segexport.model import Audience, Batch, batch_id
+from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.stages import clean, map_fields, read
+from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
+from airflow_provider_segexport.storage.paths import local_path
+from airflow_provider_segexport.storage.plan import CleanResult, FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
-from airflow_provider_segexport.vendors.replies import busy_or_down
+from airflow_provider_segexport.vendors.base import FieldRule, Limits, MappedFields, Vendor
+from airflow_provider_segexport.vendors.item_template import Column, Joined, JsonTemplate
+from airflow_provider_segexport.vendors.responses import busy_or_down
 
 
 def nothing(*_: object) -> Iterator[object]:
@@ -31,7 +31,7 @@ def nothing(*_: object) -> Iterator[object]:
     yield
 
 
-def item(matched: Matched, target: Target) -> Object:
+def item(matched: MappedFields, target: Audience) -> JsonTemplate:
     members = {"email": Column("email")}
     names = tuple(name for name in ("first_name", "last_name") if name in matched.fields)
     if names:
@@ -41,42 +41,42 @@ def item(matched: Matched, target: Target) -> Object:
         found = target.fields[one.name.lower()]
         form = found.type if found.type in {"number", "boolean"} else "text"
         members[found.key] = Column(one.column, form)
-    return Object(members)
+    return JsonTemplate(members)
 
 
 PLAIN = replace(
     next(iter(VENDORS.values())),  # what core tests do not look at
     name="plain",
     title="Plainmail",
-    audience_word="list",
-    api="https://plain.test",
-    limits=Limits(batch_rows=3, batch_bytes=10_000, connections=2, jobs=0, timeout_s=5),
+    audience_noun="list",
+    base_url="https://plain.test",
+    limits=Limits(batch_rows=3, batch_bytes=10_000, max_concurrency=2, max_jobs=0, timeout_s=5),
     fields=(
         FieldRule("email", "email"),
         FieldRule("first_name", "name", joined=True, max_chars=20),
         FieldRule("last_name", "name", joined=True, max_chars=20),
         FieldRule("full_name", "name"),
         FieldRule("gender", "gender", max_chars=10),
-        FieldRule("phone", "phone", max_chars=15, omit_misfit=True),
-        FieldRule("birthdate", "birthdate", omit_misfit=True),
+        FieldRule("phone", "phone", max_chars=15, drop_invalid=True),
+        FieldRule("birthdate", "birthdate", drop_invalid=True),
         FieldRule("postcode", "postcode", custom=True),
     ),
     max_custom_chars=30,
-    custom_name=r"[A-Za-z ]{1,20}",
+    custom_name_pattern=r"[A-Za-z ]{1,20}",
     custom_name_hint="1 to 20 letters",
-    check=nothing,
+    resolve_audience=nothing,
     create_field=nothing,
-    item=item,
+    item_template=item,
     upsert=nothing,
     poll=nothing,
     collect=nothing,
     audience_link=lambda target: f"https://plain.test/{target.audience}",
-    refusal=lambda response, now: busy_or_down(response, None, now),
+    retry_hint=lambda response, now: busy_or_down(response, None, now),
     date_format="%Y-%m-%d",
 )
 
-TARGET = Target(
-    api="https://plain.test",
+TARGET = Audience(
+    base_url="https://plain.test",
     account="7",
     account_name="Shop",
     audience="42",
@@ -117,18 +117,22 @@ def written(path: Path, columns: Mapping[str, object] | pa.Table, **options: obj
 
 
 def inspected(*paths: Path | str, wanted: Sequence[str] = ("email",)) -> SegmentFiles:
-    return read.inspect(find([str(path) for path in paths], local), wanted)
+    return read.read_schemas(find([str(path) for path in paths], local_path), wanted)
 
 
-def matching_of(files: SegmentFiles, asked: Asked, vendor: Vendor = PLAIN, target: Target = TARGET) -> Matching:
-    return match.settle_on(vendor, asked, match.types(vendor, asked, files), files, target)
+def matching_of(
+    files: SegmentFiles, asked: FieldMapping, vendor: Vendor = PLAIN, target: Audience = TARGET
+) -> ResolvedMapping:
+    return map_fields.resolve(vendor, asked, map_fields.resolve_types(vendor, asked, files), files, target)
 
 
 @contextmanager
-def cleaned(*paths: Path, fields: Mapping[str, str] | None = None, **custom: str) -> Iterator[tuple[Engine, Cleaned]]:
+def cleaned(
+    *paths: Path, fields: Mapping[str, str] | None = None, **custom: str
+) -> Iterator[tuple[Engine, CleanResult]]:
     """An engine that holds `clean` and `aside` of files, and what cleaning told."""
-    asked = Asked({"email": "email", **(fields or {})}, custom)
-    files = inspected(*paths, wanted=match.names(PLAIN, asked))
+    asked = FieldMapping({"email": "email", **(fields or {})}, custom)
+    files = inspected(*paths, wanted=map_fields.required_columns(PLAIN, asked))
     yield shared(), clean.clean(shared(), files, matching_of(files, asked))
 
 
@@ -147,7 +151,7 @@ def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:
     numbers = list(range(start, start + rows))
     items = [f'{{"email":"p{number}@example.com"}}' for number in numbers]
     emails = [f"p{number}@example.com" for number in numbers]
-    return Batch(batch_name(items, generation), numbers, emails, items, generation)
+    return Batch(batch_id(items, generation), numbers, emails, items, generation)
 
 
 def one_page(rows: int) -> dict[str, object]:

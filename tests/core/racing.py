@@ -6,18 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_segexport.errors import AudienceBusy
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.places import as_place
+from airflow_provider_segexport.errors import AudienceLocked
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.paths import as_storage_path
 
 
 def take_leases(barrier: Any, root: str, owner: str, rounds: int, won: Any) -> None:
     """Race for one audience after the other; tell the rounds that were won."""
     for number in range(rounds):
-        lease = Lease(as_place(Path(root) / str(number)), owner, clock=time.time, sleep=time.sleep)
+        lease = Lease(as_storage_path(Path(root) / str(number)), owner, clock=time.time, sleep=time.sleep)
         barrier.wait()
         try:
-            lease.take()
-        except AudienceBusy:
+            lease.acquire()
+        except AudienceLocked:
             continue
         won.put((number, owner))

@@ -29,7 +29,7 @@ def test_addresses_that_cannot_be_sent(tmp_path):
     texts = ["nobody", "jané@example.com", "x" * 10_000 + "@example.com", "a\x00b@example.com"]
     with cleaned(written(tmp_path / "x.parquet", {"email": texts})) as (sql, _):
         reasons = [reason for _, (_, reason, _) in sorted(outcomes(sql).items())]
-    assert reasons == ["bad_email", "non_ascii_email", "bad_email", "bad_email"]
+    assert reasons == ["invalid_email", "non_ascii_email", "invalid_email", "invalid_email"]
 
 
 def test_the_first_row_of_a_duplicate_wins(tmp_path):
@@ -44,10 +44,10 @@ def test_the_first_row_of_a_duplicate_wins(tmp_path):
     with cleaned(one, two, fields={"first_name": "first"}) as (sql, _):
         assert values(sql, "first_name") == ["1", "2"]
         assert outcomes(sql) == {
-            2: ("rejected", "bad_email", "email"),
+            2: ("rejected", "invalid_email", "email"),
             3: ("withheld", "duplicate", "email"),
             4: ("withheld", "duplicate", "email"),
-            5: ("rejected", "bad_email", "email"),
+            5: ("rejected", "invalid_email", "email"),
         }
 
 

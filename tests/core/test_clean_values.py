@@ -17,8 +17,8 @@ import pytest
 from core import made
 from core.made import TARGET, cleaned, inspected, matching_of, outcomes, shared, values, written
 
-from airflow_provider_segexport.segment import Asked
 from airflow_provider_segexport.stages import clean
+from airflow_provider_segexport.storage.plan import FieldMapping
 from airflow_provider_segexport.vendor_field import VendorField
 
 UTC = dt.UTC
@@ -68,7 +68,7 @@ def test_times_of_every_unit_and_zone(tmp_path, monkeypatch, zone):
 
 
 STREAMED = """
-from airflow_provider_segexport.ports.engine import engine
+from airflow_provider_segexport.storage.duckdb_engine import engine
 
 with engine() as sql:
     moment = "select strftime(make_timestamptz(0), '%H') as hour"
@@ -156,7 +156,7 @@ def test_floats_travel_as_plain_decimals(tmp_path, monkeypatch, field, kind):
     whole = [0.0, -0.0, 1.0, 12.5, 1e-7, 1e15, 1e16, 123456789.125, 5e-45, 3e38, 2.0**53 + 2]
     column = pa.array([*whole, *(rand.uniform(-1, 1) * 10.0 ** rand.randint(-30, 30) for _ in range(200))], kind)
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
-    asked = Asked({"email": "email"}, {field: "it"})
+    asked = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
     clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
     texts = values(shared(), "custom_0")
@@ -255,7 +255,7 @@ def test_what_a_field_accepts_is_known_before_sending(  # noqa: PLR0917 - a row 
     """A value that the vendor's field would drop is found in the segment: dates, digits and options."""
     monkeypatch.setattr(made, "TARGET", replace(TARGET, fields=FIELDS))
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
-    asked = Asked({"email": "email"}, {field: "it"})
+    asked = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
     clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
     refused = {row: (reason, label) for row, (_, reason, label) in outcomes(shared()).items()}

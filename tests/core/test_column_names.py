@@ -10,7 +10,7 @@ import pytest
 from core.made import cleaned, inspected, shared, values, written
 
 import airflow_provider_segexport
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.stages import clean, consent
 
 ENGINE_NAMES = ("file_index", "file_row_number", "filename", "row", "rowid", "row_number", "columns", "c0", "c1", "C0")
@@ -92,7 +92,7 @@ def test_a_name_that_the_engine_gives_to_a_namesake_is_ambiguous(tmp_path, names
     """The engine renames namesakes, and would read one of them in place of the mapped column."""
     arrays = [pa.array([f"{number}@example.com"]) for number in range(len(names))]
     path = written(tmp_path / "x.parquet", pa.table(arrays, names=names))
-    with pytest.raises(BadSegment, match="ambiguous"):
+    with pytest.raises(InvalidSegment, match="ambiguous"):
         inspected(path, wanted=["email", wanted])
 
 
@@ -116,7 +116,7 @@ def test_twenty_thousand_columns_are_cheap(tmp_path):
     rows = clean.relation(shared(), files, [clean.Read("email", "email")])
     assert [(0, "a@example.com")] == shared().rows(f"select * from {rows}")
     assert 1_000 > len(rows)
-    with pytest.raises(BadSegment) as caught:
+    with pytest.raises(InvalidSegment) as caught:
         inspected(path, wanted=["e_mail"])
     assert "'email'" in str(caught.value)
     assert 1_000 > len(str(caught.value))
@@ -126,7 +126,7 @@ def test_twenty_thousand_columns_are_cheap(tmp_path):
 def test_a_name_that_only_looks_right_is_shown_as_it_is(tmp_path, name):
     """The error shows what the eye does not see."""
     path = written(tmp_path / "x.parquet", {name: ["a@example.com"], "other": [1]})
-    with pytest.raises(BadSegment) as caught:
+    with pytest.raises(InvalidSegment) as caught:
         inspected(path)
     assert repr(name) in str(caught.value)
     assert "exact name" in str(caught.value)
@@ -137,7 +137,7 @@ def test_the_nearest_names_are_shown(tmp_path):
     """Of many columns, those that are most like the missing ones; each name cut."""
     columns = {f"attribute_{number}": [1] for number in range(500)} | {"custmer_tier": [1], "y" * 5_000: [1]}
     path = written(tmp_path / "x.parquet", columns)
-    with pytest.raises(BadSegment) as caught:
+    with pytest.raises(InvalidSegment) as caught:
         inspected(path, wanted=["customer_tier", "y" * 4_000])
     assert "'custmer_tier'" in str(caught.value)
     assert "502 columns" in str(caught.value)
@@ -146,7 +146,7 @@ def test_the_nearest_names_are_shown(tmp_path):
 
 def test_no_columns_and_no_rows(tmp_path):
     """A file without columns lacks the mapped one; a file without rows is read."""
-    with pytest.raises(BadSegment, match="Its columns: none"):
+    with pytest.raises(InvalidSegment, match="Its columns: none"):
         inspected(written(tmp_path / "none.parquet", pa.table({})))
     with cleaned(written(tmp_path / "x.parquet", {"email": pa.array([], pa.string())})) as (sql, told):
         assert [] == values(sql, "email")

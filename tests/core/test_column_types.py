@@ -12,8 +12,8 @@ from core.made import cleaned, inspected, values, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.ports import column_types
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files import column_types
 from airflow_provider_segexport.stages import read
 
 D = decimal.Decimal
@@ -73,7 +73,7 @@ def test_types_without_a_common_one_are_refused(tmp_path, one, first, other, sec
     for number, (kind, content) in enumerate([(one, first), (other, second)]):
         table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
         written(tmp_path / f"{number}.parquet", table)
-    with pytest.raises(BadSegment) as caught:
+    with pytest.raises(InvalidSegment) as caught:
         inspected(tmp_path, wanted=["email", "it"])
     for text in ("0.parquet", "1.parquet", str(one), str(other), "To fix"):
         assert text in str(caught.value)
@@ -92,7 +92,11 @@ def test_a_value_outside_the_common_type_is_refused(tmp_path, one, first, other,
         table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
         written(tmp_path / f"{number}.parquet", table)
     files = inspected(tmp_path, wanted=["email", "it"])
-    with pytest.raises(BadSegment) as caught, read.readable(files), cleaned(tmp_path, note="it") as (sql, _):
+    with (
+        pytest.raises(InvalidSegment) as caught,
+        read.translate_read_errors(files),
+        cleaned(tmp_path, note="it") as (sql, _),
+    ):
         values(sql, "custom_0")
     for text in ("0.parquet", "1.parquet", str(one), str(other), "'it'", "To fix"):
         assert text in str(caught.value)
@@ -152,7 +156,7 @@ def test_an_unknown_zone_is_refused(tmp_path):
     """A zone that the machine does not know leaves the date open."""
     table = pa.table({"email": ["a@example.com"], "born": pa.array([0], pa.timestamp("us", tz="Mars/Base"))})
     path = written(tmp_path / "x.parquet", table)
-    with pytest.raises(BadSegment, match=r"'born' .*x\.parquet.*'Mars/Base'.*To fix"):
+    with pytest.raises(InvalidSegment, match=r"'born' .*x\.parquet.*'Mars/Base'.*To fix"):
         inspected(path, wanted=["email", "born"])
 
 

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from core.made import PLAIN, inspected, matching_of, outcomes, shared, written
 
-from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.segment import Asked
-from airflow_provider_segexport.stages import clean, consent, match, suppression
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.stages import clean, consent, map_fields, suppression
+from airflow_provider_segexport.storage.paths import local_path
+from airflow_provider_segexport.storage.plan import FieldMapping
 
 EMAILS = ["a@example.com", "B@example.com", "c@example.com", "nobody", "a@example.com"]
 
@@ -19,9 +19,9 @@ def segment(tmp_path):
     """Clean a segment with a column of consent; the engine and its files."""
 
     def go(agreed, emails=EMAILS):
-        asked = Asked({"email": "email"})
+        asked = FieldMapping({"email": "email"})
         path = written(tmp_path / "in.parquet", {"email": emails, "agreed": agreed})
-        files = inspected(path, wanted=[*match.names(PLAIN, asked), "agreed"])
+        files = inspected(path, wanted=[*map_fields.required_columns(PLAIN, asked), "agreed"])
         clean.clean(shared(), files, matching_of(files, asked))
         return shared(), files
 
@@ -33,7 +33,7 @@ def listed(tmp_path):
     """Read a suppression list of these entries, and match it."""
 
     def go(*entries):
-        place = local(str(written(tmp_path / "stop.parquet", {"email": list(entries)})))
+        place = local_path(str(written(tmp_path / "stop.parquet", {"email": list(entries)})))
         suppression.match(shared(), suppression.read(shared(), [("stop", [(place, "stop.parquet")])]))
 
     return go
@@ -76,10 +76,10 @@ def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
     listed("a@example.com", "b@example.com", EMAILS[2])
     assert 3 == consent.withhold_suppressed(sql)
     assert {
-        0: "suppressed_here",
+        0: "on_suppression_list",
         1: "no_consent",
-        2: "suppressed_here",
-        4: "suppressed_here",
+        2: "on_suppression_list",
+        4: "on_suppression_list",
     } == withheld(sql)
     assert sql.one("select count(*), count(distinct row) from aside") == (5, 5)
 
@@ -87,7 +87,9 @@ def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
 def test_a_column_that_cannot_say_yes_is_refused(segment):
     """A date is no consent."""
     sql, files = segment(pa.array([1] * 5, pa.date32()))
-    with pytest.raises(BadSegment, match=r"consent column 'agreed' is date32\[day\], and should be boolean, text or a"):
+    with pytest.raises(
+        InvalidSegment, match=r"consent column 'agreed' is date32\[day\], and should be boolean, text or a"
+    ):
         consent.withhold_without_consent(sql, files, "agreed")
 
 
@@ -122,4 +124,4 @@ def test_the_people_of_suppression_lists_are_withheld(segment, listed):
     sql, _ = segment([True] * 5)
     listed(" A@Example.com", "c@example.com")
     assert 3 == consent.withhold_suppressed(sql)
-    assert {0: "suppressed_here", 2: "suppressed_here", 4: "suppressed_here"} == withheld(sql)
+    assert {0: "on_suppression_list", 2: "on_suppression_list", 4: "on_suppression_list"} == withheld(sql)

@@ -8,12 +8,12 @@ from core.made import shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.contract import FIELDS, CustomField, Matched
-from airflow_provider_segexport.model import Target
-from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
-from airflow_provider_segexport.stages import content, encode
+from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.stages import encode, row_hash
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.base import FIELDS, CustomField, MappedFields
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate
 
 COLUMNS = ("email", "a", "b", "c")
 
@@ -23,7 +23,7 @@ def told(shape, *rows, columns=COLUMNS):
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
     sql = shared()
     sql.table("items", table)
-    return sql.rows(f"select {content.expression(shape)}, {encode.expression(shape)} from items")
+    return sql.rows(f"select {row_hash.expression(shape)}, {encode.expression(shape)} from items")
 
 
 def hashes(shape, *rows, columns=COLUMNS):
@@ -31,14 +31,14 @@ def hashes(shape, *rows, columns=COLUMNS):
 
 
 def pair(key, column):
-    return Object({"Key": Const(key), "Value": Column(column)})
+    return JsonTemplate({"Key": Const(key), "Value": Column(column)})
 
 
-SHAPE = Object(
+SHAPE = JsonTemplate(
     {
         "email": Column("email"),
         "name": Column("a"),
-        "more": Object({"B": Column("b"), "origin": Const("crm")}),
+        "more": JsonTemplate({"B": Column("b"), "origin": Const("crm")}),
         "pairs": Array((pair("C", "c"),)),
         "lists": Array((Const(5),)),
     }
@@ -73,7 +73,7 @@ def test_a_value_counts_with_its_place():
 
 def test_a_new_field_concerns_those_who_have_a_value_for_it():
     """With a field matched anew, whoever has nothing in it does not go out again."""
-    more = Object({**SHAPE.members, "pairs": Array((pair("New", "d"), pair("C", "c")))})
+    more = JsonTemplate({**SHAPE.members, "pairs": Array((pair("New", "d"), pair("C", "c")))})
     columns = (*COLUMNS, "d")
     (before,) = hashes(SHAPE, JANE)
     assert hashes(more, JANE, {**JANE, "d": "x"}, columns=columns)[0] == before
@@ -84,9 +84,9 @@ def test_a_new_field_concerns_those_who_have_a_value_for_it():
     "changed",
     [
         {"lists": Array((Const(6),))},
-        {"more": Object({"B": Column("b"), "origin": Const("shop")})},
+        {"more": JsonTemplate({"B": Column("b"), "origin": Const("shop")})},
         {"pairs": Array((pair("D", "c"),))},
-        {"pairs": Array((Object({"Key": Const("C"), "Value": Column("c"), "Clear": Const(value=False)}),))},
+        {"pairs": Array((JsonTemplate({"Key": Const("C"), "Value": Column("c"), "Clear": Const(value=False)}),))},
         {"name": Column("a", "number")},
         {"name": Joined(("a",))},
         {"new": Const(1)},
@@ -96,15 +96,15 @@ def test_a_new_field_concerns_those_who_have_a_value_for_it():
 )
 def test_another_shape_is_another_content(changed):
     """Another audience, another key, a constant more: all of it goes out again."""
-    assert hashes(Object({**SHAPE.members, **changed}), JANE) != hashes(SHAPE, JANE)
+    assert hashes(JsonTemplate({**SHAPE.members, **changed}), JANE) != hashes(SHAPE, JANE)
 
 
 def test_the_order_of_fields_does_not_count():
     """The mapping of an export may be sorted anew, and its columns be called otherwise."""
-    turned = Object(dict(reversed(SHAPE.members.items())))
+    turned = JsonTemplate(dict(reversed(SHAPE.members.items())))
     assert hashes(turned, JANE) == hashes(SHAPE, JANE)
     twins = {"k": Array((pair("A", "a"), pair("B", "b")))}, {"k": Array((pair("B", "a"), pair("A", "b")))}
-    one, other = (Object({"email": Column("email"), **twin}) for twin in twins)
+    one, other = (JsonTemplate({"email": Column("email"), **twin}) for twin in twins)
     assert hashes(one, {**JANE, "a": "1", "b": "2"}) == hashes(other, {**JANE, "a": "2", "b": "1"})
 
 
@@ -115,10 +115,10 @@ def test_every_column_of_a_vendor_s_item_counts(vendor):
     custom = tuple(CustomField(name, f"custom_{n}", kind) for n, (name, kind) in enumerate(kinds.items()))
     fields = {rule.key.lower(): VendorField(rule.key) for rule in vendor.fields}
     fields |= {name: VendorField(name) for name in kinds}
-    target = Target("https://x.test", "1", "Shop", "1", fields=fields, facts={"customFields": "{}"})
-    neutral = tuple(name for name in FIELDS if name != "full_name" and vendor.rules(name))
-    shape = vendor.item(Matched(neutral, custom), target)
-    names = sorted({rule.name for name in neutral for rule in vendor.rules(name)} | {one.column for one in custom})
+    target = Audience("https://x.test", "1", "Shop", "1", fields=fields, extra={"customFields": "{}"})
+    neutral = tuple(name for name in FIELDS if name != "full_name" and vendor.rules_for(name))
+    shape = vendor.item_template(MappedFields(neutral, custom), target)
+    names = sorted({rule.name for name in neutral for rule in vendor.rules_for(name)} | {one.column for one in custom})
     row = {**{name: str(number) for number, name in enumerate(names)}, "email": "jane@example.com"}
     rows = [row, *({**row, name: value} for name in names if name != "email" for value in ("99", None))]
     found = told(shape, *rows, columns=("email", *(name for name in names if name != "email")))

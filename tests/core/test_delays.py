@@ -15,14 +15,14 @@ import requests
 import requests_mock
 from stores import STORES, forget, quota_store
 
-from airflow_provider_segexport.delays import LONGEST_S, bounded, is_too_long, seconds_until
-from airflow_provider_segexport.errors import QuotaSpent, SegexportError, TryAgain, WaitTooLong
-from airflow_provider_segexport.model import Allowance, Request, Response
-from airflow_provider_segexport.ports.border import believed
-from airflow_provider_segexport.ports.http import Patience, Sender
-from airflow_provider_segexport.ports.pace import Pace, open_book
-from airflow_provider_segexport.ports.quota_rules import Note
+from airflow_provider_segexport.errors import RateLimited, RetryableError, SegexportError, WaitTooLong
+from airflow_provider_segexport.http.client import RetryLimits, Sender
+from airflow_provider_segexport.http.errors import believed
+from airflow_provider_segexport.model import RemainingQuota, Request, Response
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
+from airflow_provider_segexport.ratelimit.windows import WindowState
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.delays import LONGEST_S, bounded, is_too_long, seconds_until
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 NAME = f"delays-{secrets.token_hex(4)}"
@@ -100,19 +100,21 @@ def test_a_day_by_another_clock_is_a_day():
 def test_every_vendors_refusal_ends_in_a_bounded_wait_or_a_final_error(name, text, status, header):
     """Whichever vendor, header and value: no error of another kind, and no wait beyond a day."""
     response = Response(status, {header: text}, b"{}", URL)
-    later = VENDORS[name].refusal(response, NOW)
+    later = VENDORS[name].retry_hint(response, NOW)
     assert later is not None
     error = believed(later, response)
-    assert isinstance(error, WaitTooLong) or (isinstance(error, TryAgain) and 0 <= (error.after or 0) <= LONGEST_S)
+    assert isinstance(error, WaitTooLong) or (
+        isinstance(error, RetryableError) and 0 <= (error.retry_after_s or 0) <= LONGEST_S
+    )
 
 
 @pytest.mark.parametrize("told", ["NaN", "1e999", "-5", "true", "1" + "0" * 400, '"soon"', "[1]", "{}", "null"])
 def test_a_wait_in_omnisends_body_is_bounded_too(told):
     """JSON can hold numbers that no clock can."""
     response = Response(429, {}, b'{"retryAfter": ' + told.encode() + b"}", URL)
-    later = VENDORS["omnisend"].refusal(response, NOW)
+    later = VENDORS["omnisend"].retry_hint(response, NOW)
     assert later is not None
-    assert 0 <= (believed(later, response).after or 0) <= LONGEST_S
+    assert 0 <= (believed(later, response).retry_after_s or 0) <= LONGEST_S
 
 
 @pytest.fixture(params=STORES)
@@ -124,12 +126,12 @@ def store(request, tmp_path):
 
 @pytest.fixture
 def task(store):
-    """Make a task of a dotdigital account whose clock stands still; a wait shows as `QuotaSpent`."""
+    """Make a task of a dotdigital account whose clock stands still; a wait shows as `RateLimited`."""
     opened = []
 
     def make(vendor="dotdigital", **options):
-        book = open_book(store, NAME, VENDORS[vendor].limits, **options)
-        pace = Pace(VENDORS[vendor], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
+        book = open_store(store, NAME, VENDORS[vendor].limits, **options)
+        pace = RateLimiter(VENDORS[vendor], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
         opened.append(pace)
         return pace
 
@@ -167,11 +169,11 @@ def test_no_header_stops_the_account_for_longer_than_a_day(task, status, headers
     """The next task of the account goes on, today or within a day."""
     pace = task()
     pace(READ)
-    pace.heard(READ, Response(status, headers, b"{}", URL))
+    pace.record_response(READ, Response(status, headers, b"{}", URL))
     try:
         task()(READ)
-    except QuotaSpent as spent:
-        assert 0 < spent.after <= LONGEST_S  # noqa: PT017 - either is right
+    except RateLimited as spent:
+        assert 0 < spent.retry_after_s <= LONGEST_S  # noqa: PT017 - either is right
 
 
 @pytest.mark.parametrize("scope", ["_stamp", "_scheduled", "'; drop table notes --", "x" * 5000, "\x00", "ü"])
@@ -181,7 +183,7 @@ def test_no_name_of_a_pool_harms_the_store(task, scope):
     pace = task()
     for _ in range(3):
         pace(READ)
-        pace.heard(READ, Response(200, headers, b"{}", URL))
+        pace.record_response(READ, Response(200, headers, b"{}", URL))
     assert task()(READ) == 0
     assert task(backfill=True)(READ) == 0
 
@@ -198,10 +200,10 @@ def test_a_store_that_holds_such_a_value_already_recovers(store, task, fields):
     _put(store, fields)
     pace = task()
     assert pace(READ) == 0
-    pace.heard(READ, Response(429, {"retry-after": "20"}, b"{}", URL))
-    with pytest.raises(QuotaSpent) as spent:
+    pace.record_response(READ, Response(429, {"retry-after": "20"}, b"{}", URL))
+    with pytest.raises(RateLimited) as spent:
         task()(READ)
-    assert spent.value.after == pytest.approx(20, abs=0.5)
+    assert spent.value.retry_after_s == pytest.approx(20, abs=0.5)
 
 
 def _put(store, fields):
@@ -227,13 +229,13 @@ def _put(store, fields):
 )
 def test_a_stored_note_that_means_nothing_is_an_empty_note(fields):
     """It is read as if there were none."""
-    assert Note.read(fields, NOW) == Note()
+    assert WindowState.read(fields, NOW) == WindowState()
 
 
 def test_a_stored_note_of_today_is_kept():
     """The bound takes nothing from a note that a vendor can mean."""
-    assert Note.read((3, NOW + 3_600, 1, 9), NOW) == Note(3, NOW + 3_600, 1, 9)
-    assert Note.read((3, NOW - 10 * LONGEST_S, 1, 9), NOW) == Note(3, NOW - 10 * LONGEST_S, 1, 9)
+    assert WindowState.read((3, NOW + 3_600, 1, 9), NOW) == WindowState(3, NOW + 3_600, 1, 9)
+    assert WindowState.read((3, NOW - 10 * LONGEST_S, 1, 9), NOW) == WindowState(3, NOW - 10 * LONGEST_S, 1, 9)
 
 
 class Account:
@@ -250,10 +252,10 @@ class Account:
             return made
 
         vendor = VENDORS["campaign_monitor"]
-        book = open_book(str(folder), NAME, vendor.limits)
-        pace = Pace(vendor, book, longest_s=60, sleep=self.slept.append, clock=lambda: NOW, gate=lambda: None)
+        book = open_store(str(folder), NAME, vendor.limits)
+        pace = RateLimiter(vendor, book, longest_s=60, sleep=self.slept.append, clock=lambda: NOW, gate=lambda: None)
         self.send = Sender(
-            session, vendor, patience=Patience(attempts=3), pace=pace, sleep=self.slept.append, clock=lambda: NOW
+            session, vendor, patience=RetryLimits(attempts=3), pace=pace, sleep=self.slept.append, clock=lambda: NOW
         )
 
 
@@ -282,16 +284,16 @@ def test_an_allowance_with_an_absurd_time_is_logged(task, caplog):
     with caplog.at_level(logging.WARNING):
         open_pace = task()
         open_pace(READ)
-        open_pace.heard(READ, Response(200, ALLOWANCES[0], b"{}", URL))
+        open_pace.record_response(READ, Response(200, ALLOWANCES[0], b"{}", URL))
     assert "Ignoring a reset time that is not within a day" in caplog.text
 
 
 def test_the_book_itself_refuses_what_no_vendor_can_mean(store):
     """Whoever calls it: the bound lies in the one place through which every store is written."""
-    book = open_book(store, NAME, VENDORS["dotdigital"].limits)
+    book = open_store(store, NAME, VENDORS["dotdigital"].limits)
     for until in (float("nan"), float("inf"), NOW * 1000, NOW - 5):
-        book.told("all", Allowance(0, until), NOW)
-    pace = Pace(VENDORS["dotdigital"], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
+        book.record_remaining("all", RemainingQuota(0, until), NOW)
+    pace = RateLimiter(VENDORS["dotdigital"], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
     try:
         assert pace(READ) == 0
     except SegexportError as error:

@@ -10,10 +10,10 @@ from core.made import PLAIN, TARGET, cleaned, shared, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.address import WHITESPACE
-from airflow_provider_segexport.contract import CustomField, Matched
-from airflow_provider_segexport.shape import Array, Column, Const, Joined, Object
+from airflow_provider_segexport.email_address import WHITESPACE
 from airflow_provider_segexport.stages.encode import expression
+from airflow_provider_segexport.vendors.base import CustomField, MappedFields
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate
 
 
 def encoded(shape, rows):
@@ -24,18 +24,18 @@ def encoded(shape, rows):
     return [item for (item,) in sql.rows(f"select {expression(shape)} from items")]
 
 
-SHAPE = Object(
+SHAPE = JsonTemplate(
     {
         "kind": Const('a "kind"'),
-        "who": Object({"email": Column("a")}),
+        "who": JsonTemplate({"email": Column("a")}),
         "name": Joined(("a", "b")),
         "n": Column("n", "number"),
         "ok": Column("ok", "boolean"),
-        "more": Object({"B\\ü": Column("b"), "N": Column("n", "number")}),
+        "more": JsonTemplate({"B\\ü": Column("b"), "N": Column("n", "number")}),
         "pairs": Array(
             (
-                Object({"Key": Const("B"), "Value": Column("b")}),
-                Object({"Key": Const("N"), "Value": Column("n")}),
+                JsonTemplate({"Key": Const("B"), "Value": Column("b")}),
+                JsonTemplate({"Key": Const("N"), "Value": Column("n")}),
             )
         ),
         "lists": Array((Const(5),)),
@@ -97,19 +97,24 @@ def test_items_are_compact_and_keep_their_order():
 
 def test_nothing_to_say():
     """An item is never null, and an object without a member, or an array without an element, is left out."""
-    empty = Object(
-        {"who": Object({"email": Column("a")}), "none": Object({}), "no": Array(()), "list": Array((Column("b"),))}
+    empty = JsonTemplate(
+        {
+            "who": JsonTemplate({"email": Column("a")}),
+            "none": JsonTemplate({}),
+            "no": Array(()),
+            "list": Array((Column("b"),)),
+        }
     )
     assert encoded(empty, [{}, {"b": "x"}]) == ["{}", '{"list":["x"]}']
 
 
 def test_a_vendor_s_item_comes_from_its_shape():
     """The custom fields of an export travel in the type that the vendor's field has."""
-    matched = Matched(("email",), (CustomField("points", "n", "decimal"), CustomField("note", "b", "text")))
+    matched = MappedFields(("email",), (CustomField("points", "n", "decimal"), CustomField("note", "b", "text")))
     columns = pa.table({"email": ["a@example.com"], "n": ["5"], "b": ["x"]})
     sql = shared()
     sql.table("items", columns)
-    ((item,),) = sql.rows(f"select {expression(PLAIN.item(matched, TARGET))} from items")
+    ((item,),) = sql.rows(f"select {expression(PLAIN.item_template(matched, TARGET))} from items")
     assert item == '{"email":"a@example.com","points":5,"note":"x"}'
 
 
@@ -128,7 +133,7 @@ def test_any_text_of_a_file_arrives_as_it_was_meant(tmp_path, rows):
     }
     path = written(tmp_path / "x.parquet", columns)
     with cleaned(path, fields={"first_name": "f", "last_name": "l"}) as (sql, _):
-        shape = PLAIN.item(Matched(("email", "first_name", "last_name")), TARGET)
+        shape = PLAIN.item_template(MappedFields(("email", "first_name", "last_name")), TARGET)
         items = [json.loads(item) for (item,) in sql.rows(f"select {expression(shape)} from clean")]
     names = [" ".join(part for part in map(meant, row) if part) for row in rows]
     assert items == [
@@ -142,8 +147,8 @@ def meant(text):
 
 def test_several_values_of_one_column():
     """Each value stands in an element of its own, whatever signs it holds."""
-    pair = Object({"Key": Const("k"), "Value": Column("a", split=("||", '"},{"Key":"k","Value":"'))})
-    shape = Object({"kind": Const("x"), "pairs": Array((pair,))})
+    pair = JsonTemplate({"Key": Const("k"), "Value": Column("a", split=("||", '"},{"Key":"k","Value":"'))})
+    shape = JsonTemplate({"kind": Const("x"), "pairs": Array((pair,))})
     (item,) = encoded(shape, [{"a": 'Say "hi"||B\\||Ä, |x'}])
     pairs = json.loads(item)["pairs"]
     assert [each["Value"] for each in pairs] == ['Say "hi"', "B\\", "Ä, |x"]

@@ -8,7 +8,7 @@ import pytest
 from requests import PreparedRequest
 from requests.exceptions import RequestException
 
-from airflow_provider_segexport.endpoints import endpoint, is_vendors
+from airflow_provider_segexport.vendors.endpoints import endpoint, is_vendors
 
 DOMAINS = ("vendor.test", "vendor.example")
 GOOD = "api.vendor.test"

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_segexport import fencing
 from airflow_provider_segexport.errors import Superseded
-from airflow_provider_segexport.ports import fencing
-from airflow_provider_segexport.ports.lease import Lease
+from airflow_provider_segexport.storage.lease import Lease
 
 SUSPENDED = {
     "a process that was suspended": (300.0, 300.0),
@@ -78,7 +78,7 @@ def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, one):
             monotonic=lambda: now["monotonic"],
         )
         lease._keep = lambda: None
-        lease.take()
+        lease.acquire()
         now[clock] += 3600
         lease.check()
         return lease.number == 2

@@ -10,9 +10,9 @@ import pytest
 from core.fencing_model import LONGEST_CALL_S, RUNS_OUT_S, Turn, broken, chance, model, pauses, play, recover
 
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import Ledger
 
 __all__ = ["model"]
 
@@ -65,7 +65,7 @@ def no_base(monkeypatch):
     plain = Ledger.commit
 
     def commit(ledger, rows, base, facts):
-        return plain(Ledger(ledger.place), rows, Ledger(ledger.place).version(), facts)
+        return plain(Ledger(ledger.path), rows, Ledger(ledger.path).version(), facts)
 
     monkeypatch.setattr(Ledger, "commit", commit)
     monkeypatch.setattr(Ledger, "seal", lambda _: None)
@@ -73,8 +73,8 @@ def no_base(monkeypatch):
 
 def no_token_in_the_state(monkeypatch):
     """A state that any writer may replace."""
-    plain = Standing.write
-    monkeypatch.setattr(Standing, "write", lambda standing, place, fence=None: plain(standing, place))
+    plain = AudienceState.write
+    monkeypatch.setattr(AudienceState, "write", lambda standing, place, fence=None: plain(standing, place))
 
 
 def no_wait(monkeypatch):

@@ -16,20 +16,20 @@ import requests_mock
 from core.made import PLAIN
 from requests import exceptions as foreign
 
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
-    BadConnection,
-    QuotaSpent,
-    ReplyNotUnderstood,
+    InvalidConnection,
+    JobSlotsFull,
+    RateLimited,
+    RetryableError,
     SegexportError,
-    SlotsFull,
-    TryAgain,
+    UnexpectedResponse,
     VendorUnavailable,
 )
+from airflow_provider_segexport.http.client import RetryLimits, Sender, shown, translate
+from airflow_provider_segexport.http.response_limits import READ_BYTES
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.ports.http import Patience, Sender, shown, translate
-from airflow_provider_segexport.ports.response_limits import READ_BYTES
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.base import run_operation
 
 URL = "https://plain.test/people"
 NOW = 1_767_225_600.0
@@ -84,7 +84,7 @@ def test_every_exception_of_requests_is_mapped(kind):
         foreign.InvalidJSONError,
         foreign.JSONDecodeError,
     }
-    assert type(ours) is (BadConnection if kind in person_must_act else VendorUnavailable)
+    assert type(ours) is (InvalidConnection if kind in person_must_act else VendorUnavailable)
     assert "plain.test" in str(ours)
     assert "secret" not in str(ours)
 
@@ -121,7 +121,7 @@ def test_a_call_that_fails_is_tried_again():
     assert len(world.slept) == 3
     assert all(0 <= waited <= 2**number for number, waited in enumerate(world.slept))
     traffic = world.send.traffic
-    assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.waited_s) == (4, 20, 3, sum(world.slept))
+    assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.wait_s) == (4, 20, 3, sum(world.slept))
 
 
 class BreaksOff(io.BytesIO):
@@ -146,7 +146,7 @@ def test_a_long_answer_is_read_whole():
 
 def test_a_vendor_that_stays_down():
     """After the last try its error is raised."""
-    world = World([{"status_code": 502}], patience=Patience(attempts=3))
+    world = World([{"status_code": 502}], patience=RetryLimits(attempts=3))
     with pytest.raises(VendorUnavailable, match="answered 502"):
         world.send(PERSON)
     assert (len(world.calls), len(world.slept)) == (3, 2)
@@ -257,16 +257,16 @@ def test_a_reset_that_is_past_waits_a_moment():
 def test_a_long_wait_is_the_caller_s_to_decide():
     """The worker does not sit through an hour: the error says how long."""
     world = World([{"status_code": 429, "headers": {"Retry-After": "3600"}}])
-    with pytest.raises(QuotaSpent) as caught:
+    with pytest.raises(RateLimited) as caught:
         world.send(PERSON)
-    assert (caught.value.after, world.slept, len(world.calls)) == (3600.0, [], 1)
+    assert (caught.value.retry_after_s, world.slept, len(world.calls)) == (3600.0, [], 1)
 
 
 def test_full_job_slots_are_not_waited_for_here():
     """Only a job that ends makes room, and the loop above knows of those."""
-    vendor = replace(PLAIN, refusal=lambda *_: SlotsFull("25 run already"))
+    vendor = replace(PLAIN, retry_hint=lambda *_: JobSlotsFull("25 run already"))
     world = World([{"status_code": 429}], vendor)
-    with pytest.raises(SlotsFull):
+    with pytest.raises(JobSlotsFull):
         world.send(PERSON)
     assert world.slept == []
 
@@ -274,7 +274,7 @@ def test_full_job_slots_are_not_waited_for_here():
 def test_a_redirect_is_not_followed():
     """Credentials go to no other host; the error says where to put the new address."""
     world = World([{"status_code": 302, "headers": {"Location": "https://evil.test/"}}])
-    with pytest.raises(BadConnection, match=r"redirect.*base URL"):
+    with pytest.raises(InvalidConnection, match=r"redirect.*base URL"):
         world.send(PERSON)
     assert len(world.calls) == 1
 
@@ -290,7 +290,7 @@ def test_a_success_that_no_vendor_wrote_is_tried_again(answer):
     """A maintenance page with 200, or JSON cut in two: the same call may do better."""
     assert World([answer, OK]).send(PERSON).json() == {"fine": True}
     with pytest.raises(VendorUnavailable, match="no whole reply") as caught:
-        World([answer], patience=Patience(attempts=2)).send(PERSON)
+        World([answer], patience=RetryLimits(attempts=2)).send(PERSON)
     assert "Email" not in str(caught.value)
 
 
@@ -307,7 +307,7 @@ def test_a_body_that_is_not_json_is_told_without_it():
     with pytest.raises(VendorUnavailable, match=r"403 with a body that is not JSON \(36 bytes, text/html\)") as caught:
         response.mapping()
     assert "jane" not in str(caught.value)
-    with pytest.raises(ReplyNotUnderstood, match="no object"):
+    with pytest.raises(UnexpectedResponse, match="no object"):
         Response(200, {}, b"[]", URL).mapping()
 
 
@@ -324,7 +324,7 @@ def test_a_renewed_sign_in_is_used_once():
 def test_an_unsigned_call_carries_no_credentials():
     """A token request is not signed, and a 401 to it renews nothing."""
     world = World([{"status_code": 401}], renew=lambda _: pytest.fail("renewed for an unsigned call"))
-    world.send(replace(PERSON, signed=False))
+    world.send(replace(PERSON, authenticated=False))
     world.send.close()
     signed = World([OK])
     signed.send(PERSON)
@@ -360,14 +360,14 @@ def test_timeouts_are_the_vendor_s():
 )
 def test_a_bad_base_url(url):
     """Whatever stands there, the error says to check the base URL."""
-    with pytest.raises(BadConnection, match="base URL"):
+    with pytest.raises(InvalidConnection, match="base URL"):
         World([OK]).send(Request("GET", url))
 
 
 def test_a_credential_that_no_header_can_hold():
     """A line break copied along with a key; the key is not told."""
     world = World([OK])
-    with pytest.raises(BadConnection) as caught:
+    with pytest.raises(InvalidConnection) as caught:
         world.send(Request("GET", URL, headers={"Authorization": "Bearer s3cret-word\nX: y"}))
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -397,8 +397,8 @@ def test_every_try_is_paced():
     world.send(PERSON)
     world.send.close()
     assert [call(PERSON), call(PERSON)] == pace.call_args_list
-    assert [503, 200] == [told.args[1].status for told in pace.heard.call_args_list]
-    assert 1.0 <= world.send.traffic.waited_s
+    assert [503, 200] == [told.args[1].status for told in pace.record_response.call_args_list]
+    assert 1.0 <= world.send.traffic.wait_s
     pace.close.assert_called_once()
 
 
@@ -412,8 +412,8 @@ def test_a_reply_of_another_shape_is_told_as_such(error):
         yield PERSON
         raise error
 
-    with pytest.raises(ReplyNotUnderstood, match=f"plain.test/people answered 200 .*{type(error).__name__}") as caught:
-        drive(operation(), lambda _: Response(200, {}, b"{}", URL))
+    with pytest.raises(UnexpectedResponse, match=f"plain.test/people answered 200 .*{type(error).__name__}") as caught:
+        run_operation(operation(), lambda _: Response(200, {}, b"{}", URL))
     assert "jane" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -423,7 +423,7 @@ def test_errors_by_what_the_caller_does_next():
     from airflow_provider_segexport import errors  # noqa: PLC0415
 
     ours = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SegexportError)]
-    roots = (TryAgain, errors.BatchRefused, errors.StopExport)
+    roots = (RetryableError, errors.BatchRejected, errors.FatalError)
     assert [kind for kind in ours if not issubclass(kind, roots) and kind is not SegexportError] == []
     drawn = errors.__doc__ or ""
     assert [kind.__name__ for kind in ours if kind.__name__ not in drawn] == []
@@ -459,8 +459,8 @@ def test_a_code_of_a_vendor_is_shown(code):
 )
 def test_what_is_no_code_is_not_shown(code):
     """An address in any spelling, a name, a phone number or a second line never pass for a code."""
-    from airflow_provider_segexport.errors import BatchRefused, public_code  # noqa: PLC0415
+    from airflow_provider_segexport.errors import BatchRejected, public_code  # noqa: PLC0415
 
     shown = public_code(code)
     assert shown in {"unknown", "None"}
-    assert "jane" not in str(BatchRefused(str(code), "about jane%40example.com")).lower()
+    assert "jane" not in str(BatchRejected(str(code), "about jane%40example.com")).lower()

@@ -7,7 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from airflow_provider_segexport.ports.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.journal import Entry, Journal, State
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ def test_the_last_entry_of_a_batch_counts(path):
     journal = Journal(path.parent, clock=lambda: 1234.5678)
     entries = [
         Entry("a", State.SENDING, 3),
-        Entry("a", State.SUBMITTED, 3, ticket="job 1"),
-        Entry("a", State.SETTLED, 3, accepted=1, refused=1, again=(2,), part=True),
+        Entry("a", State.SUBMITTED, 3, job_id="job 1"),
+        Entry("a", State.SETTLED, 3, accepted=1, rejected=1, retry=(2,), has_rows=True),
     ]
     for entry in entries:
         journal.write([entry])
-    assert journal.states() == Journal(path.parent).states() == {"a": replace(entries[-1], at=1234.568)}
+    assert journal.states() == Journal(path.parent).states() == {"a": replace(entries[-1], written_at=1234.568)}
     first = json.loads(path.read_text().splitlines()[0])
     assert len(first.pop("checksum")) == 8
-    assert first == {"at": 1234.568, "batch": "a", "state": "sending", "rows": 3}
+    assert first == {"written_at": 1234.568, "batch": "a", "state": "sending", "rows": 3}
 
 
 def test_no_journal_yet(path):
@@ -68,5 +68,5 @@ def test_states_that_were_asked_for_do_not_change(path):
 
 def test_a_journal_holds_no_person(path):
     """Batches go by names made of their content's hash."""
-    Journal(path.parent).write([Entry("0f3a", State.SETTLED, 2, accepted=1, refused=1, part=True)])
+    Journal(path.parent).write([Entry("0f3a", State.SETTLED, 2, accepted=1, rejected=1, has_rows=True)])
     assert "@" not in path.read_text()

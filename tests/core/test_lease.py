@@ -11,10 +11,10 @@ import pytest
 from core.racing import take_leases
 from upath import UPath
 
-from airflow_provider_segexport.errors import AudienceBusy, Superseded, TryAgain
-from airflow_provider_segexport.ports import lease as leases
-from airflow_provider_segexport.ports import lease_files
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease, Times, holder, newest
+from airflow_provider_segexport.errors import AudienceLocked, RetryableError, Superseded
+from airflow_provider_segexport.storage import lease as leases
+from airflow_provider_segexport.storage import lease_files
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease, Times, holder, newest
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 ONE, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
@@ -58,62 +58,64 @@ def audience(request, tmp_path):
 
 def test_a_second_run_is_told_who_writes_and_until_when(audience):
     """The message names the holder and the time, and says that nothing is wrong."""
-    audience.lease().take()
-    with pytest.raises(AudienceBusy, match=r"sync/export/run 1/-1, which holds it until 2026-01-01 00:02:00") as raised:
-        audience.lease(OTHER).take()
-    assert [ONE, TTL_S + SKEW_S] == [raised.value.holder, raised.value.after]
+    audience.lease().acquire()
+    with pytest.raises(
+        AudienceLocked, match=r"sync/export/run 1/-1, which holds it until 2026-01-01 00:02:00"
+    ) as raised:
+        audience.lease(OTHER).acquire()
+    assert [ONE, TTL_S + SKEW_S] == [raised.value.holder, raised.value.retry_after_s]
 
 
 def test_what_was_given_back_is_free(audience):
     """The next run takes it at once, under a higher number."""
     first, second = audience.lease(), audience.lease(OTHER)
-    first.take()
+    first.acquire()
     first.release()
-    second.take()
+    second.acquire()
     assert [1, 2, ["00000002.json"]] == [first.number, second.number, audience.files]
 
 
 def test_a_holder_that_says_nothing_more_loses_it(audience):
     """A killed run holds its audience for two minutes, and what clocks may be apart."""
-    audience.lease().take()
+    audience.lease().acquire()
     other = audience.lease(OTHER)
     audience.now += TTL_S + SKEW_S - 1
-    with pytest.raises(AudienceBusy):
-        other.take()
+    with pytest.raises(AudienceLocked):
+        other.acquire()
     audience.now += 1
-    other.take()
+    other.acquire()
 
 
 def test_a_holder_that_is_known_to_have_ended_loses_it_at_once(audience, caplog):
     """Airflow says that the task is over: nobody waits for a dead run's time."""
-    audience.lease().take()
+    audience.lease().acquire()
     audience.ended.add(ONE)
-    audience.lease(OTHER).take()
+    audience.lease(OTHER).acquire()
     assert f"{ONE} has ended" in caplog.text
 
 
 def test_the_same_owner_comes_in_again_at_once(audience):
     """A retry need not wait for its first try's time; the first try, should it still run, is told to stop."""
     first, retry = audience.lease(), audience.lease()
-    first.take()
-    retry.take()
+    first.acquire()
+    retry.acquire()
     retry.check()
     audience.now += TTL_S / 2
-    with pytest.raises(TryAgain, match="taken over by another try of this task"):
+    with pytest.raises(RetryableError, match="taken over by another try of this task"):
         first.check()
 
 
 def test_a_process_that_slept_past_its_time_stops(audience):
     """Another run has written meanwhile, and may have given the audience back since: nothing more is sent."""
     sleeper, other = audience.lease(), audience.lease(OTHER)
-    sleeper.take()
+    sleeper.acquire()
     audience.now += 3600
-    other.take()
+    other.acquire()
     for _ in range(2):
-        with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+        with pytest.raises(RetryableError, match=f"taken over by {OTHER}"):
             sleeper.check()
     other.release()
-    with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+    with pytest.raises(RetryableError, match=f"taken over by {OTHER}"):
         sleeper.renew()
     sleeper.release()
     assert None is holder(audience.place, audience.now)
@@ -123,18 +125,18 @@ def test_a_process_that_slept_past_its_time_stops(audience):
 def test_a_process_that_slept_and_was_not_missed_goes_on(audience):
     """Nobody wanted the audience: it is taken anew under the next number."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     audience.now += 3600
     lease.check()
     assert 2 == lease.number
-    with pytest.raises(AudienceBusy):
-        audience.lease(OTHER).take()
+    with pytest.raises(AudienceLocked):
+        audience.lease(OTHER).acquire()
 
 
 def test_a_check_is_one_listing(audience, monkeypatch):
     """Thousands of calls ask: each costs one request to the store, and nothing is read or written."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     looks = []
     plain = lease_files.listing
     with monkeypatch.context() as patch:
@@ -149,12 +151,12 @@ def test_a_check_is_one_listing(audience, monkeypatch):
 def test_a_run_that_goes_on_keeps_it(audience):
     """For hours, when it checks or its thread beats."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     for number in range(200):
         audience.now += TTL_S / 2
-        lease.check() if number % 2 else lease.beat()
-        with pytest.raises(AudienceBusy):
-            audience.lease(OTHER).take()
+        lease.check() if number % 2 else lease.heartbeat()
+        with pytest.raises(AudienceLocked):
+            audience.lease(OTHER).acquire()
     assert 1 == lease.number
 
 
@@ -175,32 +177,32 @@ def test_a_thread_renews_it(audience, monkeypatch):
     beats, finished = [], threading.Event()
     lease = audience.lease()
     monkeypatch.setattr(leases, "Event", Beats)
-    lease.take()
+    lease.acquire()
     assert finished.wait(30)
     assert [TTL_S / 12] * 30 == beats
     assert 1 == lease.number
-    with pytest.raises(AudienceBusy):
-        audience.lease(OTHER).take()
+    with pytest.raises(AudienceLocked):
+        audience.lease(OTHER).acquire()
 
 
 def test_who_was_superseded_learns_it_from_a_beat(audience):
     """Long before its own time is out: a run that was taken for dead and is not stops within seconds."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     audience.ended.add(ONE)
-    audience.lease(OTHER).take()
-    lease.beat()
-    with pytest.raises(TryAgain, match=f"taken over by {OTHER}"):
+    audience.lease(OTHER).acquire()
+    lease.heartbeat()
+    with pytest.raises(RetryableError, match=f"taken over by {OTHER}"):
         lease.check()
 
 
 def test_a_superseded_run_finds_out_at_its_next_call(audience):
     """The store is asked, and not memory: there is no moment in which two runs send."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     lease.check()
     audience.ended.add(ONE)
-    audience.lease(OTHER).take()
+    audience.lease(OTHER).acquire()
     with pytest.raises(Superseded, match=f"taken over by {OTHER}"):
         lease.check()
 
@@ -211,7 +213,7 @@ def test_a_lease_has_run_out_when_one_clock_says_so(audience, wall, monotonic):
     passed = [0.0]
     lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, monotonic=lambda: passed[0])
     audience.taken.append(lease)
-    lease.take()
+    lease.acquire()
     audience.now += wall
     passed[0] += monotonic
     lease.check()
@@ -221,9 +223,9 @@ def test_a_lease_has_run_out_when_one_clock_says_so(audience, wall, monotonic):
 def test_a_takeover_waits_until_the_last_holder_has_stopped(audience):
     """Or for as long as its last call may take."""
     first, second = audience.lease(), audience.lease(OTHER)
-    first.take()
+    first.acquire()
     audience.ended.add(ONE)
-    second.take()
+    second.acquire()
     assert second.unclean
     before = audience.now
     assert not second.wait_for_stop(first.mark, 130)
@@ -234,36 +236,36 @@ def test_a_takeover_waits_until_the_last_holder_has_stopped(audience):
     assert audience.now == before
     second.release()
     third = audience.lease()
-    third.take()
+    third.acquire()
     assert third.unclean  # the second one has not waited for the first one's last call, as `release` does not
     third.unclean = False
     third.release()
     fourth = audience.lease()
-    fourth.take()
+    fourth.acquire()
     assert not fourth.unclean
 
 
 def test_a_run_that_waits_for_the_vendor_keeps_its_audience(audience):
     """It has given its place back, and says what it waits for; when it comes again, it is let in."""
     lease = audience.lease()
-    lease.take()
-    lease.leave(NOW + 9000, "waits for 3 jobs at the vendor")
-    with pytest.raises(TryAgain, match="not held"):
+    lease.acquire()
+    lease.hold_until(NOW + 9000, "waits for 3 jobs at the vendor")
+    with pytest.raises(RetryableError, match="not held"):
         lease.check()
     audience.now += 8000
-    with pytest.raises(AudienceBusy, match=r"\(waits for 3 jobs at the vendor\).*until 2026-01-01 02:30:00"):
-        audience.lease(OTHER).take()
-    audience.lease().take()
-    assert [ONE, ""] == [(found := holder(audience.place, audience.now)).owner, found.words]
+    with pytest.raises(AudienceLocked, match=r"\(waits for 3 jobs at the vendor\).*until 2026-01-01 02:30:00"):
+        audience.lease(OTHER).acquire()
+    audience.lease().acquire()
+    assert [ONE, ""] == [(found := holder(audience.place, audience.now)).owner, found.reason]
 
 
 def test_a_run_that_never_comes_again_loses_it(audience):
     """After the time it left for."""
     lease = audience.lease()
-    lease.take()
-    lease.leave(NOW + 9000, "waits")
+    lease.acquire()
+    lease.hold_until(NOW + 9000, "waits")
     audience.now += 9000 + SKEW_S
-    audience.lease(OTHER).take()
+    audience.lease(OTHER).acquire()
 
 
 def test_half_a_file_is_nobodys(audience, caplog):
@@ -275,7 +277,7 @@ def test_half_a_file_is_nobodys(audience, caplog):
             file.write(content)
         assert None is holder(audience.place, audience.now)
         lease = audience.lease()
-        lease.take()
+        lease.acquire()
         assert number + 2 == lease.number
         lease.release()
     assert 4 == caplog.text.count("cannot be read")
@@ -284,7 +286,7 @@ def test_half_a_file_is_nobodys(audience, caplog):
 def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
     """Where a store shows a file before all of it is there."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     file = audience.place / "lease" / "00000001.json"
     with file.open("rb") as whole:
         content = whole.read()
@@ -296,14 +298,14 @@ def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
             rest.write(content)
 
     other = Lease(audience.place, OTHER, clock=lambda: audience.now, sleep=sleep)
-    with pytest.raises(AudienceBusy):
-        other.take()
+    with pytest.raises(AudienceLocked):
+        other.acquire()
 
 
 def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeypatch, caplog):
     """A store that is away for a minute holds calls back; one that is away longer ends the run."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     plain, away_until = lease_files.listing, NOW + 60
 
     def away(place):
@@ -316,9 +318,9 @@ def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeyp
     assert audience.now == away_until
     away_until = NOW + 1000
     audience.now += 50
-    lease.beat()
+    lease.heartbeat()
     assert "cannot be renewed just now (OSError)" in caplog.text
-    with pytest.raises(TryAgain, match="neither renewed nor read"):
+    with pytest.raises(RetryableError, match="neither renewed nor read"):
         lease.check()
     lease.release()
     assert "could not be given back (OSError)" in caplog.text
@@ -327,7 +329,7 @@ def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeyp
 def test_a_renewal_that_came_too_late_is_none(audience, monkeypatch):
     """The write took longer than the time that was left: another may have seen it run out, so it is taken anew."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     plain = leases.write
 
     def slow(place, content):
@@ -343,10 +345,10 @@ def test_a_renewal_that_came_too_late_is_none(audience, monkeypatch):
 def test_nothing_but_the_owner_stands_in_it(audience):
     """No address of a person has a way into it."""
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     with (audience.place / "lease" / "00000001.json").open("rb") as file:
         found = json.loads(file.read())
-    assert {"owner", "until", "since", "words", "mark"} == set(found)
+    assert {"owner", "until", "since", "reason", "token"} == set(found)
 
 
 def test_of_many_threads_one_wins(tmp_path):
@@ -360,8 +362,8 @@ def test_of_many_threads_one_wins(tmp_path):
             lease = here.lease(owner)
             barrier.wait()
             try:
-                lease.take()
-            except AudienceBusy:
+                lease.acquire()
+            except AudienceLocked:
                 continue
             won.append((number, lease))
 
@@ -403,9 +405,9 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
     monkeypatch.setattr("os.link", refuse)
     here = Audience(tmp_path)
     lease = here.lease()
-    lease.take()
-    with pytest.raises(AudienceBusy):
-        here.lease(OTHER).take()
+    lease.acquire()
+    with pytest.raises(AudienceLocked):
+        here.lease(OTHER).acquire()
     lease.release()
 
 
@@ -413,18 +415,18 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
 def test_a_holder_whose_run_was_deleted_while_it_waited_is_taken_over(audience, airflow, free):
     """Its own Airflow says that the run is gone; another Airflow cannot know, so its time is awaited."""
     one = audience.lease()
-    one.take()
-    one.leave(NOW + 86_400, "it waits for jobs at the vendor", airflow)
+    one.acquire()
+    one.hold_until(NOW + 86_400, "it waits for jobs at the vendor", airflow)
     other = audience.lease(OTHER)
-    with pytest.raises(AudienceBusy):
-        other.take()
+    with pytest.raises(AudienceLocked):
+        other.acquire()
     audience.deleted.add(ONE)
     if free:
-        other.take()
+        other.acquire()
         assert newest(audience.place / "lease")[1].owner == OTHER
     else:
-        with pytest.raises(AudienceBusy):
-            other.take()
+        with pytest.raises(AudienceLocked):
+            other.acquire()
 
 
 def put(audience, number, content):
@@ -434,7 +436,7 @@ def put(audience, number, content):
         file.write(content if isinstance(content, bytes) else json.dumps(content).encode())
 
 
-THEIRS = {"owner": OTHER, "until": NOW + 100, "since": NOW, "words": "", "mark": "theirs"}
+THEIRS = {"owner": OTHER, "until": NOW + 100, "since": NOW, "reason": "", "token": "theirs"}
 ODD = {
     "empty": b"",
     "half": b'{"owner": "sy',
@@ -454,7 +456,7 @@ ODD = {
     "no until": {name: value for name, value in THEIRS.items() if name != "until"},
     "an owner that is a number": THEIRS | {"owner": 7},
     "no owner": THEIRS | {"owner": ""},
-    "words that are a list": THEIRS | {"words": ["x"]},
+    "words that are a list": THEIRS | {"reason": ["x"]},
 }
 
 
@@ -464,13 +466,13 @@ def test_a_lease_that_no_version_writes_blocks_nobody_and_lets_nobody_else_in(au
     put(audience, 7, ODD[odd])
     assert holder(audience.place, audience.now) is None
     one, other = audience.lease(), audience.lease("third/task/run/0")
-    one.take()
+    one.acquire()
     assert one.number == 8
     assert one.unclean
     assert audience.now <= NOW + 2
     assert "cannot be read: it counts as nobody's" in caplog.text
-    with pytest.raises(AudienceBusy):
-        other.take()
+    with pytest.raises(AudienceLocked):
+        other.acquire()
 
 
 LATE = {"the year 9999": 253_402_300_799, "beyond any calendar": 1e300, "a third day": NOW + 2 * 86_400 + SKEW_S + 1}
@@ -481,12 +483,12 @@ def test_a_lease_that_ends_impossibly_late_is_taken_when_it_is_not_renewed(audie
     """It is watched for as long as a lease lasts, and the log says so; of two that watch one takes it."""
     put(audience, 7, THEIRS | {"until": LATE[late]})
     one, other = audience.lease(), audience.lease("third/task/run/0")
-    one.take()
+    one.acquire()
     assert one.number == 8
     assert audience.now == NOW + TTL_S + SKEW_S
     assert f"Watching whether a lease with an impossible end is renewed (place={audience.place}" in caplog.text
-    with pytest.raises(AudienceBusy, match=ONE):
-        other.take()
+    with pytest.raises(AudienceLocked, match=ONE):
+        other.acquire()
 
 
 @pytest.mark.parametrize("late", LATE)
@@ -499,19 +501,19 @@ def test_a_holder_whose_clock_is_far_ahead_keeps_its_lease_while_it_renews_it(au
         put(audience, 7, THEIRS | {"until": LATE[late] * 1.0001})
 
     lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=renewed)
-    with pytest.raises(AudienceBusy, match=f"being written by {OTHER}, which holds it until ") as raised:
-        lease.take()
-    assert raised.value.after == TTL_S + SKEW_S
+    with pytest.raises(AudienceLocked, match=f"being written by {OTHER}, which holds it until ") as raised:
+        lease.acquire()
+    assert raised.value.retry_after_s == TTL_S + SKEW_S
 
 
 def test_airflow_knows_better_than_a_lease_that_ends_impossibly_late(audience):
     """A holder that runs keeps it, one that has ended loses it, and nothing is waited for."""
     put(audience, 7, THEIRS | {"until": 1e12})
     lives = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, alive=lambda _: True)
-    with pytest.raises(AudienceBusy):
-        lives.take()
+    with pytest.raises(AudienceLocked):
+        lives.acquire()
     audience.ended.add(OTHER)
-    audience.lease().take()
+    audience.lease().acquire()
     assert audience.now == NOW
 
 
@@ -520,17 +522,17 @@ def test_a_lease_that_ended_before_anything_is_taken_at_once(audience, until):
     """Its holder's calls may still be under way, so it is no lease that was given back."""
     put(audience, 7, THEIRS | {"until": until})
     lease = audience.lease()
-    lease.take()
+    lease.acquire()
     assert (lease.number, lease.unclean, audience.now) == (8, True, NOW)
 
 
 def test_a_lease_of_a_newer_version_is_heeded(audience):
     """What that version adds is passed over."""
     put(audience, 7, THEIRS | {"room": "b", "format": 3})
-    with pytest.raises(AudienceBusy, match=OTHER):
-        audience.lease().take()
+    with pytest.raises(AudienceLocked, match=OTHER):
+        audience.lease().acquire()
     audience.now += 100 + SKEW_S
-    audience.lease().take()
+    audience.lease().acquire()
 
 
 def test_a_folder_in_the_place_of_a_lease_blocks_nobody(tmp_path):
@@ -538,16 +540,16 @@ def test_a_folder_in_the_place_of_a_lease_blocks_nobody(tmp_path):
     here = Audience(tmp_path)
     (tmp_path / "lease" / "00000007.json").mkdir(parents=True)
     lease = here.lease()
-    lease.take()
+    lease.acquire()
     assert lease.number == 8
     lease.release()
 
 
 def test_how_long_a_lease_lasts_is_the_callers_to_say(audience):
     """A worker on a slow store may want longer, and a test seconds."""
-    audience.lease(times=Times(ttl_s=3, skew_s=1)).take()
+    audience.lease(times=Times(ttl_s=3, skew_s=1)).acquire()
     audience.now += 3.5
-    with pytest.raises(AudienceBusy):
-        audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).take()
+    with pytest.raises(AudienceLocked):
+        audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).acquire()
     audience.now += 0.5
-    audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).take()
+    audience.lease(OTHER, times=Times(ttl_s=3, skew_s=1)).acquire()

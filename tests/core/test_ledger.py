@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 from core.made import PLAIN, TARGET, batch_of, cleaned, shared, written
 
-from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.errors import TryAgain
-from airflow_provider_segexport.export.prepare import encoded_as
-from airflow_provider_segexport.model import Reason, Refusal, Settled, Ticket
-from airflow_provider_segexport.ports.ledger import KEPT, SCHEMA, Ledger
-from airflow_provider_segexport.ports.origin import Origin
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.stages import commit, plan, settle
+from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowRejection
+from airflow_provider_segexport.stages import plan, record, update_ledger
+from airflow_provider_segexport.storage.ledger import KEPT, SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.vendors.base import MappedFields
 
-ITEM = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
+ITEM = row_sql(PLAIN.item_template(MappedFields(("email",)), TARGET))
 
 
 @pytest.fixture
@@ -39,16 +39,16 @@ def test_versions_are_written_whole_and_the_last_few_stay(ledger):
     assert [ledger.version(), ledger.members()] == [0, 0]
     for base in range(KEPT + 3):
         assert ledger.commit(rows(*[f"p{n}@example.com" for n in range(base)]), base) == base + 1
-    assert sorted(path.name for path in ledger.place.iterdir()) == [f"{n:08d}.parquet" for n in range(4, KEPT + 4)]
+    assert sorted(path.name for path in ledger.path.iterdir()) == [f"{n:08d}.parquet" for n in range(4, KEPT + 4)]
 
 
 def test_a_lost_race_is_told(ledger):
     """Who read a version that is no longer the newest must read again; the winner's version stays."""
     ledger.commit(rows("winner@example.com"), 0)
-    with pytest.raises(TryAgain, match="Another run"):
+    with pytest.raises(RetryableError, match="Another run"):
         ledger.commit(rows("loser@example.com"), 0)
     assert pq.read_table(ledger.file(1)).column("email").to_pylist() == ["winner@example.com"]
-    assert [path.name for path in ledger.place.iterdir()] == ["00000001.parquet"]
+    assert [path.name for path in ledger.path.iterdir()] == ["00000001.parquet"]
 
 
 def test_of_many_at_once_one_wins(ledger):
@@ -56,7 +56,7 @@ def test_of_many_at_once_one_wins(ledger):
     won = []
 
     def compete(number):
-        with contextlib.suppress(TryAgain):
+        with contextlib.suppress(RetryableError):
             won.append(ledger.commit(rows(f"p{number}@example.com"), 0))
 
     threads = [threading.Thread(target=compete, args=(number,)) for number in range(8)]
@@ -77,12 +77,12 @@ def test_a_crash_while_writing_leaves_the_old_version(ledger):
 
     with pytest.raises(OSError, match="No space"):
         ledger.commit(broken(), 1)
-    assert [ledger.version(), len(list(ledger.place.iterdir()))] == [1, 1]
+    assert [ledger.version(), len(list(ledger.path.iterdir()))] == [1, 1]
 
 
 def test_ledgers_are_kept_apart_by_vendor_account_and_audience(tmp_path):
     """Whatever an id holds, it is one folder below the vendor's."""
-    place = Ledger.of(tmp_path, "plain", TARGET).place
+    place = Ledger.of(tmp_path, "plain", TARGET).path
     assert place.relative_to(tmp_path).parts == ("ledgers", "plain", "7", "42")
 
 
@@ -94,16 +94,18 @@ def run(tmp_path):
     def go(emails, *answers, who="run 1", finished=False):
         folder = RunFolder.open(tmp_path / "runs" / who)
         with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
-            upserts = plan.upserts(ITEM, against_ledger=False)
-            planned = plan.freeze(sql, upserts, PLAIN.limits, folder.place, told)
-        books = settle.Bookkeeper(folder)
-        for batch, answer in zip(list(settle.remaining(folder, planned.batches)), answers, strict=False):
-            books.sending([batch])
-            for more in books.answered(batch, answer):
-                books.answered(more, Settled())
+            upserts = plan.upsert_sql(ITEM, against_ledger=False)
+            planned = plan.write_plan_rows(sql, upserts, PLAIN.limits, folder.path, told)
+        books = record.BatchRecorder(folder)
+        for batch, answer in zip(list(record.remaining(folder, planned.batches)), answers, strict=False):
+            books.record_sending([batch])
+            for more in books.record_reply(batch, answer):
+                books.record_reply(more, BatchResult())
         sql = shared()
-        origin = Origin("2026-01-02T03:04:05+01:00", who, len(emails), finished=finished)
-        version = commit.commit(sql, ledger, RunFolder(folder.place), commit.Names(planned.batches), origin)
+        origin = LedgerCommit("2026-01-02T03:04:05+01:00", who, len(emails), finished=finished)
+        version = update_ledger.update_ledger(
+            sql, ledger, RunFolder(folder.path), update_ledger.PlanBatches(planned.batches), origin
+        )
         if not version:
             return 0, []
         told = sql.rows(
@@ -116,16 +118,16 @@ def run(tmp_path):
 
 def test_what_was_delivered_is_written_with_its_contact_ids(run):
     """Refused rows, and batches without a verdict, stay out."""
-    refusal = Refusal(1, Reason.BOUNCED, "207", "")
+    refusal = RowRejection(1, Reason.BOUNCED, "207", "")
     version, told = run(
-        [f"{name}@example.com" for name in "abcdefgh"], Settled((refusal,), (), {0: "77"}), Ticket("job")
+        [f"{name}@example.com" for name in "abcdefgh"], BatchResult((refusal,), (), {0: "77"}), JobId("job")
     )
     assert (version, told) == (1, [("a@example.com", "77", "run 1"), ("c@example.com", None, "run 1")])
 
 
 def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
     """A row that the vendor asked for once more is in when its second batch is."""
-    assert run(["a@example.com", "b@example.com"], Settled(again=(1,)))[1] == [
+    assert run(["a@example.com", "b@example.com"], BatchResult(retry=(1,)))[1] == [
         ("a@example.com", None, "run 1"),
         ("b@example.com", None, "run 1"),
     ]
@@ -133,12 +135,12 @@ def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
 
 def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
     """Each stretch finds the verdicts on its own batches, and those on parts that went out once more."""
-    monkeypatch.setattr(commit, "STRETCH", 3)
+    monkeypatch.setattr(update_ledger, "STRETCH", 3)
     emails = [f"{name}@example.com" for name in "abcdefgh"]
     answers = [
-        Settled((Refusal(0, Reason.BOUNCED, "207", ""),), (), {1: "b7", 2: "c7"}),
-        Settled((Refusal(2, Reason.BOUNCED, "207", ""),), (1,), {0: "d7"}),
-        Settled(contact_ids={0: "g7", 1: "h7"}),
+        BatchResult((RowRejection(0, Reason.BOUNCED, "207", ""),), (), {1: "b7", 2: "c7"}),
+        BatchResult((RowRejection(2, Reason.BOUNCED, "207", ""),), (1,), {0: "d7"}),
+        BatchResult(contact_ids={0: "g7", 1: "h7"}),
     ]
     told = [("b", "b7"), ("c", "c7"), ("d", "d7"), ("e", None), ("g", "g7"), ("h", "h7")]
     assert [(f"{name}@example.com", contact, "run 1") for name, contact in told] == run(emails, *answers)[1]
@@ -146,8 +148,8 @@ def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
 
 def test_a_later_run_keeps_what_it_does_not_touch(run):
     """People of an earlier run stay, with their contact ids; those who are sent again carry the later run's name."""
-    run(["a@example.com", "b@example.com"], Settled(contact_ids={0: "1", 1: "2"}))
-    version, told = run(["b@example.com", "c@example.com"], Settled(), who="run 2")
+    run(["a@example.com", "b@example.com"], BatchResult(contact_ids={0: "1", 1: "2"}))
+    version, told = run(["b@example.com", "c@example.com"], BatchResult(), who="run 2")
     assert (version, told) == (
         2,
         [("a@example.com", "1", "run 1"), ("b@example.com", "2", "run 2"), ("c@example.com", None, "run 2")],
@@ -156,28 +158,28 @@ def test_a_later_run_keeps_what_it_does_not_touch(run):
 
 def test_nothing_settled_makes_no_version(run):
     """A run that has no verdict on anybody and did not finish leaves the ledger as it was."""
-    assert run(["a@example.com"], Ticket("job")) == (0, [])
+    assert run(["a@example.com"], JobId("job")) == (0, [])
 
 
 def test_a_finished_run_moves_the_time_of_the_ledger_on(run, tmp_path):
     """A finished run makes a version also when nobody was delivered: an older snapshot must find out."""
-    refused = Settled((Refusal(0, Reason.BOUNCED, "207", ""),))
+    refused = BatchResult((RowRejection(0, Reason.BOUNCED, "207", ""),))
     assert run(["a@example.com"], refused, finished=True) == (1, [])
     facts = Ledger.of(tmp_path, "plain", TARGET).facts()
     last = {"as_of": "2026-01-02T03:04:05+01:00", "run": "run 1"}
-    of_export = {**last, "fingerprint": "", "profiles": {"": 1}}
-    assert {**last, "exports": {"": of_export}, "export": "", "members": "0", "by": "run 1"} == facts
+    of_export = {**last, "mapping_fingerprint": "", "profiles": {"": 1}}
+    assert {**last, "exports": {"": of_export}, "export_name": "", "members": "0", "by": "run 1"} == facts
 
 
 def test_an_unfinished_run_leaves_the_time_of_the_ledger(run, tmp_path):
     """What a broken run delivered is known, and the ledger's time stays that of the last finished one."""
-    run(["a@example.com"], Settled(), finished=True)
-    run(["b@example.com"], Settled(), who="run 2")
+    run(["a@example.com"], BatchResult(), finished=True)
+    run(["b@example.com"], BatchResult(), who="run 2")
     assert Ledger.of(tmp_path, "plain", TARGET).facts()["run"] == "run 1"
 
 
 def test_committing_twice_changes_nothing_but_the_number(run, tmp_path):
     """A crash between ledger and report makes the next try commit again."""
-    first = run([batch_of(1).emails[0]], Settled())
-    again = run([batch_of(1).emails[0]], Settled())
+    first = run([batch_of(1).emails[0]], BatchResult())
+    again = run([batch_of(1).emails[0]], BatchResult())
     assert (first[0], again[0], first[1]) == (1, 2, again[1])

@@ -12,10 +12,10 @@ import pytest
 from core.made import TARGET
 from upath import UPath
 
-from airflow_provider_segexport.errors import AudienceBusy, TryAgain
-from airflow_provider_segexport.ports import places
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.errors import AudienceLocked, RetryableError
+from airflow_provider_segexport.storage import paths
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
 
 NOBODY = {
     "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"},
@@ -73,7 +73,7 @@ def test_a_lost_race_is_told(bucket):
     one, other = (Ledger.of(bucket(), "plain", TARGET) for _ in range(2))
     assert [0, 0] == [one.version(), other.version()]
     assert 1 == one.commit(rows("winner@example.com"), 0, {"run": "one"})
-    with pytest.raises(TryAgain, match="Another run"):
+    with pytest.raises(RetryableError, match="Another run"):
         other.commit(rows("loser@example.com"), 0)
     assert [1, {"run": "one"}] == [other.version(), other.facts()]
     assert 2 == other.commit(rows("next@example.com"), 1)
@@ -83,13 +83,13 @@ def test_a_lost_race_is_told(bucket):
 def race(bucket, monkeypatch, writers):
     """All look whether the number is free before any of them writes."""
     looked = threading.Barrier(writers)
-    plain = places.put_new
+    plain = paths.put_new
 
     def put_new(place, source):
         looked.wait(30)
         return plain(place, source)
 
-    monkeypatch.setattr("airflow_provider_segexport.ports.ledger.put_new", put_new)
+    monkeypatch.setattr("airflow_provider_segexport.storage.ledger.put_new", put_new)
     won, lost = [], []
 
     def compete(number):
@@ -97,7 +97,7 @@ def race(bucket, monkeypatch, writers):
         try:
             ledger.commit(rows(f"p{number}@example.com"), 0)
             won.append(number)
-        except TryAgain:
+        except RetryableError:
             lost.append(number)
 
     threads = [threading.Thread(target=compete, args=(number,)) for number in range(writers)]
@@ -120,13 +120,13 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(bucket, monkeypatch):
 
 def test_a_put_whose_answer_was_lost_is_ones_own(bucket, monkeypatch):
     """The client put it again, and was refused by what it had put itself."""
-    plain = places.put_new
+    plain = paths.put_new
 
     def twice(place, source):
         plain(place, source)
         raise FileExistsError(str(place))
 
-    monkeypatch.setattr("airflow_provider_segexport.ports.ledger.put_new", twice)
+    monkeypatch.setattr("airflow_provider_segexport.storage.ledger.put_new", twice)
     ledger = Ledger.of(bucket(), "plain", TARGET)
     assert 1 == ledger.commit(rows("a@example.com"), 0)
     assert 1 == ledger.version()
@@ -143,7 +143,7 @@ def test_a_crash_while_writing_leaves_nothing(bucket):
 
     with pytest.raises(OSError, match="No space"):
         ledger.commit(broken(), 1)
-    assert ["00000001.parquet"] == places.names(ledger.place)
+    assert ["00000001.parquet"] == paths.list_names(ledger.path)
 
 
 def test_of_many_runs_one_holds_an_audience(bucket):
@@ -160,9 +160,9 @@ def test_of_many_runs_one_holds_an_audience(bucket):
     def compete(number):
         lease = Lease(bucket(), f"dag/task/run {number}/-1", clock=lambda: now[0], sleep=sleep)
         try:
-            lease.take()
+            lease.acquire()
             won.append(lease)
-        except AudienceBusy as error:
+        except AudienceLocked as error:
             busy.append(error.holder)
 
     threads = [threading.Thread(target=compete, args=(number,)) for number in range(4)]
@@ -176,8 +176,8 @@ def test_of_many_runs_one_holds_an_audience(bucket):
     won[0].check()
     now[0] = 1000
     later = Lease(bucket(), "dag/task/later/-1", clock=lambda: now[0], sleep=sleep)
-    later.take()
-    with pytest.raises(TryAgain, match="taken over by dag/task/later"):
+    later.acquire()
+    with pytest.raises(RetryableError, match="taken over by dag/task/later"):
         won[0].check()
     later.release()
 
@@ -186,16 +186,16 @@ def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
     """As a disk's failure is: the lease is kept until its time, and its holder is told then."""
     now = [0.0]
     lease = Lease(bucket(), "dag/task/run/-1", clock=lambda: now[0], sleep=lambda _: None)
-    lease.take()
+    lease.acquire()
     lease._home = UPath("s3://none/lease", **{**lease._home.storage_options, **NOBODY})
-    for name in ("names", "read", "there"):
+    for name in ("list_names", "read", "exists"):
         with pytest.raises(OSError, match="cannot be reached"):
-            getattr(places, name)(lease._home)
+            getattr(paths, name)(lease._home)
     now[0] = 100
-    lease.beat()
+    lease.heartbeat()
     assert "cannot be renewed just now (OSError)" in caplog.text
     now[0] = 130
-    with pytest.raises(TryAgain, match="neither renewed nor read"):
+    with pytest.raises(RetryableError, match="neither renewed nor read"):
         lease.check()
     lease.release()
 
@@ -203,8 +203,8 @@ def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
 def test_what_goes_up_in_parts_appears_under_the_same_condition(bucket):
     """The condition is asked for when the parts are put together."""
     content = bytes(2 * PART + 1)
-    assert places.put_new(bucket() / "large", io.BytesIO(content))
+    assert paths.put_new(bucket() / "large", io.BytesIO(content))
     if bucket.heeds:
         with pytest.raises(FileExistsError):
-            places.put_new(bucket() / "large", io.BytesIO(content[:-1]))
-        assert content == places.read(bucket() / "large")
+            paths.put_new(bucket() / "large", io.BytesIO(content[:-1]))
+        assert content == paths.read(bucket() / "large")

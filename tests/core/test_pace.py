@@ -15,12 +15,12 @@ from core.made import PLAIN
 from pyrate_limiter.utils import enforce_rate_list
 from stores import STORES, forget, quota_store
 
-from airflow_provider_segexport.errors import BadConnection, QuotaSpent, SegexportError, TryAgain
-from airflow_provider_segexport.model import Allowance, Rate, Request, Response
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.ports.pace import Pace, account_mark, open_book
-from airflow_provider_segexport.ports.quota_book import apart
-from airflow_provider_segexport.ports.quota_rules import Rank, sliding
+from airflow_provider_segexport.errors import InvalidConnection, RateLimited, RetryableError, SegexportError
+from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.model import Rate, RemainingQuota, Request, Response
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter, account_mark, open_store
+from airflow_provider_segexport.ratelimit.store_base import apart
+from airflow_provider_segexport.ratelimit.windows import Priority, sliding_buckets
 from airflow_provider_segexport.vendors import VENDORS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -31,7 +31,7 @@ NAME = f"account-{secrets.token_hex(4)}"
 """Servers are shared with other test runs."""
 
 READ = Request("GET", "https://plain.test/people")
-TAG = Request("POST", "https://plain.test/people/tags", pool="tags")
+TAG = Request("POST", "https://plain.test/people/tags", rate_scope="tags")
 
 
 def told(response, now):
@@ -39,13 +39,13 @@ def told(response, now):
     if "x-left" not in response.headers:
         return None
     headers = response.headers
-    return Allowance(int(headers["x-left"]), float(headers["x-until"]), headers.get("x-scope", ""))
+    return RemainingQuota(int(headers["x-left"]), float(headers["x-until"]), headers.get("x-scope", ""))
 
 
 def vendor_of(*rates, connections=1, **pools):
     pools = {name: (rate,) for name, rate in pools.items()}
-    limits = replace(PLAIN.limits, rates=rates, pools=pools, connections=connections)
-    return replace(PLAIN, limits=limits, allowance=told)
+    limits = replace(PLAIN.limits, rates=rates, scoped_rates=pools, max_concurrency=connections)
+    return replace(PLAIN, limits=limits, remaining_quota=told)
 
 
 class Account:
@@ -57,9 +57,9 @@ class Account:
         self.opened = []
 
     def task(self, *, longest_s=1e9, gate=lambda: None, backfill=False):
-        book = open_book(self.store, NAME, self.vendor.limits, backfill=backfill)
+        book = open_store(self.store, NAME, self.vendor.limits, backfill=backfill)
         told = {"longest_s": longest_s, "backfill": backfill, "gate": gate}
-        pace = Pace(self.vendor, book, sleep=self.sleep, clock=lambda: self.now, **told)
+        pace = RateLimiter(self.vendor, book, sleep=self.sleep, clock=lambda: self.now, **told)
         self.opened.append(pace)
         return pace
 
@@ -159,10 +159,10 @@ def test_a_request_counts_for_its_own_pool_and_for_everybodys(account):
     task = here.task(longest_s=1)
     assert here.leave(task, TAG, calls=2) == [0, 0]
     for _ in range(5):
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             task(TAG)
     assert here.leave(task, calls=8) == [0] * 8
-    with pytest.raises(QuotaSpent):
+    with pytest.raises(RateLimited):
         task(READ)
 
 
@@ -171,8 +171,8 @@ def test_a_pool_that_the_vendor_does_not_publish_is_everybodys(account):
     here = account(Rate(1, 60))
     task = here.task(longest_s=1)
     task(TAG)
-    with pytest.raises(QuotaSpent):
-        task(replace(TAG, pool="other"))
+    with pytest.raises(RateLimited):
+        task(replace(TAG, rate_scope="other"))
 
 
 def test_the_narrower_of_two_rates_holds(account):
@@ -185,7 +185,7 @@ def test_the_narrower_of_two_rates_holds(account):
 
 def test_a_quota_that_resets_at_midnight_is_whole_again_then(account):
     """A day's quota is that of the day in UTC, whenever in it the calls were made."""
-    here = account(Rate(100, 86_400, resets=True))
+    here = account(Rate(100, 86_400, fixed_window=True))
     here.now = NOW + 80_000
     task = here.task()
     times = here.leave(task, calls=98)
@@ -198,9 +198,9 @@ def test_a_long_wait_is_the_callers_to_decide(account):
     here = account(Rate(1, 3600))
     task = here.task(longest_s=60)
     task(READ)
-    with pytest.raises(QuotaSpent, match=r"Plainmail.*2026-01-01 01:01:51 UTC") as raised:
+    with pytest.raises(RateLimited, match=r"Plainmail.*2026-01-01 01:01:51 UTC") as raised:
         task(READ)
-    assert raised.value.after == pytest.approx(3600 * LONGER, abs=0.01)
+    assert raised.value.retry_after_s == pytest.approx(3600 * LONGER, abs=0.01)
     assert here.now == NOW
 
 
@@ -226,7 +226,7 @@ def test_a_429_holds_back_every_task_of_the_account(account):
     here = account(Rate(1000, 60))
     one, other = here.task(), here.task()
     one(READ)
-    one.heard(READ, answer(429, retry_after=20))
+    one.record_response(READ, answer(429, retry_after=20))
     assert here.leave(other) == [20]
     assert here.leave(one, calls=3) == [20, 20, 20]
 
@@ -236,7 +236,7 @@ def test_of_two_refusals_the_later_time_counts(account):
     here = account(Rate(1000, 60))
     task = here.task()
     for after in (30, 300, 20):
-        task.heard(READ, answer(429, retry_after=after))
+        task.record_response(READ, answer(429, retry_after=after))
     assert here.leave(task) == [300]
 
 
@@ -244,8 +244,8 @@ def test_a_429_without_a_time_is_the_senders_to_judge(account):
     """There is nothing to keep in the book."""
     here = account(Rate(1000, 60))
     task = here.task()
-    task.heard(READ, answer(429))
-    task.heard(READ, answer(503, retry_after=30))
+    task.record_response(READ, answer(429))
+    task.record_response(READ, answer(503, retry_after=30))
     assert here.leave(task) == [0]
 
 
@@ -253,7 +253,7 @@ def test_a_429_of_a_narrow_pool_leaves_the_others_open(account):
     """Calls for tags wait; reads do not."""
     here = account(Rate(1000, 60), tags=Rate(60, 60))
     task = here.task()
-    task.heard(TAG, answer(429, retry_after=20))
+    task.record_response(TAG, answer(429, retry_after=20))
     assert here.leave(task, READ) == [0]
     assert here.leave(task, TAG) == [20]
 
@@ -263,9 +263,9 @@ def test_what_the_vendor_says_is_left_counts_down(account):
     here = account(connections=1)
     task = here.task()
     task(READ)
-    task.heard(READ, answer(x_left=3, x_until=NOW + 40))
+    task.record_response(READ, answer(x_left=3, x_until=NOW + 40))
     assert here.leave(task, calls=3) == [0, 0, 0]
-    task.heard(READ, answer(x_left=5, x_until=NOW + 40))
+    task.record_response(READ, answer(x_left=5, x_until=NOW + 40))
     assert here.leave(task) == [40]
 
 
@@ -274,9 +274,9 @@ def test_a_smaller_number_than_ours_is_believed(account):
     here = account()
     task = here.task()
     task(READ)
-    task.heard(READ, answer(x_left=50, x_until=NOW + 40))
+    task.record_response(READ, answer(x_left=50, x_until=NOW + 40))
     task(READ)
-    task.heard(READ, answer(x_left=1, x_until=NOW + 40))
+    task.record_response(READ, answer(x_left=1, x_until=NOW + 40))
     assert here.leave(task, calls=2) == [0, 40]
 
 
@@ -285,9 +285,9 @@ def test_calls_on_their_way_are_not_forgotten_at_the_beginning_of_a_window(accou
     here = account(connections=4)
     task = here.task()
     here.leave(task, calls=4)
-    task.heard(READ, answer(x_left=5, x_until=NOW + 40))
+    task.record_response(READ, answer(x_left=5, x_until=NOW + 40))
     for left in (4, 3, 2):
-        task.heard(READ, answer(x_left=left, x_until=NOW + 40))
+        task.record_response(READ, answer(x_left=left, x_until=NOW + 40))
     assert here.leave(task, calls=3) == [0, 0, 40]
 
 
@@ -297,22 +297,22 @@ def test_the_pool_that_an_answer_names_is_learned(account):
     task = here.task()
     jobs = [Request("GET", f"https://plain.test/import/{number:08x}-aaaa") for number in range(3)]
     task(jobs[0])
-    task.heard(jobs[0], answer(x_left=0, x_until=NOW + 40, x_scope="low"))
+    task.record_response(jobs[0], answer(x_left=0, x_until=NOW + 40, x_scope="low"))
     assert here.leave(task, READ) == [0]
     assert here.leave(task, jobs[1]) == [40]
 
 
-@pytest.mark.parametrize("name", [name for name, vendor in VENDORS.items() if vendor.allowance])
+@pytest.mark.parametrize("name", [name for name, vendor in VENDORS.items() if vendor.remaining_quota])
 def test_a_vendor_reads_what_is_left_only_where_it_is_said(name):
     """An answer without such headers, or with a word in them, says nothing."""
-    assert None is VENDORS[name].allowance(answer(), NOW)
-    assert None is VENDORS[name].allowance(answer(x_ratelimit_remaining="many", x_ratelimit_reset="soon"), NOW)
+    assert None is VENDORS[name].remaining_quota(answer(), NOW)
+    assert None is VENDORS[name].remaining_quota(answer(x_ratelimit_remaining="many", x_ratelimit_reset="soon"), NOW)
 
 
 def test_dotdigital_tells_tier_and_epoch():
     """`X-RateLimit-Reset` is a time there."""
     headers = {"x_ratelimit_remaining": 34, "x_ratelimit_reset": int(NOW) + 30, "x_ratelimit_scope": "lowCallRate"}
-    assert Allowance(34, NOW + 30, "lowCallRate") == VENDORS["dotdigital"].allowance(answer(**headers), NOW)
+    assert RemainingQuota(34, NOW + 30, "lowCallRate") == VENDORS["dotdigital"].remaining_quota(answer(**headers), NOW)
 
 
 def test_a_clock_that_was_set_back_stops_nobody(account):
@@ -340,7 +340,7 @@ def test_a_damaged_file_starts_anew(filed):
     Path(here.store).mkdir()
     (Path(here.store) / f"{NAME}.sqlite").write_bytes(b"SQLite format 3\0 and no more" * 99)
     task = here.task()
-    with pytest.raises(TryAgain, match="starts anew"):
+    with pytest.raises(RetryableError, match="starts anew"):
         task(READ)
     assert here.leave(task, calls=2) == [0, 0]
 
@@ -356,15 +356,15 @@ def test_a_folder_that_cannot_be_written_counts_for_the_process(filed, caplog):
 
 def test_a_file_that_another_holds_is_a_reason_to_come_later(filed, monkeypatch):
     """A hanging process elsewhere makes a try fail, not the export; an answer that has come is not lost for it."""
-    monkeypatch.setattr("airflow_provider_segexport.ports.quota_file.BUSY_S", 0.01)
+    monkeypatch.setattr("airflow_provider_segexport.ratelimit.sqlite.BUSY_S", 0.01)
     here = filed(Rate(2, 60))
     task = here.task()
     task(READ)
     holder = sqlite3.connect(Path(here.store) / f"{NAME}.sqlite", isolation_level=None)
     holder.execute("begin immediate")
-    with pytest.raises(TryAgain, match="cannot be reached"):
+    with pytest.raises(RetryableError, match="cannot be reached"):
         task(READ)
-    task.heard(READ, answer(429, retry_after=20))
+    task.record_response(READ, answer(429, retry_after=20))
     holder.close()
     task(READ)
 
@@ -372,8 +372,8 @@ def test_a_file_that_another_holds_is_a_reason_to_come_later(filed, monkeypatch)
 @pytest.mark.parametrize("store", ["s3://bucket", "mysql://db/quotas", "sqlite:///quotas"])
 def test_a_store_of_another_kind_is_refused_in_words(store):
     """It is not taken for a folder's name."""
-    with pytest.raises(BadConnection, match="quota_store"):
-        open_book(store, "account", PLAIN.limits)
+    with pytest.raises(InvalidConnection, match="rate_limit_store"):
+        open_store(store, "account", PLAIN.limits)
 
 
 def test_the_seconds_waited_stand_in_the_traffic(account):
@@ -392,7 +392,7 @@ def test_the_seconds_waited_stand_in_the_traffic(account):
         sender(READ)
     sender.close()
     assert sender.traffic.calls == 3
-    assert sender.traffic.waited_s >= 60 * LONGER
+    assert sender.traffic.wait_s >= 60 * LONGER
     assert here.now - NOW == pytest.approx(60 * LONGER, abs=0.01)
 
 
@@ -402,10 +402,10 @@ def test_a_call_that_took_long_counts_from_when_it_may_have_arrived(account):
     task = here.task()
     task(READ)
     here.now += 0.1
-    task.heard(READ, answer())
+    task.record_response(READ, answer())
     slow = here.leave(task)[0]
     here.now += 20
-    task.heard(READ, None)
+    task.record_response(READ, None)
     assert here.leave(task) == [pytest.approx(slow + 20 - 0.1 + 60 * (LONGER + 1) / 2, abs=0.01)]
 
 
@@ -416,7 +416,7 @@ def test_calls_that_all_take_alike_long_lose_nothing(account):
     for _ in range(10):
         task(READ)
         here.now += 0.3
-        task.heard(READ, answer())
+        task.record_response(READ, answer())
     assert here.now - NOW == pytest.approx(9 * LONGER + 0.3, abs=0.02)
 
 
@@ -427,17 +427,17 @@ def test_a_little_more_or_less_loses_nothing(account):
     for more in (0, 0.014, 0.007, 0.012, 0.001) * 2:
         task(READ)
         here.now += 0.3 + more
-        task.heard(READ, answer())
+        task.record_response(READ, answer())
     assert here.now - NOW == pytest.approx(9 * LONGER + 0.3, abs=0.02)
 
 
 def test_a_day_that_resets_counts_calls_by_when_they_left(account):
     """How long they took makes no difference to it."""
-    here = account(Rate(100, 86_400, resets=True))
+    here = account(Rate(100, 86_400, fixed_window=True))
     task = here.task()
     task(READ)
     here.now += 3600
-    task.heard(READ, None)
+    task.record_response(READ, None)
     assert here.leave(task, calls=96) == [3600] * 96
 
 
@@ -447,7 +447,7 @@ def test_a_backfill_gives_way_while_a_scheduled_run_is_at_work(account):
     scheduled, backfill = here.task(), here.task(backfill=True, longest_s=5)
     assert [0] == here.leave(scheduled)
     assert [0] * 4 == here.leave(backfill, calls=4)
-    with pytest.raises(QuotaSpent):
+    with pytest.raises(RateLimited):
         backfill(READ)
     assert [0] * 5 == here.leave(scheduled, calls=5)
     here.now += 130
@@ -461,7 +461,7 @@ def test_a_scheduled_run_that_waits_is_at_work(account):
     assert [0] * 10 == here.leave(backfill, calls=10)
     for _ in range(2):
         here.now += 25
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             scheduled(READ)
     here.now += 12
     assert [62] * 5 == here.leave(backfill, calls=5)
@@ -470,13 +470,13 @@ def test_a_scheduled_run_that_waits_is_at_work(account):
 
 def test_a_backfill_leaves_a_part_of_the_day_to_the_others(account):
     """Who comes later in the day finds calls."""
-    here = account(Rate(100, 86_400, resets=True))
+    here = account(Rate(100, 86_400, fixed_window=True))
     scheduled, backfill = here.task(longest_s=1), here.task(longest_s=1, backfill=True)
     assert [0] * 77 == here.leave(backfill, calls=77)
-    with pytest.raises(QuotaSpent, match="A backfill leaves a part of it to scheduled runs"):
+    with pytest.raises(RateLimited, match="A backfill leaves a part of it to scheduled runs"):
         backfill(READ)
     assert [0] * 20 == here.leave(scheduled, calls=20)
-    with pytest.raises(QuotaSpent):
+    with pytest.raises(RateLimited):
         scheduled(READ)
 
 
@@ -485,18 +485,18 @@ def test_a_backfill_leaves_a_part_of_what_the_vendor_says_is_left(account):
     here = account()
     scheduled, backfill = here.task(), here.task(backfill=True)
     scheduled(READ)
-    scheduled.heard(READ, answer(x_left=10, x_until=NOW + 40))
+    scheduled.record_response(READ, answer(x_left=10, x_until=NOW + 40))
     assert [0] * 5 == here.leave(backfill, calls=5)
     assert [0] * 5 == here.leave(scheduled, calls=5)
     assert [40] == here.leave(backfill)
 
 
 @pytest.mark.parametrize("rates", [((4, 1), (10, 3600)), ((3, 1), (50, 60)), ((1, 1), (2, 60)), ((400, 60), (7, 1))])
-@pytest.mark.parametrize("rank", [Rank(), Rank(backfill=True), Rank(backfill=True, behind=True)])
+@pytest.mark.parametrize("rank", [Priority(), Priority(backfill=True), Priority(backfill=True, behind=True)])
 def test_counts_are_in_the_order_that_the_library_wants(rates, rank):
     """A longer window takes more calls at no higher rate, also where half of it was rounded; none more than told."""
     told = [Rate(calls, seconds) for calls, seconds in rates]
-    counts = sliding(told, rank)
+    counts = sliding_buckets(told, rank)
     enforce_rate_list(counts)
     for rate in told:
         assert any(one.limit / one.interval <= rate.calls / rate.seconds / 1000 for one in counts)
@@ -513,9 +513,9 @@ def test_a_server_that_does_not_answer_is_a_reason_to_come_later(name, messages)
     """The error tells where calls are counted, and no password."""
     url, shown = SERVERS[name]
     pace = Account(url, vendor_of(Rate(2, 60))).task()
-    with pytest.raises(TryAgain, match=f"at {shown} cannot be reached"):
+    with pytest.raises(RetryableError, match=f"at {shown} cannot be reached"):
         pace(READ)
-    pace.heard(READ, answer(429, retry_after=20))
+    pace.record_response(READ, answer(429, retry_after=20))
     pace.close()
 
 
@@ -523,9 +523,9 @@ def test_a_server_that_does_not_answer_is_a_reason_to_come_later(name, messages)
 def test_a_server_whose_client_is_not_installed(name, monkeypatch):
     """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, {"redis": "redis", "postgresql": "psycopg"}[name], None)
-    monkeypatch.delitem(sys.modules, f"airflow_provider_segexport.ports.quota_{name.removesuffix('ql')}", raising=False)
-    with pytest.raises(BadConnection, match=r"pip install 'airflow-provider-segexport\[(redis|postgres)\]'"):
-        open_book(f"{name}://127.0.0.1/0", NAME, PLAIN.limits)
+    monkeypatch.delitem(sys.modules, f"airflow_provider_segexport.ratelimit.{name.removesuffix('ql')}", raising=False)
+    with pytest.raises(InvalidConnection, match=r"pip install 'airflow-provider-segexport\[(redis|postgres)\]'"):
+        open_store(f"{name}://127.0.0.1/0", NAME, PLAIN.limits)
 
 
 def test_redis_that_was_started_anew(tmp_path):
@@ -539,7 +539,7 @@ def test_redis_that_was_started_anew(tmp_path):
         task(READ)
         with redis.Redis.from_url(store) as client:
             client.script_flush()
-        with pytest.raises(TryAgain, match=r"NoScriptError"):
+        with pytest.raises(RetryableError, match=r"NoScriptError"):
             task(READ)
         assert [0, pytest.approx(60 * LONGER, abs=0.01)] == here.leave(task, calls=2)
 
@@ -590,22 +590,22 @@ def test_machines_count_by_the_servers_clock(theirs, ahead):
 
 def test_what_is_left_of_the_day_is_known_before_the_first_call(account):
     """Calls of today count, yesterday's do not; where nothing starts over, nobody knows."""
-    here = account(Rate(100, 86_400, resets=True))
+    here = account(Rate(100, 86_400, fixed_window=True))
     task = here.task()
-    assert 97 == task.left()
+    assert 97 == task.remaining()
     here.leave(task, calls=10)
-    assert 87 == here.task().left()
+    assert 87 == here.task().remaining()
     here.now = NOW + 86_400 + 60
-    assert 97 == task.left()
+    assert 97 == task.remaining()
 
 
 def test_what_the_vendor_has_told_is_what_is_left(filed):
     """Less what went out since; no longer than it holds."""
     here = filed(Rate(1000, 60))
     task = here.task()
-    assert None is task.left()
+    assert None is task.remaining()
     here.leave(task)
-    task.heard(READ, answer(x_left=5, x_until=NOW + 3600))
-    assert 5 == task.left()
+    task.record_response(READ, answer(x_left=5, x_until=NOW + 3600))
+    assert 5 == task.remaining()
     here.now += 7200
-    assert None is task.left()
+    assert None is task.remaining()

@@ -13,12 +13,13 @@ import pytest
 from core.made import cleaned, inspected, shared, values, written
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment, TryAgain
-from airflow_provider_segexport.ports import listing, patterns
-from airflow_provider_segexport.ports.listing import MAX_DEPTH
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError
+from airflow_provider_segexport.segment_files import patterns
+from airflow_provider_segexport.segment_files.parquet_files import find
 from airflow_provider_segexport.stages import read
+from airflow_provider_segexport.storage import listing
+from airflow_provider_segexport.storage.listing import MAX_DEPTH
+from airflow_provider_segexport.storage.paths import local_path
 
 ODD = [
     "part[1].parquet",
@@ -52,7 +53,7 @@ class Disk:
     """A folder of a disk, filled by names."""
 
     def __init__(self, root):
-        self.root, self.resolve = root, local
+        self.root, self.resolve = root, local_path
 
     def put(self, name: str, body: bytes) -> None:
         path = self.root / name
@@ -175,7 +176,7 @@ def test_what_is_no_parquet_is_refused_by_name(store, name, body):
     """A file that would be left out stops the run, for a segment as for a suppression folder."""
     store.put("a.parquet", content("a@x.org"))
     store.put(name, body)
-    with pytest.raises(BadSegment, match=rf"{name} \((no Parquet|empty)\).*To fix:"):
+    with pytest.raises(InvalidSegment, match=rf"{name} \((no Parquet|empty)\).*To fix:"):
         names(store, "")
     assert names(store, "*.parquet") == ["a.parquet"]
 
@@ -220,7 +221,7 @@ CURRENT = (
         "temperature.parquet",
         "state=x.old/b.parquet",
     ),
-    *("threshold.parquet", "b.older.parquet", "x.20260101", "photocopy.parquet", "v1.2/b.parquet"),
+    *("threshold.parquet", "b.on_stale.parquet", "x.20260101", "photocopy.parquet", "v1.2/b.parquet"),
 )
 
 
@@ -233,7 +234,7 @@ def test_what_is_by_its_name_not_current_is_refused(tmp_path):
         store.put(f"{folder}/{name}", b"PAR1")
         for text in (folder, f"{folder}/*", f"{folder}/**", f"{folder[:-1]}[{folder[-1]}]"):
             with pytest.raises(
-                BadSegment, match=r"\(by its name not finished, or an earlier copy\).*To fix:"
+                InvalidSegment, match=r"\(by its name not finished, or an earlier copy\).*To fix:"
             ) as caught:
                 names(store, text)
             assert name in str(caught.value)
@@ -248,7 +249,7 @@ def test_a_pattern_that_says_so_means_such_names(tmp_path):
     for text in ("*.bak", "*.old/*", "*(copy).parquet"):
         assert 1 == len(names(store, text))
     for text in ("*", "*/*", "*.parquet", "*.parquet*"):
-        with pytest.raises(BadSegment, match="by its name not finished"):
+        with pytest.raises(InvalidSegment, match="by its name not finished"):
             names(store, text)
 
 
@@ -297,7 +298,7 @@ def test_links_are_read_once(tmp_path):
     (tmp_path / "seg" / "loop").symlink_to(tmp_path / "seg")
     (tmp_path / "again").symlink_to(tmp_path / "seg")
     for text in ("seg", "seg/**/*.parquet", "seg/*", "*"):
-        files = find([f"{tmp_path}/{text}", str(tmp_path / "again")], local)
+        files = find([f"{tmp_path}/{text}", str(tmp_path / "again")], local_path)
         assert len(files) == 1
 
 
@@ -311,31 +312,31 @@ def irregular(tmp_path):
 def test_only_regular_files_are_read(tmp_path, monkeypatch):
     """A pipe, a socket, a device and a link that leads nowhere are refused by name, and nothing waits for them."""
     for name in irregular(tmp_path):
-        with pytest.raises(BadSegment, match=r"no regular file|does not exist|cannot be listed"):
-            find(str(tmp_path / name), local)
-    with pytest.raises(BadSegment, match=r"gone\.parquet \(no regular file\).*pipe\.parquet.*self\.parquet"):
-        find(str(tmp_path), local)
-    with pytest.raises(BadSegment, match=r"pipe\.parquet"):
-        find(f"{tmp_path}/p*", local)
-    with pytest.raises(BadSegment, match=r"/dev/zero .no regular file"):
-        find("/dev/zero", local)
+        with pytest.raises(InvalidSegment, match=r"no regular file|does not exist|cannot be listed"):
+            find(str(tmp_path / name), local_path)
+    with pytest.raises(InvalidSegment, match=r"gone\.parquet \(no regular file\).*pipe\.parquet.*self\.parquet"):
+        find(str(tmp_path), local_path)
+    with pytest.raises(InvalidSegment, match=r"pipe\.parquet"):
+        find(f"{tmp_path}/p*", local_path)
+    with pytest.raises(InvalidSegment, match=r"/dev/zero .no regular file"):
+        find("/dev/zero", local_path)
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind("s.parquet")
-        with pytest.raises(BadSegment, match="no regular file"):
-            find("s.parquet", local)
+        with pytest.raises(InvalidSegment, match="no regular file"):
+            find("s.parquet", local_path)
 
 
 def test_a_name_that_no_system_knows_does_not_exist():
     """A NUL byte in a path is refused as any path that leads nowhere."""
-    with pytest.raises(BadSegment, match="does not exist"):
-        find("/tmp/a\0b.parquet", local)
+    with pytest.raises(InvalidSegment, match="does not exist"):
+        find("/tmp/a\0b.parquet", local_path)
 
 
 def test_deeply_nested_folders_are_refused(store):
     """Folders without end are an error, not a hang."""
     store.put("a/" * (MAX_DEPTH + 2) + "x.parquet", content("a@x.org"))
-    with pytest.raises(BadSegment, match=f"more than {MAX_DEPTH} folders"):
+    with pytest.raises(InvalidSegment, match=f"more than {MAX_DEPTH} folders"):
         names(store, "")
 
 
@@ -352,8 +353,8 @@ def test_five_thousand_nested_folders_are_refused(tmp_path):
         os.close(top)
     try:
         for text in (str(tmp_path), f"{tmp_path}/**/*.parquet"):
-            with pytest.raises(BadSegment, match=f"more than {MAX_DEPTH} folders"):
-                find(text, local)
+            with pytest.raises(InvalidSegment, match=f"more than {MAX_DEPTH} folders"):
+                find(text, local_path)
     finally:
         os.system(f"rm -rf {tmp_path}/d")
 
@@ -362,7 +363,7 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
     """Bytes that are no UTF-8 are shown as escapes, and the file is read."""
     path = os.fsencode(tmp_path) + b"/caf\xe9.parquet"
     written(tmp_path / "x.parquet", {"email": ["a@x.org"]}).rename(os.fsdecode(path))
-    ((place, name),) = find(str(tmp_path), local)
+    ((place, name),) = find(str(tmp_path), local_path)
     assert name.endswith("caf\\udce9.parquet")
     assert shared().rows(f"select email from {shared().scan([place])}") == [("a@x.org",)]
 
@@ -386,7 +387,7 @@ def test_table_folders_are_refused(store, sign, kind, text):
     store.put("lake/table/part-1.parquet", content("stale@x.org"))
     if "ducklake" in sign and text.endswith("*.parquet"):
         store.put(f"lake/table/{sign}", content("stale@x.org"))
-    with pytest.raises(BadSegment, match=rf"lake/table is {kind}.*Nothing was read\. To fix: .*plain Parquet"):
+    with pytest.raises(InvalidSegment, match=rf"lake/table is {kind}.*Nothing was read\. To fix: .*plain Parquet"):
         names(store, text)
 
 
@@ -396,7 +397,7 @@ def test_files_inside_a_table_are_refused(store, sign):
     store.put(f"table/{sign}", b"{}")
     store.put("table/country=DE/day=1/part-1.parquet", content("stale@x.org"))
     for text in ("table/country=DE", "table/country=DE/day=1/part-1.parquet", "table/country=*/day=1/*.parquet"):
-        with pytest.raises(BadSegment, match=r"/table is an? (Delta|Hudi|Iceberg) table"):
+        with pytest.raises(InvalidSegment, match=r"/table is an? (Delta|Hudi|Iceberg) table"):
             names(store, text)
 
 
@@ -406,8 +407,8 @@ def test_a_link_into_a_table_is_refused(tmp_path):
     (tmp_path / "table" / "_delta_log").mkdir()
     (tmp_path / "seg").mkdir()
     (tmp_path / "seg" / "x.parquet").symlink_to(path)
-    with pytest.raises(BadSegment, match="table is a Delta table"):
-        find(str(tmp_path / "seg"), local)
+    with pytest.raises(InvalidSegment, match="table is a Delta table"):
+        find(str(tmp_path / "seg"), local_path)
 
 
 def test_a_table_that_is_not_read_disturbs_nothing(store):
@@ -449,11 +450,11 @@ def test_a_store_that_cannot_be_listed(tmp_path, monkeypatch):
         return listed
 
     monkeypatch.setattr(listing, "listed", fail(PermissionError(13, "Permission denied")))
-    with pytest.raises(BadSegment, match=r"cannot be listed: Permission denied\. To fix:"):
-        find(str(tmp_path), local)
+    with pytest.raises(InvalidSegment, match=r"cannot be listed: Permission denied\. To fix:"):
+        find(str(tmp_path), local_path)
     monkeypatch.setattr(listing, "listed", fail(OSError(116, "Stale file handle")))
-    with pytest.raises(TryAgain, match="cannot be listed just now: Stale file handle"):
-        find(str(tmp_path), local)
+    with pytest.raises(RetryableError, match="cannot be listed just now: Stale file handle"):
+        find(str(tmp_path), local_path)
 
 
 def test_patterns_match_as_fnmatch_does():
@@ -476,4 +477,4 @@ def test_rows_of_odd_names_are_planned(tmp_path):
     assert [file.place.name for file in files.files] == sorted(ODD)
     with cleaned(tmp_path) as (sql, _):
         assert values(sql, "email") == [f"p{ODD.index(name)}@example.com" for name in sorted(ODD)]
-    assert read.inspect(find(str(tmp_path), local), ["email"]).rows == len(ODD)
+    assert read.read_schemas(find(str(tmp_path), local_path), ["email"]).rows == len(ODD)

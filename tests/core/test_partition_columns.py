@@ -7,15 +7,15 @@ import pytest
 from core.made import shared, written
 from core.test_parquet_files import Bucket, content
 
-from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.ports.segment_rows import Read, relation
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.stages import read
+from airflow_provider_segexport.storage.paths import local_path
 
 
-def inspected(root, wanted, resolve=local, *, asked=True):
-    return read.inspect(find(str(root), resolve), wanted, partition_columns=asked)
+def inspected(root, wanted, resolve=local_path, *, asked=True):
+    return read.read_schemas(find(str(root), resolve), wanted, partition_columns=asked)
 
 
 def rows(files, *columns):
@@ -43,9 +43,9 @@ def test_a_column_that_only_the_path_has_is_text(tmp_path):
 def test_a_column_of_the_path_is_not_there_unless_asked_for(tmp_path):
     """Without the argument the file has no such column, and the error says which it has."""
     written(tmp_path / "country=DE" / "x.parquet", {"email": ["a@x.org"]})
-    with pytest.raises(BadSegment, match="no column 'country'"):
+    with pytest.raises(InvalidSegment, match="no column 'country'"):
         inspected(tmp_path, ["email", "country"], asked=False)
-    with pytest.raises(BadSegment, match="no column 'Country'"):
+    with pytest.raises(InvalidSegment, match="no column 'Country'"):
         inspected(tmp_path, ["email", "Country"])
 
 
@@ -63,7 +63,7 @@ def test_the_column_of_the_file_wins(tmp_path, asked, value):
 def test_a_column_of_another_case_in_the_file_hides_the_folder(tmp_path):
     """The engine does not tell the two apart, so the file's column is the one that must be mapped."""
     written(tmp_path / "state=active" / "x.parquet", {"email": ["a@x.org"], "State": ["gone"]})
-    with pytest.raises(BadSegment, match="no column 'state'"):
+    with pytest.raises(InvalidSegment, match="no column 'state'"):
         inspected(tmp_path, ["email", "state"])
 
 
@@ -75,7 +75,7 @@ def test_some_files_have_the_column_and_others_only_the_path(tmp_path):
     files = inspected(tmp_path, ["email", "tier"])
     assert rows(files, "tier", "email") == [(0, "gold", "a@x.org"), (1, "silver", "b@x.org"), (2, "iron", "c@x.org")]
     written(tmp_path / "tier=gold" / "b.parquet", {"email": ["b@x.org"], "tier": [1]})
-    with pytest.raises(BadSegment, match=r"'tier' is int64 in .*b\.parquet and string in .*a\.parquet"):
+    with pytest.raises(InvalidSegment, match=r"'tier' is int64 in .*b\.parquet and string in .*a\.parquet"):
         inspected(tmp_path, ["email", "tier"])
 
 
@@ -84,7 +84,7 @@ def test_two_values_in_one_path_are_refused(tmp_path):
     written(tmp_path / "k=1" / "k=1" / "x.parquet", {"email": ["a@x.org"]})
     assert rows(inspected(tmp_path, ["email", "k"]), "k") == [(0, "1")]
     written(tmp_path / "k=1" / "k=2" / "x.parquet", {"email": ["a@x.org"]})
-    with pytest.raises(BadSegment, match=r"column 'k' two values\. To fix"):
+    with pytest.raises(InvalidSegment, match=r"column 'k' two values\. To fix"):
         inspected(tmp_path, ["email", "k"])
 
 

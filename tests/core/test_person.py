@@ -14,19 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment, DamagedState, StopExport
+from airflow_provider_segexport import fencing
+from airflow_provider_segexport.errors import DamagedState, FatalError, InvalidSegment
 from airflow_provider_segexport.export.release import Release, release
 from airflow_provider_segexport.export.repair import repair
-from airflow_provider_segexport.person import traces
-from airflow_provider_segexport.person.erase import Tools, erase
+from airflow_provider_segexport.person import files
+from airflow_provider_segexport.person.erase import ErasureDeps, erase
 from airflow_provider_segexport.person.explain import explain, row
-from airflow_provider_segexport.person.whom import Person
-from airflow_provider_segexport.ports import fencing, sealing
-from airflow_provider_segexport.ports.lease import Lease
-from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
-from airflow_provider_segexport.ports.places import folder, local, read, write
-from airflow_provider_segexport.ports.standing import Standing
-from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, write_parquet
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage import sealing
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.paths import folder, local_path, read, write
 
 NOW = 1_767_225_600.0
 ADA = Person.of("ada@example.com")
@@ -36,7 +37,7 @@ ROWS = pa.schema([("row", pa.int64()), ("email", pa.string())])
 @pytest.fixture(params=["disk", "object storage"])
 def root(request, tmp_path):
     """A place on a disk, and one that is none."""
-    place = local(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
+    place = local_path(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
     place.mkdir(parents=True, exist_ok=True)
     yield place
     if request.param != "disk":
@@ -54,7 +55,9 @@ def ledger(root, *versions):
 
 
 def tools(root, take_out=lambda known, person: "removed"):
-    return Tools(root, local if not isinstance(root, UPath) else UPath, take_out, lambda: NOW, lambda _: None)
+    return ErasureDeps(
+        root, local_path if not isinstance(root, UPath) else UPath, take_out, lambda: NOW, lambda _: None
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_an_address_outside_ascii_is_found_in_any_case():
 
 def test_a_text_without_an_at_sign_is_no_person():
     """It is said at once, and the text is not repeated."""
-    with pytest.raises(BadSegment, match="no @") as raised:
+    with pytest.raises(InvalidSegment, match="no @") as raised:
         Person.of("ada.example.com")
     assert "ada" not in str(raised.value)
 
@@ -152,21 +155,21 @@ def test_a_person_does_not_show_in_a_log():
 @given(st.lists(st.sampled_from(["ada@example.com", "ADA@example.com ", "bob@example.com", "", None]), max_size=30))
 def test_a_file_loses_the_person_and_nobody_else(tmp_path_factory, emails):
     """Whatever order and whatever spelling."""
-    place = local(str(tmp_path_factory.mktemp("file") / "rows.parquet"))
+    place = local_path(str(tmp_path_factory.mktemp("file") / "rows.parquet"))
     table = pa.table({"row": pa.array(range(len(emails)), pa.int64()), "email": pa.array(emails, pa.string())})
     write_parquet(place, table.to_batches(), ROWS)
     theirs = [n for n, email in enumerate(emails) if email and email.strip().lower() == ADA.email]
-    assert len(theirs) == traces.count(place, ADA) == traces.clean(place, ADA)
+    assert len(theirs) == files.count(place, ADA) == files.clean(place, ADA)
     assert [n for n in range(len(emails)) if n not in theirs] == pq.read_table(str(place)).column("row").to_pylist()
 
 
 def test_a_plan_keeps_its_batches(root):
     """A record batch is a batch of the plan, by its number: one that held the person alone stays, and is empty."""
     place = folder(root / "runs") / "upserts.arrow"
-    with ArrowFile(place, ROWS) as out:
+    with ArrowFileWriter(place, ROWS) as out:
         for rows in ([(0, "ada@example.com")], [(1, "bob@example.com"), (2, "Ada@example.com")]):
             out.write(pa.record_batch([pa.array([one[i] for one in rows]) for i in (0, 1)], schema=ROWS))
-    assert 2 == traces.clean(place, ADA)
+    assert 2 == files.clean(place, ADA)
     reader = ArrowReader(place)
     assert [[], ["bob@example.com"]] == [batch.column("email").to_pylist() for batch in reader]
     reader.close()
@@ -177,7 +180,7 @@ def test_a_file_without_addresses_is_left_as_it_is(root):
     place = folder(root / "runs") / "counts.parquet"
     write_parquet(place, [pa.record_batch({"n": [1]})], pa.schema([("n", pa.int64())]))
     before = read(place)
-    assert (0, 0) == (traces.count(place, ADA), traces.clean(place, ADA))
+    assert (0, 0) == (files.count(place, ADA), files.clean(place, ADA))
     assert before == read(place)
 
 
@@ -193,7 +196,7 @@ def test_every_kept_version_of_a_ledger_loses_the_person(root):
     assert [1, 2] == found.versions()
     assert [()] == [known.versions for known in explain(root, ADA, tools(root).resolve)]
     assert [1, 2] == [int(found.facts(version)["members"]) for version in found.versions()]
-    assert ["ledger", "ledger"] == [one.kind for one in receipt.found]
+    assert ["ledger", "ledger"] == [one.kind for one in receipt.findings]
 
 
 def test_a_ledger_that_was_cleaned_goes_on(root):
@@ -221,24 +224,24 @@ def test_a_run_that_is_not_finished_is_left_and_named(root):
     assert "a run that is not finished" in receipt.left[0]
     write(runs / "summary.json", json.dumps({"finished": True}).encode())
     assert erase(tools(root), ADA, "Ann").complete
-    assert 0 == traces.count(runs / "rejects.parquet", ADA)
+    assert 0 == files.count(runs / "rejects.parquet", ADA)
 
 
 def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
     """Nothing of it is ever sent: the person's rows are taken out of it, and the erasure is complete."""
     runs = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
     write(runs / "summary.json", json.dumps({"finished": False, "error": "a guard"}).encode())
-    write_parquet(runs / "aside.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+    write_parquet(runs / "not_sent.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
     assert erase(tools(root), ADA, "Ann").complete
-    assert 0 == traces.count(runs / "aside.parquet", ADA)
+    assert 0 == files.count(runs / "not_sent.parquet", ADA)
 
 
 def test_a_person_is_explained_without_a_card(root):
     """A ledger alone is enough: the card is for people to look at."""
     ledger(root, {"ada@example.com": "in"})
-    [known] = explain(root, ADA, local)
+    [known] = explain(root, ADA, local_path)
     assert ("plain", "in", (1,)) == (known.vendor, known.ledger["state"], known.versions)
-    [stranger] = explain(root, Person.of("eve@example.com"), local)
+    [stranger] = explain(root, Person.of("eve@example.com"), local_path)
     assert not stranger.anything
 
 
@@ -246,7 +249,7 @@ def taken_by(place, owner, now):
     """A lease that another run holds, which Airflow has been told to end or which has run out."""
     lease = Lease(place, owner, clock=lambda: now, sleep=lambda _: None, alive=lambda _: False)
     lease._keep = lambda: None
-    lease.take()
+    lease.acquire()
     return lease
 
 
@@ -256,7 +259,7 @@ def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
     sent = []
 
     def take_out(known, person):
-        taken_by(known.place, "dag/task/run/0", NOW + 1)
+        taken_by(known.path, "dag/task/run/0", NOW + 1)
         fencing.ask()
         sent.append(person)
         return "removed"
@@ -272,7 +275,7 @@ def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
     found = ledger(root, {"ada@example.com": "in"})
 
     def take_out(known, person):
-        taken_by(known.place, "dag/task/run/0", NOW + 1)
+        taken_by(known.path, "dag/task/run/0", NOW + 1)
         return "removed"
 
     receipt = erase(tools(root, take_out), ADA, "test")
@@ -283,8 +286,8 @@ def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
 def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     """Its call might add the person again; the next export looks at its journal once more."""
     found = ledger(root, {"ada@example.com": "in"})
-    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
-    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
     slept, at_the_vendor = [], []
 
     def take_out(known, person):
@@ -294,21 +297,21 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     hands = replace(tools(root, take_out), sleep=slept.append, longest_call_s=lambda _: 40.0)
     assert erase(hands, ADA, "test").complete
     assert at_the_vendor == [40.0]
-    assert [("runs/killed", dead.mark)] == [(one.folder, one.mark) for one in Standing.of(found.place).doubts]
+    assert [("runs/killed", dead.mark)] == [(one.folder, one.mark) for one in AudienceState.of(found.path).doubts]
     assert row(found, 1, ADA) is None
 
 
 def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
     """The ledger is read when the audience is held."""
     found = ledger(root, {"ada@example.com": "out"})
-    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
-    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.place)
+    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
     taken_out = []
 
     def sleep(_):
         if found.version() == 1:
             table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "in"}], SCHEMA)
-            Ledger(found.place, SimpleNamespace(number=9, mark="", check=lambda: None)).commit(table.to_batches(), 1)
+            Ledger(found.path, SimpleNamespace(number=9, mark="", check=lambda: None)).commit(table.to_batches(), 1)
 
     hands = replace(
         tools(root, lambda known, person: taken_out.append(person) or "removed"),
@@ -323,18 +326,18 @@ def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
 def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_between):
     """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
     found = ledger(root, {"ada@example.com": "in"})
-    dead = taken_by(found.place, "dag/task/killed/0", NOW - 1000)
+    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
     killed = folder(root / "runs" / "killed")
-    write(killed / "order.json", b"{}")
-    Standing(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.mark).write(found.place)
+    write(killed / "config.json", b"{}")
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.mark).write(found.path)
     world = {"clock": lambda: NOW, "sleep": lambda _: None}
     if in_between == "repair":
-        repair(found.place, tools(root).resolve, **world)
+        repair(found.path, tools(root).resolve, **world)
     else:
-        with pytest.raises(StopExport, match="has not ended"):
-            release(found.place, Release("e"), **world)
-    after = Lease(found.place, "dag/task/next/0", **world)
-    after.take()
+        with pytest.raises(FatalError, match="has not ended"):
+            release(found.path, Release("e"), **world)
+    after = Lease(found.path, "dag/task/next/0", **world)
+    after.acquire()
     assert after.unclean
     after.release()
 
@@ -361,10 +364,10 @@ def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
         assert "To fix: restore it" in left
     assert read(found.file(1)) == content
     assert [(1,)] == [known.damaged for known in explain(root, ADA, tools(root).resolve)]
-    assert traces.count(found.file(2), Person.of("b@example.com")) == 1
-    assert traces.count(found.file(2), ADA) == 0
+    assert files.count(found.file(2), Person.of("b@example.com")) == 1
+    assert files.count(found.file(2), ADA) == 0
     with pytest.raises(DamagedState, match="its checksum differs"):
-        traces.clean(found.file(1), ADA)
+        files.clean(found.file(1), ADA)
 
 
 def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
@@ -383,7 +386,7 @@ def test_a_damaged_table_of_a_run_is_named(root, name, finished):
     rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
     for one in ("rejects.parquet", "removals.parquet"):
         write_parquet(place / one, rows.to_batches(), ROWS)
-    with ArrowFile(place / "upserts.arrow", ROWS) as out:
+    with ArrowFileWriter(place / "upserts.arrow", ROWS) as out:
         out.write(rows.to_batches()[0])
     if finished:
         write(place / "summary.json", b'{"finished": true}')
@@ -392,7 +395,7 @@ def test_a_damaged_table_of_a_run_is_named(root, name, finished):
     damage(place / name)
     receipt = erase(tools(root), ADA, "Ann")
     assert any(str(place / name if finished else place) in left for left in receipt.left)
-    assert traces.count(place / "removals.parquet", ADA) == (0 if finished else 1)
+    assert files.count(place / "removals.parquet", ADA) == (0 if finished else 1)
 
 
 def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
@@ -403,4 +406,4 @@ def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
         pq.write_table(rows, file)
     with (place / "upserts.arrow").open("wb") as file, pa.ipc.new_file(file, ROWS) as out:
         out.write_table(rows)
-    assert [1, 1] == [traces.clean(place / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]
+    assert [1, 1] == [files.clean(place / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]

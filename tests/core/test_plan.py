@@ -11,15 +11,15 @@ from core.made import PLAIN, TARGET, cleaned, limited, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.contract import Matched
-from airflow_provider_segexport.export.prepare import encoded_as
-from airflow_provider_segexport.model import batch_name, name_of
-from airflow_provider_segexport.ports.cutting import ENVELOPE_BYTES
-from airflow_provider_segexport.ports.cutting import cut as cut_stream
-from airflow_provider_segexport.ports.tables import ArrowReader
+from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.model import batch_id, batch_id_of_hashes
 from airflow_provider_segexport.stages import plan
+from airflow_provider_segexport.storage.batching import ENVELOPE_BYTES
+from airflow_provider_segexport.storage.batching import cut as cut_stream
+from airflow_provider_segexport.storage.files import ArrowReader
+from airflow_provider_segexport.vendors.base import MappedFields
 
-ITEM = encoded_as(PLAIN.item(Matched(("email",)), TARGET))
+ITEM = row_sql(PLAIN.item_template(MappedFields(("email",)), TARGET))
 
 
 def stream(items, cuts=()):
@@ -82,8 +82,8 @@ def test_batches_hold_every_row_once_and_in_order(sizes, rows, bytes_, cuts):
 def test_the_name_of_a_batch_never_changes():
     """A run that is resumed by a newer version must know its batches again."""
     items = ['{"email":"jane@example.com"}', '{"email":"joe@example.com","name":"Zoë"}']
-    assert batch_name(items) == "23dbcfdf31347d5cafb27987"
-    assert batch_name(items, generation=2) == "23dbcfdf31347d5cafb27987-2"
+    assert batch_id(items) == "23dbcfdf31347d5cafb27987"
+    assert batch_id(items, generation=2) == "23dbcfdf31347d5cafb27987-2"
 
 
 def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):
@@ -91,8 +91,8 @@ def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):
     with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
         if ledger is not None:
             sql.table("ledger", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("hash", pa.uint64())])))
-        upserts = plan.upserts(ITEM, against_ledger=ledger is not None)
-        planned = plan.freeze(sql, upserts, vendor.limits, tmp_path / "run", told)
+        upserts = plan.upsert_sql(ITEM, against_ledger=ledger is not None)
+        planned = plan.write_plan_rows(sql, upserts, vendor.limits, tmp_path / "run", told)
     rows = ArrowReader(tmp_path / "run" / "upserts.arrow")
     batches = [batch.to_pylist() for batch in rows]
     rows.close()
@@ -105,13 +105,13 @@ def test_a_plan_counts_every_row(tmp_path):
         tmp_path, ["d@example.com", "c@example.com", "nobody", "b@example.com", "a@example.com", None]
     )
     assert [[row["row"] for row in batch] for batch in batches] == [[0, 1, 3], [4]]
-    assert (planned.profiles, planned.upserts, planned.unchanged) == (6, 4, 0)
-    assert planned.aside == {"rejected": {"bad_email": 1, "no_email": 1}}
+    assert (planned.profiles, planned.upsert_rows, planned.unchanged) == (6, 4, 0)
+    assert planned.not_sent == {"rejected": {"invalid_email": 1, "no_email": 1}}
     hashes = [b"".join(row["hash"].to_bytes(8, "little") for row in batch) for batch in batches]
-    assert planned.batches == tuple(map(name_of, hashes))
-    aside = pq.read_table(tmp_path / "run" / "aside.parquet").to_pylist()
+    assert planned.batches == tuple(map(batch_id_of_hashes, hashes))
+    aside = pq.read_table(tmp_path / "run" / "not_sent.parquet").to_pylist()
     assert [(row["row"], row["email"], row["reason"]) for row in aside] == [
-        (2, "nobody", "bad_email"),
+        (2, "nobody", "invalid_email"),
         (5, None, "no_email"),
     ]
 
@@ -127,9 +127,9 @@ def test_what_the_ledger_holds_unchanged_is_not_sent(tmp_path):
     """New people and changed rows go, in order; the others are counted."""
     _, ((a, b, c),) = frozen(tmp_path / "full", ["a@example.com", "b@example.com", "c@example.com"])
     known = {"email": [b["email"], c["email"], "gone@example.com"], "hash": [b["hash"], c["hash"] ^ 1, 5]}
-    planned, (batch,) = frozen(tmp_path / "changes", ["a@example.com", "b@example.com", "c@example.com"], ledger=known)
+    planned, (batch,) = frozen(tmp_path / "upsert", ["a@example.com", "b@example.com", "c@example.com"], ledger=known)
     assert [row["email"] for row in batch] == [a["email"], c["email"]]
-    assert (planned.upserts, planned.unchanged) == (2, 1)
+    assert (planned.upsert_rows, planned.unchanged) == (2, 1)
 
 
 def test_order_holds_against_a_large_ledger(tmp_path):
@@ -146,7 +146,7 @@ def test_a_row_no_batch_can_hold_is_rejected_with_its_reason(tmp_path):
     long = "x" * 40 + "@example.com"
     planned, batches = frozen(tmp_path, ["a@example.com", long, "b@example.com"], vendor)
     assert [len(batch) for batch in batches] == [1, 1]
-    assert planned.aside == {"rejected": {"row_too_large": 1}}
+    assert planned.not_sent == {"rejected": {"row_too_large": 1}}
 
 
 def test_two_plans_of_one_segment_are_the_same(tmp_path):

@@ -12,14 +12,15 @@ import tempfile
 import pyarrow as pa
 import pytest
 
-from airflow_provider_segexport.errors import StopExport
-from airflow_provider_segexport.ports import claims, private
-from airflow_provider_segexport.ports import scratch as scratches
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.journal import Entry, Journal, State
-from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
-from airflow_provider_segexport.ports.places import as_place, create, folder, write
-from airflow_provider_segexport.ports.scratch import NAME, scratch, sweep
+from airflow_provider_segexport.errors import FatalError
+from airflow_provider_segexport.http import variable_lock
+from airflow_provider_segexport.storage import private
+from airflow_provider_segexport.storage import scratch as scratches
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.paths import as_storage_path, create, folder, write
+from airflow_provider_segexport.storage.scratch import NAME, scratch, sweep
 
 
 @pytest.fixture
@@ -50,11 +51,11 @@ def modes(top):
 def test_modes_with_no_umask(tmp_path, temporary, open_umask):
     """0600 and 0700 for whatever is written, by whichever way."""
     top = tmp_path / "state"
-    write(as_place(top / "deep" / "down" / "a.json"), b"a")
-    create(as_place(top / "once" / "a.json"), b"a")
-    folder(as_place(top / "made" / "empty"))
-    Journal(as_place(top / "run")).write([Entry("b", State.SENDING, 1)])
-    ledger = Ledger(as_place(top / "ledger"))
+    write(as_storage_path(top / "deep" / "down" / "a.json"), b"a")
+    create(as_storage_path(top / "once" / "a.json"), b"a")
+    folder(as_storage_path(top / "made" / "empty"))
+    Journal(as_storage_path(top / "run")).write([Entry("b", State.SENDING, 1)])
+    ledger = Ledger(as_storage_path(top / "ledger"))
     ledger.commit([pa.RecordBatch.from_pylist([], schema=SCHEMA)], 0)
     assert modes(top) == {(True, 0o700), (False, 0o600)}
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
@@ -68,7 +69,7 @@ def test_modes_with_no_umask(tmp_path, temporary, open_umask):
 
 KILLED = """
 import sys, time
-from airflow_provider_segexport.ports.scratch import scratch
+from airflow_provider_segexport.storage.scratch import scratch
 with scratch("frame") as place:
     (place / "people").write_text("jane@example.com")
     print("ready", flush=True)
@@ -105,11 +106,11 @@ def test_a_forked_child_has_a_folder_of_its_own(temporary):
         assert (place / "rows").exists()
 
 
-@pytest.mark.parametrize("use", [claims.file_locks, sweep], ids=["locks", "scratch"])
+@pytest.mark.parametrize("use", [variable_lock.file_locks, sweep], ids=["locks", "scratch"])
 @pytest.mark.parametrize("trap", ["link", "file", "open mode", "another user's"])
 def test_a_folder_that_another_user_has_put_there(temporary, use, trap):
     """It is refused with a word on what to do; nothing is written through it."""
-    name = "segexport-locks" if use is claims.file_locks else NAME
+    name = "segexport-locks" if use is variable_lock.file_locks else NAME
     path = temporary / f"{name}-{os.getuid()}"
     elsewhere = temporary / "elsewhere"
     elsewhere.mkdir(mode=0o700)
@@ -125,14 +126,14 @@ def test_a_folder_that_another_user_has_put_there(temporary, use, trap):
             os.chown(path, 65534, 65534)
         else:
             pytest.skip("only root can give a folder away")
-    with pytest.raises(StopExport, match="To fix: remove it"):
+    with pytest.raises(FatalError, match="To fix: remove it"):
         use()
     assert not list(elsewhere.iterdir())
 
 
 def test_a_link_in_the_place_of_a_lock(temporary):
     """A lock file is no way to truncate another file."""
-    folder = claims.file_locks()
+    folder = variable_lock.file_locks()
     victim = temporary / "victim"
     victim.write_text("content")
     (folder / "a.lock").symlink_to(victim)

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
+from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.http.quiet_logs import LIBRARIES, quiet
 from airflow_provider_segexport.model import Request
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.ports.quiet_logs import LIBRARIES, quiet
 from airflow_provider_segexport.vendors.campaign_monitor import VENDOR
 
 WHO = "canary.planted@example.com"

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 from core.made import cleaned, inspected, values, written
 
-from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files.parquet_files import find
 from airflow_provider_segexport.stages import read
+from airflow_provider_segexport.storage.paths import local_path
 
 
 def names(*texts):
-    return [place.name for place, _ in find(list(texts), local)]
+    return [place.name for place, _ in find(list(texts), local_path)]
 
 
 def test_a_path_names_one_file(tmp_path):
@@ -61,27 +61,27 @@ def test_several_segments_are_united_each_file_once(tmp_path):
 @pytest.mark.parametrize("nothing", [[], "", "  ", ["", "x"]])
 def test_no_segment_is_named(nothing):
     """An empty argument is refused in words."""
-    with pytest.raises(BadSegment, match="No segment is named"):
-        find(nothing, local)
+    with pytest.raises(InvalidSegment, match="No segment is named"):
+        find(nothing, local_path)
 
 
 def test_no_such_file(tmp_path):
     """A path that is not there is told with the question that helps."""
-    with pytest.raises(BadSegment, match=r"gone\.parquet does not exist.*task that writes the segment"):
+    with pytest.raises(InvalidSegment, match=r"gone\.parquet does not exist.*task that writes the segment"):
         names(str(tmp_path / "gone.parquet"))
 
 
 def test_an_empty_folder(tmp_path):
     """A folder without a Parquet file is no segment."""
     (tmp_path / "_SUCCESS").write_bytes(b"")
-    with pytest.raises(BadSegment, match="holds no Parquet file"):
+    with pytest.raises(InvalidSegment, match="holds no Parquet file"):
         names(str(tmp_path))
 
 
 def test_a_glob_without_a_match(tmp_path):
     """A glob that matches nothing is an error, also where its folder is not there."""
     for text in (f"{tmp_path}/*.parquet", f"{tmp_path}/no/*.parquet"):
-        with pytest.raises(BadSegment, match="holds no Parquet file"):
+        with pytest.raises(InvalidSegment, match="holds no Parquet file"):
             names(text)
 
 
@@ -90,7 +90,7 @@ def test_not_parquet(tmp_path, content):
     """Something else under a Parquet name is told apart before anything is sent."""
     path = tmp_path / "x.parquet"
     path.write_bytes(content)
-    with pytest.raises(BadSegment, match="not a readable Parquet file"):
+    with pytest.raises(InvalidSegment, match="not a readable Parquet file"):
         inspected(path)
 
 
@@ -98,7 +98,7 @@ def test_truncated_parquet(tmp_path):
     """A file whose end is cut off cannot be read."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"] * 100})
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(BadSegment, match="not a readable Parquet file"):
+    with pytest.raises(InvalidSegment, match="not a readable Parquet file"):
         inspected(path)
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_footer(tmp_path):
     content = bytearray(path.read_bytes())
     content[-200:-8] = bytes(byte ^ 0x5A for byte in content[-200:-8])
     path.write_bytes(content)
-    with pytest.raises(BadSegment, match="not a readable Parquet file"):
+    with pytest.raises(InvalidSegment, match="not a readable Parquet file"):
         inspected(path)
 
 
@@ -122,7 +122,11 @@ def test_a_damaged_page(tmp_path, codec):
     path.write_bytes(content)
     files = inspected(path)
     words = r"rows of .*x\.parquet cannot be read"
-    with pytest.raises(BadSegment, match=words) as caught, read.readable(files), cleaned(path) as (sql, _):
+    with (
+        pytest.raises(InvalidSegment, match=words) as caught,
+        read.translate_read_errors(files),
+        cleaned(path) as (sql, _),
+    ):
         values(sql, "email")
     assert caught.value.__cause__ is None
 
@@ -132,7 +136,7 @@ def test_text_that_is_not_utf8_is_not_quoted(tmp_path):
     raw = pa.array([b"jane.secret\xff@example.com"], pa.binary())
     text = pa.Array.from_buffers(pa.string(), 1, raw.buffers())
     path = written(tmp_path / "x.parquet", pa.Table.from_arrays([text], names=["email"]))
-    with pytest.raises(BadSegment) as caught, read.readable(inspected(path)), cleaned(path):
+    with pytest.raises(InvalidSegment) as caught, read.translate_read_errors(inspected(path)), cleaned(path):
         pass
     assert "jane" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -142,7 +146,11 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_file(tmp_path):
     """SQL that cannot be bound is a bug, and shows as one."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
     words = "no_such_column"
-    with pytest.raises(duckdb.BinderException, match=words), read.readable(inspected(path)), cleaned(path) as (sql, _):
+    with (
+        pytest.raises(duckdb.BinderException, match=words),
+        read.translate_read_errors(inspected(path)),
+        cleaned(path) as (sql, _),
+    ):
         sql.rows("select no_such_column from clean")
 
 
@@ -150,12 +158,12 @@ def test_files_with_different_types(tmp_path):
     """A matched column needs one type in all files; the error names both."""
     one = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "points": [1]})
     two = written(tmp_path / "2.parquet", {"email": ["b@example.com"], "points": ["many"]})
-    with pytest.raises(BadSegment, match=r"'points' is string in .*2\.parquet and int64 in .*1\.parquet"):
+    with pytest.raises(InvalidSegment, match=r"'points' is string in .*2\.parquet and int64 in .*1\.parquet"):
         inspected(one, two, wanted=["email", "points"])
 
 
 def test_columns_that_are_not_matched_may_differ(tmp_path):
-    """What data matching does not name is not read: its type in each file does not matter."""
+    """What field mapping does not name is not read: its type in each file does not matter."""
     one = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "rest": [1]})
     two = written(tmp_path / "2.parquet", {"rest": [{"deep": 1}], "email": ["b@example.com"]})
     with cleaned(one, two) as (sql, _):
@@ -176,7 +184,7 @@ def test_a_column_of_nothing_fits_any_type(tmp_path):
 def test_a_missing_column_lists_what_there_is(tmp_path):
     """The error names file and column, and the columns there are."""
     path = written(tmp_path / "x.parquet", {"mail": ["a@example.com"], "ltv": [1.0]})
-    with pytest.raises(BadSegment, match=r"x\.parquet has no column 'email'.*Its columns: 'mail', 'ltv'\."):
+    with pytest.raises(InvalidSegment, match=r"x\.parquet has no column 'email'.*Its columns: 'mail', 'ltv'\."):
         inspected(path)
 
 
@@ -185,7 +193,7 @@ def test_columns_that_differ_by_case_only(tmp_path, columns):
     """The engine would pick one of them silently; a segment must not leave that to chance."""
     arrays = [pa.array(["a@example.com"]), pa.array(["b@example.com"])]
     path = written(tmp_path / "x.parquet", pa.Table.from_arrays(arrays, names=columns))
-    with pytest.raises(BadSegment, match="more than one column"):
+    with pytest.raises(InvalidSegment, match="more than one column"):
         inspected(path)
 
 
@@ -244,10 +252,10 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    places = find(str(path), local)
+    places = find(str(path), local_path)
     monkeypatch.setattr(type(path), "open", refuse)
-    with pytest.raises(BadSegment, match="cannot be opened: Permission denied"):
-        read.inspect(places, ["email"])
+    with pytest.raises(InvalidSegment, match="cannot be opened: Permission denied"):
+        read.read_schemas(places, ["email"])
 
 
 def test_names_with_wildcards_in_them_are_read(tmp_path):

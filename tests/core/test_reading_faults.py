@@ -13,14 +13,14 @@ import pyarrow.parquet.encryption as pe
 import pytest
 from core.made import cleaned, inspected, one_page, outcomes, shared, values, written
 
-from airflow_provider_segexport.errors import BadSegment, NeedsMemory, TryAgain
-from airflow_provider_segexport.ports import parquet_reading
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.memory import more_memory
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.ports.segment_rows import Read, relation
-from airflow_provider_segexport.ports.storage_errors import meaning
+from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
+from airflow_provider_segexport.segment_files import parquet_reading
+from airflow_provider_segexport.segment_files.memory import more_memory
+from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.stages import read
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.errors import meaning
+from airflow_provider_segexport.storage.paths import local_path
 
 
 class FaultyFile:
@@ -103,8 +103,8 @@ STAYS = [
 def test_a_failed_read_is_tried_again(tmp_path, error, reads):
     """While a file is opened or its footer is read; the store's own text, which may hold a key, stays out."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"] * 50_000}, use_dictionary=False)
-    with pytest.raises(TryAgain, match=r"x\.parquet could not be read") as caught:
-        read.inspect([(FaultyPlace(path, error, reads), str(path))], ["email"])
+    with pytest.raises(RetryableError, match=r"x\.parquet could not be read") as caught:
+        read.read_schemas([(FaultyPlace(path, error, reads), str(path))], ["email"])
     assert "secret" not in str(caught.value)
 
 
@@ -113,8 +113,8 @@ def test_a_right_or_a_file_that_is_missing_is_final(tmp_path, error, text):
     """Another attempt meets the same refusal, so a person has to act."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
     for reads in (-1, 0):
-        with pytest.raises(BadSegment, match=rf"x\.parquet .*{text}") as caught:
-            read.inspect([(FaultyPlace(path, error, reads), str(path))], ["email"])
+        with pytest.raises(InvalidSegment, match=rf"x\.parquet .*{text}") as caught:
+            read.read_schemas([(FaultyPlace(path, error, reads), str(path))], ["email"])
         assert "To fix" in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_a_cause_behind_an_error_counts():
 def reading(paths, suppression=()):
     """The rows of files, as planning reads them."""
     files = inspected(*paths)
-    with read.readable(files, suppression):
+    with read.translate_read_errors(files, suppression):
         yield lambda: shared().rows(f"select * from {relation(shared(), files, [Read('email', 'email')])}")
 
 
@@ -140,7 +140,7 @@ def test_a_store_that_fails_while_rows_are_read_is_tried_again(tmp_path, monkeyp
     def fail(*_):
         raise OSError(errno.ESTALE, "stale")
 
-    with pytest.raises(TryAgain, match=r"x\.parquet could not be read \(Stale"), reading([path]):
+    with pytest.raises(RetryableError, match=r"x\.parquet could not be read \(Stale"), reading([path]):
         fails_in_the_engine(monkeypatch, path, fail)
 
 
@@ -153,7 +153,7 @@ def fails_in_the_engine(monkeypatch, path, fail):
 def test_an_error_that_does_not_come_again_is_tried_again(tmp_path):
     """Where each file can be read on its own, the fault has passed."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
-    with pytest.raises(TryAgain, match="could be read when it was tried again"), reading([path]):
+    with pytest.raises(RetryableError, match="could be read when it was tried again"), reading([path]):
         shared().rows("select * from read_parquet('/nowhere/at/all.parquet')")
 
 
@@ -174,7 +174,7 @@ def test_the_file_at_fault_is_named(tmp_path, fault, suppressed):
         bad.write_bytes(content)
     segment, suppression = ([path for path in paths if path != bad], [(bad, str(bad))]) if suppressed else (paths, [])
     sql = f"select email from read_parquet('{bad}')"
-    with pytest.raises(BadSegment, match=r"part-39") as caught, reading(segment, suppression) as rows:
+    with pytest.raises(InvalidSegment, match=r"part-39") as caught, reading(segment, suppression) as rows:
         rows() if not suppressed else shared().rows(sql)
     assert ("UTF-8" if fault == "utf8" else "page is damaged") in str(caught.value)
     assert "jane" not in str(caught.value)
@@ -202,7 +202,7 @@ def test_an_encrypted_file_is_called_so(tmp_path, plain_footer, column):
     table = pa.table({"email": ["a@example.com"], "other": [1]})
     with pq.ParquetWriter(path, table.schema, encryption_properties=keys) as writer:
         writer.write_table(table)
-    with pytest.raises(BadSegment, match=r"x\.parquet is encrypted.*To fix"), reading([path]) as rows:
+    with pytest.raises(InvalidSegment, match=r"x\.parquet is encrypted.*To fix"), reading([path]) as rows:
         rows()
 
 
@@ -210,7 +210,7 @@ def test_a_column_name_that_is_not_utf8(tmp_path):
     """Arrow cannot name such a column."""
     path = written(tmp_path / "x.parquet", {"email": ["a"], "nXXXm": [1]}, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"nXXXm", b"n\xff\xfe\xffm"))
-    with pytest.raises(BadSegment, match="name is not UTF-8"):
+    with pytest.raises(InvalidSegment, match="name is not UTF-8"):
         inspected(path)
 
 
@@ -218,7 +218,7 @@ def test_a_column_name_that_is_not_utf8(tmp_path):
 def test_a_file_that_changes_while_it_is_read(tmp_path, how):
     """Rows are read more than once: values of one person must not meet the address of another."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com", "b@example.com"]})
-    kind = BadSegment if how == "removed" else TryAgain
+    kind = InvalidSegment if how == "removed" else RetryableError
     with pytest.raises(kind, match=r"x\.parquet (was replaced|does not exist any more)"), reading([path]) as rows:
         read_twice(rows, path, how)
 
@@ -243,7 +243,7 @@ def test_an_objects_version_is_its_etag():
     assert not parquet_reading.replaced(listed, {"size": "5", "ETag": '"1"', "VersionId": "7"})
     assert parquet_reading.replaced(listed, {"size": "5", "ETag": '"2"'})
     assert parquet_reading.replaced(listed, {"size": "6"})
-    assert parquet_reading.version(local(__file__))
+    assert parquet_reading.version(local_path(__file__))
 
 
 LARGE = "x" * 16_000_000
@@ -289,7 +289,11 @@ def test_memory_rises_with_what_a_page_needs(tmp_path):
     files = inspected(path, wanted=list(columns))
     reads = [Read(f"value_{number}", column) for number, column in enumerate(columns)]
     total = " + ".join(f"strlen({column.name})" for column in reads)
-    with pytest.raises(NeedsMemory, match="memory or disk is full"), engine("64MB") as sql, read.readable(files):
+    with (
+        pytest.raises(NeedsMemory, match="memory or disk is full"),
+        engine("64MB") as sql,
+        read.translate_read_errors(files),
+    ):
         sql.rows(f"select sum({total}) from {relation(sql, files, reads)}")
-    with engine(more_memory(files)) as sql, read.readable(files):
+    with engine(more_memory(files)) as sql, read.translate_read_errors(files):
         assert sql.rows(f"select sum({total}) from {relation(sql, files, reads)}") > [(rows * 960,)]

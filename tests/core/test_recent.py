@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.export.recent import Recent
+from airflow_provider_segexport.export.poll_cache import Recent
 from airflow_provider_segexport.model import Request, Response
 
 

@@ -10,17 +10,17 @@ import pytest
 from core.made import PLAIN, TARGET, batch_of, matching_of
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment, TryAgain
-from airflow_provider_segexport.export.prepare import encoded_as
-from airflow_provider_segexport.model import Reason, Refusal, Settled
-from airflow_provider_segexport.ports.engine import engine
-from airflow_provider_segexport.ports.journal import Entry, Journal, State
-from airflow_provider_segexport.ports.ledger import SCHEMA, Ledger
-from airflow_provider_segexport.ports.origin import Origin
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.segment import Asked
-from airflow_provider_segexport.stages import clean, commit, plan, read, settle
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError
+from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
+from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.stages import clean, plan, read, record, update_ledger
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.plan import FieldMapping
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -50,24 +50,26 @@ def test_a_segment_is_found_in_object_storage(store):
         put(store / "day" / name, ["a@example.com"])
     for text in (f"{store}/day", f"{store}/*/*.parquet", f"{store}/day/*"):
         assert [name.rpartition("/")[2] for _, name in find(text, UPath)] == ["a.parquet", "b.parquet"]
-    with pytest.raises(BadSegment, match="does not exist"):
+    with pytest.raises(InvalidSegment, match="does not exist"):
         find(f"{store}/night", UPath)
 
 
 def test_a_plan_is_made_and_read_in_object_storage(store):
     """From Parquet to batches without a local file."""
     put(store / "s.parquet", ["a@example.com", "nobody", "b@example.com"])
-    files = read.inspect(find(f"{store}/s.parquet", UPath), ["email"])
-    asked = Asked({"email": "email"})
+    files = read.read_schemas(find(f"{store}/s.parquet", UPath), ["email"])
+    asked = FieldMapping({"email": "email"})
     folder = RunFolder.open(store / "runs")
     with engine() as sql:
         told = clean.clean(sql, files, matching_of(files, asked))
-        item = encoded_as(PLAIN.item(matching_of(files, asked).matched, TARGET))
-        planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
-    folder.freeze(planned, {"mode": "full"})
+        item = row_sql(PLAIN.item_template(matching_of(files, asked).mapped, TARGET))
+        planned = plan.write_plan_rows(
+            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
+        )
+    folder.write_plan(planned, {"mode": "full"})
     again = RunFolder.open(store / "runs")
-    assert again.plan() == (planned, {"mode": "full", "kept": ["upserts.arrow", "aside.parquet"]})
-    (batch,) = settle.remaining(again, planned.batches)
+    assert again.plan() == (planned, {"mode": "full", "kept": ["upserts.arrow", "not_sent.parquet"]})
+    (batch,) = record.remaining(again, planned.batches)
     assert batch.items == ['{"email":"a@example.com"}', '{"email":"b@example.com"}']
 
 
@@ -77,7 +79,7 @@ def test_a_journal_in_object_storage_is_many_objects(store):
     one.write([Entry("a", State.SENDING, 2), Entry("b", State.SENDING, 1)])
     one.write([Entry("a", State.SETTLED, 2, accepted=2)])
     two = Journal(store)
-    two.write([Entry("b", State.SUBMITTED, 1, ticket="7")])
+    two.write([Entry("b", State.SUBMITTED, 1, job_id="7")])
     states = {name: entry.state for name, entry in Journal(store).states().items()}
     assert states == {"a": State.SETTLED, "b": State.SUBMITTED}
     assert len(list(store.iterdir())) == 3
@@ -95,27 +97,31 @@ def test_a_ledger_in_object_storage(store):
     """Versions are written whole; who finds the next number taken has lost."""
     ledger = Ledger.of(store, "plain", TARGET)
     assert [ledger.commit(ledger_rows("a@example.com"), 0), ledger.commit(ledger_rows("b@example.com"), 1)] == [1, 2]
-    with pytest.raises(TryAgain):
+    with pytest.raises(RetryableError):
         ledger.commit(ledger_rows("c@example.com"), 1)
     assert ledger.version() == 2
-    assert sorted(one.name for one in ledger.place.iterdir()) == ["00000001.parquet", "00000002.parquet"]
+    assert sorted(one.name for one in ledger.path.iterdir()) == ["00000001.parquet", "00000002.parquet"]
 
 
 def test_verdicts_are_committed_in_object_storage(store):
     """What was refused stays out of the ledger, and contact ids come into it."""
     folder = RunFolder.open(store / "runs")
     put(store / "s.parquet", ["p0@example.com", "p1@example.com"])
-    files = read.inspect(find(f"{store}/s.parquet", UPath), ["email"])
-    matching = matching_of(files, Asked({"email": "email"}))
+    files = read.read_schemas(find(f"{store}/s.parquet", UPath), ["email"])
+    field_mapping = matching_of(files, FieldMapping({"email": "email"}))
     with engine() as sql:
-        told = clean.clean(sql, files, matching)
-        item = encoded_as(PLAIN.item(matching.matched, TARGET))
-        planned = plan.freeze(sql, plan.upserts(item, against_ledger=False), PLAIN.limits, folder.place, told)
-        (batch,) = settle.remaining(folder, planned.batches)
-        assert replace(batch, name="") == replace(batch_of(2), name="")
-        refusal = Refusal(1, Reason.UNSUBSCRIBED, "206", "Is Unsubscribed")
-        settle.Bookkeeper(folder).answered(batch, Settled(refused=(refusal,), contact_ids={0: "77"}))
+        told = clean.clean(sql, files, field_mapping)
+        item = row_sql(PLAIN.item_template(field_mapping.mapped, TARGET))
+        planned = plan.write_plan_rows(
+            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
+        )
+        (batch,) = record.remaining(folder, planned.batches)
+        assert replace(batch, id="") == replace(batch_of(2), id="")
+        refusal = RowRejection(1, Reason.UNSUBSCRIBED, "206", "Is Unsubscribed")
+        record.BatchRecorder(folder).record_reply(batch, BatchResult(rejected=(refusal,), contact_ids={0: "77"}))
         ledger = Ledger.of(store, "plain", TARGET)
-        commit.commit(sql, ledger, folder, commit.Names(planned.batches), Origin("2026-01-01T00:00:00Z", "r"))
+        update_ledger.update_ledger(
+            sql, ledger, folder, update_ledger.PlanBatches(planned.batches), LedgerCommit("2026-01-01T00:00:00Z", "r")
+        )
         rows = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(1)])} where state = 'in'")
     assert rows == [("p0@example.com", "77", "r")]

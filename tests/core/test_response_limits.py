@@ -13,12 +13,12 @@ import pytest
 import requests
 from core.made import PLAIN
 
-from airflow_provider_segexport import repeated_reads
-from airflow_provider_segexport.contract import ResponseLimits, drive
-from airflow_provider_segexport.errors import ReplyNotUnderstood, VendorUnavailable, clean_text
-from airflow_provider_segexport.model import Reason, Refusal, Request, Response, Target
-from airflow_provider_segexport.ports.http import Patience, Sender
-from airflow_provider_segexport.vendors.campaign_monitor.replies import next_page
+from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable, clean_text
+from airflow_provider_segexport.http.client import RetryLimits, Sender
+from airflow_provider_segexport.model import Audience, Reason, Request, Response, RowRejection
+from airflow_provider_segexport.vendors import repeated_reads
+from airflow_provider_segexport.vendors.base import ResponseLimits, run_operation
+from airflow_provider_segexport.vendors.campaign_monitor.responses import next_page
 
 MIB = 2**20
 SMALL = ResponseLimits(seconds=0.6, wire_bytes=2 * MIB, body_bytes=4 * MIB)
@@ -62,7 +62,7 @@ def server(*parts, pause=0.0, endless=False):
 
 def fetch(url, limits=SMALL, timeout_s=5.0):
     vendor = replace(PLAIN, limits=replace(PLAIN.limits, response=limits, timeout_s=timeout_s))
-    sender = Sender(requests.Session, vendor, patience=Patience(attempts=1))
+    sender = Sender(requests.Session, vendor, patience=RetryLimits(attempts=1))
     try:
         return sender(Request("GET", url))
     finally:
@@ -109,7 +109,7 @@ ENDLESS = {
 @pytest.mark.parametrize("parts", ENDLESS.values(), ids=ENDLESS)
 def test_a_response_without_end_is_cut_off(parts):
     """It is an error of ours, whichever limit it meets first: ours, or the HTTP library's on headers."""
-    with server(*parts, endless=True) as url, pytest.raises((ReplyNotUnderstood, VendorUnavailable)):
+    with server(*parts, endless=True) as url, pytest.raises((UnexpectedResponse, VendorUnavailable)):
         fetch(url, replace(SMALL, seconds=20))
 
 
@@ -123,7 +123,7 @@ def test_a_gzip_bomb_is_noticed_after_the_limit_and_costs_no_memory(layers):
     with server(head(f"content-encoding: {encoding}", f"content-length: {len(body)}"), body) as url:
         tracemalloc.start()
         try:
-            with pytest.raises(ReplyNotUnderstood, match="4 MiB after decompression"):
+            with pytest.raises(UnexpectedResponse, match="4 MiB after decompression"):
                 fetch(url, replace(SMALL, seconds=20))
             assert tracemalloc.get_traced_memory()[1] < 40 * MIB
         finally:
@@ -155,7 +155,7 @@ def test_json_beyond_what_can_be_read_stops_with_the_limit(body, limit):
     """No RecursionError and no infinity gets past the border."""
     with server(head(f"content-length: {len(body)}"), body) as url:
         response = fetch(url, replace(SMALL, seconds=20))
-        with pytest.raises(ReplyNotUnderstood, match=limit):
+        with pytest.raises(UnexpectedResponse, match=limit):
             response.json()
 
 
@@ -197,10 +197,10 @@ TEXTS = {
 def test_a_vendor_s_text_is_one_line_of_printable_characters(text, clean):
     """Wherever it is kept: of a row, of an audience, of an account."""
     assert clean == clean_text(text)
-    assert clean == Refusal(0, Reason.INVALID_VALUE, "1", text).words
-    target = Target("https://plain.test", "1", text, "2", text)
+    assert clean == RowRejection(0, Reason.INVALID_VALUE, "1", text).message
+    target = Audience("https://plain.test", "1", text, "2", text)
     assert (clean, clean) == (target.account_name, target.audience_name)
-    assert len(Refusal(0, Reason.INVALID_VALUE, text, "").code) <= 100
+    assert len(RowRejection(0, Reason.INVALID_VALUE, text, "").code) <= 100
 
 
 def pages(*urls):
@@ -221,37 +221,37 @@ def answer(request):
 def test_pages_that_lead_in_a_circle_stop(length):
     """A next link, or a cursor, that repeats after some pages."""
     urls = [f"https://plain.test/people?cursor={n % length}" for n in range(50)]
-    with pytest.raises(ReplyNotUnderstood, match="circle"):
-        drive(pages(*urls), answer)
+    with pytest.raises(UnexpectedResponse, match="circle"):
+        run_operation(pages(*urls), answer)
 
 
 def test_pages_without_end_stop(monkeypatch):
     """Cursors that are new each time."""
     monkeypatch.setattr(repeated_reads, "MAX_CALLS", 1_000)
     urls = [f"https://plain.test/{n}" for n in range(1_001)]
-    drive(pages(*urls[:-1]), answer)
-    with pytest.raises(ReplyNotUnderstood, match="1,000 calls"):
-        drive(pages(*urls), answer)
+    run_operation(pages(*urls[:-1]), answer)
+    with pytest.raises(UnexpectedResponse, match="1,000 calls"):
+        run_operation(pages(*urls), answer)
 
 
 def test_the_same_read_after_a_change_or_a_wait_is_no_circle():
     """A look, a call that changes something, and a look again."""
 
     def operation():
-        from airflow_provider_segexport.model import Wait  # noqa: PLC0415
+        from airflow_provider_segexport.model import Sleep  # noqa: PLC0415
 
-        for between in (Wait(1), Request("POST", "https://plain.test/tags")):
+        for between in (Sleep(1), Request("POST", "https://plain.test/tags")):
             yield Request("GET", "https://plain.test/people")
             yield between
             yield Request("GET", "https://plain.test/people")
-            yield Wait(1)
+            yield Sleep(1)
 
-    drive(operation(), answer, lambda _: None)
+    run_operation(operation(), answer, lambda _: None)
 
 
 def test_a_billion_empty_pages_are_not_read():
     """Campaign Monitor's page count is held against what the pages hold."""
     assert next_page({"NumberOfPages": 1_000_000_000, "Results": [{}]}, 1) == 2
     assert next_page({"NumberOfPages": 1, "Results": []}, 1) == 0
-    with pytest.raises(ReplyNotUnderstood, match="page 7 of 1,000,000,000 is empty"):
+    with pytest.raises(UnexpectedResponse, match="page 7 of 1,000,000,000 is empty"):
         next_page({"NumberOfPages": 1_000_000_000, "Results": []}, 7)

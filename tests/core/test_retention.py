@@ -8,16 +8,16 @@ from dataclasses import asdict, replace
 import pytest
 from core.made import TARGET
 
-from airflow_provider_segexport.ports import audiences, retention
-from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import as_place
-from airflow_provider_segexport.ports.retention import DAY_S, NEWEST, Retention, Run, remove
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.standing import Doubt, Standing
-from airflow_provider_segexport.segment import Planned
+from airflow_provider_segexport.storage import history, retention
+from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt
+from airflow_provider_segexport.storage.journal import Entry, State
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import as_storage_path
+from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.retention import DAY_S, NEWEST, Retention, Run, remove
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
-PLANNED = Planned(0, 0, 0, {}, {})
+PLANNED = Plan(0, 0, 0, {}, {})
 NOW = 1_800_000_000.0
 
 
@@ -29,7 +29,7 @@ class Runs:
         self.task = root / "runs" / "dag" / "task"
 
     def add(self, run, age_days, generation="01", index="0", **summary):
-        folder = RunFolder(as_place(self.task / run / index / generation))
+        folder = RunFolder(as_storage_path(self.task / run / index / generation))
         folder.write_summary({"finished": True, "ended_at": NOW - age_days * DAY_S, **summary})
         (self.task / run / index / generation / "removals").mkdir()
         (self.task / run / index / generation / "removals" / "removals.arrow").write_bytes(b"people")
@@ -37,28 +37,28 @@ class Runs:
         return self.task / run / index / generation
 
     def old(self, now=NOW, days=30, **more):
-        found = Retention(as_place(self.root), now, days).old(as_place(self.task), **more)
+        found = Retention(as_storage_path(self.root), now, days).old(as_storage_path(self.task), **more)
         return sorted(str(run.place) for run in found)
 
     def plan(self, run, age_days, generation="01", version=0, audience="audience"):
         """A run that has a plan, and no report."""
-        folder = RunFolder(as_place(self.task / run / "0" / generation))
+        folder = RunFolder(as_storage_path(self.task / run / "0" / generation))
         facts = {"vendor": "vendor", "started_at": NOW - age_days * DAY_S, "ledger_version": version}
         target = replace(TARGET, account="account", audience=audience)
-        folder.freeze(PLANNED, {**facts, "target": asdict(target)})
-        (folder.place / "upserts.arrow").write_bytes(b"people")
+        folder.write_plan(PLANNED, {**facts, "audience_facts": asdict(target)})
+        (folder.path / "upserts.arrow").write_bytes(b"people")
         return folder
 
     def ledger(self, audience="audience"):
-        return Ledger(as_place(self.root / "ledgers" / "vendor" / "account" / audience))
+        return Ledger(as_storage_path(self.root / "ledgers" / "vendor" / "account" / audience))
 
     def commit(self, by):
         """The first version of the ledger, by a run."""
         self.ledger().commit([], 0, {"by": by})
-        Standing().write(self.ledger().place)
+        AudienceState().write(self.ledger().path)
 
     def remove(self, now=NOW):
-        for run in list(Retention(as_place(self.root), now, 30).old(as_place(self.task))):
+        for run in list(Retention(as_storage_path(self.root), now, 30).old(as_storage_path(self.task))):
             remove(run)
 
 
@@ -98,17 +98,17 @@ def test_a_run_that_another_has_overtaken_is_old_like_any_other(runs):
     """It has no report, and none will be written: a next try would make a new plan."""
     overtaken, young = runs.plan("overtaken", 100), runs.plan("young", 20)
     runs.commit("dag/task/newer/0")
-    assert runs.old() == [str(overtaken.place)]
+    assert runs.old() == [str(overtaken.path)]
     runs.remove()
-    assert not overtaken.place.exists()
-    assert young.frozen()
+    assert not overtaken.path.exists()
+    assert young.has_plan()
 
 
 def test_a_run_counts_from_what_it_wrote_last(runs):
     """Its jobs ran for weeks, or its retry came late."""
     folder = runs.plan("late", 40)
     runs.commit("dag/task/newer/0")
-    assert runs.old() == [str(folder.place)]
+    assert runs.old() == [str(folder.path)]
     folder.journal.clock = lambda: NOW - 29 * DAY_S
     folder.journal.write([Entry("b1", State.SENDING, 2)])
     assert runs.old() == []
@@ -130,24 +130,24 @@ def test_the_journal_of_an_overtaken_run_never_meets_a_new_plan(runs, monkeypatc
         patched.setattr(type(runs.root), "unlink", unlink)
         with pytest.raises(OSError, match="in use"):
             runs.remove()
-    assert RunFolder.open(folder.place.parent).place.name == "02"
-    assert runs.old() == [str(folder.place)]
+    assert RunFolder.open(folder.path.parent).path.name == "02"
+    assert runs.old() == [str(folder.path)]
     runs.remove()
-    assert not folder.place.exists()
+    assert not folder.path.exists()
 
 
 def test_a_plan_that_was_left_for_other_arguments(runs):
     """The task went on in a next generation, and never comes back to it."""
     left = runs.plan("left", 100)
     runs.add("left", 99, generation="02")
-    assert runs.old() == [str(left.place), str(left.place.parent / "02")]
+    assert runs.old() == [str(left.path), str(left.path.parent / "02")]
 
 
 def test_a_run_that_died_while_it_planned(runs):
     """Nothing was sent, and nothing is gone on with: its files say how old it is."""
     place = runs.task / "died" / "0" / "01"
     place.mkdir(parents=True)
-    for number, name in enumerate(("order.json", "upserts.arrow")):
+    for number, name in enumerate(("config.json", "upserts.arrow")):
         (place / name).write_bytes(b"people")
         os.utime(place / name, (NOW - (31 - number) * DAY_S,) * 2)
     assert runs.old() == []  # its last file is 30 days old to the second
@@ -171,10 +171,10 @@ def test_a_superseded_run_that_is_in_doubt_stays(runs):
     """Each newer run reads its journal and its rows again, until it has confirmed its stop."""
     doubtful = runs.plan("doubtful", 100)
     runs.commit("dag/task/newer/0")
-    Standing(doubts=(Doubt(str(doubtful.place), "mark", NOW),)).write(runs.ledger().place)
+    AudienceState(doubts=(Doubt(str(doubtful.path), "mark", NOW),)).write(runs.ledger().path)
     assert runs.old() == []
-    Standing().write(runs.ledger().place)
-    assert runs.old() == [str(doubtful.place)]
+    AudienceState().write(runs.ledger().path)
+    assert runs.old() == [str(doubtful.path)]
 
 
 def test_the_reports_that_explain_reads_stay(runs):
@@ -182,17 +182,17 @@ def test_the_reports_that_explain_reads_stay(runs):
     places = {name: [runs.add(f"{name}{number}", 100 - number) for number in range(7)] for name in ("a", "b")}
     for name, folders in places.items():
         for number, place in enumerate(folders):
-            summary = {"report": str(place), "ended_at": NOW - (100 - number) * DAY_S, "run": f"{name}{number}"}
-            audiences.record(runs.ledger(name).place, summary, members=1)
+            summary = {"run_folder": str(place), "ended_at": NOW - (100 - number) * DAY_S, "run": f"{name}{number}"}
+            history.record_run(runs.ledger(name).path, summary, members=1)
     assert runs.old() == sorted(str(place) for folders in places.values() for place in folders[:2])
 
 
 def test_a_run_that_an_audience_still_needs_stays(runs):
     """The next run reads what it sent; the root may be mounted elsewhere by then."""
     needed, other = runs.add("needed", 100, superseded=True, finished=False), runs.add("other", 100)
-    ledger = as_place(runs.root / "ledgers" / "vendor" / "account" / "audience")
+    ledger = as_storage_path(runs.root / "ledgers" / "vendor" / "account" / "audience")
     for name in (str(needed), f"s3://bucket/x/{needed.relative_to(runs.root / 'runs')}"):
-        Standing(open=name).write(ledger)
+        AudienceState(open_run_folder=name).write(ledger)
         assert runs.old() == [str(other)]
 
 
@@ -215,7 +215,7 @@ def test_a_removal_leaves_nothing(runs):
     """Nor empty folders of the run; the other runs stay."""
     old = runs.add("old", 100)
     for _ in range(2):
-        remove(Run(as_place(old), 0.0))
+        remove(Run(as_storage_path(old), 0.0))
         assert not (runs.task / "old").exists()
         assert (runs.task / "recent0" / "0" / "01" / "summary.json").exists()
 
@@ -234,7 +234,7 @@ def test_a_removal_that_broke_off_is_taken_up_again(runs, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(path_type, "unlink", unlink)
         with pytest.raises(OSError, match="in use"):
-            remove(Run(as_place(old), 0.0))
+            remove(Run(as_storage_path(old), 0.0))
     assert "summary.json" not in removed
     assert runs.old() == [str(old)]
 
@@ -252,12 +252,18 @@ def test_a_few_reports_are_read_at_a_time(runs):
 def test_a_run_that_has_ended_well_keeps_no_planned_row(tmp_path):
     """Plan, journal, reports, rejected rows and opt-outs stay; a second removal finds nothing to do."""
     kept = ["plan.json", "journal.jsonl", "summary.json", "rejects.parquet", "removals.parquet", "optouts.parquet"]
-    bodies = ["upserts.arrow", "aside.parquet", "leavers_aside.parquet", "returners.parquet", "settled/b.parquet"]
-    bodies += ["removals/removals.arrow", "removals/settled/remove-b.parquet"]
+    bodies = [
+        "upserts.arrow",
+        "not_sent.parquet",
+        "leavers_not_sent.parquet",
+        "returning.parquet",
+        "batch_results/b.parquet",
+    ]
+    bodies += ["removals/removals.arrow", "removals/batch_results/remove-b.parquet"]
     for name in kept + bodies:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"people")
     for _ in range(2):
-        RunFolder(as_place(tmp_path)).drop_bodies()
+        RunFolder(as_storage_path(tmp_path)).drop_bodies()
         assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)

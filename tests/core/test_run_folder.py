@@ -6,30 +6,30 @@ import pyarrow.parquet as pq
 import pytest
 from core.made import batch_of
 
-from airflow_provider_segexport.model import Reason, Refusal, Settled
-from airflow_provider_segexport.ports.journal import Entry, State
-from airflow_provider_segexport.ports.places import write
-from airflow_provider_segexport.ports.run_folder import RunFolder, safe
-from airflow_provider_segexport.ports.tables import Whole
-from airflow_provider_segexport.segment import Planned
+from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
+from airflow_provider_segexport.storage.files import AtomicFile
+from airflow_provider_segexport.storage.journal import Entry, State
+from airflow_provider_segexport.storage.paths import write
+from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
 
 
 def test_a_retry_goes_on_in_the_same_folder(tmp_path):
     """Until the run is finished there is one generation."""
     one = RunFolder.open(tmp_path)
-    assert [one.place.name, one.plan(), one.finished()] == ["01", None, False]
-    one.freeze(Planned(1, 1, 0, ("a",), 10), {"mode": "full"})
+    assert [one.path.name, one.plan(), one.finished()] == ["01", None, False]
+    one.write_plan(Plan(1, 1, 0, ("a",), 10), {"mode": "full"})
     one.write_summary({"finished": False})
     two = RunFolder.open(tmp_path)
-    assert two.place == one.place
-    assert two.plan() == (Planned(1, 1, 0, ("a",), 10), {"mode": "full", "kept": []})
+    assert two.path == one.path
+    assert two.plan() == (Plan(1, 1, 0, ("a",), 10), {"mode": "full", "kept": []})
 
 
 def test_a_finished_run_is_never_written_again(tmp_path):
     """A task that is cleared after success starts in the next folder."""
     for expected in ("01", "02", "03"):
         folder = RunFolder.open(tmp_path)
-        assert folder.place.name == expected
+        assert folder.path.name == expected
         folder.write_summary({"finished": True})
 
 
@@ -38,7 +38,7 @@ def test_generations_past_ninety_nine(tmp_path):
     for name in ("02", "99", "100", "notes"):
         (tmp_path / name).mkdir()
         write(tmp_path / name / "summary.json", b'{"finished": true}')
-    assert RunFolder.open(tmp_path).place.name == "101"
+    assert RunFolder.open(tmp_path).path.name == "101"
 
 
 def test_a_text_as_one_folder_name():
@@ -55,36 +55,38 @@ def test_a_text_as_one_folder_name():
         "ü" * 300,
         "x" * 300,
     ]
-    folders = [safe(name) for name in names]
+    folders = [safe_name(name) for name in names]
     assert len(set(folders)) == len(names)
     assert all(set(folder).isdisjoint("/\\:") and folder.strip(".") and len(folder) < 200 for folder in folders)
-    assert safe("c256a8a8") == "c256a8a8"
+    assert safe_name("c256a8a8") == "c256a8a8"
 
 
 def test_verdicts_by_row_are_kept_once_the_journal_says_so(tmp_path):
     """A file of verdicts whose batch is not settled is left over from a kill, and does not count."""
     folder = RunFolder(tmp_path)
     batch = batch_of(3)
-    settled = Settled(refused=(Refusal(1, Reason.BOUNCED, "207", "Is Bounced"),), contact_ids={0: "8", 2: "9"})
-    assert folder.write_part(batch, settled)
-    assert folder.parts() == []
-    folder.journal.write([Entry(batch.name, State.SETTLED, 3, accepted=2, refused=1, part=True)])
-    (part,) = folder.parts()
+    settled = BatchResult(
+        rejected=(RowRejection(1, Reason.BOUNCED, "207", "Is Bounced"),), contact_ids={0: "8", 2: "9"}
+    )
+    assert folder.write_results(batch, settled)
+    assert folder.result_files() == []
+    folder.journal.write([Entry(batch.id, State.SETTLED, 3, accepted=2, rejected=1, has_rows=True)])
+    (part,) = folder.result_files()
     assert [(row["row"], row["reason"], row["contact_id"]) for row in pq.read_table(part).to_pylist()] == [
         (1, "bounced", None),
         (0, None, "8"),
         (2, None, "9"),
     ]
-    assert not folder.write_part(batch, Settled())
+    assert not folder.write_results(batch, BatchResult())
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     """An error while writing leaves nothing behind, neither the file nor half of it."""
-    with pytest.raises(ZeroDivisionError), Whole(tmp_path / "x.bin") as out:  # noqa: PT012 - what is tested
+    with pytest.raises(ZeroDivisionError), AtomicFile(tmp_path / "x.bin") as out:  # noqa: PT012 - what is tested
         out.file.write(b"half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
-    with Whole(tmp_path / "x.bin") as out:
+    with AtomicFile(tmp_path / "x.bin") as out:
         out.file.write(b"whole")
         assert not (tmp_path / "x.bin").exists()
     assert (tmp_path / "x.bin").read_bytes() == b"whole"

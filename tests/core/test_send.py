@@ -8,17 +8,17 @@ from collections import Counter
 import pytest
 from core.made import batch_of, limited
 
-from airflow_provider_segexport.errors import BatchRefused, SlotsFull, StopExport, VendorUnavailable
-from airflow_provider_segexport.model import JobState, Settled, Ticket
-from airflow_provider_segexport.ports import lanes
+from airflow_provider_segexport.errors import BatchRejected, FatalError, JobSlotsFull, VendorUnavailable
+from airflow_provider_segexport.http import concurrency
+from airflow_provider_segexport.model import BatchResult, JobId, JobState
 from airflow_provider_segexport.stages import send as loop
-from airflow_provider_segexport.stages.send import Calls, Flight, Stopped, send
+from airflow_provider_segexport.stages.send import InFlight, SendCallbacks, Stopped, send
 
 
 class Vendor:
     """Answers each batch with what `answer` makes of it; keeps what it was told and how much went on at once."""
 
-    def __init__(self, answer=lambda _: Settled(), jobs=None):
+    def __init__(self, answer=lambda _: BatchResult(), jobs=None):
         self.answer = answer
         self.jobs = jobs or {}
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class Vendor:
         finally:
             with self.lock:
                 self.open -= 1
-        if isinstance(reply, Ticket):
+        if isinstance(reply, JobId):
             with self.lock:
                 self.running[reply.id] = list(self.jobs.get(reply.id, [JobState.FINISHED]))
                 self.most_jobs = max(self.most_jobs, len(self.running))
@@ -51,16 +51,16 @@ class Vendor:
 
     def collect(self, batch, ticket):
         del self.running[ticket]
-        return Settled()
+        return BatchResult()
 
     def answered(self, batch, reply):
         self.told.append((batch, reply))
-        return self.instead.pop(batch.name, [])
+        return self.instead.pop(batch.id, [])
 
 
 def go(vendor, batches, *, pause=lambda _: True, stop=lambda: None, **limits):
-    flight = Flight(iter(batches))
-    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
+    flight = InFlight(iter(batches))
+    calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
     try:
         return flight, send(flight, calls, limited(**limits).limits, pause=pause, stop=stop)
     finally:
@@ -96,43 +96,43 @@ def test_as_many_calls_as_the_vendor_allows(five):
     def answer(batch):
         if batch.rows[0] < 4:
             gate.wait()
-        return Settled()
+        return BatchResult()
 
     vendor = Vendor(answer)
-    go(vendor, five, connections=2)
+    go(vendor, five, max_concurrency=2)
     assert vendor.most_open == 2
 
 
 def test_one_call_at_a_time_where_answers_come_at_once(monkeypatch):
     """A second thread would only wait for the first one's turn to compute."""
-    monkeypatch.setattr(lanes, "NEAR_S", 5.0)  # on a machine that is busy an answer may take its time
+    monkeypatch.setattr(concurrency, "NEAR_S", 5.0)  # on a machine that is busy an answer may take its time
     vendor = Vendor()
-    go(vendor, [batch_of(1, start=n) for n in range(40)], connections=4)
+    go(vendor, [batch_of(1, start=n) for n in range(40)], max_concurrency=4)
     assert (vendor.most_open, len(vendor.told)) == (1, 40)
 
 
 def test_as_many_jobs_as_the_vendor_allows(five):
     """Calls in flight count as jobs to come; a job that ends makes room."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
     pauses = []
-    go(vendor, five, connections=2, jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
+    go(vendor, five, max_concurrency=2, max_jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
     assert (vendor.most_jobs, pauses) == (3, [3, 2])
     replies = Counter(type(reply).__name__ for _, reply in vendor.told)
-    assert replies == {"Ticket": 5, "Settled": 5}
+    assert replies == {"JobId": 5, "BatchResult": 5}
 
 
 def test_a_job_is_polled_until_it_ends(five):
     """A failed job is collected too: its reply says what becomes of its rows."""
     states = [JobState.RUNNING, JobState.RUNNING, JobState.FAILED]
-    vendor = Vendor(lambda _: Ticket("a"), {"a": states})
+    vendor = Vendor(lambda _: JobId("a"), {"a": states})
     pauses = []
-    go(vendor, five[:1], jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
-    assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["Ticket", "Settled"]]
+    go(vendor, five[:1], max_jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
+    assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["JobId", "BatchResult"]]
 
 
 def test_where_a_call_tells_of_one_job_several_are_asked_for_at_once(five):
     """Each job once a look, over all connections: one after the other, looks would take the time of the calls."""
-    vendor = Vendor(lambda batch: Ticket(batch.name))
+    vendor = Vendor(lambda batch: JobId(batch.id))
     together, asked, poll = threading.Barrier(2, timeout=10), [], vendor.poll
 
     def slow(tickets):
@@ -141,10 +141,10 @@ def test_where_a_call_tells_of_one_job_several_are_asked_for_at_once(five):
         return poll(tickets)
 
     vendor.poll = slow
-    assert [] == go(vendor, five[:4], connections=2, jobs=4, one_by_one=True)[1]
+    assert [] == go(vendor, five[:4], max_concurrency=2, max_jobs=4, poll_one_per_call=True)[1]
     assert [2, 2] == [len(part) for part in asked]
-    assert {batch.name for batch in five[:4]} == {ticket for part in asked for ticket in part}
-    assert 4 == sum(isinstance(reply, Settled) for _, reply in vendor.told)
+    assert {batch.id for batch in five[:4]} == {ticket for part in asked for ticket in part}
+    assert 4 == sum(isinstance(reply, BatchResult) for _, reply in vendor.told)
 
 
 def test_jobs_are_looked_at_before_no_room_is_left():
@@ -162,7 +162,7 @@ def test_jobs_are_looked_at_before_no_room_is_left():
     def answer(batch):
         if looks:
             more.set()
-        return Ticket(f"job {batch.rows[0]}")
+        return JobId(f"job {batch.rows[0]}")
 
     more = threading.Event()
     vendor = Slow(answer)
@@ -170,8 +170,8 @@ def test_jobs_are_looked_at_before_no_room_is_left():
     go(
         vendor,
         [batch_of(1, start=n) for n in range(60)],
-        connections=2,
-        jobs=20,
+        max_concurrency=2,
+        max_jobs=20,
         pause=lambda jobs: pauses.append(jobs) or True,
     )
     assert (60, 60) == (len(vendor.asked), len(set(names(vendor))))
@@ -183,74 +183,74 @@ def test_jobs_are_looked_at_before_no_room_is_left():
 def test_jobs_that_run_on_are_not_looked_at_over_and_over():
     """A look that found little is not made again with every batch: it would take the calls that batches need."""
     waits = {f"job {n}": [JobState.RUNNING, JobState.RUNNING, JobState.FINISHED] for n in range(40)}
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"), waits)
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"), waits)
     looks = []
     poll = vendor.poll
     vendor.poll = lambda tickets: looks.append(len(tickets)) or poll(tickets)
-    go(vendor, [batch_of(1, start=n) for n in range(40)], connections=2, jobs=20)
-    assert 40 == len(vendor.told) - len([1 for _, reply in vendor.told if isinstance(reply, Ticket)])
+    go(vendor, [batch_of(1, start=n) for n in range(40)], max_concurrency=2, max_jobs=20)
+    assert 40 == len(vendor.told) - len([1 for _, reply in vendor.told if isinstance(reply, JobId)])
     assert len(looks) <= 8
 
 
 def test_an_error_of_a_look_on_the_way_ends_the_sending():
     """Its jobs stay in flight, and the verdicts of the calls beside it are told."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
 
     def poll(tickets):
         raise VendorUnavailable("down")
 
     vendor.poll = poll
-    flight = Flight(iter([batch_of(1, start=n) for n in range(40)]))
-    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
+    flight = InFlight(iter([batch_of(1, start=n) for n in range(40)]))
+    calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
     with pytest.raises(Stopped, match="down"):
-        send(flight, calls, limited(connections=2, jobs=20).limits, pause=lambda _: True, stop=lambda: None)
-    assert set(flight.tickets) == {f"job {batch.rows[0]}" for batch in vendor.asked}
+        send(flight, calls, limited(max_concurrency=2, max_jobs=20).limits, pause=lambda _: True, stop=lambda: None)
+    assert set(flight.jobs) == {f"job {batch.rows[0]}" for batch in vendor.asked}
 
 
 def test_verdicts_of_jobs_are_read_side_by_side(five):
     """As many at a time as the vendor bears calls; one after the other they would leave its quota unused."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
     together = threading.Barrier(2, timeout=5)
 
     def collect(batch, ticket):
         if ticket != "job 4":  # five is odd
             together.wait()
-        return Settled()
+        return BatchResult()
 
     vendor.collect = collect
-    flight, left = go(vendor, five, connections=2, jobs=9)
+    flight, left = go(vendor, five, max_concurrency=2, max_jobs=9)
     assert ([], True) == (left, flight.done)
-    assert [0, 1, 2, 3, 4] == sorted(batch.rows[0] for batch, reply in vendor.told if isinstance(reply, Settled))
+    assert [0, 1, 2, 3, 4] == sorted(batch.rows[0] for batch, reply in vendor.told if isinstance(reply, BatchResult))
 
 
 def test_a_verdict_that_cannot_be_read_leaves_its_job_in_flight(five):
     """The others are told; the next try reads it."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
 
     def collect(_, ticket):
         if ticket == "job 3":
             raise VendorUnavailable("down")
-        return Settled()
+        return BatchResult()
 
     vendor.collect = collect
     with pytest.raises(Stopped, match="down"):
-        go(vendor, five, connections=5, jobs=9)
-    assert 3 not in [batch.rows[0] for batch, reply in vendor.told if isinstance(reply, Settled)]
+        go(vendor, five, max_concurrency=5, max_jobs=9)
+    assert 3 not in [batch.rows[0] for batch, reply in vendor.told if isinstance(reply, BatchResult)]
 
 
 def test_waiting_elsewhere(five):
     """When `pause` says to leave, the tickets are handed back and nothing more is sent."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
-    flight, tickets = go(vendor, five, connections=2, jobs=3, pause=lambda _: False)
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
+    flight, tickets = go(vendor, five, max_concurrency=2, max_jobs=3, pause=lambda _: False)
     assert sorted(tickets) == ["job 0", "job 1", "job 2"]
     assert not flight.exhausted
 
 
 def test_jobs_of_an_earlier_try_are_adopted(five):
     """A batch whose job runs already is not sent again, and takes its place among the jobs."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
     vendor.running = {"old": [JobState.RUNNING, JobState.FINISHED]}
-    go(vendor, [(five[0], "old"), *five[1:4]], jobs=2, connections=2)
+    go(vendor, [(five[0], "old"), *five[1:4]], max_jobs=2, max_concurrency=2)
     assert sorted(batch.rows[0] for batch in vendor.asked) == [1, 2, 3]
     assert Counter(names(vendor)) == {0: 1, 1: 2, 2: 2, 3: 2}
     assert vendor.most_jobs == 2
@@ -258,21 +258,21 @@ def test_jobs_of_an_earlier_try_are_adopted(five):
 
 def test_batches_that_go_out_instead(five):
     """Halves of a refused batch and rows to be sent again go before what was not sent yet, halves first of all."""
-    vendor = Vendor(lambda batch: BatchRefused("400", "") if len(batch) == 4 else Settled())
+    vendor = Vendor(lambda batch: BatchRejected("400", "") if len(batch) == 4 else BatchResult())
     whole = batch_of(4, start=10)
     again = batch_of(1, start=20, generation=1)
-    vendor.instead = {whole.name: list(whole.halves()), five[0].name: [whole, again]}
-    go(vendor, five, connections=1)
+    vendor.instead = {whole.id: list(whole.halves()), five[0].id: [whole, again]}
+    go(vendor, five, max_concurrency=1)
     assert [batch.rows[0] for batch in vendor.asked] == [0, 10, 10, 12, 20, 1, 2, 3, 4]
 
 
 def test_full_slots_wait_for_a_job_of_ours(five):
     """No batch is lost when the vendor takes no further job: it goes out when one ends."""
-    left = iter([Ticket("a"), SlotsFull("25 run already")])
+    left = iter([JobId("a"), JobSlotsFull("25 run already")])
     states = {"a": [JobState.RUNNING, JobState.FINISHED]}
-    vendor = Vendor(lambda batch: next(left, None) or Ticket(f"job {batch.rows[0]}"), states)
+    vendor = Vendor(lambda batch: next(left, None) or JobId(f"job {batch.rows[0]}"), states)
     pauses = []
-    go(vendor, five, jobs=9, connections=1, pause=lambda jobs: pauses.append(jobs) or True)
+    go(vendor, five, max_jobs=9, max_concurrency=1, pause=lambda jobs: pauses.append(jobs) or True)
     assert Counter(names(vendor)) == dict.fromkeys(range(5), 2)
     assert [batch.rows[0] for batch in vendor.asked] == [0, 1, 1, 2, 3, 4]
 
@@ -280,46 +280,46 @@ def test_full_slots_wait_for_a_job_of_ours(five):
 def test_full_slots_and_no_job_of_ours(five):
     """Somebody else's jobs fill the account: nothing here will free a slot, so another try must."""
     with pytest.raises(Stopped) as caught:
-        go(Vendor(lambda _: SlotsFull("25 run already")), five, jobs=9, connections=2)
-    assert isinstance(caught.value.error, SlotsFull)
+        go(Vendor(lambda _: JobSlotsFull("25 run already")), five, max_jobs=9, max_concurrency=2)
+    assert isinstance(caught.value.error, JobSlotsFull)
 
 
 def test_full_slots_while_the_last_call_is_refused(five):
     """The loop ends also when the call that might have become a job did not."""
     gate = threading.Barrier(2, timeout=5)
-    first = five[0].name
+    first = five[0].id
 
     def answer(batch):
         if vendor.told:
-            return SlotsFull("25 run already")
+            return JobSlotsFull("25 run already")
         gate.wait()
-        return BatchRefused("400", "") if batch.name == first else SlotsFull("25 run already")
+        return BatchRejected("400", "") if batch.id == first else JobSlotsFull("25 run already")
 
     vendor = Vendor(answer)
     vendor.instead = {first: [batch_of(1, start=9)]}
     with pytest.raises(Stopped) as caught:
-        go(vendor, five, jobs=9, connections=2)
-    assert isinstance(caught.value.error, SlotsFull)
+        go(vendor, five, max_jobs=9, max_concurrency=2)
+    assert isinstance(caught.value.error, JobSlotsFull)
 
 
 def test_an_error_keeps_the_verdicts_of_the_other_calls(five):
     """Of two calls in flight one fails: the other's answer is told, and the failed batch is left for the next try."""
     gate = threading.Barrier(2, timeout=5)
-    failing = five[1].name
+    failing = five[1].id
 
     def answer(batch):
         gate.wait()
-        return VendorUnavailable("down") if batch.name == failing else Settled()
+        return VendorUnavailable("down") if batch.id == failing else BatchResult()
 
     vendor = Vendor(answer)
     with pytest.raises(Stopped) as caught:
-        go(vendor, five, connections=2)
+        go(vendor, five, max_concurrency=2)
     assert isinstance(caught.value.error, VendorUnavailable)
     assert names(vendor) == [0]
     assert len(vendor.asked) == 2
 
 
-@pytest.mark.parametrize("late", [Settled(), Ticket("job"), BatchRefused("400", ""), VendorUnavailable("down too")])
+@pytest.mark.parametrize("late", [BatchResult(), JobId("job"), BatchRejected("400", ""), VendorUnavailable("down too")])
 def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
     """The loop waits for what is in flight; a second error says nothing new."""
     second, failed = threading.Event(), threading.Event()
@@ -327,7 +327,7 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
     def answer(batch):
         if batch.rows[0] == 0:
             assert second.wait(5)
-            return StopExport("no permission")
+            return FatalError("no permission")
         second.set()
         assert failed.wait(5)
         return late
@@ -338,36 +338,36 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
     def gathered(*args):
         try:
             gather(*args)
-        except StopExport:
+        except FatalError:
             failed.set()
             raise
 
     monkeypatch.setattr(loop, "_gather", gathered)
     with pytest.raises(Stopped, match="no permission"):
-        go(vendor, five, connections=2)
+        go(vendor, five, max_concurrency=2)
     assert names(vendor) == ([] if isinstance(late, VendorUnavailable) else [1])
 
 
 def test_the_bookkeeping_may_end_the_sending(five):
     """What it found stops the loop before the next batch goes out."""
     vendor = Vendor()
-    errors = iter([None, None, StopExport("contact limit")])
+    errors = iter([None, None, FatalError("contact limit")])
     with pytest.raises(Stopped, match="contact limit"):
-        go(vendor, five, connections=1, stop=lambda: next(errors))
+        go(vendor, five, max_concurrency=1, stop=lambda: next(errors))
     assert len(vendor.asked) == 2
 
 
 @pytest.mark.parametrize("operation", ["poll", "collect"])
 def test_an_error_while_looking_after_jobs(five, operation):
     """A poll that fails ends the try; the tickets stay in the journal."""
-    vendor = Vendor(lambda batch: Ticket(f"job {batch.rows[0]}"))
+    vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
 
     def fail(*_):
         raise VendorUnavailable("down")
 
     setattr(vendor, operation, fail)
     with pytest.raises(Stopped, match="down"):
-        go(vendor, five, jobs=9)
+        go(vendor, five, max_jobs=9)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), KeyError("bug")])
@@ -377,7 +377,7 @@ def test_a_kill_keeps_the_verdicts_of_calls_in_flight(five, error):
 
     def answer(_):
         gate.wait()
-        return Settled()
+        return BatchResult()
 
     vendor = Vendor(answer)
     original, raised = vendor.answered, []
@@ -390,7 +390,7 @@ def test_a_kill_keeps_the_verdicts_of_calls_in_flight(five, error):
 
     vendor.answered = answered
     with pytest.raises(type(error)):
-        go(vendor, five, connections=2)
+        go(vendor, five, max_concurrency=2)
     assert len(vendor.told) == 1
 
 
@@ -401,7 +401,7 @@ def test_intent_that_cannot_be_written_sends_nothing(five):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    calls = Calls(vendor.upsert, vendor.poll, vendor.collect, full, vendor.answered)
+    calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, full, vendor.answered)
     with pytest.raises(OSError, match="No space"):
-        send(Flight(iter(five)), calls, limited().limits, pause=lambda _: True, stop=lambda: None)
+        send(InFlight(iter(five)), calls, limited().limits, pause=lambda _: True, stop=lambda: None)
     assert vendor.asked == []

@@ -16,10 +16,10 @@ import pytest
 from core.test_parquet_files import Bucket, Disk
 from upath import UPath
 
-from airflow_provider_segexport.errors import BadSegment
-from airflow_provider_segexport.ports import snapshots
-from airflow_provider_segexport.ports.parquet_files import find
-from airflow_provider_segexport.ports.places import as_place, local
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files import snapshots
+from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.storage.paths import as_storage_path, local_path
 
 deltalake = pytest.importorskip("deltalake")
 pytest.importorskip("pyiceberg")
@@ -52,7 +52,7 @@ def uploaded(store, folder):
 
 
 def rows(text, resolve, to, **options):
-    place, name = snapshots.copied(text, resolve, as_place(to), **options)
+    place, name = snapshots.copied(text, resolve, as_storage_path(to), **options)
     return pq.read_table(place), name
 
 
@@ -82,11 +82,11 @@ def test_a_delta_table_is_read_as_it_was(delta, tmp_path):
     """At a time between two commits; before the first there is nothing to read."""
     first = min(entry["timestamp"] for entry in deltalake.DeltaTable(delta).history())
     at = dt.datetime.fromtimestamp(first / 1000, dt.UTC)
-    table, name = rows(f"delta:{delta}", local, tmp_path / "run", at=at.isoformat())
+    table, name = rows(f"delta:{delta}", local_path, tmp_path / "run", at=at.isoformat())
     assert sorted(table.column("email").to_pylist()) == ["a@x.org", "b@x.org", "c@x.org"]
     assert name.endswith("@0")
-    with pytest.raises(BadSegment, match=r"has no version of 2001.*To fix: give a later `as_of`"):
-        rows(f"delta:{delta}", local, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
+    with pytest.raises(InvalidSegment, match=r"has no version of 2001.*To fix: give a later `as_of`"):
+        rows(f"delta:{delta}", local_path, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
 
 
 def test_a_delta_table_with_deletion_vectors_is_refused_or_read_exactly(delta, tmp_path):
@@ -130,8 +130,8 @@ def test_a_delta_table_with_deletion_vectors_is_refused_or_read_exactly(delta, t
         },
     ]
     (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
-    with pytest.raises(BadSegment, match=r"deletion vectors.*To fix: write the table's current snapshot"):
-        rows(f"delta:{delta}", local, tmp_path / "run")
+    with pytest.raises(InvalidSegment, match=r"deletion vectors.*To fix: write the table's current snapshot"):
+        rows(f"delta:{delta}", local_path, tmp_path / "run")
 
 
 @pytest.fixture
@@ -150,41 +150,41 @@ def iceberg(tmp_path):
 def test_an_iceberg_table_is_read_as_it_is_now_and_as_it_was(iceberg, tmp_path):
     """By its folder, from the newest metadata file."""
     text = f"iceberg:{iceberg.location().removeprefix('file://')}"
-    table, name = rows(text, local, tmp_path / "run")
+    table, name = rows(text, local_path, tmp_path / "run")
     assert sorted(table.column("email").to_pylist()) == ["a@x.org", "d@x.org"]
     assert name.endswith(f"@{iceberg.current_snapshot().snapshot_id}")
     first = dt.datetime.fromtimestamp(iceberg.history()[0].timestamp_ms / 1000, dt.UTC)
-    table, _ = rows(text, local, tmp_path / "run", at=first.isoformat())
+    table, _ = rows(text, local_path, tmp_path / "run", at=first.isoformat())
     assert sorted(table.column("email").to_pylist()) == ["a@x.org", "b@x.org"]
-    with pytest.raises(BadSegment, match="has no snapshot of 2001"):
-        rows(text, local, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
+    with pytest.raises(InvalidSegment, match="has no snapshot of 2001"):
+        rows(text, local_path, tmp_path / "run", at="2001-01-01T00:00:00+00:00")
 
 
 def test_an_iceberg_table_is_read_through_its_catalog(iceberg, tmp_path, monkeypatch):
     """A name without a slash belongs to a catalog that pyiceberg's own configuration describes."""
     monkeypatch.setattr("pyiceberg.catalog.load_catalog", lambda name: {"lake": iceberg.catalog}[name])
-    table, _ = rows("iceberg:lake.crm.people", local, tmp_path / "run", wanted=["email"])
+    table, _ = rows("iceberg:lake.crm.people", local_path, tmp_path / "run", wanted=["email"])
     assert table.column_names == ["email"]
     assert sorted(table.column("email").to_pylist()) == ["a@x.org", "d@x.org"]
 
 
 def test_only_wanted_columns_are_copied(delta, tmp_path):
     """All of them where one is missing: the reader of footers says which there are."""
-    assert rows(f"delta:{delta}", local, tmp_path, wanted=["email"])[0].column_names == ["email"]
-    assert len(rows(f"delta:{delta}", local, tmp_path, wanted=["email", "none"])[0].column_names) == 4
+    assert rows(f"delta:{delta}", local_path, tmp_path, wanted=["email"])[0].column_names == ["email"]
+    assert len(rows(f"delta:{delta}", local_path, tmp_path, wanted=["email", "none"])[0].column_names) == 4
 
 
 def test_find_copies_tables_and_discard_removes_the_copies(delta, tmp_path):
     """A table named twice is copied once; the plain folder stays refused."""
-    run = as_place(tmp_path / "run")
-    copy = partial(snapshots.copied, resolve=local, to=run)
-    files = find([f"delta:{delta}", f"delta:{delta}"], local, copy)
+    run = as_storage_path(tmp_path / "run")
+    copy = partial(snapshots.copied, resolve=local_path, to=run)
+    files = find([f"delta:{delta}", f"delta:{delta}"], local_path, copy)
     assert [name for _, name in files] == [f"delta:{delta}@2"]
     assert files[0][0].exists()
     snapshots.discard(run)
     assert not files[0][0].exists()
-    with pytest.raises(BadSegment, match=r"is a Delta table.*delta:<path>"):
-        find(str(delta), local, copy)
+    with pytest.raises(InvalidSegment, match=r"is a Delta table.*delta:<path>"):
+        find(str(delta), local_path, copy)
 
 
 def delete_by_position(table, monkeypatch, data, positions):
@@ -230,7 +230,7 @@ def lake(tmp_path, location, **options):
 def stored(request, tmp_path):
     """A table on a disk or in a bucket of an S3 server, with its path and what opens places there."""
     if request.param == "disk":
-        catalog, resolve = lake(tmp_path, f"file://{tmp_path}/warehouse"), local
+        catalog, resolve = lake(tmp_path, f"file://{tmp_path}/warehouse"), local_path
     else:
         from s3 import KEYS  # noqa: PLC0415 - brings moto
 
@@ -266,8 +266,10 @@ def test_rows_of_an_iceberg_table_that_delete_files_name_do_not_come_out(stored,
 def test_a_missing_library_names_the_extra(tmp_path, monkeypatch, kind, library):
     """Without the extra the error says how to install it."""
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(BadSegment, match=rf"not installed. To fix: pip install 'airflow-provider-segexport\[{kind}\]'"):
-        rows(f"{kind}:{tmp_path}/t", local, tmp_path)
+    with pytest.raises(
+        InvalidSegment, match=rf"not installed. To fix: pip install 'airflow-provider-segexport\[{kind}\]'"
+    ):
+        rows(f"{kind}:{tmp_path}/t", local_path, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["delta", "iceberg"])
@@ -275,8 +277,8 @@ def test_what_is_no_table_is_refused(tmp_path, kind):
     """An empty folder, and one that is not there."""
     (tmp_path / "empty").mkdir()
     for name in ("empty", "gone"):
-        with pytest.raises(BadSegment, match="To fix:"):
-            rows(f"{kind}:{tmp_path}/{name}", local, tmp_path / "run")
+        with pytest.raises(InvalidSegment, match="To fix:"):
+            rows(f"{kind}:{tmp_path}/{name}", local_path, tmp_path / "run")
 
 
 def test_only_a_prefix_makes_a_table():

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from core.made import shared, written
 
-from airflow_provider_segexport.address import judge
-from airflow_provider_segexport.errors import BadSegment, TryAgain
-from airflow_provider_segexport.ports import suppression_files
-from airflow_provider_segexport.ports.places import local
+from airflow_provider_segexport.email_address import judge
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError
+from airflow_provider_segexport.segment_files import suppression_files
 from airflow_provider_segexport.stages import suppression
+from airflow_provider_segexport.storage.paths import local_path
 
 PLAIN, CODED, UNICODE = "jane@example.com", "jane@xn--bcher-kva.de", "jane@bücher.de"
 PEOPLE = [PLAIN, CODED, "o'brien@example.com", "joe@example.com"]
@@ -37,7 +37,7 @@ def listed(tmp_path):
     def go(columns, people=PEOPLE):
         sql = shared()
         addressed(people)
-        place = local(str(written(tmp_path / "stop.parquet", columns)))
+        place = local_path(str(written(tmp_path / "stop.parquet", columns)))
         (tally,) = suppression.match(sql, suppression.read(sql, [("stop", [(place, "stop.parquet")])]))
         assert tally.read == tally.blank + tally.understood + tally.not_understood
         return tally, {email for (email,) in sql.rows("from suppressed")}
@@ -232,7 +232,7 @@ def test_the_only_column_may_have_any_name(listed):
 )
 def test_a_file_whose_addresses_cannot_be_told_is_refused(listed, columns, message):
     """It names the columns that there are, and what to do."""
-    with pytest.raises(BadSegment, match=message):
+    with pytest.raises(InvalidSegment, match=message):
         listed(columns)
 
 
@@ -240,14 +240,14 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     """It is named, and never passed over."""
     for content in (b"", b"no parquet", b"PAR1" + b"\x00" * 20 + b"PAR1"):
         (tmp_path / "broken.parquet").write_bytes(content)
-        place = local(str(tmp_path / "broken.parquet"))
+        place = local_path(str(tmp_path / "broken.parquet"))
         with pytest.raises(
-            BadSegment,
+            InvalidSegment,
             match="suppression file broken is not a readable Parquet file",
         ):
             suppression.read(shared(), [("stop", [(place, "broken")])])
-    with pytest.raises(BadSegment, match="suppression file none does not exist"):
-        suppression.read(shared(), [("stop", [(local(str(tmp_path / "none.parquet")), "none")])])
+    with pytest.raises(InvalidSegment, match="suppression file none does not exist"):
+        suppression.read(shared(), [("stop", [(local_path(str(tmp_path / "none.parquet")), "none")])])
 
 
 def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
@@ -258,8 +258,8 @@ def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(type(place), "open", fail)
-    with pytest.raises(TryAgain, match="The suppression file stop could not be read"):
-        suppression.read(shared(), [("stop", [(local(str(place)), "stop")])])
+    with pytest.raises(RetryableError, match="The suppression file stop could not be read"):
+        suppression.read(shared(), [("stop", [(local_path(str(place)), "stop")])])
 
 
 def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
@@ -271,7 +271,7 @@ def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch
         "2": ["a@b.de", "z", "z", "z", "z"],
         "3": ["joe@example.com", PLAIN],
     }
-    places = {name: local(str(written(tmp_path / name, {"email": emails}))) for name, emails in contents.items()}
+    places = {name: local_path(str(written(tmp_path / name, {"email": emails}))) for name, emails in contents.items()}
     lists = [("a", [(places["1"], "1"), (places["2"], "2")]), ("b", [(places["3"], "3")])]
     first, second = suppression.match(shared(), suppression.read(shared(), lists))
     assert (10, 1, 3, 6, 2) == (first.read, first.blank, first.understood, first.not_understood, first.matched)
@@ -306,5 +306,5 @@ def test_a_list_is_read_with_the_memory_of_a_batch(tmp_path):
     """Rows come in batches from every row group, numbered through."""
     place = tmp_path / "stop.parquet"
     pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(1_000)]}), place, row_group_size=10)
-    tables = [table for _, table in suppression_files.entries(local(str(place)), "stop")]
+    tables = [table for _, table in suppression_files.entries(local_path(str(place)), "stop")]
     assert list(range(1_000)) == [row for table in tables for row in table.column("row").to_pylist()]

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from core.made import batch_of
 
-from airflow_provider_segexport.ports.run_folder import RunFolder
-from airflow_provider_segexport.ports.tables import ArrowFile, ArrowReader, Stored, write_parquet
 from airflow_provider_segexport.stages.plan import SCHEMA
+from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, LazyBatch, write_parquet
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 @pytest.fixture
 def folder(tmp_path):
     batch = batch_of(3)
-    with ArrowFile(tmp_path / "upserts.arrow", SCHEMA) as out:
+    with ArrowFileWriter(tmp_path / "upserts.arrow", SCHEMA) as out:
         columns = {
             "row": batch.rows,
             "email": batch.emails,
@@ -33,12 +33,12 @@ def folder(tmp_path):
 def test_a_planned_batch_is_like_one_of_lists(folder):
     """Its columns are sequences, equal to lists of the same values."""
     rows = folder.upserts()
-    batch, expected = folder.batch(rows, 0, batch_of(2).name), batch_of(2)
+    batch, expected = folder.batch(rows, 0, batch_of(2).id), batch_of(2)
     rows.close()
     assert batch == expected
     assert (len(batch), batch.rows[1], list(batch.emails[:1])) == (2, 1, ["p0@example.com"])
     assert batch.halves() == expected.halves()
-    assert bytes(batch.joined()) == ",".join(expected.items).encode()
+    assert bytes(batch.joined_items()) == ",".join(expected.items).encode()
 
 
 def test_a_batch_that_was_let_go_is_read_again(folder):
@@ -46,11 +46,11 @@ def test_a_batch_that_was_let_go_is_read_again(folder):
     rows = folder.upserts()
     batch = folder.batch(rows, 1, "b")
     for closes in (False, True):
-        batch.let_go()
+        batch.release()
         if closes:
             rows.close()
         assert ([2], ["p2@example.com"], 1) == (list(batch.rows), list(batch.emails), len(batch))
-        assert bytes(batch.joined()) == batch.items[0].encode()
+        assert bytes(batch.joined_items()) == batch.items[0].encode()
 
 
 class Slow:
@@ -69,7 +69,7 @@ def test_a_reader_that_is_closed_while_another_thread_reads(folder):
     """A task that stops closes the plan while a thread still reads a batch in it: closing waits for that."""
     rows = folder.upserts()
     batch = folder.batch(rows, 0, "b")
-    batch.let_go()
+    batch.release()
     columns = ("row", "email")
     slow = rows._readers[columns] = Slow(rows._of(columns))
     with ThreadPoolExecutor(2) as threads:
@@ -85,7 +85,7 @@ def test_a_reader_that_is_closed_while_another_thread_reads(folder):
 def test_letting_go_while_another_thread_reads():
     """Who has asked gets what was there."""
     batch = pa.RecordBatch.from_pydict({"item": ["a"]})
-    stored = Stored(lambda _: (stored.let_go(), batch)[1], ("item",))
+    stored = LazyBatch(lambda _: (stored.release(), batch)[1], ("item",))
     assert (["a"], 1) == (stored.values("item"), stored.rows)
 
 
@@ -96,9 +96,9 @@ def test_verdicts_need_no_bodies(folder):
     whole = rows.batch
     rows.batch = lambda number, columns: (read.append(columns), whole(number, columns))[1]
     batch = folder.batch(rows, 0, "b")
-    assert (2, bytes(batch.joined())) == (len(batch), ",".join(batch_of(2).items).encode())
+    assert (2, bytes(batch.joined_items())) == (len(batch), ",".join(batch_of(2).items).encode())
     assert [("item",)] == read
-    batch.let_go()
+    batch.release()
     assert (["p0@example.com", "p1@example.com"], [0, 1], 2) == (list(batch.emails), list(batch.rows), len(batch))
     assert [("item",), ("row", "email")] == read
     rows.close()
@@ -108,15 +108,15 @@ def test_verdicts_need_no_bodies(folder):
 def test_some_entries_of_a_column(indexes):
     """All of them in order are the column itself: to pick none costs nothing."""
     column = pa.array(["a", "b", "c"])
-    stored = Stored(lambda _: pa.RecordBatch.from_arrays([column], ["email"]), ("email",))
-    taken = stored.taken("email", indexes)
+    stored = LazyBatch(lambda _: pa.RecordBatch.from_arrays([column], ["email"]), ("email",))
+    taken = stored.take("email", indexes)
     assert [column[index].as_py() for index in indexes] == taken.to_pylist()
     assert (indexes == [0, 1, 2]) == (taken.buffers()[2].address == column.buffers()[2].address)
 
 
 def test_some_columns_of_a_file(folder):
     """The others are not even unpacked; their order in the file is the order in the batch."""
-    reader = ArrowReader(folder.place / "upserts.arrow", ["row", "hash"])
+    reader = ArrowReader(folder.path / "upserts.arrow", ["row", "hash"])
     batches = [batch.to_pydict() for batch in reader]
     reader.close()
     assert batches == [{"row": [0, 1], "hash": [7, 8]}, {"row": [2], "hash": [9]}]

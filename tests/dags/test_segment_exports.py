@@ -73,7 +73,7 @@ def write(root, segment, day, count, start=0):
 def ready(stage, root):
     """Connections as the DAG names them, an audience for each pair, and two days of segments."""
     for vendor in TWO:
-        stage.connection(vendor, f"{vendor}_default", extra={"audience": None})
+        stage.connection(vendor, f"{vendor}_default", extra={"default_audience": None})
     audiences = {
         f"{vendor}_default": {name: stage.audience(vendor, n) for n, name in enumerate(SEGMENTS)} for vendor in TWO
     }

@@ -17,7 +17,7 @@ NUMBERS = itertools.count(1)
 @pytest.fixture
 def connect(monkeypatch, tmp_path):
     """Make a connection; returns its id."""
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path / "state"))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "state"))
 
     def make(vendor, extra=None, **fields):
         conn_id = f"alone_{next(NUMBERS)}"

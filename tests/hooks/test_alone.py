@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk import DAG, task
-from airflow_stage import MATCHING, people
+from airflow_stage import FIELD_MAPPING, people
 
-from airflow_provider_segexport.errors import BadConnection, NotAllowed
-from airflow_provider_segexport.hooks import hook_class, hook_for
+from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConnection
+from airflow_provider_segexport.hooks import get_hook, get_hook_class
 from airflow_provider_segexport.vendors import VENDORS, campaign_monitor
 
 pytestmark = pytest.mark.airflow
@@ -19,17 +19,20 @@ TWO = ("campaign_monitor", "dotdigital")
 def test_target_tells_account_and_audience(stage, vendor):
     """By name, with the number of members and the custom fields that there are."""
     stage.sim.seed(vendor, [{"email": "ann@example.com"}], stage.audience(vendor))
-    found = hook_for(stage.connection(vendor)).target()
-    assert ("Example Shop", "Customers", 1) == (found.account_name, found.audience_name, found.members)
+    found = get_hook(stage.connection(vendor)).resolve_audience()
+    assert ("Example Shop", "Customers", 1) == (found.account_name, found.audience_name, found.member_count)
     assert found.fields
-    assert stage.audience(vendor, 1) == hook_for(stage.connection(vendor)).target(stage.audience(vendor, 1)).audience
+    assert (
+        stage.audience(vendor, 1)
+        == get_hook(stage.connection(vendor)).resolve_audience(stage.audience(vendor, 1)).audience
+    )
 
 
 def test_call_runs_any_operation_of_the_vendor(stage):
     """Those that an export is made of are there for whoever needs one."""
-    hook = hook_for(stage.connection("campaign_monitor"))
-    hook.call(campaign_monitor.VENDOR.create_field(hook.target(), "Shoe size", "number"))
-    assert "number" == hook.target().fields["shoe size"].type
+    hook = get_hook(stage.connection("campaign_monitor"))
+    hook.run_operation(campaign_monitor.VENDOR.create_field(hook.resolve_audience(), "Shoe size", "number"))
+    assert "number" == hook.resolve_audience().fields["shoe size"].type
 
 
 @pytest.mark.parametrize("vendor", TWO)
@@ -41,7 +44,7 @@ def test_a_dataframe_is_exported_from_a_task(stage, vendor):
 
         @task
         def export():
-            report = hook_class(vendor)(conn_id).export(people(5), MATCHING)
+            report = get_hook_class(vendor)(conn_id).export(people(5), FIELD_MAPPING)
             return report["counts"]
 
         export()
@@ -51,27 +54,27 @@ def test_a_dataframe_is_exported_from_a_task(stage, vendor):
 def test_a_segment_by_path_is_exported_by_hand(stage):
     """Outside any DAG a connection must let everybody in."""
     path = stage.segment(5)
-    hook = hook_for(stage.connection("dotdigital"))
-    assert 5 == hook.export(path, MATCHING)["counts"]["delivered"]
-    assert 5 == hook.export(stage.folder / "segment.parquet", MATCHING, mode="full")["counts"]["delivered"]
-    assert 5 == hook.export([path], MATCHING, mode="changes")["counts"]["unchanged"]
-    with pytest.raises(NotAllowed, match="outside any DAG"):
-        hook_for(stage.connection("dotdigital", extra={"allowed_dags": "exports"})).export(path, MATCHING)
+    hook = get_hook(stage.connection("dotdigital"))
+    assert 5 == hook.export(path, FIELD_MAPPING)["counts"]["delivered"]
+    assert 5 == hook.export(stage.folder / "segment.parquet", FIELD_MAPPING, mode="full")["counts"]["delivered"]
+    assert 5 == hook.export([path], FIELD_MAPPING, mode="upsert")["counts"]["unchanged"]
+    with pytest.raises(ConnectionNotAllowed, match="outside any DAG"):
+        get_hook(stage.connection("dotdigital", extra={"allowed_dags": "exports"})).export(path, FIELD_MAPPING)
 
 
 def test_no_file_of_a_dataframe_is_left_behind(stage, tmp_path, monkeypatch):
     """What was written for the export is removed with it; the report stays."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    report = hook_for(stage.connection("dotdigital")).export(people(3), MATCHING)
+    report = get_hook(stage.connection("dotdigital")).export(people(3), FIELD_MAPPING)
     assert [] == [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
-    assert report["report"].startswith(str(tmp_path / "state"))
+    assert report["run_folder"].startswith(str(tmp_path / "state"))
 
 
 def test_hook_for_an_unknown_connection(stage):
     """The error says where connections are made."""
-    with pytest.raises(BadConnection, match="Admin > Connections"):
-        hook_for("nobody_made_it")
+    with pytest.raises(InvalidConnection, match="Admin > Connections"):
+        get_hook("nobody_made_it")
 
 
 class TestButton:
@@ -80,19 +83,19 @@ class TestButton:
     @pytest.mark.parametrize("vendor", VENDORS)
     def test_names_account_and_audience(self, stage, vendor):
         """And what a member count tells where the vendor tells one."""
-        works, words = hook_for(stage.connection(vendor)).test_connection()
+        works, words = get_hook(stage.connection(vendor)).test_connection()
         assert works, words
         assert "account 'Example Shop'" in words
         assert "'Customers'" in words
 
     def test_without_an_audience_the_account_is_enough(self, stage):
         """A default audience is no must."""
-        works, words = hook_for(stage.connection("dotdigital", extra={"audience": None})).test_connection()
+        works, words = get_hook(stage.connection("dotdigital", extra={"default_audience": None})).test_connection()
         assert (True, "dotdigital account 'Example Shop'.") == (works, words)
 
     def test_notes_what_keeps_it_from_exports(self, stage):
         """It works, and no DAG may use it yet."""
-        works, words = hook_for(stage.connection("dotdigital", extra={"privacy_consent": False})).test_connection()
+        works, words = get_hook(stage.connection("dotdigital", extra={"privacy_consent": False})).test_connection()
         assert works
         assert "Not ready for exports" in words
         assert "no consent" in words
@@ -104,13 +107,13 @@ class TestButton:
             ({"login": None}, "lacks the API user"),
             ({"host": "http://127.0.0.1:9"}, "127.0.0.1:9"),
             ({"host": "ftp://x"}, "base URL"),
-            ({"extra": {"audience": "99"}}, "address book"),
+            ({"extra": {"default_audience": "99"}}, "address book"),
             ({"conn_type": "campaign_monitor"}, "of type"),
         ],
     )
     def test_says_what_is_wrong_and_no_secret(self, stage, changes, expected):
         """The words are shown in the UI to whoever may test connections."""
-        works, words = hook_class("dotdigital")(stage.connection("dotdigital", **changes)).test_connection()
+        works, words = get_hook_class("dotdigital")(stage.connection("dotdigital", **changes)).test_connection()
         assert not works
         assert expected in words
         assert "planted" not in words
@@ -152,7 +155,7 @@ class TestSignIn:
         stage.sim.act("campaign_monitor", "revoke_tokens")
         run = stage.export(conn_id=conn_id)
         assert "failed" == run.state
-        assert "Sign in again" in run.error
+        assert "Log in again" in run.error
         assert stage.vendor("campaign_monitor")["credentials"]["oauth"]["refresh_token"] not in run.error
         assert stage.nothing_was_sent()
 

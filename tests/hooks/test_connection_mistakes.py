@@ -10,17 +10,17 @@ import pytest
 from airflow.sdk.definitions.connection import Connection
 
 import airflow_provider_segexport
-from airflow_provider_segexport.base_url import base_url
-from airflow_provider_segexport.connection import check_credential, settings
-from airflow_provider_segexport.errors import BadConnection, SegexportError
-from airflow_provider_segexport.hooks import HOOKS, hook_class, hook_for
+from airflow_provider_segexport.errors import InvalidConnection, SegexportError
+from airflow_provider_segexport.hooks import HOOKS, get_hook, get_hook_class
+from airflow_provider_segexport.hooks.connection import check_credential, settings
 from airflow_provider_segexport.hooks.masking import mask
+from airflow_provider_segexport.http.base_url import base_url
 from airflow_provider_segexport.vendors import VENDORS
 
 pytestmark = pytest.mark.airflow
 
 READY = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "exports"}
-COMMON = ("audience", "consented_by", "allowed_dags", "privacy_consent", "export_enabled", "calls_per_minute")
+COMMON = ("default_audience", "consented_by", "allowed_dags", "privacy_consent", "export_enabled", "calls_per_minute")
 TRANSPORT = ("proxies", "verify", "cert")
 EXTRAS = sorted(
     {(vendor.name, name) for vendor in VENDORS.values() for name in (*COMMON, *TRANSPORT)}
@@ -51,11 +51,11 @@ def read(vendor="dotdigital", host=None, port=443, schema=None, **extra):
 @pytest.mark.parametrize("value", [*ODD, [SECRET_TEXT], {"https": {SECRET_TEXT: SECRET_TEXT}}], ids=repr)
 @pytest.mark.parametrize(("vendor", "name"), EXTRAS)
 def test_an_extra_of_any_type_is_understood_or_refused_by_name(connect_any, vendor, name, value):
-    """Nothing but a `BadConnection` that names connection and extra comes out, and it quotes no list or object."""
-    hook = hook_class(vendor)(connect_any(vendor, {name: value}))
+    """Nothing but a `InvalidConnection` that names connection and extra comes out, and it quotes no list or object."""
+    hook = get_hook_class(vendor)(connect_any(vendor, {name: value}))
     try:
         found = hook.settings
-    except BadConnection as error:
+    except InvalidConnection as error:
         message = str(error)
         labels = {field.name: field.label for field in VENDORS[vendor].form.fields}
         named = {name, labels.get(name, name), "Calls per minute" if name == "calls_per_minute" else name}
@@ -64,7 +64,7 @@ def test_an_extra_of_any_type_is_understood_or_refused_by_name(connect_any, vend
         assert (SECRET_TEXT in message) <= (name == "cert")
     else:
         assert isinstance(found.audience, str | None)
-        assert all(isinstance(text, str) for text in found.access.options.values())
+        assert all(isinstance(text, str) for text in found.endpoint.options.values())
         assert isinstance(found.transport.get("verify", True), bool | str)
         hook.get_conn()
 
@@ -96,9 +96,9 @@ def test_what_a_file_or_a_shell_adds_to_a_credential_is_named(connect_any, field
     text = around.format("abcdef-0123456789", "x")
     extra = {field: text} if field == "refresh_token" else {}
     fields = {} if extra else {field: text}
-    hook = hook_class("constant_contact")(connect_any("constant_contact", extra, **fields))
+    hook = get_hook_class("constant_contact")(connect_any("constant_contact", extra, **fields))
     label = {"password": "Client secret", "login": "Client id", "refresh_token": "efresh token"}[field]
-    with pytest.raises(BadConnection, match=f"{label}.* 'odd' .*To fix: enter it again") as raised:
+    with pytest.raises(InvalidConnection, match=f"{label}.* 'odd' .*To fix: enter it again") as raised:
         _ = hook.settings
     assert "abcdef" not in str(raised.value)
 
@@ -127,9 +127,9 @@ def test_a_credential_with_such_characters_inside_is_good(value):
 )
 def test_a_base_url_that_ends_in_the_apis_path_is_the_host(vendor, host, expected):
     """Each call adds the path; a gateway's own path stays."""
-    found = read(vendor, host).access
-    assert found.api == expected
-    assert found.api_is_default == (not host.strip())
+    found = read(vendor, host).endpoint
+    assert found.base_url == expected
+    assert found.is_default_url == (not host.strip())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_base_url_that_ends_in_the_apis_path_is_the_host(vendor, host, expecte
 )
 def test_a_base_url_that_is_none_is_refused(host):
     """Before any call, and without the text itself, which may hold a key."""
-    with pytest.raises(BadConnection, match="base URL is no address such as"):
+    with pytest.raises(InvalidConnection, match="base URL is no address such as"):
         base_url("c", host, 443)
 
 
@@ -174,7 +174,7 @@ def test_a_base_url_that_is_none_is_refused(host):
 )
 def test_the_schema_is_honoured(host, schema, expected):
     """A URI's path lands in the schema, too: the API's own is passed over."""
-    assert read(host=host, schema=schema).access.api == expected
+    assert read(host=host, schema=schema).endpoint.base_url == expected
 
 
 @pytest.mark.parametrize(
@@ -189,24 +189,24 @@ def test_the_schema_is_honoured(host, schema, expected):
 )
 def test_a_schema_that_does_not_fit_is_refused(host, schema):
     """Credentials would go out in clear, or elsewhere than is read in the form."""
-    with pytest.raises(BadConnection, match=r"the schema is not http or https.* To fix: leave 'Schema' empty"):
+    with pytest.raises(InvalidConnection, match=r"the schema is not http or https.* To fix: leave 'Schema' empty"):
         read(host=host, schema=schema)
 
 
 @pytest.mark.parametrize("vendor", HOOKS)
-@pytest.mark.parametrize("by", ["hook_for", "hook class"])
+@pytest.mark.parametrize("by", ["get_hook", "hook class"])
 def test_a_uri_with_an_underscore_gives_the_hint(monkeypatch, vendor, by):
     """No scheme holds an underscore, so Airflow finds no type; the error says what to write, and shows no key."""
     monkeypatch.setenv("AIRFLOW_CONN_BY_URI", f"{vendor}_x://:key-0123456789@api.example.com")
     with pytest.raises(SegexportError, match="campaign-monitor://, constant-contact://") as raised:
-        _ = hook_for("by_uri").settings if by == "hook_for" else hook_class(vendor)("by_uri").settings
+        _ = get_hook("by_uri").settings if by == "get_hook" else get_hook_class(vendor)("by_uri").settings
     assert "key-0123" not in str(raised.value)
 
 
 def test_a_uri_with_a_hyphen_works(monkeypatch):
     """As the hint says."""
     monkeypatch.setenv("AIRFLOW_CONN_BY_URI", "campaign-monitor://:key-0123456789@api.createsend.com/api%2Fv3.3?x=1")
-    assert hook_for("by_uri").settings.access.api == "https://api.createsend.com"
+    assert get_hook("by_uri").settings.endpoint.base_url == "https://api.createsend.com"
     assert Connection.from_uri("campaign-monitor://x", conn_id="x").conn_type == "campaign_monitor"
 
 

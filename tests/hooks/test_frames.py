@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_segexport.errors import BadSegment
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks import frames
 
 EMAILS = [f"person{n}@example.com" for n in range(3)]
-GIVEN = {"matching": {"email": "email", "first_name": "name"}, "custom_fields": None, "consent_column": None}
+GIVEN = {"field_mapping": {"email": "email", "first_name": "name"}, "custom_fields": None, "consent_column": None}
 
 
 class Stream:
@@ -118,7 +118,7 @@ def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
     """The column and the type are named, and how to mend it."""
     frame = pd.DataFrame({"email": EMAILS, "name": ["+49 170 1234567", value, 7]})
     with (
-        pytest.raises(BadSegment, match="Column 'name' of the DataFrame holds a value of type") as caught,
+        pytest.raises(InvalidSegment, match="Column 'name' of the DataFrame holds a value of type") as caught,
         frames.as_file({**GIVEN, "segment": frame}),
     ):
         pass
@@ -130,8 +130,8 @@ def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
 )
 def test_a_missing_column_is_named_with_the_nearest(kind):
     """Not with all of them."""
-    given = {**GIVEN, "matching": {"email": "emaill"}, "segment": kind()}
-    with pytest.raises(BadSegment, match="has no column 'emaill'") as caught, frames.as_file(given):
+    given = {**GIVEN, "field_mapping": {"email": "emaill"}, "segment": kind()}
+    with pytest.raises(InvalidSegment, match="has no column 'emaill'") as caught, frames.as_file(given):
         pass
     assert len(str(caught.value)) < 500
 
@@ -140,7 +140,7 @@ def test_a_column_that_is_there_twice_is_refused():
     """Which one is meant is not guessed."""
     twice = pd.DataFrame([["a@example.com", "Ann", "Bea"]], columns=["email", "name", "name"])
     for frame in (twice, Stream(pa.table([EMAILS, EMAILS, EMAILS], names=["email", "name", "name"]))):
-        with pytest.raises(BadSegment, match="column 'name' 2 times"), frames.as_file({**GIVEN, "segment": frame}):
+        with pytest.raises(InvalidSegment, match="column 'name' 2 times"), frames.as_file({**GIVEN, "segment": frame}):
             pass
 
 
@@ -161,7 +161,7 @@ def test_a_stream_that_breaks_is_an_error_without_its_values():
 
     reader = pa.RecordBatchReader.from_batches(table().schema, batches())
     given = {**GIVEN, "segment": reader}
-    with pytest.raises(BadSegment, match="cannot be read as columns") as caught, frames.as_file(given):
+    with pytest.raises(InvalidSegment, match="cannot be read as columns") as caught, frames.as_file(given):
         pass
     assert "1234567" not in str(caught.value)
     assert caught.value.__cause__ is None

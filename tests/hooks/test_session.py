@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 from hooks_stage import KEY, NOW, PASSWORD, USER
 
-from airflow_provider_segexport.errors import BadConnection, SegexportError
+from airflow_provider_segexport.errors import InvalidConnection, SegexportError
 from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 
@@ -50,7 +50,7 @@ def test_no_extra_travels_as_a_header(connect, requests_mock, time):
     """HttpHook would send every extra of the connection to the vendor, secrets too."""
     requests_mock.get(CLIENTS, json=[{"Name": "Shop"}])
     hook = CampaignMonitorHook(connect("campaign_monitor", EXTRAS))
-    hook.target()
+    hook.resolve_audience()
     assert {"user-agent", "accept-encoding", "accept", "connection"} == {
         name.lower() for name in hook.get_conn().headers
     }
@@ -61,21 +61,21 @@ def test_no_extra_travels_as_a_header(connect, requests_mock, time):
 
 def test_campaign_monitor_signs_with_the_key_as_user(cm, requests_mock):
     """The vendor takes the key for the user's name, and no password."""
-    cm.target()
+    cm.resolve_audience()
     assert basic(KEY, "x") == requests_mock.last_request.headers["Authorization"]
 
 
 def test_dotdigital_signs_as_its_api_user(dd, requests_mock):
     """User and password of the connection."""
-    dd.target()
+    dd.resolve_audience()
     assert basic(USER, PASSWORD) == requests_mock.last_request.headers["Authorization"]
 
 
 def test_every_call_has_the_vendors_own_time(cm, dd, requests_mock):
     """Ten seconds to connect; then as long as the vendor itself advises."""
-    cm.target()
+    cm.resolve_audience()
     assert (10, 120) == requests_mock.last_request.timeout
-    dd.target()
+    dd.resolve_audience()
     assert (10, 121) == requests_mock.last_request.timeout
 
 
@@ -96,10 +96,10 @@ def test_tls_is_verified_unless_an_administrator_says_otherwise(connect, request
     hook = DotdigitalHook(connect("dotdigital", said))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    hook.target()
+    hook.resolve_audience()
     assert verified == requests_mock.last_request.verify
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/hosts")
-    hook.target()
+    hook.resolve_audience()
     assert ("/etc/hosts" if verified is True else verified) == requests_mock.last_request.verify
 
 
@@ -107,7 +107,7 @@ def test_proxies_and_a_client_certificate_come_from_the_extra(connect, requests_
     """As `requests` takes them."""
     requests_mock.get(INFO, json=ACCOUNT)
     proxies = {"https": "http://proxy.test:3128"}
-    DotdigitalHook(connect("dotdigital", {"proxies": proxies, "cert": [__file__, __file__]})).target()
+    DotdigitalHook(connect("dotdigital", {"proxies": proxies, "cert": [__file__, __file__]})).resolve_audience()
     assert proxies.items() <= requests_mock.last_request.proxies.items()
     assert (__file__, __file__) == requests_mock.last_request.cert
 
@@ -117,21 +117,23 @@ def test_proxies_and_a_client_certificate_come_from_the_extra(connect, requests_
 )
 def test_transport_that_cannot_work_is_refused_in_words(connect, extra):
     """A path that is not there would come up as a riddle in the first call."""
-    with pytest.raises(BadConnection, match=next(iter(extra))):
+    with pytest.raises(InvalidConnection, match=next(iter(extra))):
         _ = DotdigitalHook(connect("dotdigital", extra)).settings
 
 
 def test_a_connection_of_another_vendor_is_refused(connect):
     """Credentials go to no vendor but their own."""
-    with pytest.raises(BadConnection, match="of type 'dotdigital', and CampaignMonitorHook needs 'campaign_monitor'"):
-        CampaignMonitorHook(connect("dotdigital")).target()
+    with pytest.raises(
+        InvalidConnection, match="of type 'dotdigital', and CampaignMonitorHook needs 'campaign_monitor'"
+    ):
+        CampaignMonitorHook(connect("dotdigital")).resolve_audience()
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "7"}, {"X-RateLimit-Reset": "7"}])
 def test_campaign_monitor_says_how_long_to_wait(cm, requests_mock, time, headers):
     """In seconds, by either header."""
     requests_mock.get(CLIENTS, [{"status_code": 429, "headers": headers}, {"json": [{"Name": "Shop"}]}])
-    cm.target()
+    cm.resolve_audience()
     assert 7 == sum(time.slept)
 
 
@@ -139,16 +141,16 @@ def test_campaign_monitor_says_how_long_to_wait(cm, requests_mock, time, headers
 def test_dotdigital_says_how_long_to_wait(dd, requests_mock, time, headers):
     """In seconds by the one header, as an epoch by the other."""
     requests_mock.get(INFO, [{"status_code": 429, "headers": headers, "json": {}}, {"json": ACCOUNT}])
-    dd.target()
+    dd.resolve_audience()
     assert 7 == sum(time.slept)
 
 
 def test_told_to_stop_it_wakes_up_and_calls_no_more(dd, requests_mock, time, monkeypatch):
     """A kill while the vendor makes us wait ends the wait."""
     requests_mock.get(INFO, status_code=429, headers={"Retry-After": "50"}, json={})
-    monkeypatch.setattr(type(dd), "sleep", staticmethod(lambda seconds: dd.stop() or time.sleep(seconds)))
+    monkeypatch.setattr(type(dd), "sleep", staticmethod(lambda seconds: dd.request_stop() or time.sleep(seconds)))
     with pytest.raises(SegexportError, match="told to end"):
-        dd.target()
+        dd.resolve_audience()
     assert 1 == requests_mock.call_count
     assert sum(time.slept) <= 1
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.base_url import base_url
-from airflow_provider_segexport.connection import extras, settings
-from airflow_provider_segexport.errors import BadConnection, NotAllowed, SwitchedOff
+from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidConnection
+from airflow_provider_segexport.hooks.connection import extras, settings
+from airflow_provider_segexport.http.base_url import base_url
 from airflow_provider_segexport.vendors import VENDORS
 
 READY = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "exports"}
@@ -56,7 +56,7 @@ def test_base_url(host, port, expected):
 )
 def test_base_url_that_is_none(host):
     """Whatever cannot be called is refused before it is, and a secret in it is not repeated."""
-    with pytest.raises(BadConnection, match="no address such as") as raised:
+    with pytest.raises(InvalidConnection, match="no address such as") as raised:
         base_url("c", host, 443)
     assert "secret" not in str(raised.value)
 
@@ -64,7 +64,7 @@ def test_base_url_that_is_none(host):
 @pytest.mark.parametrize("text", ["no json", "[1]", '"text"', "{"])
 def test_an_extra_that_cannot_be_read_is_not_quoted(text):
     """It may hold a secret."""
-    with pytest.raises(BadConnection) as raised:
+    with pytest.raises(InvalidConnection) as raised:
         extras(text)
     assert text not in str(raised.value).replace("JSON", "")
 
@@ -91,16 +91,16 @@ def test_who_may_use_it(allowed, dag_id, let_in):
     """Ids and patterns; none lets none in, and only `*` lets in a use outside any DAG."""
     found = read(allowed_dags=allowed)
     if let_in:
-        found.gate(dag_id)
+        found.check_dag_allowed(dag_id)
     else:
-        with pytest.raises(NotAllowed, match="may not use connection 'c'"):
-            found.gate(dag_id)
+        with pytest.raises(ConnectionNotAllowed, match="may not use connection 'c'"):
+            found.check_dag_allowed(dag_id)
 
 
 def test_switched_off_comes_before_all_else():
     """Whoever switched it off reads that it is off, not what else is missing."""
-    with pytest.raises(SwitchedOff):
-        read(export_enabled="0", privacy_consent=None).gate("exports")
+    with pytest.raises(ExportsDisabled):
+        read(export_enabled="0", privacy_consent=None).check_dag_allowed("exports")
 
 
 @pytest.mark.parametrize("name", ["export_enabled", "privacy_consent"])
@@ -126,7 +126,7 @@ def test_a_switch_is_read_with_the_one_vocabulary(name, value, expected):
 @pytest.mark.parametrize("value", ["maybe", "enabled", 2, ["true"]])
 def test_a_switch_that_says_neither_yes_nor_no_is_refused(name, value):
     """A misspelt switch must not silently stand for one of the two."""
-    with pytest.raises(BadConnection, match=f"`{name}` in the extra is .*, neither yes nor no. To fix: "):
+    with pytest.raises(InvalidConnection, match=f"`{name}` in the extra is .*, neither yes nor no. To fix: "):
         read(**{name: value})
 
 
@@ -149,8 +149,8 @@ def test_an_empty_switch_has_its_default(value):
 )
 def test_what_is_still_missing_is_noted(extra, words):
     """For whoever tests the connection before a DAG uses it."""
-    assert len(words) == len(read(**extra).notes())
-    assert all(word in note for word, note in zip(words, read(**extra).notes(), strict=True))
+    assert len(words) == len(read(**extra).warnings())
+    assert all(word in note for word, note in zip(words, read(**extra).warnings(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_what_is_still_missing_is_noted(extra, words):
 def test_an_address_without_tls_is_noted(host, noted):
     """A simulator on this machine is not."""
     found = settings(VENDORS["dotdigital"], "c", host, 443, READY)
-    assert noted == any("in clear" in note for note in found.notes())
+    assert noted == any("in clear" in note for note in found.warnings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.hooks.state import resolve
+from airflow_provider_segexport.hooks.paths import resolve
 
 
 @pytest.mark.parametrize("key", ["a?b.parquet", "q?", "x#y", "x#", "a [1]/b*.parquet", "tab\tx", "e%20f", "day=1/x"])

@@ -32,7 +32,7 @@ def test_newest_first_it_changes_nothing_after_its_first_run(live):
 
 
 def test_days_that_were_held_up_are_caught_up_by_the_newest(live):
-    """Four days wait behind one another; with `catch_up="newest"` one run exports, and the others say why not."""
+    """Four days wait behind one another; with `latest_only=True` one run exports, and the others say why not."""
     backfill(live, "refresh_held_up", "--max-active-runs", "1")
     live.finished("refresh_held_up", len(DAYS))
     live.wait_for_runs("export_held_up", len(DAYS))

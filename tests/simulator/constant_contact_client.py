@@ -79,7 +79,7 @@ class ConstantContact:
         self.sim = sim
         self.described = sim.describe()["vendors"]["constant_contact"]
         self.keys = self.described["keys"]
-        self.api, self.oauth = self.described["api_url"], self.described["authorization_url"]
+        self.api, self.oauth = self.described["api_url"], self.described["authorize_url"]
         self.list, self.other_list, _ = (item["id"] for item in self.described["audiences"])
         self.session = requests.Session()
         self.token = self.described["credentials"]["access_token"]

@@ -69,11 +69,11 @@ def test_an_export_is_told_from_segment_to_audience(stage, tmp_path):
     told = {
         "conn_id": conn_id,
         "segment": segment,
-        "matching": {"email": "email", "first_name": "first_name"},
+        "field_mapping": {"email": "email", "first_name": "first_name"},
         "custom_fields": {"Tier": "tier"},
-        "create_fields": True,
+        "create_custom_fields": True,
     }
-    hopeless = {"conn_id": conn_id, "segment": "/nowhere.parquet", "matching": {"email": "email"}}
+    hopeless = {"conn_id": conn_id, "segment": "/nowhere.parquet", "field_mapping": {"email": "email"}}
     events = run(tmp_path, told, hopeless)
     failed, complete = events["lineage.no_plan"], events["lineage.export"]
     assert ("FAIL", [], []) == (failed["eventType"], failed["inputs"], failed["outputs"])

@@ -8,9 +8,9 @@ import pytest
 from ui_made import run_folder, summary, with_folder
 
 from airflow_provider_segexport.plugins import task_run
-from airflow_provider_segexport.plugins.cards import Identity
+from airflow_provider_segexport.plugins.audiences import RunIdentity
 
-WHO = Identity("exports", "export", "scheduled__2026-11-24", 0)
+WHO = RunIdentity("exports", "export", "scheduled__2026-11-24", 0)
 
 
 def counts(report: task_run.Report) -> dict[str, int]:
@@ -23,16 +23,16 @@ def begun(tmp_path, *lines: dict) -> object:
     folder.mkdir(parents=True)
     plan = {
         "vendor": "dotdigital",
-        "mode": "changes",
+        "mode": "upsert",
         "as_of": "2026-11-24T00:00:00+00:00",
         "started_at": 1000.0,
-        "target": {"audience_name": "Newsletter", "account_name": "Acme"},
+        "audience_facts": {"audience_name": "Newsletter", "account_name": "Acme"},
         "planned": {
             "profiles": 100,
             "upserts": 60,
             "unchanged": 30,
             "batches": ["aa", "bb", "cc"],
-            "aside": {"rejected": {"no_email": 2, "bad_email": 5}, "withheld": {"duplicate": 3}},
+            "not_sent": {"rejected": {"no_email": 2, "invalid_email": 5}, "withheld": {"duplicate": 3}},
         },
     }
     (folder / "plan.json").write_text(json.dumps(plan))
@@ -45,10 +45,10 @@ def test_a_finished_run_tells_its_summary(tmp_path):
     report = task_run.report(with_folder(tmp_path, summary(), rejects=[]), at_work=False)
     assert report.over
     assert {"delivered": 120, "unchanged": 850, "rejected": 20, "withheld": 10, "not_attempted": 0} == counts(report)
-    assert {"removed": 7, "absent": 2, "kept": 0, "refused": 0, "not_attempted": 0} == {
+    assert {"removed": 7, "already_gone": 2, "kept": 0, "rejected": 0, "not_attempted": 0} == {
         part.name: part.count for part in report.removals
     }
-    assert ["bad_email", "no_email"] == list(report.reasons["rejected"])
+    assert ["invalid_email", "no_email"] == list(report.reasons["rejected"])
     assert report.rejects
 
 
@@ -57,16 +57,16 @@ def test_a_run_under_way_tells_how_far_it_is(tmp_path):
     folder = begun(
         tmp_path,
         {"batch": "aa", "state": "sending", "rows": 20},
-        {"batch": "aa", "state": "submitted", "rows": 20, "ticket": "job-1"},
-        {"batch": "bb", "state": "submitted", "rows": 20, "ticket": "job-2"},
-        {"batch": "aa", "state": "settled", "rows": 20, "accepted": 19, "refused": 1},
+        {"batch": "aa", "state": "submitted", "rows": 20, "job_id": "job-1"},
+        {"batch": "bb", "state": "submitted", "rows": 20, "job_id": "job-2"},
+        {"batch": "aa", "state": "settled", "rows": 20, "accepted": 19, "rejected": 1},
         {"batch": "remove-dd", "state": "settled", "rows": 4, "accepted": 4},
     )
     report = task_run.report(folder, at_work=True)
     assert not report.over
     assert {"delivered": 19, "unchanged": 30, "rejected": 8, "withheld": 3, "to_do": 40} == counts(report)
     assert 100 == sum(counts(report).values())
-    assert [("job-2", "running"), ("job-1", "ended")] == [(job.ticket, job.state) for job in report.jobs]
+    assert [("job-2", "running"), ("job-1", "ended")] == [(job.job_id, job.state) for job in report.jobs]
     assert (2, 3) == report.batches
 
 
@@ -104,7 +104,7 @@ def test_the_newest_generation_is_told(tmp_path):
 @pytest.mark.parametrize("evil", ["../../../etc", "..", "/etc/passwd", "a/../../b", "\0", ".", "%2e%2e/x", "~root"])
 def test_no_name_of_a_task_instance_leads_out_of_the_root(tmp_path, evil):
     """Each part becomes one folder's name below the root, whatever it holds."""
-    for who in (Identity(evil, "t", "r", 0), Identity("d", evil, "r", 0), Identity("d", "t", evil, 0)):
+    for who in (RunIdentity(evil, "t", "r", 0), RunIdentity("d", evil, "r", 0), RunIdentity("d", "t", evil, 0)):
         place = task_run.home(tmp_path / "runs", who)
         assert (tmp_path / "runs") == place.parent.parent.parent.parent
         assert place.resolve().is_relative_to(tmp_path)
@@ -115,7 +115,7 @@ def test_a_summary_of_wrong_types_is_told_as_noughts(tmp_path):
     told = {
         "counts": 5,
         "reasons": ["x"],
-        "traffic": "much",
+        "http": "much",
         "guards": [1, {"name": 3}],
         "error": {"a": 1},
         "finished": 1,
@@ -125,6 +125,6 @@ def test_a_summary_of_wrong_types_is_told_as_noughts(tmp_path):
         report.profiles,
         dict(report.reasons),
         report.facts["error"],
-        report.facts["traffic"]["calls"],
+        report.facts["http"]["calls"],
     )
     assert ["3"] == [guard["name"] for guard in report.facts["guards"]]

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from ui_made import REJECTS, place, stories, summary, with_folder, write_run
 
-from airflow_provider_segexport.ports.ledger import FACTS, UNDOES, taken_back
-from airflow_provider_segexport.ports.places import as_place
-from airflow_provider_segexport.ports.tables import write_parquet
+from airflow_provider_segexport.storage.files import write_parquet
+from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
+from airflow_provider_segexport.storage.paths import as_storage_path
 
 pytestmark = pytest.mark.airflow
 
@@ -27,10 +27,10 @@ REJECT = {
     "row": 3,
     "email": "jane@example.com",
     "outcome": "rejected",
-    "reason": "bad_email",
+    "reason": "invalid_email",
     "field": "email",
     "vendor_code": "",
-    "vendor_words": "",
+    "vendor_message": "",
 }
 
 
@@ -61,7 +61,7 @@ def rooms(airflow_db):
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__SEGEXPORT__ROOT", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path))
     return tmp_path
 
 
@@ -129,7 +129,7 @@ def test_nothing_else_is_served(client, path):
 
 def test_every_route_asks_who_is_there_and_none_changes_anything():
     """A route that is added later is covered too."""
-    from airflow_provider_segexport.plugins.rights import rights
+    from airflow_provider_segexport.plugins.permissions import rights
     from airflow_provider_segexport.plugins.web import make_app
 
     app = make_app()
@@ -167,7 +167,7 @@ def test_the_list_shows_every_audience(client, root, count):
 def test_a_user_sees_audiences_of_their_own_dags_only(client, root):
     """The same list, for three people."""
     for dag_id, audience in (("exports", "theirs"), ("bob_exports", "bobs own")):
-        told = summary(run=f"{dag_id}/export/r/0", audience=audience, audience_name=audience, report=f"/{dag_id}")
+        told = summary(run=f"{dag_id}/export/r/0", audience=audience, audience_name=audience, run_folder=f"/{dag_id}")
         write_run(root, told, members=5)
     assert [True, True] == [name in client("audiences").text for name in ("theirs", "bobs own")]
     assert [False, True] == [name in client("audiences", user="bob").text for name in ("theirs", "bobs own")]
@@ -267,7 +267,7 @@ def test_a_damaged_file_of_rejects_is_told_and_not_sent_in_part(client, root, da
     """With what to do, and as no failure of the server."""
     path = Path(str(with_folder(root, summary()))) / "rejects.parquet"
     rows = pa.Table.from_pylist([REJECT])
-    write_parquet(as_place(path), rows.to_batches(), rows.schema)
+    write_parquet(as_storage_path(path), rows.to_batches(), rows.schema)
     assert client(f"rejects.csv?{TASK}").status_code == 200
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     answer = client(f"rejects.csv?{TASK}")
@@ -340,12 +340,12 @@ def test_no_page_holds_an_address(client, root):
 
 def test_a_cell_that_a_spreadsheet_would_run_is_made_text(client, root):
     """An address may begin with an equals sign."""
-    evil = {**REJECT, "email": "=HYPERLINK(1)@example.com", "vendor_words": '@SUM(A1),"quoted"\nline'}
+    evil = {**REJECT, "email": "=HYPERLINK(1)@example.com", "vendor_message": '@SUM(A1),"quoted"\nline'}
     with_folder(root, summary(), rejects=[evil, REJECT])
     answer = client(f"rejects.csv?{TASK}")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert ["'=HYPERLINK(1)@example.com", "jane@example.com"] == [row["email"] for row in rows]
-    assert '\'@SUM(A1),"quoted"\nline' == rows[0]["vendor_words"]
+    assert '\'@SUM(A1),"quoted"\nline' == rows[0]["vendor_message"]
     assert "attachment" in answer.headers["content-disposition"]
 
 
@@ -366,9 +366,9 @@ def test_hostile_words_stay_words(client, root):
         finished=False,
         conn_id=HOSTILE,
         reasons={HOSTILE: {HOSTILE: 3}},
-        guards=[{"name": HOSTILE, "words": HOSTILE, "tripped": True, "then": HOSTILE}],
+        guards=[{"name": HOSTILE, "message": HOSTILE, "tripped": True, "action": HOSTILE}],
         optouts={"path": HOSTILE, "count": 1},
-        report=HOSTILE,
+        run_folder=HOSTILE,
     )
     write_run(root, told, members=5)
     with_folder(root, told)
@@ -384,7 +384,7 @@ def test_hostile_words_stay_words(client, root):
 def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
     """What is not there is not there, whatever it is called."""
     (root.parent / "secret").mkdir(exist_ok=True)
-    (root.parent / "secret" / "card.json").write_text(json.dumps({**summary(), "runs": []}))
+    (root.parent / "secret" / "latest.json").write_text(json.dumps({**summary(), "runs": []}))
     params = {"vendor": "campaign_monitor", "account": evil, "audience": evil}
     assert 404 == client("audience", params=params).status_code
     params = {"dag_id": "exports", "run_id": evil, "task_id": evil, "map_index": evil}
@@ -396,7 +396,7 @@ def test_a_report_that_names_another_place_opens_nothing_there(client, root, tmp
     """Only what the task instance's own name leads to is read; the place that a record tells is a text."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "summary.json").write_text(json.dumps(summary(audience_name="from elsewhere")))
-    told = summary(report=str(elsewhere))
+    told = summary(run_folder=str(elsewhere))
     write_run(root, told, members=5)
     with_folder(root, told)
     for path in ("audiences", audience_path(told), f"task?{TASK}"):
@@ -429,7 +429,7 @@ def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root
     """What an undo writes into the ledger is what the page reads."""
     told = summary(ledger_version=3)
     write_run(root, told, members=5)
-    facts = {"as_of": told["as_of"], "by": told["run"], "members": "5", UNDOES: "2"}
+    facts = {"as_of": told["as_of"], "by": told["run"], "members": "5", REVERTED_VERSION: "2"}
     schema = pa.schema([("email", pa.string())], metadata={FACTS: json.dumps(facts).encode()})
     pq.write_table(pa.table({"email": ["x@example.com"]}, schema=schema), place(root, told) / "00000003.parquet")
     assert "took back version 2" in client(audience_path(told)).text
@@ -438,4 +438,4 @@ def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root
 @pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])
 def test_a_version_that_is_no_number_was_not_taken_back(value):
     """A footer may be of another release."""
-    assert taken_back({UNDOES: value}) == 0
+    assert taken_back({REVERTED_VERSION: value}) == 0

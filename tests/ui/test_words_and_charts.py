@@ -8,18 +8,18 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from airflow_provider_segexport.model import Reason
-from airflow_provider_segexport.plugins import charts, words
-from airflow_provider_segexport.plugins.charts import Part
+from airflow_provider_segexport.plugins import charts, labels
+from airflow_provider_segexport.plugins.charts import BarPart
 
 
 def test_every_reason_has_words():
     """A code alone tells nobody what to do."""
-    assert set(Reason) == set(words.REASONS)
+    assert set(Reason) == set(labels.REASONS)
 
 
 def test_a_reason_of_a_later_version_speaks_for_itself():
     """The report of a newer worker."""
-    assert "moved to mars" == words.reason("moved_to_mars")
+    assert "moved to mars" == labels.reason("moved_to_mars")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_reason_of_a_later_version_speaks_for_itself():
 )
 def test_a_moment_is_told_from_now(moment, told):
     """And which way."""
-    assert told == words.ago(moment, 1000)
+    assert told == labels.ago(moment, 1000)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_a_moment_is_told_from_now(moment, told):
 )
 def test_a_duration_is_told_to_the_point(seconds, told):
     """No false precision."""
-    assert told == words.lasted(seconds)
+    assert told == labels.lasted(seconds)
 
 
 @pytest.mark.parametrize(("count", "told"), [(493, "493 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (3e9, "3.0 GB")])
 def test_a_size_is_told_in_its_unit(count, told):
     """As file managers do."""
-    assert told == words.size(count)
+    assert told == labels.size(count)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_size_is_told_in_its_unit(count, told):
 )
 def test_a_snapshots_time_is_shortened(text, told):
     """A text that is no time stays as it is, and the page escapes it."""
-    assert told == words.day(text)
+    assert told == labels.day(text)
 
 
 def drawn(svg: str) -> ET.Element:
@@ -60,7 +60,7 @@ def drawn(svg: str) -> ET.Element:
 
 def test_the_smallest_part_of_a_bar_can_be_seen_and_the_bar_is_full():
     """One rejected row in a million is the one that matters."""
-    svg = drawn(charts.bar([Part("delivered", "Delivered", 999_999), Part("rejected", "Rejected", 1)], "x"))
+    svg = drawn(charts.bar([BarPart("delivered", "Delivered", 999_999), BarPart("rejected", "Rejected", 1)], "x"))
     widths = [float(one.attrib["width"]) for one in svg]
     assert 2 == len(widths)
     assert min(widths) >= 6

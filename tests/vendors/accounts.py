@@ -13,16 +13,17 @@ import requests
 from requests.auth import AuthBase
 from vendors.rows import Row, row
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import Vendor, drive
-from airflow_provider_segexport.export import Consent, Export, Order, Undo, Waiting, World
+from airflow_provider_segexport.export.config import Consent, ExportConfig, ExportEnvironment, PendingJobs, Undo
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.model import Operation, Request, Response, T
-from airflow_provider_segexport.ports import audiences
-from airflow_provider_segexport.ports.http import Patience, Sender
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.run_folder import RunFolder
 from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.storage import history
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import Vendor, run_operation
 
 AS_OF = "2026-01-01T00:00:00Z"
 Send = Callable[[Request], Response]
@@ -49,7 +50,7 @@ class Account:
         self.slept: list[float] = []
         self.paused: list[int] = []
 
-    def sender(self, auth: AuthBase | None = None, patience: Patience | None = None) -> Sender:
+    def sender(self, auth: AuthBase | None = None, patience: RetryLimits | None = None) -> Sender:
         def session() -> requests.Session:
             made = requests.Session()
             made.auth = auth or self.row.auth(self.described)
@@ -68,13 +69,13 @@ class Account:
         return True
 
     @property
-    def access(self) -> Access:
-        return Access(str(self.described["base_url"]), api_is_default=False)
+    def access(self) -> ApiEndpoint:
+        return ApiEndpoint(str(self.described["base_url"]), is_default_url=False)
 
     def call(self, operation: Operation[T], auth: AuthBase | None = None) -> T:
         sender = self.sender(auth)
         try:
-            return drive(operation, sender, self.sleep)
+            return run_operation(operation, sender, self.sleep)
         finally:
             sender.close()
 
@@ -84,25 +85,27 @@ class Account:
         pq.write_table(pa.table(dict(columns)), path)
         return path
 
-    def order(self, segment: Path, **options: Any) -> Order:
-        matching = {"email": "email", **options.pop("matching", {})}
-        told = {"as_of": AS_OF, "run": options.pop("by", "test"), "export": "tests.export", **options}
-        return Order(str(segment), self.audience, matching, **told)
+    def order(self, segment: Path, **options: Any) -> ExportConfig:
+        field_mapping = {"email": "email", **options.pop("field_mapping", {})}
+        told = {"as_of": AS_OF, "run": options.pop("by", "test"), "export_name": "tests.export", **options}
+        return ExportConfig(str(segment), self.audience, field_mapping, **told)
 
-    def world(self, run: str = "run", **options: Any) -> World:
+    def world(self, run: str = "run", **options: Any) -> ExportEnvironment:
         send = options.pop("send", None) or self.sender(patience=options.pop("patience", None))
         folder = RunFolder.open(self.home / "runs" / run)
         pause = options.pop("pause", self.pause)
-        return World(send, folder, self.home, pause, clock=self.sim.clock.now, sleep=self.sleep, **options)
+        return ExportEnvironment(send, folder, self.home, pause, clock=self.sim.clock.now, sleep=self.sleep, **options)
 
-    def export(self, segment: Path, run: str = "run", *, world: World | None = None, **options: Any) -> dict[str, Any]:
+    def export(
+        self, segment: Path, run: str = "run", *, world: ExportEnvironment | None = None, **options: Any
+    ) -> dict[str, Any]:
         """Export to the end; the report."""
         world = world or self.world(run)
         try:
             report = Export(self.vendor, self.access, self.order(segment, **options), world).run()
         finally:
-            world.send.close()
-        assert not isinstance(report, Waiting)
+            world.http.close()
+        assert not isinstance(report, PendingJobs)
         return report
 
     def day(self, number: int, emails: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -112,12 +115,16 @@ class Account:
         columns |= options.pop("columns", {})
         name = options.pop("name", f"day-{number}")
         told = {"as_of": f"2026-01-{number:02d}T00:00:00Z", "by": f"dag/task/{name}/0", "mode": "mirror"}
-        told |= {"matching": {"first_name": "first"}, "guards": {"removals_share": None, "shrinks": None}, **options}
+        told |= {
+            "field_mapping": {"first_name": "first"},
+            "guards": {"max_removals_share": None, "max_shrink": None},
+            **options,
+        }
         return self.export(self.segment(columns, f"{name}.parquet"), name, **told)
 
-    def undo(self, undo: Undo | None = None, run: str = "undo", export: str = "") -> dict[str, Any]:
+    def undo(self, undo: Undo | None = None, run: str = "undo", export_name: str = "") -> dict[str, Any]:
         """Take back the last run, or that of one export; the report."""
-        options = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0", "export": export}
+        options = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0", "export_name": export_name}
         return self.export(self.home / "none.parquet", run, **options)
 
     @staticmethod
@@ -126,14 +133,14 @@ class Account:
 
     def card(self) -> dict[str, Any]:
         """What stands beside the ledger for people to look at."""
-        target = self.call(self.vendor.check(self.access, self.audience))
-        found = audiences.card(Ledger.of(self.home, self.name, target).place)
+        target = self.call(self.vendor.resolve_audience(self.access, self.audience))
+        found = history.latest(Ledger.of(self.home, self.name, target).path)
         assert found
         return found
 
     def ledger(self) -> dict[str, dict[str, Any]]:
         """The newest version of the audience's ledger, by address."""
-        target = self.call(self.vendor.check(self.access, self.audience))
+        target = self.call(self.vendor.resolve_audience(self.access, self.audience))
         ledger = Ledger.of(self.home, self.name, target)
         rows = pq.read_table(ledger.file(ledger.version())).to_pylist() if ledger.version() else []
         return {row["email"]: row for row in rows}

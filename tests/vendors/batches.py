@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_segexport.model import Batch, Kind, batch_name
+from airflow_provider_segexport.model import Batch, BatchKind, batch_id
 
 ITEMS = {
     "campaign_monitor": '{{"EmailAddress":"{0}","ConsentToTrack":"Unchanged"}}',
@@ -14,6 +14,6 @@ ITEMS = {
 }
 
 
-def upserts(vendor: str, audience: str, emails: Sequence[str], kind: Kind = Kind.UPSERT) -> Batch:
+def upserts(vendor: str, audience: str, emails: Sequence[str], kind: BatchKind = BatchKind.UPSERT) -> Batch:
     items = [ITEMS[vendor].format(email, audience) for email in emails]
-    return Batch(batch_name(items, kind=kind), range(len(items)), list(emails), items, kind=kind)
+    return Batch(batch_id(items, kind=kind), range(len(items)), list(emails), items, kind=kind)

@@ -13,12 +13,12 @@ import requests
 from requests.auth import AuthBase
 from vendors.accounts import Account
 
-from airflow_provider_segexport.access import SignIn, Token
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.ports.http import Patience, Sender
-from airflow_provider_segexport.ports.tokens import Bearer
+from airflow_provider_segexport.http.client import RetryLimits, Sender
+from airflow_provider_segexport.http.oauth import Bearer
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.auth import OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import run_operation
 
 NAME = "constant_contact"
 DAMAGE = ("permission_changed", "consent_upgraded", "mails", "contacts_deleted", "lists_deleted", "memberships_deleted")
@@ -76,14 +76,14 @@ class Shelf:
         self.text = ""
         self.held = 0
 
-    def load(self) -> tuple[Token, str] | None:
+    def load(self) -> tuple[OAuthToken, str] | None:
         if not self.text:
             return None
         found = json.loads(self.text)
-        return Token(**found["token"]), found["mark"]
+        return OAuthToken(**found["token"]), found["mark"]
 
-    def save(self, token: Token, mark: str) -> None:
-        kept = {name: getattr(token, name) for name in ("access", "refresh", "expires_at", "renewed_at")}
+    def save(self, token: OAuthToken, mark: str) -> None:
+        kept = {name: getattr(token, name) for name in ("access_token", "refresh_token", "expires_at", "renewed_at")}
         self.text = json.dumps({"token": kept, "mark": mark})
 
     @contextlib.contextmanager
@@ -95,15 +95,17 @@ class Shelf:
 def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
     """A sign-in that renews itself, as the connection of one application holds it."""
     told = lists.described["keys"][key]
-    mine = SignIn(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+    mine = OAuthCredentials(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
 
-    def refresh(token: str) -> Token:
+    def refresh(token: str) -> OAuthToken:
         sender = Sender(plain, lists.vendor, sleep=lists.sleep, clock=lists.sim.clock.now)
-        operation = constant_contact.account.refresh(lists.access, replace(mine, refresh=token), lists.sim.clock.now())
-        return drive(operation, sender, lists.sleep)
+        operation = constant_contact.account.refresh(
+            lists.access, replace(mine, refresh_token=token), lists.sim.clock.now()
+        )
+        return run_operation(operation, sender, lists.sleep)
 
     return Bearer(
-        mine.refresh,
+        mine.refresh_token,
         shelf,
         refresh,
         stale=constant_contact.account.stale,
@@ -119,7 +121,7 @@ def plain() -> requests.Session:
     return made
 
 
-def renewing(lists: Lists, auth: AuthBase, patience: Patience | None = None) -> Sender:
+def renewing(lists: Lists, auth: AuthBase, patience: RetryLimits | None = None) -> Sender:
     """A sender that renews its sign-in when the vendor calls it old."""
 
     def session() -> requests.Session:

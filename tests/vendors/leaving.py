@@ -7,8 +7,17 @@ from dataclasses import replace
 
 from vendors.accounts import Account
 
-from airflow_provider_segexport.contract import Removal
-from airflow_provider_segexport.model import Batch, JobState, Kind, Reason, Settled, Target, Ticket, batch_name
+from airflow_provider_segexport.model import (
+    Audience,
+    Batch,
+    BatchKind,
+    BatchResult,
+    JobId,
+    JobState,
+    Reason,
+    batch_id,
+)
+from airflow_provider_segexport.vendors.base import Removal
 
 
 class Leaving:
@@ -16,7 +25,7 @@ class Leaving:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.target: Target = account.call(account.vendor.check(account.access, account.audience))
+        self.target: Audience = account.call(account.vendor.resolve_audience(account.access, account.audience))
         removal = account.vendor.removal
         assert removal
         self.removal: Removal = removal
@@ -25,10 +34,10 @@ class Leaving:
 
     def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
         """The contact ids of those who are in the audience, as `identify` tells them."""
-        ask = self.removal.identify or self.removal.look
+        ask = self.removal.resolve_ids or self.removal.find_members
         assert ask
         found: dict[str, str] = {}
-        target = self.target if members is None else replace(self.target, members=members)
+        target = self.target if members is None else replace(self.target, member_count=members)
         self.account.call(ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page})))
         return found
 
@@ -38,7 +47,7 @@ class Leaving:
             ids = self.ids(emails)
             emails = [email for email in emails if email in ids]
             items = [ids[email] for email in emails]
-        return Batch(batch_name(items, kind=Kind.REMOVE), range(len(items)), emails, items, kind=Kind.REMOVE)
+        return Batch(batch_id(items, kind=BatchKind.REMOVE), range(len(items)), emails, items, kind=BatchKind.REMOVE)
 
     def leave(self, emails: Sequence[str]) -> dict[str, Reason | None]:
         size = self.removal.limits.batch_rows
@@ -51,18 +60,18 @@ class Leaving:
     def settle(self, batch: Batch) -> None:
         settled = self.answer(batch)
         self.told |= dict.fromkeys(batch.emails)
-        self.told |= {batch.emails[one.index]: one.reason for one in settled.refused}
-        if settled.again:
-            self.settle(batch.part(settled.again, generation=batch.generation + 1))
+        self.told |= {batch.emails[one.index]: one.reason for one in settled.rejected}
+        if settled.retry:
+            self.settle(batch.subset(settled.retry, generation=batch.attempt + 1))
 
-    def answer(self, batch: Batch) -> Settled:
+    def answer(self, batch: Batch) -> BatchResult:
         reply = self.account.call(self.removal.remove(self.target, batch))
-        while isinstance(reply, Ticket):
+        while isinstance(reply, JobId):
             self.account.sim.clock.advance(5)
             self.polls += 1
             (state,) = self.account.call(self.removal.poll(self.target, [reply.id])).values()
             if state is JobState.ACCEPTED:
-                return Settled()
+                return BatchResult()
             if state is not JobState.RUNNING:
                 reply = self.account.call(self.removal.collect(self.target, batch, reply.id))
         return reply

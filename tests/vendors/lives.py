@@ -19,17 +19,18 @@ from chaos.dialects import DIALECTS
 from vendors.accounts import Account, people
 from vendors.mutations import Tap, Tapped
 
-from airflow_provider_segexport.errors import SegexportError, TryAgain
-from airflow_provider_segexport.export import Export, Undo, Waiting
-from airflow_provider_segexport.ports.http import Patience
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.errors import RetryableError, SegexportError
+from airflow_provider_segexport.export.config import PendingJobs, Undo
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.simulator.routes import RouteTable
 from airflow_provider_segexport.simulator.vendor import Vendor
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 FOREIGN, TURNED_AWAY, NEW = "foreign@example.com", "turned.away@example.com", "n1@example.com"
-UNGUARDED = dict.fromkeys(("removals_share", "shrinks", "grows", "rejects_share", "new_share"))
+UNGUARDED = dict.fromkeys(("max_removals_share", "max_shrink", "max_growth", "max_rejected_share", "new_share"))
 FIELDS = {"campaign_monitor": "Shop Nr", "constant_contact": "Shop Nr", "dotdigital": "SHOP_NR", "omnisend": "shop_nr"}
 TRIES = 4
 
@@ -134,18 +135,18 @@ class Life:
         tap = tap or Tap(self.prefix)
         if phase.lost:
             self.account.fault(drop=True, when="after")
-            outcome = self.attempt(phase, tap, Patience(attempts=1))
+            outcome = self.attempt(phase, tap, RetryLimits(attempts=1))
             self.sim.clear_faults()
-            if not isinstance(outcome.error, TryAgain):
+            if not isinstance(outcome.error, RetryableError):
                 return outcome
         for _ in range(TRIES):
             outcome = self.attempt(phase, tap)
-            if not isinstance(outcome.error, TryAgain):
+            if not isinstance(outcome.error, RetryableError):
                 break
-            self.sim.clock.advance(outcome.error.after or 60)
+            self.sim.clock.advance(outcome.error.retry_after_s or 60)
         return outcome
 
-    def attempt(self, phase: Phase, tap: Tap, patience: Patience | None = None) -> Outcome:
+    def attempt(self, phase: Phase, tap: Tap, patience: RetryLimits | None = None) -> Outcome:
         """One try of a phase's run; anything but a named error of ours comes up as it is."""
         account = self.account
         undo = Undo() if not phase.emails else None
@@ -153,10 +154,10 @@ class Life:
             "as_of": f"2026-01-{phase.day:02d}T00:00:00Z",
             "by": f"dag/task/{phase.name}/0",
             "mode": "mirror",
-            "optouts": True,
-            "create_fields": True,
+            "fetch_optouts": True,
+            "create_custom_fields": True,
             "guards": UNGUARDED,
-            "matching": {"first_name": "first"},
+            "field_mapping": {"first_name": "first"},
             "custom_fields": {FIELDS[account.name]: "number"},
             "undo": undo,
         }
@@ -172,11 +173,11 @@ class Life:
         except SegexportError as error:
             return Outcome(error, RunFolder.open(account.home / "runs" / phase.name).summary())
         finally:
-            world.send.close()
-        assert not isinstance(report, Waiting)
+            world.http.close()
+        assert not isinstance(report, PendingJobs)
         return Outcome(None, report)
 
-    def sender(self, tap: Tap, patience: Patience | None) -> Any:
+    def sender(self, tap: Tap, patience: RetryLimits | None) -> Any:
         sender = self.account.sender(patience=patience)
         make = sender._make_session
 
@@ -195,6 +196,6 @@ class Life:
 
     def ledger(self) -> dict[str, str]:
         """The state of everybody in the ledger, read without a call."""
-        target = self.account.call(self.account.vendor.check(self.account.access, self.account.audience))
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.access, self.account.audience))
         ledger = Ledger.of(self.account.home, self.account.name, target)
         return {row["email"]: row["state"] for row in self.account.ledger().values()} if ledger.version() else {}

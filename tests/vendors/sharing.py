@@ -17,13 +17,13 @@ from typing import Any, Self
 
 import requests
 
+from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Rate
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.ports.pace import Pace, open_book
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
 from airflow_provider_segexport.simulator import ManualClock
 from airflow_provider_segexport.vendors.omnisend import VENDOR
-from airflow_provider_segexport.vendors.omnisend.replies import versioned
-from airflow_provider_segexport.vendors.replies import get
+from airflow_provider_segexport.vendors.omnisend.responses import versioned
+from airflow_provider_segexport.vendors.responses import get
 
 
 class Timekeeper:
@@ -157,8 +157,8 @@ def run(errand: Errand, reports: Any) -> None:
         made.mount("http://", Slow(time.sleep, dice, errand.delay_s))
         return made
 
-    book = open_book(errand.store, errand.account, limits, backfill=errand.backfill)
-    pace = Pace(vendor, book, longest_s=1e9, sleep=time.sleep, clock=time.now, gate=lambda: None)
+    book = open_store(errand.store, errand.account, limits, backfill=errand.backfill)
+    pace = RateLimiter(vendor, book, longest_s=1e9, sleep=time.sleep, clock=time.now, gate=lambda: None)
     send = Sender(session, vendor, pace=pace, sleep=time.sleep, clock=time.now)
     brand = versioned(get(f"{errand.api}/brands/current"))
 

@@ -8,10 +8,16 @@ import threading
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.errors import BadConnection, BadMatching, BadSegment, StopExport, VendorUnavailable
-from airflow_provider_segexport.export import Export
-from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.errors import (
+    FatalError,
+    InvalidConnection,
+    InvalidFieldMapping,
+    InvalidSegment,
+    VendorUnavailable,
+)
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
 
 
 @pytest.fixture
@@ -23,33 +29,35 @@ def stops(account, kind, words, columns, **options):
     """The export stops with these words, and the vendor has not seen a batch."""
     with pytest.raises(kind, match=words) as caught:
         account.export(account.segment(columns), **options)
-    assert isinstance(caught.value, StopExport)
+    assert isinstance(caught.value, FatalError)
     assert account.upserts() == []
     assert not list(account.home.glob("runs/run/*/plan.json"))
 
 
 def test_a_segment_without_rows(account):
     """An empty segment is more often a mistake upstream than the truth."""
-    stops(account, BadSegment, "has no rows", {"email": [], "x": []})
+    stops(account, InvalidSegment, "has no rows", {"email": [], "x": []})
 
 
 def test_more_profiles_than_the_cap(account):
     """The error tells both numbers, and what can be done."""
     words = r"has 5 profiles, and this export takes 4 at most\. Split the segment, or raise `max_profiles`"
-    stops(account, BadSegment, words, {"email": people(5)}, max_profiles=4)
+    stops(account, InvalidSegment, words, {"email": people(5)}, max_profiles=4)
 
 
 def test_not_one_profile_can_be_sent(account):
-    """A column that holds no addresses is a mistake in data matching, more likely than people without any."""
+    """A column that holds no addresses is a mistake in field mapping, more likely than people without any."""
     columns = {"email": ["Jane Secret", "", None], "mail": people(3)}
-    words = r"Not one of 3 profiles can be sent: .*'bad_email': 1.*'no_email': 2.*Is 'email' the column with the emails"
-    stops(account, BadSegment, words, columns)
+    words = (
+        r"Not one of 3 profiles can be sent: .*'invalid_email': 1.*'no_email': 2.*Is 'email' the column with the emails"
+    )
+    stops(account, InvalidSegment, words, columns)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"matching": {"first_name": "name"}}, "has no column 'name', which the export maps"),
+        ({"field_mapping": {"first_name": "name"}}, "has no column 'name', which the export maps"),
         ({"custom_fields": {"Tier": "tier"}}, "has no column 'tier', which the export maps"),
     ],
 )
@@ -57,7 +65,7 @@ def test_a_column_that_is_not_there(account, options, words):
     """The error lists what there is."""
     stops(
         account,
-        BadSegment,
+        InvalidSegment,
         rf"{words}\. Its columns: 'email', 'city'",
         {"email": people(1), "city": ["York"]},
         **options,
@@ -67,7 +75,7 @@ def test_a_column_that_is_not_there(account, options, words):
 def test_a_field_that_the_audience_lacks(account):
     """It is named with the two ways out."""
     words = "Campaign Monitor has no field 'Shop' for list 'Customers'. Create it there, match it to another"
-    stops(account, BadMatching, words, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
+    stops(account, InvalidFieldMapping, words, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
 
 
 def test_a_column_that_the_vendor_s_field_cannot_hold(account):
@@ -75,7 +83,7 @@ def test_a_column_that_the_vendor_s_field_cannot_hold(account):
     columns = {"email": people(1), "n": [5]}
     stops(
         account,
-        BadMatching,
+        InvalidFieldMapping,
         "'n' is integer, and the vendor's field 'Birthdate' holds a date",
         columns,
         custom_fields={"Birthdate": "n"},
@@ -84,24 +92,24 @@ def test_a_column_that_the_vendor_s_field_cannot_hold(account):
 
 def elsewhere(account, base):
     """The same export through another base URL."""
-    world = account.world(patience=Patience(attempts=1))
+    world = account.world(patience=RetryLimits(attempts=1))
     segment = account.segment({"email": people(1)})
     try:
-        Export(account.vendor, Access(base, api_is_default=False), account.order(segment), world).run()
+        Export(account.vendor, ApiEndpoint(base, is_default_url=False), account.order(segment), world).run()
     finally:
-        world.send.close()
+        world.http.close()
 
 
 def test_a_base_url_without_tls_behind_it(account):
     """A TLS error is told as one, and is not tried again."""
-    with pytest.raises(BadConnection, match=r"TLS with https://127\.0\.0\.1:\d+/.* failed.*Check the base URL"):
+    with pytest.raises(InvalidConnection, match=r"TLS with https://127\.0\.0\.1:\d+/.* failed.*Check the base URL"):
         elsewhere(account, account.described["base_url"].replace("http://", "https://"))
 
 
 @pytest.mark.parametrize("base", ["ftp://vendor.test", "https://exa mple.test", "https://[::", "https://"])
 def test_a_bad_base_url(account, base):
     """Whatever stands there, the error says to check it."""
-    with pytest.raises(BadConnection, match="base URL"):
+    with pytest.raises(InvalidConnection, match="base URL"):
         elsewhere(account, base)
 
 
@@ -147,7 +155,7 @@ def test_rows_that_cannot_be_sent_do_not_stop_the_others(account):
     ]
     cities = ["York", *[None] * 7, "y" * 10_000]
     segment = account.segment({"email": emails, "city": cities})
-    report = account.export(segment, matching={"city": "city"})
+    report = account.export(segment, field_mapping={"city": "city"})
     assert report["counts"] == {
         "profiles": 9,
         "delivered": 2,
@@ -158,11 +166,11 @@ def test_rows_that_cannot_be_sent_do_not_stop_the_others(account):
     }
     assert [(row["file_row"], row["reason"]) for row in account.rejects()] == [
         (1, "no_email"),
-        (2, "bad_email"),
+        (2, "invalid_email"),
         (3, "non_ascii_email"),
         (5, "duplicate"),
-        (6, "bad_email"),
-        (7, "bad_email"),
+        (6, "invalid_email"),
+        (7, "invalid_email"),
         (8, "value_too_long"),
     ]
     assert sorted(account.members()) == ["o'neil@xn--bcher-kva.de", "p0@example.com"]

@@ -7,12 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.export import Undo
 from airflow_provider_segexport.export import release as releasing
+from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.export.release import Release
-from airflow_provider_segexport.ports.ledger import Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
 
-ONE, TWO = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+ONE, TWO = (
+    {"export_name": "crm.one", "allow_shared_audience": True},
+    {"export_name": "crm.two", "allow_shared_audience": True},
+)
 P1 = "p1@example.com"
 
 
@@ -27,12 +30,12 @@ def says(account: Account, answers: list[bool], **options):
 
 
 def release(account: Account, export: str, **options):
-    target = account.call(account.vendor.check(account.access, account.audience))
-    place = Ledger.of(account.home, account.name, target).place
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    place = Ledger.of(account.home, account.name, target).path
     return releasing.release(place, Release(export, **options), clock=account.sim.clock.now, sleep=account.sleep)
 
 
-@pytest.mark.parametrize("mode", ["mirror", "changes", "full"])
+@pytest.mark.parametrize("mode", ["mirror", "upsert", "full"])
 def test_the_other_export_does_not_put_a_withdrawn_person_back(account: Account, mode):
     """Its own segment says yes, in every mode; the row is withheld, with the reason."""
     account.day(1, people(3), name="one-1", **says(account, [True] * 3))
@@ -53,10 +56,10 @@ def test_a_person_who_was_never_in_is_barred_too(dotdigital: Account):
 
 
 def test_a_withdrawal_in_a_run_that_removes_no_one_is_carried_out_by_the_others_mirror(dotdigital: Account):
-    """A run of mode `changes` takes nobody out; its bar stays."""
+    """A run of mode `upsert` takes nobody out; its bar stays."""
     dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True] * 3))
     dotdigital.day(1, people(3), name="two-1", **TWO)
-    dotdigital.day(2, people(3), name="one-2", **says(dotdigital, [True, False, True], mode="changes"))
+    dotdigital.day(2, people(3), name="one-2", **says(dotdigital, [True, False, True], mode="upsert"))
     assert P1 in dotdigital.active()
     dotdigital.day(2, people(3), name="two-2", **TWO)
     assert dotdigital.active() == {"p0@example.com", "p2@example.com"}
@@ -152,8 +155,8 @@ class TestTries:
         for day in range(1, 6):
             for name, values in (("one", ONE), ("two", TWO)):
                 first = {P1: f"of {name}"}
-                report = account.day(day, people(3), first=first, name=f"{name}-{day}", **values, mode="changes")
-                waiting.append(report["waiting"])
+                report = account.day(day, people(3), first=first, name=f"{name}-{day}", **values, mode="upsert")
+                waiting.append(report["held_after_rejection"])
             account.sim.clock.advance(86_400)
         assert waiting == [0] * 6 + [1] * 4
         assert sum(P1 in str(call["body"]) for call in account.upserts()) == 6
@@ -166,12 +169,12 @@ class TestTries:
         account = Account(sim, "campaign_monitor", tmp_path)
         waiting = []
         for day in range(1, 6):
-            account.day(day, people(2), first={P1: f"{day}"}, name=f"one-{day}", **ONE, mode="changes")
+            account.day(day, people(2), first={P1: f"{day}"}, name=f"one-{day}", **ONE, mode="upsert")
             fault = {"status": 200, "body": refused(P1)}
             account.fault(**fault)
-            report = account.day(day, [P1], first={P1: "two"}, name=f"two-{day}", **TWO, mode="changes")
+            report = account.day(day, [P1], first={P1: "two"}, name=f"two-{day}", **TWO, mode="upsert")
             account.sim.clear_faults()
-            waiting.append(report["waiting"])
+            waiting.append(report["held_after_rejection"])
             account.sim.clock.advance(86_400)
         assert waiting == [0, 0, 0, 1, 1]
 

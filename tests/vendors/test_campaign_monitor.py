@@ -8,20 +8,20 @@ import pytest
 from core.made import batch_of
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadConnection,
-    BatchRefused,
-    CredentialsRefused,
-    PermissionMissing,
-    ReplyNotUnderstood,
+    AudienceNotFound,
+    AuthenticationFailed,
+    BatchRejected,
+    InvalidConnection,
+    PermissionDenied,
+    UnexpectedResponse,
 )
-from airflow_provider_segexport.model import Reason, Response, Target
+from airflow_provider_segexport.model import Audience, Reason, Response
 from airflow_provider_segexport.vendors import campaign_monitor as vendor
-from airflow_provider_segexport.vendors.campaign_monitor.replies import refuse
+from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.campaign_monitor.responses import refuse
 
-TARGET = Target(api="https://cm.test/api/v3.3", account="all", account_name="Shop", audience="a" * 32)
+TARGET = Audience(base_url="https://cm.test/api/v3.3", account="all", account_name="Shop", audience="a" * 32)
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def answer(code, message="Words", status=400, **more):
 
 
 def upsert(reply, rows=3):
-    return drive(vendor.VENDOR.upsert(TARGET, batch_of(rows)), lambda _: reply)
+    return run_operation(vendor.VENDOR.upsert(TARGET, batch_of(rows)), lambda _: reply)
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (60, PermissionMissing),
-        (100, CredentialsRefused),
-        (101, AudienceUnknown),
-        (102, BadConnection),
-        (120, CredentialsRefused),
-        (121, CredentialsRefused),
-        (122, CredentialsRefused),
-        (999, CredentialsRefused),
+        (60, PermissionDenied),
+        (100, AuthenticationFailed),
+        (101, AudienceNotFound),
+        (102, InvalidConnection),
+        (120, AuthenticationFailed),
+        (121, AuthenticationFailed),
+        (122, AuthenticationFailed),
+        (999, AuthenticationFailed),
     ],
 )
 def test_a_401_is_told_apart_by_its_code(code, kind):
@@ -59,43 +59,43 @@ def test_a_401_is_told_apart_by_its_code(code, kind):
 
 def test_an_agency_only_resource():
     """403 with code 403 is a missing right, any other 403 a refused key."""
-    with pytest.raises(PermissionMissing):
+    with pytest.raises(PermissionDenied):
         refuse(answer(403, status=403))
-    with pytest.raises(CredentialsRefused):
+    with pytest.raises(AuthenticationFailed):
         refuse(answer(1, status=403))
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (1, Reason.BAD_EMAIL),
+        (1, Reason.INVALID_EMAIL),
         (204, Reason.SUPPRESSED),
         (205, Reason.DELETED),
         (206, Reason.UNSUBSCRIBED),
         (207, Reason.BOUNCED),
-        (208, Reason.UNCONFIRMED),
+        (208, Reason.PENDING_CONFIRMATION),
         (220, Reason.INVALID_VALUE),
-        (4711, Reason.REFUSED_BY_VENDOR),
+        (4711, Reason.REJECTED_BY_VENDOR),
     ],
 )
 def test_why_a_person_was_not_added(code, reason):
     """Each code is one reason of the shared list; one that is new keeps its number and words."""
     failures = [{"EmailAddress": "P1@example.com", "Code": code, "Message": "Words"}]
     settled = upsert(answer(210, ResultData={"FailureDetails": failures}))
-    (refusal,) = settled.refused
-    assert (refusal.index, refusal.reason, refusal.code, refusal.words) == (1, reason, str(code), "Words")
+    (refusal,) = settled.rejected
+    assert (refusal.index, refusal.reason, refusal.code, refusal.message) == (1, reason, str(code), "Words")
 
 
 def test_partial_success_is_a_success():
     """400 with code 210 is the normal answer to a good batch with one bad address: the others are in."""
     details = [{"EmailAddress": f"p{n}@example.com", "Code": 1, "Message": ""} for n in (0, 2, 2)]
-    assert [one.index for one in upsert(answer(210, ResultData={"FailureDetails": details})).refused] == [0, 2]
+    assert [one.index for one in upsert(answer(210, ResultData={"FailureDetails": details})).rejected] == [0, 2]
 
 
 def test_a_person_who_is_not_in_the_batch():
     """A verdict that belongs to nobody is not passed over."""
     details = [{"EmailAddress": "else@example.com", "Code": 1, "Message": ""}]
-    with pytest.raises(ReplyNotUnderstood, match="not in the batch"):
+    with pytest.raises(UnexpectedResponse, match="not in the batch"):
         upsert(answer(210, ResultData={"FailureDetails": details}))
 
 
@@ -103,29 +103,29 @@ def test_a_person_who_is_not_in_the_batch():
 def test_a_reply_without_verdicts_is_not_a_success(reply):
     """The rows are found by reading the list back."""
     settled = upsert(reply)
-    assert (settled.unnamed, settled.unnamed_reason) == (3, Reason.NO_VERDICT)
+    assert (settled.unattributed, settled.unattributed_reason) == (3, Reason.NO_RESULT)
 
 
 def test_a_reply_without_failures_whose_counters_add_up():
     """The counters say that all rows were taken."""
-    assert upsert(Response(201, {}, b'{"TotalNewSubscribers":1,"TotalExistingSubscribers":2}')).unnamed == 0
+    assert upsert(Response(201, {}, b'{"TotalNewSubscribers":1,"TotalExistingSubscribers":2}')).unattributed == 0
 
 
 def test_a_failure_without_an_address_is_counted():
     """It is found by reading the list back, also where the failure is null."""
-    assert upsert(answer(210, ResultData={"FailureDetails": [{"Code": 206}, None]})).unnamed == 2
+    assert upsert(answer(210, ResultData={"FailureDetails": [{"Code": 206}, None]})).unattributed == 2
 
 
 def test_a_reply_of_another_shape_is_refused():
     """A list says nothing of an import."""
-    with pytest.raises(ReplyNotUnderstood):
+    with pytest.raises(UnexpectedResponse):
         upsert(Response(200, {}, b"[]"))
 
 
 @pytest.mark.parametrize("code", [209, 212, 400])
 def test_codes_that_refuse_the_whole_batch(code):
     """One malformed item fails all of them: the batch is halved."""
-    with pytest.raises(BatchRefused, match=str(code)):
+    with pytest.raises(BatchRejected, match=str(code)):
         upsert(answer(code))
 
 
@@ -136,7 +136,7 @@ def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
     account.sim.seed(account.name, seeded, account.audience)
     report = account.export(account.segment({"email": people(6)}))
     assert report["reasons"] == {
-        "rejected": dict.fromkeys(("bounced", "suppressed", "unconfirmed", "unsubscribed"), 1),
+        "rejected": dict.fromkeys(("bounced", "pending_confirmation", "suppressed", "unsubscribed"), 1),
         "withheld": {"deleted": 1},
     }
     (call,) = account.upserts()
@@ -154,7 +154,7 @@ def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
 def test_names_are_joined(account):
     """There is one name field: first and last name become it, as far as they are there."""
     columns = {"email": people(4), "first": ["Ann", None, "Cid", None], "last": ["Lee", "Ray", None, None]}
-    account.export(account.segment(columns), matching={"first_name": "first", "last_name": "last"})
+    account.export(account.segment(columns), field_mapping={"first_name": "first", "last_name": "last"})
     names = [account.members()[email]["name"] for email in people(4)]
     assert names == ["Ann Lee", "Ray", "Cid", ""]
 
@@ -174,7 +174,7 @@ def test_dates_are_written_the_vendor_s_way(account):
     import datetime as dt  # noqa: PLC0415
 
     segment = account.segment({"email": people(1), "born": [dt.date(1990, 2, 1)]})
-    account.export(segment, matching={"birthdate": "born"})
+    account.export(segment, field_mapping={"birthdate": "born"})
     (call,) = account.upserts()
     assert call["body"]["Subscribers"][0]["CustomFields"] == [{"Key": "Birthdate", "Value": "1990/02/01"}]
     assert account.members()["p0@example.com"]["fields"] == {"Birthdate": "1990-02-01"}
@@ -193,13 +193,13 @@ def test_a_client_s_key_is_enough(account):
     account.sim.faults(
         [{"vendor": account.name, "path": "clients.json", "status": 401, "body": {"Code": 60, "Message": ""}}]
     )
-    target = account.call(vendor.VENDOR.check(account.access, account.audience))
+    target = account.call(vendor.VENDOR.resolve_audience(account.access, account.audience))
     assert (target.account_name, target.audience) == ("one client", account.audience)
 
 
 def test_a_list_that_asks_to_confirm_is_noted(account):
     """Whether imports wait for it is not documented: the note is in the plan's target."""
     audience = account.described["audiences"][3]["id"]
-    assert account.call(vendor.VENDOR.check(account.access, audience)).notes == (
+    assert account.call(vendor.VENDOR.resolve_audience(account.access, audience)).warnings == (
         "The list asks new subscribers to confirm.",
     )

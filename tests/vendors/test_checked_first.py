@@ -7,13 +7,13 @@ import pytest
 import requests
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import BadMatching, GuardTripped, OlderThanLedger, OwnedByAnother
-from airflow_provider_segexport.export import Guard
+from airflow_provider_segexport.errors import AudienceOwnedByOther, GuardTripped, InvalidArgument, StaleSnapshot
+from airflow_provider_segexport.export.config import Guard
 from airflow_provider_segexport.simulator.people import pack, unpack
 from airflow_provider_segexport.vendors import VENDORS
 
-WITH_FIELDS = [name for name, vendor in VENDORS.items() if not vendor.free_fields]
-BEFORE = [name for name, vendor in VENDORS.items() if vendor.readds_leavers]
+WITH_FIELDS = [name for name, vendor in VENDORS.items() if not vendor.implicit_custom_fields]
+BEFORE = [name for name, vendor in VENDORS.items() if vendor.import_readds_leavers]
 
 
 @pytest.fixture(params=WITH_FIELDS)
@@ -34,18 +34,18 @@ def with_field(account: Account, number: int, emails: list[str], **options):
     """Export with a custom field that the account lacks."""
     lacking = {account.row.custom[1]: "shop"}
     columns = {"shop": options.pop("shop", ["Oslo"] * len(emails))}
-    return account.day(number, emails, columns=columns, custom_fields=lacking, create_fields=True, **options)
+    return account.day(number, emails, columns=columns, custom_fields=lacking, create_custom_fields=True, **options)
 
 
 @pytest.mark.parametrize(
     ("error", "day", "options"),
     [
-        (GuardTripped, 3, {"emails": people(2), "guards": {"removals_share": Guard(0.1), "shrinks": None}}),
-        (OlderThanLedger, 1, {"emails": people(10)}),
-        (OwnedByAnother, 3, {"emails": people(10), "export": "another.export"}),
-        (BadMatching, 3, {"emails": people(10), "expect": "0123456789abcdef01234567"}),
+        (GuardTripped, 3, {"emails": people(2), "guards": {"max_removals_share": Guard(0.1), "max_shrink": None}}),
+        (StaleSnapshot, 1, {"emails": people(10)}),
+        (AudienceOwnedByOther, 3, {"emails": people(10), "export_name": "another.export"}),
+        (InvalidArgument, 3, {"emails": people(10), "expected_plan": "0123456789abcdef01234567"}),
     ],
-    ids=["guard", "older", "owner", "expect"],
+    ids=["guard", "stale", "owner", "expected_plan"],
 )
 def test_a_run_that_is_stopped_makes_no_field(account: Account, error, day, options):
     """The field would be the only trace of a run that did nothing."""
@@ -57,9 +57,9 @@ def test_a_run_that_is_stopped_makes_no_field(account: Account, error, day, opti
 
 
 def test_a_comparison_makes_no_field(account: Account):
-    """`older="verify"` and a dry run only look; they plan with the field as it would be made."""
+    """`on_stale="verify"` and a dry run only look; they plan with the field as it would be made."""
     before = len(account.sim.requests(vendor=account.name))
-    assert with_field(account, 1, people(10), older="verify")["counts"]["not_attempted"] == 10
+    assert with_field(account, 1, people(10), on_stale="verify")["counts"]["not_attempted"] == 10
     assert with_field(account, 3, people(10), dry_run=True, name="dry")["counts"]["not_attempted"] == 10
     assert changed(account, before) == []
     assert with_field(account, 3, people(10))["counts"]["delivered"] == 10
@@ -118,7 +118,7 @@ def test_values_wait_for_the_run_that_comes_to_its_end(account: Account, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_segexport.export.send_all", killed)
+        patch.setattr("airflow_provider_segexport.export.pipeline.send_all", killed)
         with pytest.raises(KeyboardInterrupt):
             with_field(account, 4, people(4))
     assert with_field(account, 5, people(4))["counts"]["delivered"] == 4
@@ -136,7 +136,7 @@ def lists(sim, tmp_path) -> Account:
 
 def make_field(account: Account, kind: str) -> None:
     """Make the field by hand, with a type of the vendor's."""
-    target = account.call(account.vendor.check(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
     account.call(account.vendor.create_field(target, account.row.custom[1], kind))
 
 

@@ -9,7 +9,8 @@ import urllib3.connection
 from requests.adapters import HTTPAdapter
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.export import Export, Waiting
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp
     sim.reset(seed=1, latency=0.03)
     account = Account(sim, vendor, tmp_path, batch_rows=2)
     assert 80 == account.export(account.segment({"email": people(80)}))["counts"]["delivered"]
-    connections = account.vendor.limits.connections
+    connections = account.vendor.limits.max_concurrency
     assert 40 <= wire.calls
     assert 2 <= wire.most <= connections
     assert wire.opened <= connections + 1
@@ -60,8 +61,8 @@ def test_calls_of_a_run_that_left_its_place_are_all_counted(sim, tmp_path):
     segment = account.segment({"email": people(10)})
     looks = iter([True, False])
     world = account.world(pause=lambda _: next(looks))
-    assert isinstance(Export(account.vendor, account.access, account.order(segment), world).run(), Waiting)
-    world.send.close()
+    assert isinstance(Export(account.vendor, account.access, account.order(segment), world).run(), PendingJobs)
+    world.http.close()
     sim.clock.advance(100)
     report = account.export(segment)
-    assert len(sim.requests(vendor="dotdigital")) == report["traffic"]["calls"]
+    assert len(sim.requests(vendor="dotdigital")) == report["http"]["calls"]

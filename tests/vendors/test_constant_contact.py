@@ -8,16 +8,16 @@ import pytest
 from vendors.accounts import people
 from vendors.constant_contact import Lists
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadMatching,
-    PermissionMissing,
-    ReplyNotUnderstood,
+    AudienceNotFound,
+    InvalidFieldMapping,
+    PermissionDenied,
+    UnexpectedResponse,
 )
 from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import run_operation
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def lists(sim, tmp_path):
 
 
 def check(lists, audience=None):
-    return lists.call(lists.vendor.check(lists.access, audience))
+    return lists.call(lists.vendor.resolve_audience(lists.access, audience))
 
 
 class TestCheck:
@@ -35,7 +35,7 @@ class TestCheck:
     def test_the_account_is_named(self, lists):
         """With the scope account_read the connection test tells whose account it is."""
         found = check(lists, lists.audience)
-        assert ("Example Shop", "Customers", 0) == (found.account_name, found.audience_name, found.members)
+        assert ("Example Shop", "Customers", 0) == (found.account_name, found.audience_name, found.member_count)
 
     def test_an_account_without_a_name(self, lists):
         """Without account_read the export works all the same, and the account stays unnamed."""
@@ -49,13 +49,13 @@ class TestCheck:
     def test_the_count_is_of_those_who_may_be_mailed(self, lists):
         """Who is in the list and unsubscribed is not a member that an export reaches."""
         lists.seed("a@example.com", {"email": "b@example.com", "status": "unsubscribed"}, audience=lists.audience)
-        assert 1 == check(lists, lists.audience).members
+        assert 1 == check(lists, lists.audience).member_count
 
     @pytest.mark.parametrize("audience", [True, False])
     def test_a_user_without_the_privilege(self, lists, audience):
         """The sign-in is good, and its user may only read: nothing is sent, with or without a list in hand."""
         lists.set(privileges=["contacts:read", "contacts:lists:read", "account:read"])
-        with pytest.raises(PermissionMissing, match=r"lacks the privilege contacts:write\. Sign in with another"):
+        with pytest.raises(PermissionDenied, match=r"lacks the privilege contacts:write\. Sign in with another"):
             check(lists, lists.audience if audience else None)
 
     @pytest.mark.parametrize("audience", [True, False])
@@ -63,38 +63,38 @@ class TestCheck:
         """A token that may not touch contacts is told as such."""
         scopes = ["account_read", "offline_access"]
         lists.described = {**lists.described, "credentials": lists.act("authorize", scopes=scopes)}
-        with pytest.raises(PermissionMissing, match="needs the scope contact_data"):
+        with pytest.raises(PermissionDenied, match="needs the scope contact_data"):
             check(lists, lists.audience if audience else None)
 
     @pytest.mark.parametrize("audience", [True, False])
     def test_a_deactivated_application(self, lists, audience):
         """The vendor answers 403 to everything: no good account without a name."""
         lists.set(deactivated=True)
-        with pytest.raises(PermissionMissing, match="application must be active"):
+        with pytest.raises(PermissionDenied, match="application must be active"):
             check(lists, lists.audience if audience else None)
 
     @pytest.mark.parametrize("bad", ["", "7", "Customers", "04fe9a97a57943c5bb1a58ed29bf0a6a", "../contacts", "1|2"])
     def test_no_list_could_have_this_id(self, lists, bad):
         """What an id looks like, and where to find it, is said before the vendor is asked."""
-        with pytest.raises(AudienceUnknown, match=r"looks like 04fe9a97-.*list's address in the browser"):
+        with pytest.raises(AudienceNotFound, match=r"looks like 04fe9a97-.*list's address in the browser"):
             check(lists, bad)
         assert not [one for one in lists.calls() if "/contact_lists/" in one["path"]]
 
     def test_an_unknown_list(self, lists):
         """A list of another account, or of none."""
-        with pytest.raises(AudienceUnknown, match="was the list deleted"):
+        with pytest.raises(AudienceNotFound, match="was the list deleted"):
             check(lists, "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a")
 
     def test_a_deleted_list_that_the_vendor_still_shows(self, lists):
         """It may be answered with the time of its deletion."""
         body = {"list_id": lists.audience, "name": "Customers", "deleted_at": "2026-01-01T00:00:00Z"}
         lists.sim.faults([{"vendor": lists.name, "path": f"{lists.audience}$", "status": 200, "body": body}])
-        with pytest.raises(AudienceUnknown, match="'Customers' was deleted"):
+        with pytest.raises(AudienceNotFound, match="'Customers' was deleted"):
             check(lists, lists.audience)
 
     def test_fields_over_several_pages(self, lists):
         """An account may have a hundred; label and name both lead to a field."""
-        pages = drive(constant_contact.account.custom_fields("http://host/v3"), paged)
+        pages = run_operation(constant_contact.account.custom_fields("http://host/v3"), paged)
         assert {"colour": "text", "shoe size": "number", "shoe_size": "number"} == {
             name: field.type for name, field in pages.items()
         }
@@ -103,7 +103,7 @@ class TestCheck:
         """The access token goes nowhere else."""
         linked = constant_contact.account.linked
         for foreign in ("https://elsewhere/v3/x", "http://host.evil/v3/x"):
-            with pytest.raises(ReplyNotUnderstood, match="another server"):
+            with pytest.raises(UnexpectedResponse, match="another server"):
                 linked("http://host/v3", {"_links": {"next": {"href": foreign}}}, "next")
         assert (
             linked("http://host/v3", {"_links": {"next": {"href": "http://host/v3/x"}}}, "next") == "http://host/v3/x"
@@ -137,9 +137,21 @@ class TestRows:
             "born": [dt.date(1999, 12, 10)],
             "sex": ["f"],
         }
-        matching = {"first_name": "first", "last_name": "last", "phone": "phone", "address": "street", "city": "city"}
-        matching |= {"state": "state", "postcode": "zip", "country": "country", "birthdate": "born", "gender": "sex"}
-        assert 1 == lists.export(lists.segment(columns), matching=matching)["counts"]["delivered"]
+        field_mapping = {
+            "first_name": "first",
+            "last_name": "last",
+            "phone": "phone",
+            "address": "street",
+            "city": "city",
+        }
+        field_mapping |= {
+            "state": "state",
+            "postcode": "zip",
+            "country": "country",
+            "birthdate": "born",
+            "gender": "sex",
+        }
+        assert 1 == lists.export(lists.segment(columns), field_mapping=field_mapping)["counts"]["delivered"]
         assert [
             [
                 {
@@ -164,7 +176,7 @@ class TestRows:
     def test_a_birthdate_that_is_none_leaves_both_parts_out(self, lists):
         """Month and day come together or not at all."""
         columns = {"email": people(3), "born": [None, "2000-02-29", "1970-01-01"]}
-        report = lists.export(lists.segment(columns), matching={"birthdate": "born"})
+        report = lists.export(lists.segment(columns), field_mapping={"birthdate": "born"})
         assert 3 == report["counts"]["delivered"]
         assert [[set(), {2, 29}, {1}]] == [
             [{value for name, value in one.items() if name != "email"} for one in rows] for rows in lists.rows_sent()
@@ -173,22 +185,22 @@ class TestRows:
     def test_a_birthdate_that_no_calendar_has(self, lists):
         """It rejects its row before anything is sent."""
         columns = {"email": people(2), "born": ["1999-02-30", "1999-02-28"]}
-        report = lists.export(lists.segment(columns), matching={"birthdate": "born"})
+        report = lists.export(lists.segment(columns), field_mapping={"birthdate": "born"})
         assert {"rejected": {"invalid_value": 1}} == report["reasons"]
 
     @pytest.mark.parametrize(("field", "most"), [("first_name", 50), ("address", 255), ("city", 50), ("gender", 255)])
     def test_values_at_the_limit_and_beyond_it(self, lists, field, most):
         """The specification's lengths: the vendor takes what we let through."""
         columns = {"email": people(2), "x": ["é" * most, "x" * (most + 1)]}
-        report = lists.export(lists.segment(columns), matching={field: "x"})
+        report = lists.export(lists.segment(columns), field_mapping={field: "x"})
         assert (1, {"rejected": {"value_too_long": 1}}) == (report["counts"]["delivered"], report["reasons"])
 
     def test_a_full_name_has_no_place(self, lists):
         """The error names the fields that there are."""
         with pytest.raises(
-            BadMatching, match=r"no field for `full_name`\. It takes: email, first_name.*birthdate, gender"
+            InvalidFieldMapping, match=r"no field for `full_name`\. It takes: email, first_name.*birthdate, gender"
         ):
-            lists.export(lists.segment({"email": people(1), "x": ["Ada"]}), matching={"full_name": "x"})
+            lists.export(lists.segment({"email": people(1), "x": ["Ada"]}), field_mapping={"full_name": "x"})
 
 
 class TestCustomFields:
@@ -202,9 +214,9 @@ class TestCustomFields:
             assert f"gold{number}" == lists.members()["p0@example.com"]["fields"]["cf:Loyalty_Tier"]
 
     def test_one_field_by_both_its_names(self, lists):
-        """Fed twice, it is a mistake in data matching."""
+        """Fed twice, it is a mistake in field mapping."""
         segment = lists.segment({"email": people(1), "a": ["1"], "b": ["2"]})
-        with pytest.raises(BadMatching, match="'Loyalty Tier' and 'Loyalty_Tier' are the same"):
+        with pytest.raises(InvalidFieldMapping, match="'Loyalty Tier' and 'Loyalty_Tier' are the same"):
             lists.export(segment, custom_fields={"Loyalty Tier": "a", "Loyalty_Tier": "b"})
 
     def test_created_with_a_blank_in_the_name(self, lists):
@@ -217,7 +229,7 @@ class TestCustomFields:
             "vip": [True, False],
         }
         names = {"Favourite Shop": "text", "Balance Change": "change", "Member Since": "since", "Is VIP": "vip"}
-        report = lists.export(lists.segment(columns), custom_fields=names, create_fields=True)
+        report = lists.export(lists.segment(columns), custom_fields=names, create_custom_fields=True)
         assert 2 == report["counts"]["delivered"]
         fields = lists.members()["p0@example.com"]["fields"]
         assert ("Leeds", "-12.5") == (fields["cf:Favourite_Shop"], fields["cf:Balance_Change"])
@@ -227,9 +239,9 @@ class TestCustomFields:
         """The vendor has no field of its own for it."""
         del lists.sim._vendors[lists.name].account.fields["Gender"]
         segment = lists.segment({"email": people(1), "sex": ["f"]})
-        with pytest.raises(BadMatching, match="no field 'Gender' for list 'Customers'"):
-            lists.export(segment, matching={"gender": "sex"})
-        lists.export(segment, matching={"gender": "sex"}, create_fields=True)
+        with pytest.raises(InvalidFieldMapping, match="no field 'Gender' for list 'Customers'"):
+            lists.export(segment, field_mapping={"gender": "sex"})
+        lists.export(segment, field_mapping={"gender": "sex"}, create_custom_fields=True)
         assert "f" == lists.members()["p0@example.com"]["fields"]["cf:Gender"]
 
     def test_somebody_makes_the_same_field_at_the_same_moment(self, lists):
@@ -242,18 +254,20 @@ class TestCustomFields:
     @pytest.mark.parametrize("name", ["", " Shop", "Shop ", "x" * 51, "<b>", 'a"b', "a\nb"])
     def test_a_name_that_no_field_could_have(self, lists, name):
         """Said before the vendor is asked."""
-        with pytest.raises(BadMatching, match="cannot exist at Constant Contact: it takes 1 to 50 characters"):
-            lists.export(lists.segment({"email": people(1), "x": ["1"]}), custom_fields={name: "x"}, create_fields=True)
+        with pytest.raises(InvalidFieldMapping, match="cannot exist at Constant Contact: it takes 1 to 50 characters"):
+            lists.export(
+                lists.segment({"email": people(1), "x": ["1"]}), custom_fields={name: "x"}, create_custom_fields=True
+            )
 
     def test_more_custom_fields_than_a_contact_may_carry(self, lists):
         """25 in an import, gender among them: the rest would fail every row."""
         columns = {"email": people(1), "x": ["1"]}
         many = {f"Field {number}": "x" for number in range(25)}
-        assert lists.export(lists.segment(columns), "most", custom_fields=many, create_fields=True)
+        assert lists.export(lists.segment(columns), "most", custom_fields=many, create_custom_fields=True)
         with pytest.raises(
-            BadMatching, match="takes 25 custom fields of a contact, and the export maps 26, gender among"
+            InvalidFieldMapping, match="takes 25 custom fields of a contact, and the export maps 26, gender among"
         ):
-            lists.export(lists.segment(columns), "more", custom_fields=many, matching={"gender": "x"})
+            lists.export(lists.segment(columns), "more", custom_fields=many, field_mapping={"gender": "x"})
 
     def test_a_value_that_the_vendor_s_field_does_not_take(self, lists):
         """A whole number that is below zero, where the field is not made for it, is named by its line."""
@@ -262,13 +276,13 @@ class TestCustomFields:
         )
         assert {"rejected": {"invalid_value": 1}} == report["reasons"]
         (told,) = lists.rejects()
-        assert (1, "Invalid value for custom field Orders") == (told["file_row"], told["vendor_words"])
+        assert (1, "Invalid value for custom field Orders") == (told["file_row"], told["vendor_message"])
 
 
 def test_an_error_that_is_none_of_the_vendor_s(lists):
     """A reply that no contract holds stops loudly, and says where it came from."""
     lists.sim.faults([{"vendor": lists.name, "path": "privileges", "status": 418, "body": "7"}])
-    with pytest.raises(ReplyNotUnderstood, match="answered 418 with JSON that is no error"):
+    with pytest.raises(UnexpectedResponse, match="answered 418 with JSON that is no error"):
         check(lists)
 
 
@@ -284,5 +298,5 @@ def test_an_error_that_is_none_of_the_vendor_s(lists):
 )
 def test_the_link_leads_to_the_list(api, link):
     """In the product, or at the simulator where that is what is exported to."""
-    target = constant_contact.account.Target(Access(api).api + "/v3", "all", "", "7")
+    target = constant_contact.account.Audience(ApiEndpoint(api).base_url + "/v3", "all", "", "7")
     assert link == constant_contact.VENDOR.audience_link(target)

@@ -9,14 +9,15 @@ from vendors.accounts import people
 from vendors.constant_contact import Lists
 from wire.samples import batch_of
 
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood
-from airflow_provider_segexport.export import Export, Waiting
-from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.base import run_operation
 
 VENDOR = constant_contact.VENDOR
-TARGET = Target("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
+TARGET = Audience("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def collected(status, errors=(), rows=3, state="completed"):
     status = {"error_count": 0, "cannot_add_to_list_count": 0, **status} if status else status
     said = {"activity_id": "1", "state": state, "activity_errors": list(errors), "status": status}
     batch = batch_of(tuple(people(rows)), ("{}",) * rows)
-    return drive(VENDOR.collect(TARGET, batch, "1"), lambda _: Response(200, {}, json.dumps(said).encode()))
+    return run_operation(VENDOR.collect(TARGET, batch, "1"), lambda _: Response(200, {}, json.dumps(said).encode()))
 
 
 def singly(lists):
@@ -49,7 +50,7 @@ class TestSize:
         """No body is larger than it may be, and none is much smaller but the last."""
         lists = Lists(sim, tmp_path, batch_bytes=3_000)
         columns = {"email": people(100), "x": ["x" * 40] * 100}
-        assert 100 == lists.export(lists.segment(columns), matching={"first_name": "x"})["counts"]["delivered"]
+        assert 100 == lists.export(lists.segment(columns), field_mapping={"first_name": "x"})["counts"]["delivered"]
         _, *sizes = sorted(one["bytes"] for one in lists.upserts())
         assert sizes[-1] < 3_000
         assert sizes[0] > 1_800  # a thousand are kept for what stands around the rows
@@ -59,7 +60,7 @@ class TestSize:
         """It is rejected by itself, with that reason."""
         lists = Lists(sim, tmp_path, batch_bytes=1_200)
         columns = {"email": people(3), "x": ["a", "b" * 250, "c"]}
-        report = lists.export(lists.segment(columns), matching={"address": "x"})
+        report = lists.export(lists.segment(columns), field_mapping={"address": "x"})
         assert (2, {"rejected": {"row_too_large": 1}}) == (report["counts"]["delivered"], report["reasons"])
 
     def test_a_full_plan_is_under_the_limits_as_the_vendor_counts(self, sim, tmp_path):
@@ -68,8 +69,8 @@ class TestSize:
         lists = Lists(sim, tmp_path)
         count = 50_000
         columns = {"email": people(count), "first": ["Ada"] * count, "city": ["Springfield"] * count}
-        matching = {"first_name": "first", "city": "city"}
-        assert count == lists.export(lists.segment(columns), matching=matching)["counts"]["delivered"]
+        field_mapping = {"first_name": "first", "city": "city"}
+        assert count == lists.export(lists.segment(columns), field_mapping=field_mapping)["counts"]["delivered"]
         assert [10_001, 39_999] == sorted(one["facts"]["rows"] for one in lists.upserts())
         assert all(one["bytes"] < 4_000_000 for one in lists.upserts())
         assert 0 == lists.facts("dropped")
@@ -87,7 +88,7 @@ class TestSize:
         """It cannot be halved: the row has its verdict."""
         lists.set(max_import_rows=0)
         report = lists.export(lists.segment({"email": people(1)}))
-        assert {"rejected": {"refused_by_vendor": 1}} == report["reasons"]
+        assert {"rejected": {"rejected_by_vendor": 1}} == report["reasons"]
 
     @pytest.mark.parametrize(
         ("status", "fine"),
@@ -109,7 +110,7 @@ class TestSize:
         if fine:
             assert collected(status)
         else:
-            with pytest.raises(BatchRefused, match="error code person_count"):
+            with pytest.raises(BatchRejected, match="error code person_count"):
                 collected(status)
 
 
@@ -122,10 +123,10 @@ class TestVerdicts:
             {"person_count": 3, "error_count": 1, "correctable_count": 1},
             ["Line 2: Invalid email", "Line 4: Invalid birthday"],
         )
-        assert [(0, Reason.BAD_EMAIL, "Invalid email"), (2, Reason.INVALID_VALUE, "Invalid birthday")] == [
-            (one.index, one.reason, one.words) for one in found.refused
+        assert [(0, Reason.INVALID_EMAIL, "Invalid email"), (2, Reason.INVALID_VALUE, "Invalid birthday")] == [
+            (one.index, one.reason, one.message) for one in found.rejected
         ]
-        assert 0 == found.unnamed
+        assert 0 == found.unattributed
 
     @pytest.mark.parametrize(
         "line", ["Line 1: Invalid email", "Line 5: Invalid email", "Line 0", "Something is wrong", "", "Line x: y"]
@@ -133,39 +134,39 @@ class TestVerdicts:
     def test_words_that_name_nobody(self, line):
         """A line outside the batch, or no line at all: the row is counted, and found by reading back."""
         found = collected({"person_count": 3, "error_count": 1}, [line])
-        assert ((), 1) == (found.refused, found.unnamed)
+        assert ((), 1) == (found.rejected, found.unattributed)
 
     def test_a_row_with_two_mistakes(self):
         """It is one row."""
         found = collected(
             {"person_count": 3, "correctable_count": 1}, ["Line 3: Invalid email", "Line 3: Invalid birthday"]
         )
-        assert ([1], 0) == ([one.index for one in found.refused], found.unnamed)
+        assert ([1], 0) == ([one.index for one in found.rejected], found.unattributed)
 
     def test_counters_without_lines(self):
         """The list of errors may be shorter than the counters."""
         found = collected(
             {"person_count": 3, "correctable_count": 2, "cannot_add_to_list_count": 1}, ["Line 2: Invalid email"]
         )
-        assert ([0], 2) == ([one.index for one in found.refused], found.unnamed)
+        assert ([0], 2) == ([one.index for one in found.rejected], found.unattributed)
 
     def test_counters_beyond_the_batch(self):
         """No more rows are missing than there are."""
         found = collected({"person_count": 3, "cannot_add_to_list_count": 7}, ["Line 2: Invalid email"])
-        assert ([0], 2) == ([one.index for one in found.refused], found.unnamed)
+        assert ([0], 2) == ([one.index for one in found.rejected], found.unattributed)
 
     def test_the_vendors_words_of_a_row(self):
         """They stay with the row, as the vendor wrote them."""
         found = collected({"person_count": 3, "error_count": 1}, ["Line 2: ann@example.com is no email"])
-        assert "ann@example.com is no email" == found.refused[0].words
+        assert "ann@example.com is no email" == found.rejected[0].message
 
     def test_what_we_take_and_the_vendor_does_not(self, lists, published):
         """An address longer than the vendor stores is rejected by its row, and the others are delivered."""
         longest = f"{'a' * 60}@{'b' * 20}.example.com"
         report = lists.export(lists.segment({"email": [*people(2), longest]}))
-        assert (2, {"rejected": {"bad_email": 1}}) == (report["counts"]["delivered"], report["reasons"])
+        assert (2, {"rejected": {"invalid_email": 1}}) == (report["counts"]["delivered"], report["reasons"])
         (told,) = lists.rejects()
-        assert (2, longest, "Invalid email") == (told["file_row"], told["email"], told["vendor_words"])
+        assert (2, longest, "Invalid email") == (told["file_row"], told["email"], told["vendor_message"])
         assert 0 == len(lists.calls("POST", "/contact_exports"))
         published.clear()  # the specification has no such address; the vendor is to say so, and not we
 
@@ -187,13 +188,13 @@ class TestVerdicts:
     )
     def test_the_states_of_an_activity(self, state, fate):
         """All that the specification names."""
-        assert fate is constant_contact.contacts.state_of({"state": state})
+        assert fate is constant_contact.imports.state_of({"state": state})
         if fate is not JobState.FINISHED:
-            assert (0, 1, 2) == collected({}, state=state).again
+            assert (0, 1, 2) == collected({}, state=state).retry
 
     def test_a_state_that_nobody_documents(self):
         """It stops loudly."""
-        with pytest.raises(ReplyNotUnderstood, match="'paused', which is not documented"):
+        with pytest.raises(UnexpectedResponse, match="'paused', which is not documented"):
             collected({}, state="paused")
 
 
@@ -233,7 +234,7 @@ class TestPolling:
         """Counters of people or lists, and none of an error: anything else is asked for."""
         one = {"activity_id": "a", "state": "completed", "activity_errors": [], "status": status}
         page = {"activities": [one, {**one, "activity_id": "b", "state": "processing"}]}
-        found = constant_contact.VENDOR.within(
+        found = constant_contact.VENDOR.embedded_job_reads(
             Response(200, {}, json.dumps(page).encode(), "http://host/v3/activities")
         )
         expected = {"http://host/v3/activities/a": one} if known else {}
@@ -246,12 +247,12 @@ class TestPolling:
         """Nothing is found in it."""
         one = {"activity_id": "a", "state": "completed", "status": {"person_count": 1}}
         page = Response(status, {}, json.dumps({"activities": [one]}).encode(), url)
-        assert {} == constant_contact.VENDOR.within(page)
+        assert {} == constant_contact.VENDOR.embedded_job_reads(page)
 
     def test_pages_are_followed(self, sim, tmp_path):
         """Others use the account too: ours may stand beyond the first page."""
         lists = Lists(sim, tmp_path, batch_rows=1)
-        target = lists.call(lists.vendor.check(lists.access, lists.audience))
+        target = lists.call(lists.vendor.resolve_audience(lists.access, lists.audience))
         tickets = [
             lists.call(VENDOR.upsert(target, batch_of((one,), (f'{{"email":"{one}"}}',)))).id for one in people(3)
         ]
@@ -278,15 +279,15 @@ class TestPolling:
             page = {"activities": [one], "_links": None}
             return Response(200, {}, json.dumps(page if "?" in request.url else one).encode())
 
-        assert dict.fromkeys("abc", JobState.RUNNING) == drive(VENDOR.poll(TARGET, ["a", "b", "c"]), answer)
+        assert dict.fromkeys("abc", JobState.RUNNING) == run_operation(VENDOR.poll(TARGET, ["a", "b", "c"]), answer)
         assert ["activities?limit=500", "b", "c"] == [url.rpartition("/")[2] for url in asked]
 
     def test_an_activity_that_is_gone_after_ten_days(self, lists):
         """Nobody can say what became of it: its rows go out again."""
         world = lists.world(pause=lambda _: False)
         segment = lists.segment({"email": people(3)})
-        assert isinstance(Export(lists.vendor, lists.access, lists.order(segment), world).run(), Waiting)
-        world.send.close()
+        assert isinstance(Export(lists.vendor, lists.access, lists.order(segment), world).run(), PendingJobs)
+        world.http.close()
         lists.sim.clock.advance(11 * 86_400)
         lists.described = {**lists.described, "credentials": lists.act("authorize")}
         assert 3 == lists.export(segment)["counts"]["delivered"]

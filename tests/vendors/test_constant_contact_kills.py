@@ -20,7 +20,7 @@ LEFT, GONE = "p1@example.com", "p6@example.com"
 def begun(sim, home):
     """Four people are in the list, one of them leaves it, and one who joins the segment is unsubscribed."""
     sim.reset(seed=1)
-    lists = Lists(sim, home, batch_rows=3, connections=2, jobs=2)
+    lists = Lists(sim, home, batch_rows=3, max_concurrency=2, max_jobs=2)
     ledger = home.parent / "ledgers"
     if ledger.exists():  # what the first run leaves behind is always the same
         lists.seed(*people(4), audience=lists.audience)
@@ -59,6 +59,6 @@ def test_the_ledger_after_it_knows_who_is_in_the_list(sim, tmp_path, doomed):
             break
     else:
         lists.export(segment)
-    report = lists.export(segment, "after", mode="changes")
+    report = lists.export(segment, "after", mode="upsert")
     assert {"rejected": {"unsubscribed": 1}, "withheld": {"left_audience": 1}} == report["reasons"]
     assert 6 == report["counts"]["unchanged"]

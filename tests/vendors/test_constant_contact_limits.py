@@ -10,15 +10,21 @@ import pytest
 from vendors.accounts import people
 from vendors.constant_contact import Lists, Shelf, renewing, sign_in
 
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import CredentialsRefused, QuotaSpent, SlotsFull, TryAgain, VendorUnavailable
-from airflow_provider_segexport.export import Export
+from airflow_provider_segexport.errors import (
+    AuthenticationFailed,
+    JobSlotsFull,
+    RateLimited,
+    RetryableError,
+    VendorUnavailable,
+)
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import Response
-from airflow_provider_segexport.ports.http import Patience
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.base import run_operation
 
-REFUSAL = constant_contact.VENDOR.refusal
+REFUSAL = constant_contact.VENDOR.retry_hint
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 
 
@@ -37,7 +43,7 @@ class TestThreeKindsOfBusy:
     def test_too_fast(self):
         """Four calls a second: a second later they are let through, and no header tells it."""
         found = busy({"error_key": "throttled", "error_message": "Too Many Requests"})
-        assert (QuotaSpent, 1.0) == (type(found), found.after)
+        assert (RateLimited, 1.0) == (type(found), found.retry_after_s)
 
     @pytest.mark.parametrize(
         "body",
@@ -51,20 +57,20 @@ class TestThreeKindsOfBusy:
     def test_the_day_is_used_up(self, body):
         """Until midnight UTC, whatever the machine's own zone, and it is said in words."""
         found = busy(body)
-        assert (QuotaSpent, 12 * 3600 + 1) == (type(found), found.after)
+        assert (RateLimited, 12 * 3600 + 1) == (type(found), found.retry_after_s)
         assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in str(found)
 
     @pytest.mark.parametrize(("now", "left"), [(NOON - 12 * 3600, 86_401), (NOON + 12 * 3600 - 1, 2)])
     def test_the_first_and_the_last_second_of_a_day(self, now, left):
         """A second past midnight, so that no clock is behind the vendor's."""
-        assert left == constant_contact.replies.to_midnight(now)
+        assert left == constant_contact.responses.to_midnight(now)
 
     def test_the_queue_is_full(self):
         """A thousand activities of the account: a slot, not a time, is waited for."""
         words = "You exceeded 1,000 queued activities for this user account."
         found = busy([{"error_key": "contacts.api.queued", "error_message": words}])
-        assert SlotsFull is type(found)
-        assert found.after is None
+        assert JobSlotsFull is type(found)
+        assert found.retry_after_s is None
 
     @pytest.mark.parametrize("status", [500, 502, 503, 408])
     def test_the_vendor_is_down(self, status):
@@ -85,7 +91,7 @@ class TestThreeKindsOfBusy:
 
     def test_a_queue_that_others_have_filled(self, lists):
         """Imports wait for our own activities to end, and none is lost."""
-        lists = Lists(lists.sim, lists.home, batch_rows=2, jobs=10)
+        lists = Lists(lists.sim, lists.home, batch_rows=2, max_jobs=10)
         lists.set(max_queued_activities=2)
         assert 12 == lists.export(lists.segment({"email": people(12)}))["counts"]["delivered"]
         assert 429 in [one["status"] for one in lists.upserts()]
@@ -94,20 +100,20 @@ class TestThreeKindsOfBusy:
         """Even the check costs calls: the next try begins at the beginning."""
         segment = lists.segment({"email": people(3)})
         lists.act("spend", calls=10_000)
-        with pytest.raises(QuotaSpent) as caught:
+        with pytest.raises(RateLimited) as caught:
             lists.export(segment)
-        assert 86_400 == caught.value.after  # a wait is bounded to a day
+        assert 86_400 == caught.value.retry_after_s  # a wait is bounded to a day
         assert not list(lists.home.glob("runs/*/*/plan.json"))
-        lists.sim.clock.advance(caught.value.after)
+        lists.sim.clock.advance(caught.value.retry_after_s)
         lists.described = {**lists.described, "credentials": lists.act("authorize")}
         assert 3 == lists.export(segment)["counts"]["delivered"]
 
     def test_the_day_ends_between_two_batches(self, lists):
         """What was settled stays so; the rest goes out after midnight."""
-        lists = Lists(lists.sim, lists.home, batch_rows=2, connections=1)
+        lists = Lists(lists.sim, lists.home, batch_rows=2, max_concurrency=1)
         segment = lists.segment({"email": people(6)})
         lists.act("spend", calls=10_000 - 6)
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             lists.export(segment)
         sent = [one["status"] for one in lists.upserts()]
         lists.sim.clock.advance(86_401)
@@ -119,7 +125,7 @@ class TestThreeKindsOfBusy:
     def test_it_is_not_sat_out(self, lists):
         """The worker leaves at once: it does not sleep until midnight, nor ask in vain."""
         lists.act("spend", calls=10_000)
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             lists.export(lists.segment({"email": people(3)}))
         assert [] == lists.slept
         assert 1 == len(lists.calls())
@@ -132,7 +138,7 @@ def exported(lists, bearer, name="run", count=3):
     try:
         return Export(lists.vendor, lists.access, lists.order(segment), world).run()["counts"]
     finally:
-        world.send.close()
+        world.http.close()
 
 
 def renewals(lists):
@@ -148,7 +154,7 @@ class TestSignIn:
         shelf = Shelf()
         assert 3 == exported(lists, sign_in(lists, shelf, key))["delivered"]
         assert [200] == renewals(lists)
-        kept = shelf.load()[0].refresh
+        kept = shelf.load()[0].refresh_token
         assert (kept == lists.described["keys"][key]["refresh_token"]) == (key == "long_lived")
         form = lists.calls("POST", "/token")[0]
         assert ("client_id" in form["body"], "authorization" in form["headers"]) == (key == "public", key != "public")
@@ -173,7 +179,7 @@ class TestSignIn:
         """The first 401 renews it, once for all calls under way, and every batch arrives."""
         lists = Lists(sim, tmp_path, batch_rows=2)
         bearer = sign_in(lists, Shelf())
-        bearer.access()
+        bearer.access_token()
         sim.clock.advance(60)
         lists.act("expire_tokens")
         assert 16 == exported(lists, bearer, count=16)["delivered"]
@@ -183,40 +189,40 @@ class TestSignIn:
     def test_a_fresh_sign_in_that_is_refused(self, lists):
         """Renewed this moment and refused at once: it is not renewed again and again."""
         bearer = sign_in(lists, Shelf())
-        bearer.access()
+        bearer.access_token()
         lists.act("revoke_tokens")
-        with pytest.raises(CredentialsRefused, match=r"has expired or was revoked: run .airflow segexport sign-in"):
+        with pytest.raises(AuthenticationFailed, match=r"has expired or was revoked: run .airflow segexport login"):
             exported(lists, bearer)
         assert [200] == renewals(lists)
 
     def test_a_sign_in_that_was_taken_back(self, lists):
         """The person has revoked it: final, and the error says what an administrator must do."""
         bearer = sign_in(lists, Shelf())
-        bearer.access()
+        bearer.access_token()
         lists.sim.clock.advance(60)
         lists.act("revoke_tokens")
-        with pytest.raises(CredentialsRefused, match=r"revoked, or unused for 180 days.*airflow segexport sign-in"):
+        with pytest.raises(AuthenticationFailed, match=r"revoked, or unused for 180 days.*airflow segexport login"):
             exported(lists, bearer)
         assert [] == lists.upserts()
 
     def test_a_refresh_token_that_was_used_elsewhere(self, lists):
         """A rotated-away token is not tried again and again: it stays dead."""
         exported(lists, sign_in(lists, Shelf()), "here")
-        with pytest.raises(CredentialsRefused, match="a rotating token works once"):
+        with pytest.raises(AuthenticationFailed, match="a rotating token works once"):
             exported(lists, sign_in(lists, Shelf()), "there")
         assert [200, 400] == renewals(lists)
 
     def test_half_a_year_without_use(self, lists):
         """A refresh token ends when nobody uses it."""
         lists.sim.clock.advance(181 * 86_400)
-        with pytest.raises(CredentialsRefused, match="unused for 180 days"):
+        with pytest.raises(AuthenticationFailed, match="unused for 180 days"):
             exported(lists, sign_in(lists, Shelf()))
 
     def test_a_wrong_client_secret(self, lists):
         """Nobody needs to sign in again for that: the connection is wrong."""
         told = lists.described["keys"]["main"]
         lists.described = {**lists.described, "keys": {"main": {**told, "client_secret": "s3cret"}}}
-        with pytest.raises(CredentialsRefused, match="does not accept the client id and secret"):
+        with pytest.raises(AuthenticationFailed, match="does not accept the client id and secret"):
             exported(lists, sign_in(lists, Shelf()))
 
     def test_the_token_endpoint_is_busy(self, lists):
@@ -231,18 +237,18 @@ class TestSignIn:
         """Only `invalid_grant` is final: anything else may pass."""
         line = {"vendor": lists.name, "path": "/token", "status": 400, "body": body, "count": 0}
         lists.sim.faults([line])
-        with pytest.raises(TryAgain, match="token endpoint answered 400"):
+        with pytest.raises(RetryableError, match="token endpoint answered 400"):
             exported(lists, sign_in(lists, Shelf()))
 
     def test_two_renewals_keep_a_second_apart(self, lists):
         """The stored sign-in tells when the last one was, to every machine."""
         shelf = Shelf()
         bearer = sign_in(lists, shelf)
-        bearer.access()
+        bearer.access_token()
         lists.act("expire_tokens")
         other = sign_in(lists, shelf)
         assert other.renew(Response(401, {}, b'{"error_key":"unauthorized"}')) is True
-        other.access()
+        other.access_token()
         times = [one["time"] for one in lists.calls("POST", "/token")]
         assert times == sorted(times)
         assert all(later - earlier >= 1 for earlier, later in pairwise(times))
@@ -253,17 +259,17 @@ class TestSignIn:
         with Simulator(clock=ManualClock(), seed=1) as sim:
             lists = Lists(sim, tmp_path)
             shelf = LockedShelf()
-            sign_in(lists, shelf).access()
+            sign_in(lists, shelf).access_token()
             sim.clock.advance(60)
             lists.act("expire_tokens")
             gate, counts = threading.Barrier(2), []
 
             def look():
                 bearer = sign_in(lists, shelf)
-                bearer.access()
+                bearer.access_token()
                 send = renewing(lists, bearer)
                 gate.wait()
-                counts.append(drive(lists.vendor.check(lists.access, None), send).account_name)
+                counts.append(run_operation(lists.vendor.resolve_audience(lists.access, None), send).account_name)
                 send.close()
 
             threads = [threading.Thread(target=look) for _ in range(2)]
@@ -277,9 +283,9 @@ class TestSignIn:
     def test_no_secret_is_told(self, lists, messages):
         """Neither a token nor the client's secret stands in an error."""
         bearer = sign_in(lists, Shelf())
-        access = bearer.access()
+        access = bearer.access_token()
         lists.act("revoke_tokens")
-        with pytest.raises(CredentialsRefused):
+        with pytest.raises(AuthenticationFailed):
             exported(lists, bearer)
         told = lists.described["keys"]["main"]
         assert [] == [words for words in messages for secret in (access, told["client_secret"]) if secret in words]
@@ -299,15 +305,15 @@ class LockedShelf(Shelf):
 def test_the_first_try_of_a_call_is_the_only_one_after_a_401_that_cannot_be_mended(lists):
     """A static token that is bad is told at once."""
     lists.act("expire_tokens")
-    with pytest.raises(CredentialsRefused, match="expired or was revoked"):
-        lists.call(lists.vendor.check(lists.access, None))
+    with pytest.raises(AuthenticationFailed, match="expired or was revoked"):
+        lists.call(lists.vendor.resolve_audience(lists.access, None))
     assert [401] == [one["status"] for one in lists.calls()]
 
 
 def test_patience_ends(lists):
     """A vendor that never lets a call through is given up after some tries."""
     lists.sim.faults([{"vendor": lists.name, "status": 429, "body": {"error_key": "throttled"}, "count": 0}])
-    sender = lists.sender(patience=Patience(attempts=3))
-    with pytest.raises(QuotaSpent, match="more than 4 calls a second"):
-        drive(lists.vendor.check(lists.access, None), sender)
+    sender = lists.sender(patience=RetryLimits(attempts=3))
+    with pytest.raises(RateLimited, match="more than 4 calls a second"):
+        run_operation(lists.vendor.resolve_audience(lists.access, None), sender)
     assert 3 == len(lists.calls())

@@ -10,12 +10,12 @@ import pytest
 from vendors.accounts import people
 from vendors.constant_contact import Lists
 
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import QuotaSpent, ReplyNotUnderstood, StopExport, TryAgain
-from airflow_provider_segexport.model import Response, Target
+from airflow_provider_segexport.errors import FatalError, RateLimited, RetryableError, UnexpectedResponse
+from airflow_provider_segexport.model import Audience, Response
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.base import run_operation
 
-TARGET = Target("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
+TARGET = Audience("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
 
 
 ACTIVITY = "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a"
@@ -44,7 +44,7 @@ class TestLeavers:
         segment = lists.segment({"email": people(5)})
         lists.export(segment, "one")
         lists.leave("p2@example.com")
-        for run, mode in (("two", "full"), ("three", "changes"), ("four", "full")):
+        for run, mode in (("two", "full"), ("three", "upsert"), ("four", "full")):
             report = lists.export(segment, run, mode=mode)
             assert {"withheld": {"left_audience": 1}} == report["reasons"]
             assert {"p2@example.com": "left_audience"} == reasons(lists, run)
@@ -107,7 +107,7 @@ class TestLeavers:
         segment = lists.segment({"email": people(700)})
         lists.export(segment, "one")
         before = len(lists.calls())
-        lists.export(segment, "two", mode="changes")
+        lists.export(segment, "two", mode="upsert")
         assert len(lists.calls()) - before <= 12  # four of them check, and some ask whether the export is done
 
 
@@ -123,7 +123,7 @@ class TestNaming:
         assert [(1, gone[0]), (2, gone[1]), (9, gone[2])] == [
             (one["file_row"], one["email"]) for one in small.rejects()
         ]
-        assert "Counted by the vendor as not added" in small.rejects()[0]["vendor_words"]
+        assert "Counted by the vendor as not added" in small.rejects()[0]["vendor_message"]
         assert 1 == len(small.calls("POST", "/contact_exports"))
         assert {} == small.harm()
 
@@ -132,7 +132,7 @@ class TestNaming:
         lists.seed({"email": "p1@example.com", "status": "unsubscribed"})
         segment = lists.segment({"email": people(3)})
         for run in ("one", "two", "three"):
-            report = lists.export(segment, run, mode="changes")
+            report = lists.export(segment, run, mode="upsert")
             assert {"rejected": {"unsubscribed": 1}} == report["reasons"]
         assert 2 == report["counts"]["unchanged"]
 
@@ -142,7 +142,7 @@ class TestNaming:
         lists.seed({"email": "p1@example.com", "status": "unsubscribed"})
         longest = f"{'a' * 60}@{'b' * 20}.example.com"
         report = lists.export(lists.segment({"email": [longest, *people(3)]}))
-        assert {"rejected": {"bad_email": 1, "unsubscribed": 1}} == report["reasons"]
+        assert {"rejected": {"invalid_email": 1, "unsubscribed": 1}} == report["reasons"]
         assert 2 == report["counts"]["delivered"]
         published.clear()  # the specification has no such address
 
@@ -153,7 +153,7 @@ class TestNaming:
         report = lists.export(lists.segment(columns), custom_fields={"Orders": "orders"})
         assert 3 == report["counts"]["delivered"]
         assert {"p1@example.com", "p3@example.com"} == reasons(lists).keys()
-        assert {"invalid_value", "no_verdict"} == set(reasons(lists).values())
+        assert {"invalid_value", "no_result"} == set(reasons(lists).values())
 
     def test_halves_of_a_refused_batch(self, small):
         """Each half has its own count, and its own rows are looked for."""
@@ -162,7 +162,7 @@ class TestNaming:
         report = small.export(small.segment({"email": people(6)}))
         assert {
             "p0@example.com": "unsubscribed",
-            "p2@example.com": "refused_by_vendor",
+            "p2@example.com": "rejected_by_vendor",
             "p3@example.com": "unsubscribed",
         } == (reasons(small))
         assert 3 == report["counts"]["delivered"]
@@ -192,7 +192,7 @@ class TestNaming:
         tell(lists, {"person_count": 4, "error_count": 0, "cannot_add_to_list_count": 1})
         with caplog.at_level(logging.WARNING):
             report = lists.export(lists.segment({"email": people(4)}))
-        assert (2, dict.fromkeys(gone, "no_verdict")) == (report["counts"]["delivered"], reasons(lists))
+        assert (2, dict.fromkeys(gone, "no_result")) == (report["counts"]["delivered"], reasons(lists))
         assert "counted as not added: 1; not in the audience: 2." in caplog.text
 
     def test_the_log_names_nobody(self, small, caplog):
@@ -218,7 +218,7 @@ class TestNamingIsInterrupted:
         small.seed({"email": "p1@example.com", "status": "unsubscribed"})
         segment = small.segment({"email": people(8)})
         small.sim.faults([{"vendor": small.name, "path": "contact_exports", "status": 503, "count": 6}])
-        with pytest.raises(TryAgain):
+        with pytest.raises(RetryableError):
             small.export(segment)
         found = json.loads((small.home / "runs/run/01/summary.json").read_text())
         assert (False, 7, 1) == (found["finished"], found["counts"]["delivered"], found["counts"]["not_attempted"])
@@ -231,10 +231,10 @@ class TestNamingIsInterrupted:
         small.seed({"email": "p1@example.com", "status": "unsubscribed"})
         segment = small.segment({"email": people(4)})
         small.sim.faults([{"vendor": small.name, "path": "contact_exports", "status": 503, "count": 6}])
-        with pytest.raises(TryAgain):
+        with pytest.raises(RetryableError):
             small.export(segment)
         small.export(segment)
-        report = small.export(segment, "later", mode="changes")
+        report = small.export(segment, "later", mode="upsert")
         assert (3, {"rejected": {"unsubscribed": 1}}) == (report["counts"]["unchanged"], report["reasons"])
 
     def test_names_that_are_written_are_not_looked_for_again(self, small, monkeypatch):
@@ -256,15 +256,15 @@ class TestNamingIsInterrupted:
             {"email": "p1@example.com", "status": "unsubscribed"}, {"email": "p5@example.com", "status": "unsubscribed"}
         )
         segment = small.segment({"email": people(8)})
-        write = small.world().folder.journal.write.__func__
+        write = small.world().run_folder.journal.write.__func__
 
         def dying(self, entries):
-            if any(entry.named for entry in entries):
+            if any(entry.attributed for entry in entries):
                 raise KeyboardInterrupt
             write(self, entries)
 
         with monkeypatch.context() as patch:
-            patch.setattr("airflow_provider_segexport.ports.journal.Journal.write", dying)
+            patch.setattr("airflow_provider_segexport.storage.journal.Journal.write", dying)
             with pytest.raises(KeyboardInterrupt):
                 small.export(segment)
         small.seed({"email": "p1@example.com", "status": "implicit"}, audience=small.audience)
@@ -321,12 +321,12 @@ class TestReadingBack:
 
     def test_a_file_that_is_cut_off(self):
         """Fewer people than the activity has exported: all the others would be taken for leavers."""
-        with pytest.raises(TryAgain, match="holds 2 of 5 contacts"):
+        with pytest.raises(RetryableError, match="holds 2 of 5 contacts"):
             told(b"Email,Out\na@example.com,\nb@example.com,\nc@exam", count=5)
 
     def test_a_file_somewhere_else(self):
         """The access token is not taken to another host."""
-        with pytest.raises(ReplyNotUnderstood, match=r"link \(results\) to another server"):
+        with pytest.raises(UnexpectedResponse, match=r"link \(results\) to another server"):
             told(b"", link="https://files.example.org/x.csv")
 
     @pytest.mark.parametrize("state", ["failed", "cancelled", "timed_out"])
@@ -335,7 +335,7 @@ class TestReadingBack:
         segment = lists.segment({"email": people(3)})
         lists.export(segment, "one")
         lists.script("processing", state)
-        with pytest.raises(TryAgain, match=f"ended as '{state}'"):
+        with pytest.raises(RetryableError, match=f"ended as '{state}'"):
             lists.export(segment, "two")
         assert 1 == len(lists.upserts())
 
@@ -343,21 +343,21 @@ class TestReadingBack:
         """After an hour it is given up, to be tried again."""
         lists.script(*["processing"] * 300)
         began = lists.sim.clock.now()
-        with pytest.raises(TryAgain, match="has not finished the export of the list within an hour"):
+        with pytest.raises(RetryableError, match="has not finished the export of the list within an hour"):
             members(lists)
         assert 3_000 < lists.sim.clock.now() - began < 3_700
 
     def test_a_list_that_is_gone(self, lists):
         """Deleted since the plan: the error says what to look at."""
-        target = Target(lists.described["api_url"], "all", "", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Gone")
-        with pytest.raises(StopExport, match="was the list deleted"):
-            lists.call(lists.vendor.members(target, lambda _: None))
+        target = Audience(lists.described["api_url"], "all", "", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Gone")
+        with pytest.raises(FatalError, match="was the list deleted"):
+            lists.call(lists.vendor.list_members(target, lambda _: None))
 
 
 def members(lists):
     found = {}
-    target = lists.call(lists.vendor.check(lists.access, lists.audience))
-    lists.call(lists.vendor.members(target, lambda page: found.update({one.email: one.active for one in page})))
+    target = lists.call(lists.vendor.resolve_audience(lists.access, lists.audience))
+    lists.call(lists.vendor.list_members(target, lambda page: found.update({one.email: one.active for one in page})))
     return found
 
 
@@ -371,8 +371,10 @@ def told(text, count=0, link="/v3/contact_exports/1"):
         body = {"activity_id": ACTIVITY, "state": "completed", "status": {"items_completed_count": count}}
         return Response(200, {}, json.dumps({**body, "_links": {"results": {"href": link}}}).encode())
 
-    drive(
-        constant_contact.VENDOR.members(TARGET, lambda page: found.update({one.email: one.active for one in page})),
+    run_operation(
+        constant_contact.VENDOR.list_members(
+            TARGET, lambda page: found.update({one.email: one.active for one in page})
+        ),
         answer,
     )
     return found
@@ -402,10 +404,10 @@ class TestPlansThatWaited:
     @pytest.fixture
     def waited(self, sim, tmp_path):
         """A second export of eight people was planned and half sent, when the day's calls were used up."""
-        small = Lists(sim, tmp_path, batch_rows=2, connections=1)
+        small = Lists(sim, tmp_path, batch_rows=2, max_concurrency=1)
         small.export(small.segment({"email": people(8)}), "one")
         small.act("spend", calls=10_000 - len(small.calls()) - 11)
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             small.export(small.segment({"email": people(8)}), "two")
         assert 0 < len(small.upserts()) - 4 < 4
         sim.clock.advance(86_400)
@@ -427,7 +429,7 @@ class TestPlansThatWaited:
         """The ledger still knows that we had put them there."""
         waited.leave("p7@example.com")
         waited.export(waited.segment({"email": people(8)}), "two")
-        report = waited.export(waited.segment({"email": people(8)}), "three", mode="changes")
+        report = waited.export(waited.segment({"email": people(8)}), "three", mode="upsert")
         assert ({"withheld": {"left_audience": 1}}, 7) == (report["reasons"], report["counts"]["unchanged"])
 
     def test_nobody_has_left(self, waited):
@@ -442,7 +444,7 @@ class TestPlansThatWaited:
         """A retry within the hour does not read the list back again."""
         small.export(small.segment({"email": people(8)}), "one")
         small.fault(status=503, count=0)
-        with pytest.raises(TryAgain):
+        with pytest.raises(RetryableError):
             small.export(small.segment({"email": people(8)}), "two")
         small.sim.clear_faults()
         assert 8 == small.export(small.segment({"email": people(8)}), "two")["counts"]["delivered"]
@@ -450,9 +452,9 @@ class TestPlansThatWaited:
 
     def test_a_first_export_that_waited(self, sim, tmp_path):
         """Nobody was put there before: there is nothing to look for."""
-        small = Lists(sim, tmp_path, batch_rows=2, connections=1)
+        small = Lists(sim, tmp_path, batch_rows=2, max_concurrency=1)
         small.act("spend", calls=10_000 - 6)
-        with pytest.raises(QuotaSpent):
+        with pytest.raises(RateLimited):
             small.export(small.segment({"email": people(8)}))
         sim.clock.advance(86_400)
         small.described = {**small.described, "credentials": small.act("authorize")}

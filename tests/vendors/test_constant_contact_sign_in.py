@@ -7,15 +7,15 @@ from itertools import pairwise
 import pytest
 import requests
 
-from airflow_provider_segexport.access import Access, Invitation, SignIn, Token
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import CredentialsRefused
-from airflow_provider_segexport.ports.http import Sender
+from airflow_provider_segexport.errors import AuthenticationFailed
+from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, DevicePrompt, OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import run_operation
 
 
-def sign_in(sim: Simulator, decide, key: str = "main") -> Token:
+def sign_in(sim: Simulator, decide, key: str = "main") -> OAuthToken:
     """Run the flow; `decide` is called when the person sees the invitation."""
     vendor = sim.describe()["vendors"]["constant_contact"]
     told = vendor["keys"][key]
@@ -24,28 +24,28 @@ def sign_in(sim: Simulator, decide, key: str = "main") -> Token:
     sender = Sender(lambda: session, constant_contact.VENDOR, sleep=sim.clock.advance, clock=sim.clock.now)
     oauth = constant_contact.VENDOR.oauth
     assert oauth
-    assert oauth.sign_in
-    operation = oauth.sign_in(
-        Access(vendor["base_url"], api_is_default=False),
-        SignIn("", told["client_id"], told.get("client_secret", "")),
+    assert oauth.device_login
+    operation = oauth.device_login(
+        ApiEndpoint(vendor["base_url"], is_default_url=False),
+        OAuthCredentials("", told["client_id"], told.get("client_secret", "")),
         decide,
         sim.clock.now,
     )
-    return drive(operation, sender, sim.clock.advance)
+    return run_operation(operation, sender, sim.clock.advance)
 
 
 @pytest.mark.parametrize("key", ["main", "public"])
 def test_a_person_approves_and_the_refresh_token_arrives(key: str) -> None:
     """A confidential and a public client get a token pair once the code is approved; the address holds the code."""
-    shown: list[Invitation] = []
+    shown: list[DevicePrompt] = []
     with Simulator(clock=ManualClock()) as sim:
 
-        def approve(invitation: Invitation) -> None:
+        def approve(invitation: DevicePrompt) -> None:
             shown.append(invitation)
             sim.act("constant_contact", "approve_device", {"user_code": invitation.code})
 
         token = sign_in(sim, approve, key)
-        assert token.refresh
+        assert token.refresh_token
         assert token.expires_at > sim.clock.now()
     assert shown[0].code in shown[0].url
 
@@ -53,7 +53,7 @@ def test_a_person_approves_and_the_refresh_token_arrives(key: str) -> None:
 def test_waiting_keeps_the_interval_that_the_vendor_asks_for() -> None:
     """Polls while the person thinks are five seconds apart, as told, and stop when the code has run out."""
     with Simulator(clock=ManualClock(), settings={"constant_contact": {"device_seconds": 60}}) as sim:
-        with pytest.raises(CredentialsRefused, match=r"Run the command again"):
+        with pytest.raises(AuthenticationFailed, match=r"Run the command again"):
             sign_in(sim, lambda _: None)
         times = [one["time"] for one in sim.requests() if one["path"].endswith("/token")]
     assert 5 <= len(times) <= 12
@@ -62,5 +62,5 @@ def test_waiting_keeps_the_interval_that_the_vendor_asks_for() -> None:
 
 def test_a_declined_sign_in_says_so() -> None:
     """The person says no: the command ends with that, and no token."""
-    with Simulator(clock=ManualClock()) as sim, pytest.raises(CredentialsRefused, match="declined"):
+    with Simulator(clock=ManualClock()) as sim, pytest.raises(AuthenticationFailed, match="declined"):
         sign_in(sim, lambda one: sim.act("constant_contact", "deny_device", {"user_code": one.code}))

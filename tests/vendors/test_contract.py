@@ -9,17 +9,18 @@ from vendors.accounts import Account, people
 from vendors.rows import row
 
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadMatching,
-    CredentialsRefused,
-    PermissionMissing,
-    QuotaSpent,
-    ReplyNotUnderstood,
-    SlotsFull,
+    AudienceNotFound,
+    AuthenticationFailed,
+    InvalidFieldMapping,
+    JobSlotsFull,
+    PermissionDenied,
+    RateLimited,
+    UnexpectedResponse,
     VendorUnavailable,
 )
-from airflow_provider_segexport.export import Export, Waiting
-from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.simulator.registry import VENDORS as SIMULATED
 from airflow_provider_segexport.vendors import VENDORS
 
@@ -41,11 +42,11 @@ def test_a_vendor_takes_leavers_out(vendor):
 
 def test_check_names_account_and_audience(account):
     """Good credentials tell the account; with an audience, its name and size too."""
-    alone = account.call(account.vendor.check(account.access, None))
-    found = account.call(account.vendor.check(account.access, account.audience))
-    assert (alone.account, alone.audience, alone.api) == (found.account, "", found.api)
+    alone = account.call(account.vendor.resolve_audience(account.access, None))
+    found = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    assert (alone.account, alone.audience, alone.base_url) == (found.account, "", found.base_url)
     assert (found.audience, found.audience_name) == (account.audience, account.described["audiences"][0]["name"])
-    assert account.vendor.free_fields or account.row.custom[0].lower() in found.fields
+    assert account.vendor.implicit_custom_fields or account.row.custom[0].lower() in found.fields
     assert account.vendor.audience_link(found).startswith(("https://", "http://127.0.0.1"))
     assert account.upserts() == []
 
@@ -53,21 +54,21 @@ def test_check_names_account_and_audience(account):
 def test_wrong_credentials(account):
     """They are told as such, whether an audience is asked for or not, in whole sentences."""
     for audience in (None, account.audience):
-        with pytest.raises(CredentialsRefused, match=r"^(?!.*\.\.)"):
-            account.call(account.vendor.check(account.access, audience), account.row.wrong)
+        with pytest.raises(AuthenticationFailed, match=r"^(?!.*\.\.)"):
+            account.call(account.vendor.resolve_audience(account.access, audience), account.row.wrong)
 
 
 def test_an_unknown_audience(account):
     """An id of the right form that the account lacks, and one that no audience could have."""
     for audience in account.row.unknown:
-        with pytest.raises(AudienceUnknown):
-            account.call(account.vendor.check(account.access, audience))
+        with pytest.raises(AudienceNotFound):
+            account.call(account.vendor.resolve_audience(account.access, audience))
 
 
 def test_a_missing_permission(account):
     """Good credentials that lack a right are no bad credentials, and it shows before anything is sent."""
     account.sim.configure({account.name: account.row.forbidden})
-    with pytest.raises(PermissionMissing):
+    with pytest.raises(PermissionDenied):
         account.export(account.segment({"email": people(3)}))
     assert account.upserts() == []
 
@@ -77,7 +78,7 @@ def test_upsert(account):
     columns = {"email": people(25), "first": [f"Ann {n}" for n in range(25)], "orders": list(range(25))}
     custom = account.row.custom[0]
     report = account.export(
-        account.segment(columns), matching={"first_name": "first"}, custom_fields={custom: "orders"}
+        account.segment(columns), field_mapping={"first_name": "first"}, custom_fields={custom: "orders"}
     )
     assert report["counts"] == counts(25, delivered=25)
     members = account.members()
@@ -98,9 +99,9 @@ def counts(profiles, **others):
 def test_what_is_missing_is_not_sent(account):
     """A null would clear a field at some vendors: it is left out with its key, and what was there stays."""
     segment = account.segment({"email": people(2), "first": ["Ann", "Bob"]})
-    account.export(segment, matching={"first_name": "first"})
+    account.export(segment, field_mapping={"first_name": "first"})
     account.export(
-        account.segment({"email": people(2), "first": ["Zoe", None]}), "later", matching={"first_name": "first"}
+        account.segment({"email": people(2), "first": ["Zoe", None]}), "later", field_mapping={"first_name": "first"}
     )
     members = account.members()
     assert "Zoe" in str(members["p0@example.com"])
@@ -125,7 +126,7 @@ def test_a_refused_batch_is_halved(account):
     report = account.export(account.segment({"email": people(8)}))
     assert report["counts"] == counts(8, delivered=7, rejected=1)
     (told,) = account.rejects()
-    assert (told["file_row"], told["reason"]) == (3, "refused_by_vendor")
+    assert (told["file_row"], told["reason"]) == (3, "rejected_by_vendor")
     assert told["vendor_code"]
     assert sorted(account.members()) == sorted(set(people(8)) - {"p3@example.com"})
     assert len(account.upserts()) == 7
@@ -146,8 +147,8 @@ def test_every_way_to_say_later(account):
 def test_a_wait_longer_than_a_minute_is_not_sat_out(account):
     """The run ends with what it has, says when to come again, and goes on then."""
     account.fault(status=429, headers={"Retry-After": "600"}, body={})
-    patience = Patience(attempts=1, longest_s=0.5)
-    with pytest.raises((QuotaSpent, VendorUnavailable)):
+    patience = RetryLimits(attempts=1, longest_s=0.5)
+    with pytest.raises((RateLimited, VendorUnavailable)):
         account.export(account.segment({"email": people(3)}), world=account.world(patience=patience))
     assert account.export(account.segment({"email": people(3)}))["counts"] == counts(3, delivered=3)
 
@@ -177,7 +178,7 @@ def test_a_vendor_that_is_down(account):
     account.fault(status=503, count=0)
     segment = account.segment({"email": people(4)})
     with pytest.raises(VendorUnavailable):
-        account.export(segment, world=account.world(patience=Patience(attempts=2)))
+        account.export(segment, world=account.world(patience=RetryLimits(attempts=2)))
     account.sim.clear_faults()
     assert account.export(segment)["counts"] == counts(4, delivered=4)
 
@@ -186,12 +187,12 @@ def test_custom_fields_that_the_account_lacks(account):
     """Named before anything is sent, and made on request."""
     segment = account.segment({"email": people(2), "shop": ["Leeds", "York"]})
     lacking = {account.row.custom[1]: "shop"}
-    if account.vendor.free_fields:
+    if account.vendor.implicit_custom_fields:
         pytest.skip("custom fields come into being when they are first sent")
-    with pytest.raises(BadMatching, match=f"no field '{account.row.custom[1]}'.*create_fields=True"):
+    with pytest.raises(InvalidFieldMapping, match=f"no field '{account.row.custom[1]}'.*create_custom_fields=True"):
         account.export(segment, custom_fields=lacking)
     assert account.upserts() == []
-    report = account.export(segment, custom_fields=lacking, create_fields=True)
+    report = account.export(segment, custom_fields=lacking, create_custom_fields=True)
     assert report["counts"]["delivered"] == 2
     assert "Leeds" in str(account.members()["p0@example.com"]["fields"])
 
@@ -199,7 +200,7 @@ def test_custom_fields_that_the_account_lacks(account):
 @pytest.fixture
 def jobs(account):
     """An account at a vendor that works in jobs."""
-    if not account.vendor.limits.jobs:
+    if not account.vendor.limits.max_jobs:
         pytest.skip("this vendor answers at once")
     return account
 
@@ -252,7 +253,7 @@ def test_a_job_state_that_nobody_documents(jobs, published):
     *_, unknown = jobs.row.states
     script(jobs, unknown)
     segment = jobs.segment({"email": people(3)})
-    with pytest.raises(ReplyNotUnderstood, match=unknown):
+    with pytest.raises(UnexpectedResponse, match=unknown):
         jobs.export(segment)
     published.clear()
     assert jobs.rejects() == []
@@ -273,7 +274,7 @@ def test_somebody_else_fills_the_job_slots(jobs):
     _, full = jobs.row.slots or pytest.skip("this vendor names no number of jobs")
     jobs.fault(status=429, body=full, count=0)
     segment = jobs.segment({"email": people(3)})
-    with pytest.raises(SlotsFull):
+    with pytest.raises(JobSlotsFull):
         jobs.export(segment)
     jobs.sim.clear_faults()
     assert jobs.export(segment)["counts"] == counts(3, delivered=3)
@@ -285,8 +286,8 @@ def test_waiting_elsewhere(jobs):
     segment = jobs.segment({"email": people(6)})
     world = jobs.world(pause=lambda _: False)
     waiting = Export(jobs.vendor, jobs.access, jobs.order(segment), world).run()
-    assert isinstance(waiting, Waiting)
-    assert (len(waiting.tickets), waiting.enough) == (3, 3)
+    assert isinstance(waiting, PendingJobs)
+    assert (len(waiting.job_ids), waiting.min_done) == (3, 3)
     report = jobs.export(segment)
     assert report["counts"] == counts(6, delivered=6)
     assert len(jobs.upserts()) == 3

@@ -12,11 +12,11 @@ from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.export import repair
-from airflow_provider_segexport.ports.audiences import audiences
-from airflow_provider_segexport.ports.places import local
-from airflow_provider_segexport.ports.run_folder import RunFolder
+from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.paths import local_path
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
-KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returners.parquet"}
+KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returning.parquet"}
 
 
 def day(account: Account, number: int, emails: list[str], **options) -> dict:
@@ -47,7 +47,7 @@ def files(account: Account) -> list[Path]:
         if path.is_file()
         and (
             path.name in KEPT
-            or path.name.startswith("standing")
+            or path.name.startswith("audience_state")
             or (path.name[:1] == "0" and path.suffix == ".parquet")
         )
     )
@@ -77,9 +77,9 @@ def removed(path: Path, _: random.Random) -> None:
 
 
 def mend(account: Account) -> None:
-    for place in audiences(local(str(account.home))):
-        repair.repair(place, local, clock=account.sim.clock.now, sleep=account.sleep)
-    for folder, why in repair.unreadable_runs([account.world("day-2").folder]):
+    for place in ledger_paths(local_path(str(account.home))):
+        repair.repair(place, local_path, clock=account.sim.clock.now, sleep=account.sleep)
+    for folder, why in repair.unreadable_runs([account.world("day-2").run_folder]):
         repair.set_run_aside(folder, why, account.sim.clock.now())
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(
         shutil.copytree(account.home.parent / "kept", account.home)
 
 
-@pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "standing", "ledger"])
+@pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "audience_state", "ledger"])
 def test_one_flipped_bit_anywhere_is_seen(account, name):
     """Each of these files: the error names the file, the audience and the command that sets it aside."""
     path = next(
@@ -139,13 +139,13 @@ def test_a_ledger_that_cannot_be_read_is_never_taken_for_an_empty_one(account):
 def test_a_plan_of_another_version_is_refused(account):
     """Its format is named, and nothing is sent."""
     path = account.home / "runs/day-2/01/plan.json"
-    path.write_text('{"planned": {}, "target": {}}')
+    path.write_text('{"planned": {}, "audience_facts": {}}')
     with pytest.raises(DamagedState, match="another version"):
         day(account, 2, people(3))
 
 
 @pytest.mark.parametrize("damage", [cut, empty, removed], ids=lambda damage: damage.__name__)
-@pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "standing", "ledger"])
+@pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "audience_state", "ledger"])
 def test_a_file_that_is_cut_empty_or_gone_is_named(account, name, damage):
     """By the next try and by another run, with the audience and the command; nothing is sent, and nobody removed."""
     path = next(
@@ -184,7 +184,7 @@ def test_a_run_that_was_stopped_before_its_first_call_is_no_damage(account, monk
 
     day(account, 2, people(3))
     with monkeypatch.context() as patched:
-        patched.setattr(RunFolder, "freeze", stopped)
+        patched.setattr(RunFolder, "write_plan", stopped)
         with pytest.raises(KeyboardInterrupt):
             day(account, 3, people(4))
     report = day(account, 4, people(4))

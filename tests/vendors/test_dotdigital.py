@@ -9,22 +9,22 @@ from core.made import batch_of
 from vendors.accounts import Account, people
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadConnection,
-    BatchRefused,
-    QuotaSpent,
-    ReplyNotUnderstood,
-    SlotsFull,
-    StopExport,
+    AudienceNotFound,
+    BatchRejected,
+    FatalError,
+    InvalidConnection,
+    JobSlotsFull,
+    RateLimited,
+    UnexpectedResponse,
     VendorUnavailable,
 )
-from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import dotdigital as vendor
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import run_operation
 
-TARGET = Target(api="https://dd.test", account="1", account_name="Shop", audience="42")
+TARGET = Audience(base_url="https://dd.test", account="1", account_name="Shop", audience="42")
 NOW = 1_767_225_600.0
 
 
@@ -41,7 +41,7 @@ def reply(body, status=200, **headers):
 
 def collected(rows=3, **found):
     found = {"importId": "t", "status": "Finished", **found}
-    return drive(vendor.VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
+    return run_operation(vendor.VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
 
 
 def failure(number, code, description="Words"):
@@ -70,8 +70,8 @@ def test_the_account_s_region_is_used_from_then_on(endpoint):
         called.append(request.url)
         return reply({"id": 7, "properties": [{"name": "ApiEndpoint", "type": "String", "value": endpoint}]})
 
-    target = drive(vendor.VENDOR.check(Access(vendor.API), None), send)
-    assert (target.api, called) == (endpoint.rstrip("/"), [f"{vendor.API}/v2/account-info"])
+    target = run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), send)
+    assert (target.base_url, called) == (endpoint.rstrip("/"), [f"{vendor.API}/v2/account-info"])
 
 
 @pytest.mark.parametrize(
@@ -87,40 +87,40 @@ def test_the_account_s_region_is_used_from_then_on(endpoint):
 def test_credentials_go_to_no_foreign_host(endpoint):
     """An endpoint outside the vendor's own names is not called, whoever told it."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": endpoint}]}
-    with pytest.raises(BadConnection, match="no address of dotdigital's"):
-        drive(vendor.VENDOR.check(Access(vendor.API), None), lambda _: reply(info))
+    with pytest.raises(InvalidConnection, match="no address of dotdigital's"):
+        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), lambda _: reply(info))
 
 
 def test_an_endpoint_without_text_stops_the_check():
     """The run cannot do without it."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": ""}]}
-    with pytest.raises(ReplyNotUnderstood, match="'ApiEndpoint'"):
-        drive(vendor.VENDOR.check(Access(vendor.API), None), lambda _: reply(info))
+    with pytest.raises(UnexpectedResponse, match="'ApiEndpoint'"):
+        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), lambda _: reply(info))
 
 
 def test_an_administrator_s_own_base_url_may_name_itself(account):
     """A simulator's endpoint is its own host, which an administrator has put into the connection."""
-    assert account.call(vendor.VENDOR.check(account.access, None)).api == account.described["base_url"]
-    with pytest.raises(BadConnection):
-        account.call(vendor.VENDOR.check(Access(account.access.api, api_is_default=True), None))
+    assert account.call(vendor.VENDOR.resolve_audience(account.access, None)).base_url == account.described["base_url"]
+    with pytest.raises(InvalidConnection):
+        account.call(vendor.VENDOR.resolve_audience(ApiEndpoint(account.access.base_url, is_default_url=True), None))
 
 
 def test_an_address_book_that_cannot_be_written():
     """Two names are reserved: the error says so, and is none of the credentials."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": "https://r1-api.dotdigital.com"}]}
     answers = iter([reply(info), reply({"message": "Error: ERROR_ADDRESSBOOK_NOTWRITABLE"}, 400)])
-    with pytest.raises(AudienceUnknown, match="choose another address book"):
-        drive(vendor.VENDOR.check(Access(vendor.API), "1"), lambda _: next(answers))
+    with pytest.raises(AudienceNotFound, match="choose another address book"):
+        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), "1"), lambda _: next(answers))
 
 
 def test_three_ways_to_say_later():
     """Two kinds of 429 and a 400 are told apart by body and headers."""
-    refusal = vendor.VENDOR.refusal
+    refusal = vendor.VENDOR.retry_hint
     slots = refusal(reply({"errorCode": "contacts:tooManyActiveImports"}, 429), NOW)
     tier = refusal(reply({"errorCode": "contacts:tooManyRequests"}, 429, **{"x-ratelimit-reset": str(NOW + 21)}), NOW)
     flat = refusal(reply({"message": "temporarily capped. ERROR_APIUSAGE_EXCEEDED"}, 400), NOW)
-    assert [type(slots), type(tier), type(flat)] == [SlotsFull, QuotaSpent, QuotaSpent]
-    assert (tier.after, flat.after) == (21.0, 300.0)
+    assert [type(slots), type(tier), type(flat)] == [JobSlotsFull, RateLimited, RateLimited]
+    assert (tier.retry_after_s, flat.retry_after_s) == (21.0, 300.0)
     assert refusal(reply({"errorCode": "contacts:badJson"}, 400), NOW) is None
     assert refusal(reply({"importId": "x"}, 202, **{"x-ratelimit-reset": str(NOW + 21)}), NOW) is None
 
@@ -129,15 +129,15 @@ def test_the_flat_scheme_s_cap_is_waited_out_elsewhere(account):
     """Its hour has no header: the run ends, says when to look again, and goes on then."""
     account.fault(status=400, body={"message": "Your account is temporarily capped. ERROR_APIUSAGE_EXCEEDED"})
     segment = account.segment({"email": people(3)})
-    with pytest.raises(QuotaSpent) as caught:
+    with pytest.raises(RateLimited) as caught:
         account.export(segment)
-    assert caught.value.after == 300
+    assert caught.value.retry_after_s == 300
     assert account.export(segment)["counts"]["delivered"] == 3
 
 
 def test_a_full_minute_is_waited_out_here(account):
     """The tier's window tells its end, and the export goes on then without the task's failing."""
-    account = Account(account.sim, "dotdigital", account.home, batch_rows=1, connections=1)
+    account = Account(account.sim, "dotdigital", account.home, batch_rows=1, max_concurrency=1)
     account.sim.configure({"dotdigital": {"low_per_minute": 3}})
     account.sim.clock.advance(30)
     assert account.export(account.segment({"email": people(5)}))["counts"]["delivered"] == 5
@@ -157,24 +157,24 @@ def test_a_full_minute_is_waited_out_here(account):
 )
 def test_the_states_of_an_import(state, ours):
     """All final states are known, in any spelling; anything else is no state."""
-    states = drive(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: reply({"importId": "t", "status": state}))
+    states = run_operation(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: reply({"importId": "t", "status": state}))
     assert states == {"t": ours}
-    with pytest.raises(ReplyNotUnderstood, match="'Resting'"):
-        drive(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: reply({"importId": "t", "status": "Resting"}))
+    with pytest.raises(UnexpectedResponse, match="'Resting'"):
+        run_operation(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: reply({"importId": "t", "status": "Resting"}))
 
 
 @pytest.mark.parametrize(
     ("state", "reason", "words"),
     [
-        ("ExceedsAllowedContactLimit", "contact_limit", "contact limit is reached"),
+        ("ExceedsAllowedContactLimit", "contact_limit_reached", "contact limit is reached"),
         ("RejectedByWatchdog", "job_failed", "data watchdog"),
     ],
 )
 def test_final_states_that_a_person_must_mend(account, state, reason, words):
     """The batch has its verdict, nothing more is sent, and the counts add up."""
-    account = Account(account.sim, "dotdigital", account.home, batch_rows=2, jobs=1)
+    account = Account(account.sim, "dotdigital", account.home, batch_rows=2, max_jobs=1)
     account.sim.act("dotdigital", "script_jobs", {"scripts": [["Finished"], [state]]})
-    with pytest.raises(StopExport, match=words):
+    with pytest.raises(FatalError, match=words):
         account.export(account.segment({"email": people(6)}))
     summary = json.loads((account.home / "runs" / "run" / "01" / "summary.json").read_text())
     assert summary["counts"] == {
@@ -192,69 +192,73 @@ def test_final_states_that_a_person_must_mend(account, state, reason, words):
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("invalidEmail", Reason.BAD_EMAIL),
-        ("InvalidEmail", Reason.BAD_EMAIL),
-        ("InvalidDomain", Reason.BAD_EMAIL),
+        ("invalidEmail", Reason.INVALID_EMAIL),
+        ("InvalidEmail", Reason.INVALID_EMAIL),
+        ("InvalidDomain", Reason.INVALID_EMAIL),
         ("globallySuppressed", Reason.SUPPRESSED),
         ("SuppressedByDomain", Reason.SUPPRESSED),
         ("Blocker", Reason.SUPPRESSED),
-        ("duplicateIdentifier", Reason.REFUSED_BY_VENDOR),
+        ("duplicateIdentifier", Reason.REJECTED_BY_VENDOR),
         ("ApiSchemaViolation", Reason.INVALID_VALUE),
-        ("somethingNew", Reason.REFUSED_BY_VENDOR),
+        ("somethingNew", Reason.REJECTED_BY_VENDOR),
     ],
 )
 def test_failure_codes_in_any_spelling(code, reason):
     """The table and the examples of the documents name them differently; the set is open."""
     settled = collected(created=made(0, 2), failures=[failure(1, code)])
-    (refusal,) = settled.refused
-    assert (refusal.index, refusal.reason, refusal.code, refusal.words) == (1, reason, code, "Words")
+    (refusal,) = settled.rejected
+    assert (refusal.index, refusal.reason, refusal.code, refusal.message) == (1, reason, code, "Words")
     assert settled.contact_ids == {0: "100", 2: "102"}
 
 
 def test_a_contact_in_two_lists_of_the_report_is_delivered():
     """Updated, and something attached to it failed: the lists are not disjoint."""
     settled = collected(updated=made(0, 1, 2), failures=[failure(1, "consentRecordsNotApplied")])
-    assert (settled.refused, set(settled.contact_ids)) == ((), {0, 1, 2})
+    assert (settled.rejected, set(settled.contact_ids)) == ((), {0, 1, 2})
 
 
 def test_a_contact_that_the_report_does_not_mention():
     """It has no verdict, and is not counted as delivered."""
-    (refusal,) = collected(created=made(0, 2)).refused
-    assert (refusal.index, refusal.reason) == (1, Reason.NO_VERDICT)
+    (refusal,) = collected(created=made(0, 2)).rejected
+    assert (refusal.index, refusal.reason) == (1, Reason.NO_RESULT)
 
 
 def test_a_report_without_lists_is_of_those_who_failed():
     """Only id and state are required: what is not named was taken."""
-    assert collected().refused == ()
-    assert [one.index for one in collected(failures=[failure(2, "invalidEmail")]).refused] == [2]
+    assert collected().rejected == ()
+    assert [one.index for one in collected(failures=[failure(2, "invalidEmail")]).rejected] == [2]
 
 
 def test_a_report_that_is_gone_sends_the_batch_again():
     """How long reports are kept is not published."""
     gone = reply({"errorCode": "contacts:importNotFound", "description": ""}, 404)
-    assert drive(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: gone) == {"t": JobState.FAILED}
-    assert drive(vendor.VENDOR.collect(TARGET, batch_of(3), "t"), lambda _: gone).again == (0, 1, 2)
+    assert run_operation(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: gone) == {"t": JobState.FAILED}
+    assert run_operation(vendor.VENDOR.collect(TARGET, batch_of(3), "t"), lambda _: gone).retry == (0, 1, 2)
 
 
 def test_refusals_of_a_whole_call():
     """v3 says a code, v2 hides one in its words; what a proxy says in HTML is no code."""
     body = {"errorCode": "contacts:badRequest", "description": "The Identifiers field is required of x@example.com"}
-    with pytest.raises(BatchRefused, match=r"error code contacts:badRequest\)\.$"):
-        drive(vendor.VENDOR.upsert(TARGET, batch_of(1)), lambda _: reply(body, 400))
-    with pytest.raises(BatchRefused, match="ERROR_PARAMETER_INVALID"):
-        drive(
+    with pytest.raises(BatchRejected, match=r"error code contacts:badRequest\)\.$"):
+        run_operation(vendor.VENDOR.upsert(TARGET, batch_of(1)), lambda _: reply(body, 400))
+    with pytest.raises(BatchRejected, match="ERROR_PARAMETER_INVALID"):
+        run_operation(
             vendor.VENDOR.upsert(TARGET, batch_of(1)),
             lambda _: reply({"message": "Error: ERROR_PARAMETER_INVALID"}, 400),
         )
     with pytest.raises(VendorUnavailable):
-        drive(vendor.VENDOR.upsert(TARGET, batch_of(1)), lambda _: Response(400, {}, b"<html>", "https://dd.test"))
+        run_operation(
+            vendor.VENDOR.upsert(TARGET, batch_of(1)), lambda _: Response(400, {}, b"<html>", "https://dd.test")
+        )
 
 
 def test_what_travels_and_what_does_not(account):
     """No status, no null, data fields by their exact name and in their type."""
     columns = {"email": people(2), "first": ["Ann", None], "orders": [5, None], "vip": [True, None]}
     account.export(
-        account.segment(columns), matching={"first_name": "first"}, custom_fields={"orders": "orders", "Vip": "vip"}
+        account.segment(columns),
+        field_mapping={"first_name": "first"},
+        custom_fields={"orders": "orders", "Vip": "vip"},
     )
     (call,) = account.upserts()
     one, two = call["body"]["contacts"]
@@ -282,15 +286,15 @@ def test_nobody_s_status_is_changed(account, status):
 
 def test_a_data_field_that_somebody_made_meanwhile(account):
     """Creating it finds it there, which is as good."""
-    target = account.call(vendor.VENDOR.check(account.access, account.audience))
+    target = account.call(vendor.VENDOR.resolve_audience(account.access, account.audience))
     for _ in range(2):
         account.call(vendor.VENDOR.create_field(target, "FAVOURITE", "text"))
-    assert account.call(vendor.VENDOR.check(account.access, None)).account == target.account
+    assert account.call(vendor.VENDOR.resolve_audience(account.access, None)).account == target.account
 
 
 def test_the_address_book_s_page():
     """In the region's own web application."""
-    made_in_r3 = Target(api="https://r3-api.dotdigital.com", account="1", account_name="", audience="42")
+    made_in_r3 = Audience(base_url="https://r3-api.dotdigital.com", account="1", account_name="", audience="42")
     assert vendor.VENDOR.audience_link(made_in_r3) == "https://r3-app.dotdigital.com/contacts/addressbooks/42"
 
 
@@ -311,7 +315,7 @@ def test_an_address_book_that_stays_in_use(account):
     leaving = Leaving(account)
     account.sim.seed("dotdigital", [{"email": "p1@example.com"}], account.audience)
     account.sim.faults([{"method": "POST", "path": "/contacts/delete$", "count": 0, "status": 400, "body": IN_USE}])
-    with pytest.raises(SlotsFull, match="in use"):
+    with pytest.raises(JobSlotsFull, match="in use"):
         leaving.leave(["p1@example.com"])
     assert account.slept == [5.0, 15.0, 30.0]
 
@@ -319,22 +323,26 @@ def test_an_address_book_that_stays_in_use(account):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("Error: ERROR_ADDRESSBOOK_NOT_FOUND", AudienceUnknown),
-        ("Error: ERROR_ADDRESSBOOK_NOTWRITABLE", AudienceUnknown),
-        ("Error: ERROR_PARAMETER_INVALID", BatchRefused),
+        ("Error: ERROR_ADDRESSBOOK_NOT_FOUND", AudienceNotFound),
+        ("Error: ERROR_ADDRESSBOOK_NOTWRITABLE", AudienceNotFound),
+        ("Error: ERROR_PARAMETER_INVALID", BatchRejected),
     ],
 )
 def test_a_removal_that_is_refused(words, error):
     """For the book it stops the run; for an id among them it is halved."""
     with pytest.raises(error):
-        drive(vendor.VENDOR.removal.remove(TARGET, batch_of(2)), lambda _: reply({"message": words}, 400))
+        run_operation(vendor.VENDOR.removal.remove(TARGET, batch_of(2)), lambda _: reply({"message": words}, 400))
 
 
 def test_a_removal_job_s_keys_and_states_in_any_spelling():
     """The specification writes them small, its example with capitals; one that is gone goes again."""
     poll = vendor.VENDOR.removal.poll
-    assert drive(poll(TARGET, ["t"]), lambda _: reply({"Id": "t", "Status": "STARTED"})) == {"t": JobState.RUNNING}
-    assert drive(poll(TARGET, ["t"]), lambda _: reply({"id": "t", "status": "completed"})) == {"t": JobState.ACCEPTED}
-    assert drive(poll(TARGET, ["t"]), lambda _: reply({"message": "ERROR_JOB_NOT_FOUND"}, 404)) == {
+    assert run_operation(poll(TARGET, ["t"]), lambda _: reply({"Id": "t", "Status": "STARTED"})) == {
+        "t": JobState.RUNNING
+    }
+    assert run_operation(poll(TARGET, ["t"]), lambda _: reply({"id": "t", "status": "completed"})) == {
+        "t": JobState.ACCEPTED
+    }
+    assert run_operation(poll(TARGET, ["t"]), lambda _: reply({"message": "ERROR_JOB_NOT_FOUND"}, 404)) == {
         "t": JobState.FAILED
     }

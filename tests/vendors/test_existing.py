@@ -25,7 +25,7 @@ def constant_contact(sim, tmp_path):
     return Account(sim, "constant_contact", tmp_path)
 
 
-@pytest.mark.parametrize("mode", ["mirror", "changes"])
+@pytest.mark.parametrize("mode", ["mirror", "upsert"])
 def test_a_person_who_was_there_stays_when_they_leave_the_segment(account: Account, mode):
     """The first export notes it, in any mode; later runs keep the person, and count them once."""
     seed(account, P1, "by-hand@example.com")

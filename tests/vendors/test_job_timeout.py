@@ -41,7 +41,7 @@ def test_a_run_whose_jobs_do_not_end_fails_and_names_them(account: Account):
     assert len(pauses) == 6
     message = str(raised.value)
     journal = (account.home / "runs" / "day-1" / "01" / "journal.jsonl").read_text()
-    ticket = journal.split('"ticket":"')[1].split('"')[0]
+    ticket = journal.split('"job_id":"')[1].split('"')[0]
     for part in (ticket, "`job_timeout` is 6 h", "the next run to this audience", "To fix: "):
         assert part in message
 
@@ -117,7 +117,7 @@ def test_jobs_that_take_people_out_are_bounded_as_well(sim, tmp_path):
 
 def test_a_long_export_of_many_short_jobs_is_not_stopped(sim, tmp_path):
     """The limit is for each job: the whole export may take longer."""
-    account = Account(sim, "dotdigital", tmp_path, batch_rows=1, jobs=1)
+    account = Account(sim, "dotdigital", tmp_path, batch_rows=1, max_jobs=1)
     sim.configure({account.name: {"job_seconds": 2 * HOUR}})
     _, pause = hourly(account)
     report = account.day(1, people(5), world=account.world("day-1", pause=pause), job_timeout=3 * HOUR)

@@ -6,7 +6,7 @@ import pytest
 from vendors.accounts import people
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.errors import BatchRefused, SegexportError, VendorUnavailable
+from airflow_provider_segexport.errors import BatchRejected, SegexportError, VendorUnavailable
 from airflow_provider_segexport.model import GONE, Reason
 
 DAMAGE = (
@@ -72,7 +72,7 @@ def test_somebody_who_is_not_there(full):
     """Nothing is done to them, and the others leave."""
     told = Leaving(full).leave(["p1@example.com", "nobody@example.com"])
     assert told["p1@example.com"] is None
-    assert told.get("nobody@example.com", Reason.NOT_THERE) in {None, Reason.NOT_THERE}
+    assert told.get("nobody@example.com", Reason.NOT_IN_AUDIENCE) in {None, Reason.NOT_IN_AUDIENCE}
     assert inside(full) == [email for email in people(5) if email != "p1@example.com"]
 
 
@@ -132,7 +132,7 @@ def test_a_refused_batch(full):
     leaving = Leaving(full)
     batch = leaving.batch(people(5)[: leaving.removal.limits.batch_rows])
     fault(full, refuse=True)
-    with pytest.raises(BatchRefused) as caught:
+    with pytest.raises(BatchRejected) as caught:
         full.call(leaving.removal.remove(leaving.target, batch))
     assert caught.value.code
     assert inside(full) == people(5)
@@ -166,7 +166,7 @@ def test_a_vendor_that_is_down(full):
 @pytest.fixture
 def jobs(full):
     """An audience at a vendor that takes people out in jobs."""
-    if not full.vendor.removal.limits.jobs:
+    if not full.vendor.removal.limits.max_jobs:
         pytest.skip("this vendor has no removal jobs")
     return full
 
@@ -200,14 +200,14 @@ def test_a_removal_state_that_is_not_documented_is_no_verdict(jobs, published):
     *_, unknown = jobs.row.removal_states
     script(jobs, *[unknown] * 3)
     assert {"p1@example.com": None} == Leaving(jobs).leave(["p1@example.com"])
-    assert not jobs.vendor.removal.verdict
+    assert not jobs.vendor.removal.confirms
     published.clear()
 
 
 @pytest.fixture
 def known(full):
     """A vendor that tells who is in its audience, and two people who were taken out or never in."""
-    if not (full.vendor.removal.identify or full.vendor.removal.look):
+    if not (full.vendor.removal.resolve_ids or full.vendor.removal.find_members):
         pytest.skip("this vendor is asked for each person anyway")
     Leaving(full).leave(["p4@example.com"])
     full.members()

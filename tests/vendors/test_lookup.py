@@ -9,13 +9,13 @@ from vendors.accounts import people
 from vendors.batches import upserts
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.model import JobState, Kind, batch_name
+from airflow_provider_segexport.model import BatchKind, JobState, batch_id
 
 
 @pytest.fixture
 def lost(account):
     """An account at a vendor where jobs can be found again."""
-    if not account.vendor.lookup:
+    if not account.vendor.find_lost_jobs:
         pytest.skip("this vendor keeps no trace by which a job could be found")
     return account
 
@@ -25,7 +25,7 @@ def batch(account, *emails):
 
 
 def target(account):
-    return account.call(account.vendor.check(account.access, account.audience))
+    return account.call(account.vendor.resolve_audience(account.access, account.audience))
 
 
 def send(account, batch):
@@ -37,8 +37,8 @@ def found(account, *batches, since=None, known=()):
     """What is told of batches whose run began, with its check, at a time."""
     since = account.sim.clock.now() if since is None else since
     checked = target(account)
-    checked = replace(checked, facts={**checked.facts, "checked_at": str(int(since))})
-    return account.call(account.vendor.lookup(checked, batches, since, frozenset(known)))
+    checked = replace(checked, extra={**checked.extra, "checked_at": str(int(since))})
+    return account.call(account.vendor.find_lost_jobs(checked, batches, since, frozenset(known)))
 
 
 def test_a_batch_that_became_a_job(lost):
@@ -47,11 +47,11 @@ def test_a_batch_that_became_a_job(lost):
     since = lost.sim.clock.now()
     ticket = send(lost, one)
     lost.sim.clock.advance(30)
-    assert found(lost, one, since=since) == {one.name: ticket}
+    assert found(lost, one, since=since) == {one.id: ticket}
     (state,) = lost.call(lost.vendor.poll(target(lost), [ticket.id])).values()
     assert state is JobState.FINISHED
     settled = lost.call(lost.vendor.collect(target(lost), one, ticket.id))
-    assert [refused.index for refused in settled.refused] == [2]
+    assert [refused.index for refused in settled.rejected] == [2]
 
 
 def test_a_job_that_is_not_done(lost):
@@ -59,7 +59,7 @@ def test_a_job_that_is_not_done(lost):
     one = batch(lost, *people(5))
     since = lost.sim.clock.now()
     ticket = send(lost, one)
-    assert found(lost, one, since=since) == {one.name: ticket}
+    assert found(lost, one, since=since) == {one.id: ticket}
 
 
 def test_a_job_that_takes_long(lost):
@@ -68,7 +68,7 @@ def test_a_job_that_takes_long(lost):
     one = batch(lost, *people(5))
     since = lost.sim.clock.now()
     ticket = send(lost, one)
-    assert found(lost, one, since=since) in ({}, {one.name: ticket})
+    assert found(lost, one, since=since) in ({}, {one.id: ticket})
     assert sum(lost.slept) < 60
 
 
@@ -88,7 +88,7 @@ def test_several_batches(lost):
     tickets = [send(lost, one) for one in sizes]
     send(lost, batch(lost, "somebody@example.com"))
     lost.sim.clock.advance(30)
-    assert found(lost, *sizes, since=since) == {one.name: ticket for one, ticket in zip(sizes, tickets, strict=True)}
+    assert found(lost, *sizes, since=since) == {one.id: ticket for one, ticket in zip(sizes, tickets, strict=True)}
 
 
 def test_jobs_that_look_alike(lost):
@@ -99,7 +99,7 @@ def test_jobs_that_look_alike(lost):
     send(lost, batch(lost, "x@example.com", "y@example.com", "z@example.com"))
     lost.sim.clock.advance(30)
     told = found(lost, ours, since=since)
-    assert told == {ours.name: ticket}
+    assert told == {ours.id: ticket}
 
 
 def test_a_job_that_is_known(lost):
@@ -111,7 +111,7 @@ def test_a_job_that_is_known(lost):
     assert found(lost, ours, since=since, known=[theirs.id]) == {}
     ticket = send(lost, ours)
     lost.sim.clock.advance(30)
-    assert found(lost, ours, since=since, known=[theirs.id]) == {ours.name: ticket}
+    assert found(lost, ours, since=since, known=[theirs.id]) == {ours.id: ticket}
 
 
 def test_two_batches_for_one_job(lost):
@@ -121,7 +121,7 @@ def test_two_batches_for_one_job(lost):
     ticket = send(lost, first)
     lost.sim.clock.advance(30)
     told = found(lost, first, second, since=since)
-    assert told == {first.name: ticket}
+    assert told == {first.id: ticket}
 
 
 def test_a_job_of_earlier(lost):
@@ -138,12 +138,12 @@ def test_a_job_of_just_before(lost):
     send(lost, one)
     lost.sim.clock.advance(20)
     items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
-    send(lost, replace(one, name=batch_name(items), items=items))
+    send(lost, replace(one, id=batch_id(items), items=items))
     lost.sim.clock.advance(20)
     checked, since = target(lost), lost.sim.clock.now()
-    assert {} == lost.call(lost.vendor.lookup(checked, [one], since, frozenset()))
+    assert {} == lost.call(lost.vendor.find_lost_jobs(checked, [one], since, frozenset()))
     ticket = send(lost, one)
-    assert {one.name: ticket} == lost.call(lost.vendor.lookup(checked, [one], since, frozenset()))
+    assert {one.id: ticket} == lost.call(lost.vendor.find_lost_jobs(checked, [one], since, frozenset()))
 
 
 def test_a_job_with_other_values(lost):
@@ -152,11 +152,11 @@ def test_a_job_with_other_values(lost):
     lost.sim.clock.advance(30)
     one = batch(lost, *people(3))
     items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
-    ours = replace(one, name=batch_name(items), items=items)
+    ours = replace(one, id=batch_id(items), items=items)
     assert found(lost, ours, since=lost.sim.clock.now() - 31) == {}
     ticket = send(lost, ours)
     lost.sim.clock.advance(30)
-    assert found(lost, ours, since=lost.sim.clock.now() - 61) == {ours.name: ticket}
+    assert found(lost, ours, since=lost.sim.clock.now() - 61) == {ours.id: ticket}
 
 
 def test_a_job_that_failed(lost):
@@ -181,6 +181,6 @@ def test_a_removal(lost):
     ticket = lost.call(leaving.removal.remove(leaving.target, leavers))
     lost.sim.clock.advance(30)
     told = found(lost, leavers, since=since)
-    assert told == ({leavers.name: ticket} if leaving.removal.limits.jobs else {})
-    revived = upserts(lost.name, lost.audience, people(3), Kind.REVIVE)
+    assert told == ({leavers.id: ticket} if leaving.removal.limits.max_jobs else {})
+    revived = upserts(lost.name, lost.audience, people(3), BatchKind.REVIVE)
     assert found(lost, revived, since=since) == {}

@@ -7,8 +7,8 @@ import json
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.export import Export
-from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.storage.journal import Journal
 
 LISTS_JOBS = ("omnisend",)
 
@@ -22,7 +22,7 @@ def killed_after_the_call(account, segment, monkeypatch):
     write = Journal.write
 
     def dying(journal, entries):
-        if any(entry.ticket for entry in entries):
+        if any(entry.job_id for entry in entries):
             raise Killed
         write(journal, entries)
 
@@ -58,7 +58,7 @@ def test_a_call_that_did_not_arrive_is_made_again(sim, vendor, tmp_path, monkeyp
 def test_a_job_that_was_another_runs_is_not_taken_for_it(sim, vendor, tmp_path, monkeypatch):
     """The same people went out just before with other values: the new ones arrive, whatever the vendor lists."""
     account = Account(sim, vendor, tmp_path)
-    names = {"matching": {"first_name": "name"}}
+    names = {"field_mapping": {"first_name": "name"}}
     account.export(account.segment({"email": people(5), "name": ["Ann"] * 5}, "before.parquet"), "before", **names)
     segment = account.segment({"email": people(5), "name": ["Eve"] * 5})
     sender = account.sender()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport import export
-from airflow_provider_segexport.errors import GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
-from airflow_provider_segexport.export import Guard
-from airflow_provider_segexport.stages import commit
+from airflow_provider_segexport.errors import AudienceOwnedByOther, FatalError, GuardTripped, StaleSnapshot
+from airflow_provider_segexport.export import pipeline
+from airflow_provider_segexport.export.config import Guard
+from airflow_provider_segexport.stages import update_ledger
 
 DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "resubscribed", "consent_upgraded", "mails")
 
@@ -41,8 +41,8 @@ def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: Account):
 
 def test_changes_takes_nobody_out(calm: Account):
     """Only `mirror` removes; whoever left stays where they are until a run mirrors."""
-    calm.day(1, people(4), mode="changes")
-    assert removals(calm.day(2, people(2), mode="changes")) == {}
+    calm.day(1, people(4), mode="upsert")
+    assert removals(calm.day(2, people(2), mode="upsert")) == {}
     assert calm.active() == set(people(4))
     assert removals(calm.day(3, people(2))) == {"planned": 2, "removed": 2}
     assert calm.active() == set(people(2))
@@ -74,7 +74,7 @@ def test_a_leaver_who_has_opted_out_is_left_alone(sim, tmp_path):
     account = Account(sim, "campaign_monitor", tmp_path)
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": "p2@example.com", "status": "unsubscribed"}], account.audience)
-    assert removals(account.day(2, people(2))) == {"planned": 1, "absent": 1}
+    assert removals(account.day(2, people(2))) == {"planned": 1, "already_gone": 1}
     assert account.members()["p2@example.com"]["status"] == "Unsubscribed"
     report = account.day(3, people(3))
     assert report["reasons"] == {"rejected": {"unsubscribed": 1}}
@@ -103,7 +103,7 @@ def test_too_many_removals_stop_the_run_before_the_first_call(calm: Account):
     """15 % by default; the message says what to do, and the report has every row as not attempted."""
     calm.day(1, people(10))
     sent = len(calm.upserts())
-    with pytest.raises(GuardTripped, match=r"2 of 10 people would be taken out.*removals_share"):
+    with pytest.raises(GuardTripped, match=r"2 of 10 people would be taken out.*max_removals_share"):
         calm.day(2, [*people(8), "new@example.com"], guards={})
     assert len(calm.upserts()) == sent
     assert len(calm.active()) == 10
@@ -112,9 +112,9 @@ def test_too_many_removals_stop_the_run_before_the_first_call(calm: Account):
 
 
 def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: Account):
-    """`keep` leaves removals undone, says so, and the next run within the limit takes them out."""
+    """`skip_removals` leaves removals undone, says so, and the next run within the limit takes them out."""
     calm.day(1, people(10))
-    kept = {"removals_share": Guard(0.15, "keep")}
+    kept = {"max_removals_share": Guard(0.15, "skip_removals")}
     report = calm.day(2, [*people(8), "new@example.com"], guards=kept)
     assert removals(report) == {"planned": 2, "kept": 2}
     assert report["counts"]["delivered"] == 1
@@ -126,7 +126,7 @@ def test_an_older_snapshot_takes_nobody_out(calm: Account):
     """Older never overwrites newer: nothing is sent, whatever the mode."""
     calm.day(2, people(4))
     calls = len(calm.sim.requests(vendor=calm.name))
-    with pytest.raises(OlderThanLedger, match="has been brought to"):
+    with pytest.raises(StaleSnapshot, match="has been brought to"):
         calm.day(1, people(2))
     after = calm.sim.requests(vendor=calm.name)[calls:]
     assert {call["method"] for call in after} <= {"GET"}
@@ -137,8 +137,8 @@ def test_an_older_snapshot_may_be_compared(calm: Account):
     """`verify` tells what would differ, and sends nothing."""
     calm.day(2, people(4))
     sent = len(calm.upserts())
-    report = calm.day(1, people(3), first={"p0@example.com": "Other"}, older="verify")
-    assert (report["verified"], report["dry_run"], len(calm.upserts())) == (True, True, sent)
+    report = calm.day(1, people(3), first={"p0@example.com": "Other"}, on_stale="verify")
+    assert (report["comparison_only"], report["dry_run"], len(calm.upserts())) == (True, True, sent)
     assert (report["counts"]["unchanged"], report["counts"]["not_attempted"]) == (2, 1)
     assert removals(report) == {"planned": 1, "not_attempted": 1}
     assert calm.ledger()["p0@example.com"]["as_of"].day == 2
@@ -150,26 +150,29 @@ def test_a_dry_run_sends_nothing_and_leaves_no_trace(calm: Account):
     before = (calm.ledger(), calm.card(), len(calm.upserts()))
     report = calm.day(2, ["new@example.com", *people(2)], dry_run=True)
     assert (report["dry_run"], report["counts"]["not_attempted"], report["counts"]["unchanged"]) == (True, 1, 2)
-    assert report["plan"]["upserts"] == 1
-    assert report["plan"]["removals"] == 1
-    assert report["plan"]["calls"] == 2
-    assert report["plan"]["samples"]["clean"] == [0, 1, 2]
+    assert report["estimate"]["upserts"] == 1
+    assert report["estimate"]["removals"] == 1
+    assert report["estimate"]["calls"] == 2
+    assert report["estimate"]["samples"]["clean"] == [0, 1, 2]
     assert (calm.ledger(), calm.card(), len(calm.upserts())) == before
     assert calm.day(2, people(3), name="for-real")["counts"]["unchanged"] == 3
 
 
 def test_an_audience_has_one_owner(calm: Account):
     """A second export is refused with the owner's name, before anything is sent."""
-    calm.day(1, people(2), export="crm.newsletter")
+    calm.day(1, people(2), export_name="crm.newsletter")
     sent = len(calm.upserts())
-    with pytest.raises(OwnedByAnother, match=r"owned by the export 'crm\.newsletter'; this one is 'shop\.vip'"):
-        calm.day(2, people(3), export="shop.vip", shared=True)
+    with pytest.raises(AudienceOwnedByOther, match=r"owned by the export 'crm\.newsletter'; this one is 'shop\.vip'"):
+        calm.day(2, people(3), export_name="shop.vip", allow_shared_audience=True)
     assert len(calm.upserts()) == sent
 
 
 def test_sharers_let_a_person_go_together(calm: Account):
     """Two exports that both share: a person leaves when no sharer holds them any more, and not before."""
-    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    one, two = (
+        {"export_name": "crm.one", "allow_shared_audience": True},
+        {"export_name": "crm.two", "allow_shared_audience": True},
+    )
     calm.day(1, people(3), **one)
     calm.day(2, people(4)[2:], name="two-1", **two)
     assert calm.active() == set(people(4))
@@ -180,10 +183,10 @@ def test_sharers_let_a_person_go_together(calm: Account):
 
 
 def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
-    """A sharer in mode `changes` keeps whom it has once put in."""
-    calm.day(1, people(2), export="crm.one", shared=True, mode="changes")
-    calm.day(2, people(1), name="one-2", export="crm.one", shared=True, mode="changes")
-    report = calm.day(3, ["x@example.com"], name="two", export="crm.two", shared=True)
+    """A sharer in mode `upsert` keeps whom it has once put in."""
+    calm.day(1, people(2), export_name="crm.one", allow_shared_audience=True, mode="upsert")
+    calm.day(2, people(1), name="one-2", export_name="crm.one", allow_shared_audience=True, mode="upsert")
+    report = calm.day(3, ["x@example.com"], name="two", export_name="crm.two", allow_shared_audience=True)
     assert removals(report) == {}
     assert calm.active() == {*people(2), "x@example.com"}
 
@@ -191,13 +194,20 @@ def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
 def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(sim, tmp_path):
     """The other sharer does not take them out, and neither whom the owner put in before the audience was shared."""
     account = Account(sim, "campaign_monitor", tmp_path)
-    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
-    account.day(1, people(2), export="crm.one", mode="changes")
-    account.day(2, people(2), name="one-2", mode="changes", **one)
+    one, two = (
+        {"export_name": "crm.one", "allow_shared_audience": True},
+        {"export_name": "crm.two", "allow_shared_audience": True},
+    )
+    account.day(1, people(2), export_name="crm.one", mode="upsert")
+    account.day(2, people(2), name="one-2", mode="upsert", **one)
     account.sim.seed(account.name, [{"email": "p1@example.com", "status": "unsubscribed"}], account.audience)
-    account.day(3, people(2), first=dict.fromkeys(people(2), "New"), name="two-1", mode="changes", **two)
+    account.day(3, people(2), first=dict.fromkeys(people(2), "New"), name="two-1", mode="upsert", **two)
     assert removals(account.day(4, ["x@example.com"], name="one-3", **one)) == {"planned": 2, "kept": 2}
-    assert removals(account.day(5, ["y@example.com"], name="two-2", **two)) == {"planned": 2, "removed": 1, "absent": 1}
+    assert removals(account.day(5, ["y@example.com"], name="two-2", **two)) == {
+        "planned": 2,
+        "removed": 1,
+        "already_gone": 1,
+    }
 
 
 def test_undo_takes_back_the_last_run(calm: Account):
@@ -207,9 +217,9 @@ def test_undo_takes_back_the_last_run(calm: Account):
     assert calm.active() == {*people(3), "new@example.com"}
     report = calm.undo()
     assert removals(report) == {"planned": 1, "removed": 1}
-    assert (report["mode"], report["counts"]["delivered"], report["undoes"]) == ("undo", 1, 2)
+    assert (report["mode"], report["counts"]["delivered"], report["reverted_version"]) == ("undo", 1, 2)
     assert calm.active() == set(people(4))
-    with pytest.raises(StopExport, match="has taken back version 2 already"):
+    with pytest.raises(FatalError, match="has taken back version 2 already"):
         calm.undo(run="again")
     report = calm.day(3, people(4))
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)
@@ -221,7 +231,7 @@ def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):
     account.day(1, people(3))
     gone = {"email": "p2@example.com", "status": "unsubscribedFromList"}
     account.sim.seed(account.name, [gone], account.audience)
-    assert removals(account.day(2, people(2))) == {"planned": 1, "absent": 1}
+    assert removals(account.day(2, people(2))) == {"planned": 1, "already_gone": 1}
     assert account.facts("removed") == 0
 
 
@@ -229,7 +239,7 @@ def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: Account, m
     """A day's run is killed before it could write the ledger, and nobody tries it again: the next day's run knows."""
     calm.day(1, people(3), first=dict.fromkeys(people(3), "Old"))
     with monkeypatch.context() as patch:
-        patch.setattr(commit, "commit", killed)
+        patch.setattr(update_ledger, "update_ledger", killed)
         with pytest.raises(KeyboardInterrupt):
             calm.day(2, [*people(3), "new@example.com"], first=dict.fromkeys(people(3), "New"))
     assert "new@example.com" not in calm.ledger()
@@ -243,22 +253,22 @@ def test_a_newer_run_that_died_half_way_holds_back_an_older_one(calm: Account, m
     """It has begun to bring the audience to its state: an older snapshot would overwrite what it sent."""
     calm.day(1, people(2))
     with monkeypatch.context() as patch:
-        patch.setattr(commit, "commit", killed)
+        patch.setattr(update_ledger, "update_ledger", killed)
         with pytest.raises(KeyboardInterrupt):
             calm.day(3, people(3))
-    with pytest.raises(OlderThanLedger):
+    with pytest.raises(StaleSnapshot):
         calm.day(2, people(2))
 
 
 def test_a_plan_that_another_run_has_overtaken_is_given_up(calm: Account, monkeypatch):
     """Its next try finds a newer state, sends nothing, and says so."""
     with monkeypatch.context() as patch:
-        patch.setattr(export, "send_all", killed)
+        patch.setattr(pipeline, "send_all", killed)
         with pytest.raises(KeyboardInterrupt):
             calm.day(1, people(2), first={"p0@example.com": "Old"})
     calm.day(2, people(2), first={"p0@example.com": "New"})
     sent = len(calm.upserts())
-    with pytest.raises(OlderThanLedger):
+    with pytest.raises(StaleSnapshot):
         calm.day(1, people(2), first={"p0@example.com": "Old"})
     assert len(calm.upserts()) == sent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.vendors.moments import day_before, iso, seconds, since_or_untold
+from airflow_provider_segexport.vendors.timestamps import day_before, iso, seconds, since_or_untold
 
 NEW_YEAR = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

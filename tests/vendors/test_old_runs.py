@@ -8,12 +8,12 @@ import pytest
 from vendors.accounts import Account, people
 
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.ports import retention
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.places import as_place
-from airflow_provider_segexport.ports.retention import DAY_S, Retention
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.storage import retention
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import as_storage_path
+from airflow_provider_segexport.storage.retention import DAY_S, Retention
 
 
 def dies(_: int) -> bool:
@@ -40,16 +40,16 @@ class Task:
 
     def prune(self) -> set[str]:
         """Remove what is old a hundred days later; the runs that are left."""
-        root, later = as_place(self.account.home), self.account.sim.clock.now() + 100 * DAY_S
+        root, later = as_storage_path(self.account.home), self.account.sim.clock.now() + 100 * DAY_S
         task = self.account.home / "runs" / "dag" / "task"
-        for run in list(Retention(root, later, 30).old(as_place(task))):
+        for run in list(Retention(root, later, 30).old(as_storage_path(task))):
             retention.remove(run)
         return {path.name for path in task.iterdir()}
 
     @property
-    def standing(self) -> Standing:
-        target = self.account.call(self.account.vendor.check(self.account.access, self.account.audience))
-        return Standing.of(Ledger.of(self.account.home, self.account.name, target).place)
+    def standing(self) -> AudienceState:
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.access, self.account.audience))
+        return AudienceState.of(Ledger.of(self.account.home, self.account.name, target).path)
 
 
 @pytest.fixture
@@ -100,6 +100,6 @@ def test_an_undo_needs_no_run_folder(task):
     task.day(2, people(6))
     assert task.prune() == {"day-2"}
     shutil.rmtree(task.account.home / "runs")
-    report = task.account.undo(export="tests.export")
+    report = task.account.undo(export_name="tests.export")
     assert report["removals"]["removed"] == 2
     assert task.account.active() == set(people(4))

@@ -13,27 +13,27 @@ from vendors.accounts import Account, people
 from vendors.published import Exchange
 from vendors.rows import Key
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadConnection,
-    BadMatching,
-    BatchRefused,
-    CredentialsRefused,
-    PermissionMissing,
-    QuotaSpent,
-    ReplyNotUnderstood,
-    StopExport,
+    AudienceNotFound,
+    AuthenticationFailed,
+    BatchRejected,
+    FatalError,
+    InvalidConnection,
+    InvalidFieldMapping,
+    PermissionDenied,
+    RateLimited,
+    UnexpectedResponse,
     VendorUnavailable,
 )
-from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import omnisend
-from airflow_provider_segexport.vendors.omnisend.replies import VERSION
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.omnisend.responses import VERSION
 
 VENDOR = omnisend.VENDOR
 API = "https://om.test/api"
-TARGET = Target(api=API, account="b1", account_name="Shop", audience="Customers", facts={"since": "2025-12-31"})
+TARGET = Audience(base_url=API, account="b1", account_name="Shop", audience="Customers", extra={"since": "2025-12-31"})
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 BRAND = {"brandID": "b1", "name": "Shop"}
 
@@ -83,32 +83,32 @@ def test_every_call_names_the_version(account):
 @pytest.mark.parametrize("tag", ["x", "seg high_value", "source: shopify", "A-b_9", "x" * 128])
 def test_a_tag_that_the_vendor_takes(account, tag):
     """Letters, digits, blank, hyphen, underscore, and the colon of the vendor's own example."""
-    found = account.call(VENDOR.check(account.access, tag))
-    assert (tag, tag, None) == (found.audience, found.audience_name, found.members)
+    found = account.call(VENDOR.resolve_audience(account.access, tag))
+    assert (tag, tag, None) == (found.audience, found.audience_name, found.member_count)
 
 
 @pytest.mark.parametrize("tag", ["", "x" * 129, "gold/vip", "größte", "a,b", " x", "x ", " ", "a\tb", 'a"b', "x\n"])
 def test_a_tag_that_the_vendor_does_not_take(account, tag):
     """The error says what a tag may hold, and contacts are not even read."""
-    with pytest.raises(AudienceUnknown, match=r"1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon"):
-        account.call(VENDOR.check(account.access, tag))
+    with pytest.raises(AudienceNotFound, match=r"1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon"):
+        account.call(VENDOR.resolve_audience(account.access, tag))
     assert ["/api/brands/current"] == [one["path"] for one in account.sim.requests(vendor="omnisend")]
 
 
 def test_a_key_of_another_store_stops_before_anything_is_sent(account):
     """The connection is pinned to a brand id: the error names both stores, and nothing of the segment left."""
-    pinned = Access(account.access.api, options={"brand_id": account.described["brand"]["id"]})
+    pinned = ApiEndpoint(account.access.base_url, options={"brand_id": account.described["brand"]["id"]})
     other = Key(account.described["keys"]["other_store"])
-    with pytest.raises(BadConnection, match=r"'Other Shop' .*pinned to brand id .*nothing is sent"):
-        account.call(VENDOR.check(pinned, "Customers"), other)
+    with pytest.raises(InvalidConnection, match=r"'Other Shop' .*pinned to brand id .*nothing is sent"):
+        account.call(VENDOR.resolve_audience(pinned, "Customers"), other)
     assert 1 == len(account.sim.requests(vendor="omnisend"))
-    assert "Example Shop" == account.call(VENDOR.check(pinned, "Customers")).account_name
+    assert "Example Shop" == account.call(VENDOR.resolve_audience(pinned, "Customers")).account_name
 
 
 def test_a_key_without_the_right_to_write(account):
     """No read shows it: the first batch does, and no row is told as delivered."""
     send = account.sender(Key(account.described["keys"]["read_only"]))
-    with pytest.raises(PermissionMissing, match=r"contacts \(read and write\) and brands \(read\)"):
+    with pytest.raises(PermissionDenied, match=r"contacts \(read and write\) and brands \(read\)"):
         account.export(account.segment({"email": people(3)}), world=account.world(send=send))
     assert {} == account.members()
 
@@ -116,25 +116,27 @@ def test_a_key_without_the_right_to_write(account):
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (401, CredentialsRefused, r"Check the API key .*app\.omnisend\.com/integrations/api-keys"),
-        (403, PermissionMissing, r"lacks a permission .*may take some minutes"),
-        (410, StopExport, r"retired the API version 2026-03-15.*install a newer airflow-provider-segexport"),
-        (418, ReplyNotUnderstood, r"answered 418 \(error code p418\), to https://om\.test/api/x"),
+        (401, AuthenticationFailed, r"Check the API key .*app\.omnisend\.com/integrations/api-keys"),
+        (403, PermissionDenied, r"lacks a permission .*may take some minutes"),
+        (410, FatalError, r"retired the API version 2026-03-15.*install a newer airflow-provider-segexport"),
+        (418, UnexpectedResponse, r"answered 418 \(error code p418\), to https://om\.test/api/x"),
     ],
 )
 def test_refusals_say_what_to_do(status, kind, words):
     """Bad credentials, a missing right, a retired version and the unforeseen are told apart."""
     with pytest.raises(kind, match=words):
-        drive(VENDOR.check(Access("https://om.test"), None), lambda _: reply(problem(status, "a"), status))
+        run_operation(
+            VENDOR.resolve_audience(ApiEndpoint("https://om.test"), None), lambda _: reply(problem(status, "a"), status)
+        )
 
 
 def test_the_vendors_words_are_no_part_of_the_error():
     """A problem's detail may quote what was sent: it goes to `rejects.parquet` alone."""
     body = problem(400) | {"detail": "Contact jane.secret@example.com is known."}
-    with pytest.raises(BatchRefused) as caught:
-        drive(VENDOR.upsert(TARGET, batch_of(1)), lambda _: reply(body, 400))
-    assert "The vendor refused the whole batch (error code p400)." == str(caught.value)
-    assert "Contact jane.secret@example.com is known." == caught.value.words
+    with pytest.raises(BatchRejected) as caught:
+        run_operation(VENDOR.upsert(TARGET, batch_of(1)), lambda _: reply(body, 400))
+    assert "The vendor rejected the whole batch (error code p400)." == str(caught.value)
+    assert "Contact jane.secret@example.com is known." == caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ def test_the_vendors_words_are_no_part_of_the_error():
 def test_the_time_of_the_check_is_kept(headers, facts):
     """Batches are listed from the day before, for the store's own day may be another; none of ours is older than it."""
     answers = iter([reply(BRAND, **headers), reply({"contacts": []})])
-    target = drive(VENDOR.check(Access("https://om.test"), "x"), lambda _: next(answers))
-    assert facts == target.facts
+    target = run_operation(VENDOR.resolve_audience(ApiEndpoint("https://om.test"), "x"), lambda _: next(answers))
+    assert facts == target.extra
 
 
 # What travels
@@ -158,7 +160,7 @@ def test_the_time_of_the_check_is_kept(headers, facts):
 def test_nobodys_consent_is_touched(account):
     """No item has channels or consent, and none asks for the welcome message that is sent by default."""
     account.sim.seed("omnisend", [{"email": "p1@example.com", "status": "unsubscribed"}])
-    upserted(account, {"phone": ["+37061234567", None, "+12025550100"]}, matching={"phone": "phone"})
+    upserted(account, {"phone": ["+37061234567", None, "+12025550100"]}, field_mapping={"phone": "phone"})
     identifiers = [one for item in sent(account) for one in item["identifiers"]]
     assert {("email", False), ("phone", False)} == {(one["type"], one["sendWelcomeMessage"]) for one in identifiers}
     assert {"type", "id", "sendWelcomeMessage"} == {key for one in identifiers for key in one}
@@ -183,7 +185,7 @@ def test_every_field_has_its_place(account):
         "birthdate": ["1990-02-28"],
     }
     account.audience = "seg high_value"
-    found = upserted(account, columns, matching={name: name for name in columns})
+    found = upserted(account, columns, field_mapping={name: name for name in columns})
     assert ("seg high_value",) == tuple(found["tags"])
     assert ("+12025550100",) == tuple(found["phones"])
     assert found["fields"] == {
@@ -219,7 +221,7 @@ def test_every_field_has_its_place(account):
 )
 def test_what_a_field_cannot_hold_is_left_out_of_its_row(account, field, given, kept):
     """The row arrives without it, and the report counts it by field; nothing is guessed."""
-    found = upserted(account, {field: [given]}, matching={field: field})
+    found = upserted(account, {field: [given]}, field_mapping={field: field})
     assert kept == found["fields"]
     left_out = {"left_out_invalid_value": 1}
     assert ({} if kept or not given else {field: left_out}) == account.report["warnings"]
@@ -228,7 +230,7 @@ def test_what_a_field_cannot_hold_is_left_out_of_its_row(account, field, given, 
 @pytest.mark.parametrize("given", ["12345", "0612345678", "+37", "+0123456789", "call me", "00370612345"])
 def test_a_phone_that_is_not_international_is_left_out(account, given):
     """No country is guessed; the identifier goes, not the row."""
-    found = upserted(account, {"phone": [given, "+370 612-34567"]}, matching={"phone": "phone"})
+    found = upserted(account, {"phone": [given, "+370 612-34567"]}, field_mapping={"phone": "phone"})
     assert () == tuple(found["phones"])
     assert ("+37061234567",) == tuple(account.members()["p1@example.com"]["phones"])
     assert {"phone": {"left_out_invalid_value": 1}} == account.report["warnings"]
@@ -258,14 +260,14 @@ def test_custom_properties_keep_the_type_of_their_column(account):
 @pytest.mark.parametrize("name", ["favourite shop", "x" * 129, "größe", "a-b", ""])
 def test_a_custom_property_that_cannot_exist(account, name):
     """Names are letters, digits and underscore."""
-    with pytest.raises(BadMatching, match=r"1 to 128 of letters, digits and _"):
+    with pytest.raises(InvalidFieldMapping, match=r"1 to 128 of letters, digits and _"):
         account.export(account.segment({"email": people(1), "x": ["y"]}), custom_fields={name: "x"})
 
 
 def test_there_is_no_field_for_a_full_name(account):
     """It is not cut in two by guessing: the error says what the vendor takes."""
-    with pytest.raises(BadMatching, match=r"has no field for `full_name`.*first_name, last_name.*custom field"):
-        account.export(account.segment({"email": people(1), "n": ["Ann Lee"]}), matching={"full_name": "n"})
+    with pytest.raises(InvalidFieldMapping, match=r"has no field for `full_name`.*first_name, last_name.*custom field"):
+        account.export(account.segment({"email": people(1), "n": ["Ann Lee"]}), field_mapping={"full_name": "n"})
 
 
 def test_batches_of_a_hundred(account):
@@ -326,11 +328,11 @@ def test_a_batch_that_is_gone_goes_out_again(account):
     """They are kept for 7 days: a run that is resumed later finds nothing of them."""
     account.sim.act("omnisend", "script_jobs", {"scripts": [["pending"] * 50]})
     account.sim.configure({"omnisend": {"batch_days": 0}})
-    target = account.call(VENDOR.check(account.access, account.audience))
+    target = account.call(VENDOR.resolve_audience(account.access, account.audience))
     gone = "5f92cbf10cf217478ba93561"
     assert {gone: JobState.FAILED} == account.call(VENDOR.poll(target, [gone]))
     settled = account.call(VENDOR.collect(target, batch_of(3), gone))
-    assert ((0, 1, 2), ()) == (settled.again, settled.refused)
+    assert ((0, 1, 2), ()) == (settled.retry, settled.rejected)
 
 
 def item_of(number, code, response=None, address=None):
@@ -349,7 +351,7 @@ def collected(rows, *errors, responses=(), status="finished", count=None):
         "errors": list(errors),
         "responses": list(responses),
     }
-    return drive(VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
+    return run_operation(VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
 
 
 def test_items_are_told_by_address_and_not_by_position():
@@ -360,43 +362,43 @@ def test_items_are_told_by_address_and_not_by_position():
         responses=[item_of(2, 201, {"id": "c2"}), item_of(1, 200, {"id": "c1"})],
     )
     assert [(0, Reason.INVALID_VALUE, "400", "gender: Is wrong")] == [
-        (one.index, one.reason, one.code, one.words) for one in settled.refused
+        (one.index, one.reason, one.code, one.message) for one in settled.rejected
     ]
-    assert ({1: "c1", 2: "c2"}, ()) == (settled.contact_ids, settled.again)
+    assert ({1: "c1", 2: "c2"}, ()) == (settled.contact_ids, settled.retry)
 
 
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        (problem(400, "identifiers.0.id"), Reason.BAD_EMAIL),
-        (problem(400, "identifiers[0].id"), Reason.BAD_EMAIL),
+        (problem(400, "identifiers.0.id"), Reason.INVALID_EMAIL),
+        (problem(400, "identifiers[0].id"), Reason.INVALID_EMAIL),
         (problem(400, "identifiers.1.id"), Reason.INVALID_VALUE),
-        (problem(400, "birthdate", "identifiers.0.id"), Reason.BAD_EMAIL),
-        (problem(409), Reason.REFUSED_BY_VENDOR),
-        ("no object", Reason.REFUSED_BY_VENDOR),
-        (None, Reason.REFUSED_BY_VENDOR),
+        (problem(400, "birthdate", "identifiers.0.id"), Reason.INVALID_EMAIL),
+        (problem(409), Reason.REJECTED_BY_VENDOR),
+        ("no object", Reason.REJECTED_BY_VENDOR),
+        (None, Reason.REJECTED_BY_VENDOR),
     ],
 )
 def test_an_items_problem_becomes_a_reason(response, reason):
     """By the fields that the vendor names: the address is the first identifier that is sent."""
-    assert [reason] == [one.reason for one in collected(1, item_of(0, 400, response)).refused]
+    assert [reason] == [one.reason for one in collected(1, item_of(0, 400, response)).rejected]
 
 
 def test_a_row_that_stands_nowhere_goes_out_again_unless_the_counters_vouch_for_it():
     """A stop leaves rows out; a finished batch may leave out those that went well."""
-    assert () == collected(3, item_of(0, 400)).again
-    assert (1, 2) == collected(3, item_of(0, 400), count=2).again
-    assert (1, 2) == collected(3, item_of(0, 400), status="stopped").again
+    assert () == collected(3, item_of(0, 400)).retry
+    assert (1, 2) == collected(3, item_of(0, 400), count=2).retry
+    assert (1, 2) == collected(3, item_of(0, 400), status="stopped").retry
     stranger = item_of(0, 400, address="nobody@example.com")
-    assert (1, 2) == collected(3, stranger, item_of(0, 400)).again
-    assert (0,) == collected(1, status="stopped", count=0).again
+    assert (1, 2) == collected(3, stranger, item_of(0, 400)).retry
+    assert (0,) == collected(1, status="stopped", count=0).retry
     silent = {**item_of(0, 400), "request": None}
-    assert (0,) == collected(1, silent).again
+    assert (0,) == collected(1, silent).retry
 
 
 def test_a_batch_stopped_with_nothing_done_is_refused_whole():
     """So that it is halved; one row alone is sent again."""
-    with pytest.raises(BatchRefused, match="stopped"):
+    with pytest.raises(BatchRejected, match="stopped"):
         collected(2, status="stopped")
 
 
@@ -420,7 +422,7 @@ class Batches:
         return reply({"batches": self.listed[offset : offset + 250], "paging": {"offset": offset}})
 
     def poll(self, *tickets, target=TARGET):
-        return drive(VENDOR.poll(target, tickets), self)
+        return run_operation(VENDOR.poll(target, tickets), self)
 
 
 def job(number, status="finished", total=100, finished=None, errors=0):
@@ -451,7 +453,7 @@ def test_the_states_of_a_batch(found, state):
 
 def test_an_unknown_state_stops():
     """It is not taken for one that is known."""
-    with pytest.raises(ReplyNotUnderstood, match="'paused', which is not documented"):
+    with pytest.raises(UnexpectedResponse, match="'paused', which is not documented"):
         Batches(job(1, "paused")).poll("b1")
 
 
@@ -466,7 +468,7 @@ def test_one_call_tells_two_hundred_and_fifty():
 def test_without_a_day_the_list_begins_where_the_vendor_begins_it():
     """A waiting trigger knows only the address and the tag."""
     batches = Batches(job(1), job(2))
-    batches.poll("b1", "b2", target=Target(API, "", "", "x"))
+    batches.poll("b1", "b2", target=Audience(API, "", "", "x"))
     assert "dateFrom" not in batches.calls[0][1]
 
 
@@ -502,9 +504,9 @@ def test_members_are_read_to_the_last_page(account):
     account.sim.seed("omnisend", [{"email": f"Anna+{n}@example.com"} for n in range(600)], "Customers")
     account.sim.seed("omnisend", [{"email": "p1@example.com", "status": "unsubscribed"}], "Customers")
     account.sim.seed("omnisend", [{"email": "other@example.com"}], "Lapsed")
-    target = account.call(VENDOR.check(account.access, "Customers"))
+    target = account.call(VENDOR.resolve_audience(account.access, "Customers"))
     found = []
-    account.call(VENDOR.members(target, found.extend))
+    account.call(VENDOR.list_members(target, found.extend))
     assert 601 == len({one.email for one in found}) == len({one.contact_id for one in found})
     assert {f"anna+{n}@example.com" for n in range(600)} == {one.email for one in found if one.active}
 
@@ -513,21 +515,23 @@ def test_a_page_of_nobody_and_a_contact_without_an_address():
     """A tag that nobody has is an empty audience; a contact known by phone alone is none of ours."""
     pages = iter([reply({"contacts": [], "paging": {"hasMore": False, "cursors": {"after": None}}})])
     found = []
-    drive(VENDOR.members(TARGET, found.extend), lambda _: next(pages))
+    run_operation(VENDOR.list_members(TARGET, found.extend), lambda _: next(pages))
     assert [] == found
     person = {"id": "c1", "email": "a@example.com", "status": "nonSubscribed"}
     last = {"contacts": [{"id": "c2", "email": ""}, person], "paging": {"hasMore": True, "cursors": {"after": "z"}}}
-    drive(VENDOR.members(TARGET, found.extend), lambda _: reply(last))  # a cursor that stands still ends it, too
+    run_operation(
+        VENDOR.list_members(TARGET, found.extend), lambda _: reply(last)
+    )  # a cursor that stands still ends it, too
     assert {"c1"} == {one.contact_id for one in found}
 
 
 def test_a_segment_on_the_tag_is_made_once(account):
     """Another call finds it, behind whatever segments there are; one that asks for more is not it."""
     account.sim.configure({"omnisend": {"segment_writes_per_minute": None, "segment_reads_per_minute": None}})
-    target = account.call(VENDOR.check(account.access, "Customers"))
+    target = account.call(VENDOR.resolve_audience(account.access, "Customers"))
     made = account.call(omnisend.make_segment(target))
     for number in range(60):
-        tag = account.call(VENDOR.check(account.access, f"tag {number}"))
+        tag = account.call(VENDOR.resolve_audience(account.access, f"tag {number}"))
         assert made != account.call(omnisend.make_segment(tag))
     assert made == account.call(omnisend.make_segment(target))
     posted = [one for one in account.sim.requests(vendor="omnisend") if one["method"] == "POST"]
@@ -553,49 +557,53 @@ def test_an_archived_segment_is_not_taken():
     conditions = [{"conditions": [{"filters": [{"operator": "anyOf", "property": "tags", "value": ["Customers"]}]}]}]
     old = {"segmentID": "s1", "status": "archived", "conditionGroups": conditions}
     answers = iter([reply({"segments": [old], "paging": {}}), reply({"segmentID": "s2"}, 201)])
-    assert "s2" == drive(omnisend.make_segment(TARGET), lambda _: next(answers))
+    assert "s2" == run_operation(omnisend.make_segment(TARGET), lambda _: next(answers))
 
 
 @pytest.mark.parametrize(
     ("status", "body", "headers", "kind", "after"),
     [
-        (429, problem(429, retryAfter=60), {}, QuotaSpent, 60),
-        (429, problem(429), {}, QuotaSpent, 12),
-        (429, problem(429, retryAfter="soon"), {}, QuotaSpent, 12),
-        (429, [], {}, QuotaSpent, 12),
-        (429, "<html>slow down</html>", {}, QuotaSpent, 12),
-        (429, problem(429), {"retry_after": "7"}, QuotaSpent, 7),
-        (429, problem(429), {"x_rate_limit_reset": "31"}, QuotaSpent, 31),
+        (429, problem(429, retryAfter=60), {}, RateLimited, 60),
+        (429, problem(429), {}, RateLimited, 12),
+        (429, problem(429, retryAfter="soon"), {}, RateLimited, 12),
+        (429, [], {}, RateLimited, 12),
+        (429, "<html>slow down</html>", {}, RateLimited, 12),
+        (429, problem(429), {"retry_after": "7"}, RateLimited, 7),
+        (429, problem(429), {"x_rate_limit_reset": "31"}, RateLimited, 31),
         (503, problem(503), {"retry_after": "7"}, VendorUnavailable, 7),
         (408, problem(408), {}, VendorUnavailable, None),
     ],
 )
 def test_the_ways_to_say_later(status, body, headers, kind, after):
     """Seconds in the body, in a header, or not at all."""
-    later = VENDOR.refusal(reply(body, status, **headers), NOW)
-    assert (kind, after) == (type(later), later.after)
+    later = VENDOR.retry_hint(reply(body, status, **headers), NOW)
+    assert (kind, after) == (type(later), later.retry_after_s)
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404, 410, 501])
 def test_what_is_no_later(status):
     """Everything else is an answer."""
-    assert None is VENDOR.refusal(reply({}, status), NOW)
+    assert None is VENDOR.retry_hint(reply({}, status), NOW)
 
 
 def test_an_upsert_is_read_by_its_status():
     """A ticket, a batch that cannot be taken, or a reason to stop."""
     batch = batch_of(2)
-    assert "x" == drive(VENDOR.upsert(TARGET, batch), lambda _: reply({"batchID": "x", "totalCount": 2}, 201)).id
+    assert (
+        "x" == run_operation(VENDOR.upsert(TARGET, batch), lambda _: reply({"batchID": "x", "totalCount": 2}, 201)).id
+    )
     for status in (400, 413):
-        with pytest.raises(BatchRefused, match=rf"error code p{status}\)"):
-            drive(VENDOR.upsert(TARGET, batch), lambda _, status=status: reply(problem(status, "items"), status))
-    with pytest.raises(PermissionMissing):
-        drive(VENDOR.upsert(TARGET, batch), lambda _: reply(problem(403), 403))
+        with pytest.raises(BatchRejected, match=rf"error code p{status}\)"):
+            run_operation(
+                VENDOR.upsert(TARGET, batch), lambda _, status=status: reply(problem(status, "items"), status)
+            )
+    with pytest.raises(PermissionDenied):
+        run_operation(VENDOR.upsert(TARGET, batch), lambda _: reply(problem(403), 403))
 
 
 def test_a_custom_property_is_not_made_beforehand():
     """There is no call for it."""
-    assert None is drive(VENDOR.create_field(TARGET, "x", "text"), pytest.fail)
+    assert None is run_operation(VENDOR.create_field(TARGET, "x", "text"), pytest.fail)
 
 
 def test_the_link_leads_to_the_vendor():

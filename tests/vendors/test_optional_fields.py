@@ -9,19 +9,19 @@ import pytest
 from core.made import batch_of
 from vendors.accounts import Account
 
-from airflow_provider_segexport.access import Access, SignIn
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import BadMatching, ReplyNotUnderstood, VendorUnavailable
-from airflow_provider_segexport.model import JobState, Reason, Response, Target
+from airflow_provider_segexport.errors import InvalidFieldMapping, UnexpectedResponse, VendorUnavailable
+from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import VENDORS
-from airflow_provider_segexport.vendors.campaign_monitor import leavers
-from airflow_provider_segexport.vendors.constant_contact.contacts import collect
-from airflow_provider_segexport.vendors.constant_contact.leavers import identify as leavers_of_constant_contact
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials
+from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.campaign_monitor import removals
+from airflow_provider_segexport.vendors.constant_contact.imports import collect
+from airflow_provider_segexport.vendors.constant_contact.removals import identify as leavers_of_constant_contact
 from airflow_provider_segexport.vendors.dotdigital import VENDOR as DOTDIGITAL
-from airflow_provider_segexport.vendors.dotdigital.leavers import identify
-from airflow_provider_segexport.vendors.omnisend.contacts import state_of, verdicts
+from airflow_provider_segexport.vendors.dotdigital.removals import identify
+from airflow_provider_segexport.vendors.omnisend.imports import state_of, verdicts
 
-TARGET = Target(api="https://v.test", account="1", account_name="Shop", audience="7")
+TARGET = Audience(base_url="https://v.test", account="1", account_name="Shop", audience="7")
 
 
 def reply(body, status=200):
@@ -38,9 +38,9 @@ def test_campaign_monitor_leaves_an_unknown_state_alone(subscriber):
         calls.append(request.method)
         return reply(subscriber)
 
-    (refusal,) = drive(leavers.remove(TARGET, batch_of(1)), send).refused
+    (refusal,) = run_operation(removals.remove(TARGET, batch_of(1)), send).rejected
     assert calls == ["GET"]
-    assert refusal.reason in {Reason.REFUSED_BY_VENDOR, Reason.SUPPRESSED}
+    assert refusal.reason in {Reason.REJECTED_BY_VENDOR, Reason.SUPPRESSED}
 
 
 @pytest.mark.parametrize("field", ["errorsCount", "finishedCount", "totalCount"])
@@ -52,7 +52,7 @@ def test_omnisend_counts_may_lack(field, lacking):
         del batch[field]
     assert state_of(batch) is JobState.FINISHED
     assert state_of({"status": "finished"}) is JobState.FINISHED
-    assert verdicts({"status": "finished", "errors": [{}]}, batch_of(3)).again == (0, 1, 2)
+    assert verdicts({"status": "finished", "errors": [{}]}, batch_of(3)).retry == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_dotdigital_contact_without_lists(contact, in_book):
     def send(request):
         return reply(page if request.query.get("~listId") else contact)
 
-    drive(identify(TARGET, ["a@example.com"], told.extend), send)
+    run_operation(identify(TARGET, ["a@example.com"], told.extend), send)
     assert [member.email for member in told] == (["a@example.com"] if in_book else [])
 
 
@@ -81,7 +81,7 @@ def test_constant_contact_contact_without_memberships():
         asked.append(request.url)
         return reply({"contacts": [person]})
 
-    drive(leavers_of_constant_contact(TARGET, ["a@example.com"], told.extend), send)
+    run_operation(leavers_of_constant_contact(TARGET, ["a@example.com"], told.extend), send)
     assert [(member.email, member.contact_id) for member in told] == [("a@example.com", "5")]
     assert "lists=7" in asked[-1]
 
@@ -95,7 +95,7 @@ def test_dotdigital_opt_outs_may_lack_dates(person):
     def send(request):
         return reply([person] if request.query["skip"] == "0" else [])
 
-    drive(DOTDIGITAL.optouts(target, 0.0, told.extend), send)
+    run_operation(DOTDIGITAL.optouts(target, 0.0, told.extend), send)
     assert {one.email for one in told} == ({"a@example.com"} if person.get("suppressedContact") else set())
 
 
@@ -110,8 +110,8 @@ def test_dotdigital_data_fields_of_unlisted_types_are_skipped():
             {"name": "NONE"},
         ],
     }
-    check = DOTDIGITAL.check(Access("https://v.test", api_is_default=False), "7")
-    target = drive(check, lambda request: reply(bodies[request.url.rpartition("/")[2]]))
+    check = DOTDIGITAL.resolve_audience(ApiEndpoint("https://v.test", is_default_url=False), "7")
+    target = run_operation(check, lambda request: reply(bodies[request.url.rpartition("/")[2]]))
     assert set(target.fields) == {"ok"}
     assert target.unsupported == {"new": "NotAvailableInThisVersion", "none": ""}
 
@@ -131,21 +131,21 @@ def test_a_firewall_s_page_is_no_verdict_on_the_account(name, status):
     """It says nothing of a credential, a region, a permission, an audience or a person, at any vendor."""
     vendor = VENDORS[name]
     operations = [
-        vendor.check(Access("https://v.test", api_is_default=False), AUDIENCES[name]),
+        vendor.resolve_audience(ApiEndpoint("https://v.test", is_default_url=False), AUDIENCES[name]),
         vendor.upsert(TARGET, batch_of(1)),
         vendor.removal.remove(TARGET, batch_of(1)),
-        vendor.members(TARGET, lambda _: None),
+        vendor.list_members(TARGET, lambda _: None),
         vendor.optouts(TARGET, 0.0, lambda _: None),
     ]
     for operation in operations:
         with pytest.raises(VendorUnavailable, match="web page"):
-            drive(operation, lambda _: reply(PAGE, status))
+            run_operation(operation, lambda _: reply(PAGE, status))
 
 
 def test_a_person_is_not_absent_because_of_a_firewall_s_page():
     """A 404 in HTML does not say that dotdigital has no such contact."""
     with pytest.raises(VendorUnavailable):
-        drive(identify(TARGET, ["a@example.com"], lambda _: None), lambda _: reply(PAGE, 404))
+        run_operation(identify(TARGET, ["a@example.com"], lambda _: None), lambda _: reply(PAGE, 404))
 
 
 @pytest.mark.parametrize("token", [None, "", True, {}, ["x"]])
@@ -153,9 +153,11 @@ def test_a_person_is_not_absent_because_of_a_firewall_s_page():
 def test_an_access_token_that_is_none_is_named(name, token):
     """The word `None` never becomes a credential."""
     refresh = VENDORS[name].oauth.refresh
-    access = Access("https://v.test", api_is_default=False)
-    with pytest.raises(ReplyNotUnderstood, match="access_token"):
-        drive(refresh(access, SignIn("id", "secret", "old"), 0.0), lambda _: reply({"access_token": token}))
+    access = ApiEndpoint("https://v.test", is_default_url=False)
+    with pytest.raises(UnexpectedResponse, match="access_token"):
+        run_operation(
+            refresh(access, OAuthCredentials("id", "secret", "old"), 0.0), lambda _: reply({"access_token": token})
+        )
 
 
 @pytest.mark.parametrize("id_", [None, "", False, [], {}, 7, 7.5, "a/b", "a b", "x?y", "é", "x" * 101])
@@ -165,8 +167,8 @@ def test_a_job_without_an_id_is_named(name, id_):
     ids = {"constant_contact": "activity_id", "dotdigital": "importId", "omnisend": "batchID"}
     if name not in ids:
         pytest.skip("this vendor has no jobs")
-    with pytest.raises(ReplyNotUnderstood, match=ids[name]):
-        drive(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({ids[name]: id_}, 202))
+    with pytest.raises(UnexpectedResponse, match=ids[name]):
+        run_operation(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({ids[name]: id_}, 202))
 
 
 @pytest.mark.parametrize(("name", "member"), [("constant_contact", "activity_id"), ("dotdigital", "id")])
@@ -174,8 +176,8 @@ def test_a_removal_job_without_an_id_is_named(name, member):
     """As an import's."""
     batch = batch_of(1)
     for id_ in (None, 7, "pending"):
-        with pytest.raises(ReplyNotUnderstood, match=f"id '{member}'"):
-            drive(VENDORS[name].removal.remove(TARGET, batch), lambda _, id_=id_: reply({member: id_}, 202))
+        with pytest.raises(UnexpectedResponse, match=f"id '{member}'"):
+            run_operation(VENDORS[name].removal.remove(TARGET, batch), lambda _, id_=id_: reply({member: id_}, 202))
 
 
 @pytest.mark.parametrize(("given", "kept"), [(12, "12"), ("12", "12"), ("1,2", ""), (1.5, ""), (0, ""), (True, "")])
@@ -183,7 +185,7 @@ def test_a_contact_id_at_dotdigital_is_a_number(given, kept):
     """Ids stand in the body of a removal as they are: another text would name other people."""
     told = []
     page = {"_items": [{"contactId": given, "identifiers": {"email": "a@example.com"}}]}
-    drive(VENDORS["dotdigital"].members(TARGET, told.extend), lambda _: reply(page))
+    run_operation(VENDORS["dotdigital"].list_members(TARGET, told.extend), lambda _: reply(page))
     assert [kept] == [member.contact_id for member in told]
 
 
@@ -195,36 +197,36 @@ def test_campaign_monitor_pages_without_their_number():
     def send(request):
         return reply({"Results": [{"EmailAddress": email} for email in pages[request.query["page"]]]})
 
-    drive(VENDORS["campaign_monitor"].members(TARGET, told.extend), send)
+    run_operation(VENDORS["campaign_monitor"].list_members(TARGET, told.extend), send)
     assert [member.email for member in told] == ["a@example.com", "b@example.com"]
 
 
 def test_campaign_monitor_suppression_without_a_date_counts():
     """The day of a suppression may be absent; the suppression holds all the same."""
     told = []
-    target = replace(TARGET, facts={"client": "c"})
+    target = replace(TARGET, extra={"client_id": "c"})
 
     def send(request):
         people = [{"EmailAddress": "a@example.com"}] if "suppressionlist" in request.url else []
         return reply({"Results": people, "NumberOfPages": 1})
 
-    drive(VENDORS["campaign_monitor"].optouts(target, 1e9, told.extend), send)
+    run_operation(VENDORS["campaign_monitor"].optouts(target, 1e9, told.extend), send)
     assert [(person.email, person.reason) for person in told] == [("a@example.com", Reason.SUPPRESSED)]
 
 
 def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
     """It exists: it is neither reported as lacking nor made again."""
     account = Account(sim, "dotdigital", tmp_path)
-    check = DOTDIGITAL.check
+    check = DOTDIGITAL.resolve_audience
 
     def with_new_type(access, audience):
         target = yield from check(access, audience)
         return replace(target, unsupported={"shop_nr": "NotAvailableInThisVersion"})
 
-    account.vendor = replace(account.vendor, check=with_new_type)
+    account.vendor = replace(account.vendor, resolve_audience=with_new_type)
     segment = account.segment({"email": ["a@example.com"], "nr": ["1"]})
-    with pytest.raises(BadMatching, match=r"'SHOP_NR' exists at dotdigital.*NotAvailableInThisVersion.*To fix"):
-        account.export(segment, custom_fields={"SHOP_NR": "nr"}, create_fields=True)
+    with pytest.raises(InvalidFieldMapping, match=r"'SHOP_NR' exists at dotdigital.*NotAvailableInThisVersion.*To fix"):
+        account.export(segment, custom_fields={"SHOP_NR": "nr"}, create_custom_fields=True)
     assert [one["path"] for one in sim.requests(vendor="dotdigital") if one["method"] == "POST"] == []
 
 
@@ -232,8 +234,8 @@ def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
 def test_constant_contact_activity_without_counters(status):
     """A completed activity without counters proves no delivery: the rows are looked for in the list."""
     activity = {"activity_id": "a", "state": "completed", **status}
-    settled = drive(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
-    assert (settled.unnamed, settled.unnamed_reason, settled.refused) == (3, Reason.NO_VERDICT, ())
+    settled = run_operation(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
+    assert (settled.unattributed, settled.unattributed_reason, settled.rejected) == (3, Reason.NO_RESULT, ())
     activity["activity_errors"] = ["Line 3: Invalid email"]
-    settled = drive(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
-    assert (settled.unnamed, [one.index for one in settled.refused]) == (2, [1])
+    settled = run_operation(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
+    assert (settled.unattributed, [one.index for one in settled.rejected]) == (2, [1])

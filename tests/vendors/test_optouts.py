@@ -23,7 +23,7 @@ def account(sim, vendor, tmp_path):
 def told(account, since):
     """What the vendor tells, in the order of telling."""
     found = []
-    target = account.call(account.vendor.check(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
     account.call(account.vendor.optouts(target, since, found.extend))
     return found
 

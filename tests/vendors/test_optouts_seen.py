@@ -30,7 +30,7 @@ def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: A
     """The run looks at them before it takes them out, but at Omnisend; the reason is the same at all vendors."""
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
-    found = written(account.day(2, people(2), optouts=optouts))
+    found = written(account.day(2, people(2), fetch_optouts=optouts))
     seen = optouts or account.name != "omnisend"
     assert found == ({P2: "unsubscribed"} if seen else {})
 
@@ -39,7 +39,7 @@ def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(acc
     """The vendor's lists were read up to yesterday; a person who is new today opted out long before."""
     account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
     account.sim.clock.advance(60)
-    account.day(1, people(2), optouts=True)
+    account.day(1, people(2), fetch_optouts=True)
     account.sim.clock.advance(10 * 86_400)
-    found = written(account.day(12, people(3), optouts=True))
+    found = written(account.day(12, people(3), fetch_optouts=True))
     assert found == {P2: "unsubscribed"}

@@ -42,7 +42,7 @@ def imported(sim, tmp_path, published):
     """The import of an export to Constant Contact."""
     account = Account(sim, "constant_contact", tmp_path)
     columns = {"email": people(2), "sex": ["f", "m"], "zip": ["02451", "1010"]}
-    account.export(account.segment(columns), matching={"gender": "sex", "postcode": "zip"})
+    account.export(account.segment(columns), field_mapping={"gender": "sex", "postcode": "zip"})
     return next(one for one in published if one.entry.path.endswith("_import"))
 
 

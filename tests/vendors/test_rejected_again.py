@@ -28,15 +28,15 @@ def days(account, numbers, **told):
     """One export a day; what was said of the one row each day."""
     said = []
     for number in numbers:
-        report = account.day(number, people(3), mode="changes", **told)
+        report = account.day(number, people(3), mode="upsert", **told)
         account.sim.clock.advance(DAY)
-        said.append((report["reasons"], report["waiting"]))
+        said.append((report["reasons"], report["held_after_rejection"]))
     return said
 
 
 def test_three_times_and_then_it_waits(account):
     """The fourth day and later the row is withheld, is counted as waiting, and no call carries it."""
-    rejected, waits = {"rejected": {"bounced": 1}}, {"withheld": {"waits_after_rejection": 1}}
+    rejected, waits = {"rejected": {"bounced": 1}}, {"withheld": {"rejected_recently": 1}}
     assert [(rejected, 0)] * 3 + [(waits, 1)] * 2 == days(account, range(1, 6))
     assert 3 == attempts(account)
     row = account.ledger()["p1@example.com"]
@@ -60,7 +60,7 @@ def test_another_content_is_tried_at_once(account):
 def test_another_data_matching_is_tried_at_once(account):
     """A field that was matched otherwise may be what the vendor did not like."""
     days(account, range(1, 5))
-    assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [5], matching={"full_name": "first"})
+    assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [5], field_mapping={"full_name": "first"})
 
 
 def test_full_sends_everybody(account):

@@ -1,4 +1,4 @@
-"""The guard `rejects_share` while a run sends: what is at the vendor has a verdict, and what is not was not sent."""
+"""The guard `max_rejected_share` while a run sends: each row has a result, or was not sent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import GuardTripped
-from airflow_provider_segexport.export import Export, Waiting
-from airflow_provider_segexport.model import JobState, Reason, Refusal, Settled
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.model import BatchResult, JobState, Reason, RowRejection
 
 NAMES_ROWS = ("constant_contact", "dotdigital")
 
@@ -18,11 +19,13 @@ def refusing(account: Account, first: int) -> None:
     """The vendor's verdicts on all rows from a number on are that it does not take them."""
 
     def collect(_target, batch, _ticket):
-        refused = [Refusal(at, Reason.REFUSED_BY_VENDOR, "", "no") for at, row in enumerate(batch.rows) if row >= first]
-        return Settled(refused=tuple(refused))
+        refused = [
+            RowRejection(at, Reason.REJECTED_BY_VENDOR, "", "no") for at, row in enumerate(batch.rows) if row >= first
+        ]
+        return BatchResult(rejected=tuple(refused))
         yield  # an operation is a generator
 
-    account.vendor = replace(account.vendor, collect=collect, within=None)
+    account.vendor = replace(account.vendor, collect=collect, embedded_job_reads=None)
 
 
 @pytest.mark.parametrize("name", NAMES_ROWS)
@@ -40,7 +43,7 @@ def test_a_run_that_the_guard_stops_has_a_verdict_for_every_row_that_it_sent(sim
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_jobs_that_run_when_the_guard_trips_are_waited_for(sim, tmp_path, name):
     """The first rows are good; of those that follow, in several jobs at once, all that went out have a verdict."""
-    account = Account(sim, name, tmp_path, batch_rows=100, jobs=3)
+    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=3)
     refusing(account, 200)
     with pytest.raises(GuardTripped):
         account.export(account.segment({"email": people(900)}))
@@ -79,8 +82,8 @@ def to_the_end(account: Account, rows: int, waits: int = 0) -> dict[str, int]:
         try:
             report = Export(account.vendor, account.access, account.order(segment), world).run()
         finally:
-            world.send.close()
-        if not isinstance(report, Waiting):
+            world.http.close()
+        if not isinstance(report, PendingJobs):
             return report["counts"]
         waits += 1
         assert waits < 20
@@ -90,7 +93,7 @@ def to_the_end(account: Account, rows: int, waits: int = 0) -> dict[str, int]:
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_a_deferral_begins_no_new_count(sim, tmp_path, name):
     """200 of 800 rows are refused, all of them after the last deferral: below the limit of 0.3, by all rows."""
-    account = Account(sim, name, tmp_path, batch_rows=100, jobs=2)
+    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=2)
     refusing(account, 600)
     counts = to_the_end(account, 800)
     assert (counts["delivered"], counts["rejected"]) == (600, 200)
@@ -99,7 +102,7 @@ def test_a_deferral_begins_no_new_count(sim, tmp_path, name):
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_a_run_that_waits_elsewhere_when_the_guard_trips_has_a_verdict_for_what_it_sent(sim, tmp_path, name):
     """The guard trips while jobs run, and the task is deferred: their rows are not called `not_attempted`."""
-    account = Account(sim, name, tmp_path, batch_rows=100, jobs=4)
+    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=4)
     refusing(account, 200)
     one_at_a_time(account)
     with pytest.raises(GuardTripped):

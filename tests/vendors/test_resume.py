@@ -8,8 +8,9 @@ import threading
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.export import Export, Waiting
-from airflow_provider_segexport.ports.journal import Journal
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.storage.journal import Journal
 from airflow_provider_segexport.vendors import VENDORS
 
 ROWS, BATCH, CONNECTIONS = 8, 3, 2
@@ -76,15 +77,15 @@ def doomed(monkeypatch):
                 return doom.taken, False
             finally:
                 sender.close()
-        assert not isinstance(report, Waiting)
+        assert not isinstance(report, PendingJobs)
         return doom.taken, True
 
     return go
 
 
 def small(sim, vendor, home):
-    jobs = min(2, VENDORS[vendor].limits.jobs)
-    return Account(sim, vendor, home, batch_rows=BATCH, connections=CONNECTIONS, jobs=jobs)
+    jobs = min(2, VENDORS[vendor].limits.max_jobs)
+    return Account(sim, vendor, home, batch_rows=BATCH, max_concurrency=CONNECTIONS, max_jobs=jobs)
 
 
 def test_a_run_killed_again_and_again_comes_to_its_end(sim, vendor, tmp_path, doomed):
@@ -118,16 +119,16 @@ def test_a_run_that_ended_starts_anew(sim, vendor, tmp_path):
     account = small(sim, vendor, tmp_path)
     segment = account.segment({"email": people(3)})
     for generation in ("01", "02"):
-        assert account.export(segment)["report"].endswith(generation)
+        assert account.export(segment)["run_folder"].endswith(generation)
 
 
 def test_only_changes_are_sent(sim, vendor, tmp_path):
     """What the ledger holds unchanged is not sent again; new and changed people are."""
     account = small(sim, vendor, tmp_path)
     first = {"email": people(4), "first": ["Ann", "Bob", "Cid", "Dee"]}
-    account.export(account.segment(first), "one", matching={"first_name": "first"}, mode="changes")
+    account.export(account.segment(first), "one", field_mapping={"first_name": "first"}, mode="upsert")
     later = {"email": people(5), "first": ["Ann", "Bob", "Zoe", "Dee", "Eve"]}
-    report = account.export(account.segment(later), "two", matching={"first_name": "first"}, mode="changes")
+    report = account.export(account.segment(later), "two", field_mapping={"first_name": "first"}, mode="upsert")
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (2, 3)
     bodies = json.dumps([one["body"] for one in account.upserts()[2:]])
     assert [address for address in people(5) if f'"{address}"' in bodies] == ["p2@example.com", "p4@example.com"]

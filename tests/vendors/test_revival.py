@@ -9,12 +9,12 @@ from vendors.accounts import Account, people
 from vendors.batches import upserts
 from vendors.leaving import Leaving
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import drive
 from airflow_provider_segexport.errors import VendorUnavailable
-from airflow_provider_segexport.model import Kind, Reason, Response, Target
-from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.model import Audience, BatchKind, Reason, Response
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import client_of
 
 DENIED = {"Code": 60, "Message": "You do not have the required permission"}
@@ -35,10 +35,12 @@ def seed(account, status, *emails):
 
 def revived(account, *emails, **options):
     """What became of each address: None for back in the list, or a reason."""
-    target = account.call(account.vendor.check(Access(account.access.api, options=options), account.audience))
-    batch = upserts(account.name, account.audience, emails, Kind.REVIVE)
-    settled = account.call(account.vendor.revive(target, batch))
-    return dict.fromkeys(emails) | {emails[one.index]: one.reason for one in settled.refused}
+    target = account.call(
+        account.vendor.resolve_audience(ApiEndpoint(account.access.base_url, options=options), account.audience)
+    )
+    batch = upserts(account.name, account.audience, emails, BatchKind.REVIVE)
+    settled = account.call(account.vendor.resubscribe_removed(target, batch))
+    return dict.fromkeys(emails) | {emails[one.index]: one.reason for one in settled.rejected}
 
 
 def states(account):
@@ -47,7 +49,7 @@ def states(account):
 
 def test_only_one_vendor_needs_it():
     """At the others a returning person is an ordinary upsert."""
-    assert [name for name, vendor in VENDORS.items() if vendor.revive] == ["campaign_monitor"]
+    assert [name for name, vendor in VENDORS.items() if vendor.resubscribe_removed] == ["campaign_monitor"]
 
 
 def test_an_ordinary_import_brings_nobody_back(account):
@@ -69,7 +71,7 @@ def test_who_was_taken_out_comes_back(account):
     [
         ("unsubscribed", Reason.UNSUBSCRIBED),
         ("bounced", Reason.BOUNCED),
-        ("unconfirmed", Reason.UNCONFIRMED),
+        ("unconfirmed", Reason.PENDING_CONFIRMATION),
     ],
 )
 def test_whoever_else_is_not_active_stays_so(account, status, reason):
@@ -111,7 +113,7 @@ def test_a_key_that_may_not_read_the_suppression_list(account):
     assert revived(account, *people(2)) == dict.fromkeys(people(2), Reason.DELETED)
     assert account.facts("resubscribed") == 0
     client = account.described["client"]["id"]
-    assert revived(account, *people(2), client=f" {client} ") == dict.fromkeys(people(2))
+    assert revived(account, *people(2), client_id=f" {client} ") == dict.fromkeys(people(2))
 
 
 def test_the_client_of_a_list_among_many():
@@ -129,7 +131,9 @@ def test_the_client_of_a_list_among_many():
         return Response(200, {"content-type": "application/json"}, json.dumps(body).encode(), request.url)
 
     def client(audience):
-        return drive(client_of(Target("https://cm.test", "all", "Shop", audience, facts={"client": ""})), send)
+        return run_operation(
+            client_of(Audience("https://cm.test", "all", "Shop", audience, extra={"client_id": ""})), send
+        )
 
     assert client("1" * 32) == two
     assert called == ["/clients.json", f"/clients/{one}/lists.json", f"/clients/{two}/lists.json"]
@@ -143,7 +147,7 @@ def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
     account.day(1, people(4))
     sim.faults([{"method": "DELETE", "drop": True, "when": when}])
     with pytest.raises(VendorUnavailable):
-        account.day(2, people(3), world=account.world("day-2", patience=Patience(attempts=1)))
+        account.day(2, people(3), world=account.world("day-2", patience=RetryLimits(attempts=1)))
     report = account.day(2, people(3))
     assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
     assert account.ledger()["p3@example.com"]["state"] == "out"
@@ -157,5 +161,5 @@ def test_whom_somebody_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
     account.day(1, people(4))
     sim.seed(account.name, [{"email": "p3@example.com", "status": "deleted"}], account.audience)
     report = account.day(2, people(3))
-    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "absent": 1}
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "already_gone": 1}
     assert account.day(3, people(4))["reasons"] == {"withheld": {"deleted": 1}}

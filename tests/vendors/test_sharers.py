@@ -5,14 +5,23 @@ from __future__ import annotations
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import BadMatching, GuardTripped, OlderThanLedger, OwnedByAnother, StopExport
-from airflow_provider_segexport.export import Undo
+from airflow_provider_segexport.errors import (
+    AudienceOwnedByOther,
+    FatalError,
+    GuardTripped,
+    InvalidArgument,
+    StaleSnapshot,
+)
 from airflow_provider_segexport.export import release as releasing
+from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.export.release import Release
-from airflow_provider_segexport.ports.ledger import Ledger
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.ledger import Ledger
 
-ONE, TWO = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+ONE, TWO = (
+    {"export_name": "crm.one", "allow_shared_audience": True},
+    {"export_name": "crm.two", "allow_shared_audience": True},
+)
 NEW = ["new@example.com"]
 
 
@@ -21,8 +30,8 @@ def removals(report):
 
 
 def place(account: Account):
-    target = account.call(account.vendor.check(account.access, account.audience))
-    return Ledger.of(account.home, account.name, target).place
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    return Ledger.of(account.home, account.name, target).path
 
 
 def release(account: Account, export: str, **options):
@@ -45,21 +54,23 @@ class TestMark:
 
     def test_it_does_not_approve_another_audience(self, account: Account):
         """The same rows to a second audience are another plan."""
-        mark = account.day(1, people(3), dry_run=True)["mark"]
+        mark = account.day(1, people(3), dry_run=True)["plan_hash"]
         other = str(account.described["audiences"][1]["id"])
         first, account.audience = account.audience, other
-        with pytest.raises(BadMatching, match="another one than was approved"):
-            account.day(1, people(3), name="other", expect=mark)
+        with pytest.raises(InvalidArgument, match="another one than was approved"):
+            account.day(1, people(3), name="other", expected_plan=mark)
         account.audience = first
         assert account.upserts() == []
-        assert account.day(1, people(3), name="same", expect=mark)["counts"]["delivered"] == 3
+        assert account.day(1, people(3), name="same", expected_plan=mark)["counts"]["delivered"] == 3
 
     def test_it_does_not_approve_another_export(self, account: Account):
         """The name of the export belongs to the plan."""
-        mark = account.day(1, people(3), dry_run=True, export="crm.one")["mark"]
-        with pytest.raises(BadMatching, match="another one than was approved"):
-            account.day(1, people(3), name="two", export="crm.two", expect=mark)
-        assert account.day(1, people(3), name="one", export="crm.one", expect=mark)["counts"]["delivered"] == 3
+        mark = account.day(1, people(3), dry_run=True, export_name="crm.one")["plan_hash"]
+        with pytest.raises(InvalidArgument, match="another one than was approved"):
+            account.day(1, people(3), name="two", export_name="crm.two", expected_plan=mark)
+        assert (
+            account.day(1, people(3), name="one", export_name="crm.one", expected_plan=mark)["counts"]["delivered"] == 3
+        )
 
 
 class TestSnapshots:
@@ -69,16 +80,16 @@ class TestSnapshots:
         """Within an export older never overwrites newer; between exports there is no order."""
         dotdigital.day(5, people(3), name="one-5", **ONE)
         assert dotdigital.day(3, NEW, name="two-3", **TWO)["counts"]["delivered"] == 1
-        with pytest.raises(OlderThanLedger, match="by this export already"):
+        with pytest.raises(StaleSnapshot, match="by this export already"):
             dotdigital.day(4, people(2), name="one-4", **ONE)
-        with pytest.raises(OlderThanLedger):
+        with pytest.raises(StaleSnapshot):
             dotdigital.day(2, people(2), name="two-2", **TWO)
         dotdigital.day(4, NEW, name="two-4", **TWO)
         assert dotdigital.active() == {*people(3), *NEW}
 
     def test_sizes_are_compared_with_the_same_exports_last_run(self, dotdigital: Account):
         """A small sharer beside a large one trips nothing; the large one that shrinks does."""
-        told = {"mode": "changes", "guards": {}}
+        told = {"mode": "upsert", "guards": {}}
         dotdigital.day(1, people(10), name="one-1", **ONE, **told)
         dotdigital.day(1, people(2), name="two-1", **TWO, **told)
         dotdigital.day(2, people(10), name="one-2", **ONE, **told)
@@ -88,12 +99,12 @@ class TestSnapshots:
 
     def test_sizes_are_compared_with_the_same_mapped_segments_last_run(self, dotdigital: Account):
         """Mapped tasks are one export with several segments."""
-        told = {"mode": "changes", "guards": {}}
+        told = {"mode": "upsert", "guards": {}}
         for day in (1, 2):
-            dotdigital.day(day, people(10), name=f"big-{day}", part="big", **told)
-            dotdigital.day(day, people(2), name=f"small-{day}", part="small", **told)
+            dotdigital.day(day, people(10), name=f"big-{day}", segment_part="big", **told)
+            dotdigital.day(day, people(2), name=f"small-{day}", segment_part="small", **told)
         with pytest.raises(GuardTripped, match="had 10"):
-            dotdigital.day(3, people(4), name="big-3", part="big", **told)
+            dotdigital.day(3, people(4), name="big-3", segment_part="big", **told)
 
 
 class TestContent:
@@ -107,8 +118,8 @@ class TestContent:
             first = dict.fromkeys(people(10), "Anna" if sharer is ONE else "Smith") | (
                 {"p0@example.com": value} if value else {}
             )
-            name = f"{sharer['export']}-{number}"
-            return account.day(number, people(10), name=name, first=first, matching={column: "first"}, **sharer)
+            name = f"{sharer['export_name']}-{number}"
+            return account.day(number, people(10), name=name, first=first, field_mapping={column: "first"}, **sharer)
 
         assert [day(1, sharer, "")["counts"]["delivered"] for sharer in (ONE, TWO)] == [10, 10]
         sent = len(account.upserts())
@@ -139,7 +150,7 @@ class TestClaims:
         account.day(1, people(2), name="one-1", **ONE)
         account.day(1, NEW, name="two-1", **TWO)
         assert removals(account.day(2, ["x@example.com"], name="two-2", **TWO)) == {"planned": 1, "removed": 1}
-        account.undo(export="crm.two")
+        account.undo(export_name="crm.two")
         assert holders(account)[NEW[0]] == 2
         assert NEW[0] in account.active()
         assert removals(account.day(3, ["y@example.com"], name="two-3", **TWO)) == {"planned": 1, "removed": 1}
@@ -166,8 +177,8 @@ class TestRelease:
         """The error names the other sharers and the command; afterwards the audience is its own again."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(1, NEW, name="two-1", **TWO)
-        alone = {**ONE, "shared": False}
-        with pytest.raises(OwnedByAnother, match=r"release AUDIENCE --export crm\.two"):
+        alone = {**ONE, "allow_shared_audience": False}
+        with pytest.raises(AudienceOwnedByOther, match=r"release AUDIENCE --export crm\.two"):
             dotdigital.day(2, people(2), name="one-2", **alone)
         outlook = release(dotdigital, "crm.two")
         assert (outlook.alone, outlook.together, outlook.others) == (1, 0, ("crm.one",))
@@ -180,8 +191,8 @@ class TestRelease:
         dotdigital.day(1, people(3), name="one-1", **ONE)
         dotdigital.day(1, people(1), name="two-1", **TWO)
         release(dotdigital, "crm.one")
-        assert Standing.of(place(dotdigital)).owner == "crm.two"
-        report = dotdigital.day(2, people(1), name="two-2", export="crm.two")
+        assert AudienceState.of(place(dotdigital)).owner == "crm.two"
+        report = dotdigital.day(2, people(1), name="two-2", export_name="crm.two")
         assert removals(report) == {"planned": 2, "removed": 2}
         assert dotdigital.active() == set(people(1))
 
@@ -196,13 +207,13 @@ class TestRelease:
 
     def test_a_new_name_takes_over(self, dotdigital: Account):
         """Sizes, snapshots, claims and content go with it: nobody is sent again, and older is refused."""
-        dotdigital.day(5, people(4), export="old.task")
+        dotdigital.day(5, people(4), export_name="old.task")
         assert release(dotdigital, "old.task", to="new.task").renames
-        with pytest.raises(OlderThanLedger):
-            dotdigital.day(4, people(4), export="new.task")
-        with pytest.raises(OwnedByAnother, match=r"owned by the export 'new\.task'"):
-            dotdigital.day(6, people(4), name="late", export="old.task")
-        report = dotdigital.day(6, people(3), export="new.task")
+        with pytest.raises(StaleSnapshot):
+            dotdigital.day(4, people(4), export_name="new.task")
+        with pytest.raises(AudienceOwnedByOther, match=r"owned by the export 'new\.task'"):
+            dotdigital.day(6, people(4), name="late", export_name="old.task")
+        report = dotdigital.day(6, people(3), export_name="new.task")
         assert (report["counts"]["unchanged"], removals(report)) == (3, {"planned": 1, "removed": 1})
 
     def test_another_sharer_takes_over(self, dotdigital: Account):
@@ -211,7 +222,7 @@ class TestRelease:
         dotdigital.day(1, NEW, name="two-1", **TWO)
         assert not release(dotdigital, "crm.one", to="crm.two").renames
         assert set(holders(dotdigital).values()) == {2}
-        assert removals(dotdigital.day(2, NEW, name="two-2", export="crm.two")) == {"planned": 3, "removed": 3}
+        assert removals(dotdigital.day(2, NEW, name="two-2", export_name="crm.two")) == {"planned": 3, "removed": 3}
 
     @pytest.mark.parametrize(
         ("options", "error"),
@@ -224,18 +235,18 @@ class TestRelease:
     def test_what_cannot_be_done_changes_nothing(self, dotdigital: Account, options, error):
         """The error says what is possible."""
         dotdigital.day(1, people(2), **ONE)
-        before = Standing.of(place(dotdigital))
-        with pytest.raises(StopExport, match=error):
+        before = AudienceState.of(place(dotdigital))
+        with pytest.raises(FatalError, match=error):
             release(dotdigital, **options)
-        assert Standing.of(place(dotdigital)) == before
+        assert AudienceState.of(place(dotdigital)) == before
 
     def test_a_run_that_has_not_ended_holds_a_release_back(self, dotdigital: Account, monkeypatch):
         """The ledger does not know yet what it did."""
         with monkeypatch.context() as patch:
-            patch.setattr("airflow_provider_segexport.export.send_all", killed)
+            patch.setattr("airflow_provider_segexport.export.pipeline.send_all", killed)
             with pytest.raises(KeyboardInterrupt):
                 dotdigital.day(1, people(2), **ONE)
-        with pytest.raises(StopExport, match="has not ended"):
+        with pytest.raises(FatalError, match="has not ended"):
             release(dotdigital, "crm.one")
 
 
@@ -248,7 +259,7 @@ class TestUndo:
         account.day(2, [*people(2), *NEW])
         account.day(3, [*people(2), *NEW])
         report = account.undo()
-        assert (report["undoes"], removals(report), report["counts"]["delivered"]) == (
+        assert (report["reverted_version"], removals(report), report["counts"]["delivered"]) == (
             2,
             {"planned": 1, "removed": 1},
             1,
@@ -273,30 +284,34 @@ class TestUndo:
         dotdigital.day(2, people(3))
         dotdigital.day(3, people(4))
         dotdigital.day(4, people(4), first={"p3@example.com": "New"})
-        with pytest.raises(StopExport, match=r"changed 1 of the people.*To fix: take back the later version first"):
+        with pytest.raises(FatalError, match=r"changed 1 of the people.*To fix: take back the later version first"):
             dotdigital.undo(Undo(3))
         assert removals(dotdigital.undo(Undo(2), run="second")) == {"planned": 1, "removed": 1}
         assert dotdigital.active() == {*people(2), "p3@example.com"}
-        with pytest.raises(StopExport, match="has taken back version 2 already"):
+        with pytest.raises(FatalError, match="has taken back version 2 already"):
             dotdigital.undo(Undo(2), run="third")
 
     def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: Account):
         """The other sharer ran last: its people stay."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(2, NEW, name="two-1", **TWO)
-        with pytest.raises(StopExport, match=r"was written by the export 'crm\.two', and `export_name` is 'crm\.one'"):
-            dotdigital.undo(Undo(2), export="crm.one")
-        with pytest.raises(StopExport, match=r"None of the kept versions.*Exports that wrote them: crm\.one, crm\.two"):
-            dotdigital.undo(export="crm.three", run="three")
-        report = dotdigital.undo(export="crm.one", run="one")
-        assert (report["undoes"], report["export"], removals(report)) == (1, "crm.one", {"planned": 2, "removed": 2})
+        with pytest.raises(FatalError, match=r"was written by the export 'crm\.two', and `export_name` is 'crm\.one'"):
+            dotdigital.undo(Undo(2), export_name="crm.one")
+        with pytest.raises(FatalError, match=r"None of the kept versions.*Exports that wrote them: crm\.one, crm\.two"):
+            dotdigital.undo(export_name="crm.three", run="three")
+        report = dotdigital.undo(export_name="crm.one", run="one")
+        assert (report["reverted_version"], report["export_name"], removals(report)) == (
+            1,
+            "crm.one",
+            {"planned": 2, "removed": 2},
+        )
         assert dotdigital.active() == set(NEW)
 
     def test_whom_another_export_holds_stays(self, dotdigital: Account):
         """Only the claim is taken back."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(2, people(3), name="two-1", **TWO)
-        report = dotdigital.undo(export="crm.two")
+        report = dotdigital.undo(export_name="crm.two")
         assert removals(report) == {"planned": 3, "kept": 2, "removed": 1}
         assert dotdigital.active() == set(people(2))
         in_audience = {email: held for email, held in holders(dotdigital).items() if held}
@@ -311,7 +326,7 @@ class TestUndo:
         with pytest.raises(Exception, match=r"503|reached"):
             account.undo()
         account.sim.faults([])
-        assert account.undo(run="again")["undoes"] == 2
+        assert account.undo(run="again")["reverted_version"] == 2
         assert account.active() == set(people(1))
 
 

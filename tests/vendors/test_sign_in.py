@@ -12,15 +12,15 @@ from dataclasses import asdict
 import pytest
 import requests
 
-from airflow_provider_segexport.access import Access, SignIn, Token
-from airflow_provider_segexport.contract import drive
-from airflow_provider_segexport.errors import CredentialsRefused, TryAgain
+from airflow_provider_segexport.errors import AuthenticationFailed, RetryableError
+from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.http.oauth import Bearer, token_fingerprint
+from airflow_provider_segexport.http.variable_lock import VariableLock
 from airflow_provider_segexport.model import Response
-from airflow_provider_segexport.ports.claims import Claims
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.ports.tokens import Bearer, mark_of
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.vendors import constant_contact
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import run_operation
 
 KEY = "segexport_token_cc"
 
@@ -50,18 +50,18 @@ class Shelf:
 
 
 class Store:
-    def __init__(self, claims: Claims) -> None:
+    def __init__(self, claims: VariableLock) -> None:
         self.claims = claims
 
-    def load(self) -> tuple[Token, str] | None:
+    def load(self) -> tuple[OAuthToken, str] | None:
         text = self.claims.shelf.get(KEY)
         if not text:
             return None
         found = json.loads(text)
         mark = found.pop("mark")
-        return Token(**found), mark
+        return OAuthToken(**found), mark
 
-    def save(self, token: Token, mark: str) -> None:
+    def save(self, token: OAuthToken, mark: str) -> None:
         self.claims.shelf.set(KEY, json.dumps({**asdict(token), "mark": mark}))
 
     def lock(self):
@@ -69,22 +69,24 @@ class Store:
 
 
 def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: float = 0.2) -> Bearer:
-    access = Access(api=url, api_is_default=False)
-    claims = Claims(shelf, time.time, time.sleep, locks=machine, settle_s=settle_s)
-    sign_in = SignIn(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+    access = ApiEndpoint(base_url=url, is_default_url=False)
+    claims = VariableLock(shelf, time.time, time.sleep, locks=machine, write_visibility_s=settle_s)
+    sign_in = OAuthCredentials(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
 
-    def refresh(token: str) -> Token:
+    def refresh(token: str) -> OAuthToken:
         session = requests.Session()
         session.trust_env = False
         sender = Sender(lambda: session, constant_contact.VENDOR)
         now = time.time()
-        return drive(
-            constant_contact.account.refresh(access, SignIn(token, sign_in.client_id, sign_in.client_secret), now),
+        return run_operation(
+            constant_contact.account.refresh(
+                access, OAuthCredentials(token, sign_in.client_id, sign_in.client_secret), now
+            ),
             sender,
         )
 
     return Bearer(
-        sign_in.refresh,
+        sign_in.refresh_token,
         Store(claims),
         refresh,
         stale=constant_contact.account.stale,
@@ -97,8 +99,8 @@ def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: 
 def one_process(url: str, told: dict, shelf_folder: str, machine: str, out) -> None:
     pathlib.Path(machine).mkdir()
     try:
-        out.put(bearer(url, told, Shelf(pathlib.Path(shelf_folder)), pathlib.Path(machine)).access())
-    except CredentialsRefused as error:
+        out.put(bearer(url, told, Shelf(pathlib.Path(shelf_folder)), pathlib.Path(machine)).access_token())
+    except AuthenticationFailed as error:
         out.put(error)
 
 
@@ -136,12 +138,12 @@ def test_a_rotated_token_is_stored_before_it_is_used(tmp_path: pathlib.Path) -> 
         shelf = Shelf(tmp_path)
         machine = tmp_path / "m"
         machine.mkdir()
-        first = bearer(vendor["base_url"], told, shelf, machine, 0.01).access()
+        first = bearer(vendor["base_url"], told, shelf, machine, 0.01).access_token()
         stored = json.loads(shelf.get(KEY) or "")
-        assert stored["access"] == first
-        assert stored["refresh"] != told["refresh_token"]
-        assert stored["mark"] == mark_of(told["refresh_token"])
-        assert bearer(vendor["base_url"], told, shelf, machine, 0.01).access() == first
+        assert stored["access_token"] == first
+        assert stored["refresh_token"] != told["refresh_token"]
+        assert stored["mark"] == token_fingerprint(told["refresh_token"])
+        assert bearer(vendor["base_url"], told, shelf, machine, 0.01).access_token() == first
         assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
 
 
@@ -150,20 +152,23 @@ def test_a_rotated_away_token_says_how_to_sign_in_again(tmp_path: pathlib.Path) 
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
         told = vendor["keys"]["main"]
-        bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access()
+        bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access_token()
         (tmp_path / KEY).unlink()
         time.sleep(1)  # the token endpoint takes one call a second, and this one is not ours to pace
-        with pytest.raises(CredentialsRefused, match="airflow segexport sign-in"):
-            bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access()
+        with pytest.raises(AuthenticationFailed, match="airflow segexport login"):
+            bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access_token()
 
 
 def test_a_new_refresh_token_in_the_connection_makes_the_stored_sign_in_void(tmp_path: pathlib.Path) -> None:
     """An administrator signs in again: what an earlier sign-in left on the shelf is not used."""
     shelf = Shelf(tmp_path)
-    shelf.set(KEY, json.dumps({**asdict(Token("old", "older", time.time() + 9_999)), "mark": mark_of("another")}))
+    shelf.set(
+        KEY,
+        json.dumps({**asdict(OAuthToken("old", "older", time.time() + 9_999)), "mark": token_fingerprint("another")}),
+    )
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        assert bearer(vendor["base_url"], vendor["keys"]["main"], shelf, tmp_path, 0.01).access() != "old"
+        assert bearer(vendor["base_url"], vendor["keys"]["main"], shelf, tmp_path, 0.01).access_token() != "old"
 
 
 def test_calls_that_were_under_way_do_not_renew_again(tmp_path: pathlib.Path) -> None:
@@ -171,7 +176,7 @@ def test_calls_that_were_under_way_do_not_renew_again(tmp_path: pathlib.Path) ->
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
         signer = bearer(vendor["base_url"], vendor["keys"]["main"], Shelf(tmp_path), tmp_path, 0.01)
-        signer.access()
+        signer.access_token()
         stale = Response(401, {}, b'{"error_key":"unauthorized","error_message":"Unauthorized"}')
         assert [signer.renew(stale) for _ in range(4)] == [True] * 4
         assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
@@ -190,9 +195,9 @@ def test_a_claim_of_the_dead_runs_out_and_one_of_the_living_makes_others_wait(tm
         now[0] += seconds
 
     shelf = Clocked(tmp_path)
-    claims = Claims(shelf, lambda: now[0], sleep, locks=tmp_path, hold_s=60, patience_s=30)
+    claims = VariableLock(shelf, lambda: now[0], sleep, locks=tmp_path, hold_s=60, timeout_s=30)
     shelf.set("k", json.dumps({"by": "somebody", "until": now[0] + 60}))
-    with pytest.raises(TryAgain, match="Another machine"), claims.hold("k"):
+    with pytest.raises(RetryableError, match="Another machine"), claims.hold("k"):
         raise AssertionError
     now[0] += 60
     with claims.hold("k"):

@@ -9,15 +9,15 @@ from requests.auth import HTTPBasicAuth
 from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.person.removal import Door
-from airflow_provider_segexport.ports.http import Patience
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.person.vendor_removal import VendorRemover
 
 P2 = "p2@example.com"
 
 
 def impatient(account: Account, name: str):
     """A world in which one call that fails ends the run."""
-    return account.world(name, patience=Patience(attempts=1))
+    return account.world(name, patience=RetryLimits(attempts=1))
 
 
 def fails(account: Account, number: int, emails, fault, **options) -> None:
@@ -94,11 +94,11 @@ def test_an_erasure_finds_a_contact_that_was_made_anew(sim, tmp_path, contact_id
     known = account.ledger()[P2]["contact_id"] if contact_id == "of the ledger" else contact_id and "987654321"
     account.sim.seed(account.name, [{"email": P2, "status": "deleted"}])
     account.sim.seed(account.name, [{"email": P2, "status": "active"}], account.audience)
-    target = account.call(account.vendor.check(account.access, account.audience))
-    door = Door(account.vendor, target, account.call, account.sleep)
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    door = VendorRemover(account.vendor, target, account.call, account.sleep)
     assert door.take_out(P2, known) == "removed"
     assert account.active() == set(people(2))
-    assert door.take_out(P2, known) == "not_there"
+    assert door.take_out(P2, known) == "not_in_audience"
 
 
 @pytest.fixture
@@ -116,23 +116,23 @@ def test_a_delivered_row_that_full_has_rejected_is_unchanged(listed: Account):
     for number in (2, 3, 4):
         listed.sim.clock.advance(60)
         assert listed.day(number, people(3), mode="full")["reasons"] == {"rejected": {"bounced": 1}}
-    report = listed.day(5, people(3), mode="changes")
-    assert (report["counts"]["unchanged"], report["waiting"], report["reasons"]) == (3, 0, {})
+    report = listed.day(5, people(3), mode="upsert")
+    assert (report["counts"]["unchanged"], report["held_after_rejection"], report["reasons"]) == (3, 0, {})
 
 
 def test_a_failed_run_does_not_reset_the_count_of_tries(listed: Account):
     """Two refusals, a call without an answer, a third refusal: then the row waits."""
     listed.sim.seed(listed.name, [{"email": P2, "status": "bounced"}], listed.audience)
     for number in (1, 2):
-        listed.day(number, people(3), mode="changes")
+        listed.day(number, people(3), mode="upsert")
         listed.sim.clock.advance(60)
     assert listed.ledger()[P2]["tries"] == 2
-    fails(listed, 3, people(3), {**upsert(listed), "drop": True, "when": "before"}, mode="changes")
+    fails(listed, 3, people(3), {**upsert(listed), "drop": True, "when": "before"}, mode="upsert")
     assert listed.ledger()[P2]["tries"] == 2
     listed.sim.clock.advance(60)
-    listed.day(4, people(3), mode="changes")
+    listed.day(4, people(3), mode="upsert")
     assert listed.ledger()[P2]["tries"] == 3
-    assert listed.day(5, people(3), mode="changes")["reasons"] == {"withheld": {"waits_after_rejection": 1}}
+    assert listed.day(5, people(3), mode="upsert")["reasons"] == {"withheld": {"rejected_recently": 1}}
 
 
 def test_who_was_never_put_in_is_not_in_after_a_refusal(account: Account):
@@ -142,18 +142,21 @@ def test_who_was_never_put_in_is_not_in_after_a_refusal(account: Account):
     status, reason = account.row.turned_away
     account.sim.seed(account.name, [{"email": P2, "status": status}], account.audience)
     account.day(1, people(2))
-    fails(account, 2, people(3), {**upsert(account), "drop": True, "when": "before"}, mode="changes")
-    assert account.day(3, people(3), mode="changes")["reasons"] == {"rejected": {reason: 1}}
+    fails(account, 2, people(3), {**upsert(account), "drop": True, "when": "before"}, mode="upsert")
+    assert account.day(3, people(3), mode="upsert")["reasons"] == {"rejected": {reason: 1}}
     assert account.ledger()[P2]["state"] == "new"
 
 
 def test_a_mirror_speaks_of_its_own_people_only(sim, tmp_path):
     """Constant Contact: another sharer's person has left the list; this sharer's report does not name them."""
     account = Account(sim, "constant_contact", tmp_path)
-    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    one, two = (
+        {"export_name": "crm.one", "allow_shared_audience": True},
+        {"export_name": "crm.two", "allow_shared_audience": True},
+    )
     account.day(1, people(2), name="one-1", **one)
     account.day(2, [P2], name="two-1", **two)
     account.sim.seed(account.name, [{"email": P2, "status": "left_list"}], account.audience)
     report = account.day(3, people(2), name="one-2", **one)
     assert not any(report["removals"].values())
-    assert account.day(4, ["x@example.com"], name="two-2", **two)["removals"]["absent"] == 1
+    assert account.day(4, ["x@example.com"], name="two-2", **two)["removals"]["already_gone"] == 1

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import BadSegment, GuardTripped
+from airflow_provider_segexport.errors import GuardTripped, InvalidSegment
 from airflow_provider_segexport.guards import Guard
 
 
@@ -33,7 +33,7 @@ def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(a
     with pytest.raises(GuardTripped, match=r"hashed.parquet: 1 of 4 entries .* row 3\)\. To fix: ") as stopped:
         account.day(1, people(3), consent=account.consent(None, *lists))
     assert "n/a" not in str(stopped.value)
-    assert "suppression_unclear_share" in str(stopped.value)
+    assert "max_unreadable_suppression_share" in str(stopped.value)
     assert [] == account.upserts()
     assert set() == account.active()
 
@@ -41,9 +41,9 @@ def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(a
 def test_the_report_counts_every_list(account: Account, lists):
     """The share of entries that may be unclear can be raised; people of the other entries are withheld all the same."""
     report = account.day(
-        1, people(3), consent=account.consent(None, *lists), guards={"suppression_unclear_share": Guard(0.5)}
+        1, people(3), consent=account.consent(None, *lists), guards={"max_unreadable_suppression_share": Guard(0.5)}
     )
-    assert {"withheld": {"suppressed_here": 2}} == report["reasons"]
+    assert {"withheld": {"on_suppression_list": 2}} == report["reasons"]
     assert {"p2@example.com"} == account.active()
     counts = [{name: value for name, value in one.items() if name != "name"} for one in report["suppression"]]
     assert counts == [
@@ -55,7 +55,7 @@ def test_the_report_counts_every_list(account: Account, lists):
 
 def test_a_list_without_addresses_is_refused(account: Account):
     """Customer numbers suppress nobody, so they must not pass for a suppression list."""
-    with pytest.raises(BadSegment, match="which cannot hold addresses"):
+    with pytest.raises(InvalidSegment, match="which cannot hold addresses"):
         account.day(1, people(3), consent=account.consent(None, listed(account, "stop.parquet", [1, 2])))
     assert [] == account.upserts()
 

@@ -10,10 +10,10 @@ from vendors.accounts import Account, people
 
 from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.export.order import Job
-from airflow_provider_segexport.ports.lease import SKEW_S, TTL_S, Lease
-from airflow_provider_segexport.ports.ledger import Ledger, numbers_of
-from airflow_provider_segexport.ports.standing import Standing
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.storage.ledger import Ledger, numbers_of
 
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 
@@ -21,7 +21,7 @@ RUNS_OUT_S = TTL_S + SKEW_S + 1
 @pytest.fixture
 def account(sim, vendor, tmp_path):
     """An account in which five people were put on the first day, by several calls."""
-    made = Account(sim, vendor, tmp_path, batch_rows=2, connections=1)
+    made = Account(sim, vendor, tmp_path, batch_rows=2, max_concurrency=1)
     made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
     return made
 
@@ -40,7 +40,7 @@ class Suspended:
 
 
 def ledger_of(account: Account) -> Ledger:
-    target = account.call(account.vendor.check(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
     return Ledger.of(account.home, account.name, target)
 
 
@@ -90,7 +90,7 @@ def test_a_run_that_was_suspended_between_two_attempts_sends_nothing_more(accoun
     assert account.active() == set(people(3))
     facts = ledger_of(account).facts()
     assert (facts["as_of"], facts["by"]) == ("2026-01-03T00:00:00Z", "dag/task/day-3/0")
-    assert Standing.of(ledger_of(account).place).run == "dag/task/day-3/0"
+    assert AudienceState.of(ledger_of(account).path).run == "dag/task/day-3/0"
 
 
 def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: Account):
@@ -99,7 +99,7 @@ def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: Ac
 
     def day_3():
         before = account.sim.clock.now()
-        options = {"alive": lambda owner: owner != "dag/task/day-2/0"}
+        options = {"is_task_running": lambda owner: owner != "dag/task/day-2/0"}
         account.day(3, people(3), world=account.world("day-3", **options))
         slept.append(account.sim.clock.now() - before)
 
@@ -149,7 +149,7 @@ def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Ac
     account.day(2, people(5))
     ledger = ledger_of(account)
     head, facts = ledger.version(), ledger.facts()
-    before = max(numbers_of(path.name) for path in ledger.place.glob("*.parquet"))
+    before = max(numbers_of(path.name) for path in ledger.path.glob("*.parquet"))
     newer = replace(ledger, fence=type("Fence", (), {"number": before[1] + 2, "mark": "b", "check": lambda _: None})())
     older = replace(ledger, fence=type("Fence", (), {"number": before[1] + 1, "mark": "a", "check": lambda _: None})())
     monkeypatch.setattr(type(older), "_may_appear", lambda *_: newer.seal())
@@ -163,11 +163,11 @@ def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Ac
 def test_a_state_that_is_written_late_is_never_read(account: Account):
     """The audience's state carries the token in its name, and the highest counts."""
     ledger = ledger_of(account)
-    late = Standing.of(ledger.place)
+    late = AudienceState.of(ledger.path)
     account.day(2, people(4))
-    late.write(ledger.place)
-    (ledger.place / "standing-00000001.json").write_text((ledger.place / "standing.json").read_text())
-    assert Standing.of(ledger.place).run == "dag/task/day-2/0"
+    late.write(ledger.path)
+    (ledger.path / "audience_state-00000001.json").write_text((ledger.path / "audience_state.json").read_text())
+    assert AudienceState.of(ledger.path).run == "dag/task/day-2/0"
 
 
 def journalled_late(account: Account, day_3):
@@ -196,11 +196,11 @@ def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Acc
         account.day(3, people(5), first=dict.fromkeys(people(5), "Third"))
 
     journalled_late(account, day_3)
-    assert Standing.of(ledger_of(account).place).doubts
+    assert AudienceState.of(ledger_of(account).path).doubts
     report = account.day(4, people(5), first=dict.fromkeys(people(5), "Third"))
     assert 2 <= report["counts"]["delivered"] <= 4  # a batch of two was under way, and perhaps a second one
     assert sum(report["counts"][name] for name in ("delivered", "unchanged")) == 5
-    assert not Standing.of(ledger_of(account).place).doubts
+    assert not AudienceState.of(ledger_of(account).path).doubts
     assert account.day(5, people(5), first=dict.fromkeys(people(5), "Third"))["counts"]["unchanged"] == 5
 
 
@@ -237,14 +237,14 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     monkeypatch.undo()
     account.sim.clock.advance(RUNS_OUT_S)
     account.day(3, people(5))
-    assert len(Standing.of(ledger_of(account).place).doubts) == 1
+    assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
     assert account.day(4, people(5))["counts"]["delivered"] > 0
     assert account.day(5, people(5))["counts"]["unchanged"] == 5
-    assert len(Standing.of(ledger_of(account).place).doubts) == 1
+    assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
     monkeypatch.setattr(doubts, "OLD_S", 60.0)  # a day later a sign-in of Constant Contact has expired
     account.sim.clock.advance(61)
     account.day(6, people(5))
-    assert not Standing.of(ledger_of(account).place).doubts
+    assert not AudienceState.of(ledger_of(account).path).doubts
 
 
 class Turn:
@@ -259,10 +259,10 @@ class Turn:
             self.then()
         return 0.0
 
-    def heard(self, request, response) -> None:
+    def record_response(self, request, response) -> None:
         """It learns nothing."""
 
-    def left(self) -> None:
+    def remaining(self) -> None:
         """Nobody knows."""
 
     def close(self) -> None:
@@ -292,7 +292,7 @@ def sent_late(account: Account, how: str) -> int:
 @pytest.fixture
 def one_account(sim, tmp_path):
     """An account of one vendor, with people of a first day."""
-    made = Account(sim, "campaign_monitor", tmp_path, batch_rows=2, connections=1)
+    made = Account(sim, "campaign_monitor", tmp_path, batch_rows=2, max_concurrency=1)
     made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
     return made
 
@@ -309,7 +309,7 @@ def test_a_check_that_comes_once_before_all_waits_is_caught(one_account, monkeyp
 
     def send(job, request):
         job.fence.check()
-        return job.world.send(request)
+        return job.environment.http(request)
 
-    monkeypatch.setattr(Job, "send", send)
+    monkeypatch.setattr(ExportContext, "send", send)
     assert sent_late(one_account, how) > 0

@@ -7,11 +7,12 @@ import re
 import pytest
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.errors import OlderThanLedger, SegexportError, VendorUnavailable
-from airflow_provider_segexport.export import Export, Waiting
-from airflow_provider_segexport.model import Kind
-from airflow_provider_segexport.ports.http import Patience
-from airflow_provider_segexport.ports.sealing import sealed
+from airflow_provider_segexport.errors import SegexportError, StaleSnapshot, VendorUnavailable
+from airflow_provider_segexport.export.config import PendingJobs
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.model import BatchKind
+from airflow_provider_segexport.storage.sealing import sealed
 
 WITH_JOBS = ("constant_contact", "dotdigital", "omnisend")
 JOB_S = 600
@@ -74,14 +75,18 @@ def test_a_deferrable_run_leaves_its_worker_while_it_waits_for_them(account: Acc
     sent = len(account.upserts())
     segment = account.segment({"email": people(1), "first": ["Same"]})
     order = account.order(
-        segment, as_of="2026-01-02T00:00:00Z", by="dag/task/day-2/0", mode="mirror", matching={"first_name": "first"}
+        segment,
+        as_of="2026-01-02T00:00:00Z",
+        by="dag/task/day-2/0",
+        mode="mirror",
+        field_mapping={"first_name": "first"},
     )
     world = account.world("day-2", pause=leaves)
     found = Export(account.vendor, account.access, order, world).run()
-    world.send.close()
-    assert isinstance(found, Waiting)
-    assert (len(found.tickets), found.kind, found.audience) == (1, Kind.UPSERT, account.audience)
-    assert found.api
+    world.http.close()
+    assert isinstance(found, PendingJobs)
+    assert (len(found.job_ids), found.kind, found.audience) == (1, BatchKind.UPSERT, account.audience)
+    assert found.base_url
     assert len(account.upserts()) == sent
     account.sim.clock.advance(JOB_S)
     account.day(2, people(1))
@@ -125,7 +130,7 @@ def test_its_own_retry_still_goes_on_where_it_stopped(account: Account):
 def test_an_older_snapshot_is_refused_after_the_jobs_were_waited_for(account: Account):
     """The audience was begun to be brought to a newer state."""
     die(account, 2, people(3))
-    with pytest.raises(OlderThanLedger):
+    with pytest.raises(StaleSnapshot):
         account.day(1, people(2))
     assert {row["state"] for row in account.ledger().values()} == {"in"}
 
@@ -139,7 +144,7 @@ def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: Account):
         [{"vendor": account.name, "method": "GET", "path": paths[account.name], "status": 500, "body": {}, "count": 0}]
     )
     with pytest.raises(SegexportError):
-        account.day(2, ["new@example.com"], world=account.world("day-2", patience=Patience(attempts=1)))
+        account.day(2, ["new@example.com"], world=account.world("day-2", patience=RetryLimits(attempts=1)))
     assert len(account.upserts()) == sent
     account.sim.clear_faults()
     account.day(2, ["new@example.com"])
@@ -152,7 +157,7 @@ def test_a_job_that_the_vendor_has_forgotten_holds_nothing_back(account: Account
     die(account, 1, people(3))
     account.sim.clock.advance(2 * JOB_S)
     journal = account.home / "runs" / "day-1" / "01" / "journal.jsonl"
-    gone = re.sub(rb'"ticket":"[^"]+"', b'"ticket":"00000000-0000-4000-8000-000000000000"', journal.read_bytes())
+    gone = re.sub(rb'"job_id":"[^"]+"', b'"job_id":"00000000-0000-4000-8000-000000000000"', journal.read_bytes())
     bare = re.sub(rb',"checksum":"[^"]+"', b"", gone)
     journal.write_bytes(b"".join(sealed(line) + b"\n" for line in bare.splitlines()))
     report = account.day(2, people(2))

@@ -7,16 +7,16 @@ import re
 
 from vendors.accounts import Account, people
 
-from airflow_provider_segexport.ports.http import Sender
-from airflow_provider_segexport.vendors.replies import send_json
+from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.vendors.responses import send_json
 
 
 def post(account, path, body):
     """Make a custom field as an administrator does at the vendor."""
-    target = account.call(account.vendor.check(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
 
     def operation():
-        return (yield send_json("POST", f"{target.api}/{path.format(target.audience)}", body))
+        return (yield send_json("POST", f"{target.base_url}/{path.format(target.audience)}", body))
 
     response = account.call(operation())
     assert response.status in {200, 201}, response.body
@@ -37,7 +37,7 @@ def test_campaign_monitor_drops_no_value(sim, tmp_path):
         "hobbies": ["Music", "art||music", "Music", "Music", "Music", "Chess"],
     }
     report = account.export(
-        account.segment(columns), mode="changes", custom_fields={name: name.lower() for name in fields}
+        account.segment(columns), mode="upsert", custom_fields={name: name.lower() for name in fields}
     )
     assert (report["counts"]["delivered"], report["counts"]["rejected"]) == (3, 3)
     rejects = {row["file_row"]: (row["reason"], row["field"]) for row in account.rejects()}
@@ -49,7 +49,7 @@ def test_campaign_monitor_drops_no_value(sim, tmp_path):
     assert stored["p2@example.com"]["Rating"] == "100000000000000000000"
     assert stored["p4@example.com"]["Rating"] == "0"
     again = account.export(
-        account.segment(columns), "again", mode="changes", custom_fields={name: name.lower() for name in fields}
+        account.segment(columns), "again", mode="upsert", custom_fields={name: name.lower() for name in fields}
     )
     assert (again["counts"]["unchanged"], again["counts"]["rejected"]) == (3, 3)
 
@@ -87,7 +87,7 @@ def test_a_number_has_no_exponent_at_any_vendor(account, monkeypatch):
     monkeypatch.setattr(Sender, "_call", listening)
     plain = {1e-3: "0.001", 1e16: "10000000000000000", 12.5: "12.5", 2.0**53 + 2: "9007199254740994"}
     columns = {"email": people(len(plain)), "it": list(plain)}
-    account.export(account.segment(columns), custom_fields={account.row.custom[1]: "it"}, create_fields=True)
+    account.export(account.segment(columns), custom_fields={account.row.custom[1]: "it"}, create_custom_fields=True)
     sent = b"".join(bodies).decode()
     assert [number for number in plain.values() if not re.search(rf'[:"]{re.escape(number)}[",}}]', sent)] == []
     assert not re.search(r"[0-9][eE][+-]?[0-9]+[,}\"]", sent.replace("example.com", ""))

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from vendors.accounts import Account, people
 
-REASONS = {"consent": "no_consent", "suppression": "suppressed_here"}
+REASONS = {"consent": "no_consent", "suppression": "on_suppression_list"}
 TWICE = {"emails": [*people(3), "P1@example.com "], "first": {}}
 BAD_VALUE = {"emails": people(3), "first": {"p1@example.com": "x" * 9000}}
 
@@ -40,7 +40,10 @@ def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Accoun
 @pytest.mark.parametrize("held_by", ["both", "the_other"])
 def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(account: Account, way, held_by):
     """Consent is the person's: another export's claim keeps nobody in who has withdrawn."""
-    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    one, two = (
+        {"export_name": "crm.one", "allow_shared_audience": True},
+        {"export_name": "crm.two", "allow_shared_audience": True},
+    )
     account.day(1, people(3) if held_by == "both" else ["p0@example.com"], name="one-1", **one)
     account.day(2, people(3), name="two-1", **two)
     account.day(3, people(3), name="one-2", **one, **withdrawn(account, way, people(3)[:2]) | columns_of_three(way))
@@ -50,7 +53,10 @@ def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(accou
 @pytest.mark.parametrize("entry", ["p1@example.com", "sha256"])
 def test_a_suppression_list_counts_for_people_of_another_exports_segment(account: Account, entry):
     """The list of one export names a person whom only another export has put in: the person is taken out."""
-    one, two = {"export": "crm.one", "shared": True}, {"export": "crm.two", "shared": True}
+    one, two = (
+        {"export_name": "crm.one", "allow_shared_audience": True},
+        {"export_name": "crm.two", "allow_shared_audience": True},
+    )
     stop = account.home / "stop.parquet"
     mark = sha256(b"p1@example.com").hexdigest() if entry == "sha256" else entry
     pq.write_table(pa.table({"email": [mark]}), stop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_segexport.model import Batch, batch_name
+from airflow_provider_segexport.model import Batch, batch_id
 
 HERE = Path(__file__).parent
 
@@ -67,7 +67,7 @@ def body_of(reply: Mapping[str, Any]) -> bytes:
 
 
 def batch_of(emails: tuple[str, ...], items: tuple[str, ...]) -> Batch:
-    return Batch(batch_name(items), list(range(len(emails))), list(emails), list(items))
+    return Batch(batch_id(items), list(range(len(emails))), list(emails), list(items))
 
 
 def shape(value: Any) -> Any:

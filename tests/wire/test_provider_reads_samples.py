@@ -12,13 +12,13 @@ from vendors.rows import row
 from wire.samples import SAMPLES, Sample, batch_of, body_of, fits, shape
 
 from airflow_provider_segexport import errors
-from airflow_provider_segexport.access import Access, SignIn, Token
-from airflow_provider_segexport.contract import CustomField, Matched, drive
-from airflow_provider_segexport.errors import SegexportError, TryAgain
-from airflow_provider_segexport.model import Response, Settled, Target, Ticket
+from airflow_provider_segexport.errors import RetryableError, SegexportError
+from airflow_provider_segexport.model import Audience, BatchResult, JobId, Response
 from airflow_provider_segexport.stages.encode import expression
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import CustomField, MappedFields, run_operation
 
 BASE = "https://vendor.test"
 NOW = 1_767_225_600
@@ -53,7 +53,7 @@ class Replay:
         body = body_of(reply).replace(b"{base}", BASE.encode())
         headers = {"content-type": "application/json", **reply.get("headers", {})}
         response = Response(reply["status"], headers, body, request.url)
-        later = VENDORS[self.sample.vendor].refusal(response, self.sample.now)
+        later = VENDORS[self.sample.vendor].retry_hint(response, self.sample.now)
         if later is not None:
             raise later
         return response
@@ -70,27 +70,29 @@ def theirs(sample: Sample) -> tuple[str, ...]:
 def run(sample: Sample):
     vendor = VENDORS[sample.vendor]
     audience = audience_of(sample)
-    note, facts = {"note": VendorField("note")}, {"client": CLIENT}
-    target = Target(BASE + PATHS[sample.vendor], "1", "Shop", audience, fields=note, facts=facts)
+    note, facts = {"note": VendorField("note")}, {"client_id": CLIENT}
+    target = Audience(BASE + PATHS[sample.vendor], "1", "Shop", audience, fields=note, extra=facts)
     batch = batch_of(sample.emails, sample.items or theirs(sample) * len(sample.emails))
     operations = {
-        "check": lambda: vendor.check(Access(BASE, api_is_default=False), audience),
+        "check": lambda: vendor.resolve_audience(ApiEndpoint(BASE, is_default_url=False), audience),
         "create_field": lambda: vendor.create_field(target, *sample.new_field),
         "upsert": lambda: vendor.upsert(target, batch),
         "poll": lambda: vendor.poll(target, [sample.ticket]),
         "collect": lambda: vendor.collect(target, batch, sample.ticket),
-        "refresh": lambda: vendor.oauth.refresh(Access(BASE, api_is_default=False), SignIn("old", "id", "secret"), NOW),
+        "refresh": lambda: vendor.oauth.refresh(
+            ApiEndpoint(BASE, is_default_url=False), OAuthCredentials("old", "id", "secret"), NOW
+        ),
         "members": lambda: members(vendor, target),
         "remove": lambda: vendor.removal.remove(target, batch),
         "removal_poll": lambda: vendor.removal.poll(target, [sample.ticket]),
         "removal_collect": lambda: vendor.removal.collect(target, batch, sample.ticket),
         "identify": lambda: contacts(vendor, target, sample.emails),
-        "revive": lambda: vendor.revive(target, batch),
+        "revive": lambda: vendor.resubscribe_removed(target, batch),
         "optouts": lambda: optouts(vendor, target, sample.now),
-        "lookup": lambda: vendor.lookup(target, [batch], sample.now, frozenset()),
+        "lookup": lambda: vendor.find_lost_jobs(target, [batch], sample.now, frozenset()),
     }
     replay = Replay(sample)
-    found = drive(operations[sample.operation](), replay, lambda _: None)
+    found = run_operation(operations[sample.operation](), replay, lambda _: None)
     assert replay.left == [], "a call of the sample was not made"
     return found
 
@@ -98,14 +100,14 @@ def run(sample: Sample):
 def members(vendor, target):
     """Who is in the audience, as one mapping."""
     found = {}
-    yield from vendor.members(target, lambda page: found.update({one.email: one.active for one in page}))
+    yield from vendor.list_members(target, lambda page: found.update({one.email: one.active for one in page}))
     return found
 
 
 def contacts(vendor, target, emails):
     """Who of these is in the audience, with the vendor's ids."""
     found = {}
-    ask = vendor.removal.identify or vendor.removal.look
+    ask = vendor.removal.resolve_ids or vendor.removal.find_members
     yield from ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page}))
     return found
 
@@ -135,9 +137,9 @@ def test_a_reply_is_read_as_the_sample_says(sample):
         return
     if "later" in outcome:
         kind, after = outcome["later"]
-        with pytest.raises(TryAgain) as caught:
+        with pytest.raises(RetryableError) as caught:
             run(sample)
-        assert (type(caught.value).__name__, caught.value.after) == (kind, after)
+        assert (type(caught.value).__name__, caught.value.retry_after_s) == (kind, after)
         return
     check(run(sample), outcome)
 
@@ -145,23 +147,23 @@ def test_a_reply_is_read_as_the_sample_says(sample):
 def check(found, outcome):
     """What a reply comes to, against what the sample says."""
     match found:
-        case Settled():
-            refused = {str(one.index): [str(one.reason), one.code] for one in found.refused}
+        case BatchResult():
+            refused = {str(one.index): [str(one.reason), one.code] for one in found.rejected}
             assert refused == outcome["refused"]
-            assert list(found.again) == outcome.get("again", [])
-            assert found.unnamed == outcome.get("unnamed", 0)
+            assert list(found.retry) == outcome.get("again", [])
+            assert found.unattributed == outcome.get("unnamed", 0)
             assert {str(at): told for at, told in found.contact_ids.items()} == outcome.get("contact_ids", {})
-        case Ticket():
+        case JobId():
             assert found.id == outcome["ticket"]
-        case Token():
-            assert [found.access, found.refresh, found.expires_at - NOW] == outcome["token"]
+        case OAuthToken():
+            assert [found.access_token, found.refresh_token, found.expires_at - NOW] == outcome["token"]
         case dict() if "tickets" in outcome:
             assert [ticket.id for ticket in found.values()] == outcome["tickets"]
         case dict() if "states" in outcome:
             assert [str(state) for state in found.values()] == outcome["states"]
         case dict():
             assert [found] == list(outcome.values())
-        case Target():
+        case Audience():
             assert {key: getattr(found, key) for key in outcome["target"]} == outcome["target"]
             assert {name: one.type for name, one in found.fields.items()} == outcome["fields"]
         case None:
@@ -178,10 +180,10 @@ def test_items_have_the_shape_of_the_sample_s(sample):
     vendor, custom = VENDORS[sample.vendor], CUSTOM[sample.vendor]
     kind = "number" if sample.vendor == "dotdigital" else "text"
     fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}
-    target = Target(BASE, "1", "Shop", KNOWN[sample.vendor], fields=fields)
-    matched = Matched(("email", "first_name"), (CustomField(custom, "custom_0", "integer"),))
+    target = Audience(BASE, "1", "Shop", KNOWN[sample.vendor], fields=fields)
+    matched = MappedFields(("email", "first_name"), (CustomField(custom, "custom_0", "integer"),))
     ((item,),) = shared().rows(
-        f"select {expression(vendor.item(matched, target))} "
+        f"select {expression(vendor.item_template(matched, target))} "
         "from (select 'jane@example.com' as email, 'Jane' as first_name, '3' as custom_0)"
     )
     assert fits(shape(json.loads(item)), shape(json.loads(theirs(sample)[0])))

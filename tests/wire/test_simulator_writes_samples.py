@@ -14,11 +14,11 @@ from vendors.leaving import Leaving
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
 from airflow_provider_segexport import errors
-from airflow_provider_segexport.access import SignIn
-from airflow_provider_segexport.contract import Matched, drive
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.model import Settled, Target, Ticket
+from airflow_provider_segexport.model import Audience, BatchResult, JobId
 from airflow_provider_segexport.stages.encode import expression
+from airflow_provider_segexport.vendors.auth import OAuthCredentials
+from airflow_provider_segexport.vendors.base import MappedFields, run_operation
 
 TAKING_OUT = {"remove", "removal_poll", "removal_collect", "identify"}
 
@@ -42,8 +42,8 @@ def account(sim, tmp_path, sample):
     return Account(sim, sample.vendor, tmp_path)
 
 
-def target_of(account: Account) -> Target:
-    return account.call(account.vendor.check(account.access, account.audience))
+def target_of(account: Account) -> Audience:
+    return account.call(account.vendor.resolve_audience(account.access, account.audience))
 
 
 def run(account: Account, sample: Sample, listener: Listener):
@@ -51,51 +51,53 @@ def run(account: Account, sample: Sample, listener: Listener):
     audience = account.audience if sample.audience == "known" else account.row.unknown[0]
     if sample.operation == "check":
         account.sim.configure({sample.vendor: sample.settings})
-        return drive(vendor.check(account.access, audience), listener)
+        return run_operation(vendor.resolve_audience(account.access, audience), listener)
     if sample.operation == "refresh":
-        return drive(vendor.oauth.refresh(account.access, sign_in(account, sample), account.sim.clock.now()), listener)
+        return run_operation(
+            vendor.oauth.refresh(account.access, sign_in(account, sample), account.sim.clock.now()), listener
+        )
     return work(account, sample, listener, target_of(account))
 
 
-def sign_in(account: Account, sample: Sample) -> SignIn:
+def sign_in(account: Account, sample: Sample) -> OAuthCredentials:
     told = account.described["keys"]["main"]
     token = told["refresh_token"] if sample.auth == "good" else "s3cret"
-    return SignIn(token, told["client_id"], told["client_secret"])
+    return OAuthCredentials(token, told["client_id"], told["client_secret"])
 
 
-def work(account: Account, sample: Sample, listener: Listener, target: Target):
+def work(account: Account, sample: Sample, listener: Listener, target: Audience):
     """What a sample does that comes after a check."""
     vendor = account.vendor
     if sample.operation == "create_field":
-        return drive(vendor.create_field(target, *sample.new_field), listener)
+        return run_operation(vendor.create_field(target, *sample.new_field), listener)
     account.sim.seed(sample.vendor, list(sample.seed), account.audience)
     if sample.operation in TAKING_OUT:
         return take_out(account, sample, listener)
     items = sample.items or tuple(ITEMS[sample.vendor].format(email, account.audience) for email in sample.emails)
     batch = batch_of(sample.emails, items)
     at_once = {
-        "members": lambda: vendor.members(target, lambda _: None),
+        "members": lambda: vendor.list_members(target, lambda _: None),
         "optouts": lambda: vendor.optouts(target, sample.now, lambda _: None),
-        "revive": lambda: vendor.revive(target, batch),
+        "revive": lambda: vendor.resubscribe_removed(target, batch),
         "upsert": lambda: vendor.upsert(target, batch),
     }
     if sample.operation in at_once:
         account.sim.configure({sample.vendor: sample.settings})
         for _ in range(sample.times - 1):
-            drive(at_once[sample.operation](), listener, account.sleep)
-        return drive(at_once[sample.operation](), listener, account.sleep)
+            run_operation(at_once[sample.operation](), listener, account.sleep)
+        return run_operation(at_once[sample.operation](), listener, account.sleep)
     ticket = sample.ticket
     if not sample.unknown_ticket:
         answer = account.call(vendor.upsert(target, batch))
-        assert isinstance(answer, Ticket)
+        assert isinstance(answer, JobId)
         ticket = answer.id
     account.sim.clock.advance(sample.wait)
     of_a_job = {
         "poll": lambda: vendor.poll(target, [ticket]),
         "collect": lambda: vendor.collect(target, batch, ticket),
-        "lookup": lambda: vendor.lookup(target, [batch], account.sim.clock.now(), frozenset()),
+        "lookup": lambda: vendor.find_lost_jobs(target, [batch], account.sim.clock.now(), frozenset()),
     }
-    return drive(of_a_job[sample.operation](), listener, account.sleep)
+    return run_operation(of_a_job[sample.operation](), listener, account.sleep)
 
 
 def take_out(account: Account, sample: Sample, listener: Listener):
@@ -103,16 +105,18 @@ def take_out(account: Account, sample: Sample, listener: Listener):
     leaving = Leaving(account)
     removal, target = leaving.removal, leaving.target
     if sample.operation == "identify":
-        return drive((removal.identify or removal.look)(target, sample.emails, lambda _: None), listener)
+        return run_operation(
+            (removal.resolve_ids or removal.find_members)(target, sample.emails, lambda _: None), listener
+        )
     account.sim.clock.advance(60)
     batch = leaving.batch(sample.emails)
     if sample.operation == "remove":
-        return drive(removal.remove(target, batch), listener)
+        return run_operation(removal.remove(target, batch), listener)
     ticket = account.call(removal.remove(target, batch)).id
     account.sim.clock.advance(sample.wait)
     if sample.operation == "removal_poll":
-        return drive(removal.poll(target, [ticket]), listener)
-    return drive(removal.collect(target, batch, ticket), listener)
+        return run_operation(removal.poll(target, [ticket]), listener)
+    return run_operation(removal.collect(target, batch, ticket), listener)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
@@ -125,8 +129,8 @@ def test_the_simulator_answers_as_the_sample(account, sample, published):
     else:
         with contextlib.suppress(SegexportError):  # a reply that says "later" is read by the sender, which is not here
             found = run(account, sample, listener)
-            if isinstance(found, Settled):
-                ours = {str(one.index): [str(one.reason), one.code] for one in found.refused}
+            if isinstance(found, BatchResult):
+                ours = {str(one.index): [str(one.reason), one.code] for one in found.rejected}
                 assert ours == sample.outcome["refused"]
     if sample.unpublished:
         published.clear()
@@ -138,7 +142,7 @@ def test_the_simulator_answers_as_the_sample(account, sample, published):
         theirs = shape(json.loads(reply.body))
         assert fits(shape(wanted["body"]), theirs), f"{theirs} lacks something of {shape(wanted['body'])}"
     assert set(wanted.get("headers", {})) <= set(reply.headers)
-    if sample.outcome.get("error") == "BatchRefused":
+    if sample.outcome.get("error") == "BatchRejected":
         published.clear()  # rows that the provider does not write, there to be refused
 
 
@@ -152,6 +156,6 @@ def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
     for vendor, template in ITEMS.items():
         account = Account(sim, vendor, tmp_path)
         target = replace(target_of(account), fields={})
-        shaped = expression(account.vendor.item(Matched(("email",)), target))
+        shaped = expression(account.vendor.item_template(MappedFields(("email",)), target))
         ((item,),) = shared().rows(f"select {shaped} from (select 'jane@example.com' as email)")
         assert json.loads(item).items() >= json.loads(template.format("jane@example.com", account.audience)).items()

@@ -35,7 +35,7 @@ def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url:
     return {
         "base_url": base_url,
         "api_url": f"{base_url}/v3",
-        "authorization_url": f"{base_url}/oauth2/default/v1",
+        "authorize_url": f"{base_url}/oauth2/default/v1",
         "credentials": keys["main"],
         "keys": keys,
         "account": {"id": account.id, "organization_name": "Example Shop"},

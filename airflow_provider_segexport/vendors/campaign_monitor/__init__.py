@@ -5,8 +5,8 @@ An audience is a list. Facts from campaignmonitor.com/api and the official clien
 
 from __future__ import annotations
 
-from airflow_provider_segexport.access import Form, FormField, OAuth
-from airflow_provider_segexport.contract import Limits, Vendor
+from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.campaign_monitor.account import (
     API,
     audience_link,
@@ -15,57 +15,57 @@ from airflow_provider_segexport.vendors.campaign_monitor.account import (
     refresh,
     stale,
 )
-from airflow_provider_segexport.vendors.campaign_monitor.contacts import item, members, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES, VALUE
-from airflow_provider_segexport.vendors.campaign_monitor.leavers import REMOVAL
+from airflow_provider_segexport.vendors.campaign_monitor.imports import item, members, upsert
 from airflow_provider_segexport.vendors.campaign_monitor.optouts import optouts
-from airflow_provider_segexport.vendors.campaign_monitor.replies import refusal
-from airflow_provider_segexport.vendors.campaign_monitor.revival import revive
+from airflow_provider_segexport.vendors.campaign_monitor.removals import REMOVAL
+from airflow_provider_segexport.vendors.campaign_monitor.responses import refusal
+from airflow_provider_segexport.vendors.campaign_monitor.resubscribe import revive
 
 VENDOR = Vendor(
     name="campaign_monitor",
     title="Campaign Monitor",
-    audience_word="list",
-    api=API,
+    audience_noun="list",
+    base_url=API,
     # 1000 rows a call (code 209 above). No rate is published for imports; four calls at a time is modest, and the
     # clients wait up to 120 s for an import.
-    limits=Limits(batch_rows=1000, batch_bytes=4_000_000, connections=4, jobs=0, timeout_s=120),
+    limits=Limits(batch_rows=1000, batch_bytes=4_000_000, max_concurrency=4, max_jobs=0, timeout_s=120),
     fields=RULES,
     max_custom_chars=VALUE,
-    custom_name=r"[^\[\]\"<>]{1,100}",
+    custom_name_pattern=r"[^\[\]\"<>]{1,100}",
     custom_name_hint="1 to 100 characters without brackets and quotes",
-    check=check,
+    resolve_audience=check,
     create_field=create_field,
-    item=item,
+    item_template=item,
     upsert=upsert,
-    members=members,
+    list_members=members,
     removal=REMOVAL,
-    revive=revive,
+    resubscribe_removed=revive,
     optouts=optouts,
     # No `lookup`: an import has no id and no trace that can be read. One whose answer was lost is sent again, which
     # counts its people as existing (`TotalExistingSubscribers`) and does no harm, as no autoresponder is queued.
     audience_link=audience_link,
-    form=Form(
-        key_label="API key",
+    form=ConnectionForm(
+        credential_label="API key",
         placeholders={"host": API, "password": "from Account settings > API keys"},
         audience_help="List id: 32 characters, 0-9 and a-f, from the list's settings (API list id).",
         fields=(
-            FormField(
+            ConnectionFormField(
                 "refresh_token",
                 "OAuth refresh token",
                 "Instead of an API key: the refresh token of a sign-in with the scopes ImportSubscribers, ManageLists.",
                 secret=True,
             ),
-            FormField(
-                "client",
+            ConnectionFormField(
+                "client_id",
                 "Client id",
                 "For a key of one client, where people whom an export took out are to come back, or who opted out of "
                 "everything is to be told: from the client's API settings. Empty for a key of the whole account.",
             ),
         ),
     ),
-    oauth=OAuth(refresh=refresh, stale=stale),
-    refusal=refusal,
-    paths=("/api/v3.3", "/api/v3.2"),
+    oauth=OAuth(refresh=refresh, is_expired=stale),
+    retry_hint=refusal,
+    api_paths=("/api/v3.3", "/api/v3.2"),
     date_format="%Y/%m/%d",  # dd/mm is read either way round
 )

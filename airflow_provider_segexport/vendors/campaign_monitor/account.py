@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow_provider_segexport.access import Access, SignIn, Token
-from airflow_provider_segexport.contract import FieldType
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    CredentialsRefused,
+    AudienceNotFound,
+    AuthenticationFailed,
     public_code,
 )
 from airflow_provider_segexport.model import (
+    Audience,
     Operation,
     Request,
     Response,
-    Target,
 )
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors.campaign_monitor.replies import EXPIRED_TOKEN, client_id, code_and_words, read
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import FieldType
+from airflow_provider_segexport.vendors.campaign_monitor.responses import EXPIRED_TOKEN, client_id, code_and_words, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
-from airflow_provider_segexport.vendors.replies import (
+from airflow_provider_segexport.vendors.responses import (
     answer_list,
     get,
     inner,
@@ -49,9 +49,9 @@ EARLIEST, LATEST = "1900-01-01", "2076-06-06"
 """Dates outside are ignored (campaignmonitor.com/api/subscribers, read 2026-08)."""
 
 
-def check(access: Access, audience: str | None) -> Operation[Target]:
+def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Prove the credentials, and the list where one is named, and read its custom fields."""
-    api = access.api + VERSION
+    api = endpoint.base_url + VERSION
     clients = yield get(f"{api}/clients.json")
     # A client-level key may not list clients: what it may do, the list below proves.
     one_client = clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS
@@ -60,16 +60,16 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
     only = client_id(told[0]) if len(told) == 1 else ""
-    target = Target(
-        api=api,
+    target = Audience(
+        base_url=api,
         account="all",
         account_name=account_name or "one client",
-        facts={"client": access.options.get("client", "").strip() or only},
+        extra={"client_id": endpoint.options.get("client_id", "").strip() or only},
     )
     if audience is None:
         return target
     if not LIST_ID.fullmatch(audience):
-        raise AudienceUnknown(
+        raise AudienceNotFound(
             "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
             "is another one: take the API list id from the list's settings."
         )
@@ -77,16 +77,16 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     stats = inner(read((yield get(f"{api}/lists/{audience}/stats.json"))))
     fields = answer_list(read((yield get(f"{api}/lists/{audience}/customfields.json"))), "custom fields")
     notes = ("The list asks new subscribers to confirm.",) if found.get("ConfirmedOptIn") else ()
-    return Target(
-        api=api,
+    return Audience(
+        base_url=api,
         account=target.account,
         account_name=target.account_name,
         audience=audience,
         audience_name=text(found.get("Title")),
-        members=whole(stats.get("TotalActiveSubscribers")),
+        member_count=whole(stats.get("TotalActiveSubscribers")),
         fields=known_fields(fields),
-        facts=target.facts,
-        notes=notes,
+        extra=target.extra,
+        warnings=notes,
     )
 
 
@@ -113,31 +113,33 @@ def known_field(described: Mapping[str, Any]) -> VendorField:
     return VendorField(key, TYPES.get(kind, "text"))
 
 
-def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
     """Make a custom field that subscribers do not see in their preference centre."""
     types: dict[FieldType, str] = {"text": "Text", "number": "Number", "boolean": "Text", "date": "Date"}
     response = yield send_json(
         "POST",
-        f"{target.api}/lists/{target.audience}/customfields.json",
+        f"{audience.base_url}/lists/{audience.audience}/customfields.json",
         {"FieldName": name, "DataType": types[kind], "Options": [], "VisibleInPreferenceCenter": False},
     )
     read(response, 200, 201)
 
 
-def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
+def refresh(endpoint: ApiEndpoint, sign_in: OAuthCredentials, now: float) -> Operation[OAuthToken]:
     """Renew a sign-in. The vendor takes no client id here, and may answer an error with status 200."""
-    form = urlencode({"grant_type": "refresh_token", "refresh_token": sign_in.refresh}).encode()
+    form = urlencode({"grant_type": "refresh_token", "refresh_token": sign_in.refresh_token}).encode()
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-    response = yield Request("POST", f"{access.api}/oauth/token", headers=headers, body=form, signed=False)
+    response = yield Request(
+        "POST", f"{endpoint.base_url}/oauth/token", headers=headers, body=form, authenticated=False
+    )
     told = response.mapping()
     if "access_token" not in told or "error" in told:
         why = public_code(told.get("error", response.status))
-        raise CredentialsRefused(
+        raise AuthenticationFailed(
             f"Campaign Monitor does not renew the sign-in: {why}. "
-            "Sign in again and put the new refresh token into the Airflow connection."
+            "Log in again and put the new refresh token into the Airflow connection."
         )
-    renewed = text(told.get("refresh_token")) or sign_in.refresh
-    return Token(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
+    renewed = text(told.get("refresh_token")) or sign_in.refresh_token
+    return OAuthToken(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
 
 
 def stale(response: Response) -> bool:
@@ -145,6 +147,6 @@ def stale(response: Response) -> bool:
     return code_and_words(response)[0] == EXPIRED_TOKEN
 
 
-def audience_link(target: Target) -> str:
+def audience_link(audience: Audience) -> str:
     """The API's list id is not the web page's: the page with all lists is as near as a link comes."""
-    return f"https://app.createsend.com/subscribers/?list={target.audience}"
+    return f"https://app.createsend.com/subscribers/?list={audience.audience}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import FieldRule
+from airflow_provider_segexport.vendors.base import FieldRule
 
 # A custom field's value holds 250 characters (campaignmonitor.com/api/subscribers).
 VALUE = 250

@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_segexport.address import same
-from airflow_provider_segexport.contract import TellOptOuts
-from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
-from airflow_provider_segexport.vendors.campaign_monitor.replies import next_page, read
+from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
+from airflow_provider_segexport.vendors.base import OnOptOutPage
+from airflow_provider_segexport.vendors.campaign_monitor.responses import next_page, read
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import PAGE, client_of, suppressed
-from airflow_provider_segexport.vendors.moments import day_before
-from airflow_provider_segexport.vendors.replies import answer_list, get, text
+from airflow_provider_segexport.vendors.responses import answer_list, get, text
+from airflow_provider_segexport.vendors.timestamps import day_before
 
 STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
 
-def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
+def optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
     """Who is in one of these states since the day before; each person once, by the nearest reason."""
     day, told = day_before(since), set[str]()
 
     def tell_new(page: Sequence[dict[str, Any]], reason: Reason) -> None:
         found = {same(text(one.get("EmailAddress"))): text(one.get("Date")).replace(" ", "T") for one in page}
-        tell([OptOut(email, reason, date) for email, date in found.items() if email and email not in told])
+        on_page([OptOut(email, reason, date) for email, date in found.items() if email and email not in told])
         told.update(found)
 
     for word, reason in STATES.items():
         page = 1
         while page:
             asked = {"date": day, "page": str(page), "pagesize": PAGE, "orderfield": "email", "orderdirection": "asc"}
-            found = read((yield get(f"{target.api}/lists/{target.audience}/{word}.json", **asked)))
+            found = read((yield get(f"{audience.base_url}/lists/{audience.audience}/{word}.json", **asked)))
             tell_new(answer_list(found["Results"], "Results"), reason)
             page = next_page(found, page)
 
@@ -42,6 +42,6 @@ def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
         tell_new(recent, Reason.SUPPRESSED)
         return len(recent) == len(page)
 
-    client = yield from client_of(target)
+    client = yield from client_of(audience)
     if client:
-        yield from suppressed(target, client, take, order="date")
+        yield from suppressed(audience, client, take, order="date")

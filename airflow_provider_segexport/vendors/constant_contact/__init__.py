@@ -5,9 +5,9 @@ An audience is a list. Facts from the published specification (3.0.178) and the 
 
 from __future__ import annotations
 
-from airflow_provider_segexport.access import Form, FormField, OAuth
-from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.model import Rate
+from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.constant_contact.account import (
     API,
     AUTHORIZATION,
@@ -18,64 +18,64 @@ from airflow_provider_segexport.vendors.constant_contact.account import (
     refresh,
     stale,
 )
-from airflow_provider_segexport.vendors.constant_contact.contacts import collect, item, poll, upsert, within
-from airflow_provider_segexport.vendors.constant_contact.device import sign_in
+from airflow_provider_segexport.vendors.constant_contact.device_flow import sign_in
 from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
-from airflow_provider_segexport.vendors.constant_contact.leavers import REMOVAL
+from airflow_provider_segexport.vendors.constant_contact.imports import collect, item, poll, upsert, within
 from airflow_provider_segexport.vendors.constant_contact.members import members
 from airflow_provider_segexport.vendors.constant_contact.optouts import optouts
-from airflow_provider_segexport.vendors.constant_contact.replies import refusal
+from airflow_provider_segexport.vendors.constant_contact.removals import REMOVAL
+from airflow_provider_segexport.vendors.constant_contact.responses import refusal
 
 VENDOR = Vendor(
     name="constant_contact",
     title="Constant Contact",
-    audience_word="list",
-    api=API,
+    audience_noun="list",
+    base_url=API,
     # 40,000 rows and 4 MB an import, of which the excess is dropped without a word: stay below both. 1,000 queued
     # activities an account; 4 calls a second and 10,000 a day a key, shared by all that uses it.
     limits=Limits(
         batch_rows=39_999,
         batch_bytes=3_990_000,
-        connections=4,
-        jobs=100,
+        max_concurrency=4,
+        max_jobs=100,
         timeout_s=120,
-        rates=(Rate(4, 1), Rate(10_000, 86_400, resets=True)),
+        rates=(Rate(4, 1), Rate(10_000, 86_400, fixed_window=True)),
     ),
     fields=RULES,
     max_custom_chars=LINE,
-    most_custom=25,
-    custom_name=r"(?! )[^\"<>\x00-\x1f]{1,50}(?<! )",
+    max_custom_fields=25,
+    custom_name_pattern=r"(?! )[^\"<>\x00-\x1f]{1,50}(?<! )",
     custom_name_hint="1 to 50 characters without quotes and angle brackets, and no blank at either end",
-    check=check,
+    resolve_audience=check,
     create_field=create_field,
-    item=item,
+    item_template=item,
     upsert=upsert,
     poll=poll,
     collect=collect,
-    within=within,
-    members=members,
+    embedded_job_reads=within,
+    list_members=members,
     removal=REMOVAL,
     optouts=optouts,
     # No `lookup`: activities are listed with counters, and with nothing of what was sent (specification 3.0.178, read
     # 2026-08): one that is alike may be an earlier run's. Sent again, an import updates the same contacts.
     audience_link=audience_link,
-    refusal=refusal,
-    paths=("/v3",),
-    readds_leavers=True,
-    form=Form(
-        key_label="Client secret",
+    retry_hint=refusal,
+    api_paths=("/v3",),
+    import_readds_leavers=True,
+    form=ConnectionForm(
+        credential_label="Client secret",
         login_label="Client id (API key)",
         placeholders={"host": API, "login": "from the developer portal", "password": "empty for a PKCE application"},
         audience_help="List id, from the list's address in the browser: 8-4-4-4-12 hexadecimal digits.",
         fields=(
-            FormField(
+            ConnectionFormField(
                 "refresh_token",
                 "OAuth refresh token",
-                "Empty at first: `airflow segexport sign-in <connection id>` fills it in.",
+                "Empty at first: `airflow segexport login <connection id>` fills it in.",
                 secret=True,
             ),
-            FormField("sign_in_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
+            ConnectionFormField("authorize_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
         ),
     ),
-    oauth=OAuth(refresh=refresh, stale=stale, sign_in=sign_in),
+    oauth=OAuth(refresh=refresh, is_expired=stale, device_login=sign_in),
 )

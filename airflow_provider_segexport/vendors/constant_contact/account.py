@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
-from airflow_provider_segexport.access import Access, SignIn, Token
-from airflow_provider_segexport.contract import FieldType
-from airflow_provider_segexport.endpoints import is_vendors
 from airflow_provider_segexport.errors import (
-    AudienceUnknown,
-    BadConnection,
-    CredentialsRefused,
-    PermissionMissing,
-    ReplyNotUnderstood,
-    TryAgain,
+    AudienceNotFound,
+    AuthenticationFailed,
+    InvalidConnection,
+    PermissionDenied,
+    RetryableError,
+    UnexpectedResponse,
     public_code,
 )
-from airflow_provider_segexport.model import Operation, Request, Response, Target
+from airflow_provider_segexport.model import Audience, Operation, Request, Response
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors.constant_contact.replies import read
-from airflow_provider_segexport.vendors.replies import (
+from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
+from airflow_provider_segexport.vendors.base import FieldType
+from airflow_provider_segexport.vendors.constant_contact.responses import read
+from airflow_provider_segexport.vendors.endpoints import is_vendors
+from airflow_provider_segexport.vendors.responses import (
     get,
     inner,
     items,
@@ -67,9 +67,9 @@ NEW: dict[FieldType, dict[str, Any]] = {
 """What a custom field is made of."""
 
 
-def check(access: Access, audience: str | None) -> Operation[Target]:
+def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Prove the sign-in, its user's privilege and the list, and read the custom fields."""
-    api = access.api + VERSION
+    api = endpoint.base_url + VERSION
     summary = yield get(f"{api}/account/summary")
     # Needs the scope account_read, which an export does not: without it the account stays unnamed.
     unnamed = summary.status == 403  # noqa: PLR2004
@@ -77,31 +77,31 @@ def check(access: Access, audience: str | None) -> Operation[Target]:
     privileges = items(read((yield get(f"{api}/account/user/privileges"))))
     granted = {text(one.get("privilege_name")) for one in privileges} - {""}
     if granted and "contacts:write" not in granted:  # a response without names says nothing: the import will
-        raise PermissionMissing(
+        raise PermissionDenied(
             "The user who signed in at Constant Contact lacks the privilege contacts:write. Sign in with another "
             "user, or have the account's owner grant it."
         )
     # List ids are unique over all accounts.
     if audience is None:
         read((yield get(f"{api}/contact_lists", limit="1")))  # the cheapest call that needs the scope contact_data
-        return Target(api=api, account="all", account_name=name)
+        return Audience(base_url=api, account="all", account_name=name)
     if not LIST_ID.fullmatch(audience):
-        raise AudienceUnknown(
+        raise AudienceNotFound(
             "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
             "in the browser."
         )
     found = inner(read((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active"))))
     list_id, list_name = text(found.get("list_id")), text(found.get("name"))
     if found.get("deleted_at"):
-        raise AudienceUnknown(f"The list {list_name!r} was deleted at Constant Contact. Choose another.")
+        raise AudienceNotFound(f"The list {list_name!r} was deleted at Constant Contact. Choose another.")
     fields = yield from custom_fields(api)
-    return Target(
-        api=api,
+    return Audience(
+        base_url=api,
         account="all",
         account_name=name,
         audience=list_id if list_id.lower() == audience.lower() else audience.lower(),
         audience_name=list_name,
-        members=whole(found.get("membership_count")),
+        member_count=whole(found.get("membership_count")),
         fields=fields,
     )
 
@@ -141,7 +141,7 @@ def linked(api: str, found: dict[str, Any], name: str) -> str:
     """The address of a link, which is relative to the host (`/v3/...`). Empty where there is none.
 
     Raises:
-        ReplyNotUnderstood: the link leads to another server, which the access token must not reach.
+        UnexpectedResponse: the link leads to another server, which the access token must not reach.
     """
     href = text(inner(inner(inner(found).get("_links")).get(name)).get("href"))
     if not href:
@@ -149,40 +149,40 @@ def linked(api: str, found: dict[str, Any], name: str) -> str:
     url = href if "://" in href else api.removesuffix(VERSION) + href
     if (href.startswith("/") or "://" in href) and is_vendors(url, (), api):
         return url
-    raise ReplyNotUnderstood(
+    raise UnexpectedResponse(
         f"Constant Contact's response has a link ({name}) to another server than the API's; nothing is sent there. "
         "To fix: check which server answers at the base URL of the connection."
     )
 
 
-def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
     """Make a custom field; 409 says that the label is taken by now."""
-    response = yield send_json("POST", f"{target.api}/contact_custom_fields", {"label": name, **NEW[kind]})
+    response = yield send_json("POST", f"{audience.base_url}/contact_custom_fields", {"label": name, **NEW[kind]})
     if response.status != 409:  # noqa: PLR2004
         read(response, 200, 201)
 
 
-def authorization(access: Access) -> str:
+def authorization(endpoint: ApiEndpoint) -> str:
     """Where tokens come from: the connection's own authorization URL, or the vendor's; a simulator has both in one."""
-    url = access.options.get("sign_in_url", "").rstrip("/")
+    url = endpoint.options.get("authorize_url", "").rstrip("/")
     if url:
-        if "?" not in url and is_vendors(url, DOMAINS, "" if access.api_is_default else access.api):
+        if "?" not in url and is_vendors(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
             return url
-        raise BadConnection(
+        raise InvalidConnection(
             "The connection's authorization URL is no https address of Constant Contact's and not on the server of its "
             "base URL: no credential is sent there. To fix: leave 'Authorization URL' empty, or correct it."
         )
-    return (AUTHORIZATION if access.api_is_default else access.api) + OAUTH
+    return (AUTHORIZATION if endpoint.is_default_url else endpoint.base_url) + OAUTH
 
 
-def refresh(access: Access, sign_in: SignIn, now: float) -> Operation[Token]:
+def refresh(endpoint: ApiEndpoint, sign_in: OAuthCredentials, now: float) -> Operation[OAuthToken]:
     """Turn a refresh token into a new pair. With a rotating key the old one is dead from here on."""
-    form = {"grant_type": "refresh_token", "refresh_token": sign_in.refresh}
-    response = yield token_request(access, sign_in, form)
-    return read_token(response, sign_in.refresh, now)
+    form = {"grant_type": "refresh_token", "refresh_token": sign_in.refresh_token}
+    response = yield token_request(endpoint, sign_in, form)
+    return read_token(response, sign_in.refresh_token, now)
 
 
-def token_request(access: Access, sign_in: SignIn, form: dict[str, str]) -> Request:
+def token_request(endpoint: ApiEndpoint, sign_in: OAuthCredentials, form: dict[str, str]) -> Request:
     """A call to the token endpoint: a confidential client signs with its secret, a public one says its id."""
     headers = dict(FORM)
     if sign_in.client_secret:
@@ -191,28 +191,28 @@ def token_request(access: Access, sign_in: SignIn, form: dict[str, str]) -> Requ
     else:
         form = {**form, "client_id": sign_in.client_id}
     return Request(
-        "POST", f"{authorization(access)}/token", headers=headers, body=urlencode(form).encode(), signed=False
+        "POST", f"{authorization(endpoint)}/token", headers=headers, body=urlencode(form).encode(), authenticated=False
     )
 
 
-def read_token(response: Response, old: str, now: float) -> Token:
+def read_token(response: Response, old: str, now: float) -> OAuthToken:
     """The new pair. `invalid_grant` is final: only a person can sign in again."""
     told = response.mapping()
     if "access_token" in told and "error" not in told:
         renewed = text(told.get("refresh_token")) or old
-        return Token(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
+        return OAuthToken(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
     error = str(told.get("error", response.status))
     if error == "invalid_grant":
-        raise CredentialsRefused(
+        raise AuthenticationFailed(
             "Constant Contact no longer knows the refresh token: it was used elsewhere (a rotating token works once), "
-            "revoked, or unused for 180 days. Sign in again: `airflow segexport sign-in <connection id>`."
+            "revoked, or unused for 180 days. Log in again: `airflow segexport login <connection id>`."
         )
     if error == "invalid_client":
-        raise CredentialsRefused(
+        raise AuthenticationFailed(
             "Constant Contact does not accept the client id and secret. Compare them with the application's page in "
             "the developer portal."
         )
-    raise TryAgain(f"Constant Contact's token endpoint answered {response.status} {public_code(error)}.")
+    raise RetryableError(f"Constant Contact's token endpoint answered {response.status} {public_code(error)}.")
 
 
 def stale(response: Response) -> bool:
@@ -220,8 +220,8 @@ def stale(response: Response) -> bool:
     return b"unauthorized" in response.body.lower()
 
 
-def audience_link(target: Target) -> str:
+def audience_link(audience: Audience) -> str:
     """The list's page."""
-    host = urlsplit(target.api).hostname
-    base = "https://app.constantcontact.com" if host == urlsplit(API).hostname else target.api
-    return f"{base}/pages/contacts/ui#contacts/{target.audience}"
+    host = urlsplit(audience.base_url).hostname
+    base = "https://app.constantcontact.com" if host == urlsplit(API).hostname else audience.base_url
+    return f"{base}/pages/contacts/ui#contacts/{audience.audience}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import FieldRule
+from airflow_provider_segexport.vendors.base import FieldRule
 
 WORD, LINE = 50, 255
 
@@ -17,7 +17,7 @@ RULES = (
     FieldRule("postcode", "zip", max_chars=WORD),
     FieldRule("country", "country", max_chars=WORD),
     # The vendor keeps no year; month and day come together or not at all.
-    FieldRule("birthdate", "birthday_month", wants="month", column="birthday_month"),
-    FieldRule("birthdate", "birthday_day", wants="day", column="birthday_day"),
+    FieldRule("birthdate", "birthday_month", value_kind="month", plan_column="birthday_month"),
+    FieldRule("birthdate", "birthday_day", value_kind="day", plan_column="birthday_day"),
     FieldRule("gender", "Gender", custom=True, max_chars=LINE),
 )

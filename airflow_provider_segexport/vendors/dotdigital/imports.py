@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from airflow_provider_segexport.errors import BatchRefused, ReplyNotUnderstood, public_code
+from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse, public_code
 from airflow_provider_segexport.model import (
+    Audience,
     Batch,
+    BatchReply,
+    BatchResult,
+    JobId,
     JobState,
     Operation,
     Reason,
-    Reply,
     Request,
-    Settled,
-    Target,
-    Ticket,
 )
-from airflow_provider_segexport.vendors.dotdigital.answers import code_and_words, refuse, whole
 from airflow_provider_segexport.vendors.dotdigital.report import read_report, verdicts
-from airflow_provider_segexport.vendors.replies import GUID, get, needed_id, send_items
+from airflow_provider_segexport.vendors.dotdigital.responses import code_and_words, refuse, whole
+from airflow_provider_segexport.vendors.responses import GUID, get, needed_id, send_items
 
 STATES = {
     "notfinished": JobState.RUNNING,
@@ -30,14 +30,14 @@ STATES = {
 }
 
 
-def upsert(target: Target, batch: Batch) -> Operation[Reply]:
+def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Hand in an import job."""
-    url = f"{target.api}/contacts/v3/import"
+    url = f"{audience.base_url}/contacts/v3/import"
     response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
     if response.status in {200, 201, 202}:
-        return Ticket(needed_id(response.mapping(), "importId", GUID))
+        return JobId(needed_id(response.mapping(), "importId", GUID))
     if response.status == 400:  # noqa: PLR2004
-        raise BatchRefused(*code_and_words(response))
+        raise BatchRejected(*code_and_words(response))
     refuse(response)
 
 
@@ -47,38 +47,38 @@ STATUS = re.compile(rb'"status"\s*:\s*"(%s)"' % "|".join(STATES).encode(), re.IG
 SUCCESS = range(200, 300)
 
 
-def ask(target: Target, ticket: str) -> Request:
+def ask(audience: Audience, job_id: str) -> Request:
     """The request for an import's report, which holds every contact of the job."""
-    return get(f"{target.api}/contacts/v3/import/{ticket}")
+    return get(f"{audience.base_url}/contacts/v3/import/{job_id}")
 
 
-def poll(target: Target, tickets: Sequence[str]) -> Operation[dict[str, JobState]]:
+def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
     """One call a job: v3 has no list of imports."""
     states = {}
-    for ticket in tickets:
-        response = yield ask(target, ticket)
+    for ticket in job_ids:
+        response = yield ask(audience, ticket)
         told = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
         status = told.pop().decode() if len(told) == 1 else read_report(response).status
         if status.lower() not in STATES:
             state = public_code(status)
-            raise ReplyNotUnderstood(f"A dotdigital import has the state {state!r}, which is not documented.")
+            raise UnexpectedResponse(f"A dotdigital import has the state {state!r}, which is not documented.")
         states[ticket] = STATES[status.lower()]
     return states
 
 
-def collect(target: Target, batch: Batch, ticket: str) -> Operation[Settled]:
+def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
     """Read a finished job's report into verdicts by row."""
-    found = read_report((yield ask(target, ticket)))
+    found = read_report((yield ask(audience, job_id)))
     match found.status.lower():
         case "finished":
             return verdicts(found, batch)
         case "failed":
-            return Settled(again=tuple(range(len(batch))))
+            return BatchResult(retry=tuple(range(len(batch))))
         case "exceedsallowedcontactlimit":
             stop = (
                 "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
             )
-            return whole(batch, Reason.CONTACT_LIMIT, found.status, stop)
+            return whole(batch, Reason.CONTACT_LIMIT_REACHED, found.status, stop)
         case _:
             stop = "dotdigital's data watchdog refused an import as a whole. Ask its support before running again."
             return whole(batch, Reason.JOB_FAILED, found.status, stop)

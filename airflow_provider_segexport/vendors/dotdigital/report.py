@@ -11,20 +11,20 @@ from typing import TypeVar
 
 import msgspec
 
-from airflow_provider_segexport.address import same
-from airflow_provider_segexport.model import Batch, Reason, Refusal, Response, Settled
-from airflow_provider_segexport.vendors.dotdigital.answers import refuse
-from airflow_provider_segexport.vendors.replies import index_by_email
+from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.model import Batch, BatchResult, Reason, Response, RowRejection
+from airflow_provider_segexport.vendors.dotdigital.responses import refuse
+from airflow_provider_segexport.vendors.responses import index_by_email
 
 # The documented table and the spec's examples name the codes differently: compared in lower case, an open set.
 REASONS = {
-    "invalidemail": Reason.BAD_EMAIL,
-    "invaliddomain": Reason.BAD_EMAIL,
+    "invalidemail": Reason.INVALID_EMAIL,
+    "invaliddomain": Reason.INVALID_EMAIL,
     "globallysuppressed": Reason.SUPPRESSED,
     "suppressedbydomain": Reason.SUPPRESSED,
     "blocker": Reason.SUPPRESSED,
-    "duplicate": Reason.REFUSED_BY_VENDOR,
-    "duplicateidentifier": Reason.REFUSED_BY_VENDOR,
+    "duplicate": Reason.REJECTED_BY_VENDOR,
+    "duplicateidentifier": Reason.REJECTED_BY_VENDOR,
     "apischemaviolation": Reason.INVALID_VALUE,
     "invalidphonenumber": Reason.INVALID_VALUE,
 }
@@ -93,7 +93,7 @@ def read_report(response: Response) -> Report:
         raise
 
 
-def verdicts(found: Report, batch: Batch) -> Settled:
+def verdicts(found: Report, batch: Batch) -> BatchResult:
     """`created` and `updated` bring contact ids; `failures` name rows.
 
     A contact may be updated and stand in `failures` all the same, because something attached to it failed: it counts
@@ -104,16 +104,16 @@ def verdicts(found: Report, batch: Batch) -> Settled:
     for contacts in (found.created, found.updated):
         for at, one in _placed(contacts, index):
             taken[at] = "" if one.contact_id is None else str(one.contact_id)
-    refused: dict[int, Refusal] = {}
+    refused: dict[int, RowRejection] = {}
     for at, failed in _placed(found.failures, index):
         if at not in taken:
             refused[at] = _judged(at, failed.failures[0] if failed.failures else Why())
     told = found.created is not None or found.updated is not None
     if told and len(taken) + len(refused) < len(batch):
         for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
-            refused[at] = Refusal(at, Reason.NO_VERDICT, "", "dotdigital's report does not mention this contact.")
+            refused[at] = RowRejection(at, Reason.NO_RESULT, "", "dotdigital's report does not mention this contact.")
     named = taken if all(taken.values()) else {at: contact for at, contact in taken.items() if contact}
-    return Settled(refused=tuple(refused.values()), contact_ids=named)
+    return BatchResult(rejected=tuple(refused.values()), contact_ids=named)
 
 
 def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
@@ -126,6 +126,6 @@ def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, 
                 yield at, one
 
 
-def _judged(at: int, why: Why) -> Refusal:
+def _judged(at: int, why: Why) -> RowRejection:
     code = "" if why.failure_code is None else str(why.failure_code)
-    return Refusal(at, REASONS.get(code.lower(), Reason.REFUSED_BY_VENDOR), code, why.description or "")
+    return RowRejection(at, REASONS.get(code.lower(), Reason.REJECTED_BY_VENDOR), code, why.description or "")

@@ -6,9 +6,9 @@ official plugins, read 2026-08.
 
 from __future__ import annotations
 
-from airflow_provider_segexport.access import Form, FormField
-from airflow_provider_segexport.contract import Limits, Vendor
 from airflow_provider_segexport.model import Rate
+from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.omnisend.account import (
     API,
     SEGMENT_READS,
@@ -18,19 +18,19 @@ from airflow_provider_segexport.vendors.omnisend.account import (
     create_field,
     make_segment,
 )
-from airflow_provider_segexport.vendors.omnisend.contacts import collect, item, poll, upsert
 from airflow_provider_segexport.vendors.omnisend.fields import CUSTOM_NAME, RULES
-from airflow_provider_segexport.vendors.omnisend.leavers import REMOVAL
-from airflow_provider_segexport.vendors.omnisend.lookup import lookup
+from airflow_provider_segexport.vendors.omnisend.imports import collect, item, poll, upsert
+from airflow_provider_segexport.vendors.omnisend.lost_jobs import lookup
 from airflow_provider_segexport.vendors.omnisend.members import members
 from airflow_provider_segexport.vendors.omnisend.optouts import optouts
-from airflow_provider_segexport.vendors.omnisend.replies import PERMISSIONS, refusal
+from airflow_provider_segexport.vendors.omnisend.removals import REMOVAL
+from airflow_provider_segexport.vendors.omnisend.responses import PERMISSIONS, refusal
 
 VENDOR = Vendor(
     name="omnisend",
     title="Omnisend",
-    audience_word="tag",
-    api=API,
+    audience_noun="tag",
+    base_url=API,
     # 100 items a batch; the batches page of v3 asks to stay below 1 MB, and this version names no bytes. A thousand
     # jobs in flight are four calls of polling. The vendor's advice for a client's timeout is 10 s: three times that.
     # All keys and applications of a brand share 400 calls a minute; whether an endpoint's own limit counts apart from
@@ -38,36 +38,36 @@ VENDOR = Vendor(
     limits=Limits(
         batch_rows=100,
         batch_bytes=990_000,
-        connections=4,
-        jobs=1000,
+        max_concurrency=4,
+        max_jobs=1000,
         timeout_s=30,
         rates=(Rate(400, 60),),
-        pools={"tags": (Rate(60, 60),), SEGMENT_READS: (Rate(100, 60),), SEGMENT_WRITES: (Rate(15, 60),)},
+        scoped_rates={"tags": (Rate(60, 60),), SEGMENT_READS: (Rate(100, 60),), SEGMENT_WRITES: (Rate(15, 60),)},
     ),
     fields=RULES,
     max_custom_chars=None,
-    custom_name=CUSTOM_NAME,
+    custom_name_pattern=CUSTOM_NAME,
     custom_name_hint="1 to 128 of letters, digits and _",
-    check=check,
+    resolve_audience=check,
     create_field=create_field,
-    item=item,
+    item_template=item,
     upsert=upsert,
     poll=poll,
     collect=collect,
-    members=members,
+    list_members=members,
     removal=REMOVAL,
-    lookup=lookup,
+    find_lost_jobs=lookup,
     optouts=optouts,
     audience_link=audience_link,
-    refusal=refusal,
-    paths=("/api",),
-    free_fields=True,
-    form=Form(
-        key_label="API key",
+    retry_hint=refusal,
+    api_paths=("/api",),
+    implicit_custom_fields=True,
+    form=ConnectionForm(
+        credential_label="API key",
         placeholders={"password": "from Store settings > API keys"},
         audience_help="A tag: 1 to 128 letters, digits, blanks, - _ and colons. It needs no making.",
         fields=(
-            FormField(
+            ConnectionFormField(
                 "brand_id",
                 "Brand id",
                 "Pins the store: a key of another one stops every export before anything is sent. The connection's "

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_provider_segexport.access import Access
-from airflow_provider_segexport.contract import FieldType
-from airflow_provider_segexport.errors import AudienceUnknown, BadConnection
-from airflow_provider_segexport.model import Operation, Response, Target
-from airflow_provider_segexport.vendors.moments import day_before
-from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import (
+from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection
+from airflow_provider_segexport.model import Audience, Operation, Response
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import FieldType
+from airflow_provider_segexport.vendors.omnisend.responses import read, versioned
+from airflow_provider_segexport.vendors.responses import (
     answer_list,
     get,
     inner,
@@ -23,6 +22,7 @@ from airflow_provider_segexport.vendors.replies import (
     send_json,
     text,
 )
+from airflow_provider_segexport.vendors.timestamps import day_before
 
 API = "https://api.omnisend.com"
 PATH = "/api"
@@ -35,36 +35,36 @@ SEGMENTS_PAGE = "50"  # the most a page may have (segments OpenAPI 2026-03-15)
 SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
 
 
-def check(access: Access, audience: str | None) -> Operation[Target]:
+def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Prove the key, the store it opens, the right to read contacts, and the tag's spelling.
 
     A tag needs no making: it is there when the first contact has it. No call shows the right to write but a write, so
     its lack comes to light with the first batch.
     """
-    api = access.api + PATH
+    api = endpoint.base_url + PATH
     told = yield versioned(get(f"{api}/brands/current"))
     brand = read(told)
     store, name = needed(brand, "brandID"), text(inner(brand).get("name"))
-    pinned = access.options.get("brand_id", "").strip()
+    pinned = endpoint.options.get("brand_id", "").strip()
     if pinned and pinned != store:
-        raise BadConnection(
+        raise InvalidConnection(
             f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
             f"id {pinned}: nothing is sent. Put in a key of that store, or change 'Brand id' in the connection."
         )
     if audience is not None and not TAG.fullmatch(audience):
-        raise AudienceUnknown(
+        raise AudienceNotFound(
             "An audience at Omnisend is a tag: 1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon, without a blank at "
             "either end."
         )
     tagged = {} if audience is None else {"tag": audience}
     read((yield versioned(get(f"{api}/contacts", limit="1", **tagged))))
-    return Target(
-        api=api,
+    return Audience(
+        base_url=api,
         account=store,
         account_name=name,
         audience=audience or "",
         audience_name=audience or "",
-        facts=clock(told),
+        extra=clock(told),
     )
 
 
@@ -80,34 +80,34 @@ def clock(response: Response) -> dict[str, str]:
     return {"since": day_before(now.timestamp()), "checked_at": str(int(now.timestamp()))}
 
 
-def create_field(target: Target, name: str, kind: FieldType) -> Operation[None]:
+def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
     """Nothing to do: a custom property comes into being when it is first sent."""
-    del target, name, kind
+    del audience, name, kind
     return
     yield  # a generator, as every operation is
 
 
-def audience_link(target: Target) -> str:
+def audience_link(audience: Audience) -> str:
     """The web application; which address filters its contacts by a tag is not published."""
-    del target
+    del audience
     return "https://app.omnisend.com"
 
 
-def make_segment(target: Target) -> Operation[str]:
+def make_segment(audience: Audience) -> Operation[str]:
     """A dynamic segment of those who have the tag, made once; returns its id. It fills by itself."""
     asked = {"limit": SEGMENTS_PAGE}
     while True:
-        page = read((yield versioned(get(f"{target.api}/segments", **asked), SEGMENT_READS)))
+        page = read((yield versioned(get(f"{audience.base_url}/segments", **asked), SEGMENT_READS)))
         for one in answer_list(inner(page).get("segments"), "segments"):
-            if one.get("status") != "archived" and list(filters(one)) == [on_tag(target.audience)]:
+            if one.get("status") != "archived" and list(filters(one)) == [on_tag(audience.audience)]:
                 return needed_id(one, "segmentID")
         after = following(page)
         if after is None:
             break
         asked["after"] = after
-    conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(target.audience)]}]
-    body = {"name": target.audience, "conditionGroups": [{"conditions": conditions}]}
-    made = read((yield versioned(send_json("POST", f"{target.api}/segments", body), SEGMENT_WRITES)), 200, 201)
+    conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(audience.audience)]}]
+    body = {"name": audience.audience, "conditionGroups": [{"conditions": conditions}]}
+    made = read((yield versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)), 200, 201)
     return needed_id(made, "segmentID")
 
 

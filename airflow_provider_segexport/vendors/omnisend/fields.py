@@ -6,23 +6,23 @@ is left out of its row and counted. No lengths are published. There is no field 
 
 from __future__ import annotations
 
-from airflow_provider_segexport.contract import FieldRule
+from airflow_provider_segexport.vendors.base import FieldRule
 
 RULES = (
     FieldRule("email", "identifiers"),
     FieldRule("first_name", "firstName"),
     FieldRule("last_name", "lastName"),
-    FieldRule("gender", "gender", wants="gender", omit_misfit=True),
+    FieldRule("gender", "gender", value_kind="gender", drop_invalid=True),
     FieldRule("postcode", "postalCode"),
     FieldRule("address", "address"),
     FieldRule("city", "city"),
     FieldRule("state", "state"),
     # The vendor derives the code from a name it knows; where both come, the code wins.
-    FieldRule("country", "country", wants="country_name", omit_misfit=True),
-    FieldRule("country", "countryCode", wants="country_code", omit_misfit=True, column="country_code"),
+    FieldRule("country", "country", value_kind="country_name", drop_invalid=True),
+    FieldRule("country", "countryCode", value_kind="country_code", drop_invalid=True, plan_column="country_code"),
     # An identifier beside the email; a number that another contact has is ignored by the vendor.
-    FieldRule("phone", "phone", wants="phone", omit_misfit=True),
-    FieldRule("birthdate", "birthdate", wants="date", omit_misfit=True),
+    FieldRule("phone", "phone", value_kind="phone", drop_invalid=True),
+    FieldRule("birthdate", "birthdate", value_kind="date", drop_invalid=True),
 )
 
 CUSTOM_NAME = r"[a-zA-Z0-9_]{1,128}"  # omnisend/wp-omnisend, class-utils.php; read 2026-08

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_segexport.address import same
-from airflow_provider_segexport.contract import Tell
-from airflow_provider_segexport.model import Member, Operation, Target
+from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.model import Audience, Member, Operation
+from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.omnisend.account import following
-from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import answer_list, get, id_of, inner, items, text
+from airflow_provider_segexport.vendors.omnisend.responses import read, versioned
+from airflow_provider_segexport.vendors.responses import answer_list, get, id_of, inner, items, text
 
 PAGE = "250"  # the most a page may have (contacts OpenAPI 2026-03-15)
 
 
-def members(target: Target, tell: Tell) -> Operation[None]:
+def members(audience: Audience, on_page: OnPage) -> Operation[None]:
     """Pages are sought by cursor. Tags are applied later than a batch ends, so an early look sees too few."""
     after = ""
     while True:
-        people, following_page = yield from page(target, after)
-        tell(people)
+        people, following_page = yield from page(audience, after)
+        on_page(people)
         if not following_page or following_page == after:
             return
         after = following_page
 
 
-def page(target: Target, after: str) -> Operation[tuple[list[Member], str]]:
+def page(audience: Audience, after: str) -> Operation[tuple[list[Member], str]]:
     """The people of one page, from the first on or after a cursor; and the cursor of the next, empty on the last."""
-    asked = {"tag": target.audience, "limit": PAGE} | ({"after": after} if after else {})
-    found = inner(read((yield versioned(get(f"{target.api}/contacts", **asked)))))
+    asked = {"tag": audience.audience, "limit": PAGE} | ({"after": after} if after else {})
+    found = inner(read((yield versioned(get(f"{audience.base_url}/contacts", **asked)))))
     return people_of(answer_list(found.get("contacts"), "contacts")), following(found) or ""
 
 

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_segexport.address import same
-from airflow_provider_segexport.contract import TellOptOuts
-from airflow_provider_segexport.model import Operation, OptOut, Reason, Target
-from airflow_provider_segexport.vendors.moments import seconds, since_or_untold
+from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
+from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.omnisend.account import following
 from airflow_provider_segexport.vendors.omnisend.members import PAGE, email_of
-from airflow_provider_segexport.vendors.omnisend.replies import read, versioned
-from airflow_provider_segexport.vendors.replies import answer_list, get, inner, items, text
+from airflow_provider_segexport.vendors.omnisend.responses import read, versioned
+from airflow_provider_segexport.vendors.responses import answer_list, get, inner, items, text
+from airflow_provider_segexport.vendors.timestamps import seconds, since_or_untold
 
 
-def optouts(target: Target, since: float, tell: TellOptOuts) -> Operation[None]:
+def optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
     """A contact that changed since may have unsubscribed before: its channel tells when."""
     asked = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE}
     while True:
-        page = inner(read((yield versioned(get(f"{target.api}/contacts", **asked)))))
+        page = inner(read((yield versioned(get(f"{audience.base_url}/contacts", **asked)))))
         contacts = answer_list(page.get("contacts"), "contacts")
         people = [(same(email), unsubscribed_at(one)) for one in contacts if (email := email_of(one))]
-        tell([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people if since_or_untold(at, since)])
+        on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people if since_or_untold(at, since)])
         changed = [seconds(text(one.get("updatedAt"))) for one in contacts]
         after = following(page)
         if not after or after == asked.get("after") or any(at is not None and at < since for at in changed):

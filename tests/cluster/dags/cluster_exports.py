@@ -19,7 +19,7 @@ def orders() -> list[dict[str, str]]:
 def cluster_exports() -> None:
     SegmentExportOperator.partial(
         task_id="export",
-        matching={"email": "email", "first_name": "first_name"},
+        field_mapping={"email": "email", "first_name": "first_name"},
         retries=5,
         retry_delay=timedelta(seconds=1),
         poll_interval=5,

@@ -24,9 +24,9 @@ from airflow_provider_segexport.operators.segment_export import SegmentExportOpe
 
 DATA = Path(os.environ["LIVE_DATA"])
 FIRST = datetime(2026, 2, 1, tzinfo=UTC)
-PAIRS = {"forward": (0, "all"), "backward": (1, "all"), "held_up": (2, "newest")}
+PAIRS = {"forward": (0, False), "backward": (1, False), "held_up": (2, True)}
 
-for name, (number, catch_up) in PAIRS.items():
+for name, (number, latest_only) in PAIRS.items():
     segment = Asset(f"segment_{name}", uri=f"segexport://live/{name}")
 
     with DAG(
@@ -66,10 +66,10 @@ for name, (number, catch_up) in PAIRS.items():
             conn_id="campaign_monitor_default",
             audience=f"{{{{ var.value.campaign_monitor_{number} }}}}",
             segment=f"{DATA}/{name}/{{{{ partition_key }}}}.parquet",
-            matching={"email": "email", "first_name": "first_name"},
+            field_mapping={"email": "email", "first_name": "first_name"},
             mode="mirror",
-            guards={"removals_share": None},  # a third leaves every day
-            catch_up=catch_up,
+            guards={"max_removals_share": None},  # a third leaves every day
+            latest_only=latest_only,
             retries=2,
             retry_delay=timedelta(seconds=1),
         )

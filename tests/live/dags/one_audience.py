@@ -18,7 +18,7 @@ for name, (number, deferrable) in EXPORTS.items():
             conn_id="dotdigital_default",
             audience=f"{{{{ var.value.dotdigital_{number} }}}}",
             segment=f"{os.environ['LIVE_DATA']}/{name}.parquet",
-            matching={"email": "email", "first_name": "first_name"},
+            field_mapping={"email": "email", "first_name": "first_name"},
             as_of="2026-03-01",  # neither is older than the other
             export_name="deferred" if deferrable else "racing",
             deferrable=deferrable,

@@ -1,0 +1,1 @@
+"""The HTTP client: retries, limits on responses, OAuth and calls in flight."""

@@ -1,0 +1,163 @@
+"""Reads a response within limits: total seconds, bytes on the wire, bytes after decompression.
+
+The session's read timeout is a limit between two reads of the socket: a server that sends one byte a second never
+reaches it. So each read of the socket, headers included, gets the time that is left of the whole response.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
+from airflow_provider_segexport.fencing import ask_again
+from airflow_provider_segexport.vendors.base import ResponseLimits
+
+READ_BYTES = 2**20
+"""Bytes of a body that are read at a time. The library's default is 10,240, which takes forty reads for a report of
+dotdigital."""
+
+MIB = 2**20
+
+
+class LimitedSocketReader(io.RawIOBase):
+    """Reads a socket as a file, for at most so many seconds and bytes in all.
+
+    Args:
+        sock: the connected socket; each read sets its timeout anew, and the next request resets it.
+        raw: the unbuffered file of that socket, which owns a reference to it.
+        limits: of the response that is read.
+        clock: monotonic seconds.
+
+    Raises:
+        VendorUnavailable: the time is over. Reading the same response again may succeed.
+        UnexpectedResponse: more bytes came than the limit allows.
+    """
+
+    def __init__(
+        self, sock: socket.socket, raw: Any, limits: ResponseLimits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._socket, self._raw, self._limits, self._clock = sock, raw, limits, clock
+        self._idle_s = sock.gettimeout()
+        self._ends_at = clock() + limits.seconds
+        self._bytes = 0
+
+    def readable(self) -> bool:
+        """A response can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what the next read of the socket returns."""
+        left_s = self._ends_at - self._clock()
+        if left_s > 0:
+            self._socket.settimeout(left_s if self._idle_s is None else min(self._idle_s, left_s))
+            try:
+                count: int = self._raw.readinto(buffer)
+            except TimeoutError:
+                if self._ends_at > self._clock():
+                    raise  # the limit between two reads, which the library reports
+            else:
+                self._bytes += count
+                if self._bytes > self._limits.wire_bytes:
+                    raise UnexpectedResponse(
+                        f"The vendor's response is longer than {self._limits.wire_bytes // MIB} MiB, the limit for "
+                        "one response. To fix: check that the connection's base URL is the vendor's API."
+                    )
+                return count
+        raise VendorUnavailable(
+            f"The vendor's response was not complete after {self._limits.seconds:g} s, the limit for one response."
+        )
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._raw.close()
+        super().close()
+
+
+class _Fenced(HTTPConnection):
+    """A connection that asks before a part of a request leaves whether it still may, if that took its time.
+
+    Connecting, also through a proxy and with TLS, comes before: it takes seconds at times.
+    """
+
+    def send(self, data: Any) -> None:
+        """Send a part of a request, if this writer is still the newest."""
+        if self.sock is None and self.auto_open:
+            self.connect()
+        ask_again()
+        super().send(data)
+
+
+@lru_cache
+def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
+    """Connection pools by URL scheme whose connections read responses within these limits."""
+
+    class LimitedResponse(http.client.HTTPResponse):
+        """A response that is read within the limits, from its status line on."""
+
+        def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+            super().__init__(sock, *args, **options)
+            buffered: Any = self.fp
+            self.fp = io.BufferedReader(LimitedSocketReader(sock, buffered.detach(), limits))
+
+    # http.client prints requests, credentials and addresses among them, where a program has set its `debuglevel`.
+    attributes = {"response_class": LimitedResponse, "debuglevel": 0}
+    plain = type("LimitedHTTPConnection", (_Fenced, HTTPConnection), attributes)
+    secure = type("LimitedHTTPSConnection", (_Fenced, HTTPSConnection), attributes)
+    return {
+        "http": type("LimitedHTTPConnectionPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("LimitedHTTPSConnectionPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+    }
+
+
+def limit_responses(session: requests.Session, limits: ResponseLimits) -> None:
+    """Let every connection that the session opens, through a proxy too, read responses within these limits."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            _limit_adapter(adapter, pool_classes(limits))
+
+
+def _limit_adapter(adapter: HTTPAdapter, classes: dict[str, type[HTTPConnectionPool]]) -> None:
+    manager_for = adapter.proxy_manager_for
+
+    def limited_manager_for(proxy: str, **options: Any) -> Any:
+        manager = manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = classes
+        return manager
+
+    adapter.poolmanager.pool_classes_by_scheme = classes
+    adapter.proxy_manager_for = limited_manager_for  # type: ignore[method-assign]
+
+
+def read_body(response: requests.Response, limits: ResponseLimits) -> bytes:
+    """The whole body, decompressed.
+
+    urllib3 2.6 and later decompress at most as many bytes as one read asks for, so a body that grows without end is
+    noticed after one read beyond the limit.
+
+    Raises:
+        UnexpectedResponse: the body is longer than the limit after decompression.
+    """
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_content(READ_BYTES):
+        size += len(part)
+        if size > limits.body_bytes:
+            response.close()
+            raise UnexpectedResponse(
+                f"The vendor's response is longer than {limits.body_bytes // MIB} MiB after decompression, the limit "
+                "for one response. To fix: check that the connection's base URL is the vendor's API."
+            )
+        parts.append(part)
+    return b"".join(parts)

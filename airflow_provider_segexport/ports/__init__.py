@@ -1,1 +1,0 @@
-"""What touches the world: HTTP, folders, the ledger, the columnar engine."""

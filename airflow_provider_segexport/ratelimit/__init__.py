@@ -1,0 +1,1 @@
+"""The vendor's rate limits, counted for all tasks that share an account."""

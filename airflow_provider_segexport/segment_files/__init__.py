@@ -1,0 +1,1 @@
+"""The user's files: finds, checks and reads segments and suppression lists."""

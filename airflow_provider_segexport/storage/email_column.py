@@ -1,0 +1,52 @@
+"""A column of email addresses, judged in the engine: `(row, email) -> keys, verdict`.
+
+Segments and suppression lists go through here, so that an address is read alike in both. Most addresses are plain: the
+engine's pattern reads them. Only the distinct others are judged one by one.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from airflow_provider_segexport import email_address
+from airflow_provider_segexport.storage.arrow import string_array
+from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
+
+SLOW_CHUNK = 20_000
+"""Addresses that are judged one by one at a time."""
+
+
+def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
+    """Make the tables `keys` and `verdict`, and the view `judged` that joins them.
+
+    `keys(row, plain, email)`: a plain address as it is sent, any other as it stands but trimmed, null where there is
+    none. `verdict(email, clean, reason)`: one row for each distinct address that is not plain.
+    `judged(row, email, reason)`: one row for each row that has an address; `email` is null where it cannot be sent.
+
+    Args:
+        engine: where they are made.
+        source: SQL of a relation with the columns `row` and `email`, as text.
+        prefix: what the three names begin with.
+    """
+    keys, verdict = f"{prefix}keys", f"{prefix}verdict"
+    engine.run(
+        f"""create or replace table {keys} as
+        select row, plain, case when plain then lower(email)
+            else nullif(trim(email, {literal(email_address.WHITESPACE)}), '') end as email
+        from (select row, email, {email_address.plain("email")} as plain from {source})"""
+    )
+    engine.run(f"create or replace table {verdict} (email varchar, clean varchar, reason varchar)")
+    trimmed = email_address.plain("email")
+    doubtful = f"from {keys} where email is not null and not plain"
+    engine.run(f"insert into {verdict} select distinct email, lower(email), null {doubtful} and {trimmed}")
+    for batch in engine.stream(f"select distinct email {doubtful} and not {trimmed}", SLOW_CHUNK):
+        verdicts = [email_address.judge(text) for text in batch.column(0).to_pylist()]
+        columns = {
+            "clean": string_array(one.email for one in verdicts),
+            "reason": string_array(one.reason for one in verdicts),
+        }
+        engine.append(verdict, pa.table({"email": batch.column(0), **columns}), "select * from incoming")
+    engine.run(
+        f"""create or replace view {prefix}judged as select row, email, null as reason from {keys} where plain
+        union all select k.row, v.clean, v.reason from {keys} k join {verdict} v using (email) where not k.plain"""
+    )

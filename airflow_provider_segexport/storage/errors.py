@@ -1,0 +1,99 @@
+"""What an error of a disk or an object store means for the task: it may pass, or a person has to act."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
+
+FORBIDDEN = {401, 403}
+GONE = {404, 410}
+FINAL = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO}
+"""What a disk answers if the path itself is wrong: another attempt meets the same path."""
+
+DENIED = "Permission denied"
+
+CREDENTIALS = ("Credential", "Forbidden", "AccessDenied", "Unauthorized", "ClientAuthentication", "TokenRetrieval")
+"""Parts of the names of errors by which botocore, google-auth and azure refuse a caller."""
+
+
+def meaning(error: BaseException, name: str) -> SegexportError:
+    """The error to raise for one that a store raised while a file was opened or read.
+
+    Its own text stays out: it may hold a signed address or a key.
+    """
+    errors = list(_chain(error))
+    words = why(error)
+    if words == DENIED:
+        return InvalidSegment(
+            f"{name} cannot be opened: Permission denied. To fix: let the worker's user or its storage connection read "
+            "this path."
+        )
+    if any(isinstance(each, FileNotFoundError) for each in errors) or set(_all_statuses(errors)) & GONE:
+        return InvalidSegment(
+            f"{name} does not exist any more: it was removed after the segment's files were listed. To fix: start the "
+            "export after the task that writes the segment has finished, and write each snapshot to a path of its own."
+        )
+    if _numbers(errors) & FINAL:
+        return InvalidSegment(f"{name} cannot be opened: {words}. To fix: check the path of the segment.")
+    return RetryableError(
+        f"{name} could not be read ({words}): its disk or object store failed. The next attempt reads it again."
+    )
+
+
+def listing(error: BaseException, name: str) -> SegexportError:
+    """The error to raise for one that a store raised while a path was looked up or a folder was listed."""
+    if isinstance(meaning(error, name), RetryableError):
+        return RetryableError(f"{name} cannot be listed just now: {why(error)}.")
+    return InvalidSegment(f"{name} cannot be listed: {why(error)}. To fix: check path and permissions.")
+
+
+def why(error: BaseException) -> str:
+    """What failed, in the system's words: those of the store may hold a signed address or a key."""
+    errors = list(_chain(error))
+    statuses, kinds = set(_all_statuses(errors)), [type(each).__name__ for each in errors]
+    if (
+        any(isinstance(each, PermissionError) for each in errors)
+        or statuses & FORBIDDEN
+        or any(part in kind for kind in kinds for part in CREDENTIALS)
+        or any(str(each).startswith("Forbidden") for each in errors)
+    ):
+        return DENIED
+    numbers = _numbers(errors)
+    if numbers & FINAL:
+        return os.strerror(min(numbers & FINAL))
+    if statuses:
+        return f"HTTP status {min(statuses)}"
+    return os.strerror(min(numbers)) if numbers else kinds[0]
+
+
+def _numbers(errors: list[BaseException]) -> set[int]:
+    return {each.errno for each in errors if isinstance(each, OSError) and each.errno is not None}
+
+
+def _all_statuses(errors: list[BaseException]) -> Iterator[int]:
+    for each in errors:
+        yield from _statuses(each)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and its causes."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _statuses(error: BaseException) -> Iterator[int]:
+    """HTTP statuses, as botocore, aiohttp, requests, gcsfs and azure keep them."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    candidates = [getattr(error, key, None) for key in ("status", "status_code", "code")]
+    for value in (*candidates, response, getattr(response, "status_code", None)):
+        if isinstance(value, int | str) and str(value).isdecimal() and 400 <= int(value) < 600:  # noqa: PLR2004
+            yield int(value)

@@ -1,0 +1,180 @@
+"""What happened to each batch, written down before and after every call: `entries -> states`.
+
+On a local disk one file grows by lines; in object storage, which cannot append, each write is an object of its own.
+Each line carries its checksum. A torn last line, left by a kill, is passed over: its call was made or not, which is
+what an intent without a verdict means anyway. Any other line that is not as it was written is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from threading import Lock
+
+import msgspec
+from msgspec.structs import replace
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.durable import make_folder, sync_folder
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, list_names, read, write
+from airflow_provider_segexport.storage.private import FILE_MODE
+from airflow_provider_segexport.storage.sealing import sealed, unsealed
+
+
+class State(StrEnum):
+    """The last thing known of a batch."""
+
+    SENDING = "sending"
+    SUBMITTED = "submitted"
+    SETTLED = "settled"
+    SPLIT = "split"
+
+
+ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
+"""How a batch moves on."""
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fact about one batch.
+
+    Attributes:
+        job_id: the vendor's job, once submitted.
+        accepted, rejected: rows with a verdict.
+        retry: indexes of rows that the vendor asks to send once more.
+        unattributed: rows counted as not taken, and not named yet, and the reason for it; `named`: those that were
+            named, by reading back.
+        resubscribe: indexes of rows that go out once more to bring back whom we have taken out.
+        has_rows: a file of row verdicts stands in `settled/`.
+        written_at: when it was written, epoch seconds.
+    """
+
+    batch: str
+    state: State
+    rows: int
+    job_id: str = ""
+    accepted: int = 0
+    rejected: int = 0
+    retry: tuple[int, ...] = ()
+    unattributed: int = 0
+    unattributed_reason: str = ""
+    attributed: int = 0
+    resubscribe: tuple[int, ...] = ()
+    has_rows: bool = False
+    written_at: float = 0.0
+
+
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
+
+TORN = sealed(b'{"torn":true}')
+"""The line after one that a kill has torn: the next try writes it. Any other line that is not whole is damage."""
+
+
+class Journal:
+    """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
+
+    def __init__(self, path: StoragePath, clock: Callable[[], float] = time.time) -> None:
+        self.place = path
+        self.clock = clock
+        self.lenient = False
+        self._known: dict[str, Entry] | None = None
+        self._session: int | None = None
+        self._written = 0
+        self._open: int | None = None
+        self._syncing = Lock()
+        self._synced = 0
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Append entries; on return they survive the process, and after `sync` a loss of power."""
+        if not entries:
+            return
+        known, now = self._load(), round(self.clock(), 3)
+        entries = [replace(entry, written_at=now) for entry in entries]
+        lines = b"".join(sealed(_ENCODER.encode(entry)) + b"\n" for entry in entries)
+        disk = as_local_path(self.place)
+        if disk is not None:
+            self._append(disk, lines)
+        else:
+            if self._session is None:
+                self._session = 1 + max((int(name.split("-")[1]) for name in self._files()), default=0)
+            write(self.place / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines)
+        self._written += 1
+        for entry in entries:
+            _learn(known, entry)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, so that it survives a loss of power.
+
+        Any thread may ask before its call leaves: one sync serves all entries that were written before it.
+        """
+        wanted = self._written
+        with self._syncing:
+            if self._open is None or self._synced >= wanted:
+                return
+            written = self._written
+            os.fdatasync(self._open)
+            self._synced = written
+
+    def begun(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._files())
+
+    def states(self) -> dict[str, Entry]:
+        """The last entry of each batch."""
+        return dict(self._load())
+
+    def _load(self) -> dict[str, Entry]:
+        if self._known is None:
+            self._known = {}
+            for name in self._files():
+                for entry in self._entries(self.place / name):
+                    _learn(self._known, entry)
+        return self._known
+
+    def _entries(self, file: StoragePath) -> Iterator[Entry]:
+        """The entries of a file, without a line that a kill has torn: the last, or one that a later try has noted."""
+        *lines, last = read(file).split(b"\n")
+        if unsealed(last):  # only the end of the line is missing
+            lines.append(last)
+        for number, line in enumerate(lines):
+            after = lines[number + 1] if number + 1 < len(lines) else b""
+            if unsealed(line) and line != TORN:
+                yield self._entry(line, file)
+            elif not unsealed(line) and after != TORN and not self.lenient:
+                raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
+
+    def _entry(self, line: bytes, file: StoragePath) -> Entry:
+        try:
+            return _DECODER.decode(line)
+        except msgspec.DecodeError:
+            raise DamagedState(str(file), "another version wrote it") from None
+
+    def _append(self, folder: pathlib.Path, lines: bytes) -> None:
+        """The file stays open: an export to Omnisend writes twenty thousand times."""
+        if self._open is None:
+            make_folder(folder)
+            self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
+            sync_folder(folder)
+            weakref.finalize(self, os.close, self._open)
+            size = os.fstat(self._open).st_size
+            if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own
+                lines = b"\n" + TORN + b"\n" + lines
+        try:
+            while lines:
+                lines = lines[os.write(self._open, lines) :]
+        except OSError:
+            self._open = None  # a line may be cut: the next write looks at what it comes after
+            raise
+
+    def _files(self) -> list[str]:
+        return [name for name in list_names(self.place) if name.startswith("journal") and name.endswith(".jsonl")]
+
+
+def _learn(known: dict[str, Entry], entry: Entry) -> None:
+    """A batch only ever moves on: an entry that comes late, from a machine whose clock is behind, changes nothing."""
+    before = known.get(entry.batch)
+    if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
+        known[entry.batch] = entry

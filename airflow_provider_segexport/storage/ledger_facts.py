@@ -1,0 +1,86 @@
+"""The run behind a version of a ledger, and what the version says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_PARTS = 1_000
+"""Mapped segments of one export whose sizes are kept; Airflow maps a task over 1,024 values by default."""
+
+KEPT_IN_PLAN = (
+    "export_name",
+    "segment_part",
+    "sharer_bit",
+    "is_shared",
+    "mapping_fingerprint",
+    "reverted_version",
+    "restores",
+)
+"""Attributes of `LedgerCommit` that a frozen plan keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCommit:
+    """What stands behind a version of a ledger.
+
+    Attributes:
+        as_of: the time that the segment describes, ISO 8601.
+        run: who exported it.
+        profiles: how many rows the segment had.
+        finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
+        started_at, ended_at: epoch seconds.
+        export_name: the export's name.
+        segment_part: which of several mapped segments it was; empty where the task is not mapped.
+        sharer_bit: of this export in `holders`.
+        is_shared: other exports use the audience too, or have used it.
+        count_in_flight_as_sent: the run has not come to its end: what it sent without an answer counts as put in, its
+            content as not known.
+        keep_left: whoever is found to have left on their own stays on record: the vendor would bring them back.
+        mapping_fingerprint: of field mapping and the vendor's fields.
+        reverted_version: the version that this run takes back; 0 for an export.
+        restores: of an undo, the facts of the export before that version; empty where there were none.
+    """
+
+    as_of: str
+    run: str
+    profiles: int = 0
+    finished: bool = True
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    export_name: str = ""
+    segment_part: str = ""
+    sharer_bit: int = 1
+    is_shared: bool = False
+    count_in_flight_as_sent: bool = False
+    keep_left: bool = False
+    mapping_fingerprint: str = ""
+    reverted_version: int = 0
+    restores: Mapping[str, Any] = field(default_factory=dict)
+
+
+def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What the next version says of itself. A run that did not finish changes nothing that was known of its export."""
+    exports = dict(before.get("exports", {}))
+    facts = {name: before[name] for name in ("as_of", "run") if name in before}
+    if origin.finished:
+        facts |= {"as_of": origin.as_of, "run": origin.run}
+        of_export = dict(origin.restores)
+        if not origin.reverted_version:
+            rows: dict[str, int] = dict(exports.get(origin.export_name, {}).get("profiles", {}))
+            rows.pop(origin.segment_part, None)
+            newest = dict([*rows.items(), (origin.segment_part, origin.profiles)][-MOST_PARTS:])
+            of_export = {
+                "as_of": origin.as_of,
+                "run": origin.run,
+                "mapping_fingerprint": origin.mapping_fingerprint,
+                "profiles": newest,
+            }
+        exports.pop(origin.export_name, None)
+        if of_export:
+            exports[origin.export_name] = of_export
+    facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name}
+    if origin.reverted_version:
+        facts |= {"reverted_version": origin.reverted_version, "partial": not origin.finished}
+    return facts

@@ -1,0 +1,195 @@
+"""What lies at a path, on a disk or in a store: names, kinds and sizes. Names are literal, nothing is matched here."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.storage.paths import (
+    StoragePath,
+    as_local_path,
+    as_storage_path,
+    translate_storage_errors,
+    uncached,
+)
+
+MAX_DEPTH = 100
+"""Folders below each other. Partitions use up to about ten; a loop that no link explains ends here."""
+
+PROBES = 8
+"""Requests to a store at the same time, where each needs one round trip and a few bytes."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something with a name.
+
+    Attributes:
+        parts: the names from the folder at which listing began, this one's own last; empty for that folder itself.
+        kind: `other` is a pipe, a device, a socket or a link that leads nowhere.
+        identity: equal for two names of the same file or folder.
+    """
+
+    place: StoragePath
+    parts: tuple[str, ...]
+    kind: Literal["file", "folder", "other"]
+    size: int
+    identity: Hashable
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.parts[-1] if self.parts else self.place.name
+
+
+def shown(path: StoragePath) -> str:
+    """Return the path for logs, errors and reports: always UTF-8, whatever the bytes of the name."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def look(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
+    """Return what lies at a path; None if nothing does."""
+    path = as_local_path(place)
+    if path is not None:
+        try:
+            return _on_disk(path, tuple(parts), path.stat())
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name holds a NUL byte
+            return None
+    stored: Any = uncached(place)
+    try:
+        with translate_storage_errors(place):
+            info = stored.fs.info(stored.path)
+    except FileNotFoundError:
+        return None
+    return _in_store(place, stored.fs, tuple(parts), info)
+
+
+def listed(folder: Entry) -> list[Entry]:
+    """Return what lies directly in a folder, sorted by name."""
+    path = as_local_path(folder.place)
+    if path is not None:
+        return _scanned(path, folder.parts)
+    stored: Any = uncached(folder.place)
+    with translate_storage_errors(folder.place):
+        infos = stored.fs.ls(stored.path, detail=True)
+    base = stored.path.rstrip("/")
+    entries = []
+    for info in infos:
+        name = str(info["name"]).rstrip("/").rpartition("/")[2]
+        if name and str(info["name"]).rstrip("/") != base:
+            entries.append(_in_store(folder.place / name, stored.fs, (*folder.parts, name), info))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def tree(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
+    """Yield what lies in a folder and below, in a stable order, each folder once even where links form a loop.
+
+    Args:
+        folder: where to begin; parts of the entries count from where its own do.
+        enter: whether a folder of this name is walked. On a disk, one that is not walked is yielded itself. A store
+            lists all keys below a prefix at once, so there the files below it are yielded.
+
+    Raises:
+        InvalidSegment: folders are nested deeper than `MAX_DEPTH`.
+    """
+    if as_local_path(folder.place) is None:
+        yield from sorted(_keys(folder), key=lambda entry: entry.parts)
+        return
+    seen = {folder.identity}
+    waiting = [iter(listed(folder))]
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            continue
+        if entry.kind != "folder" or not enter(entry.name):
+            yield entry
+        elif entry.identity not in seen:
+            seen.add(entry.identity)
+            _bounded(folder, len(waiting))
+            waiting.append(iter(listed(entry)))
+
+
+def _bounded(folder: Entry, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidSegment(
+            f"{shown(folder.place)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
+            "nearer to the files."
+        )
+
+
+def _scanned(path: pathlib.Path, parts: tuple[str, ...]) -> list[Entry]:
+    entries = []
+    with os.scandir(path) as scan:
+        for item in scan:
+            child = (*parts, item.name)
+            try:
+                entries.append(_on_disk(path / item.name, child, item.stat()))
+            except OSError:  # a link that leads nowhere, or to itself
+                link = item.stat(follow_symlinks=False)
+                entries.append(Entry(as_storage_path(path / item.name), child, "other", 0, (link.st_dev, link.st_ino)))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _on_disk(path: pathlib.Path, parts: tuple[str, ...], status: os.stat_result) -> Entry:
+    kind: Literal["file", "folder", "other"] = "other"
+    if stat.S_ISREG(status.st_mode):
+        kind = "file"
+    elif stat.S_ISDIR(status.st_mode):
+        kind = "folder"
+    return Entry(as_storage_path(path), parts, kind, status.st_size, (status.st_dev, status.st_ino))
+
+
+def _in_store(path: StoragePath, store: Any, parts: tuple[str, ...], info: Any) -> Entry:
+    kinds: dict[str, Literal["file", "folder"]] = {"file": "file", "directory": "folder"}
+    identity = (getattr(store, "_fs_token", id(store)), str(info["name"]).rstrip("/"))
+    return Entry(path, parts, kinds.get(info["type"], "other"), int(info.get("size") or 0), identity)
+
+
+def _keys(folder: Entry) -> Iterator[Entry]:
+    """Yield all files below a folder of a store: one request a thousand keys where the store lists by prefix."""
+    stored: Any = uncached(folder.place)
+    with translate_storage_errors(folder.place):
+        infos = stored.fs.find(stored.path, detail=True)
+    base = stored.path.rstrip("/") + "/"
+    for path, info in infos.items():
+        below = str(path).removeprefix(base)
+        if not below or below == path or below.endswith("/"):
+            continue  # an empty object that stands for a folder
+        parts = below.split("/")
+        _bounded(folder, len(parts))
+        yield _in_store(folder.place / below, stored.fs, (*folder.parts, *parts), info)
+
+
+def heads(entries: Sequence[Entry], length: int) -> list[bytes]:
+    """Return the first bytes of each file."""
+    return at_once(lambda entry: _head(entry.place, length), entries)
+
+
+def _head(place: StoragePath, length: int) -> bytes:
+    path = as_local_path(place)
+    if path is not None:
+        with path.open("rb") as file:
+            return file.read(length)
+    stored: Any = place
+    with translate_storage_errors(place):
+        return bytes(stored.fs.cat_file(stored.path, start=0, end=length))
+
+
+U = TypeVar("U")
+
+
+def at_once(read: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """Call `read` for each item, a few at a time: each waits for a store."""
+    if len(items) < 2:  # noqa: PLR2004 - one item needs no thread
+        return [read(item) for item in items]
+    with ThreadPoolExecutor(PROBES, thread_name_prefix="listing") as pool:
+        return list(pool.map(read, items))

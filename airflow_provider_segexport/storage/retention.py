@@ -1,0 +1,179 @@
+"""Removes run folders that nothing needs any more: `runs of a task, time -> the old ones`.
+
+Kept whatever their age:
+
+- a run whose plan a retry or a deferred task goes on with: no other run has written the audience since the plan;
+- a run that an audience's state names, as open or as superseded: the next run reads what it sent;
+- the runs of each audience that `explain` reads, and the newest runs of each task.
+
+The age is that of the report, or of the last thing that a run without a report wrote. A time in the future, as a wrong
+clock writes it, is no age. A file that cannot be read keeps its run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.history import folders, latest, ledger_paths
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified
+from airflow_provider_segexport.storage.run_folder import RunFolder, audience_from_facts, safe_name
+
+DAY_S = 86_400.0
+NEWEST = 5
+"""Runs of an audience that `explain` reads, and of a task that a clock that runs ahead leaves."""
+
+MOST_REMOVED, MOST_LOOKED_AT = 5, 40
+"""Folders that one export removes, and whose reports it reads: it must not wait for a store with years of runs."""
+
+REPORT = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder that no task goes on in.
+
+    Attributes:
+        place: the folder.
+        at: when the run wrote its last, epoch seconds.
+        ended: it has a report that says so.
+    """
+
+    place: StoragePath
+    at: float
+    ended: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long run folders stay.
+
+    Attributes:
+        root: where the ledgers are, whose audiences name the runs that they need.
+        now: epoch seconds.
+        days: age from which a run is old.
+    """
+
+    root: StoragePath
+    now: float
+    days: float
+
+    def old(self, task: StoragePath, most: int = 1_000_000) -> Iterator[Run]:
+        """The old runs of a task.
+
+        Args:
+            task: the folder of one task, which holds a folder for each of its runs.
+            most: reports to read; which ones changes from minute to minute.
+        """
+        runs = folders(task)
+        start = int(self.now // 60) % len(runs) if len(runs) > most else 0
+        found: list[Run] = []
+        for run in (runs[start:] + runs[:start])[:most]:
+            for index in folders(task / run):
+                with suppress(DamagedState):  # `airflow segexport repair` tells of it
+                    found += self._left(task / run / index)
+        found.sort(key=lambda one: one.at, reverse=True)
+        candidates = [one for one in found[NEWEST:] if self._is_old(one.at)]
+        if candidates:
+            needed = self._needed()
+            yield from (one for one in candidates if not any(_same(one.place, name) for name in needed))
+
+    def _is_old(self, at: float) -> bool:
+        return 0 <= at < self.now - self.days * DAY_S
+
+    def _left(self, home: StoragePath) -> Iterator[Run]:
+        """The generations of a task instance that it goes on in no more."""
+        newest = RunFolder.latest(home)
+        for name in folders(home):
+            if newest is None or not name.isdecimal():
+                continue
+            folder = RunFolder(home / name)
+            summary = folder.summary()
+            if summary is not None and (summary.get("finished") or summary.get("superseded")):
+                yield Run(folder.path, float(summary.get("ended_at") or self.now))
+            elif folder.path.name != newest.path.name or not self._may_go_on(folder):
+                yield Run(folder.path, self._last_at(folder, summary), ended=False)
+
+    def _may_go_on(self, folder: RunFolder) -> bool:
+        """Whether the next try carries out the plan: no other run has written the audience since it was made."""
+        frozen = folder.plan()
+        if frozen is None:
+            return False
+        _, facts = frozen
+        ledger = Ledger.of(self.root, facts["vendor"], audience_from_facts(facts["audience_facts"]))
+        if ledger.version() == facts["ledger_version"]:
+            return True
+        by, own = str(ledger.facts().get("by", "")).split("/"), str(folder.path).split("/")[-5:-1]
+        return len(by) != len(own) or [safe_name(part) for part in by] == own
+
+    def _last_at(self, folder: RunFolder, summary: dict[str, Any] | None) -> float:
+        """When a run that has not ended wrote its last."""
+        frozen = folder.plan()
+        if frozen is None:
+            moments = [modified(folder.path / name) for name in list_names(folder.path)]
+            return max(moments, default=self.now) if summary is None else float(summary.get("ended_at") or self.now)
+        started = float(frozen[1]["started_at"])
+        if not self._is_old(started):
+            return started
+        entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
+        return max([started, float((summary or {}).get("ended_at") or 0), *(entry.written_at for entry in entries)])
+
+    def _needed(self) -> set[str]:
+        """Run folders that audiences need, as their state and their history name them."""
+        needed: set[str] = set()
+        for place in ledger_paths(self.root):
+            state = AudienceState.of(place)
+            needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
+            needed |= {str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])[-NEWEST:]}
+        return needed - {""}
+
+    def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
+        """The folders of all tasks: below the root, and where the audiences' reports are otherwise."""
+        runs = self.root / "runs"
+        tasks = [runs / dag / task for dag in folders(runs) for task in folders(runs / dag)]
+        for place in ledger_paths(self.root):
+            reports = [str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])]
+            tasks += [resolve(report).parent.parent.parent for report in reports]
+        yield from {str(task): task for task in tasks}.values()
+
+
+def _same(path: StoragePath, name: str) -> bool:
+    """Whether a name in an audience's state is this folder; the root may be written in another way by now."""
+    return str(path) == name or name.rstrip("/").split("/")[-5:] == str(path).split("/")[-5:]
+
+
+def remove(run: Run) -> None:
+    """Remove a run folder. The report goes last, so that a removal that broke off is taken up again.
+
+    A run that has not ended gets a report first, by which no try goes on in what is left of its folder.
+    """
+    if not run.ended:
+        report = {"finished": False, "superseded": True, "ended_at": run.at, "run_folder": str(run.place)}
+        RunFolder(run.place).write_summary(report)
+    _empty(run.place)
+    for folder in (run.place, run.place.parent, run.place.parent.parent):
+        if list_names(folder):
+            return
+        _remove_folder(folder)
+
+
+def _empty(path: StoragePath) -> None:
+    for name in sorted(list_names(path), key=lambda name: name == REPORT):
+        if (path / name).is_dir():
+            _empty(path / name)
+            _remove_folder(path / name)
+        else:
+            (path / name).unlink(missing_ok=True)
+
+
+def _remove_folder(place: StoragePath) -> None:
+    """Remove an empty folder. Object storage has none, and path-likes remove all that is in it."""
+    path = as_local_path(place)
+    if path is not None:
+        with suppress(OSError):  # a new run of the task has just begun in it, or another process removes it too
+            path.rmdir()
