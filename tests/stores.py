@@ -41,12 +41,12 @@ def forget(store: str, name: str) -> None:
         import psycopg  # noqa: PLC0415 - only with its server
         from psycopg import sql  # noqa: PLC0415
 
-        from airflow_provider_segexport.ratelimit.postgres import table_of  # noqa: PLC0415
-        from airflow_provider_segexport.ratelimit.store_base import RESETS  # noqa: PLC0415
+        from airflow_provider_segexport.ratelimit.postgres import bucket_table  # noqa: PLC0415
+        from airflow_provider_segexport.ratelimit.store_base import FIXED_SUFFIX  # noqa: PLC0415
         from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
 
         with psycopg.connect(store) as connection:
             pools = {"all", "tags", *(pool for vendor in VENDORS.values() for pool in vendor.limits.scoped_rates)}
-            for table in (kept for pool in pools for kept in (pool, pool + RESETS)):
-                connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table_of(name, table))))
-            connection.execute("delete from segexport_notes where account = %s", [name])
+            for table in (kept for pool in pools for kept in (pool, pool + FIXED_SUFFIX)):
+                connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(bucket_table(name, table))))
+            connection.execute("delete from segexport_window_states where account = %s", [name])

@@ -11,7 +11,8 @@ from airflow.sdk.configuration import conf
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.paths import SECTION, default_root, state_path
 from airflow_provider_segexport.model import Rate
-from airflow_provider_segexport.ratelimit.limiter import RateLimiter, account_mark, open_store
+from airflow_provider_segexport.ratelimit.backends import account_key, open_store
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.storage.paths import as_local_path
 
 if TYPE_CHECKING:
@@ -23,19 +24,19 @@ def pace_of(hook: SegmentExportHook, longest_s: float, *, backfill: bool = False
 
     A backfill's calls go after those of scheduled runs.
     """
-    account = account_mark(hook.vendor.name, hook.settings.endpoint.base_url, hook.quota_account)
+    account = account_key(hook.vendor.name, hook.settings.endpoint.base_url, hook.quota_account)
     limits, contract = hook.vendor.limits, hook.settings.calls_per_minute
     if contract is not None:
         limits = replace(limits, rates=(Rate(contract, 60),))
-    book = open_store(rate_limit_store(), account, limits, backfill=backfill)
+    store = open_store(rate_limit_store(), account, limits, backfill=backfill)
     return RateLimiter(
         hook.vendor,
-        book,
-        longest_s=longest_s,
+        store,
+        max_wait_s=longest_s,
         backfill=backfill,
         sleep=hook.interruptible_sleep,
         clock=hook.clock,
-        gate=hook.raise_if_stopped,
+        raise_if_stopped=hook.raise_if_stopped,
     )
 
 

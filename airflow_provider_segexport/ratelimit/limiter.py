@@ -1,210 +1,154 @@
-"""Keeps an account's calls under its quotas, whatever number of threads and tasks shares it: `request -> wait`.
+"""Delays calls so that all threads and tasks of an account together stay below the vendor's rate limits.
 
-What we send is counted in a book that all tasks of an account share; what the vendor says of what is left goes into the
-same book, since others use the account too.
+The calls are counted in a store that all tasks of the account share. The remaining quota that the vendor reports goes
+into the same store, because other programs use the account too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Protocol
 
-from airflow_provider_segexport.errors import InvalidConnection, RateLimited
+from airflow_provider_segexport.errors import RateLimited
 from airflow_provider_segexport.model import RemainingQuota, Request, Response
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.ratelimit.store import ACCOUNT_SCOPE, QuotaCall, QuotaStore
+from airflow_provider_segexport.vendors.base import Vendor
 
-ALL = "all"
-"""The pool that every call of an account counts for."""
+SCOPE_NAME = re.compile(r"[A-Za-z0-9][\w .:/-]{0,63}")
+"""The scope names that are accepted from a response. The store's own entries begin with `_`."""
 
+USUAL_LATENCY_S = 0.5
+"""Seconds that a call takes at most in transit and at the vendor, until a quicker one was seen. Anything beyond the
+quickest call may have been a delay on the way to the vendor."""
 
-POOL = re.compile(r"[A-Za-z0-9][\w .:/-]{0,63}")
-"""The names of pools that are taken from a response: the quota store keeps names of its own, which begin with `_`."""
+POLL_TIME_SHARE = 0.2
+"""While the rate limit is exhausted, waiting for polls takes at most this share of the time. Calls that poll are calls
+that no other task can make."""
 
-ORDINARY_S = 0.5
-"""So long an ordinary answer takes: what every call took beyond that may have been delay on the way there."""
-
-
-LACKING = (
-    "`[segexport] rate_limit_store` names a server whose client is not installed here: "
-    "`pip install 'airflow-provider-segexport[{}]'`."
-)
-
-
-POLL_SHARE, MAX_POLL_INTERVAL_S = 0.2, 60.0
-"""While the quota is used up, looking for ended jobs takes so much of the time at most, and waits no longer for it."""
+MAX_POLL_INTERVAL_S = 60.0
+"""Seconds between two polls at most, however long the rate limit delayed the first of them."""
 
 
 def next_poll_s(interval_s: float, waited_s: float) -> float:
-    """Seconds until jobs are looked at again, where the last look had to wait so long for the vendor to let it.
+    """Return the seconds until the next poll.
 
-    Calls that look are calls that nobody else can make.
+    Args:
+        interval_s: the interval without a rate limit, in seconds.
+        waited_s: seconds that the rate limit delayed the last poll.
     """
-    return max(interval_s, min(waited_s / POLL_SHARE, MAX_POLL_INTERVAL_S))
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaCall:
-    """A call that counts for pools from the moment it left; `mark` tells it from all others."""
-
-    mark: str
-    pools: tuple[str, ...]
-    sent_at: float
-
-
-class QuotaStore(Protocol):
-    """Where the calls of one account are counted, by pools; safe to use from several threads."""
-
-    def acquire(self, call: QuotaCall) -> float:
-        """Count a call for all its pools and return 0; or count nothing and return the seconds until it may fit."""
-
-    def record_latency(self, call: QuotaCall, now: float, quickest: float) -> None:
-        """Count a call that took long from when it may have reached the vendor, not from when it left."""
-
-    def record_remaining(self, pool: str, allowance: RemainingQuota, now: float) -> None:
-        """Keep what the vendor says is left of a pool; nothing left closes it until then."""
-
-    def remaining(self, now: float) -> int | None:
-        """Calls left of the day, or as the vendor told; None where nothing of the kind is counted."""
-
-    def close(self) -> None:
-        """Let go of what was opened."""
+    return max(interval_s, min(waited_s / POLL_TIME_SHARE, MAX_POLL_INTERVAL_S))
 
 
 class RateLimiter:
-    """Lets a call out when the account's quotas have room for it.
+    """Blocks each call until the account's rate limits allow it.
 
     Args:
-        longest_s: a longer wait is the caller's to decide: it may give its place back meanwhile.
-        backfill: the book leaves room for others, and a wait is told so.
-        gate: asked before every look; raises when the task is to end.
+        vendor: whose limits, retry hints and quota headers apply.
+        store: counts the calls of the account.
+        max_wait_s: seconds to wait in here. A longer wait raises `RateLimited`, so the caller can release its slot.
+        backfill: the store leaves room for scheduled runs, and the error says so.
+        sleep: waits for seconds.
+        clock: returns epoch seconds.
+        raise_if_stopped: called before each attempt; raises if the task is to end.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing the world gives
+    def __init__(  # noqa: PLR0913 - keyword-only settings and dependencies
         self,
         vendor: Vendor,
-        book: QuotaStore,
+        store: QuotaStore,
         *,
-        longest_s: float,
+        max_wait_s: float,
         backfill: bool = False,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
-        gate: Callable[[], None],
+        raise_if_stopped: Callable[[], None],
     ) -> None:
         self._vendor = vendor
-        self._book = book
-        self._longest_s = longest_s
-        self._why = " A backfill leaves a part of it to scheduled runs." if backfill else ""
+        self._store = store
+        self._max_wait_s = max_wait_s
+        self._backfill_hint = " A backfill leaves a part of it to scheduled runs." if backfill else ""
         self._sleep = sleep
         self._clock = clock
-        self._gate = gate
-        self._learned: dict[str, str] = {}
-        self._mark = secrets.token_hex(6)
-        self._numbers = count()
+        self._raise_if_stopped = raise_if_stopped
+        self._reported_scopes: dict[str, str] = {}
+        self._task_id = secrets.token_hex(6)
+        self._call_numbers = count()
         self._thread = threading.local()
-        self._quickest = ORDINARY_S
+        self._min_latency_s = USUAL_LATENCY_S
 
     def __call__(self, request: Request) -> float:
-        """Wait for room, count the call, and tell the seconds waited."""
-        pools = self._pools(request)
-        waited = 0.0
+        """Wait until the call may be sent, count it, and return the seconds waited.
+
+        Raises:
+            RateLimited: the wait would be longer than `max_wait_s`.
+        """
+        scopes = self._scopes(request)
+        waited_s = 0.0
         while True:
-            self._gate()
-            call = QuotaCall(f"{self._mark}-{next(self._numbers)}", pools, self._clock())
-            wait = self._book.acquire(call)
-            if wait <= 0:
+            self._raise_if_stopped()
+            call = QuotaCall(f"{self._task_id}-{next(self._call_numbers)}", scopes, self._clock())
+            wait_s = self._store.acquire(call)
+            if wait_s <= 0:
                 self._thread.call = call
-                return waited
-            if waited + wait > self._longest_s:
-                at = datetime.fromtimestamp(self._clock() + wait, UTC)
+                return waited_s
+            if waited_s + wait_s > self._max_wait_s:
+                resumes_at = datetime.fromtimestamp(self._clock() + wait_s, UTC)
                 raise RateLimited(
-                    f"The quota of this {self._vendor.title} account is used up, by this task and whatever else uses "
-                    f"the account; it has room again at {at:%Y-%m-%d %H:%M:%S} UTC.{self._why}",
-                    retry_after_s=wait,
+                    f"The rate limit of this {self._vendor.title} account is used up until "
+                    f"{resumes_at:%Y-%m-%d %H:%M:%S} UTC, by this task and other clients of the "
+                    f"account.{self._backfill_hint}",
+                    retry_after_s=wait_s,
                 )
-            self._sleep(wait)
-            waited += wait
+            self._sleep(wait_s)
+            waited_s += wait_s
 
     def record_response(self, request: Request, response: Response | None) -> None:
-        """Correct the count by what an answer says: a header with what is left, or a refusal with a time.
+        """Correct the counts by a response: how late it came, and what its headers or its 429 say about the quota.
 
-        No answer (None) may mean that the call has reached the vendor just now. All that is known of when it did lies
-        between leaving and answer; what every call of ours takes at least shifts them alike and does not count.
+        The vendor counts a call when it arrives, which is somewhere between sending it and its response. A call without
+        a response (None) may have arrived just now. The latency that all calls have in common shifts them alike, so it
+        is left out.
         """
         now = self._clock()
         call: QuotaCall | None = getattr(self._thread, "call", None)
         if call is not None:
             self._thread.call = None
-            self._quickest = min(self._quickest, now - call.sent_at)
-            self._book.record_latency(call, now, self._quickest)
+            self._min_latency_s = min(self._min_latency_s, now - call.sent_at)
+            self._store.record_latency(call, now, self._min_latency_s)
         if response is None:
             return
-        later = self._vendor.retry_hint(response, now)
-        left = self._vendor.remaining_quota(response, now) if self._vendor.remaining_quota else None
-        if left is not None and POOL.fullmatch(left.rate_scope):
-            self._learned[_kind(request)] = left.rate_scope
-        pool = self._pools(request)[-1]
-        if isinstance(later, RateLimited) and later.retry_after_s is not None:
-            self._book.record_remaining(pool, RemainingQuota(0, now + later.retry_after_s), now)
-        elif left is not None:
-            self._book.record_remaining(pool, left, now)
+        hint = self._vendor.retry_hint(response, now)
+        reported = self._vendor.remaining_quota(response, now) if self._vendor.remaining_quota else None
+        if reported is not None and SCOPE_NAME.fullmatch(reported.rate_scope):
+            self._reported_scopes[_endpoint(request)] = reported.rate_scope
+        scope = self._scopes(request)[-1]
+        if isinstance(hint, RateLimited) and hint.retry_after_s is not None:
+            self._store.record_remaining(scope, RemainingQuota(0, now + hint.retry_after_s), now)
+        elif reported is not None:
+            self._store.record_remaining(scope, reported, now)
 
-    def _pools(self, request: Request) -> tuple[str, ...]:
-        """The pools that a request counts for, the narrowest last."""
-        named = request.rate_scope if request.rate_scope in self._vendor.limits.scoped_rates else ""
-        return tuple(pool for pool in (ALL, named, self._learned.get(_kind(request), "")) if pool)
+    def _scopes(self, request: Request) -> tuple[str, ...]:
+        """Return the scopes that a request counts for, the narrowest last."""
+        published = request.rate_scope if request.rate_scope in self._vendor.limits.scoped_rates else ""
+        reported = self._reported_scopes.get(_endpoint(request), "")
+        return tuple(scope for scope in (ACCOUNT_SCOPE, published, reported) if scope)
 
     def remaining(self) -> int | None:
-        """Calls that the account has left of the day, or as the vendor told; None where nobody knows."""
-        return self._book.remaining(self._clock())
+        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        return self._store.remaining(self._clock())
 
     def close(self) -> None:
-        """Close the book."""
-        self._book.close()
+        """Close the store."""
+        self._store.close()
 
 
-def _kind(request: Request) -> str:
-    """A request without ids and addresses: calls of one kind count for one pool, whose name only the answer tells."""
-    return f"{request.method} {re.sub(r'/[^/]*([0-9][^/]{5,}|%40[^/]*)', '/*', request.url)}"
+def _endpoint(request: Request) -> str:
+    """Return method and URL with ids and addresses masked.
 
-
-def account_mark(vendor: str, api: str, account: str) -> str:
-    """A name for an account that tells nothing of it: credentials may be part of what it is told by."""
-    return f"{vendor}-{hashlib.blake2b(f'{api}|{account}'.encode(), digest_size=10).hexdigest()}"
-
-
-def open_store(store: str, name: str, limits: Limits, *, backfill: bool = False) -> QuotaStore:
-    """The book of an account in a store: a folder of this machine, or a server that all machines share.
-
-    Only who sends needs the libraries, and only those of the store.
+    All calls of one endpoint count for one scope. A response is the only source of that scope's name.
     """
-    scheme, mark, _ = store.partition("://")
-    match scheme.partition("+")[0] if mark else "file":
-        case "file":
-            from airflow_provider_segexport.ratelimit.sqlite import QuotaFile  # noqa: PLC0415
-
-            return QuotaFile(store.removeprefix("file://"), name, limits, backfill=backfill)
-        case "redis" | "rediss":
-            try:
-                from airflow_provider_segexport.ratelimit.redis import QuotaRedis  # noqa: PLC0415
-            except ImportError:
-                raise InvalidConnection(LACKING.format("redis")) from None
-            return QuotaRedis(store, name, limits, backfill=backfill)
-        case "postgresql" | "postgres":
-            try:
-                from airflow_provider_segexport.ratelimit.postgres import QuotaPostgres  # noqa: PLC0415
-            except ImportError:
-                raise InvalidConnection(LACKING.format("postgres")) from None
-            return QuotaPostgres(store, name, limits, backfill=backfill)
-        case other:
-            raise InvalidConnection(
-                f"`[segexport] rate_limit_store` begins with {other}://, and calls are counted in a folder that all "
-                "workers of the machine can write to, or at redis://, rediss:// or postgresql://, which "
-                "machines can share."
-            )
+    return f"{request.method} {re.sub(r'/[^/]*([0-9][^/]{5,}|%40[^/]*)', '/*', request.url)}"

@@ -1,7 +1,7 @@
-"""Counts the calls of one account in PostgreSQL, which machines share: `call -> now, or how long to wait`.
+"""Counts the calls of one account in PostgreSQL, which several machines can share.
 
-The counting is pyrate-limiter's, a table for each pool; the transaction around it is ours, and begins with a lock that
-only calls of this account wait for.
+pyrate-limiter counts the calls, in one table for each scope. The transaction around it is ours. It begins with an
+advisory lock of the account.
 """
 
 from __future__ import annotations
@@ -17,47 +17,57 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from pyrate_limiter import PostgresBucket, RateItem
-from pyrate_limiter import Rate as Count
+from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.limiter import QuotaCall
-from airflow_provider_segexport.ratelimit.store_base import BUSY_S, QuotaBook, apart, shown
+from airflow_provider_segexport.ratelimit.store import QuotaCall
+from airflow_provider_segexport.ratelimit.store_base import (
+    LOCK_TIMEOUT_S,
+    BaseQuotaStore,
+    clock_offset,
+    without_credentials,
+)
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
 from airflow_provider_segexport.vendors.base import Limits
 
-CONNECT_S = 10
+CONNECT_TIMEOUT_S = 10
+"""Seconds to wait for a connection to the server."""
 
-TURN = """select set_config('timezone', 'UTC', true), set_config('synchronous_commit', 'off', true),
+LOCK_ACCOUNT = """select set_config('timezone', 'UTC', true), set_config('synchronous_commit', 'off', true),
     set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"""
-"""pyrate-limiter keeps times without a zone: all sessions must have one. No disk is waited for: a server that crashes
-loses less than a second of counts. Said in each transaction, as a pooler between may hand it to another session."""
+"""Locks the account and sets up the transaction. A pooler may hand each transaction to another session, so each one
+needs the settings. The time zone: pyrate-limiter stores times without one. The commit: it waits for no disk, so a
+server that crashes loses less than a second of counts."""
 
-NOTES = """create table if not exists segexport_notes (account text, pool text,
-    calls bigint not null, until double precision not null, since bigint not null, most bigint not null,
-    primary key (account, pool))"""
+STATES_TABLE = "segexport_window_states"
 
-KEEP = """insert into segexport_notes values (%s, %s, %s, %s, %s, %s) on conflict (account, pool) do update set
-    calls = excluded.calls, until = excluded.until, since = excluded.since, most = excluded.most"""
+CREATE_STATES = f"""create table if not exists {STATES_TABLE} (account text, scope text,
+    calls bigint not null, until double precision not null, calls_since bigint not null, limit_seen bigint not null,
+    primary key (account, scope))"""
+
+UPSERT_STATE = f"""insert into {STATES_TABLE} values (%s, %s, %s, %s, %s, %s)
+    on conflict (account, scope) do update set calls = excluded.calls, until = excluded.until,
+    calls_since = excluded.calls_since, limit_seen = excluded.limit_seen"""
 
 
-def _number(text: str) -> int:
-    """A number of PostgreSQL's advisory locks, the same in every process."""
+def _lock_number(text: str) -> int:
+    """Return the number of an advisory lock, the same in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
-def _short(name: str, table: str) -> str:
-    """PostgreSQL cuts names off at 63 characters, and two accounts must not end in one table."""
-    return f"segexport_{hashlib.blake2b(f'{name}/{table}'.encode(), digest_size=10).hexdigest()}"
+def _short_name(account: str, table: str) -> str:
+    """Return a name that fits PostgreSQL's 63 characters. Longer names are cut off, so two accounts could collide."""
+    return f"segexport_{hashlib.blake2b(f'{account}/{table}'.encode(), digest_size=10).hexdigest()}"
 
 
-def table_of(name: str, table: str) -> str:
-    """The table of an account's pool, as pyrate-limiter calls it."""
-    return f"ratelimit___{_short(name, table)}"
+def bucket_table(account: str, table: str) -> str:
+    """Return the name that pyrate-limiter gives the table of an account's scope."""
+    return f"ratelimit___{_short_name(account, table)}"
 
 
-class _Turn:
-    """What a bucket takes for a pool of connections: the one connection, in the middle of a turn."""
+class _ConnectionPool:
+    """Gives a bucket, which expects a connection pool, the connection of the running transaction."""
 
     closed = False
 
@@ -66,32 +76,39 @@ class _Turn:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """The turn ends the transaction, not the bucket."""
+        """Yield the connection and commit nothing: `PostgresQuotaStore._transaction` commits."""
         yield self._connection
 
 
-class QuotaPostgres(QuotaBook):
-    """One account's counts at a PostgreSQL server, by a role that may create tables."""
+class PostgresQuotaStore(BaseQuotaStore):
+    """Counts one account's calls on a PostgreSQL server.
 
-    def __init__(self, url: str, name: str, limits: Limits, *, backfill: bool = False) -> None:
+    Args:
+        url: `postgresql://`, with a role that may create tables.
+        account: the account's key.
+        limits: the rates to count against.
+        backfill: leave room for scheduled runs.
+    """
+
+    def __init__(self, url: str, account: str, limits: Limits, *, backfill: bool = False) -> None:
         super().__init__(limits, backfill=backfill)
         self._url = re.sub(r"^[^:]+", "postgresql", url)  # `postgresql+psycopg2://` is how SQLAlchemy writes it
-        self._name = name
+        self._account = account
         self._connection: Any = None
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
-            self._let_go()
+            self._disconnect()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         with self._lock:
             try:
                 try:
                     self._begin()
-                except psycopg.OperationalError:  # a connection that was idle for long may be gone
-                    self._let_go()
+                except psycopg.OperationalError:  # the server may have closed an idle connection
+                    self._disconnect()
                     self._begin()
                 try:
                     yield
@@ -101,9 +118,10 @@ class QuotaPostgres(QuotaBook):
                     raise
                 self._connection.commit()
             except psycopg.Error as error:
-                self._let_go()
+                self._disconnect()
                 raise RetryableError(
-                    f"The count of calls at {shown(self._url)} cannot be reached ({type(error).__name__})."
+                    f"The rate limit store at {without_credentials(self._url)} cannot be reached "
+                    f"({type(error).__name__})."
                 ) from None
 
     def _begin(self) -> None:
@@ -112,29 +130,29 @@ class QuotaPostgres(QuotaBook):
         self._lock_account(self._connection)
 
     def _lock_account(self, connection: Any) -> None:
-        connection.execute(TURN, [f"{BUSY_S:.0f}s", _number(self._name)])
+        connection.execute(LOCK_ACCOUNT, [f"{LOCK_TIMEOUT_S:.0f}s", _lock_number(self._account)])
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None
 
     def _open(self) -> Any:
-        # No statement is prepared on the server: a pooler between may not know it the next time.
-        connection: Any = psycopg.connect(self._url, connect_timeout=CONNECT_S, prepare_threshold=None)
+        # Prepare no statement on the server, because a pooler may use another session the next time.
+        connection: Any = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None)
         try:
             before = time.time()
-            now = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()[0]
-            self._offset = apart(now, before, time.time())
+            server_time = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()[0]
+            self._clock_offset_s = clock_offset(server_time, before, time.time())
             connection.commit()
             self._lock_account(connection)
-            connection.execute("select pg_advisory_xact_lock(%s)", [_number("segexport_notes")])
-            connection.execute(NOTES)
+            connection.execute("select pg_advisory_xact_lock(%s)", [_lock_number(STATES_TABLE)])
+            connection.execute(CREATE_STATES)
 
-            def bucket(counts: list[Count], table: str, algorithm: LogAlgorithm | None) -> PostgresBucket:
-                turn: Any = _Turn(connection)
-                return PostgresBucket(turn, _short(self._name, table), counts, algorithm=algorithm)
+            def bucket(rates: list[BucketRate], table: str, algorithm: LogAlgorithm | None) -> PostgresBucket:
+                pool: Any = _ConnectionPool(connection)
+                return PostgresBucket(pool, _short_name(self._account, table), rates, algorithm=algorithm)
 
             self._open_buckets(bucket)
             connection.commit()
@@ -143,41 +161,42 @@ class QuotaPostgres(QuotaBook):
             raise
         return connection
 
-    def _known_as(self, table: str) -> sql.Identifier:
-        return sql.Identifier(table_of(self._name, table))
+    def _table(self, table: str) -> sql.Identifier:
+        return sql.Identifier(bucket_table(self._account, table))
 
-    def _item(self, call: QuotaCall, now: float) -> RateItem:
-        """Before the buckets count: they do not wait for a table, and a vacuum may have it."""
-        tables = [self._known_as(table) for table, _ in self._of(call, Priority())]
+    def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
+        """Lock the tables before the buckets count: a bucket gives up if a vacuum holds its table."""
+        tables = [self._table(table) for table, _ in self._call_buckets(call, Priority())]
         if tables:
             self._connection.execute(
                 sql.SQL("lock table {} in exclusive mode").format(sql.SQL(", ").join(tables)),
             )
-        return super()._item(call, now)
+        return super()._bucket_item(call, now)
 
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
         del call, item
         self._connection.rollback()
 
-    def _notes(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
-        found = self._connection.execute(
-            "select pool, calls, until, since, most from segexport_notes where account = %s and pool = any(%s)",
-            [self._name, list(names)],
+    def _read_states(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
+        rows = self._connection.execute(
+            f"select scope, calls, until, calls_since, limit_seen from {STATES_TABLE} "
+            "where account = %s and scope = any(%s)",
+            [self._account, list(names)],
         )
-        return {name: fields for name, *fields in found}
+        return {name: fields for name, *fields in rows}
 
-    def _keep(self, notes: Mapping[str, WindowState]) -> None:
-        for name, note in notes.items():
-            self._connection.execute(KEEP, [self._name, name, *astuple(note)])
+    def _write_states(self, states: Mapping[str, WindowState]) -> None:
+        for name, state in states.items():
+            self._connection.execute(UPSERT_STATE, [self._account, name, *astuple(state)])
 
-    def _move(self, table: str, call: QuotaCall, stamp: int) -> None:
+    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
         self._connection.execute(
-            sql.SQL("update {} set item_timestamp = to_timestamp(%s) where name = %s").format(self._known_as(table)),
-            [stamp / 1000, call.mark],
+            sql.SQL("update {} set item_timestamp = to_timestamp(%s) where name = %s").format(self._table(table)),
+            [time_ms / 1000, call.call_id],
         )
 
-    def _forget_after(self, table: str, stamp: int) -> None:
+    def _delete_after(self, table: str, time_ms: int) -> None:
         self._connection.execute(
-            sql.SQL("delete from {} where item_timestamp > to_timestamp(%s)").format(self._known_as(table)),
-            [stamp / 1000],
+            sql.SQL("delete from {} where item_timestamp > to_timestamp(%s)").format(self._table(table)),
+            [time_ms / 1000],
         )

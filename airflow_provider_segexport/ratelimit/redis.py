@@ -1,8 +1,8 @@
-"""Counts the calls of one account in Redis, which machines share: `call -> now, or how long to wait`.
+"""Counts the calls of one account in Redis, which several machines can share.
 
-Each bucket of pyrate-limiter counts in one step; a lock around them makes one turn of several, and a turn that ends
-with a wait takes back what it counted. A lock that ran out lets another in: counts may then be too high for a moment,
-and are never too low.
+Each bucket of pyrate-limiter counts atomically. A lock makes the counting in several buckets one transaction, and a
+transaction that ends with a wait removes what it counted. If the lock expires, another process may count at the same
+time. Counts may then be too high for a moment, and are never too low.
 """
 
 from __future__ import annotations
@@ -15,138 +15,168 @@ from dataclasses import astuple
 from typing import Any
 
 import redis
-from pyrate_limiter import Rate as Count
+from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter import RateItem, RedisBucket
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 from redis.exceptions import LockError, RedisError
 
 from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.limiter import QuotaCall
-from airflow_provider_segexport.ratelimit.store_base import AHEAD_S, BUSY_S, QuotaBook, apart, shown
+from airflow_provider_segexport.ratelimit.store import QuotaCall
+from airflow_provider_segexport.ratelimit.store_base import (
+    LOCK_TIMEOUT_S,
+    MAX_CLOCK_LEAD_S,
+    BaseQuotaStore,
+    clock_offset,
+    without_credentials,
+)
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
 from airflow_provider_segexport.vendors.base import Limits
 
-TURN_S = 10.0
-"""A turn takes milliseconds; who is stopped in one for so long holds nobody up any longer."""
+LOCK_TTL_S = 10.0
+"""Seconds until the lock of a hanging process expires. A transaction takes milliseconds."""
 
-LOOK_S = 0.005
-"""So often a turn is asked for again while another has it."""
+LOCK_RETRY_S = 0.005
+"""Seconds between two attempts to get the lock."""
 
-CONNECT_S = 10.0
-STAMP = "_stamp"
-"""The latest millisecond that a call was counted at: counts are of what lies before a call, not behind it."""
+CONNECT_TIMEOUT_S = 10.0
+"""Seconds to wait for a connection to the server."""
 
-KEPT = 2
-"""What no call touches for so many windows is forgotten by Redis itself."""
+STATES_KEY = "window_states"
+"""The Redis hash of window states."""
+
+LAST_CALL_MS = "_last_call_ms"
+"""The field of that hash with the latest millisecond at which a call was counted. A bucket counts only the calls before
+a new one, so times must not decrease."""
+
+TTL_WINDOWS = 2
+"""Redis deletes a key that no call has touched for this many windows."""
 
 
-class QuotaRedis(QuotaBook):
-    """One account's counts at a Redis server; where that keeps nothing on disk, its restart forgets them."""
+class RedisQuotaStore(BaseQuotaStore):
+    """Counts one account's calls on a Redis server. If that server keeps nothing on disk, a restart loses the counts.
 
-    def __init__(self, url: str, name: str, limits: Limits, *, backfill: bool = False) -> None:
+    Args:
+        url: `redis://` or `rediss://`, perhaps with credentials.
+        account: the account's key.
+        limits: the rates to count against.
+        backfill: leave room for scheduled runs.
+    """
+
+    def __init__(self, url: str, account: str, limits: Limits, *, backfill: bool = False) -> None:
         super().__init__(limits, backfill=backfill)
         self._url = url
-        self._name = f"segexport:{{{name}}}"  # in braces: one slot of a cluster
+        self._prefix = f"segexport:{{{account}}}"  # braces keep the keys in one slot of a cluster
         self._client: Any = None
         self._ttl_s: dict[str, int] = {}
-        self._stamp = 0
+        self._last_call_ms = 0
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
-            self._let_go()
+            self._disconnect()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         with self._lock:
             try:
                 client = self._client or self._open()
                 lock = client.lock(
-                    f"{self._name}:turn", TURN_S, sleep=LOOK_S, blocking_timeout=BUSY_S, thread_local=False
+                    self._key("lock"),
+                    LOCK_TTL_S,
+                    sleep=LOCK_RETRY_S,
+                    blocking_timeout=LOCK_TIMEOUT_S,
+                    thread_local=False,
                 )
                 if not lock.acquire():
-                    raise RetryableError(f"The count of calls at {shown(self._url)} was busy for {BUSY_S:.0f} s.")
+                    raise RetryableError(
+                        f"The rate limit store at {without_credentials(self._url)} was locked for "
+                        f"{LOCK_TIMEOUT_S:.0f} s."
+                    )
                 try:
                     yield
                 finally:
-                    with suppress(LockError):  # it ran out
+                    with suppress(LockError):  # it has expired
                         lock.release()
             except RedisError as error:
-                self._let_go()
+                self._disconnect()
                 raise RetryableError(
-                    f"The count of calls at {shown(self._url)} cannot be reached ({type(error).__name__})."
+                    f"The rate limit store at {without_credentials(self._url)} cannot be reached "
+                    f"({type(error).__name__})."
                 ) from None
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
 
     def _open(self) -> Any:
-        client = redis.Redis.from_url(self._url, socket_timeout=BUSY_S, socket_connect_timeout=CONNECT_S)
+        client = redis.Redis.from_url(
+            self._url, socket_timeout=LOCK_TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S
+        )
         before = time.time()
         seconds, micros = client.time()
-        self._offset = apart(seconds + micros / 1e6, before, time.time())
+        self._clock_offset_s = clock_offset(seconds + micros / 1e6, before, time.time())
 
-        def bucket(counts: list[Count], table: str, algorithm: LogAlgorithm | None) -> RedisBucket:
-            ttl_s = KEPT * counts[-1].interval // 1000 + int(AHEAD_S)
+        def bucket(rates: list[BucketRate], table: str, algorithm: LogAlgorithm | None) -> RedisBucket:
+            ttl_s = TTL_WINDOWS * rates[-1].interval // 1000 + int(MAX_CLOCK_LEAD_S)
             self._ttl_s[table] = max(ttl_s, self._ttl_s.get(table, 0))
-            made: RedisBucket = RedisBucket.init(counts, client, self._key(table), algorithm=algorithm)
-            return made
+            opened: RedisBucket = RedisBucket.init(rates, client, self._key(table), algorithm=algorithm)
+            return opened
 
         self._open_buckets(bucket)
         self._client = client
         return client
 
-    def _key(self, table: str) -> str:
-        return f"{self._name}:{table}"
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}:{name}"
 
-    def _item(self, call: QuotaCall, now: float) -> RateItem:
-        ours = int(now * 1000)
-        ahead = self._stamp if self._stamp <= ours + AHEAD_S * 1000 else ours
-        self._stamp = max(ours, ahead)
-        return RateItem(call.mark, self._stamp)
+    def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
+        now_ms = int(now * 1000)
+        last_ms = self._last_call_ms if self._last_call_ms <= now_ms + MAX_CLOCK_LEAD_S * 1000 else now_ms
+        self._last_call_ms = max(now_ms, last_ms)
+        return RateItem(call.call_id, self._last_call_ms)
 
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
         if item is None:
             return
-        for table, _ in self._of(call, Priority()):
-            if members := self._members(table, call.mark, item.timestamp, item.timestamp):
+        for table, _ in self._call_buckets(call, Priority()):
+            if members := self._members(table, call.call_id, item.timestamp, item.timestamp):
                 self._client.zrem(self._key(table), *members)
 
-    def _members(self, table: str, mark: str, first: int, last: int) -> list[bytes]:
-        """What a bucket has called a call: its mark, and something of its own after a colon."""
-        found = self._client.zrangebyscore(self._key(table), first, last)
-        return [member for member in found if member.startswith(f"{mark}:".encode())]
+    def _members(self, table: str, call_id: str, first_ms: int, last_ms: int) -> list[bytes]:
+        """Return a call's members of a bucket's sorted set: its id, and after a colon a suffix of the bucket's own."""
+        members = self._client.zrangebyscore(self._key(table), first_ms, last_ms)
+        return [member for member in members if member.startswith(f"{call_id}:".encode())]
 
-    def _notes(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
-        *found, stamp = self._client.hmget(self._key("notes"), [*names, STAMP])
-        self._stamp = int(stamp or 0)
-        return {name: _fields(text) for name, text in zip(names, found, strict=True) if text}
+    def _read_states(self, names: Sequence[str]) -> dict[str, Sequence[Any]]:
+        *texts, last_call_ms = self._client.hmget(self._key(STATES_KEY), [*names, LAST_CALL_MS])
+        self._last_call_ms = int(last_call_ms or 0)
+        return {name: _fields(text) for name, text in zip(names, texts, strict=True) if text}
 
-    def _keep(self, notes: Mapping[str, WindowState]) -> None:
-        texts = {name: json.dumps(astuple(note)) for name, note in notes.items()}
+    def _write_states(self, states: Mapping[str, WindowState]) -> None:
+        texts = {name: json.dumps(astuple(state)) for name, state in states.items()}
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.hset(self._key("notes"), mapping={**texts, STAMP: self._stamp})
-            pipe.expire(self._key("notes"), max(self._ttl_s.values(), default=int(AHEAD_S)) * KEPT)
+            pipe.hset(self._key(STATES_KEY), mapping={**texts, LAST_CALL_MS: self._last_call_ms})
+            longest_ttl_s = max(self._ttl_s.values(), default=int(MAX_CLOCK_LEAD_S))
+            pipe.expire(self._key(STATES_KEY), longest_ttl_s * TTL_WINDOWS)
             for table, ttl_s in self._ttl_s.items():
                 pipe.expire(self._key(table), ttl_s)
             pipe.execute()
 
-    def _move(self, table: str, call: QuotaCall, stamp: int) -> None:
-        left = int((call.sent_at + self._offset) * 1000)
-        for member in self._members(table, call.mark, left, left + int(AHEAD_S * 1000)):
-            self._client.zadd(self._key(table), {member: stamp}, xx=True)
-        self._notes(())
-        self._stamp = max(self._stamp, stamp)
-        self._keep({})
+    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
+        sent_ms = int((call.sent_at + self._clock_offset_s) * 1000)
+        for member in self._members(table, call.call_id, sent_ms, sent_ms + int(MAX_CLOCK_LEAD_S * 1000)):
+            self._client.zadd(self._key(table), {member: time_ms}, xx=True)
+        self._read_states(())
+        self._last_call_ms = max(self._last_call_ms, time_ms)
+        self._write_states({})
 
-    def _forget_after(self, table: str, stamp: int) -> None:
-        self._client.zremrangebyscore(self._key(table), f"({stamp}", "+inf")
+    def _delete_after(self, table: str, time_ms: int) -> None:
+        self._client.zremrangebyscore(self._key(table), f"({time_ms}", "+inf")
 
 
 def _fields(text: bytes) -> Sequence[Any]:
-    """Return a note's fields; none where the text is no list."""
+    """Return the fields of a stored window state; none if the text is not a JSON list."""
     try:
         fields = json.loads(text)
     except ValueError:

@@ -1,7 +1,6 @@
-"""The book of an account's calls, whatever keeps it: `call -> now, or how long to wait`.
+"""The rules by which an account's calls are counted, for every store.
 
-What a store brings is turns (one process at a time, all of a turn or nothing of it), buckets of pyrate-limiter, and a
-place for a few notes.
+A store supplies transactions, buckets of pyrate-limiter, and a table for the remaining quota that the vendor reports.
 """
 
 from __future__ import annotations
@@ -15,199 +14,251 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyrate_limiter import AbstractBucket, FixedWindow, RateItem
-from pyrate_limiter import Rate as Count
+from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.model import RemainingQuota
-from airflow_provider_segexport.ratelimit.limiter import ALL, QuotaCall
-from airflow_provider_segexport.ratelimit.windows import Priority, WindowState, resetting, slack_calls, sliding_buckets
+from airflow_provider_segexport.ratelimit.store import ACCOUNT_SCOPE, QuotaCall
+from airflow_provider_segexport.ratelimit.windows import (
+    Priority,
+    WindowState,
+    fixed_rates,
+    sliding_rates,
+    window_margin_s,
+)
 from airflow_provider_segexport.vendors.base import Limits
 from airflow_provider_segexport.vendors.delays import bounded
 
 log = logging.getLogger(__name__)
 
-RESETS = "_resets"
-"""How the name of a table ends whose rates start over at fixed times; the others are called as their pool."""
+FIXED_SUFFIX = "_fixed"
+"""Ends the name of a table of calls whose windows restart at fixed times. Other tables are named after their scope."""
 
-SCHEDULED = "_scheduled"
-"""The note that a scheduled run is at work, and until when that is believed."""
+SCHEDULED_RUN = "_scheduled"
+"""The entry among the window states that says until when a scheduled run counts as active."""
 
-ANNOUNCED_S, AGAIN_S = 60.0, 10.0
-BUSY_S = 30.0
-SWEEP_S = 30.0
-AHEAD_S = 60.0
-"""Counts that lie further ahead are from a clock that has been set back since."""
+SCHEDULED_RUN_TTL_S = 60.0
+"""Seconds for which a scheduled run counts as active after it was announced."""
 
-CLOSE_S = 0.02
-"""Clocks that are no further apart count as one. Redis tells the time at which it began to look at its clients."""
+ANNOUNCE_INTERVAL_S = 10.0
+"""Seconds between two announcements of a scheduled run. It announces itself while it waits, too."""
+
+LOCK_TIMEOUT_S = 30.0
+"""Seconds to wait for another process's transaction, which takes milliseconds."""
+
+CLEANUP_INTERVAL_S = 30.0
+"""Seconds between two deletions of calls that no window holds any more."""
+
+MAX_CLOCK_LEAD_S = 60.0
+"""Entries further in the future than these seconds come from a clock that has been set back since. They are ignored."""
+
+CLOCK_TOLERANCE_S = 0.02
+"""Clocks that differ by no more than these seconds count as equal. Redis reports the time at which it began to look at
+its clients, which is milliseconds earlier."""
 
 
-class QuotaBook(ABC):
-    """One account's counts, by pools; opened when the first call is counted."""
+class BaseQuotaStore(ABC):
+    """Counts the calls of one account by scope. The store is opened when the first call is counted.
+
+    Args:
+        limits: the rates to count against.
+        backfill: leave room for scheduled runs.
+    """
 
     def __init__(self, limits: Limits, *, backfill: bool = False) -> None:
-        self._rates = {ALL: limits.rates, **limits.scoped_rates}
-        self._slack = {pool: spare for pool, rates in self._rates.items() if (spare := slack_calls(rates)) is not None}
-        self._connections = limits.max_concurrency
+        self._rates = {ACCOUNT_SCOPE: limits.rates, **limits.scoped_rates}
+        margins = {scope: window_margin_s(rates) for scope, rates in self._rates.items()}
+        self._margin_s = {scope: margin for scope, margin in margins.items() if margin is not None}
+        self._max_concurrency = limits.max_concurrency
         self._backfill = backfill
-        self._ranks = (
-            [Priority(), Priority(backfill=True), Priority(backfill=True, behind=True)] if backfill else [Priority()]
-        )
+        self._priorities = [Priority()]
+        if backfill:
+            self._priorities += [Priority(backfill=True), Priority(backfill=True, yielding=True)]
         self._lock = Lock()
         self._buckets: dict[tuple[str, Priority], list[tuple[str, AbstractBucket]]] = {}
-        self._swept = self._announced = float("-inf")
-        self._offset = 0.0
-        """What is added to this machine's time to have the store's, by which all machines count."""
+        self._cleaned_at = self._announced_at = float("-inf")
+        self._clock_offset_s = 0.0
+        """Added to this machine's time to get the store's. All machines count by the store's clock."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what was opened."""
+        """Close the file or connection."""
 
     @abstractmethod
-    def _turn(self) -> AbstractContextManager[None]:
-        """One process and one thread at a time; what is below is called in a turn only."""
+    def _transaction(self) -> AbstractContextManager[None]:
+        """Lock the account for one thread of one process. The methods below are called inside it only."""
 
     @abstractmethod
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
-        """Take back what was counted in this turn."""
+        """Remove what was counted in this transaction."""
 
     @abstractmethod
-    def _notes(self, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Return the stored fields of these names' notes, as they are; names without a note are left out."""
+    def _read_states(self, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Return the stored fields of window states, by name and unchecked. Names without a state are left out."""
 
     @abstractmethod
-    def _keep(self, notes: Mapping[str, WindowState]) -> None:
-        """Replace notes."""
+    def _write_states(self, states: Mapping[str, WindowState]) -> None:
+        """Insert or replace window states."""
 
     @abstractmethod
-    def _move(self, table: str, call: QuotaCall, stamp: int) -> None:
-        """Count a call that stands in a table from another millisecond on."""
+    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
+        """Change the time, in milliseconds, at which a counted call is recorded in a table."""
 
     @abstractmethod
-    def _forget_after(self, table: str, stamp: int) -> None:
-        """Forget what counts from after a millisecond."""
+    def _delete_after(self, table: str, time_ms: int) -> None:
+        """Delete the calls recorded later than a time in milliseconds."""
 
-    def _known(self, names: Sequence[str], now: float) -> dict[str, WindowState]:
-        """Return the notes of these names, one each."""
-        stored = self._notes(names)
+    def _states(self, names: Sequence[str], now: float) -> dict[str, WindowState]:
+        """Return the window state of each name, an empty one if none is stored."""
+        stored = self._read_states(names)
         return {name: WindowState.read(stored[name], now) if name in stored else WindowState() for name in names}
 
-    def _item(self, call: QuotaCall, now: float) -> RateItem:
-        """The call as buckets count it."""
-        return RateItem(call.mark, int(now * 1000))
+    def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
+        """Return the call as pyrate-limiter's buckets count it."""
+        return RateItem(call.call_id, int(now * 1000))
 
     def acquire(self, call: QuotaCall) -> float:
-        """Count a call for all its pools and return 0; or count nothing and return the seconds until it may fit."""
-        if not self._backfill and abs(call.sent_at - self._announced) >= AGAIN_S:
-            with self._turn():
-                self._keep({SCHEDULED: WindowState(until=call.sent_at + self._offset + ANNOUNCED_S)})
-            self._announced = call.sent_at
-        with self._turn():
-            now = call.sent_at + self._offset
-            due = abs(now - self._swept) > SWEEP_S
-            if due:
-                self._sweep(now)
-            notes = self._known([*call.pools, SCHEDULED] if self._backfill else call.pools, now)
-            behind = self._backfill and now < notes.pop(SCHEDULED).until <= now + ANNOUNCED_S + AHEAD_S
-            rank = Priority(self._backfill, behind)
-            wait = max(note.closed(now, rank) for note in notes.values())
+        """Count a call for all its scopes and return 0, or count nothing and return the seconds until it may fit."""
+        if not self._backfill and abs(call.sent_at - self._announced_at) >= ANNOUNCE_INTERVAL_S:
+            with self._transaction():
+                active_until = call.sent_at + self._clock_offset_s + SCHEDULED_RUN_TTL_S
+                self._write_states({SCHEDULED_RUN: WindowState(until=active_until)})
+            self._announced_at = call.sent_at
+        with self._transaction():
+            now = call.sent_at + self._clock_offset_s
+            is_cleanup_due = abs(now - self._cleaned_at) > CLEANUP_INTERVAL_S
+            if is_cleanup_due:
+                self._delete_expired(now)
+            states = self._states([*call.scopes, SCHEDULED_RUN] if self._backfill else call.scopes, now)
+            yielding = (
+                self._backfill and now < states.pop(SCHEDULED_RUN).until <= now + SCHEDULED_RUN_TTL_S + MAX_CLOCK_LEAD_S
+            )
+            priority = Priority(self._backfill, yielding)
+            wait_s = max(state.closed_for_s(now, priority) for state in states.values())
             item = None
-            if wait <= 0:
-                item = self._item(call, now)
-                wait = max((_put(bucket, item) for _, bucket in self._of(call, rank)), default=0.0)
-            if wait > 0:
+            if wait_s <= 0:
+                item = self._bucket_item(call, now)
+                wait_s = max((_put(bucket, item) for _, bucket in self._call_buckets(call, priority)), default=0.0)
+            if wait_s > 0:
                 self._undo(call, item)
-                return wait
-            after = {pool: note.after_call(now, self._connections) for pool, note in notes.items()}
-            self._keep({pool: note for pool, note in after.items() if note != notes[pool]})
-            self._swept = now if due else self._swept
+                return wait_s
+            after = {scope: state.after_call(now, self._max_concurrency) for scope, state in states.items()}
+            self._write_states({scope: state for scope, state in after.items() if state != states[scope]})
+            self._cleaned_at = now if is_cleanup_due else self._cleaned_at
         return 0.0
 
-    def record_latency(self, call: QuotaCall, now: float, quickest: float) -> None:
-        """Count a call that took long from when it may have reached the vendor, not from when it left.
+    def record_latency(self, call: QuotaCall, now: float, min_latency_s: float) -> None:
+        """Move a slow call from the moment it was sent to the moment it may have reached the vendor.
 
-        Our windows are longer than the vendor's. Half of that is for calls of one task, which take a little more or
-        less; the other half for tasks that are not equally far from the vendor.
+        The counted windows are longer than the vendor's. Half of that margin absorbs the varying latency of one task's
+        calls. The other half absorbs the differing distance of tasks from the vendor.
+
+        Args:
+            call: a call that `acquire` has counted.
+            now: epoch seconds at which its response arrived, or at which the caller gave up.
+            min_latency_s: seconds that every call takes at least.
         """
-        stamps = {pool: now - quickest - self._slack[pool] / 2 for pool in call.pools if pool in self._slack}
-        late = {pool: stamp for pool, stamp in stamps.items() if stamp > call.sent_at}
+        arrived_at = {
+            scope: now - min_latency_s - self._margin_s[scope] / 2 for scope in call.scopes if scope in self._margin_s
+        }
+        late = {scope: moment for scope, moment in arrived_at.items() if moment > call.sent_at}
         if not late:
             return
-        with suppress(RetryableError), self._turn():
-            for pool, stamp in late.items():
-                self._move(pool, call, int((stamp + self._offset) * 1000))
+        with suppress(RetryableError), self._transaction():
+            for scope, moment in late.items():
+                self._move_call(scope, call, int((moment + self._clock_offset_s) * 1000))
 
-    def record_remaining(self, pool: str, allowance: RemainingQuota, now: float) -> None:
-        """Keep what the vendor says is left of a pool; nothing left closes it until then.
+    def record_remaining(self, scope: str, reported: RemainingQuota, now: float) -> None:
+        """Store the remaining quota that the vendor reports.
 
-        A time that is longer away than any wait that is made is not kept: one wrong header would stop the account.
+        A time that is more than a day away is not stored, because one wrong header would stop the account.
+
+        Args:
+            scope: the rate scope that the report is about.
+            reported: calls left until a time. With 0 calls left, the scope is closed until then.
+            now: epoch seconds.
         """
-        seconds = bounded(allowance.until - now)
+        seconds = bounded(reported.until - now)
         if seconds is None:
-            log.warning("Ignoring a reset time that is not within a day (pool=%s)", pool)
+            log.warning("Ignoring a reset time that is not within a day (scope=%s)", scope)
             return
-        allowance = RemainingQuota(allowance.calls, now + seconds, allowance.rate_scope)
-        with suppress(RetryableError), self._turn():  # an answer is not lost for a count
-            shared = RemainingQuota(allowance.calls, allowance.until + self._offset, allowance.rate_scope)
-            note = self._known([pool], now + self._offset)[pool]
-            self._keep({pool: note.record_remaining(shared, now + self._offset, self._connections)})
+        with suppress(RetryableError), self._transaction():  # a busy store does not cost the vendor's response
+            now += self._clock_offset_s  # known once the store is open
+            reported = RemainingQuota(reported.calls, now + seconds, reported.rate_scope)
+            state = self._states([scope], now)[scope]
+            self._write_states({scope: state.after_report(reported, now, self._max_concurrency)})
 
     def remaining(self, now: float) -> int | None:
-        """Calls left of a span that starts over at fixed times, as a day does, or as the vendor told; None: no such."""
-        with self._turn():
-            now += self._offset
-            self._sweep(now)
-            tables = self._buckets.get((ALL, self._ranks[0]), ())
-            resets = [bucket for table, bucket in tables if table.endswith(RESETS)]
-            counts = [(min(rate.limit for rate in bucket.rates), bucket.count()) for bucket in resets]
-            left = [max(0, most - used) for most, used in counts if isinstance(used, int)]
-            note = self._known([ALL], now)[ALL]
-        return min([*left, note.calls] if note.until > now else left, default=None)
+        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        with self._transaction():
+            now += self._clock_offset_s
+            self._delete_expired(now)
+            tables = self._buckets.get((ACCOUNT_SCOPE, self._priorities[0]), ())
+            fixed = [bucket for table, bucket in tables if table.endswith(FIXED_SUFFIX)]
+            counts = [(min(rate.limit for rate in bucket.rates), bucket.count()) for bucket in fixed]
+            left = [max(0, limit - used) for limit, used in counts if isinstance(used, int)]
+            state = self._states([ACCOUNT_SCOPE], now)[ACCOUNT_SCOPE]
+        return min([*left, state.calls] if state.until > now else left, default=None)
 
-    def _open_buckets(self, bucket: Callable[[list[Count], str, LogAlgorithm | None], AbstractBucket]) -> None:
-        """One bucket a pool for the rates over any span, and one for those that start over at fixed times."""
+    def _open_buckets(self, bucket: Callable[[list[BucketRate], str, LogAlgorithm | None], AbstractBucket]) -> None:
+        """Open one bucket for each scope's sliding rates and one for its fixed rates, for each priority.
+
+        Args:
+            bucket: makes a bucket from rates, a table name, and the algorithm (None: sliding).
+        """
         self._buckets = {
-            (pool, rank): [
-                (table, bucket(counts, table, algorithm))
-                for counts, table, algorithm in (
-                    (sliding_buckets(rates, rank), pool, None),
-                    (resetting(rates, rank), pool + RESETS, FixedWindow()),
+            (scope, priority): [
+                (table, bucket(counted, table, algorithm))
+                for counted, table, algorithm in (
+                    (sliding_rates(rates, priority), scope, None),
+                    (fixed_rates(rates, priority), scope + FIXED_SUFFIX, FixedWindow()),
                 )
-                if counts
+                if counted
             ]
-            for pool, rates in self._rates.items()
-            for rank in self._ranks
+            for scope, rates in self._rates.items()
+            for priority in self._priorities
         }
 
-    def _of(self, call: QuotaCall, rank: Priority) -> Iterator[tuple[str, AbstractBucket]]:
-        """The tables that a call counts in, each with its bucket."""
-        for pool in call.pools:
-            yield from self._buckets.get((pool, rank), ())
+    def _call_buckets(self, call: QuotaCall, priority: Priority) -> Iterator[tuple[str, AbstractBucket]]:
+        """Yield each table that a call is counted in, with its bucket."""
+        for scope in call.scopes:
+            yield from self._buckets.get((scope, priority), ())
 
-    def _sweep(self, now: float) -> None:
-        """Forget calls that no window holds any more, and those that have not happened yet."""
-        every = (table for (_, rank), tables in self._buckets.items() if rank == Priority() for table in tables)
-        for table, bucket in every:
-            bucket.leak(int(now * 1000) - 1)  # Redis's forgets what lies on the window's edge too
-            self._forget_after(table, int((now + AHEAD_S) * 1000))
+    def _delete_expired(self, now: float) -> None:
+        """Delete calls that no window holds any more, and calls from the future."""
+        for (_, priority), tables in self._buckets.items():
+            if priority != Priority():  # all priorities of a scope count in the same tables
+                continue
+            for table, bucket in tables:
+                bucket.leak(int(now * 1000) - 1)  # Redis's bucket also deletes calls on the window's edge
+                self._delete_after(table, int((now + MAX_CLOCK_LEAD_S) * 1000))
 
 
 def _put(bucket: AbstractBucket, item: RateItem) -> float:
-    """Count a call; the seconds to wait where it does not fit."""
+    """Count a call and return 0, or return the seconds to wait if it does not fit."""
     if bucket.put(item):
         return 0.0
-    waiting = bucket.waiting(item)
-    return max(waiting if isinstance(waiting, int) else 1, 1) / 1000
+    waiting_ms = bucket.waiting(item)
+    return max(waiting_ms if isinstance(waiting_ms, int) else 1, 1) / 1000
 
 
-def apart(theirs: float, before: float, after: float) -> float:
-    """How far a server's clock is ahead of this machine's, which was read before and after; 0 where that may be all."""
-    found = theirs - (before + after) / 2
-    return found if abs(found) > (after - before) / 2 + CLOSE_S else 0.0
+def clock_offset(server_time: float, before: float, after: float) -> float:
+    """Return the seconds by which a server's clock is ahead of this machine's.
+
+    Args:
+        server_time: epoch seconds that the server reported.
+        before: this machine's epoch seconds before the server was asked.
+        after: this machine's epoch seconds after its response.
+
+    Returns:
+        The offset; 0 if the duration of the query alone can explain it.
+    """
+    offset = server_time - (before + after) / 2
+    return offset if abs(offset) > (after - before) / 2 + CLOCK_TOLERANCE_S else 0.0
 
 
-def shown(url: str) -> str:
-    """A store's address, without its credentials."""
+def without_credentials(url: str) -> str:
+    """Return a store's URL without user name and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,6 +1,6 @@
-"""How calls are counted, whatever the store: `published rates -> what a bucket may hold`.
+"""Turns a vendor's published rates into the windows that are counted, whatever the store.
 
-The counting itself is pyrate-limiter's.
+pyrate-limiter counts the calls of each window.
 """
 
 from __future__ import annotations
@@ -10,57 +10,74 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyrate_limiter import Rate as Count
+from pyrate_limiter import Rate as BucketRate
 
 from airflow_provider_segexport.model import Rate, RemainingQuota
 from airflow_provider_segexport.vendors.delays import bounded
 
-SHARE = 0.97
-"""What we use of a quota. A window of ours is longer than the vendor's by the rest, because calls that leave a minute
-apart may arrive closer together."""
+QUOTA_UTILISATION = 0.97
+"""The share of a rate limit that is used. A sliding window is longer than the vendor's by the rest (3 %), because calls
+that leave a minute apart may arrive closer together."""
 
-PARTS, MANY, MINUTES = 4, 40, (30, 300)
-"""A window of so many seconds that takes many calls is used in parts: not all in its first seconds, after which every
-other program that uses the account would find it shut for the rest of it, and nobody waits for long."""
+SPLIT_SECONDS = (30, 300)
+"""Windows from 30 to 300 seconds are split into parts. If all their calls went out in the first seconds, every other
+program that uses the account would be locked out for the rest of the window."""
 
-COUNTED = 250
-"""A part takes no more calls, for all of them are counted anew for each."""
+SPLIT_PARTS = 4
+"""Parts of a split window: a per-minute limit is spent in quarters, so no program waits longer than 15 seconds."""
 
-SPARE = 0.2
-"""A backfill leaves so much of every longer window: who comes later in the day finds some of the day's calls."""
+MIN_SPLIT_CALLS = 40
+"""Windows with fewer calls are not split: a quarter would hold less than ten calls."""
 
-BEHIND = 0.5
-"""While a scheduled run is at work, a backfill's calls go out only as long as less than this of a window is used."""
+MAX_PART_CALLS = 250
+"""Calls in one part at most, because pyrate-limiter counts all calls of a window again for each call."""
 
-MOST_CALLS = 1_000_000_000
-"""The largest number of calls that is kept; a header may name more than a store's column can hold."""
+BACKFILL_RESERVE = 0.2
+"""The share that a backfill leaves of every window longer than `SPLIT_SECONDS`, such as a day, for runs later in it."""
 
-MOST_UNSEEN = 4
-"""How many tasks' calls are taken to be on their way at most."""
+BACKFILL_MAX_SHARE = 0.5
+"""While a scheduled run is active, a backfill may send only while less than this share of a window is used."""
+
+MAX_STORED_CALLS = 1_000_000_000
+"""The largest remaining quota that is stored. A header may hold a number that does not fit a store's column."""
+
+MAX_UNSEEN_TASKS = 4
+"""When a window begins, calls of at most this many tasks are assumed to be in transit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """Whose calls are counted: a backfill's leave room, and more of it while a scheduled run is at work."""
+    """How much of a window a run may use.
+
+    Attributes:
+        backfill: leave `BACKFILL_RESERVE` of long windows to other runs.
+        yielding: a scheduled run is active, so use no more than `BACKFILL_MAX_SHARE` of short windows.
+    """
 
     backfill: bool = False
-    behind: bool = False
+    yielding: bool = False
 
-    def of(self, calls: int, seconds: float) -> int:
-        """What it may use of so many calls."""
-        if seconds > MINUTES[1]:
-            return max(1, int(calls * (1 - SPARE))) if self.backfill else calls
-        return max(1, int(calls * BEHIND)) if self.behind else calls
+    def usable(self, calls: int, seconds: float) -> int:
+        """Return how many of a window's calls may be used, at least 1 of them.
+
+        Args:
+            calls: the window's limit.
+            seconds: the window's length.
+        """
+        if seconds > SPLIT_SECONDS[1]:
+            return max(1, int(calls * (1 - BACKFILL_RESERVE))) if self.backfill else calls
+        return max(1, int(calls * BACKFILL_MAX_SHARE)) if self.yielding else calls
 
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """What the vendor says of a pool.
+    """The remaining quota that the vendor reported for a scope.
 
     Attributes:
-        calls: left until `until`, less what went out since it was said.
-        calls_since: calls that went out since that moment passed, as far as they matter.
-        limit_seen: what was left when the vendor first spoke of this window.
+        calls: calls left until `until`: the reported number, less the calls sent since the report.
+        until: epoch seconds at which the vendor's window ends; 0 without a report.
+        calls_since: calls sent since `until` passed, up to one more than can be in transit.
+        limit_seen: calls left in the first report of this window.
     """
 
     calls: int = 0
@@ -70,91 +87,104 @@ class WindowState:
 
     @classmethod
     def read(cls, values: Sequence[Any], now: float) -> WindowState:
-        """Return a stored note, or an empty one in place of what an earlier version stored and no vendor can mean.
+        """Return a stored state, or an empty one if the stored values cannot be a vendor's report.
 
         Args:
-            values: the fields as the store has them.
-            now: epoch seconds; a note that holds for more than `delays.LONGEST_S` from now is not believed.
+            values: the fields as the store holds them.
+            now: epoch seconds. A state that holds for more than `delays.LONGEST_S` from now is ignored.
         """
         try:
-            calls, until, since, most = values
-            note = cls(int(calls), float(until), int(since), int(most))
+            calls, until, calls_since, limit_seen = values
+            state = cls(int(calls), float(until), int(calls_since), int(limit_seen))
         except (TypeError, ValueError, OverflowError):
             return cls()
-        believed = math.isfinite(note.until) and bounded(max(0.0, note.until - now)) is not None
-        return note if believed else cls()
+        plausible = math.isfinite(state.until) and bounded(max(0.0, state.until - now)) is not None
+        return state if plausible else cls()
 
-    def closed(self, now: float, rank: Priority) -> float:
-        """Seconds until the vendor opens the pool again; 0 while it is open."""
-        kept = self.limit_seen - rank.of(self.limit_seen, 0) if self.limit_seen > 1 else 0
-        return self.until - now if self.calls <= kept and self.until > now else 0.0
+    def closed_for_s(self, now: float, priority: Priority) -> float:
+        """Return the seconds until the vendor opens the scope again; 0 while it is open."""
+        reserved = self.limit_seen - priority.usable(self.limit_seen, 0) if self.limit_seen > 1 else 0
+        return self.until - now if self.calls <= reserved and self.until > now else 0.0
 
-    def after_call(self, now: float, connections: int) -> WindowState:
-        """One call less; unchanged, and not to be written, where the vendor has said nothing for many calls."""
+    def after_call(self, now: float, max_concurrency: int) -> WindowState:
+        """Return the state after one more call.
+
+        Without a report, the state stops changing after as many calls as can be in transit, so it need not be stored.
+        """
         if self.until > now:
             return replace(self, calls=self.calls - 1)
-        return replace(self, calls_since=min(self.calls_since, MOST_UNSEEN * connections) + 1)
+        return replace(self, calls_since=min(self.calls_since, MAX_UNSEEN_TASKS * max_concurrency) + 1)
 
-    def record_remaining(self, allowance: RemainingQuota, now: float, connections: int) -> WindowState:
-        """Within its window the least that was told holds, less what went out since.
+    def after_report(self, reported: RemainingQuota, now: float, max_concurrency: int) -> WindowState:
+        """Return the state after the vendor has reported its remaining quota.
 
-        The first answer of a window does not know of the calls that are still on their way.
+        Within a window, the smallest report less the calls sent since then holds. The first report of a window does not
+        include the calls that are still in transit, so they are subtracted.
+
+        Args:
+            reported: calls left, until when.
+            now: epoch seconds.
+            max_concurrency: calls of one task that can be in transit.
         """
-        left, calls, until, most = min(allowance.calls, MOST_CALLS), self.calls, self.until, self.limit_seen
+        left, calls, until, limit_seen = min(reported.calls, MAX_STORED_CALLS), self.calls, self.until, self.limit_seen
         if until <= now:
-            unseen = self.calls_since - 1 if self.calls_since else connections - 1
-            calls, until, most = left - min(unseen, MOST_UNSEEN * connections), allowance.until, left
+            in_transit = self.calls_since - 1 if self.calls_since else max_concurrency - 1
+            calls = left - min(in_transit, MAX_UNSEEN_TASKS * max_concurrency)
+            until, limit_seen = reported.until, left
         elif left <= 0:
-            until = allowance.until if calls > 0 else max(until, allowance.until)
-        return WindowState(max(0, min(calls, left)), until, 0, most)
+            until = reported.until if calls > 0 else max(until, reported.until)
+        return WindowState(max(0, min(calls, left)), until, 0, limit_seen)
 
 
-def sliding_buckets(rates: Sequence[Rate], rank: Priority) -> list[Count]:
-    """The rates over any span, in windows longer than the vendor's."""
-    return _ordered([_part(rate, rank) for rate in rates if not rate.fixed_window])
+def sliding_rates(rates: Sequence[Rate], priority: Priority) -> list[BucketRate]:
+    """Return the sliding rates as they are counted, in windows longer than the vendor's."""
+    return _ordered([_sliding_rate(rate, priority) for rate in rates if not rate.fixed_window])
 
 
-def resetting(rates: Sequence[Rate], rank: Priority) -> list[Count]:
-    """The rates that start over at fixed times."""
+def fixed_rates(rates: Sequence[Rate], priority: Priority) -> list[BucketRate]:
+    """Return the rates that restart at fixed times, as they are counted."""
     return _ordered(
         [
-            Count(max(1, rank.of(int(rate.calls * SHARE), rate.seconds)), round(rate.seconds * 1000))
+            BucketRate(
+                max(1, priority.usable(int(rate.calls * QUOTA_UTILISATION), rate.seconds)), round(rate.seconds * 1000)
+            )
             for rate in rates
             if rate.fixed_window
         ]
     )
 
 
-def slack_calls(rates: Sequence[Rate]) -> float | None:
-    """By so many seconds every window of ours is longer than the vendor's; None where none slides."""
+def window_margin_s(rates: Sequence[Rate]) -> float | None:
+    """Return the seconds by which every counted sliding window is longer than the vendor's; None if none slides."""
     spans = [rate.seconds for rate in rates if not rate.fixed_window]
-    return min(spans) * (1 / SHARE - 1) if spans else None
+    return min(spans) * (1 / QUOTA_UTILISATION - 1) if spans else None
 
 
-def _part(rate: Rate, rank: Priority) -> Count:
-    """A rate as it is counted: whole, or what a part of its window may take."""
+def _sliding_rate(rate: Rate, priority: Priority) -> BucketRate:
+    """Return a sliding rate as it is counted: in full, or one part of its window."""
     parts = 1
-    if MINUTES[0] <= rate.seconds <= MINUTES[1] and rate.calls >= MANY:
-        many = PARTS * math.ceil(rate.calls / PARTS / COUNTED)
-        parts = many if rate.calls % PARTS == 0 or many > PARTS else 1
-    return Count(rank.of(rate.calls // parts, rate.seconds), math.ceil(rate.seconds * 1000 / SHARE / parts))
+    if SPLIT_SECONDS[0] <= rate.seconds <= SPLIT_SECONDS[1] and rate.calls >= MIN_SPLIT_CALLS:
+        needed = SPLIT_PARTS * math.ceil(rate.calls / SPLIT_PARTS / MAX_PART_CALLS)
+        parts = needed if rate.calls % SPLIT_PARTS == 0 or needed > SPLIT_PARTS else 1
+    interval_ms = math.ceil(rate.seconds * 1000 / QUOTA_UTILISATION / parts)
+    return BucketRate(priority.usable(rate.calls // parts, rate.seconds), interval_ms)
 
 
-def _ordered(counts: list[Count]) -> list[Count]:
-    """As pyrate-limiter wants them: a longer window takes more calls than a shorter one, at no higher rate.
+def _ordered(rates: list[BucketRate]) -> list[BucketRate]:
+    """Return the rates in the order that pyrate-limiter requires: longer windows take more calls, at no higher rate.
 
-    Roundings may break that order: of two counts the stricter one stays, and a longer one is made as strict.
+    Rounding may break that order. Then the stricter of two rates stays, and a longer window is made as strict.
     """
-    kept: list[Count] = []
-    for count in sorted(counts, key=lambda one: one.interval):
-        while kept and kept[-1].limit >= count.limit:
-            kept.pop()
-        if kept:
-            last = kept[-1]
-            most = min(count.limit, last.limit * count.interval // last.interval)
-            if most <= last.limit:  # hardly longer, and it takes no more
-                kept.pop()
-            kept.append(Count(most, count.interval))
-        else:
-            kept.append(count)
-    return kept
+    ordered: list[BucketRate] = []
+    for rate in sorted(rates, key=lambda rate: rate.interval):
+        while ordered and ordered[-1].limit >= rate.limit:
+            ordered.pop()
+        if not ordered:
+            ordered.append(rate)
+            continue
+        shorter = ordered[-1]
+        limit = min(rate.limit, shorter.limit * rate.interval // shorter.interval)
+        if limit <= shorter.limit:  # the window is hardly longer, and takes no more calls
+            ordered.pop()
+        ordered.append(BucketRate(limit, rate.interval))
+    return ordered

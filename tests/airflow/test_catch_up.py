@@ -12,7 +12,7 @@ from airflow.utils.types import DagRunType
 from airflow_stage import export_dag
 
 from airflow_provider_segexport.hooks import rate_limit
-from airflow_provider_segexport.ratelimit.limiter import open_store
+from airflow_provider_segexport.ratelimit.backends import open_store
 
 pytestmark = pytest.mark.airflow
 

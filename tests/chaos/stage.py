@@ -25,7 +25,8 @@ from airflow_provider_segexport.export import repair
 from airflow_provider_segexport.export.config import GUARDS, Consent, ExportConfig, ExportEnvironment, PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import Sender
-from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
+from airflow_provider_segexport.ratelimit.backends import open_store
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -214,8 +215,10 @@ class Stage:
 
         pace = None
         if self.paced:
-            book = open_store(str(self.home / "quotas"), self.name, self.vendor.limits)
-            pace = RateLimiter(self.vendor, book, longest_s=60, sleep=sleep, clock=self.now, gate=doom.gate)
+            store = open_store(str(self.home / "quotas"), self.name, self.vendor.limits)
+            pace = RateLimiter(
+                self.vendor, store, max_wait_s=60, sleep=sleep, clock=self.now, raise_if_stopped=doom.gate
+            )
         return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:

@@ -19,7 +19,8 @@ from airflow_provider_segexport.errors import RateLimited, RetryableError, Segex
 from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.http.errors import believed
 from airflow_provider_segexport.model import RemainingQuota, Request, Response
-from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
+from airflow_provider_segexport.ratelimit.backends import open_store
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.ratelimit.windows import WindowState
 from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.delays import LONGEST_S, bounded, is_too_long, seconds_until
@@ -130,8 +131,10 @@ def task(store):
     opened = []
 
     def make(vendor="dotdigital", **options):
-        book = open_store(store, NAME, VENDORS[vendor].limits, **options)
-        pace = RateLimiter(VENDORS[vendor], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
+        counts = open_store(store, NAME, VENDORS[vendor].limits, **options)
+        pace = RateLimiter(
+            VENDORS[vendor], counts, max_wait_s=0, sleep=_no_sleep, clock=lambda: NOW, raise_if_stopped=lambda: None
+        )
         opened.append(pace)
         return pace
 
@@ -176,7 +179,9 @@ def test_no_header_stops_the_account_for_longer_than_a_day(task, status, headers
         assert 0 < spent.retry_after_s <= LONGEST_S  # noqa: PT017 - either is right
 
 
-@pytest.mark.parametrize("scope", ["_stamp", "_scheduled", "'; drop table notes --", "x" * 5000, "\x00", "ü"])
+@pytest.mark.parametrize(
+    "scope", ["_last_call_ms", "_scheduled", "'; drop table window_states --", "x" * 5000, "\x00", "ü"]
+)
 def test_no_name_of_a_pool_harms_the_store(task, scope):
     """The store's own names cannot be taken by a header."""
     headers = {"x-ratelimit-remaining": "5000", "x-ratelimit-reset": str(NOW + 5), "x-ratelimit-scope": scope}
@@ -207,21 +212,23 @@ def test_a_store_that_holds_such_a_value_already_recovers(store, task, fields):
 
 
 def _put(store, fields):
-    """Write a note of the account past the code that guards it."""
+    """Write a window state of the account past the code that guards it."""
     if store.startswith("redis"):
         import redis  # noqa: PLC0415 - only with its server
 
         with redis.Redis.from_url(store) as client:
-            client.hset(f"segexport:{{{NAME}}}:notes", "all", json.dumps(fields))
+            client.hset(f"segexport:{{{NAME}}}:window_states", "all", json.dumps(fields))
     elif store.startswith("postgresql"):
         import psycopg  # noqa: PLC0415 - only with its server
 
         with psycopg.connect(store) as connection:
-            connection.execute("delete from segexport_notes where account = %s", [NAME])
-            connection.execute("insert into segexport_notes values (%s, 'all', %s, %s, %s, %s)", [NAME, *fields])
+            connection.execute("delete from segexport_window_states where account = %s", [NAME])
+            connection.execute(
+                "insert into segexport_window_states values (%s, 'all', %s, %s, %s, %s)", [NAME, *fields]
+            )
     else:
         with sqlite3.connect(Path(store) / f"{NAME}.sqlite") as connection:
-            connection.execute("replace into notes values ('all', ?, ?, ?, ?)", fields)
+            connection.execute("replace into window_states values ('all', ?, ?, ?, ?)", fields)
 
 
 @pytest.mark.parametrize(
@@ -252,8 +259,10 @@ class Account:
             return made
 
         vendor = VENDORS["campaign_monitor"]
-        book = open_store(str(folder), NAME, vendor.limits)
-        pace = RateLimiter(vendor, book, longest_s=60, sleep=self.slept.append, clock=lambda: NOW, gate=lambda: None)
+        counts = open_store(str(folder), NAME, vendor.limits)
+        pace = RateLimiter(
+            vendor, counts, max_wait_s=60, sleep=self.slept.append, clock=lambda: NOW, raise_if_stopped=lambda: None
+        )
         self.send = Sender(
             session, vendor, patience=RetryLimits(attempts=3), pace=pace, sleep=self.slept.append, clock=lambda: NOW
         )
@@ -290,10 +299,12 @@ def test_an_allowance_with_an_absurd_time_is_logged(task, caplog):
 
 def test_the_book_itself_refuses_what_no_vendor_can_mean(store):
     """Whoever calls it: the bound lies in the one place through which every store is written."""
-    book = open_store(store, NAME, VENDORS["dotdigital"].limits)
+    counts = open_store(store, NAME, VENDORS["dotdigital"].limits)
     for until in (float("nan"), float("inf"), NOW * 1000, NOW - 5):
-        book.record_remaining("all", RemainingQuota(0, until), NOW)
-    pace = RateLimiter(VENDORS["dotdigital"], book, longest_s=0, sleep=_no_sleep, clock=lambda: NOW, gate=lambda: None)
+        counts.record_remaining("all", RemainingQuota(0, until), NOW)
+    pace = RateLimiter(
+        VENDORS["dotdigital"], counts, max_wait_s=0, sleep=_no_sleep, clock=lambda: NOW, raise_if_stopped=lambda: None
+    )
     try:
         assert pace(READ) == 0
     except SegexportError as error:

@@ -18,9 +18,10 @@ from stores import STORES, forget, quota_store
 from airflow_provider_segexport.errors import InvalidConnection, RateLimited, RetryableError, SegexportError
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Rate, RemainingQuota, Request, Response
-from airflow_provider_segexport.ratelimit.limiter import RateLimiter, account_mark, open_store
-from airflow_provider_segexport.ratelimit.store_base import apart
-from airflow_provider_segexport.ratelimit.windows import Priority, sliding_buckets
+from airflow_provider_segexport.ratelimit.backends import account_key, open_store
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
+from airflow_provider_segexport.ratelimit.store_base import clock_offset
+from airflow_provider_segexport.ratelimit.windows import Priority, sliding_rates
 from airflow_provider_segexport.vendors import VENDORS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -57,9 +58,9 @@ class Account:
         self.opened = []
 
     def task(self, *, longest_s=1e9, gate=lambda: None, backfill=False):
-        book = open_store(self.store, NAME, self.vendor.limits, backfill=backfill)
-        told = {"longest_s": longest_s, "backfill": backfill, "gate": gate}
-        pace = RateLimiter(self.vendor, book, sleep=self.sleep, clock=lambda: self.now, **told)
+        store = open_store(self.store, NAME, self.vendor.limits, backfill=backfill)
+        settings = {"max_wait_s": longest_s, "backfill": backfill, "raise_if_stopped": gate}
+        pace = RateLimiter(self.vendor, store, sleep=self.sleep, clock=lambda: self.now, **settings)
         self.opened.append(pace)
         return pace
 
@@ -144,10 +145,10 @@ def test_tasks_of_an_account_share_its_quota(account):
 def test_accounts_do_not_share():
     """An account is told by vendor, base URL and credential, and its mark tells none of them."""
     marks = {
-        account_mark("omnisend", "https://a.test", "key"),
-        account_mark("omnisend", "https://b.test", "key"),
-        account_mark("omnisend", "https://a.test", "other"),
-        account_mark("dotdigital", "https://a.test", "key"),
+        account_key("omnisend", "https://a.test", "key"),
+        account_key("omnisend", "https://b.test", "key"),
+        account_key("omnisend", "https://a.test", "other"),
+        account_key("dotdigital", "https://a.test", "key"),
     }
     assert len(marks) == 4
     assert not any("key" in mark for mark in marks)
@@ -340,7 +341,7 @@ def test_a_damaged_file_starts_anew(filed):
     Path(here.store).mkdir()
     (Path(here.store) / f"{NAME}.sqlite").write_bytes(b"SQLite format 3\0 and no more" * 99)
     task = here.task()
-    with pytest.raises(RetryableError, match="starts anew"):
+    with pytest.raises(RetryableError, match="was damaged"):
         task(READ)
     assert here.leave(task, calls=2) == [0, 0]
 
@@ -351,12 +352,12 @@ def test_a_folder_that_cannot_be_written_counts_for_the_process(filed, caplog):
     Path(here.store).write_text("a file in the place of the folder")
     task = here.task()
     assert here.leave(task, calls=3) == [0, 0, pytest.approx(60 * LONGER, abs=0.01)]
-    assert "counted for this process only" in caplog.text
+    assert "Counting calls for this process only" in caplog.text
 
 
 def test_a_file_that_another_holds_is_a_reason_to_come_later(filed, monkeypatch):
     """A hanging process elsewhere makes a try fail, not the export; an answer that has come is not lost for it."""
-    monkeypatch.setattr("airflow_provider_segexport.ratelimit.sqlite.BUSY_S", 0.01)
+    monkeypatch.setattr("airflow_provider_segexport.ratelimit.sqlite.LOCK_TIMEOUT_S", 0.01)
     here = filed(Rate(2, 60))
     task = here.task()
     task(READ)
@@ -492,11 +493,11 @@ def test_a_backfill_leaves_a_part_of_what_the_vendor_says_is_left(account):
 
 
 @pytest.mark.parametrize("rates", [((4, 1), (10, 3600)), ((3, 1), (50, 60)), ((1, 1), (2, 60)), ((400, 60), (7, 1))])
-@pytest.mark.parametrize("rank", [Priority(), Priority(backfill=True), Priority(backfill=True, behind=True)])
+@pytest.mark.parametrize("rank", [Priority(), Priority(backfill=True), Priority(backfill=True, yielding=True)])
 def test_counts_are_in_the_order_that_the_library_wants(rates, rank):
     """A longer window takes more calls at no higher rate, also where half of it was rounded; none more than told."""
     told = [Rate(calls, seconds) for calls, seconds in rates]
-    counts = sliding_buckets(told, rank)
+    counts = sliding_rates(told, rank)
     enforce_rate_list(counts)
     for rate in told:
         assert any(one.limit / one.interval <= rate.calls / rate.seconds / 1000 for one in counts)
@@ -554,7 +555,7 @@ def test_redis_forgets_by_itself_what_nobody_counts_any_more(tmp_path):
         here.leave(here.task(), TAG)
         with redis.Redis.from_url(store) as client:
             lives = {key.decode().rpartition(":")[2]: client.ttl(key) for key in client.scan_iter(f"*{NAME}*")}
-        assert {"all", "tags", "notes"} == set(lives)
+        assert {"all", "tags", "window_states"} == set(lives)
         assert 100 < lives["all"] < 200
         assert 1000 < lives["tags"] < 1400
 
@@ -568,7 +569,7 @@ def test_postgresql_that_closed_the_connection(tmp_path):
         here = make(Rate(2, 60))
         task = here.task()
         task(READ)
-        number = task._book._connection.info.backend_pid
+        number = task._store._connection.info.backend_pid
         with psycopg.connect(store) as connection:
             connection.execute("select pg_terminate_backend(%s)", [number])
         assert [0, pytest.approx(60 * LONGER, abs=0.01)] == here.leave(task, calls=2)
@@ -585,7 +586,7 @@ def test_postgresql_whose_zone_is_another(tmp_path):
 @pytest.mark.parametrize(("theirs", "ahead"), [(1000.0, 0.0), (1000.4, 0.0), (1003.0, 2.5), (990.0, -10.5)])
 def test_machines_count_by_the_servers_clock(theirs, ahead):
     """How far it is ahead is known to within the time that asking took."""
-    assert ahead == apart(theirs, 1000.0, 1001.0)
+    assert ahead == clock_offset(theirs, 1000.0, 1001.0)
 
 
 def test_what_is_left_of_the_day_is_known_before_the_first_call(account):

@@ -19,7 +19,8 @@ import requests
 
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Rate
-from airflow_provider_segexport.ratelimit.limiter import RateLimiter, open_store
+from airflow_provider_segexport.ratelimit.backends import open_store
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.simulator import ManualClock
 from airflow_provider_segexport.vendors.omnisend import VENDOR
 from airflow_provider_segexport.vendors.omnisend.responses import versioned
@@ -157,8 +158,8 @@ def run(errand: Errand, reports: Any) -> None:
         made.mount("http://", Slow(time.sleep, dice, errand.delay_s))
         return made
 
-    book = open_store(errand.store, errand.account, limits, backfill=errand.backfill)
-    pace = RateLimiter(vendor, book, longest_s=1e9, sleep=time.sleep, clock=time.now, gate=lambda: None)
+    store = open_store(errand.store, errand.account, limits, backfill=errand.backfill)
+    pace = RateLimiter(vendor, store, max_wait_s=1e9, sleep=time.sleep, clock=time.now, raise_if_stopped=lambda: None)
     send = Sender(session, vendor, pace=pace, sleep=time.sleep, clock=time.now)
     brand = versioned(get(f"{errand.api}/brands/current"))
 
