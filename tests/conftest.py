@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from airflow_home import HOME
 
-pytest.register_assert_rewrite("airflow_stage", "airflow_worker")
+pytest.register_assert_rewrite("airflow_fixtures", "airflow_worker")
 
 SLOW_TESTS = (
     r"bench/test_bench\.py::test_a_round_brings_every_figure",
@@ -54,7 +54,7 @@ def airflow_db() -> Path:
 
 @pytest.fixture(scope="session")
 def running_simulator():
-    from airflow_stage import simulator  # noqa: PLC0415 - brings Airflow
+    from airflow_fixtures import simulator  # noqa: PLC0415 - brings Airflow
 
     with simulator() as running:
         yield running
@@ -73,7 +73,7 @@ def forget_sign_ins() -> None:
 @pytest.fixture
 def stage(airflow_db, running_simulator, monkeypatch, tmp_path):
     """Airflow, and the simulated vendors as on their first day, on a clock that only the hooks' sleeping moves."""
-    from airflow_stage import Stage  # noqa: PLC0415
+    from airflow_fixtures import Stage  # noqa: PLC0415
 
     from airflow_provider_segexport.hooks.base import SegmentExportHook  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from vendors.published import published
+from vendors.spec_checks import published
 
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook

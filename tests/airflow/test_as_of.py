@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from airflow.sdk import Asset, PartitionedAssetTimetable
 from airflow.utils.types import DagRunType
+from airflow_fixtures import RUN_AFTER, export_dag
 from airflow_home import IS_3_2
-from airflow_stage import RUN_AFTER, export_dag
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks.as_of import as_of, run_time

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
+from airflow_fixtures import people
 from airflow_home import HOME, IS_3_2
-from airflow_stage import people
 from airflow_worker import Worker
 
 from airflow_provider_segexport.hooks.base import SegmentExportHook

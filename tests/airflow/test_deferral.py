@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from airflow_stage import export_dag, people
+from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator

@@ -9,7 +9,7 @@ import pytest
 from airflow.models.asset import AssetEvent
 from airflow.sdk import DAG, Asset, task
 from airflow.utils.session import create_session
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.vendors import VENDORS

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.exceptions import AirflowFailException
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidArgument
 from airflow_provider_segexport.hooks import get_hook

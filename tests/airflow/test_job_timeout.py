@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S

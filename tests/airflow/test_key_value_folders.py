@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from airflow_stage import people
+from airflow_fixtures import people
 
 pytestmark = pytest.mark.airflow
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow_fixtures import FIELD_MAPPING, export_dag, people
 from airflow_home import FILES, HOME
-from airflow_stage import FIELD_MAPPING, export_dag, people
 from airflow_worker import Worker
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("ten_a_call")]

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk.bases.notifier import BaseNotifier
-from airflow_stage import export_dag, people
+from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.operators import messages

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import (
     TaskDeferralError,
     TaskDeferralTimeout,
 )
-from airflow_stage import export_dag, people
+from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, WithMessage, made
 

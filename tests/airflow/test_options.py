@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
 from airflow_provider_segexport.export.config import ExportConfig

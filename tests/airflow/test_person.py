@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from airflow.sdk import DAG
-from airflow_stage import people
+from airflow_fixtures import people
 
 from airflow_provider_segexport.cli import person as command
 from airflow_provider_segexport.hooks import erasure, get_hook

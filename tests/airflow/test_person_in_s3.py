@@ -10,7 +10,7 @@ from hashlib import sha256
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_stage import people
+from airflow_fixtures import people
 
 from airflow_provider_segexport.cli import person as command
 from airflow_provider_segexport.hooks import erasure, get_hook

@@ -9,7 +9,7 @@ import pytest
 from airflow.models.asset import AssetEvent
 from airflow.sdk import Asset
 from airflow.utils.session import create_session
-from airflow_stage import people
+from airflow_fixtures import people
 
 from airflow_provider_segexport.vendors import VENDORS
 

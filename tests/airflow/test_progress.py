@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.utils.session import create_session
-from airflow_stage import export_dag
+from airflow_fixtures import export_dag
 
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.hooks import progress

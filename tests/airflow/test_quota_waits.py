@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.utils.session import create_session
-from airflow_stage import export_dag
+from airflow_fixtures import export_dag
 
 from airflow_provider_segexport.triggers import until
 from airflow_provider_segexport.triggers.until import UntilTrigger

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 pytestmark = pytest.mark.airflow
 

@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_stage import export_dag, people
+from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.stages import read
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import ObjectStoragePath, Param
-from airflow_stage import FIELD_MAPPING, people
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.export.config import Guard

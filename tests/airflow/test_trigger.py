@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from airflow_stage import people
+from airflow_fixtures import people
 
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
 from airflow_provider_segexport.triggers.import_jobs import ENDED, LOOK, MOST_FAILURES, SHORTEST_S, ImportJobsTrigger

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk import DAG
-from airflow_stage import people
+from airflow_fixtures import people
 
 from airflow_provider_segexport.cli import undo as command
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator

@@ -109,7 +109,7 @@ def site() -> Iterator[Site]:
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")] + ["AIRFLOW_HOME", "SEGEXPORT_DEMO_ROOT"]:
         os.environ.pop(name, None)  # of the other tests; this Airflow has a home of its own
     extra = {
-        "AIRFLOW__CORE__AUTH_MANAGER": "ui_rights.PickyAuthManager",
+        "AIRFLOW__CORE__AUTH_MANAGER": "ui_auth_manager.PickyAuthManager",
         "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests")]),
     }
     wanted = int(os.environ.get("UI_PORT", "0"))

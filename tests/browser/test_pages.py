@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser_shots import keep
-from ui_made import stories, summary, with_folder, write_run
+from ui_factories import stories, summary, with_folder, write_run
 
 DAGS = ("segment_exports",)
 LIST = "plugin/segment_exports"

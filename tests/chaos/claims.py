@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from chaos.evidence import Call, Evidence, Run
+from chaos.run_records import Call, Run, RunRecords
 
 
-def held_by_others(evidence: Evidence, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
+def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
     """People whom another export of the audience has sent before a call, since its last mirror: only that lets go.
 
     `perhaps`: with the people whom a run that did not end may have seen as unchanged.
@@ -25,7 +25,7 @@ def held_by_others(evidence: Evidence, run: Run, number: int, *, perhaps: bool =
     return set().union(*held.values())
 
 
-def _held_after(evidence: Evidence, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
+def _held_after(evidence: RunRecords, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
     """People whom an export holds after one of its calls."""
     if call.arrived:
         held = held | call.items.keys()
@@ -37,7 +37,7 @@ def _held_after(evidence: Evidence, run: Run, call: Call, held: set[str], *, per
     return held | run.wanted.keys() if perhaps else held
 
 
-def perhaps_barred(evidence: Evidence, number: int) -> dict[str, set[str]]:
+def perhaps_barred(evidence: RunRecords, number: int) -> dict[str, set[str]]:
     """People whom each export had perhaps barred before a call: without consent, and no finished run has ended that."""
     people: dict[str, set[str]] = defaultdict(set)
     for run in evidence.runs.values():
@@ -53,7 +53,7 @@ def perhaps_barred(evidence: Evidence, number: int) -> dict[str, set[str]]:
     return people
 
 
-def barred_by_others(evidence: Evidence, run: Run) -> set[str]:
+def barred_by_others(evidence: RunRecords, run: Run) -> set[str]:
     """People whom another export had surely barred before a run began, and bars as long as the run works.
 
     An undo may end a bar, so this holds nothing once there was one.
@@ -75,7 +75,7 @@ def barred_by_others(evidence: Evidence, run: Run) -> set[str]:
     return people
 
 
-def protected(evidence: Evidence) -> set[str]:
+def protected(evidence: RunRecords) -> set[str]:
     """People who were there before any export, were first sent before one had finished, and never opted out."""
     ends = [evidence.last_call(run) for run in evidence.runs.values() if run.finished and not run.dry]
     first = min(ends, default=len(evidence.entries) + 1)
@@ -83,6 +83,6 @@ def protected(evidence: Evidence) -> set[str]:
     return evidence.there_before & sent - evidence.opted_out.keys() - evidence.left.keys()
 
 
-def _begun(evidence: Evidence, run: Run) -> int:
+def _begun(evidence: RunRecords, run: Run) -> int:
     """The number of a run's first call."""
     return min((call.number for call in evidence.calls_of(run)), default=len(evidence.entries) + 1)

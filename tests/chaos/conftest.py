@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from chaos.engines import shared_engine
-from chaos.nursery import Nursery
+from chaos.fork_server import ForkServer
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import VENDORS
@@ -36,7 +36,7 @@ def vendor(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """A process that forks others; started when a test asks for it."""
-    with Nursery() as running:
+    with ForkServer() as running:
         yield running

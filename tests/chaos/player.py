@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from chaos.hands import act, changed, contact
+from chaos.outside_changes import act, changed, contact
 from chaos.persons import (
     OURS,
     RULES,
@@ -31,7 +31,7 @@ from chaos.persons import (
     undone,
 )
 from chaos.steps import PEOPLE, Break, Erase, Export, Hand, Release, Sequence, Step
-from vendors.accounts import Account
+from vendors.harness import VendorHarness
 
 from airflow_provider_segexport.errors import (
     FatalError,
@@ -86,7 +86,7 @@ def address(person: str) -> str:
     return f"{person}@example.com"
 
 
-def one_by_one(account: Account) -> Account:
+def one_by_one(account: VendorHarness) -> VendorHarness:
     """Let calls leave one after another, so that a break strikes the same call on each machine."""
     removal = account.vendor.removal
     if removal is not None:
@@ -122,7 +122,7 @@ class Player:
         sim.reset(seed=1, latency=0.0, log_body_bytes=0)
         self.sequence = sequence
         self.vendor = RULES[sequence.vendor]
-        self.account = one_by_one(Account(sim, sequence.vendor, home, batch_rows=3, max_concurrency=1))
+        self.account = one_by_one(VendorHarness(sim, sequence.vendor, home, batch_rows=3, max_concurrency=1))
         self.beliefs: dict[str, set[Belief]] = {person: {Belief()} for person in PEOPLE}
         self.day = 3
         self.runs = 0
@@ -162,7 +162,7 @@ class Player:
         account = self.account
 
         def take_out(known: PersonRecord, whom: Person) -> str:
-            target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+            target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
             contact_id = str((known.ledger or {}).get("contact_id") or "")
             return VendorRemover(account.vendor, target, account.call, account.sleep).take_out(whom.email, contact_id)
 
@@ -223,7 +223,7 @@ class Player:
     @cached_property
     def book(self) -> Ledger:
         """The audience's ledger."""
-        target = self.account.call(self.account.vendor.resolve_audience(self.account.access, self.account.audience))
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
         return Ledger.of(self.account.home, self.account.name, target)
 
     def lines(self) -> tuple[dict[str, dict[str, Any]], dict[str, Line]]:
@@ -418,7 +418,7 @@ class Player:
         if step.guard:
             guards["max_removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
         custom = ORDERS.get(account.name)
-        order = account.order(
+        order = account.config(
             segment,
             as_of=(FIRST_DAY + timedelta(days=as_of)).isoformat(),
             by=f"dag/task/{name}/0",
@@ -433,14 +433,14 @@ class Player:
             on_stale="verify" if step.verify else "skip",
             expected_plan=mark,
         )
-        world = self.world(name, step.trouble)
+        environment = self.environment(name, step.trouble)
         try:
-            report = Product(account.vendor, account.access, order, world).run()
+            report = Product(account.vendor, account.endpoint, order, environment).run()
         finally:
-            world.http.close()
+            environment.http.close()
         return None if isinstance(report, PendingJobs) else report
 
-    def world(self, name: str, trouble: Break | None) -> Any:
+    def environment(self, name: str, trouble: Break | None) -> Any:
         """Make the world of a run, with its trouble."""
         account, polls = self.account, [0]
 
@@ -453,7 +453,7 @@ class Player:
 
         options: dict[str, Any] = {"pause": pause, "is_task_running": lambda _: False}
         if trouble is None:
-            return account.world(name, **options)
+            return account.environment(name, **options)
         if trouble.kind == "killed":
             options["send"] = Calls(account.sender(), trouble.at, after=trouble.after)
         elif trouble.kind == "left":
@@ -477,7 +477,7 @@ class Player:
                 "count": 0,
             }
             account.sim.faults([{**fault, **line}])
-        return account.world(name, **options)
+        return account.environment(name, **options)
 
     def recover(self) -> None:
         """Let things be as usual after a run."""

@@ -10,7 +10,7 @@ from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from chaos.evidence import Row
+from chaos.run_records import Row
 
 SCHEMA = pa.schema([("email", pa.string()), ("name", pa.string()), ("consent", pa.bool_())])
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,10 +9,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chaos.doom import Between, Doom
-from chaos.evidence import Evidence, Row, Run, Try, in_audience
-from chaos.nursery import Errand, Nursery, SharedClock
+from chaos.fault_injection import Between, KillSwitch
+from chaos.fork_server import ForkServer, SharedClock, TryRequest
 from chaos.population import Day, Population, address
+from chaos.run_records import Row, Run, RunRecords, Try, in_audience
 from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
 
 from airflow_provider_segexport.export.config import Undo
@@ -53,10 +53,17 @@ class Schedule:
     """One seed at one vendor; `more` brings in what suspends, damages, skews and misnames."""
 
     def __init__(
-        self, sim: Simulator, name: str, home: Path, seed: int, *, more: bool = False, nursery: Nursery | None = None
+        self,
+        sim: Simulator,
+        name: str,
+        home: Path,
+        seed: int,
+        *,
+        more: bool = False,
+        fork_server: ForkServer | None = None,
     ) -> None:
         self.rng = Random(f"{name}/{seed}/more" if more else f"{name}/{seed}")
-        self.more, self.nursery, self.clock = more, nursery, home / "clock"
+        self.more, self.fork_server, self.clock = more, fork_server, home / "clock"
         shape: dict[str, Any] = {}
         if more:
             shape = {"columns": self.rng.choice(({}, *ODD_COLUMNS)), "below": self.rng.choice(("root", *ODD_FOLDERS))}
@@ -68,7 +75,7 @@ class Schedule:
         self.shared = self.rng.random() < 0.2
         self._strangers()
 
-    def play(self) -> Evidence:
+    def play(self) -> RunRecords:
         """Some exports with trouble, and a calm one of the newest day."""
         for _ in range(self.rng.randint(2, 4)):
             self._happen()
@@ -179,8 +186,8 @@ class Schedule:
 
     def _kill(self) -> tuple[str, Trouble]:
         at, torn = self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5
-        doom = Doom(str(self.stage.root), at, "stop", torn=torn)
-        return f"killed at step {at}{' in half a line' if torn else ''}", Trouble(doom)
+        kill_switch = KillSwitch(str(self.stage.root), at, "stop", torn=torn)
+        return f"killed at step {at}{' in half a line' if torn else ''}", Trouble(kill_switch)
 
     def _race(self) -> tuple[str, Trouble]:
         """Another task begins to write the audience between two calls of this one."""
@@ -196,7 +203,7 @@ class Schedule:
     def _disk(self) -> tuple[str, Trouble]:
         at, more = self.rng.randint(1, MOST_STEPS), self.rng.randint(1, 10)
         kind, words = self.rng.choice((("disk", "disk full"), ("away", "no store")))
-        return f"{words} at step {at} for {more}", Trouble(Doom(str(self.stage.root), at, kind, more))
+        return f"{words} at step {at} for {more}", Trouble(KillSwitch(str(self.stage.root), at, kind, more))
 
     def _faults(self) -> tuple[str, Trouble]:
         """A few calls go wrong, in ways that may be hidden from us or from the vendor."""
@@ -244,21 +251,21 @@ class Schedule:
     def _suspended(self, run: Run) -> bool:
         """A process that is suspended; another run takes over from it, and it goes on. True where the run has ended."""
         stage, rng = self.stage, self.rng
-        if self.nursery is None:
+        if self.fork_server is None:
             return False
         at = rng.randint(1, MOST_STEPS)
         this = Try(len(run.tries) + 1, in_audience(stage.root))
-        errand = Errand(
+        request = TryRequest(
             stage.name,
             stage.home,
             self.clock,
             {stage.name: stage.described},
             run,
-            Doom(str(stage.root), at, "suspend"),
+            KillSwitch(str(stage.root), at, "suspend"),
             BATCH,
             shape=self.shape,
         )
-        ended, told = self.nursery.send(errand)
+        ended, told = self.fork_server.send(request)
         run.tries.append(this)
         words = f"{run.name} {run.mode}: suspended at step {at}"
         while ended == signal.SIGSTOP:
@@ -269,7 +276,7 @@ class Schedule:
                 stage.nobody_knows.discard(run.name)
             other = self._begin(self._day(), rng.choice(MODES))
             self._tell(f"{words}; {other.name} {other.mode}, as of {other.as_of}: {stage.attempt(other)}")
-            ended, told = self.nursery.go_on(int(told))
+            ended, told = self.fork_server.go_on(int(told))
         (done, unexpected), _ = told
         stage.unexpected += unexpected
         run.tries[-1] = done
@@ -375,8 +382,8 @@ JOBS: dict[str, Sequence[tuple[str, dict[str, object]]]] = {
 
 
 def play(
-    sim: Simulator, name: str, home: Path, seed: int, *, more: bool = False, nursery: Nursery | None = None
-) -> tuple[Evidence, list[str]]:
+    sim: Simulator, name: str, home: Path, seed: int, *, more: bool = False, fork_server: ForkServer | None = None
+) -> tuple[RunRecords, list[str]]:
     """Play one seed; the evidence, and what happened in words."""
-    schedule = Schedule(sim, name, home, seed, more=more, nursery=nursery)
+    schedule = Schedule(sim, name, home, seed, more=more, fork_server=fork_server)
     return schedule.play(), schedule.story

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from chaos.dialects import DIALECTS
-from chaos.doom import Doom, Doomed, Killed, doomed
-from chaos.evidence import AGENT, Evidence, Row, Run, Try, in_audience
+from chaos.fault_injection import FaultAdapter, Killed, KillSwitch, strikes
 from chaos.population import write_segment
+from chaos.run_records import AGENT, Row, Run, RunRecords, Try, in_audience
+from chaos.vendor_log_readers import LOG_READERS
 from vendors.rows import row
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError, SegexportError
@@ -67,7 +67,7 @@ class Trouble:
             whose clocks are an hour apart do not see each other's calls.
     """
 
-    doom: Doom | None = None
+    kill_switch: KillSwitch | None = None
     leaves: bool = False
     skew: float = 0.0
 
@@ -131,7 +131,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.row = row(self.name)
-        self.dialect = DIALECTS[self.name]
+        self.dialect = LOG_READERS[self.name]
         self.described: Mapping[str, Any] = self.sim.describe()["vendors"][self.name]  # type: ignore[index]
         self.audience = str(self.described["audiences"][0]["id"])
         self.access = ApiEndpoint(str(self.described["base_url"]), is_default_url=False)
@@ -165,11 +165,11 @@ class Stage:
     def now(self) -> float:
         return self.sim.clock.now()
 
-    def sleep(self, seconds: float, doom: Doom | None = None) -> None:
+    def sleep(self, seconds: float, kill_switch: KillSwitch | None = None) -> None:
         """Let time pass, when none of a try's calls is under way."""
-        with doom.road.empty() if doom else nullcontext():
-            if doom:
-                doom.waits(seconds)
+        with kill_switch.road.empty() if kill_switch else nullcontext():
+            if kill_switch:
+                kill_switch.waits(seconds)
             self.sim.clock.advance(seconds)
 
     def begin(self, as_of: str, rows: Sequence[Row], mode: str, **options: Any) -> Run:
@@ -201,23 +201,23 @@ class Stage:
         }
         return ExportConfig(segment, self.audience, field_mapping, run.as_of, run.name, **told)
 
-    def sender(self, attempt: str, doom: Doom, clock: Callable[[], float]) -> Sender:
+    def sender(self, attempt: str, kill_switch: KillSwitch, clock: Callable[[], float]) -> Sender:
         """Calls that tell whose they are, under the account's quota."""
-        sleep = partial(self.sleep, doom=doom)
+        sleep = partial(self.sleep, kill_switch=kill_switch)
 
         def session() -> requests.Session:
             made = requests.Session()
             made.auth = self.row.auth(self.described)
             made.trust_env = False
             made.headers["User-Agent"] = attempt
-            made.mount("http://", Doomed(doom))
+            made.mount("http://", FaultAdapter(kill_switch))
             return made
 
         pace = None
         if self.paced:
             store = open_store(str(self.home / "quotas"), self.name, self.vendor.limits)
             pace = RateLimiter(
-                self.vendor, store, max_wait_s=60, sleep=sleep, clock=self.now, raise_if_stopped=doom.gate
+                self.vendor, store, max_wait_s=60, sleep=sleep, clock=self.now, raise_if_stopped=kill_switch.gate
             )
         return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
 
@@ -227,9 +227,9 @@ class Stage:
         self.fetch()
         this = Try(len(run.tries) + 1, in_audience(self.root))
         run.tries.append(this)
-        doom = trouble.doom or Doom(str(self.root))
+        kill_switch = trouble.kill_switch or KillSwitch(str(self.root))
         clock = partial(self.clock_of, trouble)
-        sender = self.sender(f"{AGENT}{run.name} {this.number}", doom, clock)
+        sender = self.sender(f"{AGENT}{run.name} {this.number}", kill_switch, clock)
         world = ExportEnvironment(
             sender,
             RunFolder.open(self.place / "runs" / run.folder.name),
@@ -237,15 +237,15 @@ class Stage:
             resolve=self.resolve,
             wait_or_leave=lambda jobs: self.pause(leaves=trouble.leaves),
             clock=clock,
-            sleep=partial(self.sleep, doom=doom),
+            sleep=partial(self.sleep, kill_switch=kill_switch),
             on_progress=lambda told: this.texts.append(json.dumps(dict(told), default=str)),
             is_task_running=lambda holder: None if holder in self.nobody_knows else holder in self.running,
         )
         self.looks = 0
         self.running.append(run.name)
-        with hearing(this.texts), doomed(doom):
+        with hearing(this.texts), strikes(kill_switch):
             try:
-                this.ended = self._go(run, this, world, doom, options)
+                this.ended = self._go(run, this, world, kill_switch, options)
             finally:
                 sender.close()
                 self.running.remove(run.name)
@@ -260,7 +260,9 @@ class Stage:
         """The worker's clock."""
         return self.now() + trouble.skew
 
-    def _go(self, run: Run, this: Try, world: ExportEnvironment, doom: Doom, options: Mapping[str, Any]) -> str:
+    def _go(
+        self, run: Run, this: Try, world: ExportEnvironment, kill_switch: KillSwitch, options: Mapping[str, Any]
+    ) -> str:
         try:
             report = Export(self.vendor, self.access, self.order(run, **options), world).run()
         except Killed:
@@ -273,7 +275,7 @@ class Stage:
                 self.sleep(error.retry_after_s)
             return type(error).__name__
         except Exception as error:  # noqa: BLE001 - whatever it is, the schedule that led to it is told
-            if isinstance(error, OSError) and doom.struck:
+            if isinstance(error, OSError) and kill_switch.struck:
                 return "disk"
             this.texts.append(traceback.format_exc())
             self.unexpected.append(f"{run.name}, try {this.number}: {traceback.format_exc()}")
@@ -304,12 +306,12 @@ class Stage:
         self.sleep(2)
         return not leaves
 
-    def evidence(self, *, settled: bool = False) -> Evidence:
+    def evidence(self, *, settled: bool = False) -> RunRecords:
         """All that is on record, with the vendor as it is now."""
         self.sleep(60)
         self.fetch()
         entries = self.sim.requests(vendor=self.name)
-        return Evidence(
+        return RunRecords(
             self.dialect,
             entries,
             self.runs,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from chaos.doom import Doom
-from chaos.evidence import Run, Try, in_audience
-from chaos.laws import broken
-from chaos.nursery import Errand, Nursery, SharedClock
+from chaos.fault_injection import KillSwitch
+from chaos.fork_server import ForkServer, SharedClock, TryRequest
+from chaos.invariants import broken
 from chaos.population import Population
+from chaos.run_records import Run, Try, in_audience
 from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
@@ -24,11 +24,11 @@ BATCH = 2
 class Deathbed:
     """One audience after another day, each exported by a process that is killed somewhere, and then by another."""
 
-    def __init__(self, sim, nursery: Nursery, name: str, home: Path) -> None:
+    def __init__(self, sim, fork_server: ForkServer, name: str, home: Path) -> None:
         clock = SharedClock(home / "clock", MANUAL_START)
         sim.world.clock = clock
         sim.reset(seed=1)
-        self.nursery = nursery
+        self.fork_server = fork_server
         self.stage = Stage(sim, name, home, small(name, BATCH))
         self.people = Population(Random(name), 20, changes=1.0)
         self.clock = home / "clock"
@@ -41,10 +41,10 @@ class Deathbed:
 
     def child(self, run: Run, at: int, *, torn: bool = False) -> tuple[bool, int]:
         """One try in a process of its own, killed before its step `at`: whether it was, and how many steps it took."""
-        doom = Doom(str(self.stage.root), at, "kill", torn=torn)
+        kill_switch = KillSwitch(str(self.stage.root), at, "kill", torn=torn)
         this = Try(len(run.tries) + 1, in_audience(self.stage.root))
-        errand = Errand(self.stage.name, self.stage.home, self.clock, self.described, run, doom, BATCH)
-        killed, told = self.nursery.send(errand)
+        request = TryRequest(self.stage.name, self.stage.home, self.clock, self.described, run, kill_switch, BATCH)
+        killed, told = self.fork_server.send(request)
         if killed:
             assert killed == signal.SIGKILL
             this.ended, this.in_flight = "killed", CONNECTIONS
@@ -70,9 +70,9 @@ def places(rng: Random, steps: int) -> Iterator[int]:
         yield rng.randint(1, steps)
 
 
-def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, nursery, vendor, tmp_path):
+def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, fork_server, vendor, tmp_path):
     """At ten places over the whole run (`make chaos`: 80): the next process goes on, and all promises hold."""
-    bed = Deathbed(sim, nursery, vendor, tmp_path)
+    bed = Deathbed(sim, fork_server, vendor, tmp_path)
     killed, steps = bed.child(bed.begin(), 0)
     assert not killed
     struck = 0

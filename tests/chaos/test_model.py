@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from chaos.persons import Row
 from chaos.player import Disagreement, Player
-from chaos.smaller import smallest
+from chaos.shrinking import smallest
 from chaos.steps import Break, Erase, Export, Generator, Hand, Release, Sequence, Step, Undo
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from chaos.laws import broken
+from chaos.invariants import broken
 from chaos.schedule import play
 
 FIRST = int(os.environ.get("CHAOS_SEED", "0"))
@@ -26,10 +26,10 @@ def test_whatever_happens_the_promises_hold(sim, vendor, seed, tmp_path):
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + MORE))
 def test_the_promises_hold_with_suspended_processes_damage_wrong_clocks_and_odd_names(
-    sim, vendor, seed, tmp_path, nursery
+    sim, vendor, seed, tmp_path, fork_server
 ):
     """SIGSTOP and takeovers while the process lives, hostile replies, flipped bits, and names that no one expects."""
-    evidence, story = play(sim, vendor, tmp_path, seed, more=True, nursery=nursery)
+    evidence, story = play(sim, vendor, tmp_path, seed, more=True, fork_server=fork_server)
     wrong = broken(evidence)
     if wrong:
         again = f"make chaos VENDOR={vendor} SEED={seed} N=1"

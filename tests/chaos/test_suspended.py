@@ -15,11 +15,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from chaos.doom import Doom
-from chaos.evidence import Run, Try, in_audience
-from chaos.laws import broken
-from chaos.nursery import Errand, Nursery, SharedClock
+from chaos.fault_injection import KillSwitch
+from chaos.fork_server import ForkServer, SharedClock, TryRequest
+from chaos.invariants import broken
 from chaos.population import Population
+from chaos.run_records import Run, Try, in_audience
 from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
@@ -59,10 +59,10 @@ def store(request: pytest.FixtureRequest) -> Iterator[dict[str, object] | None]:
 class Pair:
     """An audience to which a process exports that is suspended, and this one after it."""
 
-    def __init__(self, sim, nursery: Nursery, name: str, home: Path, store: dict[str, object] | None) -> None:
+    def __init__(self, sim, fork_server: ForkServer, name: str, home: Path, store: dict[str, object] | None) -> None:
         sim.world.clock = SharedClock(home / "clock", MANUAL_START)
         sim.reset(seed=1)
-        self.nursery = nursery
+        self.fork_server = fork_server
         self.stage = Stage(sim, name, home, small(name, BATCH), store=store)
         self.people = Population(Random(name), 16, changes=1.0)
         self.clock = home / "clock"
@@ -78,15 +78,22 @@ class Pair:
         assert self.stage.attempt(run) == "finished", run.tries[-1].texts[-1]
         return run
 
-    def suspended(self, run: Run, doom: Doom) -> int | None:
+    def suspended(self, run: Run, kill_switch: KillSwitch) -> int | None:
         """A run in a process that suspends itself; its id, or None where it came to its end before."""
         stage = self.stage
         stage.fetch()
         self.this = Try(len(run.tries) + 1, in_audience(stage.root))
-        errand = Errand(
-            stage.name, stage.home, self.clock, {stage.name: stage.described}, run, doom, BATCH, store=stage.store
+        request = TryRequest(
+            stage.name,
+            stage.home,
+            self.clock,
+            {stage.name: stage.described},
+            run,
+            kill_switch,
+            BATCH,
+            store=stage.store,
         )
-        ended, told = self.nursery.send(errand)
+        ended, told = self.fork_server.send(request)
         run.tries.append(self.this)
         if ended == signal.SIGSTOP:
             return int(told)
@@ -95,7 +102,7 @@ class Pair:
 
     def go_on(self, run: Run, process: int) -> str:
         """Let it go on; how it ended."""
-        self._told(run, *self.nursery.go_on(process))
+        self._told(run, *self.fork_server.go_on(process))
         return run.ended
 
     def _told(self, run: Run, ended: int, told) -> None:
@@ -129,8 +136,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def pair(sim, nursery, name, store, tmp_path) -> Pair:
-    return Pair(sim, nursery, name, tmp_path, store)
+def pair(sim, fork_server, name, store, tmp_path) -> Pair:
+    return Pair(sim, fork_server, name, tmp_path, store)
 
 
 @pytest.mark.parametrize(("name", "store"), CASES, indirect=True)
@@ -142,7 +149,7 @@ def test_a_process_that_is_suspended_between_two_attempts_sends_nothing_more(pai
     busy = {"status": 503, "headers": {"Retry-After": "30"}, "body": {}, "count": 2}
     pair.stage.sim.faults([{"vendor": pair.stage.name, "method": method, "path": path, "nth": 2, **busy}])
     second = pair.begin()
-    process = pair.suspended(second, Doom(str(pair.stage.root), kind="suspend", nap=25))
+    process = pair.suspended(second, KillSwitch(str(pair.stage.root), kind="suspend", nap=25))
     assert process, second.tries[-1].texts[-3:]
     if how == "its lease runs out":
         pair.stage.nobody_knows.add(second.name)
@@ -164,13 +171,13 @@ def test_a_process_that_is_suspended_between_two_attempts_sends_nothing_more(pai
 def test_a_process_may_be_suspended_anywhere(pair: Pair):
     """Before and after each call, and at each change of a file; a newer run goes on, and all promises hold."""
     pair.day()
-    doom = Doom(str(pair.stage.root))
-    assert pair.suspended(pair.begin(), doom) is None
+    kill_switch = KillSwitch(str(pair.stage.root))
+    assert pair.suspended(pair.begin(), kill_switch) is None
     steps, superseded = pair.steps, 0
     for number in range(STEPS):
         run = pair.begin()
         at = 1 + number * steps // STEPS
-        process = pair.suspended(run, Doom(str(pair.stage.root), at, "suspend"))
+        process = pair.suspended(run, KillSwitch(str(pair.stage.root), at, "suspend"))
         if process is None:  # a day with less to do
             continue
         pair.stage.nobody_knows.add(run.name)

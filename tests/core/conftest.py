@@ -1,5 +1,5 @@
 """Every error that a core test brings up is read for people and secrets."""
 
-from told import messages
+from message_guard import messages
 
 __all__ = ["messages"]

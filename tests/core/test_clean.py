@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from core.made import cleaned, outcomes, values, written
+from core.factories import cleaned, outcomes, values, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from core import made
-from core.made import TARGET, cleaned, inspected, matching_of, outcomes, shared, values, written
+from core import factories
+from core.factories import TARGET, cleaned, inspected, matching_of, outcomes, shared, values, written
 
 from airflow_provider_segexport.stages import clean
 from airflow_provider_segexport.storage.plan import FieldMapping
@@ -150,15 +150,15 @@ def test_a_misfit_names_the_field(tmp_path):
 def test_floats_travel_as_plain_decimals(tmp_path, monkeypatch, field, kind):
     """The text has no exponent, and read back as the same type it is the same number, in the fewest digits."""
     wide = {**TARGET.fields, "wide": VendorField("wide")}
-    monkeypatch.setattr(made, "TARGET", replace(TARGET, fields=wide))
-    monkeypatch.setattr(made, "PLAIN", replace(made.PLAIN, max_custom_chars=400))
+    monkeypatch.setattr(factories, "TARGET", replace(TARGET, fields=wide))
+    monkeypatch.setattr(factories, "PLAIN", replace(factories.PLAIN, max_custom_chars=400))
     rand = random.Random(7)
     whole = [0.0, -0.0, 1.0, 12.5, 1e-7, 1e15, 1e16, 123456789.125, 5e-45, 3e38, 2.0**53 + 2]
     column = pa.array([*whole, *(rand.uniform(-1, 1) * 10.0 ** rand.randint(-30, 30) for _ in range(200))], kind)
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
     asked = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
-    clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
+    clean.clean(shared(), files, matching_of(files, asked, factories.PLAIN, factories.TARGET))
     texts = values(shared(), "custom_0")
     assert len(texts) == len(column)
     plain = re.compile(r"(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])")
@@ -253,11 +253,11 @@ def test_what_a_field_accepts_is_known_before_sending(  # noqa: PLR0917 - a row 
     tmp_path, monkeypatch, field, column, kept, misfits
 ):
     """A value that the vendor's field would drop is found in the segment: dates, digits and options."""
-    monkeypatch.setattr(made, "TARGET", replace(TARGET, fields=FIELDS))
+    monkeypatch.setattr(factories, "TARGET", replace(TARGET, fields=FIELDS))
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
     asked = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
-    clean.clean(shared(), files, matching_of(files, asked, made.PLAIN, made.TARGET))
+    clean.clean(shared(), files, matching_of(files, asked, factories.PLAIN, factories.TARGET))
     refused = {row: (reason, label) for row, (_, reason, label) in outcomes(shared()).items()}
     assert values(shared(), "custom_0") == kept
     assert refused == dict.fromkeys(misfits, ("invalid_value", field))

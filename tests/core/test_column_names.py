@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from core.made import cleaned, inspected, shared, values, written
+from core.factories import cleaned, inspected, shared, values, written
 
 import airflow_provider_segexport
 from airflow_provider_segexport.errors import InvalidSegment

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from core.made import cleaned, inspected, values, written
+from core.factories import cleaned, inspected, values, written
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from core.made import PLAIN, inspected, matching_of, outcomes, shared, written
+from core.factories import PLAIN, inspected, matching_of, outcomes, shared, written
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.stages import clean, consent, map_fields, suppression

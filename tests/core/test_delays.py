@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 import requests_mock
-from stores import STORES, forget, quota_store
+from quota_stores import STORES, forget, quota_store
 
 from airflow_provider_segexport.errors import RateLimited, RetryableError, SegexportError, WaitTooLong
 from airflow_provider_segexport.http.client import RetryLimits, Sender

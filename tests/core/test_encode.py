@@ -6,7 +6,7 @@ import json
 import re
 
 import pyarrow as pa
-from core.made import PLAIN, TARGET, cleaned, shared, written
+from core.factories import PLAIN, TARGET, cleaned, shared, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

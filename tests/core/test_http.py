@@ -13,7 +13,7 @@ from unittest.mock import Mock, call
 import pytest
 import requests
 import requests_mock
-from core.made import PLAIN
+from core.factories import PLAIN
 from requests import exceptions as foreign
 
 from airflow_provider_segexport.errors import (

@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import PLAIN, TARGET, batch_of, cleaned, shared, written
+from core.factories import PLAIN, TARGET, batch_of, cleaned, shared, written
 
 from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.export.planning import row_sql

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import TARGET
+from core.factories import TARGET
 from upath import UPath
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError

@@ -10,7 +10,7 @@ import socket
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import cleaned, inspected, shared, values, written
+from core.factories import cleaned, inspected, shared, values, written
 from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError

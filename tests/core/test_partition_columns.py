@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from core.made import shared, written
+from core.factories import shared, written
 from core.test_parquet_files import Bucket, content
 
 from airflow_provider_segexport.errors import InvalidSegment

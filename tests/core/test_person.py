@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import TARGET
+from core.factories import TARGET
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from core.made import PLAIN, TARGET, cleaned, limited, written
+from core.factories import PLAIN, TARGET, cleaned, limited, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

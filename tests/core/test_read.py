@@ -7,7 +7,7 @@ import datetime as dt
 import duckdb
 import pyarrow as pa
 import pytest
-from core.made import cleaned, inspected, values, written
+from core.factories import cleaned, inspected, values, written
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files.parquet_files import find

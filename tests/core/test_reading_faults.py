@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from core.made import cleaned, inspected, one_page, outcomes, shared, values, written
+from core.factories import cleaned, inspected, one_page, outcomes, shared, values, written
 
 from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
 from airflow_provider_segexport.segment_files import parquet_reading

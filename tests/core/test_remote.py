@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import PLAIN, TARGET, batch_of, matching_of
+from core.factories import PLAIN, TARGET, batch_of, matching_of
 from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError

@@ -6,7 +6,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from core.made import PLAIN, TARGET, cleaned, shared, written
+from core.factories import PLAIN, TARGET, cleaned, shared, written
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.planning import row_sql

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 import requests
-from core.made import PLAIN
+from core.factories import PLAIN
 
 from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable, clean_text
 from airflow_provider_segexport.http.client import RetryLimits, Sender

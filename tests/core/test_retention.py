@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, replace
 
 import pytest
-from core.made import TARGET
+from core.factories import TARGET
 
 from airflow_provider_segexport.storage import history, retention
 from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
-from core.made import batch_of
+from core.factories import batch_of
 
 from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
 from airflow_provider_segexport.storage.files import AtomicFile

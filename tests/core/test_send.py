@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 import pytest
-from core.made import batch_of, limited
+from core.factories import batch_of, limited
 
 from airflow_provider_segexport.errors import BatchRejected, FatalError, JobSlotsFull, VendorUnavailable
 from airflow_provider_segexport.http import concurrency

@@ -10,7 +10,7 @@ from random import Random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import shared, written
+from core.factories import shared, written
 
 from airflow_provider_segexport.email_address import judge
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError

@@ -7,7 +7,7 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from core.made import shared
+from core.factories import shared
 
 from airflow_provider_segexport.trimming import TRIMMED
 from airflow_provider_segexport.yes_no import NO, YES, blank, yes_no, yes_no_sql

@@ -17,8 +17,8 @@ from airflow.models.asset import AssetEvent
 from airflow.models.dagrun import DagRun
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.utils.session import create_session
+from airflow_fixtures import Run, people
 from airflow_home import REPO
-from airflow_stage import Run, people
 
 from unification.assets import SEGMENT_ASSETS, SEGMENTS
 from unification.choice import pairs, segment_paths

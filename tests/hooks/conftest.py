@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from hooks_stage import FIELDS, NOW
+from hook_credentials import FIELDS, NOW
 
 from airflow_provider_segexport.hooks import base, masking
 

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from hooks_stage import KEY, NOW, PASSWORD, USER
+from hook_credentials import KEY, NOW, PASSWORD, USER
 
 from airflow_provider_segexport.errors import InvalidConnection, SegexportError
 from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook

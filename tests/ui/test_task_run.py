@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ui_made import run_folder, summary, with_folder
+from ui_factories import run_folder, summary, with_folder
 
 from airflow_provider_segexport.plugins import task_run
 from airflow_provider_segexport.plugins.audiences import RunIdentity

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ui_made import REJECTS, place, stories, summary, with_folder, write_run
+from ui_factories import REJECTS, place, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
@@ -71,12 +71,12 @@ def client(rooms, root, monkeypatch):
     from airflow.api_fastapi import app as airflow_app
     from fastapi import FastAPI
     from starlette.testclient import TestClient
-    from ui_rights import token
+    from ui_auth_manager import token
 
     from airflow_provider_segexport.plugins.web import make_app
 
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0" * 64)
-    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "ui_rights.PickyAuthManager")
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "ui_auth_manager.PickyAuthManager")
     airflow_app.purge_cached_app()
     manager = airflow_app.create_auth_manager()
     outer = FastAPI()

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from told import messages
-from vendors.accounts import Account
-from vendors.published import published
+from message_guard import messages
+from vendors.harness import VendorHarness
+from vendors.spec_checks import published
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import VENDORS
@@ -36,5 +36,5 @@ def vendor(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def account(sim: Simulator, vendor: str, tmp_path: Path) -> Account:
-    return Account(sim, vendor, tmp_path)
+def account(sim: Simulator, vendor: str, tmp_path: Path) -> VendorHarness:
+    return VendorHarness(sim, vendor, tmp_path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 from requests.auth import AuthBase
-from vendors.accounts import Account
+from vendors.harness import VendorHarness
 
 from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.http.oauth import Bearer
@@ -25,7 +25,7 @@ DAMAGE = ("permission_changed", "consent_upgraded", "mails", "contacts_deleted",
 """What the simulator counts, and no export may ever cause."""
 
 
-class Lists(Account):
+class Lists(VendorHarness):
     """One account with three lists; exports go to the first."""
 
     def __init__(self, sim: Simulator, home: Path, **limits: object) -> None:
@@ -100,7 +100,7 @@ def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
     def refresh(token: str) -> OAuthToken:
         sender = Sender(plain, lists.vendor, sleep=lists.sleep, clock=lists.sim.clock.now)
         operation = constant_contact.account.refresh(
-            lists.access, replace(mine, refresh_token=token), lists.sim.clock.now()
+            lists.endpoint, replace(mine, refresh_token=token), lists.sim.clock.now()
         )
         return run_operation(operation, sender, lists.sleep)
 

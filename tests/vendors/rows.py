@@ -67,18 +67,18 @@ class Row:
     auth: Callable[[Mapping[str, Any]], AuthBase]
     wrong: AuthBase
     upsert: tuple[str, str]
-    unknown: tuple[str, str]
+    unknown_audiences: tuple[str, str]
     forbidden: Line
-    turned_away: tuple[str, Reason] | None
-    malformed: str | None
+    rejected_status: tuple[str, Reason] | None
+    vendor_invalid_email: str | None
     custom: tuple[str, str]
     quota: Sequence[Quota]
-    calm: Line = field(default_factory=dict)
+    relax_limits: Line = field(default_factory=dict)
     slots: tuple[Line, object] | None = None
     states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
     removal: tuple[str, str] | None = None
     removal_states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
-    stays: tuple[str, Reason] | None = None
+    kept_on_removal: tuple[str, Reason] | None = None
 
 
 NOW = 1_767_225_600  # the simulator's manual clock starts here
@@ -108,10 +108,10 @@ ROWS: dict[str, Row] = {
         auth=campaign_monitor,
         wrong=HTTPBasicAuth("s3cret-key", "x"),
         upsert=("POST", "/import.json"),
-        unknown=("0" * 32, "c256a8a81931cd56"),
+        unknown_audiences=("0" * 32, "c256a8a81931cd56"),
         forbidden={"scopes": ["ViewSubscribersInReports"]},
-        turned_away=("unsubscribed", Reason.UNSUBSCRIBED),
-        malformed=None,
+        rejected_status=("unsubscribed", Reason.UNSUBSCRIBED),
+        vendor_invalid_email=None,
         custom=("Orders", "Favourite Shop"),
         quota=(
             Quota({"status": 429, "headers": {"X-RateLimit-Reset": "17"}}, 17.0),
@@ -119,22 +119,22 @@ ROWS: dict[str, Row] = {
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
         ),
         removal=("DELETE", r"/subscribers/\w+\.json"),
-        stays=("unsubscribed", Reason.UNSUBSCRIBED),
+        kept_on_removal=("unsubscribed", Reason.UNSUBSCRIBED),
     ),
     "constant_contact": Row(
         auth=constant_contact,
         wrong=Bearer("s3cret-token"),
         upsert=("POST", "/contacts_json_import"),
-        unknown=("00000000-0000-4000-8000-000000000000", "Customers"),
+        unknown_audiences=("00000000-0000-4000-8000-000000000000", "Customers"),
         forbidden={"privileges": ["contacts:read"]},
-        turned_away=("unsubscribed", Reason.UNSUBSCRIBED),
-        malformed="x" * 60 + "@" + "y" * 40 + ".example.com",
+        rejected_status=("unsubscribed", Reason.UNSUBSCRIBED),
+        vendor_invalid_email="x" * 60 + "@" + "y" * 40 + ".example.com",
         custom=("Orders", "Favourite Shop"),
         quota=(
             Quota({"status": 429, "body": {"error_key": "throttled", "error_message": "Too Many Requests"}}, 1.0),
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
         ),
-        calm={"calls_per_second": None},
+        relax_limits={"calls_per_second": None},
         slots=({"max_queued_activities": 1}, QUEUED),
         states=("processing", "completed", ("failed", "cancelled", "timed_out"), "paused"),
         removal=("POST", "/remove_list_memberships"),
@@ -144,10 +144,10 @@ ROWS: dict[str, Row] = {
         auth=dotdigital,
         wrong=HTTPBasicAuth("apiuser@apiconnector.com", "s3cret"),
         upsert=("PUT", "/contacts/v3/import"),
-        unknown=("1", "Customers"),
+        unknown_audiences=("1", "Customers"),
         forbidden={"wrong_region": True},
-        turned_away=("globallySuppressed", Reason.SUPPRESSED),
-        malformed=None,
+        rejected_status=("globallySuppressed", Reason.SUPPRESSED),
+        vendor_invalid_email=None,
         custom=("ORDERS", "FAVOURITE_SHOP"),
         quota=(
             Quota({"status": 429, "headers": {"X-RateLimit-Reset": str(NOW + 17)}, "body": {}}, 17.0),
@@ -162,17 +162,17 @@ ROWS: dict[str, Row] = {
         auth=omnisend,
         wrong=Key("s3cret-key"),
         upsert=("POST", "/batches"),
-        unknown=("gold/vip", "x" * 129),
+        unknown_audiences=("gold/vip", "x" * 129),
         forbidden={"permissions": ["brands.read"]},
-        turned_away=None,
-        malformed=None,
+        rejected_status=None,
+        vendor_invalid_email=None,
         custom=("orders", "favouriteShop"),
         quota=(
             Quota({"status": 429, "body": {"title": "Too many requests", "retryAfter": 17}}, 17.0),
             Quota({"status": 429, "body": "Slow down"}, 12.0),
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
         ),
-        calm={"calls_per_minute": None},
+        relax_limits={"calls_per_minute": None},
         states=("inProgress", "finished", (), "paused"),
         removal=("DELETE", "/contacts/tags"),
     ),

@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import (
     FatalError,
@@ -22,7 +22,7 @@ from airflow_provider_segexport.vendors.auth import ApiEndpoint
 
 @pytest.fixture
 def account(sim, tmp_path):
-    return Account(sim, "campaign_monitor", tmp_path)
+    return VendorHarness(sim, "campaign_monitor", tmp_path)
 
 
 def stops(account, kind, words, columns, **options):
@@ -92,12 +92,12 @@ def test_a_column_that_the_vendor_s_field_cannot_hold(account):
 
 def elsewhere(account, base):
     """The same export through another base URL."""
-    world = account.world(patience=RetryLimits(attempts=1))
+    environment = account.environment(patience=RetryLimits(attempts=1))
     segment = account.segment({"email": people(1)})
     try:
-        Export(account.vendor, ApiEndpoint(base, is_default_url=False), account.order(segment), world).run()
+        Export(account.vendor, ApiEndpoint(base, is_default_url=False), account.config(segment), environment).run()
     finally:
-        world.http.close()
+        environment.http.close()
 
 
 def test_a_base_url_without_tls_behind_it(account):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from core.made import batch_of
-from vendors.accounts import Account, people
+from core.factories import batch_of
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
@@ -26,7 +26,7 @@ TARGET = Audience(base_url="https://cm.test/api/v3.3", account="all", account_na
 
 @pytest.fixture
 def account(sim, tmp_path):
-    return Account(sim, "campaign_monitor", tmp_path)
+    return VendorHarness(sim, "campaign_monitor", tmp_path)
 
 
 def answer(code, message="Words", status=400, **more):
@@ -193,13 +193,13 @@ def test_a_client_s_key_is_enough(account):
     account.sim.faults(
         [{"vendor": account.name, "path": "clients.json", "status": 401, "body": {"Code": 60, "Message": ""}}]
     )
-    target = account.call(vendor.VENDOR.resolve_audience(account.access, account.audience))
+    target = account.call(vendor.VENDOR.resolve_audience(account.endpoint, account.audience))
     assert (target.account_name, target.audience) == ("one client", account.audience)
 
 
 def test_a_list_that_asks_to_confirm_is_noted(account):
     """Whether imports wait for it is not documented: the note is in the plan's target."""
     audience = account.described["audiences"][3]["id"]
-    assert account.call(vendor.VENDOR.resolve_audience(account.access, audience)).warnings == (
+    assert account.call(vendor.VENDOR.resolve_audience(account.endpoint, audience)).warnings == (
         "The list asks new subscribers to confirm.",
     )

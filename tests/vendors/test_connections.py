@@ -7,7 +7,7 @@ import threading
 import pytest
 import urllib3.connection
 from requests.adapters import HTTPAdapter
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
@@ -47,7 +47,7 @@ def wire(monkeypatch):
 def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp_path, wire):
     """Never more calls at once than declared; each thread keeps its connection, and so does the one that decides."""
     sim.reset(seed=1, latency=0.03)
-    account = Account(sim, vendor, tmp_path, batch_rows=2)
+    account = VendorHarness(sim, vendor, tmp_path, batch_rows=2)
     assert 80 == account.export(account.segment({"email": people(80)}))["counts"]["delivered"]
     connections = account.vendor.limits.max_concurrency
     assert 40 <= wire.calls
@@ -57,12 +57,12 @@ def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp
 
 def test_calls_of_a_run_that_left_its_place_are_all_counted(sim, tmp_path):
     """What was sent before it left for its jobs, and after it came back, is one traffic."""
-    account = Account(sim, "dotdigital", tmp_path, batch_rows=2)
+    account = VendorHarness(sim, "dotdigital", tmp_path, batch_rows=2)
     segment = account.segment({"email": people(10)})
     looks = iter([True, False])
-    world = account.world(pause=lambda _: next(looks))
-    assert isinstance(Export(account.vendor, account.access, account.order(segment), world).run(), PendingJobs)
-    world.http.close()
+    environment = account.environment(pause=lambda _: next(looks))
+    assert isinstance(Export(account.vendor, account.endpoint, account.config(segment), environment).run(), PendingJobs)
+    environment.http.close()
     sim.clock.advance(100)
     report = account.export(segment)
     assert len(sim.requests(vendor="dotdigital")) == report["http"]["calls"]

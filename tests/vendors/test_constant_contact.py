@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from vendors.accounts import people
 from vendors.constant_contact import Lists
+from vendors.harness import people
 
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
@@ -26,7 +26,7 @@ def lists(sim, tmp_path):
 
 
 def check(lists, audience=None):
-    return lists.call(lists.vendor.resolve_audience(lists.access, audience))
+    return lists.call(lists.vendor.resolve_audience(lists.endpoint, audience))
 
 
 class TestCheck:

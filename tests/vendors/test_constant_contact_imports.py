@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from vendors.accounts import people
 from vendors.constant_contact import Lists
+from vendors.harness import people
 from wire.samples import batch_of
 
 from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse
@@ -252,7 +252,7 @@ class TestPolling:
     def test_pages_are_followed(self, sim, tmp_path):
         """Others use the account too: ours may stand beyond the first page."""
         lists = Lists(sim, tmp_path, batch_rows=1)
-        target = lists.call(lists.vendor.resolve_audience(lists.access, lists.audience))
+        target = lists.call(lists.vendor.resolve_audience(lists.endpoint, lists.audience))
         tickets = [
             lists.call(VENDOR.upsert(target, batch_of((one,), (f'{{"email":"{one}"}}',)))).id for one in people(3)
         ]
@@ -284,10 +284,10 @@ class TestPolling:
 
     def test_an_activity_that_is_gone_after_ten_days(self, lists):
         """Nobody can say what became of it: its rows go out again."""
-        world = lists.world(pause=lambda _: False)
+        environment = lists.environment(pause=lambda _: False)
         segment = lists.segment({"email": people(3)})
-        assert isinstance(Export(lists.vendor, lists.access, lists.order(segment), world).run(), PendingJobs)
-        world.http.close()
+        assert isinstance(Export(lists.vendor, lists.endpoint, lists.config(segment), environment).run(), PendingJobs)
+        environment.http.close()
         lists.sim.clock.advance(11 * 86_400)
         lists.described = {**lists.described, "credentials": lists.act("authorize")}
         assert 3 == lists.export(segment)["counts"]["delivered"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
-from vendors.accounts import people
 from vendors.constant_contact import Lists
+from vendors.harness import people
 from vendors.test_resume import doomed
 
 __all__ = ["doomed"]

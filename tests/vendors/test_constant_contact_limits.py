@@ -7,8 +7,8 @@ import threading
 from itertools import pairwise
 
 import pytest
-from vendors.accounts import people
 from vendors.constant_contact import Lists, Shelf, renewing, sign_in
+from vendors.harness import people
 
 from airflow_provider_segexport.errors import (
     AuthenticationFailed,
@@ -133,12 +133,12 @@ class TestThreeKindsOfBusy:
 
 def exported(lists, bearer, name="run", count=3):
     """Export through a sign-in that renews itself."""
-    world = lists.world(name, send=renewing(lists, bearer))
+    environment = lists.environment(name, send=renewing(lists, bearer))
     segment = lists.segment({"email": people(count)}, f"{name}.parquet")
     try:
-        return Export(lists.vendor, lists.access, lists.order(segment), world).run()["counts"]
+        return Export(lists.vendor, lists.endpoint, lists.config(segment), environment).run()["counts"]
     finally:
-        world.http.close()
+        environment.http.close()
 
 
 def renewals(lists):
@@ -269,7 +269,7 @@ class TestSignIn:
                 bearer.access_token()
                 send = renewing(lists, bearer)
                 gate.wait()
-                counts.append(run_operation(lists.vendor.resolve_audience(lists.access, None), send).account_name)
+                counts.append(run_operation(lists.vendor.resolve_audience(lists.endpoint, None), send).account_name)
                 send.close()
 
             threads = [threading.Thread(target=look) for _ in range(2)]
@@ -306,7 +306,7 @@ def test_the_first_try_of_a_call_is_the_only_one_after_a_401_that_cannot_be_mend
     """A static token that is bad is told at once."""
     lists.act("expire_tokens")
     with pytest.raises(AuthenticationFailed, match="expired or was revoked"):
-        lists.call(lists.vendor.resolve_audience(lists.access, None))
+        lists.call(lists.vendor.resolve_audience(lists.endpoint, None))
     assert [401] == [one["status"] for one in lists.calls()]
 
 
@@ -315,5 +315,5 @@ def test_patience_ends(lists):
     lists.sim.faults([{"vendor": lists.name, "status": 429, "body": {"error_key": "throttled"}, "count": 0}])
     sender = lists.sender(patience=RetryLimits(attempts=3))
     with pytest.raises(RateLimited, match="more than 4 calls a second"):
-        run_operation(lists.vendor.resolve_audience(lists.access, None), sender)
+        run_operation(lists.vendor.resolve_audience(lists.endpoint, None), sender)
     assert 3 == len(lists.calls())

@@ -7,8 +7,8 @@ import json
 import logging
 
 import pytest
-from vendors.accounts import people
 from vendors.constant_contact import Lists
+from vendors.harness import people
 
 from airflow_provider_segexport.errors import FatalError, RateLimited, RetryableError, UnexpectedResponse
 from airflow_provider_segexport.model import Audience, Response
@@ -256,7 +256,7 @@ class TestNamingIsInterrupted:
             {"email": "p1@example.com", "status": "unsubscribed"}, {"email": "p5@example.com", "status": "unsubscribed"}
         )
         segment = small.segment({"email": people(8)})
-        write = small.world().run_folder.journal.write.__func__
+        write = small.environment().run_folder.journal.write.__func__
 
         def dying(self, entries):
             if any(entry.attributed for entry in entries):
@@ -356,7 +356,7 @@ class TestReadingBack:
 
 def members(lists):
     found = {}
-    target = lists.call(lists.vendor.resolve_audience(lists.access, lists.audience))
+    target = lists.call(lists.vendor.resolve_audience(lists.endpoint, lists.audience))
     lists.call(lists.vendor.list_members(target, lambda page: found.update({one.email: one.active for one in page})))
     return found
 

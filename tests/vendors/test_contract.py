@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 from vendors.rows import row
 
 from airflow_provider_segexport.errors import (
@@ -42,8 +42,8 @@ def test_a_vendor_takes_leavers_out(vendor):
 
 def test_check_names_account_and_audience(account):
     """Good credentials tell the account; with an audience, its name and size too."""
-    alone = account.call(account.vendor.resolve_audience(account.access, None))
-    found = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    alone = account.call(account.vendor.resolve_audience(account.endpoint, None))
+    found = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     assert (alone.account, alone.audience, alone.base_url) == (found.account, "", found.base_url)
     assert (found.audience, found.audience_name) == (account.audience, account.described["audiences"][0]["name"])
     assert account.vendor.implicit_custom_fields or account.row.custom[0].lower() in found.fields
@@ -55,14 +55,14 @@ def test_wrong_credentials(account):
     """They are told as such, whether an audience is asked for or not, in whole sentences."""
     for audience in (None, account.audience):
         with pytest.raises(AuthenticationFailed, match=r"^(?!.*\.\.)"):
-            account.call(account.vendor.resolve_audience(account.access, audience), account.row.wrong)
+            account.call(account.vendor.resolve_audience(account.endpoint, audience), account.row.wrong)
 
 
 def test_an_unknown_audience(account):
     """An id of the right form that the account lacks, and one that no audience could have."""
-    for audience in account.row.unknown:
+    for audience in account.row.unknown_audiences:
         with pytest.raises(AudienceNotFound):
-            account.call(account.vendor.resolve_audience(account.access, audience))
+            account.call(account.vendor.resolve_audience(account.endpoint, audience))
 
 
 def test_a_missing_permission(account):
@@ -110,7 +110,7 @@ def test_what_is_missing_is_not_sent(account):
 
 def test_a_person_whom_the_vendor_turns_away(account):
     """The row ends with its reason, by file and row; the others are delivered."""
-    status, reason = account.row.turned_away or pytest.skip("this vendor turns nobody away")
+    status, reason = account.row.rejected_status or pytest.skip("this vendor turns nobody away")
     seeded = [{"email": "p2@example.com", "status": status}]
     account.sim.seed(account.name, seeded, account.audience if status != "globallySuppressed" else None)
     report = account.export(account.segment({"email": people(5)}))
@@ -135,7 +135,7 @@ def test_a_refused_batch_is_halved(account):
 def test_every_way_to_say_later(account):
     """The wait is the one that the vendor asks for, and the batch arrives."""
     for number, quota in enumerate(account.row.quota):
-        apart = Account(account.sim, account.name, account.home / str(number))
+        apart = VendorHarness(account.sim, account.name, account.home / str(number))
         apart.sim.clear_faults()
         apart.fault(**quota.fault)
         report = apart.export(apart.segment({"email": people(3)}), adopt_existing=True)  # no read of the audience
@@ -149,7 +149,7 @@ def test_a_wait_longer_than_a_minute_is_not_sat_out(account):
     account.fault(status=429, headers={"Retry-After": "600"}, body={})
     patience = RetryLimits(attempts=1, longest_s=0.5)
     with pytest.raises((RateLimited, VendorUnavailable)):
-        account.export(account.segment({"email": people(3)}), world=account.world(patience=patience))
+        account.export(account.segment({"email": people(3)}), environment=account.environment(patience=patience))
     assert account.export(account.segment({"email": people(3)}))["counts"] == counts(3, delivered=3)
 
 
@@ -178,7 +178,7 @@ def test_a_vendor_that_is_down(account):
     account.fault(status=503, count=0)
     segment = account.segment({"email": people(4)})
     with pytest.raises(VendorUnavailable):
-        account.export(segment, world=account.world(patience=RetryLimits(attempts=2)))
+        account.export(segment, environment=account.environment(patience=RetryLimits(attempts=2)))
     account.sim.clear_faults()
     assert account.export(segment)["counts"] == counts(4, delivered=4)
 
@@ -231,7 +231,7 @@ def test_a_job_that_fails_goes_again(jobs):
     """Whatever the vendor calls it, its rows are sent once more."""
     _, _, failures, _ = jobs.row.states
     for number, failed in enumerate(failures):
-        apart = Account(jobs.sim, jobs.name, jobs.home / str(number))
+        apart = VendorHarness(jobs.sim, jobs.name, jobs.home / str(number))
         script(apart, failed)
         report = apart.export(apart.segment({"email": people(3)}), adopt_existing=True)  # no read of the audience
         assert report["counts"] == counts(3, delivered=3)
@@ -263,7 +263,7 @@ def test_a_job_state_that_nobody_documents(jobs, published):
 def test_full_job_slots(jobs):
     """Batches wait until one of the jobs ends; nobody is lost."""
     settings, _ = jobs.row.slots or pytest.skip("this vendor names no number of jobs")
-    jobs = Account(jobs.sim, jobs.name, jobs.home, batch_rows=2)
+    jobs = VendorHarness(jobs.sim, jobs.name, jobs.home, batch_rows=2)
     jobs.sim.configure({jobs.name: settings})
     report = jobs.export(jobs.segment({"email": people(8)}))
     assert report["counts"] == counts(8, delivered=8)
@@ -282,10 +282,10 @@ def test_somebody_else_fills_the_job_slots(jobs):
 
 def test_waiting_elsewhere(jobs):
     """The run leaves with its tickets, and comes back to verdicts without sending a batch again."""
-    jobs = Account(jobs.sim, jobs.name, jobs.home, batch_rows=2)
+    jobs = VendorHarness(jobs.sim, jobs.name, jobs.home, batch_rows=2)
     segment = jobs.segment({"email": people(6)})
-    world = jobs.world(pause=lambda _: False)
-    waiting = Export(jobs.vendor, jobs.access, jobs.order(segment), world).run()
+    environment = jobs.environment(pause=lambda _: False)
+    waiting = Export(jobs.vendor, jobs.endpoint, jobs.config(segment), environment).run()
     assert isinstance(waiting, PendingJobs)
     assert (len(waiting.job_ids), waiting.min_done) == (3, 3)
     report = jobs.export(segment)

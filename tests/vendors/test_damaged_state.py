@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.export import repair
@@ -19,7 +19,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returning.parquet"}
 
 
-def day(account: Account, number: int, emails: list[str], **options) -> dict:
+def day(account: VendorHarness, number: int, emails: list[str], **options) -> dict:
     return account.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"), **options)
 
 
@@ -30,15 +30,15 @@ def dies(_: int) -> bool:
 @pytest.fixture
 def account(sim, tmp_path):
     """A finished day with five people, and a second with three that was killed while its job ran."""
-    found = Account(sim, "dotdigital", tmp_path / "home", batch_rows=2)
+    found = VendorHarness(sim, "dotdigital", tmp_path / "home", batch_rows=2)
     day(found, 1, people(5))
     with pytest.raises(KeyboardInterrupt):
-        day(found, 2, people(3), world=found.world("day-2", pause=dies))
+        day(found, 2, people(3), environment=found.environment("day-2", pause=dies))
     sim.clock.advance(3600)
     return found
 
 
-def files(account: Account) -> list[Path]:
+def files(account: VendorHarness) -> list[Path]:
     """What is read again of the unfinished run, and of the audience."""
     under = [path for folder in ("runs/day-2", "ledgers") for path in (account.home / folder).rglob("*")]
     return sorted(
@@ -76,10 +76,10 @@ def removed(path: Path, _: random.Random) -> None:
     path.unlink()
 
 
-def mend(account: Account) -> None:
+def mend(account: VendorHarness) -> None:
     for place in ledger_paths(local_path(str(account.home))):
         repair.repair(place, local_path, clock=account.sim.clock.now, sleep=account.sleep)
-    for folder, why in repair.unreadable_runs([account.world("day-2").run_folder]):
+    for folder, why in repair.unreadable_runs([account.environment("day-2").run_folder]):
         repair.set_run_aside(folder, why, account.sim.clock.now())
 
 

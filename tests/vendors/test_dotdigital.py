@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from core.made import batch_of
-from vendors.accounts import Account, people
-from vendors.leaving import Leaving
+from core.factories import batch_of
+from vendors.harness import VendorHarness, people
+from vendors.removals import RemovalRunner
 
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
@@ -30,7 +30,7 @@ NOW = 1_767_225_600.0
 
 @pytest.fixture
 def account(sim, tmp_path):
-    return Account(sim, "dotdigital", tmp_path)
+    return VendorHarness(sim, "dotdigital", tmp_path)
 
 
 def reply(body, status=200, **headers):
@@ -100,9 +100,11 @@ def test_an_endpoint_without_text_stops_the_check():
 
 def test_an_administrator_s_own_base_url_may_name_itself(account):
     """A simulator's endpoint is its own host, which an administrator has put into the connection."""
-    assert account.call(vendor.VENDOR.resolve_audience(account.access, None)).base_url == account.described["base_url"]
+    assert (
+        account.call(vendor.VENDOR.resolve_audience(account.endpoint, None)).base_url == account.described["base_url"]
+    )
     with pytest.raises(InvalidConnection):
-        account.call(vendor.VENDOR.resolve_audience(ApiEndpoint(account.access.base_url, is_default_url=True), None))
+        account.call(vendor.VENDOR.resolve_audience(ApiEndpoint(account.endpoint.base_url, is_default_url=True), None))
 
 
 def test_an_address_book_that_cannot_be_written():
@@ -137,7 +139,7 @@ def test_the_flat_scheme_s_cap_is_waited_out_elsewhere(account):
 
 def test_a_full_minute_is_waited_out_here(account):
     """The tier's window tells its end, and the export goes on then without the task's failing."""
-    account = Account(account.sim, "dotdigital", account.home, batch_rows=1, max_concurrency=1)
+    account = VendorHarness(account.sim, "dotdigital", account.home, batch_rows=1, max_concurrency=1)
     account.sim.configure({"dotdigital": {"low_per_minute": 3}})
     account.sim.clock.advance(30)
     assert account.export(account.segment({"email": people(5)}))["counts"]["delivered"] == 5
@@ -172,7 +174,7 @@ def test_the_states_of_an_import(state, ours):
 )
 def test_final_states_that_a_person_must_mend(account, state, reason, words):
     """The batch has its verdict, nothing more is sent, and the counts add up."""
-    account = Account(account.sim, "dotdigital", account.home, batch_rows=2, max_jobs=1)
+    account = VendorHarness(account.sim, "dotdigital", account.home, batch_rows=2, max_jobs=1)
     account.sim.act("dotdigital", "script_jobs", {"scripts": [["Finished"], [state]]})
     with pytest.raises(FatalError, match=words):
         account.export(account.segment({"email": people(6)}))
@@ -286,10 +288,10 @@ def test_nobody_s_status_is_changed(account, status):
 
 def test_a_data_field_that_somebody_made_meanwhile(account):
     """Creating it finds it there, which is as good."""
-    target = account.call(vendor.VENDOR.resolve_audience(account.access, account.audience))
+    target = account.call(vendor.VENDOR.resolve_audience(account.endpoint, account.audience))
     for _ in range(2):
         account.call(vendor.VENDOR.create_field(target, "FAVOURITE", "text"))
-    assert account.call(vendor.VENDOR.resolve_audience(account.access, None)).account == target.account
+    assert account.call(vendor.VENDOR.resolve_audience(account.endpoint, None)).account == target.account
 
 
 def test_the_address_book_s_page():
@@ -303,7 +305,7 @@ IN_USE = {"message": "Address book is in use. ERROR_ADDRESSBOOK_IN_USE"}
 
 def test_an_address_book_in_use_is_asked_again(account):
     """Another job works on it: a little later it may be free."""
-    leaving = Leaving(account)
+    leaving = RemovalRunner(account)
     account.sim.seed("dotdigital", [{"email": "p1@example.com"}], account.audience)
     account.sim.faults([{"method": "POST", "path": "/contacts/delete$", "count": 2, "status": 400, "body": IN_USE}])
     assert leaving.leave(["p1@example.com"]) == {"p1@example.com": None}
@@ -312,7 +314,7 @@ def test_an_address_book_in_use_is_asked_again(account):
 
 def test_an_address_book_that_stays_in_use(account):
     """It counts as a slot that is taken: the batch waits for a job of ours to end, or for another try of the task."""
-    leaving = Leaving(account)
+    leaving = RemovalRunner(account)
     account.sim.seed("dotdigital", [{"email": "p1@example.com"}], account.audience)
     account.sim.faults([{"method": "POST", "path": "/contacts/delete$", "count": 0, "status": 400, "body": IN_USE}])
     with pytest.raises(JobSlotsFull, match="in use"):

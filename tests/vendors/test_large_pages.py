@@ -7,15 +7,15 @@ from importlib import import_module
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.made import one_page
-from vendors.accounts import Account
+from core.factories import one_page
+from vendors.harness import VendorHarness
 
 ROWS, CHARS, CONSENTING = 40_000, 500, 5
 LITTLE_MEMORY = "16MB"
 
 
 @pytest.mark.parametrize("vendor", ["dotdigital"])
-def test_a_plan_that_needs_more_memory_is_made_again_with_it(account: Account, monkeypatch, caplog):
+def test_a_plan_that_needs_more_memory_is_made_again_with_it(account: VendorHarness, monkeypatch, caplog):
     """The first plan meets its limit; the second has one that holds the largest page, and the run exports."""
     rows = range(ROWS)
     table = pa.table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, FatalError, GuardTripped, StaleSnapshot
 from airflow_provider_segexport.export import pipeline
@@ -23,7 +23,7 @@ def calm(account):
     return account
 
 
-def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: Account):
+def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: VendorHarness):
     """They are no longer in the audience, still in the account, and nobody is unsubscribed or written to."""
     foreign = "foreign@example.com"
     calm.sim.seed(calm.name, [{"email": foreign, "status": "active"}], calm.audience)
@@ -39,7 +39,7 @@ def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: Account):
     }
 
 
-def test_changes_takes_nobody_out(calm: Account):
+def test_changes_takes_nobody_out(calm: VendorHarness):
     """Only `mirror` removes; whoever left stays where they are until a run mirrors."""
     calm.day(1, people(4), mode="upsert")
     assert removals(calm.day(2, people(2), mode="upsert")) == {}
@@ -48,7 +48,7 @@ def test_changes_takes_nobody_out(calm: Account):
     assert calm.active() == set(people(2))
 
 
-def test_a_returner_is_brought_back(calm: Account):
+def test_a_returner_is_brought_back(calm: VendorHarness):
     """Whom we took out, and who is in the segment again, is in the audience again; mails are not set off."""
     calm.day(1, people(4))
     calm.day(2, people(3))
@@ -62,7 +62,7 @@ def test_a_returner_is_brought_back(calm: Account):
 
 def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim, tmp_path):
     """A person whom a human deleted from the list is withheld: the vendor's 205 does not say who did it."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.sim.seed(account.name, [{"email": "p1@example.com", "status": "deleted"}], account.audience)
     report = account.day(1, people(3))
     assert (report["reasons"], report["counts"]["delivered"]) == ({"withheld": {"deleted": 1}}, 2)
@@ -71,7 +71,7 @@ def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim,
 
 def test_a_leaver_who_has_opted_out_is_left_alone(sim, tmp_path):
     """Deleting somebody who has unsubscribed would lose the opt-out: the state at the vendor stays as it is."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": "p2@example.com", "status": "unsubscribed"}], account.audience)
     assert removals(account.day(2, people(2))) == {"planned": 1, "already_gone": 1}
@@ -81,7 +81,7 @@ def test_a_leaver_who_has_opted_out_is_left_alone(sim, tmp_path):
     assert account.facts("resubscribed") == 0
 
 
-def test_a_row_that_cannot_be_sent_has_not_left(calm: Account):
+def test_a_row_that_cannot_be_sent_has_not_left(calm: VendorHarness):
     """A person with a bad value this time, or twice in the segment, is still in it."""
     calm.day(1, people(3))
     report = calm.day(2, [*people(3), "p2@example.com"], first={"p1@example.com": "x" * 9000})
@@ -89,7 +89,7 @@ def test_a_row_that_cannot_be_sent_has_not_left(calm: Account):
     assert calm.active() == set(people(3))
 
 
-def test_who_has_no_consent_any_more_is_a_leaver(calm: Account):
+def test_who_has_no_consent_any_more_is_a_leaver(calm: VendorHarness):
     """Consent that was withdrawn in the warehouse takes a person out of the audience."""
     calm.day(1, people(3))
     told = {"consent": calm.consent("agreed"), "columns": {"agreed": [True, None, False]}}
@@ -99,7 +99,7 @@ def test_who_has_no_consent_any_more_is_a_leaver(calm: Account):
     assert calm.active() == {"p0@example.com"}
 
 
-def test_too_many_removals_stop_the_run_before_the_first_call(calm: Account):
+def test_too_many_removals_stop_the_run_before_the_first_call(calm: VendorHarness):
     """15 % by default; the message says what to do, and the report has every row as not attempted."""
     calm.day(1, people(10))
     sent = len(calm.upserts())
@@ -107,11 +107,11 @@ def test_too_many_removals_stop_the_run_before_the_first_call(calm: Account):
         calm.day(2, [*people(8), "new@example.com"], guards={})
     assert len(calm.upserts()) == sent
     assert len(calm.active()) == 10
-    card = calm.card()
+    card = calm.latest_summary()
     assert (card["finished"], card["counts"]["not_attempted"]) == (False, 1)
 
 
-def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: Account):
+def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: VendorHarness):
     """`skip_removals` leaves removals undone, says so, and the next run within the limit takes them out."""
     calm.day(1, people(10))
     kept = {"max_removals_share": Guard(0.15, "skip_removals")}
@@ -122,7 +122,7 @@ def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: Account):
     assert removals(calm.day(3, [*people(8), "new@example.com"])) == {"planned": 2, "removed": 2}
 
 
-def test_an_older_snapshot_takes_nobody_out(calm: Account):
+def test_an_older_snapshot_takes_nobody_out(calm: VendorHarness):
     """Older never overwrites newer: nothing is sent, whatever the mode."""
     calm.day(2, people(4))
     calls = len(calm.sim.requests(vendor=calm.name))
@@ -133,7 +133,7 @@ def test_an_older_snapshot_takes_nobody_out(calm: Account):
     assert calm.active() == set(people(4))
 
 
-def test_an_older_snapshot_may_be_compared(calm: Account):
+def test_an_older_snapshot_may_be_compared(calm: VendorHarness):
     """`verify` tells what would differ, and sends nothing."""
     calm.day(2, people(4))
     sent = len(calm.upserts())
@@ -144,21 +144,21 @@ def test_an_older_snapshot_may_be_compared(calm: Account):
     assert calm.ledger()["p0@example.com"]["as_of"].day == 2
 
 
-def test_a_dry_run_sends_nothing_and_leaves_no_trace(calm: Account):
+def test_a_dry_run_sends_nothing_and_leaves_no_trace(calm: VendorHarness):
     """The plan with its counts, calls, minutes and row numbers; the ledger, the audience and the standing stay."""
     calm.day(1, people(3))
-    before = (calm.ledger(), calm.card(), len(calm.upserts()))
+    before = (calm.ledger(), calm.latest_summary(), len(calm.upserts()))
     report = calm.day(2, ["new@example.com", *people(2)], dry_run=True)
     assert (report["dry_run"], report["counts"]["not_attempted"], report["counts"]["unchanged"]) == (True, 1, 2)
     assert report["estimate"]["upserts"] == 1
     assert report["estimate"]["removals"] == 1
     assert report["estimate"]["calls"] == 2
     assert report["estimate"]["samples"]["clean"] == [0, 1, 2]
-    assert (calm.ledger(), calm.card(), len(calm.upserts())) == before
+    assert (calm.ledger(), calm.latest_summary(), len(calm.upserts())) == before
     assert calm.day(2, people(3), name="for-real")["counts"]["unchanged"] == 3
 
 
-def test_an_audience_has_one_owner(calm: Account):
+def test_an_audience_has_one_owner(calm: VendorHarness):
     """A second export is refused with the owner's name, before anything is sent."""
     calm.day(1, people(2), export_name="crm.newsletter")
     sent = len(calm.upserts())
@@ -167,7 +167,7 @@ def test_an_audience_has_one_owner(calm: Account):
     assert len(calm.upserts()) == sent
 
 
-def test_sharers_let_a_person_go_together(calm: Account):
+def test_sharers_let_a_person_go_together(calm: VendorHarness):
     """Two exports that both share: a person leaves when no sharer holds them any more, and not before."""
     one, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
@@ -182,7 +182,7 @@ def test_sharers_let_a_person_go_together(calm: Account):
     assert calm.active() == {"p0@example.com", "p3@example.com"}
 
 
-def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
+def test_a_sharer_that_never_removes_never_lets_go(calm: VendorHarness):
     """A sharer in mode `upsert` keeps whom it has once put in."""
     calm.day(1, people(2), export_name="crm.one", allow_shared_audience=True, mode="upsert")
     calm.day(2, people(1), name="one-2", export_name="crm.one", allow_shared_audience=True, mode="upsert")
@@ -193,7 +193,7 @@ def test_a_sharer_that_never_removes_never_lets_go(calm: Account):
 
 def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(sim, tmp_path):
     """The other sharer does not take them out, and neither whom the owner put in before the audience was shared."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     one, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
@@ -210,7 +210,7 @@ def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(s
     }
 
 
-def test_undo_takes_back_the_last_run(calm: Account):
+def test_undo_takes_back_the_last_run(calm: VendorHarness):
     """Whom the run put in is out again, and whom it took out is in again; twice is refused."""
     calm.day(1, people(4))
     calm.day(2, [*people(3), "new@example.com"])
@@ -227,7 +227,7 @@ def test_undo_takes_back_the_last_run(calm: Account):
 
 def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):
     """To take them off the book would forget that they left it, and a later import would put them on again."""
-    account = Account(sim, "dotdigital", tmp_path)
+    account = VendorHarness(sim, "dotdigital", tmp_path)
     account.day(1, people(3))
     gone = {"email": "p2@example.com", "status": "unsubscribedFromList"}
     account.sim.seed(account.name, [gone], account.audience)
@@ -235,7 +235,7 @@ def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):
     assert account.facts("removed") == 0
 
 
-def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: Account, monkeypatch):
+def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: VendorHarness, monkeypatch):
     """A day's run is killed before it could write the ledger, and nobody tries it again: the next day's run knows."""
     calm.day(1, people(3), first=dict.fromkeys(people(3), "Old"))
     with monkeypatch.context() as patch:
@@ -249,7 +249,7 @@ def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: Account, m
     assert calm.active() == set(people(3))
 
 
-def test_a_newer_run_that_died_half_way_holds_back_an_older_one(calm: Account, monkeypatch):
+def test_a_newer_run_that_died_half_way_holds_back_an_older_one(calm: VendorHarness, monkeypatch):
     """It has begun to bring the audience to its state: an older snapshot would overwrite what it sent."""
     calm.day(1, people(2))
     with monkeypatch.context() as patch:
@@ -260,7 +260,7 @@ def test_a_newer_run_that_died_half_way_holds_back_an_older_one(calm: Account, m
         calm.day(2, people(2))
 
 
-def test_a_plan_that_another_run_has_overtaken_is_given_up(calm: Account, monkeypatch):
+def test_a_plan_that_another_run_has_overtaken_is_given_up(calm: VendorHarness, monkeypatch):
     """Its next try finds a newer state, sends nothing, and says so."""
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "send_all", killed)

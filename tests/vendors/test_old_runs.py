@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.storage import retention
@@ -23,12 +23,12 @@ def dies(_: int) -> bool:
 class Task:
     """One task's runs, each in its folder; the newest alone is kept whatever its age."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: VendorHarness) -> None:
         self.account = account
 
     def day(self, number: int, emails: list[str], **options) -> dict:
-        world = self.account.world(f"dag/task/day-{number}/0", **options)
-        return self.account.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"), world=world)
+        environment = self.account.environment(f"dag/task/day-{number}/0", **options)
+        return self.account.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"), environment=environment)
 
     def killed(self, number: int, emails: list[str], monkeypatch) -> None:
         """A run that is killed while its job runs gives nothing back."""
@@ -48,7 +48,7 @@ class Task:
 
     @property
     def standing(self) -> AudienceState:
-        target = self.account.call(self.account.vendor.resolve_audience(self.account.access, self.account.audience))
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
         return AudienceState.of(Ledger.of(self.account.home, self.account.name, target).path)
 
 
@@ -56,7 +56,7 @@ class Task:
 def task(sim, tmp_path, monkeypatch):
     """Four people were put there on the first day."""
     monkeypatch.setattr(retention, "NEWEST", 1)
-    made = Task(Account(sim, "dotdigital", tmp_path / "home", batch_rows=2))
+    made = Task(VendorHarness(sim, "dotdigital", tmp_path / "home", batch_rows=2))
     made.day(1, people(4))
     return made
 

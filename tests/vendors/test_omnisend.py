@@ -8,10 +8,10 @@ from email.utils import formatdate
 import jsonschema
 import pyarrow as pa
 import pytest
-from core.made import batch_of
-from vendors.accounts import Account, people
-from vendors.published import Exchange
+from core.factories import batch_of
+from vendors.harness import VendorHarness, people
 from vendors.rows import Key
+from vendors.spec_checks import Exchange
 
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
@@ -40,7 +40,7 @@ BRAND = {"brandID": "b1", "name": "Shop"}
 
 @pytest.fixture
 def account(sim, tmp_path):
-    return Account(sim, "omnisend", tmp_path)
+    return VendorHarness(sim, "omnisend", tmp_path)
 
 
 def reply(body, status=200, **headers):
@@ -83,7 +83,7 @@ def test_every_call_names_the_version(account):
 @pytest.mark.parametrize("tag", ["x", "seg high_value", "source: shopify", "A-b_9", "x" * 128])
 def test_a_tag_that_the_vendor_takes(account, tag):
     """Letters, digits, blank, hyphen, underscore, and the colon of the vendor's own example."""
-    found = account.call(VENDOR.resolve_audience(account.access, tag))
+    found = account.call(VENDOR.resolve_audience(account.endpoint, tag))
     assert (tag, tag, None) == (found.audience, found.audience_name, found.member_count)
 
 
@@ -91,13 +91,13 @@ def test_a_tag_that_the_vendor_takes(account, tag):
 def test_a_tag_that_the_vendor_does_not_take(account, tag):
     """The error says what a tag may hold, and contacts are not even read."""
     with pytest.raises(AudienceNotFound, match=r"1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon"):
-        account.call(VENDOR.resolve_audience(account.access, tag))
+        account.call(VENDOR.resolve_audience(account.endpoint, tag))
     assert ["/api/brands/current"] == [one["path"] for one in account.sim.requests(vendor="omnisend")]
 
 
 def test_a_key_of_another_store_stops_before_anything_is_sent(account):
     """The connection is pinned to a brand id: the error names both stores, and nothing of the segment left."""
-    pinned = ApiEndpoint(account.access.base_url, options={"brand_id": account.described["brand"]["id"]})
+    pinned = ApiEndpoint(account.endpoint.base_url, options={"brand_id": account.described["brand"]["id"]})
     other = Key(account.described["keys"]["other_store"])
     with pytest.raises(InvalidConnection, match=r"'Other Shop' .*pinned to brand id .*nothing is sent"):
         account.call(VENDOR.resolve_audience(pinned, "Customers"), other)
@@ -109,7 +109,7 @@ def test_a_key_without_the_right_to_write(account):
     """No read shows it: the first batch does, and no row is told as delivered."""
     send = account.sender(Key(account.described["keys"]["read_only"]))
     with pytest.raises(PermissionDenied, match=r"contacts \(read and write\) and brands \(read\)"):
-        account.export(account.segment({"email": people(3)}), world=account.world(send=send))
+        account.export(account.segment({"email": people(3)}), environment=account.environment(send=send))
     assert {} == account.members()
 
 
@@ -328,7 +328,7 @@ def test_a_batch_that_is_gone_goes_out_again(account):
     """They are kept for 7 days: a run that is resumed later finds nothing of them."""
     account.sim.act("omnisend", "script_jobs", {"scripts": [["pending"] * 50]})
     account.sim.configure({"omnisend": {"batch_days": 0}})
-    target = account.call(VENDOR.resolve_audience(account.access, account.audience))
+    target = account.call(VENDOR.resolve_audience(account.endpoint, account.audience))
     gone = "5f92cbf10cf217478ba93561"
     assert {gone: JobState.FAILED} == account.call(VENDOR.poll(target, [gone]))
     settled = account.call(VENDOR.collect(target, batch_of(3), gone))
@@ -504,7 +504,7 @@ def test_members_are_read_to_the_last_page(account):
     account.sim.seed("omnisend", [{"email": f"Anna+{n}@example.com"} for n in range(600)], "Customers")
     account.sim.seed("omnisend", [{"email": "p1@example.com", "status": "unsubscribed"}], "Customers")
     account.sim.seed("omnisend", [{"email": "other@example.com"}], "Lapsed")
-    target = account.call(VENDOR.resolve_audience(account.access, "Customers"))
+    target = account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
     found = []
     account.call(VENDOR.list_members(target, found.extend))
     assert 601 == len({one.email for one in found}) == len({one.contact_id for one in found})
@@ -528,10 +528,10 @@ def test_a_page_of_nobody_and_a_contact_without_an_address():
 def test_a_segment_on_the_tag_is_made_once(account):
     """Another call finds it, behind whatever segments there are; one that asks for more is not it."""
     account.sim.configure({"omnisend": {"segment_writes_per_minute": None, "segment_reads_per_minute": None}})
-    target = account.call(VENDOR.resolve_audience(account.access, "Customers"))
+    target = account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
     made = account.call(omnisend.make_segment(target))
     for number in range(60):
-        tag = account.call(VENDOR.resolve_audience(account.access, f"tag {number}"))
+        tag = account.call(VENDOR.resolve_audience(account.endpoint, f"tag {number}"))
         assert made != account.call(omnisend.make_segment(tag))
     assert made == account.call(omnisend.make_segment(target))
     posted = [one for one in account.sim.requests(vendor="omnisend") if one["method"] == "POST"]

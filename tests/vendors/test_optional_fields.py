@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from core.made import batch_of
-from vendors.accounts import Account
+from core.factories import batch_of
+from vendors.harness import VendorHarness
 
 from airflow_provider_segexport.errors import InvalidFieldMapping, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
@@ -216,7 +216,7 @@ def test_campaign_monitor_suppression_without_a_date_counts():
 
 def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
     """It exists: it is neither reported as lacking nor made again."""
-    account = Account(sim, "dotdigital", tmp_path)
+    account = VendorHarness(sim, "dotdigital", tmp_path)
     check = DOTDIGITAL.resolve_audience
 
     def with_new_type(access, audience):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.model import OPTED_OUT, Reason
 
@@ -15,7 +15,7 @@ def account(sim, vendor, tmp_path):
     """An account whose sign-in lasts as long as the test."""
     lasting = {"constant_contact": {"access_seconds": 90 * DAY}}
     sim.reset(lasting, seed=1, latency=0.0, log_body_bytes=10_000_000)
-    account = Account(sim, vendor, tmp_path)
+    account = VendorHarness(sim, vendor, tmp_path)
     assert account.vendor.optouts, f"{account.name} has no optouts: the warehouse would not learn who has opted out."
     return account
 
@@ -23,7 +23,7 @@ def account(sim, vendor, tmp_path):
 def told(account, since):
     """What the vendor tells, in the order of telling."""
     found = []
-    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     account.call(account.vendor.optouts(target, since, found.extend))
     return found
 
@@ -70,7 +70,7 @@ def test_asking_changes_nothing(account):
 
 def test_campaign_monitor_tells_the_bounced_and_the_client_s_suppression_list(sim, tmp_path):
     """Each person once, by the nearest reason; the list's state comes before the client's."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     seed(account, "suppressed", "early@example.com")
     sim.clock.advance(10 * DAY)
     since = sim.clock.now()
@@ -87,7 +87,7 @@ def test_campaign_monitor_tells_the_bounced_and_the_client_s_suppression_list(si
 
 def test_campaign_monitor_without_the_client(sim, tmp_path):
     """A key of one client that may not list clients: the list's own states are told all the same."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     denied = {"Code": 60, "Message": "You do not have the required permission"}
     sim.faults([{"path": "/clients.json$", "count": 0, "status": 401, "body": denied}])
     seed(account, "suppressed", "s@example.com")
@@ -97,7 +97,7 @@ def test_campaign_monitor_without_the_client(sim, tmp_path):
 
 def test_dotdigital_tells_who_has_left_the_address_book_alone(sim, tmp_path):
     """They still get mail through other books: a reason of its own says so."""
-    account = Account(sim, "dotdigital", tmp_path)
+    account = VendorHarness(sim, "dotdigital", tmp_path)
     seed(account, "unsubscribedFromList", "left@example.com")
     seed(account, "hardBounced", "b@example.com")
     seed(account, "suppressed", "s@example.com")

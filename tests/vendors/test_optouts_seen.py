@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 P2 = "p2@example.com"
 
@@ -15,7 +15,7 @@ P2 = "p2@example.com"
 def account(sim, vendor, tmp_path):
     """An account whose sign-in lasts as long as the test."""
     sim.reset({"constant_contact": {"access_seconds": 90 * 86_400}}, seed=1, latency=0.0)
-    return Account(sim, vendor, tmp_path)
+    return VendorHarness(sim, vendor, tmp_path)
 
 
 def written(report) -> dict[str, str]:
@@ -26,7 +26,7 @@ def written(report) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("optouts", [False, True], ids=["answers", "lists"])
-def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: Account, optouts):
+def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: VendorHarness, optouts):
     """The run looks at them before it takes them out, but at Omnisend; the reason is the same at all vendors."""
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
@@ -35,7 +35,7 @@ def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: A
     assert found == ({P2: "unsubscribed"} if seen else {})
 
 
-def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(account: Account):
+def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(account: VendorHarness):
     """The vendor's lists were read up to yesterday; a person who is new today opted out long before."""
     account.sim.seed(account.name, [{"email": P2, "status": "unsubscribed"}], account.audience)
     account.sim.clock.advance(60)

@@ -7,19 +7,19 @@ import random
 from contextlib import suppress
 
 import pytest
-from power import Disk, PowerCut
-from vendors.accounts import Account, people
+from power_loss import Disk, PowerCut
+from vendors.harness import VendorHarness, people
 
 FIRST, THEN = people(5), people(3)
 SAMPLES = int(os.environ.get("SEGEXPORT_POWER_SAMPLES", "2"))
 """Cuts for each case: few in `make test`, more in `make chaos`. Calls run side by side, so cuts vary."""
 
 
-def day(account: Account, number: int, emails: list[str]) -> None:
+def day(account: VendorHarness, number: int, emails: list[str]) -> None:
     account.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"))
 
 
-def cut(account: Account, monkeypatch: pytest.MonkeyPatch, step: int) -> Disk:
+def cut(account: VendorHarness, monkeypatch: pytest.MonkeyPatch, step: int) -> Disk:
     """Day 2 of an audience, with new values for three people and two who have left, up to a step."""
     day(account, 1, FIRST)
     disk = Disk(account.home, step)
@@ -34,7 +34,7 @@ def cut(account: Account, monkeypatch: pytest.MonkeyPatch, step: int) -> Disk:
 @pytest.fixture
 def account(sim, tmp_path, request):
     (tmp_path / "home").mkdir()
-    return Account(sim, request.param, tmp_path / "home", batch_rows=2)
+    return VendorHarness(sim, request.param, tmp_path / "home", batch_rows=2)
 
 
 @pytest.mark.parametrize("left", ["lost", "empty", "torn"])

@@ -7,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 
 import pytest
-from stores import STORES, forget, quota_store
-from vendors.sharing import Errand, Office, Timekeeper, run
+from quota_stores import STORES, forget, quota_store
+from vendors.shared_quota import ClockServer, Load, Timekeeper, run
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 
@@ -43,14 +43,14 @@ def share(store):
         reports = context.Queue()
         settings = {"omnisend": {"calls_per_minute": CALLS_A_MINUTE}}
         keeper = Timekeeper(clock, PROCESSES * THREADS)
-        with Simulator(clock=clock, settings=settings) as sim, Office(keeper) as office:
+        with Simulator(clock=clock, settings=settings) as sim, ClockServer(keeper) as office:
             described = sim.describe()["vendors"]["omnisend"]
             signs = f"Omnisend-API-Key {described['credentials']['api_key']}"
             tasks = [
                 context.Process(
                     target=run,
                     args=(
-                        Errand(
+                        Load(
                             office=office.address,
                             api=described["api_url"],
                             signs=signs,

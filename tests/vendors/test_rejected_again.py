@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from requests.auth import HTTPBasicAuth
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 DAY = 86_400
 
@@ -14,7 +14,7 @@ DAY = 86_400
 @pytest.fixture
 def account(sim, tmp_path):
     """Somebody whom the vendor turns away, whatever is sent of them."""
-    found = Account(sim, "campaign_monitor", tmp_path)
+    found = VendorHarness(sim, "campaign_monitor", tmp_path)
     found.row = replace(found.row, auth=lambda told: HTTPBasicAuth(told["credentials"]["api_key"], "x"))  # never ends
     found.sim.seed(found.name, [{"email": "p1@example.com", "status": "bounced"}], found.audience)
     return found

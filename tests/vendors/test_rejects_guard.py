@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import GuardTripped
 from airflow_provider_segexport.export.config import PendingJobs
@@ -15,7 +15,7 @@ from airflow_provider_segexport.model import BatchResult, JobState, Reason, RowR
 NAMES_ROWS = ("constant_contact", "dotdigital")
 
 
-def refusing(account: Account, first: int) -> None:
+def refusing(account: VendorHarness, first: int) -> None:
     """The vendor's verdicts on all rows from a number on are that it does not take them."""
 
     def collect(_target, batch, _ticket):
@@ -31,35 +31,35 @@ def refusing(account: Account, first: int) -> None:
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_a_run_that_the_guard_stops_has_a_verdict_for_every_row_that_it_sent(sim, tmp_path, name):
     """Four jobs of 100 rows, all of them refused: two go out, both are counted, and the rest stays here."""
-    account = Account(sim, name, tmp_path, batch_rows=100)
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100)
     refusing(account, 0)
     with pytest.raises(GuardTripped, match="200 of the first 200 rows"):
         account.export(account.segment({"email": people(400)}))
     assert len(account.upserts()) == 2
-    counts = account.card()["counts"]
+    counts = account.latest_summary()["counts"]
     assert (counts["rejected"], counts["not_attempted"]) == (200, 200)
 
 
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_jobs_that_run_when_the_guard_trips_are_waited_for(sim, tmp_path, name):
     """The first rows are good; of those that follow, in several jobs at once, all that went out have a verdict."""
-    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=3)
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100, max_jobs=3)
     refusing(account, 200)
     with pytest.raises(GuardTripped):
         account.export(account.segment({"email": people(900)}))
-    counts = account.card()["counts"]
+    counts = account.latest_summary()["counts"]
     assert counts["not_attempted"] == 900 - 100 * len(account.upserts())
     assert counts["delivered"] == 200
 
 
 def test_a_good_run_is_not_held_back_after_its_first_verdicts(sim, tmp_path):
     """All rows go out; only the first 200 were waited for."""
-    account = Account(sim, "omnisend", tmp_path)
+    account = VendorHarness(sim, "omnisend", tmp_path)
     report = account.export(account.segment({"email": people(1000)}))
     assert report["counts"]["delivered"] == 1000
 
 
-def one_at_a_time(account: Account) -> None:
+def one_at_a_time(account: VendorHarness) -> None:
     """A look finds one job ended at most."""
     look = account.vendor.poll
 
@@ -73,16 +73,16 @@ def dies(_: int) -> bool:
     raise KeyboardInterrupt
 
 
-def to_the_end(account: Account, rows: int, waits: int = 0) -> dict[str, int]:
+def to_the_end(account: VendorHarness, rows: int, waits: int = 0) -> dict[str, int]:
     """Export; the run looks once at its jobs, and gives its place back when it would wait again. Returns the counts."""
     segment = account.segment({"email": people(rows)})
     while True:
         looks = iter([True])
-        world = account.world(pause=lambda _, looks=looks: next(looks, False))
+        environment = account.environment(pause=lambda _, looks=looks: next(looks, False))
         try:
-            report = Export(account.vendor, account.access, account.order(segment), world).run()
+            report = Export(account.vendor, account.endpoint, account.config(segment), environment).run()
         finally:
-            world.http.close()
+            environment.http.close()
         if not isinstance(report, PendingJobs):
             return report["counts"]
         waits += 1
@@ -93,7 +93,7 @@ def to_the_end(account: Account, rows: int, waits: int = 0) -> dict[str, int]:
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_a_deferral_begins_no_new_count(sim, tmp_path, name):
     """200 of 800 rows are refused, all of them after the last deferral: below the limit of 0.3, by all rows."""
-    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=2)
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100, max_jobs=2)
     refusing(account, 600)
     counts = to_the_end(account, 800)
     assert (counts["delivered"], counts["rejected"]) == (600, 200)
@@ -102,12 +102,12 @@ def test_a_deferral_begins_no_new_count(sim, tmp_path, name):
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_a_run_that_waits_elsewhere_when_the_guard_trips_has_a_verdict_for_what_it_sent(sim, tmp_path, name):
     """The guard trips while jobs run, and the task is deferred: their rows are not called `not_attempted`."""
-    account = Account(sim, name, tmp_path, batch_rows=100, max_jobs=4)
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100, max_jobs=4)
     refusing(account, 200)
     one_at_a_time(account)
     with pytest.raises(GuardTripped):
         to_the_end(account, 900)
-    counts = account.card()["counts"]
+    counts = account.latest_summary()["counts"]
     assert counts["not_attempted"] == 900 - 100 * len(account.upserts()) > 0
     assert counts["delivered"] == 200
 
@@ -115,12 +115,12 @@ def test_a_run_that_waits_elsewhere_when_the_guard_trips_has_a_verdict_for_what_
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_rows_in_flight_when_a_worker_died_are_judged_by_the_next_try(sim, tmp_path, name):
     """Both jobs are found again, and the guard trips by their verdicts."""
-    account = Account(sim, name, tmp_path, batch_rows=100)
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100)
     refusing(account, 0)
     segment = account.segment({"email": people(400)})
     with pytest.raises(KeyboardInterrupt):
-        account.export(segment, world=account.world(pause=dies))
+        account.export(segment, environment=account.environment(pause=dies))
     with pytest.raises(GuardTripped, match="200 of the first 200 rows"):
         account.export(segment)
-    counts = account.card()["counts"]
+    counts = account.latest_summary()["counts"]
     assert (counts["rejected"], counts["not_attempted"], len(account.upserts())) == (200, 200, 2)

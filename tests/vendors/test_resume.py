@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
@@ -20,7 +20,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class Doom:
+class KillSwitch:
     """Lets so many steps pass; from then on nothing that the process would do reaches the world."""
 
     def __init__(self, steps: float) -> None:
@@ -59,7 +59,7 @@ def doomed(monkeypatch):
     """Run an export that is killed after some steps; tells how many it took, and whether it lived."""
 
     def go(account, segment, steps):
-        doom = Doom(steps)
+        doom = KillSwitch(steps)
         write = Journal.write
 
         def doomed_write(self, entries):
@@ -68,11 +68,11 @@ def doomed(monkeypatch):
             doom.step()
 
         sender = account.sender()
-        world = account.world(send=DoomedSender(sender, doom))
+        environment = account.environment(send=DoomedSender(sender, doom))
         with monkeypatch.context() as patch:
             patch.setattr(Journal, "write", doomed_write)
             try:
-                report = Export(account.vendor, account.access, account.order(segment), world).run()
+                report = Export(account.vendor, account.endpoint, account.config(segment), environment).run()
             except Killed:
                 return doom.taken, False
             finally:
@@ -85,7 +85,7 @@ def doomed(monkeypatch):
 
 def small(sim, vendor, home):
     jobs = min(2, VENDORS[vendor].limits.max_jobs)
-    return Account(sim, vendor, home, batch_rows=BATCH, max_concurrency=CONNECTIONS, max_jobs=jobs)
+    return VendorHarness(sim, vendor, home, batch_rows=BATCH, max_concurrency=CONNECTIONS, max_jobs=jobs)
 
 
 def test_a_run_killed_again_and_again_comes_to_its_end(sim, vendor, tmp_path, doomed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import (
     AudienceOwnedByOther,
@@ -29,30 +29,30 @@ def removals(report):
     return {name: count for name, count in report["removals"].items() if count}
 
 
-def place(account: Account):
-    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+def place(account: VendorHarness):
+    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     return Ledger.of(account.home, account.name, target).path
 
 
-def release(account: Account, export: str, **options):
+def release(account: VendorHarness, export: str, **options):
     """Release an export as the command does."""
     clock = account.sim.clock
     return releasing.release(place(account), Release(export, **options), clock=clock.now, sleep=account.sleep)
 
 
-def holders(account: Account) -> dict[str, int]:
+def holders(account: VendorHarness) -> dict[str, int]:
     return {email: row["holders"] for email, row in account.ledger().items()}
 
 
 @pytest.fixture
 def dotdigital(sim, tmp_path):
-    return Account(sim, "dotdigital", tmp_path)
+    return VendorHarness(sim, "dotdigital", tmp_path)
 
 
 class TestMark:
     """The mark of an approved plan names where the plan goes."""
 
-    def test_it_does_not_approve_another_audience(self, account: Account):
+    def test_it_does_not_approve_another_audience(self, account: VendorHarness):
         """The same rows to a second audience are another plan."""
         mark = account.day(1, people(3), dry_run=True)["plan_hash"]
         other = str(account.described["audiences"][1]["id"])
@@ -63,7 +63,7 @@ class TestMark:
         assert account.upserts() == []
         assert account.day(1, people(3), name="same", expected_plan=mark)["counts"]["delivered"] == 3
 
-    def test_it_does_not_approve_another_export(self, account: Account):
+    def test_it_does_not_approve_another_export(self, account: VendorHarness):
         """The name of the export belongs to the plan."""
         mark = account.day(1, people(3), dry_run=True, export_name="crm.one")["plan_hash"]
         with pytest.raises(InvalidArgument, match="another one than was approved"):
@@ -76,7 +76,7 @@ class TestMark:
 class TestSnapshots:
     """`as_of` and sizes belong to an export."""
 
-    def test_a_sharer_whose_snapshot_is_older_still_runs(self, dotdigital: Account):
+    def test_a_sharer_whose_snapshot_is_older_still_runs(self, dotdigital: VendorHarness):
         """Within an export older never overwrites newer; between exports there is no order."""
         dotdigital.day(5, people(3), name="one-5", **ONE)
         assert dotdigital.day(3, NEW, name="two-3", **TWO)["counts"]["delivered"] == 1
@@ -87,7 +87,7 @@ class TestSnapshots:
         dotdigital.day(4, NEW, name="two-4", **TWO)
         assert dotdigital.active() == {*people(3), *NEW}
 
-    def test_sizes_are_compared_with_the_same_exports_last_run(self, dotdigital: Account):
+    def test_sizes_are_compared_with_the_same_exports_last_run(self, dotdigital: VendorHarness):
         """A small sharer beside a large one trips nothing; the large one that shrinks does."""
         told = {"mode": "upsert", "guards": {}}
         dotdigital.day(1, people(10), name="one-1", **ONE, **told)
@@ -97,7 +97,7 @@ class TestSnapshots:
         with pytest.raises(GuardTripped, match="had 10"):
             dotdigital.day(3, people(4), name="one-3", **ONE, **told)
 
-    def test_sizes_are_compared_with_the_same_mapped_segments_last_run(self, dotdigital: Account):
+    def test_sizes_are_compared_with_the_same_mapped_segments_last_run(self, dotdigital: VendorHarness):
         """Mapped tasks are one export with several segments."""
         told = {"mode": "upsert", "guards": {}}
         for day in (1, 2):
@@ -110,7 +110,7 @@ class TestSnapshots:
 class TestContent:
     """What each sharer delivered is known of each."""
 
-    def test_sharers_with_other_columns_send_nobody_again(self, account: Account):
+    def test_sharers_with_other_columns_send_nobody_again(self, account: VendorHarness):
         """Ten unchanged people: no call. A value that changes in one sharer goes out, and from that one alone."""
 
         def day(number, sharer, value):
@@ -133,7 +133,7 @@ class TestContent:
         assert day(5, TWO, "Altered")["counts"]["delivered"] == 1
         assert [day(6, s, v)["counts"]["delivered"] for s, v in ((ONE, "Changed"), (TWO, "Altered"))] == [0, 0]
 
-    def test_a_sharer_with_the_same_content_sends_nothing_and_overwrites_nothing_later(self, dotdigital: Account):
+    def test_a_sharer_with_the_same_content_sends_nothing_and_overwrites_nothing_later(self, dotdigital: VendorHarness):
         """Another's newer value is not a change of one's own."""
         dotdigital.day(1, people(3), name="one-1", **ONE)
         assert dotdigital.day(1, people(3), name="two-1", **TWO)["counts"]["unchanged"] == 3
@@ -145,7 +145,7 @@ class TestContent:
 class TestClaims:
     """Who holds a person is written by everything that writes the ledger."""
 
-    def test_whom_an_undo_puts_back_the_sharer_lets_go_again(self, account: Account):
+    def test_whom_an_undo_puts_back_the_sharer_lets_go_again(self, account: VendorHarness):
         """The second sharer takes someone out, takes that back, and takes them out again."""
         account.day(1, people(2), name="one-1", **ONE)
         account.day(1, NEW, name="two-1", **TWO)
@@ -158,7 +158,7 @@ class TestClaims:
 
     def test_whom_a_failed_removal_left_in_is_taken_out_by_the_next_run(self, sim, tmp_path):
         """The second sharer's removal answers 503."""
-        account = Account(sim, "campaign_monitor", tmp_path)
+        account = VendorHarness(sim, "campaign_monitor", tmp_path)
         account.day(1, people(2), name="one-1", **ONE)
         account.day(1, NEW, name="two-1", **TWO)
         account.sim.faults([{"path": "/subscribers", "method": "DELETE", "count": 9, "status": 503}])
@@ -173,7 +173,7 @@ class TestClaims:
 class TestRelease:
     """An export that ends its use of an audience."""
 
-    def test_a_member_that_says_it_does_not_share_learns_how_to(self, dotdigital: Account):
+    def test_a_member_that_says_it_does_not_share_learns_how_to(self, dotdigital: VendorHarness):
         """The error names the other sharers and the command; afterwards the audience is its own again."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(1, NEW, name="two-1", **TWO)
@@ -186,7 +186,7 @@ class TestRelease:
         assert removals(dotdigital.day(2, people(2), name="one-3", **alone)) == {"planned": 1, "removed": 1}
         assert dotdigital.active() == set(people(2))
 
-    def test_the_owner_may_be_released(self, dotdigital: Account):
+    def test_the_owner_may_be_released(self, dotdigital: VendorHarness):
         """The other sharer owns the audience, and holds whom it has in its segment."""
         dotdigital.day(1, people(3), name="one-1", **ONE)
         dotdigital.day(1, people(1), name="two-1", **TWO)
@@ -196,7 +196,7 @@ class TestRelease:
         assert removals(report) == {"planned": 2, "removed": 2}
         assert dotdigital.active() == set(people(1))
 
-    def test_people_may_stay_for_good(self, dotdigital: Account):
+    def test_people_may_stay_for_good(self, dotdigital: VendorHarness):
         """With `keep` no export removes them; those whom another export holds stay in the ledger."""
         dotdigital.day(1, people(3), name="one-1", **ONE)
         dotdigital.day(1, people(1), name="two-1", **TWO)
@@ -205,7 +205,7 @@ class TestRelease:
         assert removals(dotdigital.day(2, NEW, name="two-2", **TWO)) == {"planned": 1, "removed": 1}
         assert dotdigital.active() == {*people(3)[1:], *NEW}
 
-    def test_a_new_name_takes_over(self, dotdigital: Account):
+    def test_a_new_name_takes_over(self, dotdigital: VendorHarness):
         """Sizes, snapshots, claims and content go with it: nobody is sent again, and older is refused."""
         dotdigital.day(5, people(4), export_name="old.task")
         assert release(dotdigital, "old.task", to="new.task").renames
@@ -216,7 +216,7 @@ class TestRelease:
         report = dotdigital.day(6, people(3), export_name="new.task")
         assert (report["counts"]["unchanged"], removals(report)) == (3, {"planned": 1, "removed": 1})
 
-    def test_another_sharer_takes_over(self, dotdigital: Account):
+    def test_another_sharer_takes_over(self, dotdigital: VendorHarness):
         """Its `mirror` takes them out, since it holds them from here on."""
         dotdigital.day(1, people(3), name="one-1", **ONE)
         dotdigital.day(1, NEW, name="two-1", **TWO)
@@ -232,7 +232,7 @@ class TestRelease:
             ({"export": "crm.one", "to": "crm.two", "keep": True}, "exclude each other"),
         ],
     )
-    def test_what_cannot_be_done_changes_nothing(self, dotdigital: Account, options, error):
+    def test_what_cannot_be_done_changes_nothing(self, dotdigital: VendorHarness, options, error):
         """The error says what is possible."""
         dotdigital.day(1, people(2), **ONE)
         before = AudienceState.of(place(dotdigital))
@@ -240,7 +240,7 @@ class TestRelease:
             release(dotdigital, **options)
         assert AudienceState.of(place(dotdigital)) == before
 
-    def test_a_run_that_has_not_ended_holds_a_release_back(self, dotdigital: Account, monkeypatch):
+    def test_a_run_that_has_not_ended_holds_a_release_back(self, dotdigital: VendorHarness, monkeypatch):
         """The ledger does not know yet what it did."""
         with monkeypatch.context() as patch:
             patch.setattr("airflow_provider_segexport.export.pipeline.send_all", killed)
@@ -253,7 +253,7 @@ class TestRelease:
 class TestUndo:
     """What an undo takes back."""
 
-    def test_an_unchanged_run_does_not_make_the_bad_one_irrevocable(self, account: Account):
+    def test_an_unchanged_run_does_not_make_the_bad_one_irrevocable(self, account: VendorHarness):
         """The newest version that put people in or took people out is taken back."""
         account.day(1, people(3))
         account.day(2, [*people(2), *NEW])
@@ -267,7 +267,7 @@ class TestUndo:
         assert account.active() == set(people(3))
 
     def test_after_it_yesterdays_snapshot_may_go_out_and_guards_compare_with_the_state_before(
-        self, dotdigital: Account
+        self, dotdigital: VendorHarness
     ):
         """The export is where it was before the version."""
         dotdigital.day(1, people(4), guards={})
@@ -278,7 +278,7 @@ class TestUndo:
         assert dotdigital.day(2, people(4), name="again", guards={})["counts"]["profiles"] == 4
         assert dotdigital.active() == set(people(4))
 
-    def test_a_version_is_taken_back_while_no_later_one_changed_its_people(self, dotdigital: Account):
+    def test_a_version_is_taken_back_while_no_later_one_changed_its_people(self, dotdigital: VendorHarness):
         """A later run may have put in others; one that changed the same people has to be taken back first."""
         dotdigital.day(1, people(2))
         dotdigital.day(2, people(3))
@@ -291,7 +291,7 @@ class TestUndo:
         with pytest.raises(FatalError, match="has taken back version 2 already"):
             dotdigital.undo(Undo(2), run="third")
 
-    def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: Account):
+    def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: VendorHarness):
         """The other sharer ran last: its people stay."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(2, NEW, name="two-1", **TWO)
@@ -307,7 +307,7 @@ class TestUndo:
         )
         assert dotdigital.active() == set(NEW)
 
-    def test_whom_another_export_holds_stays(self, dotdigital: Account):
+    def test_whom_another_export_holds_stays(self, dotdigital: VendorHarness):
         """Only the claim is taken back."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(2, people(3), name="two-1", **TWO)
@@ -319,7 +319,7 @@ class TestUndo:
 
     def test_one_that_broke_off_is_begun_again(self, sim, tmp_path):
         """People who are out already are no later change."""
-        account = Account(sim, "campaign_monitor", tmp_path)
+        account = VendorHarness(sim, "campaign_monitor", tmp_path)
         account.day(1, people(1))
         account.day(2, [*people(1), "a@example.com", "b@example.com"])
         account.sim.faults([{"path": "/subscribers", "method": "DELETE", "nth": 2, "count": 9, "status": 503}])

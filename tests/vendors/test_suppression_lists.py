@@ -7,19 +7,19 @@ import hashlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import GuardTripped, InvalidSegment
 from airflow_provider_segexport.guards import Guard
 
 
-def listed(account: Account, name: str, emails: object) -> object:
+def listed(account: VendorHarness, name: str, emails: object) -> object:
     pq.write_table(pa.table({"email": emails}), account.home / name)
     return account.home / name
 
 
 @pytest.fixture
-def lists(account: Account):
+def lists(account: VendorHarness):
     """Two lists: of addresses as people write them, and of hashes with an entry that is none."""
     hashed = [hashlib.sha256(b"p1@example.com").hexdigest().upper(), "MD5:" + "0" * 32, None, "n/a"]
     return (
@@ -28,7 +28,7 @@ def lists(account: Account):
     )
 
 
-def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(account: Account, lists):
+def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(account: VendorHarness, lists):
     """The error names file, row and guard, and no value."""
     with pytest.raises(GuardTripped, match=r"hashed.parquet: 1 of 4 entries .* row 3\)\. To fix: ") as stopped:
         account.day(1, people(3), consent=account.consent(None, *lists))
@@ -38,7 +38,7 @@ def test_an_entry_that_is_not_understood_stops_the_run_before_anything_is_sent(a
     assert set() == account.active()
 
 
-def test_the_report_counts_every_list(account: Account, lists):
+def test_the_report_counts_every_list(account: VendorHarness, lists):
     """The share of entries that may be unclear can be raised; people of the other entries are withheld all the same."""
     report = account.day(
         1, people(3), consent=account.consent(None, *lists), guards={"max_unreadable_suppression_share": Guard(0.5)}
@@ -53,14 +53,14 @@ def test_the_report_counts_every_list(account: Account, lists):
     assert [str(path) for path in lists] == [one["name"] for one in report["suppression"]]
 
 
-def test_a_list_without_addresses_is_refused(account: Account):
+def test_a_list_without_addresses_is_refused(account: VendorHarness):
     """Customer numbers suppress nobody, so they must not pass for a suppression list."""
     with pytest.raises(InvalidSegment, match="which cannot hold addresses"):
         account.day(1, people(3), consent=account.consent(None, listed(account, "stop.parquet", [1, 2])))
     assert [] == account.upserts()
 
 
-def test_a_consent_that_is_neither_yes_nor_no_is_withheld_and_counted(account: Account):
+def test_a_consent_that_is_neither_yes_nor_no_is_withheld_and_counted(account: VendorHarness):
     """The words are trimmed; the report and its warnings count what they say."""
     columns = {"agreed": ["yes\r", "TRUE\n", "perhaps", None, "no"]}
     report = account.day(1, people(5), consent=account.consent("agreed"), columns=columns)

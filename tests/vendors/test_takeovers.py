@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export import doubts
@@ -21,7 +21,7 @@ RUNS_OUT_S = TTL_S + SKEW_S + 1
 @pytest.fixture
 def account(sim, vendor, tmp_path):
     """An account in which five people were put on the first day, by several calls."""
-    made = Account(sim, vendor, tmp_path, batch_rows=2, max_concurrency=1)
+    made = VendorHarness(sim, vendor, tmp_path, batch_rows=2, max_concurrency=1)
     made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
     return made
 
@@ -29,7 +29,7 @@ def account(sim, vendor, tmp_path):
 class Suspended:
     """Run `then` once, at the first wait of a sender's that comes when a call was refused: the process is stopped."""
 
-    def __init__(self, account: Account, then) -> None:
+    def __init__(self, account: VendorHarness, then) -> None:
         self.account, self.then, self.happened = account, then, False
 
     def sleep(self, seconds: float) -> None:
@@ -39,12 +39,12 @@ class Suspended:
         self.account.sleep(seconds)
 
 
-def ledger_of(account: Account) -> Ledger:
-    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+def ledger_of(account: VendorHarness) -> Ledger:
+    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     return Ledger.of(account.home, account.name, target)
 
 
-def refuse_next(account: Account) -> None:
+def refuse_next(account: VendorHarness) -> None:
     """The next batch is answered 503 with a time to wait."""
     method, path = account.row.upsert
     account.sim.faults(
@@ -62,7 +62,7 @@ def refuse_next(account: Account) -> None:
     )
 
 
-def suspended_day_2(account: Account, then) -> Suspended:
+def suspended_day_2(account: VendorHarness, then) -> Suspended:
     """Day 2 is suspended between two attempts of its first batch, and goes on after `then`."""
     refuse_next(account)
     nap = Suspended(account, then)
@@ -70,13 +70,16 @@ def suspended_day_2(account: Account, then) -> Suspended:
     sender._sleep = nap.sleep
     with pytest.raises(Superseded, match="taken over by dag/task/day-3/0"):
         account.day(
-            2, people(6), first=dict.fromkeys(people(6), "Second"), world=replace(account.world("day-2", send=sender))
+            2,
+            people(6),
+            first=dict.fromkeys(people(6), "Second"),
+            environment=replace(account.environment("day-2", send=sender)),
         )
     assert nap.happened
     return nap
 
 
-def test_a_run_that_was_suspended_between_two_attempts_sends_nothing_more(account: Account):
+def test_a_run_that_was_suspended_between_two_attempts_sends_nothing_more(account: VendorHarness):
     """Its lease has run out, a newer mirror has taken over, sent its rows and removed two people."""
     sent = []
 
@@ -93,14 +96,14 @@ def test_a_run_that_was_suspended_between_two_attempts_sends_nothing_more(accoun
     assert AudienceState.of(ledger_of(account).path).run == "dag/task/day-3/0"
 
 
-def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: Account):
+def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: VendorHarness):
     """The newer run does not wait for the lease to run out, but for the last call that may still be under way."""
     slept = []
 
     def day_3():
         before = account.sim.clock.now()
         options = {"is_task_running": lambda owner: owner != "dag/task/day-2/0"}
-        account.day(3, people(3), world=account.world("day-3", **options))
+        account.day(3, people(3), environment=account.environment("day-3", **options))
         slept.append(account.sim.clock.now() - before)
 
     suspended_day_2(account, day_3)
@@ -108,7 +111,7 @@ def test_a_run_that_airflow_has_marked_failed_stops_at_its_next_call(account: Ac
     assert account.active() == set(people(3))
 
 
-def test_the_retry_of_a_superseded_run_is_older_than_the_ledger(account: Account):
+def test_the_retry_of_a_superseded_run_is_older_than_the_ledger(account: VendorHarness):
     """It is skipped; nothing of it goes out, and the newer run's ledger stays."""
 
     def day_3():
@@ -123,7 +126,7 @@ def test_the_retry_of_a_superseded_run_is_older_than_the_ledger(account: Account
     assert ledger_of(account).version() == version
 
 
-def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: Account, monkeypatch):
+def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: VendorHarness, monkeypatch):
     """Suspended between the check and the write: the version appears, and is none."""
     day_3_ran = []
     plain = Ledger._may_appear
@@ -144,7 +147,7 @@ def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: Acco
     assert account.active() == set(people(3))
 
 
-def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Account, monkeypatch):
+def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: VendorHarness, monkeypatch):
     """The newer run fails before it commits: the head is still the version that it took over."""
     account.day(2, people(5))
     ledger = ledger_of(account)
@@ -160,7 +163,7 @@ def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Ac
     assert ledger.facts() == {"as_of": "newer"}
 
 
-def test_a_state_that_is_written_late_is_never_read(account: Account):
+def test_a_state_that_is_written_late_is_never_read(account: VendorHarness):
     """The audience's state carries the token in its name, and the highest counts."""
     ledger = ledger_of(account)
     late = AudienceState.of(ledger.path)
@@ -170,7 +173,7 @@ def test_a_state_that_is_written_late_is_never_read(account: Account):
     assert AudienceState.of(ledger.path).run == "dag/task/day-2/0"
 
 
-def journalled_late(account: Account, day_3):
+def journalled_late(account: VendorHarness, day_3):
     """Day 2 journals the answer to a call that was under way when day 3 had read its journal."""
     taken = []
     sender = account.sender()
@@ -185,10 +188,15 @@ def journalled_late(account: Account, day_3):
 
     sender._call = call
     with pytest.raises(Superseded):
-        account.day(2, people(6), first=dict.fromkeys(people(6), "Second"), world=account.world("day-2", send=sender))
+        account.day(
+            2,
+            people(6),
+            first=dict.fromkeys(people(6), "Second"),
+            environment=account.environment("day-2", send=sender),
+        )
 
 
-def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Account):
+def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: VendorHarness):
     """Its answer is journalled after day 3 has read the journal: the next run sends those rows again."""
 
     def day_3():
@@ -204,7 +212,7 @@ def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Acc
     assert account.day(5, people(5), first=dict.fromkeys(people(5), "Third"))["counts"]["unchanged"] == 5
 
 
-def test_people_whom_a_superseded_run_may_have_added_again_are_removed_again(account: Account):
+def test_people_whom_a_superseded_run_may_have_added_again_are_removed_again(account: VendorHarness):
     """Day 3 has removed them; the call of day 2 may have landed after that."""
 
     def day_3():
@@ -217,7 +225,7 @@ def test_people_whom_a_superseded_run_may_have_added_again_are_removed_again(acc
     assert account.active() == set(people(5)[3:])
 
 
-def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account: Account, monkeypatch):
+def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account: VendorHarness, monkeypatch):
     """Killed: what it had under way is sent again once, and it is not looked at for ever."""
 
     class Killed(BaseException):
@@ -233,7 +241,7 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     )
     monkeypatch.setattr(Lease, "release", lambda lease: lease._done.set())  # a killed process gives nothing back
     with pytest.raises(Killed):
-        account.day(2, people(6), world=account.world("day-2", send=sender))
+        account.day(2, people(6), environment=account.environment("day-2", send=sender))
     monkeypatch.undo()
     account.sim.clock.advance(RUNS_OUT_S)
     account.day(3, people(5))
@@ -269,7 +277,7 @@ class Turn:
         """Nothing is open."""
 
 
-def sent_late(account: Account, how: str) -> int:
+def sent_late(account: VendorHarness, how: str) -> int:
     """Batches of day 2 that reach the vendor after day 3 has taken over: while it waits for its turn, or to retry."""
     sent = []
 
@@ -285,14 +293,14 @@ def sent_late(account: Account, how: str) -> int:
         refuse_next(account)
         sender._sleep = Suspended(account, day_3).sleep
     with suppress(SegexportError):
-        account.day(2, people(6), world=account.world("day-2", send=sender))
+        account.day(2, people(6), environment=account.environment("day-2", send=sender))
     return len(account.upserts()) - sent[0]
 
 
 @pytest.fixture
 def one_account(sim, tmp_path):
     """An account of one vendor, with people of a first day."""
-    made = Account(sim, "campaign_monitor", tmp_path, batch_rows=2, max_concurrency=1)
+    made = VendorHarness(sim, "campaign_monitor", tmp_path, batch_rows=2, max_concurrency=1)
     made.day(1, people(5), first=dict.fromkeys(people(5), "First"))
     return made
 

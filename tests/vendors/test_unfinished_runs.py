@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import SegexportError, StaleSnapshot, VendorUnavailable
 from airflow_provider_segexport.export.config import PendingJobs
@@ -21,7 +21,7 @@ JOB_S = 600
 @pytest.fixture(params=WITH_JOBS)
 def account(sim, request, tmp_path):
     """An account whose jobs take ten minutes."""
-    found = Account(sim, request.param, tmp_path)
+    found = VendorHarness(sim, request.param, tmp_path)
     sim.configure({found.name: {"job_seconds": JOB_S}})
     return found
 
@@ -34,16 +34,16 @@ def leaves(_: int) -> bool:
     return False
 
 
-def die(account: Account, number: int, emails: list[str], **options) -> None:
+def die(account: VendorHarness, number: int, emails: list[str], **options) -> None:
     """Run a day's export until it would wait for its jobs; there the worker is killed."""
     name = options.pop("name", f"day-{number}")
     with pytest.raises(KeyboardInterrupt):
-        account.day(number, emails, name=name, world=account.world(name, pause=dies), **options)
+        account.day(number, emails, name=name, environment=account.environment(name, pause=dies), **options)
     account.sim.clock.advance(180)
     account.sim.configure({account.name: {"job_seconds": 1}})  # jobs handed in from now on overtake it
 
 
-def names(account: Account) -> dict[str, str]:
+def names(account: VendorHarness) -> dict[str, str]:
     """First name at the vendor, by address."""
     return {
         email: str(next((v for k, v in one["fields"].items() if k.lower().replace("_", "") == "firstname"), ""))
@@ -51,7 +51,7 @@ def names(account: Account) -> dict[str, str]:
     }
 
 
-def test_a_newer_mirror_takes_out_whom_a_dead_runs_job_puts_in(account: Account):
+def test_a_newer_mirror_takes_out_whom_a_dead_runs_job_puts_in(account: VendorHarness):
     """Killed while its import runs; three minutes later comes a mirror without its people: one remains."""
     die(account, 1, people(30))
     report = account.day(2, people(1))
@@ -61,7 +61,7 @@ def test_a_newer_mirror_takes_out_whom_a_dead_runs_job_puts_in(account: Account)
     assert (report["removals"]["planned"], report["removals"]["removed"]) == (29, 29)
 
 
-def test_old_values_do_not_overwrite_newer_ones(account: Account):
+def test_old_values_do_not_overwrite_newer_ones(account: VendorHarness):
     """The dead run's job ends before the newer values go out."""
     die(account, 1, people(2), first=dict.fromkeys(people(2), "Old"))
     account.day(2, people(2), first=dict.fromkeys(people(2), "New"))
@@ -69,21 +69,21 @@ def test_old_values_do_not_overwrite_newer_ones(account: Account):
     assert set(names(account).values()) == {"New"}
 
 
-def test_a_deferrable_run_leaves_its_worker_while_it_waits_for_them(account: Account):
+def test_a_deferrable_run_leaves_its_worker_while_it_waits_for_them(account: VendorHarness):
     """It names the jobs and where they run, sends nothing, and goes on when they have ended."""
     die(account, 1, people(30))
     sent = len(account.upserts())
     segment = account.segment({"email": people(1), "first": ["Same"]})
-    order = account.order(
+    order = account.config(
         segment,
         as_of="2026-01-02T00:00:00Z",
         by="dag/task/day-2/0",
         mode="mirror",
         field_mapping={"first_name": "first"},
     )
-    world = account.world("day-2", pause=leaves)
-    found = Export(account.vendor, account.access, order, world).run()
-    world.http.close()
+    environment = account.environment("day-2", pause=leaves)
+    found = Export(account.vendor, account.endpoint, order, environment).run()
+    environment.http.close()
     assert isinstance(found, PendingJobs)
     assert (len(found.job_ids), found.kind, found.audience) == (1, BatchKind.UPSERT, account.audience)
     assert found.base_url
@@ -96,7 +96,7 @@ def test_a_deferrable_run_leaves_its_worker_while_it_waits_for_them(account: Acc
 @pytest.mark.parametrize("name", ["constant_contact", "dotdigital"])
 def test_a_removal_job_does_not_overtake_a_person_who_is_back(sim, tmp_path, name):
     """Killed while the removal runs: the person returns the next day, and is in the audience at the end."""
-    account = Account(sim, name, tmp_path)
+    account = VendorHarness(sim, name, tmp_path)
     account.day(1, people(3))
     sim.configure({account.name: {"job_seconds": JOB_S}})
     die(account, 2, people(2))
@@ -105,21 +105,21 @@ def test_a_removal_job_does_not_overtake_a_person_who_is_back(sim, tmp_path, nam
     assert account.active() == set(people(3))
 
 
-def test_a_run_that_failed_while_its_jobs_ran_is_waited_for_too(account: Account):
+def test_a_run_that_failed_while_its_jobs_ran_is_waited_for_too(account: VendorHarness):
     """It wrote its report and what it knew; the jobs that it could not wait for are looked at by the next run."""
 
     def fails(_: int) -> bool:
         raise VendorUnavailable("The vendor is down.")
 
     with pytest.raises(VendorUnavailable):
-        account.day(1, people(30), world=account.world("day-1", pause=fails))
+        account.day(1, people(30), environment=account.environment("day-1", pause=fails))
     account.sim.clock.advance(180)
     account.day(2, people(1))
     account.sim.clock.advance(2 * JOB_S)
     assert account.active() == {"p0@example.com"}
 
 
-def test_its_own_retry_still_goes_on_where_it_stopped(account: Account):
+def test_its_own_retry_still_goes_on_where_it_stopped(account: VendorHarness):
     """Nothing is sent twice, and no other run is in between."""
     die(account, 1, people(30))
     sent = len(account.upserts())
@@ -127,7 +127,7 @@ def test_its_own_retry_still_goes_on_where_it_stopped(account: Account):
     assert len(account.upserts()) == sent
 
 
-def test_an_older_snapshot_is_refused_after_the_jobs_were_waited_for(account: Account):
+def test_an_older_snapshot_is_refused_after_the_jobs_were_waited_for(account: VendorHarness):
     """The audience was begun to be brought to a newer state."""
     die(account, 2, people(3))
     with pytest.raises(StaleSnapshot):
@@ -135,7 +135,7 @@ def test_an_older_snapshot_is_refused_after_the_jobs_were_waited_for(account: Ac
     assert {row["state"] for row in account.ledger().values()} == {"in"}
 
 
-def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: Account):
+def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: VendorHarness):
     """The vendor is out of reach: the run tries again later, and sends nothing before it knows."""
     die(account, 1, people(3))
     sent = len(account.upserts())
@@ -144,7 +144,7 @@ def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: Account):
         [{"vendor": account.name, "method": "GET", "path": paths[account.name], "status": 500, "body": {}, "count": 0}]
     )
     with pytest.raises(SegexportError):
-        account.day(2, ["new@example.com"], world=account.world("day-2", patience=RetryLimits(attempts=1)))
+        account.day(2, ["new@example.com"], environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
     assert len(account.upserts()) == sent
     account.sim.clear_faults()
     account.day(2, ["new@example.com"])
@@ -152,7 +152,7 @@ def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: Account):
     assert account.active() == {"new@example.com"}
 
 
-def test_a_job_that_the_vendor_has_forgotten_holds_nothing_back(account: Account):
+def test_a_job_that_the_vendor_has_forgotten_holds_nothing_back(account: VendorHarness):
     """Its rows count as perhaps there, with unknown content: they are sent again, or taken out."""
     die(account, 1, people(3))
     account.sim.clock.advance(2 * JOB_S)
@@ -167,7 +167,7 @@ def test_a_job_that_the_vendor_has_forgotten_holds_nothing_back(account: Account
 
 def test_a_job_that_never_ends_is_waited_for_so_long_and_no_longer(sim, tmp_path):
     """After six hours the run goes on; what the job holds counts as perhaps there."""
-    account = Account(sim, "dotdigital", tmp_path)
+    account = VendorHarness(sim, "dotdigital", tmp_path)
     sim.configure({account.name: {"job_seconds": 1e9}})
     die(account, 1, people(3))
     waited = []
@@ -177,12 +177,12 @@ def test_a_job_that_never_ends_is_waited_for_so_long_and_no_longer(sim, tmp_path
         sim.clock.advance(3600)
         return len(waited) < 20
 
-    report = account.day(2, people(2), world=account.world("day-2", pause=hourly))
+    report = account.day(2, people(2), environment=account.environment("day-2", pause=hourly))
     assert report["counts"]["delivered"] == 2
     assert 6 <= len(waited) <= 8
 
 
-def test_a_person_put_in_by_the_dead_run_is_unchanged_for_the_next(account: Account):
+def test_a_person_put_in_by_the_dead_run_is_unchanged_for_the_next(account: VendorHarness):
     """What its jobs took has a verdict like any other: the same rows are not sent again."""
     die(account, 1, people(3))
     report = account.day(2, people(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.vendors.responses import send_json
@@ -13,7 +13,7 @@ from airflow_provider_segexport.vendors.responses import send_json
 
 def post(account, path, body):
     """Make a custom field as an administrator does at the vendor."""
-    target = account.call(account.vendor.resolve_audience(account.access, account.audience))
+    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
 
     def operation():
         return (yield send_json("POST", f"{target.base_url}/{path.format(target.audience)}", body))
@@ -24,7 +24,7 @@ def post(account, path, body):
 
 def test_campaign_monitor_drops_no_value(sim, tmp_path):
     """Dates, numbers and options that the vendor would ignore are rejected; all others are stored."""
-    account = Account(sim, "campaign_monitor", tmp_path)
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
     fields = {"Started": ("Date", []), "Rating": ("Number", []), "Tier": ("MultiSelectOne", ["Gold", "Silver"])}
     fields["Hobbies"] = ("MultiSelectMany", ["Music", "Art"])
     for name, (kind, options) in fields.items():
@@ -56,7 +56,7 @@ def test_campaign_monitor_drops_no_value(sim, tmp_path):
 
 def test_constant_contact_takes_the_decimals_and_times_of_its_fields(sim, tmp_path):
     """A number is rounded to the field's decimal places, and a datetime field gets a time."""
-    account = Account(sim, "constant_contact", tmp_path)
+    account = VendorHarness(sim, "constant_contact", tmp_path)
     numbers = {"Price": {"integer": False, "decimal_places": 2, "allow_negative": True}, "Visits": {"integer": True}}
     for label, metadata in numbers.items():
         post(account, "contact_custom_fields", {"label": label, "type": "number", "metadata": metadata})

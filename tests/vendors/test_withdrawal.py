@@ -7,14 +7,14 @@ from hashlib import sha256
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from vendors.accounts import Account, people
+from vendors.harness import VendorHarness, people
 
 REASONS = {"consent": "no_consent", "suppression": "on_suppression_list"}
 TWICE = {"emails": [*people(3), "P1@example.com "], "first": {}}
 BAD_VALUE = {"emails": people(3), "first": {"p1@example.com": "x" * 9000}}
 
 
-def withdrawn(account: Account, way: str, emails: list[str]) -> dict[str, object]:
+def withdrawn(account: VendorHarness, way: str, emails: list[str]) -> dict[str, object]:
     """Options of a run in which p1 has withdrawn, by one row of theirs, or is suppressed."""
     if way == "consent":
         last = max(i for i, email in enumerate(emails) if email.strip().lower() == "p1@example.com")
@@ -26,7 +26,7 @@ def withdrawn(account: Account, way: str, emails: list[str]) -> dict[str, object
 
 @pytest.mark.parametrize("way", REASONS)
 @pytest.mark.parametrize("day", [TWICE, BAD_VALUE], ids=["twice", "bad_value"])
-def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Account, day, way):
+def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: VendorHarness, day, way):
     """In two rows, or with a value that cannot be sent: the person is taken out, and each row says why."""
     account.day(1, people(3))
     report = account.day(2, day["emails"], first=day["first"], **withdrawn(account, way, day["emails"]))
@@ -38,7 +38,7 @@ def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Accoun
 
 @pytest.mark.parametrize("way", REASONS)
 @pytest.mark.parametrize("held_by", ["both", "the_other"])
-def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(account: Account, way, held_by):
+def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(account: VendorHarness, way, held_by):
     """Consent is the person's: another export's claim keeps nobody in who has withdrawn."""
     one, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
@@ -51,7 +51,7 @@ def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(accou
 
 
 @pytest.mark.parametrize("entry", ["p1@example.com", "sha256"])
-def test_a_suppression_list_counts_for_people_of_another_exports_segment(account: Account, entry):
+def test_a_suppression_list_counts_for_people_of_another_exports_segment(account: VendorHarness, entry):
     """The list of one export names a person whom only another export has put in: the person is taken out."""
     one, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
@@ -73,7 +73,7 @@ def columns_of_three(way: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("way", REASONS)
 @pytest.mark.parametrize("day", [TWICE, BAD_VALUE], ids=["twice", "bad_value"])
-def test_who_withdraws_before_the_first_export_is_never_put_in(account: Account, day, way):
+def test_who_withdraws_before_the_first_export_is_never_put_in(account: VendorHarness, day, way):
     """Another row of the same address says nothing against it."""
     report = account.day(1, day["emails"], first=day["first"], **withdrawn(account, way, day["emails"]))
     assert set(report["reasons"]) == {"withheld"}

@@ -7,7 +7,7 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from core.made import shared
+from core.factories import shared
 from vendors.rows import row
 from wire.samples import SAMPLES, Sample, batch_of, body_of, fits, shape
 
@@ -29,7 +29,7 @@ PATHS = {"campaign_monitor": "/api/v3.3", "dotdigital": "", "constant_contact": 
 
 
 def audience_of(sample: Sample) -> str:
-    return KNOWN[sample.vendor] if sample.audience == "known" else row(sample.vendor).unknown[0]
+    return KNOWN[sample.vendor] if sample.audience == "known" else row(sample.vendor).unknown_audiences[0]
 
 
 class Replay:

@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from core.made import shared
-from vendors.accounts import Account
+from core.factories import shared
 from vendors.batches import ITEMS
-from vendors.leaving import Leaving
+from vendors.harness import VendorHarness
+from vendors.removals import RemovalRunner
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
 from airflow_provider_segexport import errors
@@ -26,7 +26,7 @@ TAKING_OUT = {"remove", "removal_poll", "removal_collect", "identify"}
 class Listener:
     """Calls the simulator without trying again, and keeps the replies."""
 
-    def __init__(self, account: Account, sample: Sample) -> None:
+    def __init__(self, account: VendorHarness, sample: Sample) -> None:
         auth = account.row.wrong if sample.auth == "wrong" else None
         self.sender = account.sender(auth)
         self.replies = []
@@ -39,33 +39,33 @@ class Listener:
 
 @pytest.fixture
 def account(sim, tmp_path, sample):
-    return Account(sim, sample.vendor, tmp_path)
+    return VendorHarness(sim, sample.vendor, tmp_path)
 
 
-def target_of(account: Account) -> Audience:
-    return account.call(account.vendor.resolve_audience(account.access, account.audience))
+def target_of(account: VendorHarness) -> Audience:
+    return account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
 
 
-def run(account: Account, sample: Sample, listener: Listener):
+def run(account: VendorHarness, sample: Sample, listener: Listener):
     vendor = account.vendor
-    audience = account.audience if sample.audience == "known" else account.row.unknown[0]
+    audience = account.audience if sample.audience == "known" else account.row.unknown_audiences[0]
     if sample.operation == "check":
         account.sim.configure({sample.vendor: sample.settings})
-        return run_operation(vendor.resolve_audience(account.access, audience), listener)
+        return run_operation(vendor.resolve_audience(account.endpoint, audience), listener)
     if sample.operation == "refresh":
         return run_operation(
-            vendor.oauth.refresh(account.access, sign_in(account, sample), account.sim.clock.now()), listener
+            vendor.oauth.refresh(account.endpoint, sign_in(account, sample), account.sim.clock.now()), listener
         )
     return work(account, sample, listener, target_of(account))
 
 
-def sign_in(account: Account, sample: Sample) -> OAuthCredentials:
+def sign_in(account: VendorHarness, sample: Sample) -> OAuthCredentials:
     told = account.described["keys"]["main"]
     token = told["refresh_token"] if sample.auth == "good" else "s3cret"
     return OAuthCredentials(token, told["client_id"], told["client_secret"])
 
 
-def work(account: Account, sample: Sample, listener: Listener, target: Audience):
+def work(account: VendorHarness, sample: Sample, listener: Listener, target: Audience):
     """What a sample does that comes after a check."""
     vendor = account.vendor
     if sample.operation == "create_field":
@@ -100,9 +100,9 @@ def work(account: Account, sample: Sample, listener: Listener, target: Audience)
     return run_operation(of_a_job[sample.operation](), listener, account.sleep)
 
 
-def take_out(account: Account, sample: Sample, listener: Listener):
+def take_out(account: VendorHarness, sample: Sample, listener: Listener):
     """What a sample does with people who leave."""
-    leaving = Leaving(account)
+    leaving = RemovalRunner(account)
     removal, target = leaving.removal, leaving.target
     if sample.operation == "identify":
         return run_operation(
@@ -154,7 +154,7 @@ def columns(text: str) -> list[int]:
 def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
     """What stands above as items is what an export would encode of an address alone."""
     for vendor, template in ITEMS.items():
-        account = Account(sim, vendor, tmp_path)
+        account = VendorHarness(sim, vendor, tmp_path)
         target = replace(target_of(account), fields={})
         shaped = expression(account.vendor.item_template(MappedFields(("email",)), target))
         ((item,),) = shared().rows(f"select {shaped} from (select 'jane@example.com' as email)")

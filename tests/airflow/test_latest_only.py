@@ -1,0 +1,168 @@
+"""`latest_only=True`: of days that were missed, or that a backfill goes over, only the newest is exported."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.sdk import Asset, PartitionedAssetTimetable
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
+from airflow_fixtures import export_dag
+
+from airflow_provider_segexport.hooks import rate_limit
+from airflow_provider_segexport.ratelimit.backends import open_store
+
+pytestmark = pytest.mark.airflow
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+DAY = timedelta(days=1)
+
+
+def days_ago(number):
+    return TODAY - number * DAY
+
+
+def scheduled(number, run_type=DagRunType.SCHEDULED):
+    """The run of a daily schedule whose interval ended so many days ago."""
+    start = days_ago(number + 1)
+    return {
+        "run_id": f"{run_type.value}__{start:%Y-%m-%d}",
+        "run_type": run_type,
+        "logical_date": start,
+        "data_interval": (start, start + DAY),
+        "run_after": start + DAY,
+    }
+
+
+@pytest.fixture
+def daily(stage):
+    """A DAG that exports every day, and would rather not catch up."""
+    stage.segment(4)
+    return lambda dag_id, **told: export_dag(
+        dag_id, stage.folder, **{"conn_id": stage.connection("dotdigital"), "latest_only": True, **told}
+    )
+
+
+class TestSchedule:
+    """Runs that the scheduler makes up for."""
+
+    def test_a_missed_day_is_skipped_and_the_newest_is_not(self, stage, daily, capsys):
+        """The day before has a newer one that is due; the last interval that has ended has none."""
+        dag = daily("missed", schedule="@daily")
+        older = stage.begin(dag, **scheduled(3))
+        assert "skipped" == older.go(dag)
+        log = capsys.readouterr().out
+        assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due already" in log
+        assert "`latest_only=True` asks" in log
+        assert [] == stage.sim.requests(vendor="dotdigital")
+        assert "success" == stage.begin(dag, **scheduled(0)).go(dag)
+        assert 4 == len(stage.members("dotdigital"))
+
+    def test_by_hand_every_day_goes_out(self, stage, daily):
+        """Whoever starts a run wants that run."""
+        dag = daily("by_hand", schedule="@daily")
+        assert "success" == stage.begin(dag, **scheduled(3, DagRunType.MANUAL)).go(dag)
+
+    def test_without_it_every_day_goes_out(self, stage, daily):
+        """`all` is the default, and what a template says is heeded."""
+        dag = daily("all_days", schedule="@daily", latest_only="{{ false }}")
+        assert ["success", "success"] == [stage.begin(dag, **scheduled(n)).go(dag) for n in (3, 2)]
+
+    def test_a_dag_that_has_ended_ends_in_its_last_day(self, stage, daily):
+        """No run comes after a DAG's end: the last one is the newest, however long ago."""
+        dag = daily("ended", schedule="@daily")
+        dag.end_date = days_ago(4)
+        assert ["skipped", "success"] == [stage.begin(dag, **scheduled(n)).go(dag) for n in (5, 3)]
+
+
+class TestBackfill:
+    """Runs of a backfill, which has its days queued from the start."""
+
+    def test_oldest_first_only_the_last_goes_out(self, stage, daily):
+        """As long as a later day waits, this one is needless."""
+        dag = daily("forward", schedule="@daily")
+        runs = [stage.begin(dag, **scheduled(n, DagRunType.BACKFILL_JOB)) for n in (30, 29, 28)]
+        assert ["skipped", "skipped", "success"] == [ended(run, run.go(dag)) for run in runs]
+        assert days_ago(28).isoformat() == runs[-1].summary()["as_of"]
+
+    def test_newest_first_the_first_goes_out(self, stage, daily):
+        """Nothing later waits when the newest runs; the others find a newer state in the ledger."""
+        dag = daily("backwards", schedule="@daily")
+        runs = [stage.begin(dag, **scheduled(n, DagRunType.BACKFILL_JOB)) for n in (28, 29, 30)]
+        assert ["success", "skipped", "skipped"] == [ended(run, run.go(dag)) for run in runs]
+        assert 1 == len(stage.sent("dotdigital"))
+
+    @pytest.mark.parametrize(
+        ("run_type", "behind"),
+        [(DagRunType.BACKFILL_JOB, True), (DagRunType.SCHEDULED, False), (DagRunType.MANUAL, False)],
+    )
+    def test_its_calls_go_after_those_of_scheduled_runs(self, stage, daily, monkeypatch, run_type, behind):
+        """Where an account's quota is scarce: a run by hand is somebody's wish of this moment."""
+        told = []
+
+        def opened(*args, backfill):
+            told.append(backfill)
+            return open_store(*args, backfill=backfill)
+
+        monkeypatch.setattr(rate_limit, "open_store", opened)
+        dag = daily(f"behind_{run_type.value}", schedule="@daily", latest_only=False)
+        assert "success" == stage.begin(dag, **scheduled(3, run_type)).go(dag)
+        assert {behind} == set(told)
+
+
+class TestAssets:
+    """Runs that an upstream DAG's partitions start."""
+
+    @pytest.fixture
+    def dag(self, stage, daily, request):
+        name = request.node.name
+        segment = Asset(name, uri=f"segexport://segments/{name}")
+        return daily(name, schedule=PartitionedAssetTimetable(assets=segment))
+
+    def begin(self, stage, dag, key, *, at):
+        """The run that a partition's event has started."""
+        moment = days_ago(0) + timedelta(minutes=at)
+        about = {"run_id": f"{key}_{at}".replace("|", "_"), "run_type": DagRunType.ASSET_TRIGGERED, "run_after": moment}
+        return stage.begin(dag, partition_key=key, **about)
+
+    def test_of_partitions_that_wait_only_the_newest_day_goes_out(self, stage, dag, capsys):
+        """The first runs see that a later day has come, and that its run waits."""
+        runs = [self.begin(stage, dag, f"2026-02-0{day}", at=day) for day in (1, 2, 3)]
+        assert ["skipped", "skipped", "success"] == [ended(run, run.go(dag)) for run in runs]
+        assert "Run 2026-02-03_3, of partition 2026-02-03, waits or works already" in capsys.readouterr().out
+        assert "2026-02-03T00:00:00+00:00" == runs[-1].summary()["as_of"]
+
+    def test_newest_first_the_first_goes_out(self, stage, dag):
+        """Events of older days that come later make no run needless."""
+        runs = [self.begin(stage, dag, f"2026-02-0{day}", at=10 - day) for day in (3, 2, 1)]
+        assert ["success", "skipped", "skipped"] == [ended(run, run.go(dag)) for run in runs]
+
+    def test_a_later_day_whose_run_is_over_leaves_it_to_the_ledger(self, stage, dag):
+        """The newer day may have failed: then this state is better than none."""
+        first, second = (self.begin(stage, dag, f"2026-02-0{day}", at=day) for day in (1, 2))
+        ended(second, "failed")
+        assert "success" == first.go(dag)
+
+    def test_only_runs_of_the_same_other_dimensions_are_compared(self, stage, dag):
+        """A later day of another region replaces nothing; a later day of the same one does."""
+        keys = ("2026-02-01|eu", "2026-02-02|us", "2026-02-03|eu")
+        runs = [self.begin(stage, dag, key, at=at) for at, key in enumerate(keys)]
+        assert ["skipped", "success", "success"] == [ended(run, run.go(dag)) for run in runs]
+
+    def test_partitions_that_are_no_days_do_not_make_each_other_needless(self, stage, dag):
+        """Regions have no order; only the same one again is newer."""
+        dag.get_task("export").as_of = "2026-02-01"
+        north, south = (self.begin(stage, dag, key, at=at) for key, at in (("north", 1), ("south", 2)))
+        again = self.begin(stage, dag, "north", at=3)
+        states = [ended(run, run.go(dag)) for run in (north, south, again)]
+        assert ["skipped", "success", "success"] == states
+
+
+def ended(run, state):
+    """The scheduler's part: a run whose task has ended has ended."""
+    with create_session() as session:
+        session.merge(run.dag_run).state = DagRunState.FAILED if state == "failed" else DagRunState.SUCCESS
+    run.errors.clear()  # of a task that is skipped Airflow hands on no exception
+    return state

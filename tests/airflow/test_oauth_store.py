@@ -1,0 +1,250 @@
+"""A renewed sign-in is kept by its first token: Test, tasks and connections share it, and old ones are removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from airflow.api_fastapi.core_api.datamodels.connections import ConnectionBody
+from airflow.api_fastapi.core_api.routes.public import connections as routes
+from airflow.models.variable import Variable
+from airflow.sdk import DAG, task
+from airflow.utils.session import create_session
+from airflow_fixtures import people
+
+from airflow_provider_segexport.errors import AuthenticationFailed
+from airflow_provider_segexport.hooks import get_hook, oauth_store
+from airflow_provider_segexport.hooks.oauth_store import PREFIX, Variables, VariableStore
+from airflow_provider_segexport.http.oauth import token_fingerprint
+from airflow_provider_segexport.http.variable_lock import VariableLock
+from airflow_provider_segexport.vendors.auth import OAuthToken
+
+pytestmark = pytest.mark.airflow
+
+VENDOR, URL, CLIENT = "constant_contact", "https://api.example.com", "client"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(airflow_db):
+    """Every test begins and ends without a stored sign-in."""
+
+    def clear():
+        with create_session() as session:
+            session.query(Variable).filter(Variable.key.startswith(PREFIX)).delete(synchronize_session=False)
+
+    clear()
+    yield
+    clear()
+
+
+def kept():
+    """The names of Variables that hold a sign-in."""
+    with create_session() as session:
+        return sorted(key for (key,) in session.query(Variable.key).filter(Variable.key.startswith(PREFIX)))
+
+
+class Anybody:
+    """Lets everybody do everything."""
+
+    def is_authorized_connection(self, **_):
+        return True
+
+
+def press_test(stage, monkeypatch, conn_id):
+    """What the Test button does: Airflow's own endpoint, which tests under a random connection id."""
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    about = json.loads(os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"])
+    body = ConnectionBody(
+        connection_id=conn_id,
+        conn_type=about["conn_type"],
+        host=about["host"],
+        port=about["port"],
+        login=about.get("login"),
+        password=about.get("password"),
+        extra=json.dumps(about["extra"]),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Airflow, about a part of itself
+        return routes.test_connection(body, None, Anybody())
+
+
+def test_after_a_test_in_the_ui_the_export_goes_on_with_the_same_sign_in(stage, monkeypatch):
+    """The Test has used the single-use refresh token; the export finds what it brought, and nothing is orphaned."""
+    conn_id = stage.connection("constant_contact")
+    tested = press_test(stage, monkeypatch, conn_id)
+    assert tested.status, tested.message
+    assert 1 == len(kept())
+    stage.segment(people(3))
+    assert "success" == stage.export(conn_id=conn_id).state
+    assert press_test(stage, monkeypatch, conn_id).status
+    assert 1 == len(kept())
+    assert 1 == len([call for call in stage.sim.requests() if call["path"].endswith("/token")])
+
+
+def test_two_connections_with_one_token_share_its_sign_in(stage):
+    """A copy of a connection works, whichever of the two renews."""
+    first, second = stage.connection("constant_contact"), stage.connection("constant_contact")
+    assert get_hook(first).test_connection()[0]
+    assert get_hook(second).test_connection()[0]
+    assert 1 == len(kept())
+
+
+def test_campaign_monitors_oauth_is_kept_in_the_same_way(stage, monkeypatch):
+    """Every vendor with OAuth goes through the one store."""
+    oauth = stage.vendor("campaign_monitor")["credentials"]["oauth"]
+    conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": oauth["refresh_token"]})
+    tested = press_test(stage, monkeypatch, conn_id)
+    assert tested.status, tested.message
+    assert 1 == len(kept())
+    assert get_hook(conn_id).test_connection()[0]
+    assert 1 == len(kept())
+
+
+class Shelf:
+    """Named texts in memory."""
+
+    def __init__(self):
+        self.texts = {}
+
+    def get(self, key):
+        return self.texts.get(key)
+
+    def set(self, key, text):
+        self.texts[key] = text
+
+    def delete(self, key):
+        self.texts.pop(key, None)
+
+    def keys(self, prefix):
+        return [key for key in self.texts if key.startswith(prefix)]
+
+
+@pytest.fixture
+def shelf(monkeypatch):
+    """Stored texts, as a task sees them."""
+    monkeypatch.setattr(oauth_store, "asks_airflow", lambda: True)
+    return Shelf()
+
+
+def store(shelf, conn_id, refresh, now=1e9, tmp=None):
+    claims = VariableLock(shelf, lambda: now, lambda _: None, **({"locks": tmp} if tmp else {}))
+    return VariableStore(conn_id, claims, (VENDOR, URL, CLIENT, refresh))
+
+
+def token(name, renewed_at=1e9):
+    return OAuthToken(f"access of {name}", f"refresh of {name}", renewed_at + 86_400, renewed_at)
+
+
+def test_a_new_sign_in_removes_the_one_that_it_replaces(shelf):
+    """The connection has another refresh token now: what the old one had become is removed."""
+    store(shelf, "cc", "old").save(token("old"), token_fingerprint("old"))
+    store(shelf, "cc", "new").save(token("new"), token_fingerprint("new"))
+    assert [store(shelf, "cc", "new").key] == list(shelf.texts)
+
+
+def test_a_sign_in_that_another_connection_uses_is_kept(shelf):
+    """The other one may never have renewed it: that it reads it counts."""
+    store(shelf, "cc", "old").save(token("old"), token_fingerprint("old"))
+    assert store(shelf, "copy", "old").load() == (token("old"), token_fingerprint("old"))
+    store(shelf, "cc", "new").save(token("new"), token_fingerprint("new"))
+    assert store(shelf, "copy", "old").load() == (token("old"), token_fingerprint("old"))
+    store(shelf, "copy", "new").save(token("newer"), token_fingerprint("new"))
+    assert store(shelf, "copy", "new").load() == (token("newer"), token_fingerprint("new"))
+
+
+@pytest.mark.parametrize("name", ["cc", "XQZRANDOM"])
+def test_what_an_earlier_release_has_stored_goes_on_and_moves(shelf, name):
+    """By connection id, be it the connection's or the random one of a Test: the live token is not lost."""
+    old = token("first")
+    fields = {
+        "access_token": old.access_token,
+        "refresh_token": old.refresh_token,
+        "expires_at": old.expires_at,
+        "renewed_at": old.renewed_at,
+    }
+    shelf.set(f"{PREFIX}{name}", json.dumps({**fields, "mark": token_fingerprint("first")}))
+    assert store(shelf, "cc", "first").load() == (old, token_fingerprint("first"))
+    store(shelf, "cc", "first").save(token("second"), token_fingerprint("first"))
+    assert [store(shelf, "cc", "first").key] == list(shelf.texts)
+
+
+def test_a_sign_in_that_was_unused_for_half_a_year_is_removed(shelf):
+    """Its refresh token is void at the vendor; a younger one of another connection stays."""
+    store(shelf, "gone", "a", now=1e9).save(token("a", 1e9), token_fingerprint("a"))
+    store(shelf, "other", "b", now=1e9).save(token("b", 1.015e9), token_fingerprint("b"))
+    store(shelf, "cc", "c", now=1.016e9).save(token("c", 1.016e9), token_fingerprint("c"))
+    assert {store(shelf, "other", "b").key, store(shelf, "cc", "c").key} == set(shelf.texts)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "{}", "text", '{"mark": 1}', '{"mark": "m", "access_token": 1}', "7"]
+)
+def test_a_variable_that_a_person_has_changed_is_no_sign_in(shelf, text):
+    """It is passed over, and the connection's own refresh token is tried."""
+    mine = store(shelf, "cc", "first")
+    shelf.set(mine.key, text)
+    shelf.set(f"{PREFIX}another", text)
+    assert mine.load() is None
+    mine.save(token("first"), token_fingerprint("first"))
+    assert mine.load() == (token("first"), token_fingerprint("first"))
+
+
+def test_a_name_tells_nothing_of_the_token(shelf):
+    """It differs by vendor, client and token, and Airflow masks Variables of such a name."""
+    mine = store(shelf, "cc", "secret-refresh-token")
+    assert "secret" not in mine.key
+    assert mine.key.startswith("segexport_token_")
+    assert (
+        mine.key
+        != VariableStore("cc", VariableLock(shelf, None, None), (VENDOR, URL, "other", "secret-refresh-token")).key
+    )
+
+
+def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(shelf, caplog):
+    """The vendor has made the old one void: a database that is away for seconds must not cost the sign-in."""
+    real, left = shelf.set, [2]
+
+    def failing(key, text):
+        if left[0] and not key.endswith("_renewal"):
+            left[0] -= 1
+            raise OSError
+        real(key, text)
+
+    shelf.set = failing
+    store(shelf, "cc", "first").save(token("first"), token_fingerprint("first"))
+    assert store(shelf, "cc", "first").load() == (token("first"), token_fingerprint("first"))
+    assert "Storing the sign-in failed" in caplog.text
+
+
+def test_two_tasks_that_rotate_at_once_end_with_one_sign_in(stage):
+    """One renews, the other waits for the claim and uses what it brought."""
+    conn_id = stage.connection("constant_contact")
+    with DAG("rotates", schedule=None) as dag:
+
+        @task
+        def both():
+            with ThreadPoolExecutor(2) as pool:
+                return sorted({*pool.map(lambda _: get_hook(conn_id).test_connection()[0], range(2))})
+
+        both()
+    with ThreadPoolExecutor(2) as pool:
+        works = list(pool.map(lambda _: get_hook(conn_id).test_connection(), range(2)))
+    assert [True, True] == [good for good, _ in works], works
+    assert [True] == stage.run(dag).summary("both")
+    assert 1 == len([call for call in stage.sim.requests() if call["path"].endswith("/token")])
+    (key,) = kept()
+    names = json.loads(Variables().get(key))["conn_ids"]
+    assert [conn_id] == names
+
+
+def test_a_token_that_was_used_up_elsewhere_says_so(stage, monkeypatch):
+    """Without the stored sign-in the vendor refuses the first token for good."""
+    conn_id = stage.connection("constant_contact")
+    assert get_hook(conn_id).test_connection()[0]
+    Variable.delete(kept()[0])
+    stage.sim.clock.advance(5)
+    with pytest.raises(AuthenticationFailed, match="no longer knows the refresh token"):
+        get_hook(conn_id).resolve_audience()

@@ -1,0 +1,258 @@
+"""What tests of the Airflow shell stand on: the simulator, connections to it, segments, and DAG runs by Airflow itself.
+
+Time is the simulator's: what the hooks sleep moves its clock, and no test waits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models.taskinstance import clear_task_instances
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
+from airflow.sdk.definitions.dag import _run_task
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow_compat import catch_up
+from airflow_home import BUNDLE, HOME
+
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+
+catch_up()
+
+NUMBERS = itertools.count(1)
+RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
+CONSENT = {"privacy_consent": True, "consented_by": "Ann Administrator", "allowed_dags": "*"}
+FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
+IMPORTS = {
+    "campaign_monitor": "/import.json",
+    "constant_contact": "_import",
+    "dotdigital": "/contacts/v3/import",
+    "omnisend": "/batches",
+}
+"""How the path of the call that sends people ends, by vendor."""
+
+CREDENTIALS: dict[str, dict[str, str]] = {
+    "campaign_monitor": {"password": "api_key"},
+    "constant_contact": {"login": "client_id", "password": "client_secret", "refresh_token": "refresh_token"},
+    "dotdigital": {"login": "username", "password": "password"},
+    "omnisend": {"password": "api_key"},
+}
+"""Which of the simulator's credentials feed which field of a connection."""
+
+
+def simulator() -> Simulator:
+    return Simulator(clock=ManualClock(), seed=1)
+
+
+def people(count: int, *, start: int = 0) -> pd.DataFrame:
+    """A segment of well-behaved profiles."""
+    numbers = range(start, start + count)
+    return pd.DataFrame(
+        {
+            "email": [f"person{n}@example.com" for n in numbers],
+            "first_name": [f"First{n}" for n in numbers],
+            "last_name": [f"Last{n}" for n in numbers],
+            "tier": ["gold" if n % 2 else "silver" for n in numbers],
+            "orders": list(numbers),
+        }
+    )
+
+
+@dataclass
+class Run:
+    """A DAG run that has ended, as Airflow's database holds it."""
+
+    dag_run: Any
+    errors: list[BaseException] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        return str(self.dag_run.state)
+
+    def instances(self, task_id: str) -> list[Any]:
+        found = [one for one in self.dag_run.get_task_instances() if one.task_id == task_id]
+        return sorted(found, key=lambda one: one.map_index)
+
+    def task(self, task_id: str = "export", map_index: int = -1) -> Any:
+        return next(one for one in self.instances(task_id) if one.map_index == map_index)
+
+    def summary(self, task_id: str = "export", map_index: int = -1) -> dict[str, Any]:
+        """What the task returned."""
+        assert [] == self.errors
+        with create_session() as session:
+            found = session.scalars(
+                XComModel.get_many(
+                    run_id=self.dag_run.run_id,
+                    dag_ids=self.dag_run.dag_id,
+                    task_ids=task_id,
+                    map_indexes=map_index,
+                    key="return_value",
+                )
+            ).first()
+            return XComModel.deserialize_value(found)
+
+    @property
+    def error(self) -> str:
+        """The text of the one exception that a task raised."""
+        assert len(self.errors) == 1, self.errors
+        return str(self.errors[0])
+
+    def go(self, dag: DAG, task_id: str = "export") -> str:
+        """Give a task of this run one more try; returns the state that it ends in."""
+        with create_session() as session:
+            instance = self.dag_run.get_task_instance(task_id, session=session)
+            instance.refresh_from_task(
+                DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).get_task(task_id)
+            )
+            instance.try_number += 1
+            instance.state = TaskInstanceState.SCHEDULED
+        _run_task(ti=instance, task=dag.get_task(task_id), run_triggerer=True)
+        return str(self.task(task_id).state)
+
+    def clear(self) -> None:
+        """What the Clear button does."""
+        with create_session() as session:
+            clear_task_instances(self.dag_run.get_task_instances(session=session), session)
+
+
+@dataclass
+class Stage:
+    """One test's world."""
+
+    sim: Simulator
+    folder: Path
+    setenv: Any
+
+    def vendor(self, name: str) -> dict[str, Any]:
+        return self.sim.describe()["vendors"][name]
+
+    def audience(self, vendor: str, number: int = 0) -> str:
+        return str(self.vendor(vendor)["audiences"][number]["id"])
+
+    def connection(self, vendor: str, conn_id: str | None = None, **changes: Any) -> str:
+        """Make a connection to the simulated vendor, ready for exports; returns its id.
+
+        No two tests share an id: what Airflow keeps for a connection (a renewed sign-in) is another account's by then.
+        """
+        told = self.vendor(vendor)
+        fields = {field: told["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
+        extra = {**CONSENT, "default_audience": self.audience(vendor)}
+        if "refresh_token" in fields:
+            extra["refresh_token"] = fields.pop("refresh_token")
+        found: dict[str, Any] = {
+            "conn_type": vendor,
+            "host": told["base_url"],
+            "port": 443,
+            **fields,
+            "extra": {**extra, **changes.pop("extra", {})},
+            **changes,
+        }
+        conn_id = conn_id or f"{vendor}_{next(NUMBERS)}"
+        self.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(found))
+        return conn_id
+
+    def segment(self, rows: pd.DataFrame | pa.Table | int = 10, name: str = "segment") -> str:
+        """Write a segment; returns its path."""
+        path = self.folder / f"{name}.parquet"
+        rows = people(rows) if isinstance(rows, int) else rows
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
+        pq.write_table(table, path)
+        return str(path)
+
+    def members(self, vendor: str, number: int = 0) -> dict[str, dict[str, Any]]:
+        """Who is in an audience, by email."""
+        held = self.sim.members(vendor, self.audience(vendor, number))
+        return {person["email"]: person for person in held["members"]}
+
+    def sent(self, vendor: str) -> list[dict[str, Any]]:
+        """The calls that sent people, as the simulator saw them."""
+        calls = self.sim.requests(vendor=vendor)
+        return [call for call in calls if call["path"].endswith(IMPORTS[vendor]) and call["method"] in {"PUT", "POST"}]
+
+    def arrived(self, pattern: str = "") -> int:
+        """How many calls have come in whose path fits; cheap enough to be asked all the time."""
+        with self.sim._lock:
+            return sum(re.search(pattern, entry.path) is not None for entry in self.sim._log.since())
+
+    def nothing_was_sent(self) -> bool:
+        return not any(self.sent(vendor) for vendor in IMPORTS)
+
+    def run(self, dag: DAG, **how: Any) -> Run:
+        """Run a DAG as `airflow dags test` does, retries, deferrals and mapping included."""
+        run = Run(None)
+        for task in dag.tasks:
+            watch(task, run.errors)
+        register(dag)
+        run.dag_run = dag.test(**how)
+        return run
+
+    def begin(self, dag: DAG, *, watched: bool = True, **kind: Any) -> Run:
+        """Begin a run of any kind, whose tasks a test then lets go one by one; by default one without any date.
+
+        Watching a task takes the place of its callbacks.
+        """
+        run = Run(None)
+        for task in dag.tasks if watched else ():
+            watch(task, run.errors)
+        register(dag)
+        about = {
+            "run_id": "by_hand",
+            "run_after": RUN_AFTER,
+            "run_type": DagRunType.MANUAL,
+            "triggered_by": DagRunTriggeredByType.TEST,
+            "state": DagRunState.RUNNING,
+        }
+        serialized = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+        with create_session() as session:
+            run.dag_run = serialized.create_dagrun(**about | kind, session=session)
+        return run
+
+    def export(self, *, dag_id: str = "exports", run: dict[str, Any] | None = None, **told: Any) -> Run:
+        """Run a DAG of one export; arguments as the operator takes them."""
+        return self.run(export_dag(dag_id, self.folder, **told), **(run or {}))
+
+
+def export_dag(dag_id: str, folder: Path, **told: Any) -> DAG:
+    """A DAG of one export task named `export`, with the usual arguments where none are told."""
+    about = {name: told.pop(name) for name in ("params", "render_template_as_native_obj") if name in told}
+    schedule = told.pop("schedule", None)
+    with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC), **about) as dag:
+        SegmentExportOperator(
+            **{"task_id": "export", "segment": str(folder / "segment.parquet"), "field_mapping": FIELD_MAPPING, **told}
+        )
+    return dag
+
+
+def watch(task: Any, errors: list[BaseException]) -> None:
+    """Keep what a task raises."""
+
+    def keep(context: Any) -> None:
+        errors.append(context.get("exception"))  # none of a task that is skipped
+
+    arguments = task.partial_kwargs if hasattr(task, "partial_kwargs") else None
+    for name in ("on_failure_callback", "on_retry_callback", "on_skipped_callback"):
+        if arguments is None:
+            setattr(task, name, [keep])
+        else:
+            arguments[name] = [keep]
+
+
+def register(dag: DAG) -> None:
+    """Write the DAG into Airflow's database, as the DAG processor would."""
+    bag = DagBag(str(HOME / BUNDLE))
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, BUNDLE, None)

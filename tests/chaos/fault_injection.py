@@ -1,0 +1,229 @@
+"""Strikes a run at its k-th step: each change of a file below its home, and each call, before it leaves and after.
+
+What Python does to files is heard by an audit hook, so that no list of functions has to be kept: a new file that the
+code writes is a new place to strike.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+
+Kind = Literal["stop", "kill", "suspend", "disk", "away"]
+
+
+_counting = threading.Lock()
+
+
+class Killed(BaseException):
+    """The process is gone, for all that it can do to the world."""
+
+
+class CallsInFlight:
+    """The calls of a try that are under way.
+
+    The clock stands still but for who sleeps: a call that is under way while somebody sleeps would arrive late.
+    """
+
+    def __init__(self) -> None:
+        self._idle = threading.Condition()
+        self._callers: set[int] = set()
+
+    def enter(self) -> None:
+        """This thread is about to call, from before the call is counted; to say so again makes no difference."""
+        with self._idle:
+            self._callers.add(threading.get_ident())
+
+    def leave(self) -> None:
+        """Its answer is there."""
+        with self._idle:
+            self._callers.discard(threading.get_ident())
+            self._idle.notify_all()
+
+    @contextmanager
+    def empty(self) -> Iterator[None]:
+        """No call is under way in here, and none begins."""
+        with self._idle:
+            self.leave()
+            self._idle.wait_for(lambda: not self._callers, timeout=5)
+            yield
+
+
+@dataclass
+class KillSwitch:
+    """What strikes, and when.
+
+    Attributes:
+        at: the step before which it strikes; 0 lets all pass.
+        near: or the first file with this in its name.
+        kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL, and `suspend` a real
+            SIGSTOP; `disk` fails this write and the `more` after it for want of space; `away` fails reads too, as a
+            store that cannot be reached.
+        nap: or the first wait of at least so many seconds; 0 for none.
+        torn: half a line of the journal has been written when it strikes.
+        home: files below it count.
+    """
+
+    home: str
+    at: int = 0
+    kind: Kind = "stop"
+    more: int = 0
+    torn: bool = False
+    near: str = ""
+    nap: float = 0.0
+    taken: int = 0
+    struck: bool = False
+    last: str = ""
+
+    @cached_property
+    def road(self) -> CallsInFlight:
+        """The calls of the try; made where it is needed, for a lock does not go to another process."""
+        return CallsInFlight()
+
+    def step(self, what: str, path: str = "") -> None:
+        """Take a step, or be struck."""
+        with _counting:
+            self.taken += 1
+            if self.near and self.near in path:
+                self.at, self.near = self.taken, ""
+            if not 0 < self.at <= self.taken or (self.kind == "suspend" and self.struck):
+                return
+            self.struck, self.last = True, self.last or what
+        if self.kind == "suspend":
+            suspend()
+            return
+        if self.kind in {"disk", "away"}:
+            if path and what != "os.remove" and self.taken <= self.at + self.more:
+                raise OSError(ERRORS[self.kind], os.strerror(ERRORS[self.kind]))
+            return
+        if self.torn and path.endswith("journal.jsonl"):
+            self.torn = False
+            with open(path, "a") as file:  # noqa: PTH123 - before the hook is asked again
+                file.write('{"at": 17')
+        if self.kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise Killed
+
+    def gate(self) -> None:
+        """Asked before each call is counted."""
+        self.road.enter()
+
+    def waits(self, seconds: float) -> None:
+        """Told of each wait, while none of the try's calls is under way."""
+        if 0 < self.nap <= seconds and not self.struck:
+            self.struck, self.last = True, "wait"
+            suspend()
+
+
+def suspend() -> None:
+    """Stop this process until it is sent SIGCONT."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.05)  # another thread may have taken the signal: this one stops in here
+
+
+class Between(KillSwitch):
+    """Strikes nobody, and lets something else happen before the k-th call, while no other call is under way."""
+
+    def __init__(self, home: str, at: int, other: Callable[[], None]) -> None:
+        super().__init__(home)
+        self._left = at
+        self._other = other
+
+    def gate(self) -> None:
+        """Before a call is counted."""
+        with _counting:
+            self._left -= 1
+            due = self._left == 0
+        if due:
+            with self.road.empty():
+                self._other()
+        super().gate()
+
+
+_current: list[KillSwitch] = []
+ERRORS = {"disk": errno.ENOSPC, "away": errno.EIO}
+_WRITES = frozenset("wax+")
+_READS = frozenset({"os.listdir", "os.scandir"})
+_CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
+
+
+def _hear(event: str, details: tuple[Any, ...]) -> None:
+    if not _current:
+        return
+    kill_switch = _current[-1]
+    if event == "open":
+        path, mode, flags = details
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else _WRITES.intersection(mode)
+        if not writes and kill_switch.kind != "away":
+            return
+    elif event in _CHANGES or (kill_switch.kind == "away" and event in _READS):
+        path = details[0]
+    else:
+        return
+    if isinstance(path, str | os.PathLike) and (text := os.fspath(path)).startswith(kill_switch.home) and not _aside.on:
+        _aside.on = True
+        try:
+            kill_switch.step(event, text)
+        finally:
+            _aside.on = False
+
+
+class _Aside(threading.local):
+    on = False
+
+
+_aside = _Aside()
+_listening: list[bool] = []
+
+
+def listen() -> None:
+    """Hear what happens to files from now on. A hook stays for good; it costs little while nobody is doomed."""
+    if not _listening:
+        _listening.append(True)
+        sys.addaudithook(_hear)
+
+
+@contextmanager
+def strikes(kill_switch: KillSwitch) -> Any:
+    """Let it strike while in here."""
+    listen()
+    _current.append(kill_switch)
+    try:
+        yield kill_switch
+    finally:
+        _current.remove(kill_switch)
+
+
+class FaultAdapter(HTTPAdapter):
+    """Carries the calls of a run that may be struck before one leaves and when its answer has come."""
+
+    def __init__(self, kill_switch: KillSwitch) -> None:
+        self._doom = kill_switch
+        super().__init__()
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send, with a step before and a step after."""
+        self._doom.road.enter()
+        try:
+            self._doom.step(f"before {request.method}")
+            response = super().send(request, *args, **kwargs)
+            try:
+                self._doom.step(f"after {request.method}")
+            except Killed:
+                response.close()  # as the machine would
+                raise
+            return response
+        finally:
+            self._doom.road.leave()

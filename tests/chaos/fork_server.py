@@ -1,0 +1,204 @@
+"""A process that waits with everything imported, and forks a child for each try: one may be killed or suspended.
+
+It runs beside the tests and speaks with them over its standard input and output, in pickles. It has opened no engine
+and no socket when it forks; the children reach the simulator, which lives in the tests' process, over its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+TIME = struct.Struct("d")
+
+FRESH_S = 0.05
+"""In real life a takeover takes longer than an answer of the store counts; here only its clock moves."""
+
+
+class SharedClock:
+    """Stands still until one of several processes moves it."""
+
+    def __init__(self, path: Path, start: float | None = None) -> None:
+        self.path = path
+        if start is not None:
+            path.write_bytes(TIME.pack(start))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), TIME.size)
+
+    def now(self) -> float:
+        """Return the present moment."""
+        found: float = TIME.unpack(self._memory[: TIME.size])[0]
+        return found
+
+    def advance(self, seconds: float) -> None:
+        """Move the present moment forward."""
+        self._memory[: TIME.size] = TIME.pack(self.now() + seconds)
+
+
+@dataclass(frozen=True)
+class TryRequest:
+    """A try of a run, as a child is told of it."""
+
+    name: str
+    home: Path
+    clock: Path
+    described: Mapping[str, Any]
+    run: Any
+    kill_switch: Any
+    batch: int
+    leaves: bool = False
+    store: Mapping[str, Any] | None = None
+    skew: float = 0.0
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    """The stage's other fields: names of columns and folders."""
+
+
+class RemoteSimulator:
+    """What a child knows of the simulator."""
+
+    def __init__(self, request: TryRequest) -> None:
+        self.clock = SharedClock(request.clock)
+        self._described = request.described
+
+    def describe(self) -> dict[str, Any]:
+        """What the control API told the tests' process."""
+        return {"vendors": self._described}
+
+
+class ForkServer:
+    """The waiting process, for as long as the block lasts."""
+
+    def __enter__(self) -> Self:
+        tests = Path(__file__).resolve().parents[1]
+        told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=told
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()  # it kills what is suspended yet
+        self._process.stdout.close()
+        self._process.wait(10)
+
+    def send(self, request: TryRequest) -> tuple[int, Any]:
+        """Have a child do it: the signal that ended it, or 0, and the try as it tells of it, with the steps it took.
+
+        SIGSTOP where it is suspended, with its process id.
+        """
+        return self._ask(request)
+
+    def go_on(self, child: int) -> tuple[int, Any]:
+        """Let a suspended child go on: what `send` returns."""
+        return self._ask(child)
+
+    def _ask(self, what: TryRequest | int) -> tuple[int, Any]:
+        _write(self._process.stdin, what)
+        found: tuple[int, Any] = _read(self._process.stdout)
+        return found
+
+
+def _write(file: IO[bytes] | None, what: object) -> None:
+    assert file
+    content = pickle.dumps(what)
+    file.write(struct.pack("Q", len(content)) + content)
+    file.flush()
+
+
+def _read(file: IO[bytes] | None) -> Any:
+    assert file
+    head = file.read(8)
+    if len(head) < 8:
+        raise EOFError
+    return pickle.loads(file.read(struct.unpack("Q", head)[0]))
+
+
+def go(request: TryRequest) -> tuple[Any, int]:
+    """Do one try in this process."""
+    from chaos.stage import Stage, Trouble, small  # noqa: PLC0415 - the tests' process has it already
+
+    stage = Stage(
+        RemoteSimulator(request),
+        request.name,
+        request.home,
+        small(request.name, request.batch),
+        store=request.store,
+        **request.shape,
+    )  # type: ignore[arg-type]
+    run = replace(request.run)
+    stage.runs[run.name] = run
+    stage.attempt(run, Trouble(request.kill_switch, leaves=request.leaves, skew=request.skew))
+    return (run.tries[-1], stage.unexpected), request.kill_switch.taken
+
+
+def serve() -> None:
+    """Fork a child for every errand that comes in, and let suspended ones go on."""
+    import pytest  # noqa: PLC0415
+    from chaos.engines import shared_engine  # noqa: PLC0415
+    from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
+
+    from airflow_provider_segexport import fencing  # noqa: PLC0415
+
+    shared_engine(pytest.MonkeyPatch())
+    fencing.FRESH_S = FRESH_S
+    known = set(sys.modules)
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what anybody prints does not disturb the talk
+    told: dict[int, Path] = {}
+    while True:
+        try:
+            asked = _read(source)
+        except EOFError:
+            for child in told:
+                os.kill(child, signal.SIGKILL)
+            return
+        child = asked if isinstance(asked, int) else _fork(asked, known, told)
+        if isinstance(asked, int):
+            os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            _write(sink, (signal.SIGSTOP, child))
+            continue
+        path = told.pop(child)
+        done, lacking = pickle.loads(path.read_bytes()) if path.exists() else (None, [])
+        path.unlink(missing_ok=True)
+        for name in lacking:  # what this child had to import the next one finds imported
+            with suppress(ImportError):
+                importlib.import_module(name)
+        known |= set(lacking)
+        _write(sink, (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, done))
+
+
+def _fork(request: TryRequest, known: set[str], told: dict[int, Path]) -> int:
+    """Fork a child, which leaves what it tells in a file."""
+    path = request.home / f"told-{len(told)}-{time.monotonic_ns()}"
+    child = os.fork()
+    if not child:
+        try:
+            done = go(request)
+            path.write_bytes(pickle.dumps((done, sorted(set(sys.modules) - known))))
+        finally:
+            os._exit(0)
+    told[child] = path
+    return child
+
+
+if __name__ == "__main__":
+    serve()

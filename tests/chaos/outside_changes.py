@@ -1,0 +1,82 @@
+"""What another hand does to people at each vendor, and how a person is read out of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from chaos.persons import Contact
+from vendors.harness import VendorHarness
+
+NAME_FIELDS = {"constant_contact": "first_name", "dotdigital": "FIRSTNAME", "omnisend": "firstName"}
+STATUSES = {
+    "unsubscribe": "unsubscribed",
+    "bounce": "bounced",
+    "remove": "deleted",
+    "delete": "deleted",
+    "leave": "unsubscribedFromList",
+}
+
+
+def act(account: VendorHarness, email: str, action: str) -> None:
+    """Do it in the simulator."""
+    sim, name, audience = account.sim, account.name, account.audience
+    if action in {"add", "recreate"}:
+        if action == "recreate":
+            sim.seed(name, [{"email": email, "status": "deleted"}], None)
+        value = {"name": "H"} if name == "campaign_monitor" else {"fields": {NAME_FIELDS[name]: "H"}}
+        status = {"omnisend": "nonSubscribed"}.get(name, "active")
+        sim.seed(name, [{"email": email, "status": status, **value}], audience)
+    elif name == "constant_contact" and action in {"unsubscribe", "leave"}:
+        sim.act(name, {"leave": "leave_list"}.get(action, action), {"email": email, "audience": audience})
+    elif name == "omnisend" and action == "unsubscribe":
+        sim.act(name, "unsubscribe", {"email": email})
+    else:
+        inside = name == "campaign_monitor" or action in {"remove", "leave"}
+        sim.seed(name, [{"email": email, "status": STATUSES[action]}], audience if inside else None)
+
+
+def contact(vendor: str, member: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Contact | None:
+    """Read a person out of the simulator's views."""
+    held = member or other
+    if held is None:
+        return None
+    status = str(held["status"]).lower()
+    if vendor == "campaign_monitor":
+        plain = "ok" if status == "active" else status
+        return Contact(status == "active", plain, str(held["name"]) or None)
+    value = held["fields"].get(NAME_FIELDS[vendor])
+    plain = "unsubscribed" if status == "unsubscribed" else "ok"
+    if member is not None and member.get("in_list") == "suppressed":
+        return Contact(inside=False, status="left", value=value)
+    return Contact(member is not None, plain, value)
+
+
+def changed(vendor: str, held: Contact | None, action: str) -> Contact | Literal[False] | None:
+    """Return the contact after another hand's action; False if it does not apply."""
+    if action == "add":
+        idle = held is None or (not held.inside and held.status == "ok")
+        return Contact(inside=True, value="H") if idle or vendor == "campaign_monitor" else False
+    if held is None:
+        return False
+    if action == "recreate":
+        return Contact(inside=True, value="H")
+    if action == "delete" and vendor != "constant_contact":
+        return None
+    return _less(vendor, held, action)
+
+
+def _less(vendor: str, held: Contact, action: str) -> Contact | Literal[False]:
+    """Return the contact after an action that ends something."""
+    out = Contact(inside=False, value=held.value)
+    if action == "delete":  # Constant Contact keeps what it held, and restores it
+        return out if held.status == "ok" else False
+    if not held.inside or held.status != "ok":
+        return False
+    if action == "leave" and vendor == "constant_contact":
+        return out
+    if action == "remove":
+        return Contact(inside=False, status="deleted", value=held.value) if vendor == "campaign_monitor" else out
+    status = {"unsubscribe": "unsubscribed", "bounce": "bounced", "leave": "left"}[action]
+    inside = vendor != "campaign_monitor" and action == "unsubscribe"
+    return Contact(inside=inside, status=status, value=held.value)

@@ -1,0 +1,276 @@
+"""What there is to judge by: what was asked for, what each try did, and what the vendor saw of it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from chaos.vendor_log_readers import Entry, Json, LogReader
+
+AGENT = "chaos "
+"""How the `User-Agent` of a try begins: the run and the number of the try follow."""
+
+CONFIGURATION = frozenset(
+    {
+        "InvalidSegment",
+        "InvalidArgument",
+        "InvalidConnection",
+        "ConnectionNotAllowed",
+        "ExportsDisabled",
+        "AudienceOwnedByOther",
+        "StaleSnapshot",
+        "AuthenticationFailed",
+        "PermissionDenied",
+        "AudienceNotFound",
+    }
+)
+"""Errors that are found before anything is sent, by the name of their class."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a segment, and what is wrong with it: the outcome and reason that it must end in, where we know."""
+
+    email: str | None
+    name: str
+    wrong: tuple[str, str] | None = None
+    consent: bool = True
+
+    @property
+    def address(self) -> str:
+        return (self.email or "").strip().lower()
+
+
+@dataclass
+class Try:
+    """One process's work on a run.
+
+    Attributes:
+        ended: `finished`, `waiting`, `killed`, `disk`, or the class of the error that it ended with.
+        members: whom the ledger held as in the audience when it began, or at some time while it ran.
+        texts: everything that left the process as text: logs, errors, progress, the report.
+        in_flight: calls that may have been under way when it was killed.
+        closed: the run's report said that it was finished when it ended.
+    """
+
+    number: int
+    members: frozenset[str] = frozenset()
+    ended: str = ""
+    texts: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    closed: bool = False
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Run:
+    """One task instance: a snapshot that goes to an audience, in one try or in several."""
+
+    name: str
+    as_of: str
+    mode: str
+    rows: Sequence[Row]
+    folder: Path
+    tries: list[Try] = field(default_factory=list)
+    dry: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What else its order says."""
+
+    @property
+    def ended(self) -> str:
+        return self.tries[-1].ended if self.tries else ""
+
+    @property
+    def export(self) -> str:
+        return str(self.asked.get("export_name", ""))
+
+    @property
+    def finished(self) -> bool:
+        return self.ended == "finished"
+
+    def reports(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The reports in the run's folder, of all its generations but those that a repair has set aside."""
+        for path in sorted(self.folder.glob("*/summary.json")):
+            report = json.loads(path.read_text())
+            if "set_aside" not in report:
+                yield path.parent, report
+
+    @cached_property
+    def withheld(self) -> frozenset[str]:
+        """Whom consent withholds: none of them may be sent."""
+        return frozenset(row.address for row in self.rows if not row.consent)
+
+    @cached_property
+    def wanted(self) -> dict[str, str]:
+        """Who is to be in the audience after it, with the name: the first row of each good address."""
+        return {self.rows[number].address: self.rows[number].name for number in self._good}
+
+    @cached_property
+    def _good(self) -> list[int]:
+        first: dict[str, int] = {}
+        for number, row in enumerate(self.rows):
+            if row.wrong is None and row.address not in self.withheld:
+                first.setdefault(row.address, number)
+        return list(first.values())
+
+    def aside(self) -> set[str]:
+        """Those of them whom the last report names as not delivered."""
+        folder, _ = list(self.reports())[-1]
+        named = {line["row"] for line in rejects(folder)}
+        return {self.rows[number].address for number in self._good if number in named}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that the simulator has on record, read in the vendor's dialect."""
+
+    entry: Entry
+    dialect: LogReader
+
+    @property
+    def number(self) -> int:
+        return int(self.entry["number"])
+
+    @cached_property
+    def by(self) -> tuple[str, int]:
+        """Run and try, as the call's agent tells; an empty name is nobody of ours."""
+        agent = str(self.entry["headers"].get("user-agent", ""))
+        if not agent.startswith(AGENT):
+            return "", 0
+        name, _, number = agent.removeprefix(AGENT).rpartition(" ")
+        return name, int(number)
+
+    @property
+    def run(self) -> str:
+        return self.by[0]
+
+    @cached_property
+    def items(self) -> Mapping[str, Json]:
+        """The people whom it carries in, by address."""
+        body = self.entry["body"]
+        if not self.dialect.is_upsert(self.entry) or not isinstance(body, Mapping):
+            return {}
+        return {self.dialect.email(item).lower(): item for item in self.dialect.items(body)}
+
+    @cached_property
+    def leavers(self) -> Sequence[str]:
+        """Whom it takes out: addresses, or the vendor's ids."""
+        return self.dialect.leavers(self.entry) if self.dialect.is_removal(self.entry) else ()
+
+    @property
+    def batch(self) -> str:
+        """What it carries, to the letter: a batch is named by its content, and by what it is for."""
+        return json.dumps([self.entry["method"], self.entry["query"], self.entry["body"]], sort_keys=True)
+
+    @property
+    def writes(self) -> bool:
+        return self.dialect.is_write(self.entry)
+
+    @property
+    def refused(self) -> bool:
+        """The vendor did nothing: it said later, or no."""
+        status = self.entry["status"]
+        return status is not None and status >= 400 and not self.fact("failures") and not self.spoilt
+
+    @property
+    def spoilt(self) -> bool:
+        """A fault of the script struck; the vendor's rules may have run before."""
+        return bool(self.entry["fault"])
+
+    @property
+    def arrived(self) -> bool:
+        """The vendor read it, whatever its answer became on the way back."""
+        if self.spoilt:
+            return bool(self.entry["facts"])
+        return not self.refused
+
+    def fact(self, name: str) -> int:
+        return int(self.entry["facts"].get(name, 0))
+
+
+@dataclass
+class RunRecords:
+    """Everything that is on record of one audience at one vendor.
+
+    Attributes:
+        members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
+        opted_out: who opted out at the vendor and did not come back, with the number of the last call before it.
+        there_before: people who were in the audience before any export.
+        asked_again: batches that the vendor was told to ask for once more, by a scripted failure of its job.
+        unexpected: errors that no schedule may end in.
+    """
+
+    dialect: LogReader
+    entries: Sequence[Entry]
+    runs: dict[str, Run]
+    root: Path
+    members: Mapping[str, Json] = field(default_factory=dict)
+    people: Mapping[str, Json] = field(default_factory=dict)
+    opted_out: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
+    there_before: frozenset[str] = frozenset()
+    asked_again: int = 0
+    secrets: Sequence[str] = ()
+    unexpected: Sequence[str] = ()
+    settled: bool = False
+    """The last run is the newest snapshot and nothing has happened since: vendor and segment must agree."""
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        return [Call(entry, self.dialect) for entry in self.entries]
+
+    def calls_of(self, run: Run) -> list[Call]:
+        return self._by_run[run.name]
+
+    def last_call(self, run: Run) -> int:
+        """Its number; 0 where a run made none."""
+        return max((call.number for call in self.calls_of(run)), default=0)
+
+    @cached_property
+    def _by_run(self) -> dict[str, list[Call]]:
+        found: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            found[call.run].append(call)
+        return found
+
+    def ever_refused(self) -> set[str]:
+        """Whom the vendor did not take at some time: what arrived of them may not have been kept."""
+        named = (line for run in self.runs.values() for folder, _ in run.reports() for line in rejects(folder))
+        refused = {line["email"] for line in named if line["outcome"] == "rejected"}
+        return refused | self.opted_out.keys() | self.left.keys()
+
+    def address(self, leaver: str) -> str:
+        """The address of whom a removal names."""
+        return leaver.lower() if "@" in leaver else self._ids.get(leaver, leaver)
+
+    @cached_property
+    def _ids(self) -> dict[str, str]:
+        known = {**self.people, **self.members}
+        return {str(person["id"]): email for email, person in known.items() if "id" in person}
+
+
+def rejects(folder: Path) -> list[dict[str, Any]]:
+    """The rows that a report names as not delivered."""
+    path = folder / "rejects.parquet"
+    found: list[dict[str, Any]] = pq.read_table(path).to_pylist() if path.exists() else []
+    return found
+
+
+def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
+    """Whom the ledger holds as put into the audience, and not taken out since; by any of its last versions."""
+    found = set()
+    for audience in (root / "ledgers").glob("*/*/*"):
+        for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:
+            try:
+                rows = pq.read_table(path).to_pylist()
+            except (OSError, pa.ArrowException):  # a schedule has damaged it
+                continue
+            found |= {row["email"] for row in rows if row.get("state", "in") == "in"}
+    return frozenset(found)

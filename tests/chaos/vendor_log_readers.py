@@ -1,0 +1,217 @@
+"""What each vendor's calls mean to the checker: one row each, from the vendors' documents and not from our code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Entry = Mapping[str, Any]
+"""A line of the simulator's request log."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A quota as the vendor publishes it: so many calls in so many seconds, of all calls or of some paths.
+
+    One that `resets` is counted in spans that begin at midnight UTC.
+    """
+
+    calls: int
+    seconds: float
+    path: str = ""
+    resets: bool = False
+
+
+@dataclass(frozen=True)
+class LogReader:
+    """How to read one vendor's log.
+
+    Attributes:
+        upsert: method, and a pattern of the path, of the calls that carry people in.
+        items, email: the people of such a body, and the address of one of them.
+        removal: the same of calls that take people out.
+        leavers: whom such a call names, by address or by the vendor's id.
+        setup: calls that are no reads and touch nobody.
+        says: what a body says that would change somebody's consent or set off a mail.
+        damage: facts that a careful client never causes.
+        revival: the fact that tells of people brought back, which is damage to all but those whom we took out.
+        quota: what the vendor publishes.
+        mailable: whether a member, as the simulator shows it, gets mail through the audience.
+        name: the first name that the vendor holds.
+        looks: calls that read who is in the audience, where that is looked at before anything is sent.
+        account: the simulator's view of everybody; empty where there is none.
+    """
+
+    name: str
+    upsert: tuple[str, str]
+    items: Callable[[Json], Sequence[Json]]
+    email: Callable[[Json], str]
+    removal: tuple[str, str]
+    leavers: Callable[[Entry], Sequence[str]]
+    says: Callable[[Entry], Iterator[str]]
+    mailable: Callable[[Json], bool]
+    name_of: Callable[[Json], str]
+    setup: str = r"(?!)"
+    damage: frozenset[str] = frozenset()
+    revival: str = ""
+    quota: tuple[Window, ...] = ()
+    looks: str = r"(?!)"
+    account: str = "all-contacts"
+
+    def is_upsert(self, entry: Entry) -> bool:
+        return _is(entry, self.upsert)
+
+    def is_removal(self, entry: Entry) -> bool:
+        return _is(entry, self.removal)
+
+    def is_write(self, entry: Entry) -> bool:
+        """Whether it changes anything of anybody."""
+        return entry["method"] != "GET" and not re.search(self.setup, str(entry["path"]))
+
+
+def _is(entry: Entry, call: tuple[str, str]) -> bool:
+    return entry["method"] == call[0] and re.search(call[1], str(entry["path"])) is not None
+
+
+DAMAGE = frozenset(
+    {
+        "account_deleted",
+        "contacts_deleted",
+        "memberships_deleted",
+        "lists_deleted",
+        "fields_deleted",
+        "segments_deleted",
+        "replaced",
+        "unsubscribed",
+        "suppressed",
+        "unsuppressed",
+        "consent_upgraded",
+        "permission_changed",
+        "status_sent",
+        "set_subscribed",
+        "set_unsubscribed",
+        "set_nonSubscribed",
+        "mails",
+    }
+)
+
+
+def campaign_monitor_says(entry: Entry) -> Iterator[str]:
+    body = entry["body"] or {}
+    for flag in ("QueueSubscriptionBasedAutoresponders", "RestartSubscriptionBasedAutoresponders"):
+        if body.get(flag) is not False:
+            yield f"{flag} is {body.get(flag)!r}"
+    for item in body.get("Subscribers", ()):
+        if item.get("ConsentToTrack") != "Unchanged":
+            yield f"ConsentToTrack is {item.get('ConsentToTrack')!r}"
+
+
+def dotdigital_says(entry: Entry) -> Iterator[str]:
+    for item in (entry["body"] or {}).get("contacts", ()):
+        if "channelProperties" in item:
+            yield "a contact has channelProperties"
+
+
+def constant_contact_says(entry: Entry) -> Iterator[str]:
+    for item in (entry["body"] or {}).get("import_data", ()):
+        if item.keys() & {"permission_to_send", "permission", "opt_in_source", "confirm_status"}:
+            yield f"a row has {', '.join(sorted(item))}"
+
+
+def omnisend_says(entry: Entry) -> Iterator[str]:
+    for item in (entry["body"] or {}).get("items", ()):
+        for identifier in item.get("identifiers", ()):
+            if "channels" in identifier:
+                yield "an identifier has channels"
+            if identifier.get("type") == "email" and identifier.get("sendWelcomeMessage") is not False:
+                yield "sendWelcomeMessage is not false"
+
+
+def first_email(item: Json) -> str:
+    return next(str(one["id"]) for one in item["identifiers"] if one["type"] == "email")
+
+
+def asked(entry: Entry, name: str) -> list[str]:
+    return [str(entry["query"].get(name, ""))]
+
+
+def listed(*path: str) -> Callable[[Entry], list[str]]:
+    """The texts of a list that stands in the body, under these names."""
+
+    def read(entry: Entry) -> list[str]:
+        found = entry["body"]
+        for name in path:
+            found = (found or {}).get(name)
+        return [str(one) for one in found or ()]
+
+    return read
+
+
+LOG_READERS = {
+    one.name: one
+    for one in (
+        LogReader(
+            name="campaign_monitor",
+            upsert=("POST", r"/subscribers/[0-9a-f]+/import\.json$"),
+            items=lambda body: body["Subscribers"],
+            email=lambda item: str(item["EmailAddress"]),
+            removal=("DELETE", r"/subscribers/[0-9a-f]+\.json$"),
+            leavers=lambda entry: asked(entry, "email"),
+            says=campaign_monitor_says,
+            mailable=lambda member: member["status"] == "Active",
+            name_of=lambda member: str(member["name"]),
+            setup=r"/customfields\.json$|/oauth/token$",
+            damage=DAMAGE,
+            revival="resubscribed",
+            account="",
+        ),
+        LogReader(
+            name="dotdigital",
+            upsert=("PUT", r"/contacts/v3/import$"),
+            items=lambda body: body["contacts"],
+            email=lambda item: str(item["identifiers"]["email"]),
+            removal=("POST", r"/v2/address-books/[0-9]+/contacts/delete$"),
+            leavers=listed(),
+            says=dotdigital_says,
+            mailable=lambda member: member["status"] == "subscribed" and member["in_list"] == "subscribed",
+            name_of=lambda member: str(member["fields"].get("FIRSTNAME", "")),
+            setup=r"/v2/data-fields$",
+            damage=DAMAGE | {"resubscribed"},
+        ),
+        LogReader(
+            name="constant_contact",
+            upsert=("POST", r"/activities/contacts_json_import$"),
+            items=lambda body: body["import_data"],
+            email=lambda item: str(item["email"]),
+            removal=("POST", r"/activities/remove_list_memberships$"),
+            leavers=listed("source", "contact_ids"),
+            says=constant_contact_says,
+            mailable=lambda member: member["status"] in {"explicit", "implicit", "not_set"},
+            name_of=lambda member: str(member["fields"].get("first_name", "")),
+            setup=r"/oauth2/|/activities/contact_exports$|/contact_custom_fields$",
+            looks=r"/activities/contact_exports$",
+            damage=DAMAGE,
+            # "4 requests per second, 10,000 per day", the vendor's page on rate limits, read 2026-08
+            quota=(Window(4, 1), Window(10_000, 86_400, resets=True)),
+        ),
+        LogReader(
+            name="omnisend",
+            upsert=("POST", r"/batches$"),
+            items=lambda body: body["items"],
+            email=first_email,
+            removal=("DELETE", r"/contacts/tags$"),
+            leavers=listed("emails"),
+            says=omnisend_says,
+            mailable=lambda member: member["status"] != "unsubscribed",
+            name_of=lambda member: str(member["fields"].get("firstName", "")),
+            setup=r"/segments$",
+            damage=DAMAGE,
+            # 400 a minute a brand, 60 of them to the tags endpoints: contacts OpenAPI 2026-03-15
+            quota=(Window(400, 60), Window(60, 60, path=r"/contacts/tags$")),
+        ),
+    )
+}

@@ -1,0 +1,85 @@
+"""Files wherever they lie: whole or not there, created once, and nothing half written left behind for long."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pyarrow as pa
+import pytest
+from core.factories import TARGET
+from upath import UPath
+
+from airflow_provider_segexport.storage import paths
+from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.paths import HALF_S, create, remove_stale_temp_files, temp_name
+from airflow_provider_segexport.storage.run_folder import RunFolder
+
+
+@pytest.fixture(params=["disk", "objects"])
+def place(request, tmp_path):
+    if request.param == "disk":
+        yield tmp_path / "folder" / "file"
+    else:
+        found = UPath(f"memory://{request.node.originalname}/folder/file")
+        yield found
+        found.fs.store.clear()
+
+
+def halves(folder, *, age_s):
+    """Half written files of a killed process, and others that look alike."""
+    names = (temp_name(folder / "summary.json").name, temp_name(temp_name(folder / "00000002.parquet")).name)
+    for name in (*names, ".theirs.half", "notes.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"{")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+
+
+def test_a_file_is_created_once(place):
+    """The second writer is told, and the first one's content stays."""
+    create(place, b"first")
+    with pytest.raises(FileExistsError):
+        create(place, b"second")
+    assert b"first" == paths.read(place)
+    assert ["file"] == paths.list_names(place.parent)
+
+
+@pytest.mark.parametrize("place", ["objects"], indirect=True)
+def test_a_store_without_an_exclusive_mode_is_asked_before(place, monkeypatch):
+    """The writer is told that this is not sure."""
+    plain = type(place).open
+
+    def opened(self, mode="r", **told):
+        if "x" in mode:
+            raise ValueError(f"unsupported file mode {mode}")
+        return plain(self, mode, **told)
+
+    monkeypatch.setattr(type(place), "open", opened)
+    assert create(place, b"first") is False
+    with pytest.raises(FileExistsError):
+        create(place, b"second")
+    assert b"first" == paths.read(place)
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
+    """From a run folder and its parts when it is opened again; of names that only this provider gives, and old ones."""
+    for folder in (tmp_path / "01", tmp_path / "01" / "batch_results"):
+        halves(folder, age_s=HALF_S + 60)
+    RunFolder.open(tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert ["01/.theirs.half", "01/batch_results/.theirs.half", "01/batch_results/notes.json", "01/notes.json"] == left
+
+
+def test_what_is_being_written_is_left_alone(tmp_path):
+    """Another process may be at it."""
+    halves(tmp_path, age_s=60)
+    remove_stale_temp_files(tmp_path)
+    assert 4 == len(list(tmp_path.iterdir()))
+
+
+def test_a_ledger_is_swept_when_it_is_written(tmp_path):
+    """With what stands beside it: lease, history, card."""
+    ledger = Ledger.of(tmp_path, "plain", TARGET)
+    halves(ledger.path / "lease", age_s=HALF_S + 60)
+    ledger.commit(pa.table({field.name: [] for field in SCHEMA}, schema=SCHEMA).to_batches(), 0)
+    assert [".theirs.half", "notes.json"] == sorted(path.name for path in (ledger.path / "lease").iterdir())

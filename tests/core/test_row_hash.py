@@ -1,0 +1,125 @@
+"""The hash of a row says whether something else would be sent than the last time."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from core.factories import shared
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.stages import encode, row_hash
+from airflow_provider_segexport.vendor_field import VendorField
+from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.base import FIELDS, CustomField, MappedFields
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate
+
+COLUMNS = ("email", "a", "b", "c")
+
+
+def told(shape, *rows, columns=COLUMNS):
+    """Hash and item of rows."""
+    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
+    sql = shared()
+    sql.table("items", table)
+    return sql.rows(f"select {row_hash.expression(shape)}, {encode.expression(shape)} from items")
+
+
+def hashes(shape, *rows, columns=COLUMNS):
+    return [hash_ for hash_, _ in told(shape, *rows, columns=columns)]
+
+
+def pair(key, column):
+    return JsonTemplate({"Key": Const(key), "Value": Column(column)})
+
+
+SHAPE = JsonTemplate(
+    {
+        "email": Column("email"),
+        "name": Column("a"),
+        "more": JsonTemplate({"B": Column("b"), "origin": Const("crm")}),
+        "pairs": Array((pair("C", "c"),)),
+        "lists": Array((Const(5),)),
+    }
+)
+JANE = {"email": "jane@example.com", "a": "Jane", "b": "7", "c": "gold"}
+
+
+def test_a_hash_never_changes():
+    """What was stored is compared months later, on another machine and by another version."""
+    assert hashes(SHAPE, JANE, {"email": "jane@example.com"}) == [17421613119213290688, 6274299392480590672]
+
+
+TEXTS = st.one_of(st.none(), st.text(st.sampled_from('"\\|,:{}é 01'), min_size=1, max_size=3))
+ROWS = st.fixed_dictionaries(
+    {"email": st.sampled_from(["a@example.com", "b@example.com"]), **dict.fromkeys("abc", TEXTS)}
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ROWS, min_size=2, max_size=40))
+def test_one_hash_is_one_item(rows):
+    """Two rows have the same hash if the same is sent of them, and only then."""
+    found = told(SHAPE, *rows)
+    assert len({hash_ for hash_, _ in found}) == len({item for _, item in found}) == len(set(found))
+
+
+def test_a_value_counts_with_its_place():
+    """The same words in another field, or moved from one to the next, are another content."""
+    rows = [{"a": "x"}, {"b": "x"}, {"c": "x"}, {"a": "x", "b": "y"}, {"a": "xy"}, {"a": "y", "b": "x"}, {}]
+    assert len(set(hashes(SHAPE, *rows))) == len(rows)
+
+
+def test_a_new_field_concerns_those_who_have_a_value_for_it():
+    """With a field matched anew, whoever has nothing in it does not go out again."""
+    more = JsonTemplate({**SHAPE.members, "pairs": Array((pair("New", "d"), pair("C", "c")))})
+    columns = (*COLUMNS, "d")
+    (before,) = hashes(SHAPE, JANE)
+    assert hashes(more, JANE, {**JANE, "d": "x"}, columns=columns)[0] == before
+    assert hashes(more, {**JANE, "d": "x"}, columns=columns)[0] != before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"lists": Array((Const(6),))},
+        {"more": JsonTemplate({"B": Column("b"), "origin": Const("shop")})},
+        {"pairs": Array((pair("D", "c"),))},
+        {"pairs": Array((JsonTemplate({"Key": Const("C"), "Value": Column("c"), "Clear": Const(value=False)}),))},
+        {"name": Column("a", "number")},
+        {"name": Joined(("a",))},
+        {"new": Const(1)},
+        {"name": Const("Jane")},
+    ],
+    ids=str,
+)
+def test_another_shape_is_another_content(changed):
+    """Another audience, another key, a constant more: all of it goes out again."""
+    assert hashes(JsonTemplate({**SHAPE.members, **changed}), JANE) != hashes(SHAPE, JANE)
+
+
+def test_the_order_of_fields_does_not_count():
+    """The mapping of an export may be sorted anew, and its columns be called otherwise."""
+    turned = JsonTemplate(dict(reversed(SHAPE.members.items())))
+    assert hashes(turned, JANE) == hashes(SHAPE, JANE)
+    twins = {"k": Array((pair("A", "a"), pair("B", "b")))}, {"k": Array((pair("B", "a"), pair("A", "b")))}
+    one, other = (JsonTemplate({"email": Column("email"), **twin}) for twin in twins)
+    assert hashes(one, {**JANE, "a": "1", "b": "2"}) == hashes(other, {**JANE, "a": "2", "b": "1"})
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
+def test_every_column_of_a_vendor_s_item_counts(vendor):
+    """Whatever field changes, or is emptied: where the vendor would be sent something else, the hash is another."""
+    kinds = {"note": "text", "points": "integer", "vip": "boolean"}
+    custom = tuple(CustomField(name, f"custom_{n}", kind) for n, (name, kind) in enumerate(kinds.items()))
+    fields = {rule.key.lower(): VendorField(rule.key) for rule in vendor.fields}
+    fields |= {name: VendorField(name) for name in kinds}
+    target = Audience("https://x.test", "1", "Shop", "1", fields=fields, extra={"customFields": "{}"})
+    neutral = tuple(name for name in FIELDS if name != "full_name" and vendor.rules_for(name))
+    shape = vendor.item_template(MappedFields(neutral, custom), target)
+    names = sorted({rule.name for name in neutral for rule in vendor.rules_for(name)} | {one.column for one in custom})
+    row = {**{name: str(number) for number, name in enumerate(names)}, "email": "jane@example.com"}
+    rows = [row, *({**row, name: value} for name in names if name != "email" for value in ("99", None))]
+    found = told(shape, *rows, columns=("email", *(name for name in names if name != "email")))
+    assert len({hash_ for hash_, _ in found}) == len({item for _, item in found}) > len(names)

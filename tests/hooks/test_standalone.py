@@ -1,0 +1,169 @@
+"""Hooks useful alone: in a task of one's own, or to look at an account."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import DAG, task
+from airflow_fixtures import FIELD_MAPPING, people
+
+from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConnection
+from airflow_provider_segexport.hooks import get_hook, get_hook_class
+from airflow_provider_segexport.vendors import VENDORS, campaign_monitor
+
+pytestmark = pytest.mark.airflow
+
+TWO = ("campaign_monitor", "dotdigital")
+
+
+@pytest.mark.parametrize("vendor", TWO)
+def test_target_tells_account_and_audience(stage, vendor):
+    """By name, with the number of members and the custom fields that there are."""
+    stage.sim.seed(vendor, [{"email": "ann@example.com"}], stage.audience(vendor))
+    found = get_hook(stage.connection(vendor)).resolve_audience()
+    assert ("Example Shop", "Customers", 1) == (found.account_name, found.audience_name, found.member_count)
+    assert found.fields
+    assert (
+        stage.audience(vendor, 1)
+        == get_hook(stage.connection(vendor)).resolve_audience(stage.audience(vendor, 1)).audience
+    )
+
+
+def test_call_runs_any_operation_of_the_vendor(stage):
+    """Those that an export is made of are there for whoever needs one."""
+    hook = get_hook(stage.connection("campaign_monitor"))
+    hook.run_operation(campaign_monitor.VENDOR.create_field(hook.resolve_audience(), "Shoe size", "number"))
+    assert "number" == hook.resolve_audience().fields["shoe size"].type
+
+
+@pytest.mark.parametrize("vendor", TWO)
+def test_a_dataframe_is_exported_from_a_task(stage, vendor):
+    """`hook.export` in a `@task` exports what the task holds in memory, in the name of the task's DAG."""
+    conn_id = stage.connection(vendor, extra={"allowed_dags": "alone"})
+
+    with DAG("alone", schedule=None) as dag:
+
+        @task
+        def export():
+            report = get_hook_class(vendor)(conn_id).export(people(5), FIELD_MAPPING)
+            return report["counts"]
+
+        export()
+    assert 5 == stage.run(dag).summary()["delivered"] == len(stage.members(vendor))
+
+
+def test_a_segment_by_path_is_exported_by_hand(stage):
+    """Outside any DAG a connection must let everybody in."""
+    path = stage.segment(5)
+    hook = get_hook(stage.connection("dotdigital"))
+    assert 5 == hook.export(path, FIELD_MAPPING)["counts"]["delivered"]
+    assert 5 == hook.export(stage.folder / "segment.parquet", FIELD_MAPPING, mode="full")["counts"]["delivered"]
+    assert 5 == hook.export([path], FIELD_MAPPING, mode="upsert")["counts"]["unchanged"]
+    with pytest.raises(ConnectionNotAllowed, match="outside any DAG"):
+        get_hook(stage.connection("dotdigital", extra={"allowed_dags": "exports"})).export(path, FIELD_MAPPING)
+
+
+def test_no_file_of_a_dataframe_is_left_behind(stage, tmp_path, monkeypatch):
+    """What was written for the export is removed with it; the report stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    report = get_hook(stage.connection("dotdigital")).export(people(3), FIELD_MAPPING)
+    assert [] == [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
+    assert report["run_folder"].startswith(str(tmp_path / "state"))
+
+
+def test_hook_for_an_unknown_connection(stage):
+    """The error says where connections are made."""
+    with pytest.raises(InvalidConnection, match="Admin > Connections"):
+        get_hook("nobody_made_it")
+
+
+class TestButton:
+    """What `test_connection` answers."""
+
+    @pytest.mark.parametrize("vendor", VENDORS)
+    def test_names_account_and_audience(self, stage, vendor):
+        """And what a member count tells where the vendor tells one."""
+        works, words = get_hook(stage.connection(vendor)).test_connection()
+        assert works, words
+        assert "account 'Example Shop'" in words
+        assert "'Customers'" in words
+
+    def test_without_an_audience_the_account_is_enough(self, stage):
+        """A default audience is no must."""
+        works, words = get_hook(stage.connection("dotdigital", extra={"default_audience": None})).test_connection()
+        assert (True, "dotdigital account 'Example Shop'.") == (works, words)
+
+    def test_notes_what_keeps_it_from_exports(self, stage):
+        """It works, and no DAG may use it yet."""
+        works, words = get_hook(stage.connection("dotdigital", extra={"privacy_consent": False})).test_connection()
+        assert works
+        assert "Not ready for exports" in words
+        assert "no consent" in words
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"password": "planted-wrong-password"}, "password of the API user"),
+            ({"login": None}, "lacks the API user"),
+            ({"host": "http://127.0.0.1:9"}, "127.0.0.1:9"),
+            ({"host": "ftp://x"}, "base URL"),
+            ({"extra": {"default_audience": "99"}}, "address book"),
+            ({"conn_type": "campaign_monitor"}, "of type"),
+        ],
+    )
+    def test_says_what_is_wrong_and_no_secret(self, stage, changes, expected):
+        """The words are shown in the UI to whoever may test connections."""
+        works, words = get_hook_class("dotdigital")(stage.connection("dotdigital", **changes)).test_connection()
+        assert not works
+        assert expected in words
+        assert "planted" not in words
+        assert stage.vendor("dotdigital")["credentials"]["password"] not in words
+
+
+class TestSignIn:
+    """Campaign Monitor's OAuth2 sign-in, as tasks use it."""
+
+    def connection(self, stage):
+        token = stage.vendor("campaign_monitor")["credentials"]["oauth"]["refresh_token"]
+        return stage.connection("campaign_monitor", password=None, extra={"refresh_token": token})
+
+    def renewals(self, stage):
+        return [call for call in stage.sim.requests() if call["path"].endswith("/oauth/token")]
+
+    def test_a_second_task_finds_the_first_ones_token(self, stage):
+        """One sign-in serves all tasks of a connection: a rotating refresh token is good for one use."""
+        conn_id = self.connection(stage)
+        stage.segment(3)
+        assert "success" == stage.export(conn_id=conn_id).state
+        assert "success" == stage.export(conn_id=conn_id).state
+        assert 1 == len(self.renewals(stage))
+
+    def test_an_expired_token_is_renewed_once(self, stage):
+        """Code 121 renews; the call is made again, and nothing else notices."""
+        conn_id = self.connection(stage)
+        stage.segment(3)
+        stage.export(conn_id=conn_id)
+        stage.sim.clock.advance(3600)
+        stage.sim.act("campaign_monitor", "expire_tokens")
+        assert [] == stage.export(conn_id=conn_id, mode="full").errors
+        assert 2 == len(self.renewals(stage))
+
+    def test_a_revoked_sign_in_needs_a_person(self, stage):
+        """The error says to sign in again, and does not show the token."""
+        conn_id = self.connection(stage)
+        stage.segment(3)
+        stage.sim.act("campaign_monitor", "revoke_tokens")
+        run = stage.export(conn_id=conn_id)
+        assert "failed" == run.state
+        assert "Log in again" in run.error
+        assert stage.vendor("campaign_monitor")["credentials"]["oauth"]["refresh_token"] not in run.error
+        assert stage.nothing_was_sent()
+
+    def test_every_token_that_appears_is_masked(self, stage, masked):
+        """The refresh token of the connection, the access token it becomes, and the next refresh token."""
+        conn_id = self.connection(stage)
+        stage.segment(3)
+        stage.export(conn_id=conn_id)
+        oauth = stage.vendor("campaign_monitor")["credentials"]["oauth"]
+        assert oauth["refresh_token"] in masked
+        assert len({token for token in masked if len(token) == len(oauth["access_token"])}) >= 2

@@ -1,0 +1,132 @@
+"""Audiences as cards and histories tell them, without Airflow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ui_factories import NOW, place, stories, story, summary, write_run
+
+from airflow_provider_segexport.plugins import audiences
+from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
+
+
+def everything(who: RunIdentity) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("exports/export/manual__1/3", RunIdentity("exports", "export", "manual__1", 3)),
+        ("exports/group.export/a/b/c/0", RunIdentity("exports", "group.export", "a/b/c", 0)),
+        ("hook/omnisend_default/1795600000", RunIdentity(conn_id="omnisend_default")),
+        ("exports/export/x", None),
+        ("exports/export/manual__1/three", None),
+        ("", None),
+    ],
+)
+def test_who_ran_is_read_from_its_words(text, found):
+    """A run id may hold slashes; a DAG id and a task id cannot."""
+    assert found == RunIdentity.read(text)
+
+
+def test_an_empty_root_has_no_audiences(tmp_path):
+    """Before the first export there is not even a folder."""
+    assert [] == audiences.list_audiences(tmp_path / "nothing", everything)
+
+
+def test_an_audience_is_told_with_its_runs_oldest_first(tmp_path):
+    """The card alone is enough for the list."""
+    story(0, runs=5, root=tmp_path)
+    (found,) = audiences.list_audiences(tmp_path, everything)
+    assert ("Newsletter", "Campaign Monitor", "list0000") == (found.name, found.vendor, found.audience)
+    assert 5 == len(found.points)
+    assert sorted(point.ended_at for point in found.points) == [point.ended_at for point in found.points]
+    assert NOW == found.newest.ended_at
+
+
+def test_many_audiences_are_all_told(tmp_path):
+    """Cards are read side by side."""
+    stories(tmp_path, 60, runs=2)
+    assert 60 == len(audiences.list_audiences(tmp_path, everything))
+
+
+def test_an_audience_of_another_dag_is_not_told(tmp_path):
+    """What a user may not see in Airflow is not here either."""
+    stories(tmp_path, 6, runs=2)
+    found = audiences.list_audiences(tmp_path, lambda who: who.dag_id == "exports_3")
+    assert ["exports_3"] == [one.newest.identity.dag_id for one in found]
+
+
+def test_of_a_shared_audience_only_the_own_runs_are_told(tmp_path):
+    """Two DAGs feed it; who may see one of them sees its runs, and neither connection nor opt-outs of the other's."""
+    for number, dag_id in enumerate(("mine", "theirs")):
+        told = summary(run=f"{dag_id}/export/r{number}/0", ended_at=NOW + number, run_folder=f"/{number}")
+        write_run(tmp_path, told, members=10 + number)
+    (found,) = audiences.list_audiences(tmp_path, lambda who: who.dag_id == "mine")
+    assert ["mine"] == [point.identity.dag_id for point in found.points]
+    assert ("", {}) == (found.conn_id, dict(found.optouts))
+    history = audiences.run_points(place(tmp_path, summary()), lambda who: who.dag_id == "mine")
+    assert ["mine"] == [point.identity.dag_id for point in history]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "",
+        "{",
+        "[]",
+        '"text"',
+        json.dumps({"runs": "many"}),
+        json.dumps({"runs": [1, None, "x", {"run": 5}, {"run": "a/b"}]}),
+    ],
+)
+def test_a_card_that_is_none_is_passed_over(tmp_path, card):
+    """Half written, of another version, or made by a hand."""
+    here = place(tmp_path, summary())
+    here.mkdir(parents=True)
+    (here / "latest.json").write_text(card)
+    assert [] == audiences.list_audiences(tmp_path, everything)
+
+
+def test_a_record_of_wrong_types_becomes_noughts(tmp_path):
+    """No page falls over a number that is none."""
+    here = place(tmp_path, summary())
+    here.mkdir(parents=True)
+    point = {"run": "a/b/c/0", "ended_at": "yesterday", "counts": [1], "members": float("nan"), "removals": "no"}
+    (here / "latest.json").write_text(json.dumps({"runs": [point], "optouts": 3, "audience_name": {"a": 1}}))
+    (found,) = audiences.list_audiences(tmp_path, everything)
+    assert (0, 0.0, 0, 0) == (
+        found.newest.members,
+        found.newest.ended_at,
+        found.newest.removed,
+        found.newest.counts["profiles"],
+    )
+    assert "aa11" == found.name
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        AudienceKey("campaign_monitor", "..", "x"),
+        AudienceKey("campaign_monitor", "a", "../../etc"),
+        AudienceKey("campaign_monitor", "a", "b/c"),
+        AudienceKey("campaign_monitor", "a", ""),
+        AudienceKey("..", "a", "b"),
+        AudienceKey("campaign_monitor", "a", "b\0"),
+        AudienceKey("campaign_monitor", "a", ".hidden"),
+        AudienceKey("campaign_monitor", "a", "b\n"),
+    ],
+)
+def test_a_key_that_is_no_folders_name_leads_nowhere(tmp_path, key):
+    """No text of an address is joined to a path unless it is a plain name."""
+    assert None is key.place(tmp_path)
+
+
+def test_a_key_finds_the_ledger_that_it_was_made_of(tmp_path):
+    """Also where the vendor's id had to be made safe."""
+    told = summary(vendor="omnisend", account="Müller & Söhne / EU", audience="a tag: with words")
+    write_run(tmp_path, told, members=1)
+    (found,) = audiences.list_audiences(tmp_path, everything)
+    assert place(tmp_path, told) == found.key.place(tmp_path)

@@ -1,0 +1,201 @@
+"""A full life of an audience at a simulated vendor, in phases that can be played again from a snapshot.
+
+The people: `p0` to `p3` stay (p0 gets another name), `p1` opts out, `p4` leaves and comes back, `p5` opts out and
+leaves, `p6` leaves, `n1` comes in on the second day. The vendor does not take `turned.away`, and `foreign` belongs to
+others.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from chaos.vendor_log_readers import LOG_READERS
+from vendors.harness import VendorHarness, people
+from vendors.mutations import Tap, Tapped
+
+from airflow_provider_segexport.errors import RetryableError, SegexportError
+from airflow_provider_segexport.export.config import PendingJobs, Undo
+from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.simulator.routes import RouteTable
+from airflow_provider_segexport.simulator.vendor import Vendor
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.run_folder import RunFolder
+
+FOREIGN, TURNED_AWAY, NEW = "foreign@example.com", "turned.away@example.com", "n1@example.com"
+UNGUARDED = dict.fromkeys(("max_removals_share", "max_shrink", "max_growth", "max_rejected_share", "new_share"))
+FIELDS = {"campaign_monitor": "Shop Nr", "constant_contact": "Shop Nr", "dotdigital": "SHOP_NR", "omnisend": "shop_nr"}
+TRIES = 4
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run of the life.
+
+    Attributes:
+        name: also the run's.
+        day: of January.
+        emails: the segment; empty for an undo.
+        names: first names of those who do not have the usual one.
+        before: what happens at the vendor before the run.
+        lost: the answer to the first call that carries a batch does not come, and the worker dies of it.
+    """
+
+    name: str
+    day: int
+    emails: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[Life], None] = lambda _: None
+    lost: bool = False
+
+
+@dataclass
+class Outcome:
+    """How a phase went: its report, or the error that ended it, and what the ledger holds."""
+
+    error: SegexportError | None = None
+    report: dict[str, Any] | None = None
+
+
+def first_day(life: Life) -> None:
+    """Somebody else's person is in the audience, and one person cannot be taken."""
+    account = life.account
+    account.sim.seed(account.name, [{"email": FOREIGN, "status": "active"}], account.audience)
+    if account.row.rejected_status:
+        status, _ = account.row.rejected_status
+        account.sim.seed(account.name, [{"email": TURNED_AWAY, "status": status}], account.audience)
+    else:
+        account.sim.act(account.name, "fail_items", {"status": 400, "email": TURNED_AWAY, "times": 99})
+
+
+def opt_outs(life: Life) -> None:
+    """Two people unsubscribe, of whom one is to be taken out."""
+    out = [{"email": email, "status": "unsubscribed"} for email in ("p1@example.com", "p5@example.com")]
+    life.account.sim.seed(life.account.name, out, life.account.audience)
+
+
+SECOND = [*people(4), NEW, TURNED_AWAY]
+PHASES = (
+    Phase("first", 1, [*people(7), TURNED_AWAY], before=first_day),
+    Phase("second", 2, SECOND, {"p0@example.com": "New"}, before=opt_outs, lost=True),
+    Phase("third", 3, [*people(5)[1:], NEW, TURNED_AWAY]),
+    Phase("undo", 4),
+)
+LAST = Phase("last", 9, SECOND, {"p0@example.com": "New"})
+"""What the audience is brought to after whatever happened."""
+
+
+class Life:
+    """One vendor's account and audience, and the snapshots of it at the beginning of each phase."""
+
+    def __init__(self, sim: Simulator, name: str, home: Path) -> None:
+        self.sim = sim
+        self.place = home
+        lasting = {"constant_contact": {"access_seconds": 90 * 86_400}}
+        sim.reset(lasting, seed=1, latency=0.0)
+        self.account = VendorHarness(sim, name, home / "home", batch_rows=3)
+        self.account.home.mkdir()
+        self.dialect = LOG_READERS[name]
+        self.prefix = f"/{name}"
+        self.kept: dict[str, tuple[Vendor, float]] = {}
+
+    def keep(self, phase: str) -> None:
+        """Take a snapshot of vendor, clock and state."""
+        self.kept[phase] = self._copied(self._vendor()), self.sim.clock.now()
+        shutil.copytree(self.account.home, self.place / phase)
+
+    def back(self, phase: str) -> None:
+        """Go back to a snapshot, with an empty request log."""
+        vendor, moment = self.kept[phase]
+        self.sim.world.clock = ManualClock(moment)
+        self.sim.reset()
+        self.sim._vendors[self.account.name] = self._copied(vendor)
+        shutil.rmtree(self.account.home)
+        shutil.copytree(self.place / phase, self.account.home)
+
+    def _copied(self, vendor: Vendor) -> Vendor:
+        """A vendor's account as it is now; its routes are made anew, because they lead to their own account."""
+        copied = copy.deepcopy(vendor, {id(self.sim.world): self.sim.world, id(vendor.table): None})
+        copied.table = RouteTable(copied.routes())
+        return copied
+
+    def _vendor(self) -> Vendor:
+        return self.sim._vendors[self.account.name]
+
+    def play(self, phase: Phase, tap: Tap | None = None) -> Outcome:
+        """One task: tried again as Airflow would, unless a person has to act."""
+        phase.before(self)
+        tap = tap or Tap(self.prefix)
+        if phase.lost:
+            self.account.fault(drop=True, when="after")
+            outcome = self.attempt(phase, tap, RetryLimits(attempts=1))
+            self.sim.clear_faults()
+            if not isinstance(outcome.error, RetryableError):
+                return outcome
+        for _ in range(TRIES):
+            outcome = self.attempt(phase, tap)
+            if not isinstance(outcome.error, RetryableError):
+                break
+            self.sim.clock.advance(outcome.error.retry_after_s or 60)
+        return outcome
+
+    def attempt(self, phase: Phase, tap: Tap, patience: RetryLimits | None = None) -> Outcome:
+        """One try of a phase's run; anything but a named error of ours comes up as it is."""
+        account = self.account
+        undo = Undo() if not phase.emails else None
+        options: dict[str, Any] = {
+            "as_of": f"2026-01-{phase.day:02d}T00:00:00Z",
+            "by": f"dag/task/{phase.name}/0",
+            "mode": "mirror",
+            "fetch_optouts": True,
+            "create_custom_fields": True,
+            "guards": UNGUARDED,
+            "field_mapping": {"first_name": "first"},
+            "custom_fields": {FIELDS[account.name]: "number"},
+            "undo": undo,
+        }
+        columns = {
+            "email": list(phase.emails),
+            "first": [phase.names.get(email, "Same") for email in phase.emails],
+            "number": [str(at) for at, _ in enumerate(phase.emails)],
+        }
+        segment = account.segment(columns, f"{phase.name}.parquet") if phase.emails else account.home / "none.parquet"
+        environment = account.environment(phase.name, send=self.sender(tap, patience))
+        try:
+            report = Export(account.vendor, account.endpoint, account.config(segment, **options), environment).run()
+        except SegexportError as error:
+            return Outcome(error, RunFolder.open(account.home / "runs" / phase.name).summary())
+        finally:
+            environment.http.close()
+        assert not isinstance(report, PendingJobs)
+        return Outcome(None, report)
+
+    def sender(self, tap: Tap, patience: RetryLimits | None) -> Any:
+        sender = self.account.sender(patience=patience)
+        make = sender._make_session
+
+        def session() -> requests.Session:
+            made: requests.Session = make()
+            made.mount("http://", Tapped(tap))
+            return made
+
+        sender._make_session = session
+        return sender
+
+    def audience(self) -> dict[str, str]:
+        """Who gets mail through the audience, with their first names."""
+        members = self.account.members()
+        return {email: self.dialect.name_of(one) for email, one in members.items() if self.dialect.mailable(one)}
+
+    def ledger(self) -> dict[str, str]:
+        """The state of everybody in the ledger, read without a call."""
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
+        ledger = Ledger.of(self.account.home, self.account.name, target)
+        return {row["email"]: row["state"] for row in self.account.ledger().values()} if ledger.version() else {}

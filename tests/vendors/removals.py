@@ -1,0 +1,77 @@
+"""Takes people out of an account's audience, as the conductor does, one batch after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vendors.harness import VendorHarness
+
+from airflow_provider_segexport.model import (
+    Audience,
+    Batch,
+    BatchKind,
+    BatchResult,
+    JobId,
+    JobState,
+    Reason,
+    batch_id,
+)
+from airflow_provider_segexport.vendors.base import Removal
+
+
+class RemovalRunner:
+    """The removals of one account. `told` holds what became of each address: None for out, or a reason."""
+
+    def __init__(self, account: VendorHarness) -> None:
+        self.account = account
+        self.target: Audience = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
+        removal = account.vendor.removal
+        assert removal
+        self.removal: Removal = removal
+        self.told: dict[str, Reason | None] = {}
+        self.polls = 0
+
+    def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
+        """The contact ids of those who are in the audience, as `identify` tells them."""
+        ask = self.removal.resolve_ids or self.removal.find_members
+        assert ask
+        found: dict[str, str] = {}
+        target = self.target if members is None else replace(self.target, member_count=members)
+        self.account.call(ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page})))
+        return found
+
+    def batch(self, emails: Sequence[str]) -> Batch:
+        items = emails
+        if self.removal.by_id:
+            ids = self.ids(emails)
+            emails = [email for email in emails if email in ids]
+            items = [ids[email] for email in emails]
+        return Batch(batch_id(items, kind=BatchKind.REMOVE), range(len(items)), emails, items, kind=BatchKind.REMOVE)
+
+    def leave(self, emails: Sequence[str]) -> dict[str, Reason | None]:
+        size = self.removal.limits.batch_rows
+        for start in range(0, len(emails), size):
+            batch = self.batch(emails[start : start + size])
+            if len(batch):
+                self.settle(batch)
+        return self.told
+
+    def settle(self, batch: Batch) -> None:
+        settled = self.answer(batch)
+        self.told |= dict.fromkeys(batch.emails)
+        self.told |= {batch.emails[one.index]: one.reason for one in settled.rejected}
+        if settled.retry:
+            self.settle(batch.subset(settled.retry, generation=batch.attempt + 1))
+
+    def answer(self, batch: Batch) -> BatchResult:
+        reply = self.account.call(self.removal.remove(self.target, batch))
+        while isinstance(reply, JobId):
+            self.account.sim.clock.advance(5)
+            self.polls += 1
+            (state,) = self.account.call(self.removal.poll(self.target, [reply.id])).values()
+            if state is JobState.ACCEPTED:
+                return BatchResult()
+            if state is not JobState.RUNNING:
+                reply = self.account.call(self.removal.collect(self.target, batch, reply.id))
+        return reply

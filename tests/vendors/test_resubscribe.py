@@ -1,0 +1,165 @@
+"""Campaign Monitor: people whom an export took out come back, and nobody else does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from vendors.batches import upserts
+from vendors.harness import VendorHarness, people
+from vendors.removals import RemovalRunner
+
+from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.model import Audience, BatchKind, Reason, Response
+from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import client_of
+
+DENIED = {"Code": 60, "Message": "You do not have the required permission"}
+
+
+@pytest.fixture
+def account(sim, tmp_path):
+    """A list of five, of whom the first three were taken out."""
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
+    sim.seed(account.name, [{"email": email} for email in people(5)], account.audience)
+    RemovalRunner(account).leave(people(3))
+    return account
+
+
+def seed(account, status, *emails):
+    account.sim.seed(account.name, [{"email": email, "status": status} for email in emails], account.audience)
+
+
+def revived(account, *emails, **options):
+    """What became of each address: None for back in the list, or a reason."""
+    target = account.call(
+        account.vendor.resolve_audience(ApiEndpoint(account.endpoint.base_url, options=options), account.audience)
+    )
+    batch = upserts(account.name, account.audience, emails, BatchKind.REVIVE)
+    settled = account.call(account.vendor.resubscribe_removed(target, batch))
+    return dict.fromkeys(emails) | {emails[one.index]: one.reason for one in settled.rejected}
+
+
+def states(account):
+    return {email: one["status"] for email, one in account.members().items()}
+
+
+def test_only_one_vendor_needs_it():
+    """At the others a returning person is an ordinary upsert."""
+    assert [name for name, vendor in VENDORS.items() if vendor.resubscribe_removed] == ["campaign_monitor"]
+
+
+def test_an_ordinary_import_brings_nobody_back(account):
+    """The vendor answers 205, which says that the person was deleted and not by whom."""
+    report = account.export(account.segment({"email": people(5)}))
+    assert report["reasons"] == {"withheld": {"deleted": 3}}
+    assert account.facts("resubscribed") == 0
+
+
+def test_who_was_taken_out_comes_back(account):
+    """Active again, with today's row, and without a mail."""
+    assert revived(account, *people(2)) == dict.fromkeys(people(2))
+    assert states(account) == {email: "Deleted" if email == people(3)[2] else "Active" for email in people(5)}
+    assert [account.facts("mails"), account.facts("resubscribed")] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("unsubscribed", Reason.UNSUBSCRIBED),
+        ("bounced", Reason.BOUNCED),
+        ("unconfirmed", Reason.PENDING_CONFIRMATION),
+    ],
+)
+def test_whoever_else_is_not_active_stays_so(account, status, reason):
+    """They are looked at just before, whatever the ledger thinks of them."""
+    seed(account, status, "p1@example.com")
+    assert revived(account, *people(3)) == {"p0@example.com": None, "p1@example.com": reason, "p2@example.com": None}
+    assert states(account)["p1@example.com"] == status.capitalize()
+    assert account.facts("resubscribed") == 2
+
+
+def test_who_is_suppressed_stays_so(account):
+    """A deleted person may have opted out of everything through another list of the client."""
+    seed(account, "suppressed", "p1@example.com")
+    assert revived(account, *people(3))["p1@example.com"] is Reason.SUPPRESSED
+    assert states(account)["p1@example.com"] == "Deleted"
+
+
+def test_a_long_suppression_list(account):
+    """It is read to its end, or until all are found."""
+    seed(account, "suppressed", *(f"s{number}@example.com" for number in range(2500)), "p1@example.com")
+    assert revived(account, *people(3)) == {
+        "p0@example.com": None,
+        "p1@example.com": Reason.SUPPRESSED,
+        "p2@example.com": None,
+    }
+
+
+def test_who_is_back_or_new_is_imported_as_anybody(account):
+    """Nothing is brought back, for there is nothing to bring back."""
+    seed(account, "active", "p1@example.com")
+    assert revived(account, "p1@example.com", "new@example.com") == {"p1@example.com": None, "new@example.com": None}
+    assert states(account)["new@example.com"] == "Active"
+    assert account.facts("resubscribed") == 0
+
+
+def test_a_key_that_may_not_read_the_suppression_list(account):
+    """Nobody is brought back: whether they have opted out cannot be known. The client's id in the connection helps."""
+    account.sim.faults([{"path": "/clients.json$", "count": 0, "status": 401, "body": DENIED}])
+    assert revived(account, *people(2)) == dict.fromkeys(people(2), Reason.DELETED)
+    assert account.facts("resubscribed") == 0
+    client = account.described["client"]["id"]
+    assert revived(account, *people(2), client_id=f" {client} ") == dict.fromkeys(people(2))
+
+
+def test_the_client_of_a_list_among_many():
+    """An account's key lists its clients, and each of them its lists; what is no id is not called with."""
+    one, two, three = ("a" * 32, "b" * 32, "c" * 32)
+    lists: dict[object, list[str]] = {7: [], one: ["0" * 32], two: ["1" * 32], three: ["2" * 32]}
+    called = []
+
+    def send(request):
+        called.append(request.url.removeprefix("https://cm.test"))
+        client = request.url.split("/")[-2]
+        body = [{"ListID": one, "Name": "L"} for one in lists.get(client, [])]
+        if request.url.endswith("/clients.json"):
+            body = [{"ClientID": name, "Name": f"{name}"} for name in lists]
+        return Response(200, {"content-type": "application/json"}, json.dumps(body).encode(), request.url)
+
+    def client(audience):
+        return run_operation(
+            client_of(Audience("https://cm.test", "all", "Shop", audience, extra={"client_id": ""})), send
+        )
+
+    assert client("1" * 32) == two
+    assert called == ["/clients.json", f"/clients/{one}/lists.json", f"/clients/{two}/lists.json"]
+    assert client("9" * 32) == ""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
+    """The next try finds them deleted, knows that it was this export, and brings them back when they return."""
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(4))
+    sim.faults([{"method": "DELETE", "drop": True, "when": when}])
+    with pytest.raises(VendorUnavailable):
+        account.day(2, people(3), environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
+    report = account.day(2, people(3))
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
+    assert account.ledger()["p3@example.com"]["state"] == "out"
+    assert account.day(3, people(4))["counts"]["delivered"] == 1
+    assert account.active() == set(people(4))
+
+
+def test_whom_somebody_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
+    """A leaver who is deleted already, and by no call of this run, is absent: only a person may bring them back."""
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(4))
+    sim.seed(account.name, [{"email": "p3@example.com", "status": "deleted"}], account.audience)
+    report = account.day(2, people(3))
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "already_gone": 1}
+    assert account.day(3, people(4))["reasons"] == {"withheld": {"deleted": 1}}
