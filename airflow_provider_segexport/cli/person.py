@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.person.person import Person
 
 STATES = {
-    "in": "in, put there by an export",
-    "out": "out, taken out by an export",
-    "leaving": "being taken out by a run that died",
+    "member": "in, put there by an export",
+    "removed": "out, taken out by an export",
+    "removing": "being taken out by a run that died",
     "left": "out: has left it, and not by an export",
-    "new": "never delivered",
+    "not_added": "never delivered",
 }
 
 
@@ -54,12 +54,12 @@ def words(known: PersonRecord) -> Iterator[str]:
         yield "  not in the ledger"
     else:
         yield f"  {STATES.get(row['state'], row['state'])}"
-        for label, name in (("since", "since"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
+        for label, name in (("since", "added_at"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
             if row.get(name):
                 yield f"  {label} {row[name]}"
         if row.get("reason"):
-            last = row["retried_at"] or row["tried_at"]
-            yield f"  rejected last for {row['reason']}, {counted(row['tries'] or 1, 'time')}, last at {last}"
+            last = row["last_rejected_at"] or row["first_rejected_at"]
+            yield f"  rejected last for {row['reason']}, {counted(row['attempts'] or 1, 'time')}, last at {last}"
     if row is None and known.versions:
         yield f"  in kept versions {', '.join(map(str, known.versions))} of the ledger"
     for one in known.missed:

@@ -15,7 +15,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.history import latest, ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import THERE, Ledger
+from airflow_provider_segexport.storage.ledger import MAYBE_MEMBER, Ledger
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.run_folder import safe_name
 
@@ -100,8 +100,8 @@ def look(path: StoragePath, what: Release) -> Outlook:
         bit = f"{state.sharer_bit(what.export)}::ubigint"
         with engine() as sql:
             alone, together = sql.one(
-                f"""select count(*) filter (holders = {bit}), count(*) filter (holders <> {bit})
-                from {sql.scan([ledger.file(version)])} where state in {THERE} and (holders & {bit}) <> 0"""
+                f"""select count(*) filter (sharers_mask = {bit}), count(*) filter (sharers_mask <> {bit})
+                from {sql.scan([ledger.file(version)])} where state in {MAYBE_MEMBER} and (sharers_mask & {bit}) <> 0"""
             )
     renames = bool(what.to) and what.to not in state.sharers
     return Outlook(path, alone, together, state.others(what.export), renames)
@@ -150,18 +150,18 @@ def _commit(sql: Engine, ledger: Ledger, state: AudienceState, what: Release, *,
     if not renames:
         bit = f"{state.sharer_bit(what.export)}::ubigint"
         taker = f"{state.sharer_bit(what.to)}::ubigint" if what.to else "0::ubigint"
-        holders, barred = (
-            f"if(({name} & {bit}) <> 0, ({name} & ~{bit}) | {taker}, {name})" for name in ("holders", "barred")
+        sharers_mask, barred = (
+            f"if(({name} & {bit}) <> 0, ({name} & ~{bit}) | {taker}, {name})" for name in ("sharers_mask", "barred")
         )
-        alone = f"state in {THERE} and holders = {bit} and (coalesce(barred, 0) & ~{bit}) = 0"
+        alone = f"state in {MAYBE_MEMBER} and sharers_mask = {bit} and (coalesce(barred, 0) & ~{bit}) = 0"
         staying = f"where not ({alone})" if what.keep else ""
-        rows = f"select * replace ({holders} as holders, {barred} as barred) from ({rows} {staying})"
+        rows = f"select * replace ({sharers_mask} as sharers_mask, {barred} as barred) from ({rows} {staying})"
     facts = ledger.facts(version)
     exports = dict(facts.get("exports", {}))
     entry = exports.pop(what.export, None)
     if renames and entry:
         exports[what.to] = entry
-    members = sql.one(f"select count(*) from ({rows}) where state in {THERE}")[0]
+    members = sql.one(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")[0]
     kept: dict[str, Any] = {name: facts[name] for name in ("as_of", "run") if name in facts}
     ledger.commit(sql.stream(rows), version, {**kept, "exports": exports, "by": RUN, "members": str(members)})
 

@@ -40,7 +40,7 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: s
         context: the export.
         sql: holds the segment and the ledger.
         version: of the ledger; 0 for none.
-        bit: this export's in `holders`.
+        bit: this export's in `sharers_mask`.
         content: SQL of a clean row's hash, where other exports have used the audience too; else None.
     """
     removals.create_tables(sql)

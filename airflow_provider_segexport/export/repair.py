@@ -102,7 +102,7 @@ def _unreadable(folder: RunFolder) -> str | None:
 
 
 def unreadable_runs(folders: Iterable[RunFolder]) -> list[tuple[RunFolder, str]]:
-    """Run folders that are not finished and cannot be read, each with what is wrong; their tasks' next tries fail."""
+    """Run folders that are not finished and cannot be read, each with what is wrong; the next attempt of the task fails."""
     return [(folder, why) for folder in folders if not _is_finished(folder) and (why := _unreadable(folder))]
 
 
@@ -176,7 +176,7 @@ def _forget_content(ledger: Ledger, good: int, top: int) -> None:
     facts = {**ledger.facts(good), "by": RUN}
     facts.pop("reverted_version", None)
     with engine() as sql:
-        rows = f"select * replace (null::ubigint as hash, null as hashes) from {sql.scan([ledger.file(good)])}"
+        rows = f"select * replace (null::ubigint as row_hash, null as hashes) from {sql.scan([ledger.file(good)])}"
         ledger.commit(sql.stream(rows), top, facts)
 
 

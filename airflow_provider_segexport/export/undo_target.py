@@ -10,7 +10,7 @@ from airflow_provider_segexport.errors import FatalError
 from airflow_provider_segexport.stages import removals
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
-from airflow_provider_segexport.storage.ledger import IN, LEAVING, LEFT, OUT, Ledger
+from airflow_provider_segexport.storage.ledger import LEFT, MEMBER, REMOVED, REMOVING, Ledger
 from airflow_provider_segexport.storage.per_export import own_hash
 
 
@@ -20,7 +20,7 @@ class Taken:
 
     Attributes:
         export: whose run wrote it.
-        sharer_bit: that export's in `holders`.
+        sharer_bit: that export's in `sharers_mask`.
         before: the facts of that export before the version; empty where there were none.
     """
 
@@ -154,9 +154,9 @@ def _people(sql: Engine, kept: _Kept, taken: Taken) -> None:
     def rows(version: int, name: str) -> str:
         if not version:
             return f"(select '' as email, false as is_in, false as held, 0::ubigint as others where false) {name}"
-        return f"""(select email, state, run, contact_id, {own_hash(slot)} as own, state = '{IN}' as is_in,
-            state = '{IN}' and (coalesce(holders, 0)::ubigint & {bit}) <> 0 as held,
-            coalesce(holders, 0)::ubigint & ~({bit}) as others, coalesce(existed, false) as existed,
+        return f"""(select email, state, run, contact_id, {own_hash(slot)} as own, state = '{MEMBER}' as is_in,
+            state = '{MEMBER}' and (coalesce(sharers_mask, 0)::ubigint & {bit}) <> 0 as held,
+            coalesce(sharers_mask, 0)::ubigint & ~({bit}) as others, coalesce(existed, false) as existed,
             coalesce(barred, 0)::ubigint as barred
             from {sql.scan([kept.ledger.file(version)])}) {name}"""
 
@@ -166,16 +166,16 @@ def _people(sql: Engine, kept: _Kept, taken: Taken) -> None:
         f"""create or replace table changed as
         select n.email, n.state, n.held, n.own, coalesce(o.is_in, false) as was_in,
             coalesce(o.others, 0)::ubigint as held_before,
-            case when n.held then 'put' when n.state = '{OUT}' then 'out' else 'gave_up' end as kind
+            case when n.held then 'put' when n.state = '{REMOVED}' then 'out' else 'gave_up' end as kind
         from {rows(taken.version, "n")} left join {rows(taken.version - 1, "o")} on o.email = n.email
-        where (n.held and not coalesce(o.held, false)) or (n.state = '{OUT}' and coalesce(o.is_in, false))
+        where (n.held and not coalesce(o.held, false)) or (n.state = '{REMOVED}' and coalesce(o.is_in, false))
             or (n.is_in and not n.held and coalesce(o.held, false))"""
     )
     sql.run(
         f"""create or replace table undoing as
         select n.email, n.kind, n.was_in, n.held_before, c.state, c.own, c.held, c.others, c.contact_id,
             c.existed or (n.was_in and n.held_before = 0 and c.others = 0) as spared, c.barred & ~({bit}) as barred,
-            c.run not in ({runs}) and c.state not in ('{LEFT}', '{LEAVING}') and (c.state is distinct from n.state
+            c.run not in ({runs}) and c.state not in ('{LEFT}', '{REMOVING}') and (c.state is distinct from n.state
                 or c.held is distinct from n.held or c.own is distinct from n.own) as since_changed
         from changed n join {rows(max(kept.facts), "c")} on c.email = n.email"""
     )
@@ -192,24 +192,24 @@ def stage(sql: Engine, taken: Taken) -> int:
     removals.create_tables(sql)
     sql.run(
         f"""insert into leavers select email, contact_id, others from undoing
-        where kind = 'put' and (state = '{LEAVING}' or (state = '{IN}' and held))
+        where kind = 'put' and (state = '{REMOVING}' or (state = '{MEMBER}' and held))
             and not spared"""
     )
-    sql.run("insert into holds select email, holders, null from leavers where holders <> 0")
-    removals.keep(sql, removals.SHARED, "holders <> 0")
+    sql.run("insert into holds select email, sharers_mask, null from leavers where sharers_mask <> 0")
+    removals.keep(sql, removals.SHARED, "sharers_mask <> 0")
     sql.run(
         f"""insert into holds select email, others, null from undoing
-        where kind = 'put' and state = '{IN}' and held and spared"""
+        where kind = 'put' and state = '{MEMBER}' and held and spared"""
     )
     sql.run(
         f"""insert into holds select email, others | {taken.sharer_bit}::ubigint, null from undoing
-        where kind = 'gave_up' and state = '{IN}' and not held"""
+        where kind = 'gave_up' and state = '{MEMBER}' and not held"""
     )
     sql.run(
         f"""create or replace table clean as select (row_number() over (order by email) - 1)::bigint as row, email
         from undoing
         where kind = 'out' and barred = 0
-            and (state in ('{OUT}', '{LEAVING}') or (state = '{IN}' and own is null)) order by email"""
+            and (state in ('{REMOVED}', '{REMOVING}') or (state = '{MEMBER}' and own is null)) order by email"""
     )
     sql.run("create or replace table bars_changed as select email, 0::ubigint as barred from clean")
     sql.run("create or replace table removed as select email from clean")

@@ -26,8 +26,8 @@ from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
 from airflow_provider_segexport.storage.history import latest, ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import IN, LEAVING, Ledger
-from airflow_provider_segexport.storage.ledger import OUT as TAKEN_OUT
+from airflow_provider_segexport.storage.ledger import MEMBER, REMOVING, Ledger
+from airflow_provider_segexport.storage.ledger import REMOVED as REMOVED_STATE
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, folder, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import held
@@ -128,7 +128,7 @@ def _take(tools: ErasureDeps, person: Person, known: PersonRecord, receipt: Rece
     """Out of the audience, then out of every kept version of its ledger."""
     where = f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
     outcome = ""
-    if known.ledger is not None and known.ledger["state"] in {IN, LEAVING}:
+    if known.ledger is not None and known.ledger["state"] in {MEMBER, REMOVING}:
         if receipt.dry_run:
             receipt.findings.append(Finding("audience", where, 1, "in"))
         else:
@@ -143,8 +143,8 @@ def _take(tools: ErasureDeps, person: Person, known: PersonRecord, receipt: Rece
                 return
     fence.check()
     if known.ledger is not None and not receipt.dry_run and tools.marks(known):
-        ours = known.ledger["state"] == TAKEN_OUT or outcome == REMOVED
-        if ours or (known.ledger["state"] == LEAVING and outcome == Reason.DELETED):
+        ours = known.ledger["state"] == REMOVED_STATE or outcome == REMOVED
+        if ours or (known.ledger["state"] == REMOVING and outcome == Reason.DELETED):
             erased.note(known.path, person.mark)
     for file in files.ledger_files(Ledger(known.path)):
         fence.check()

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.ledger import FACTS, IN, LEAVING, Ledger, numbers_of
+from airflow_provider_segexport.storage.ledger import FACTS, MEMBER, REMOVING, Ledger, numbers_of
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
@@ -87,7 +87,9 @@ def _counted(table: pa.Table, kept: pa.Table) -> pa.Table:
     if FACTS in facts and "state" in kept.column_names:
         told = json.loads(facts[FACTS])
         if "members" in told:
-            there = [sum(state in {IN, LEAVING} for state in one.column("state").to_pylist()) for one in (table, kept)]
+            there = [
+                sum(state in {MEMBER, REMOVING} for state in one.column("state").to_pylist()) for one in (table, kept)
+            ]
             told["members"] = type(told["members"])(int(told["members"]) - (there[0] - there[1]))
             kept = kept.replace_schema_metadata({**facts, FACTS: json.dumps(told).encode()})
     return kept

@@ -21,7 +21,7 @@ from airflow_provider_segexport.storage.plan import CleanResult, Plan, RowSql
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.base import Limits
 
-SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
+SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64()), ("item", pa.string())])
 
 
 def upsert_sql(encoded: RowSql, *, against_ledger: bool, again: Sequence[str] = ()) -> str:
@@ -32,12 +32,12 @@ def upsert_sql(encoded: RowSql, *, against_ledger: bool, again: Sequence[str] = 
         against_ledger: leave out rows that the ledger holds with the same content.
         again: columns whose values the vendor has lost; a row with a value in one of them is sent all the same.
     """
-    rows = f"select *, {encoded.hash} as hash from clean"
+    rows = f"select *, {encoded.hash} as row_hash from clean"
     if against_ledger:
         lost = "".join(f" or c.{quoted(name)} is not null" for name in again)
         rows = f"""select c.* from ({rows}) c left join ledger l on l.email = c.email
-            where l.hash is distinct from c.hash{lost}"""
-    return f"select row, email, hash, {encoded.item} as item from ({rows})"
+            where l.row_hash is distinct from c.row_hash{lost}"""
+    return f"select row, email, row_hash, {encoded.item} as item from ({rows})"
 
 
 MOST_TRIES = 3
@@ -48,16 +48,17 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
     """Set aside rows that were rejected as they are, often enough of late; returns how many.
 
     Args:
-        engine: holds `clean` and what the ledger tells, `refusals(email, rejected, tries, tried_at)` and `ledger`.
+        engine: holds `clean` and what the ledger tells, `ledger` and
+            `refusals(email, rejected_hash, attempts, first_rejected_at)`.
         encoded: what is sent of a row; one whose content has changed is tried, and one that was delivered is unchanged.
         now: epoch seconds.
     """
     engine.run(
         f"""create or replace table waiting as
         select c.row from (
-            select row, email, {encoded.hash} as hash from clean semi join often on often.email = clean.email) c
+            select row, email, {encoded.hash} as row_hash from clean semi join often on often.email = clean.email) c
         join often r on r.email = c.email left join delivered d on d.email = c.email
-        where c.hash = r.rejected and c.hash is distinct from d.hash"""
+        where c.row_hash = r.rejected_hash and c.row_hash is distinct from d.row_hash"""
         if _retry_exhausted(engine, now)
         else "create or replace table waiting (row bigint)"
     )
@@ -68,10 +69,11 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
 def _retry_exhausted(engine: Engine, now: float) -> bool:
     """`often`: whom the ledger tells to have been rejected as often as is allowed, not long ago."""
     engine.run(
-        f"""create or replace table often as select email, rejected from refusals
-        where tries >= {MOST_TRIES} and tried_at > make_timestamptz({int(now * 1e6)}) - interval {TRIES_DAYS} days"""
+        f"""create or replace table often as select email, rejected_hash from refusals
+        where attempts >= {MOST_TRIES}
+            and first_rejected_at > make_timestamptz({int(now * 1e6)}) - interval {TRIES_DAYS} days"""
     )
-    engine.run("create or replace table delivered as select email, hash from ledger semi join often using (email)")
+    engine.run("create or replace table delivered as select email, row_hash from ledger semi join often using (email)")
     return bool(engine.one("select count(*) from often")[0])
 
 

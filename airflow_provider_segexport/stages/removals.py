@@ -19,8 +19,8 @@ from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parq
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.base import Limits
 
-SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
-HOLDS = pa.schema([("email", pa.string()), ("holders", pa.uint64()), ("hash", pa.uint64())])
+SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64()), ("item", pa.string())])
+HOLDS = pa.schema([("email", pa.string()), ("sharers_mask", pa.uint64()), ("row_hash", pa.uint64())])
 BARS = pa.schema([("email", pa.string()), ("barred", pa.uint64())])
 EXISTING = pa.schema([("email", pa.string())])
 ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
@@ -48,7 +48,7 @@ def find(engine: Engine) -> int:
     engine.run(PRESENT)
     engine.run(
         """create or replace table leavers as
-        select l.email, l.contact_id, l.holders from ledger_in l anti join present p on p.email = l.email"""
+        select l.email, l.contact_id, l.sharers_mask from ledger_in l anti join present p on p.email = l.email"""
     )
     return count(engine)
 
@@ -60,8 +60,8 @@ def count(engine: Engine) -> int:
 
 def create_tables(engine: Engine) -> None:
     """`leavers_aside(email, outcome, reason)`: leavers who are not sent. `holds`: changed claims. None of them yet."""
-    engine.run("create or replace table leavers (email varchar, contact_id varchar, holders ubigint)")
-    engine.run("create or replace table holds (email varchar, holders ubigint, hash ubigint)")
+    engine.run("create or replace table leavers (email varchar, contact_id varchar, sharers_mask ubigint)")
+    engine.run("create or replace table holds (email varchar, sharers_mask ubigint, row_hash ubigint)")
     engine.run("create or replace table leavers_aside (email varchar, outcome varchar, reason varchar)")
 
 
@@ -74,7 +74,9 @@ def keep(engine: Engine, reason: str, where: str = "true") -> int:
 
 
 def update_sharers(engine: Engine, bit: int, *, lets_go: bool) -> None:
-    """`holds(email, holders, hash)`: where this export's claim changes. A leaver whom another export holds stays.
+    """`holds(email, sharers_mask, row_hash)`: where this export's claim changes.
+
+    A leaver whom another export holds stays.
 
     A person who lacks consent in this export's segment, or is in a suppression list of its own, or whom an export has
     barred, does not stay: a withdrawal holds for all exports.
@@ -86,17 +88,18 @@ def update_sharers(engine: Engine, bit: int, *, lets_go: bool) -> None:
         bit: this export's.
         lets_go: this export gives up its claim on leavers; only `mirror` does so.
     """
-    mine, others = f"(holders & {bit}::ubigint)", f"(holders & ~({bit}::ubigint))"
+    mine, others = f"(sharers_mask & {bit}::ubigint)", f"(sharers_mask & ~({bit}::ubigint))"
     if engine.one(f"select count(*) from ledger_in where {mine} = 0") != (0,):
         engine.run(PRESENT)
         engine.run(
-            f"""insert into holds select l.email, l.holders | {bit}::ubigint, null
-            from (select email, holders from ledger_in where {mine} = 0) l semi join present p on p.email = l.email"""
+            f"""insert into holds select l.email, l.sharers_mask | {bit}::ubigint, null
+            from (select email, sharers_mask from ledger_in where {mine} = 0) l
+            semi join present p on p.email = l.email"""
         )
     if lets_go:
         _withheld(engine)
         may_stay = "email not in (select email from withheld union all select email from bars)"
-        engine.run(f"delete from leavers where {mine} = 0 and holders <> 0 and {may_stay}")
+        engine.run(f"delete from leavers where {mine} = 0 and sharers_mask <> 0 and {may_stay}")
         engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0 and {may_stay}")
         keep(engine, SHARED, f"{others} <> 0 and {may_stay}")
 
@@ -119,8 +122,8 @@ def keep_existing(engine: Engine, bit: int) -> None:
         return
     theirs = """email in (select email from ledger_in where existed)
         and email not in (select email from withheld union all select email from bars)"""
-    engine.run(f"delete from leavers where (holders & {bit}::ubigint) = 0 and {theirs}")
-    engine.run(f"insert into holds select email, holders & ~({bit}::ubigint), null from leavers where {theirs}")
+    engine.run(f"delete from leavers where (sharers_mask & {bit}::ubigint) = 0 and {theirs}")
+    engine.run(f"insert into holds select email, sharers_mask & ~({bit}::ubigint), null from leavers where {theirs}")
     keep(engine, EXISTED, theirs)
 
 
@@ -172,10 +175,10 @@ def find_already_delivered(engine: Engine, content: str) -> None:
         content: SQL of a clean row's hash.
     """
     engine.run(
-        f"""insert into holds select c.email, null, c.hash
-        from (select email, {content} as hash from clean
+        f"""insert into holds select c.email, null, c.row_hash
+        from (select email, {content} as row_hash from clean
             semi join (select email as known from ledger_in where borrowed is not null) on known = clean.email) c
-        join ledger_in l on l.email = c.email where l.borrowed = c.hash"""
+        join ledger_in l on l.email = c.email where l.borrowed = c.row_hash"""
     )
 
 
@@ -224,7 +227,7 @@ def write_batches(engine: Engine, path: StoragePath, limits: Limits, *, by_id: b
     """Write the leavers in batches, and tell the batches' names. The order is the addresses', on every machine."""
     item = "contact_id" if by_id else "email"
     sql = f"""select (row_number() over (order by email) - 1)::bigint as row, email,
-            {hashed("item")} as hash, item
+            {hashed("item")} as row_hash, item
         from (select email, {item} as item from leavers) order by email"""
     names: list[str] = []
     with ArrowFileWriter(path, SCHEMA) as out:
@@ -242,7 +245,8 @@ def write_not_sent(engine: Engine, path: StoragePath) -> dict[str, int]:
 
 def write_sharers(engine: Engine, path: StoragePath) -> None:
     """Write where an export's claim on a person, or what it is known to have delivered, changes."""
-    rows = "select email, max(holders) as holders, max(hash) as hash from holds group by email order by email"
+    rows = """select email, max(sharers_mask) as sharers_mask, max(row_hash) as row_hash
+        from holds group by email order by email"""
     write_parquet(path, engine.stream(rows), HOLDS)
 
 

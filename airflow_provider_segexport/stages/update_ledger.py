@@ -12,13 +12,13 @@ from airflow_provider_segexport.model import GONE, OPTED_OUT, Reason
 from airflow_provider_segexport.storage import erased, per_export
 from airflow_provider_segexport.storage.duckdb_engine import Engine, listed, literal
 from airflow_provider_segexport.storage.ledger import (
-    IN,
-    LEAVING,
     LEFT,
-    NEW,
-    OUT,
+    MAYBE_MEMBER,
+    MEMBER,
+    NOT_ADDED,
+    REMOVED,
+    REMOVING,
     SCHEMA,
-    THERE,
     TRIES_DAYS,
     Ledger,
 )
@@ -37,13 +37,13 @@ TURNED_AWAY = OPTED_OUT | {Reason.DELETED, Reason.PENDING_CONFIRMATION, Reason.I
 NO_WORD = frozenset({Reason.NO_RESULT, Reason.JOB_FAILED})
 """Reasons that leave open whether the vendor has taken a row: its person is perhaps in the audience."""
 
-UNSURE = f"(l.state = '{IN}' and l.since is null)"
+UNSURE = f"(l.state = '{MEMBER}' and l.added_at is null)"
 """An earlier run sent the person, and no answer has said what became of it, as SQL."""
 
-OURS = f"(l.state = '{LEAVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
+OURS = f"(l.state = '{REMOVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
 """A person who is gone, and whom a run had begun to take out, was taken out by that run, as SQL."""
 
-ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("hash", pa.uint64())])
+ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64())])
 """What a verdict is about."""
 
 STRETCH = 250_000
@@ -110,9 +110,10 @@ def _stage_base(engine: Engine, ledger: Ledger, version: int) -> None:
 
 def _members(*, first: bool) -> str:
     """SQL of how many people the next version has as in; one whom this run took for delivered at first counts too."""
-    stay = f"(select count(*) from base l anti join touched t on t.email = l.email where l.state in {THERE})"
+    stay = f"(select count(*) from base l anti join touched t on t.email = l.email where l.state in {MAYBE_MEMBER})"
     word = f"n.reason in ({listed(NO_WORD)})"
-    late = f"(select count(*) from refused n left join old l on l.email = n.email where l.state in {THERE} or {word})"
+    late = f"""(select count(*) from refused n left join old l on l.email = n.email
+        where l.state in {MAYBE_MEMBER} or {word})"""
     return f"select {'0' if first else stay} + (select count(*) from delivered) + {late}"
 
 
@@ -122,40 +123,43 @@ def _next(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> 
     begun = f"make_timestamptz({int(origin.started_at * 1e6)})"
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
     mine_of = per_export.of(origin)
-    slot, bit, others = mine_of.slot, mine_of.holders, mine_of.hashes
-    tail = f"l.barred, coalesce(if(l.state in {THERE}, l.existed, null), x.email is not null)"
+    slot, bit, others = mine_of.slot, mine_of.sharers_mask, mine_of.hashes
+    tail = f"l.barred, coalesce(if(l.state in {MAYBE_MEMBER}, l.existed, null), x.email is not null)"
     mine = f"(l.run = {run} and l.as_of = {as_of})"
-    tried = "l.rejected, l.reason, l.tries, l.tried_at, l.retried_at"
+    tried = "l.rejected_hash, l.reason, l.attempts, l.first_rejected_at, l.last_rejected_at"
     last = mine_of.last
-    same = f"({last['rejected']} = n.hash and {last['tried_at']} > {now} - interval {TRIES_DAYS} days)"
-    again = f"if({same}, {last['tries']} + ({last['retried_at']} < {begun})::utinyint, 1)::utinyint"
+    same = (
+        f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {now} - interval {TRIES_DAYS} days)"
+    )
+    again = f"if({same}, {last['attempts']} + ({last['last_rejected_at']} < {begun})::utinyint, 1)::utinyint"
     # Never in: this run alone has sent them, or no answer has ever said so and the vendor turns the person away.
-    turned_away = f"(l.since is null and n.reason in ({listed(TURNED_AWAY)}))"
-    never = f"(l.state = '{IN}' and (({mine} and (l.since is null or l.since > {begun})) or {turned_away}))"
-    refused = f"when l.state = '{LEAVING}' then '{OUT}' else coalesce(l.state, '{NEW}')"
-    perhaps = f"(n.reason in ({listed(NO_WORD)}) and coalesce(l.state, '{NEW}') <> '{LEFT}')"
-    back = f"if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}')"
-    state = f"case when {perhaps} then {back} when {never} then '{NEW}' {refused} end"
-    stays = f"({perhaps} or (l.state = '{IN}' and not {never}))"
+    turned_away = f"(l.added_at is null and n.reason in ({listed(TURNED_AWAY)}))"
+    never = f"(l.state = '{MEMBER}' and (({mine} and (l.added_at is null or l.added_at > {begun})) or {turned_away}))"
+    refused = f"when l.state = '{REMOVING}' then '{REMOVED}' else coalesce(l.state, '{NOT_ADDED}')"
+    perhaps = f"(n.reason in ({listed(NO_WORD)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"
+    back = f"if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBER}')"
+    state = f"case when {perhaps} then {back} when {never} then '{NOT_ADDED}' {refused} end"
+    stays = f"({perhaps} or (l.state = '{MEMBER}' and not {never}))"
     rows = f"""{"select * from old" if first else _untouched(slot, shared=shared)}
         union all
-        select n.email, n.hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{IN}',
-            coalesce(if(l.state = '{IN}', l.since, null), {now}), {mine_of.delivered}, {bit}, {slot}, {others},
+        select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
+            coalesce(if(l.state = '{MEMBER}', l.added_at, null), {now}), {mine_of.delivered}, {bit}, {slot}, {others},
             {mine_of.delivered_by}, {tail}
         from delivered n left join old l on l.email = n.email left join existing x on x.email = n.email
-        where n.hash is not null
+        where n.row_hash is not null
         union all
         select n.email, null, l.contact_id, if({UNSURE}, l.as_of, {as_of}), if({UNSURE}, l.run, {run}),
-            if(l.state in ('{OUT}', '{LEAVING}'), '{LEAVING}', '{IN}'),
-            if(l.state = '{NEW}', null, l.since), {tried}, {bit}, {slot}, {others}, l.rejected_by, l.rejections, {tail}
+            if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBER}'),
+            if(l.state = '{NOT_ADDED}', null, l.added_at), {tried}, {bit}, {slot}, {others},
+            l.rejected_by, l.rejections, {tail}
         from delivered n left join old l on l.email = n.email left join existing x on x.email = n.email
-        where n.hash is null
+        where n.row_hash is null
         union all
-        select n.email, if({perhaps} or {mine} or l.state is distinct from '{IN}', null, l.hash), l.contact_id,
+        select n.email, if({perhaps} or {mine} or l.state is distinct from '{MEMBER}', null, l.row_hash), l.contact_id,
             coalesce(l.as_of, if({perhaps}, {as_of}, null)), coalesce(l.run, if({perhaps}, {run}, null)),
-            {state}, if({never}, null, l.since), n.hash, n.reason, {again},
-            if({same}, {last["tried_at"]}, {now}), {now}, if({stays}, {bit}, 0::ubigint),
-            if({perhaps}, {slot}, l.sent_by), if(l.state = '{IN}', l.hashes, null), {mine_of.refused_by}, {tail}
+            {state}, if({never}, null, l.added_at), n.row_hash, n.reason, {again},
+            if({same}, {last["first_rejected_at"]}, {now}), {now}, if({stays}, {bit}, 0::ubigint),
+            if({perhaps}, {slot}, l.sent_by), if(l.state = '{MEMBER}', l.hashes, null), {mine_of.refused_by}, {tail}
         from refused n left join old l on l.email = n.email left join existing x on x.email = n.email
         {_gone(origin)}"""
     return _with_bars(rows, first=first) if barring else rows
@@ -163,8 +167,12 @@ def _next(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> 
 
 def _untouched(slot: str, *, shared: bool) -> str:
     """SQL of the rows that the run does not touch, with the claims that change."""
-    alike = f"if(h.hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.hash])))"
-    kept = f"l.* replace (coalesce(h.holders, l.holders) as holders, {alike} as hashes)" if shared else "l.*"
+    alike = f"if(h.row_hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [h.row_hash])))"
+    kept = (
+        f"l.* replace (coalesce(h.sharers_mask, l.sharers_mask) as sharers_mask, {alike} as hashes)"
+        if shared
+        else "l.*"
+    )
     held = "left join sharers h on h.email = l.email" if shared else ""
     return f"select {kept} from base l {held} anti join touched t on t.email = l.email"
 
@@ -172,14 +180,14 @@ def _untouched(slot: str, *, shared: bool) -> str:
 def _gone(origin: LedgerCommit) -> str:
     """SQL of the rows of people who were taken out, or whom the run found gone."""
     as_of, run = f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
-    gone = f"l.since, {CLEARED}, 0::ubigint, null::utinyint, {NONE}, {NOT_REJECTED}, l.barred, false"
-    left = f"(l.since is not null and {str(origin.keep_left).lower()})"
+    gone = f"l.added_at, {CLEARED}, 0::ubigint, null::utinyint, {NONE}, {NOT_REJECTED}, l.barred, false"
+    left = f"(l.added_at is not null and {str(origin.keep_left).lower()})"
     return f"""union all
-        select n.email, null, l.contact_id, {as_of}, {run}, if(n.hash is null, '{LEAVING}', '{OUT}'), {gone}
+        select n.email, null, l.contact_id, {as_of}, {run}, if(n.row_hash is null, '{REMOVING}', '{REMOVED}'), {gone}
         from taken_out n join old l on l.email = n.email
         union all
         select l.email, null, l.contact_id, {as_of}, {run},
-            case when {OURS} then '{OUT}' when {left} then '{LEFT}' else '{NEW}' end, {gone}
+            case when {OURS} then '{REMOVED}' when {left} then '{LEFT}' else '{NOT_ADDED}' end, {gone}
         from absent n join old l on l.email = n.email left join bars b on b.email = n.email
         where {OURS} or {left} or coalesce(b.barred, l.barred, 0) <> 0"""
 
@@ -190,34 +198,34 @@ def _with_bars(rows: str, *, first: bool) -> str:
     return f"""select r.* replace (coalesce(b.barred, r.barred) as barred)
         from ({rows}) r left join bars b on b.email = r.email
         union all by name
-        select b.email, b.barred, '{NEW}' as state, 0::ubigint as holders
+        select b.email, b.barred, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask
         from bars b {known} anti join touched t on t.email = b.email"""
 
 
 def _gather(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_flight: bool) -> None:
     """What this run has brought about, by address.
 
-    `delivered(email, hash, contact_id)`, `refused(email, hash, reason)`, of leavers `taken_out(email)` and
-    `absent(email, reason)`; `touched(email)`: all of them. Of the plan: `sharers(email, holders, hash)`, changed
-    claims; `bars(email, barred)`, changed bars; `existing(email)`, people who were in the audience before.
+    `delivered(email, row_hash, contact_id)`, `refused(email, row_hash, reason)`, of leavers `taken_out(email)` and
+    `absent(email, reason)`; `touched(email)`: all of them. Of the plan: `sharers(email, sharers_mask, row_hash)`,
+    changed claims; `bars(email, barred)`, changed bars; `existing(email)`, people who were in the audience before.
     """
     _stage_verdicts(engine, folder, names.upsert_batches, "ends", in_flight=in_flight)
     # One who was taken at first and refused by a later look has two lines: the refusal counts.
     engine.run(
         """create or replace table refused as
-        select email, any_value(hash) as hash, any_value(reason) as reason from ends
+        select email, any_value(row_hash) as row_hash, any_value(reason) as reason from ends
         where reason is not null group by email"""
     )
     engine.run(
         """create or replace view delivered as
-        select e.email, e.hash, e.contact_id from ends e anti join refused r on r.email = e.email
+        select e.email, e.row_hash, e.contact_id from ends e anti join refused r on r.email = e.email
         where e.reason is null"""
     )
     if names.removal_batches:
         _stage_verdicts(engine, folder.removals, names.removal_batches, "left_with", in_flight=in_flight)
     else:
-        engine.run("create or replace table left_with (email varchar, hash ubigint, reason varchar)")
-    engine.run("create or replace table taken_out as select email, hash from left_with where reason is null")
+        engine.run("create or replace table left_with (email varchar, row_hash ubigint, reason varchar)")
+    engine.run("create or replace table taken_out as select email, row_hash from left_with where reason is null")
     gone = f"select email, reason from left_with where reason in ({listed(GONE)})"
     engine.run(f"create or replace table absent as {gone}")
     aside = folder.path / "leavers_not_sent.parquet"
@@ -225,7 +233,7 @@ def _gather(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_flight:
         engine.run(
             f"insert into absent select email, reason from {engine.scan([aside])} where outcome = 'already_gone'"
         )
-    _stage_planned(engine, folder, "sharers", "email varchar, holders ubigint, hash ubigint")
+    _stage_planned(engine, folder, "sharers", "email varchar, sharers_mask ubigint, row_hash ubigint")
     _stage_planned(engine, folder, "bars", "email varchar, barred ubigint")
     _stage_planned(engine, folder, "existing", "email varchar")
     engine.run(
@@ -238,13 +246,13 @@ def _doubt(engine: Engine, folder: RunFolder, names: PlanBatches, late: tuple[fr
     """The tables of `_gather`, of a superseded run's late batches: whatever they did, their people may be there."""
     sources = [(folder, names.upsert_batches, late[0]), (folder.removals, names.removal_batches, late[1])]
     batches = (batch for source in sources if source[1] for batch in late_rows(*source))
-    engine.run("create or replace table delivered (email varchar, hash ubigint, contact_id varchar)")
+    engine.run("create or replace table delivered (email varchar, row_hash ubigint, contact_id varchar)")
     reader = pa.RecordBatchReader.from_batches(ROWS, batches)
     engine.append("delivered", reader, "select distinct email, null::ubigint, null::varchar from incoming")
-    engine.run("create or replace table refused (email varchar, hash ubigint, reason varchar)")
-    engine.run("create or replace table taken_out (email varchar, hash ubigint)")
+    engine.run("create or replace table refused (email varchar, row_hash ubigint, reason varchar)")
+    engine.run("create or replace table taken_out (email varchar, row_hash ubigint)")
     engine.run("create or replace table absent (email varchar, reason varchar)")
-    engine.run("create or replace table sharers (email varchar, holders ubigint, hash ubigint)")
+    engine.run("create or replace table sharers (email varchar, sharers_mask ubigint, row_hash ubigint)")
     engine.run("create or replace table bars (email varchar, barred ubigint)")
     _stage_planned(engine, folder, "existing", "email varchar")
     engine.run("create or replace view touched as select email from delivered")
@@ -259,14 +267,14 @@ def _stage_planned(engine: Engine, folder: RunFolder, name: str, columns: str) -
 
 
 def _stage_verdicts(engine: Engine, folder: RunFolder, names: tuple[str, ...], table: str, *, in_flight: bool) -> None:
-    """The rows that have a verdict, with what was said of single ones: `table(email, hash, contact_id, reason)`."""
-    engine.run(f"create or replace table {table} (email varchar, hash ubigint, contact_id varchar, reason varchar)")
+    """The rows that have a verdict, with what was said of single ones: `table(email, row_hash, contact_id, reason)`."""
+    engine.run(f"create or replace table {table} (email varchar, row_hash ubigint, contact_id varchar, reason varchar)")
     for planned, parts in _stretches(folder, names):
         told = f"select row, reason, contact_id from {engine.scan(parts)}" if parts else NOTHING_TOLD
         engine.append(
             table,
             pa.RecordBatchReader.from_batches(ROWS, settled_rows(folder, planned, in_flight=in_flight)),
-            f"select v.email, v.hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
+            f"select v.email, v.row_hash, t.contact_id, t.reason from incoming v left join ({told}) t on t.row = v.row",
         )
 
 

@@ -16,8 +16,10 @@ ENVELOPE_BYTES = 1_000
 
 
 def batch_id_of(batch: pa.RecordBatch, kind: BatchKind = BatchKind.UPSERT) -> str:
-    """The name of a planned batch, by its column `hash`."""
-    return f"{kind}{batch_id_of_hashes(to_numpy(batch.column('hash'), np.uint64).astype('<u8', copy=False).tobytes())}"
+    """The name of a planned batch, by its column `row_hash`."""
+    return (
+        f"{kind}{batch_id_of_hashes(to_numpy(batch.column('row_hash'), np.uint64).astype('<u8', copy=False).tobytes())}"
+    )
 
 
 def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:

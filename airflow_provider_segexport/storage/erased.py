@@ -11,7 +11,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.ledger import THERE
+from airflow_provider_segexport.storage.ledger import MAYBE_MEMBER
 from airflow_provider_segexport.storage.paths import StoragePath, folder, list_names, write
 
 FOLDER = "erased"
@@ -39,6 +39,7 @@ def forget(engine: Engine, path: StoragePath, file: StoragePath) -> None:
     if not kept:
         return
     engine.table("erased", pa.table({"mark": pa.array(kept, pa.string())}))
-    there = f"select sha256(email) as mark from {engine.scan([file])} where state in {THERE} and since is not null"
+    there = f"""select sha256(email) as mark from {engine.scan([file])}
+        where state in {MAYBE_MEMBER} and added_at is not null"""
     for (mark,) in engine.rows(f"select e.mark from erased e semi join ({there}) l on l.mark = e.mark"):
         (path / FOLDER / mark).unlink(missing_ok=True)

@@ -44,23 +44,28 @@ from airflow_provider_segexport.storage.sealing import context_of, verify_once
 
 MOMENT = pa.timestamp("us", tz="UTC")
 REJECTION = pa.struct(
-    [("rejected", pa.uint64()), ("tries", pa.uint8()), ("tried_at", MOMENT), ("retried_at", MOMENT)],
+    [
+        ("rejected_hash", pa.uint64()),
+        ("attempts", pa.uint8()),
+        ("first_rejected_at", MOMENT),
+        ("last_rejected_at", MOMENT),
+    ],
 )
 SCHEMA = pa.schema(
     [
         ("email", pa.string()),
-        ("hash", pa.uint64()),
+        ("row_hash", pa.uint64()),
         ("contact_id", pa.string()),
         ("as_of", MOMENT),
         ("run", pa.string()),
         ("state", pa.string()),
-        ("since", MOMENT),
-        ("rejected", pa.uint64()),
+        ("added_at", MOMENT),
+        ("rejected_hash", pa.uint64()),
         ("reason", pa.string()),
-        ("tries", pa.uint8()),
-        ("tried_at", MOMENT),
-        ("retried_at", MOMENT),
-        ("holders", pa.uint64()),
+        ("attempts", pa.uint8()),
+        ("first_rejected_at", MOMENT),
+        ("last_rejected_at", MOMENT),
+        ("sharers_mask", pa.uint64()),
         ("sent_by", pa.uint8()),
         ("hashes", pa.map_(pa.uint8(), pa.uint64())),
         ("rejected_by", pa.uint8()),
@@ -71,24 +76,30 @@ SCHEMA = pa.schema(
 )
 """One row an address.
 
-`state`: `in`, we have put it into the audience; `out`, we have taken it out; `leaving`, a run took it out or brought it
-back and had no answer, so that it may be there, and if it is gone, that was us;
-`left`, they are no longer in it, and not by us: an import must not bring them back; `new`, it was never delivered.
-`hash`: of the item that was delivered last; null where it is not known any more. `as_of`, `run`: of that call.
-`since`: when it was put in; null where no answer has said that it was. `rejected`, `reason`: hash of the item that was
-rejected last, and why; `tries` of it, the first at `tried_at`, the last at `retried_at`. `holders`: which exports hold
-the person, a bit for each in the order of `Standing.sharers`; 0 where no export does. `sent_by`: the export that
-delivered `hash`, by its place among the sharers; `hashes`: what the others delivered last, by their places.
+`state`:
+- `member`: an export has added the person to the audience.
+- `removed`: an export has removed the person.
+- `removing`: a run sent a removal or a new addition and got no response. The person may be in the audience; if not, the
+  export removed them.
+- `left`: the person is not in the audience, and no export removed them. An import must not bring them back.
+- `not_added`: nothing was ever delivered.
+
+`row_hash`: of the item that was delivered last; null where it is not known any more. `as_of`, `run`: of that call.
+`added_at`: when it was put in; null where no answer has said that it was. `rejected_hash`, `reason`: hash of the item
+that was rejected last, and why; `attempts` of it, the first at `first_rejected_at`, the last at `last_rejected_at`.
+`sharers_mask`: which exports hold the person, a bit for each in the order of `AudienceState.sharers`; 0 where no export
+does. `sent_by`: the export that delivered `row_hash`, by its place among the sharers; `hashes`: what the others
+delivered last, by their places.
 `rejected_by`: the export whose row was rejected last, by its place; `rejections`: the other exports' last rejections.
 `barred`: the exports that have withheld the person for want of consent or as suppressed, a bit for each; null or 0
 where none has. `existed`: the person was in the audience before an export first put them in.
 """
 
-IN, OUT, LEAVING, LEFT, NEW = "in", "out", "leaving", "left", "new"
-THERE = f"('{IN}', '{LEAVING}')"
+MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED = "member", "removed", "removing", "left", "not_added"
+MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
 """States of who may be in the audience, as SQL."""
 TRIES_DAYS = 14
-"""After so many days the tries of a rejected row are counted anew."""
+"""After so many days the attempts of a rejected row are counted anew."""
 
 FACTS = b"segexport"
 MARK = b"segexport-commit"

@@ -62,7 +62,7 @@ def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = Fals
     With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
     """
     states = folder.journal.states()
-    with closing(folder.upserts(["row", "email", "hash"])) as rows, closing(folder.upserts()) as whole:
+    with closing(folder.upserts(["row", "email", "row_hash"])) as rows, closing(folder.upserts()) as whole:
         for number, name in planned:
             entry = states.get(name)
             if entry is None:
@@ -88,7 +88,7 @@ def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> 
             a batch that went out in parts all rows are returned.
     """
     states, parts = folder.journal.states(), late.difference(names)
-    with closing(folder.upserts(["row", "email", "hash"])) as rows:
+    with closing(folder.upserts(["row", "email", "row_hash"])) as rows:
         for number, name in enumerate(names):
             entry = states.get(name)
             in_parts = entry is not None and (entry.state is State.SPLIT or entry.retry or entry.resubscribe)
@@ -97,8 +97,8 @@ def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> 
 
 
 def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
-    at = batch.schema.get_field_index("hash")
-    return batch.set_column(at, "hash", pa.nulls(batch.num_rows, pa.uint64()))
+    at = batch.schema.get_field_index("row_hash")
+    return batch.set_column(at, "row_hash", pa.nulls(batch.num_rows, pa.uint64()))
 
 
 def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:

@@ -94,7 +94,7 @@ class Ask:
 
 
 #: States of people whom the ledger need not hold.
-UNWRITTEN = frozenset({"new", "erased"})
+UNWRITTEN = frozenset({"not_added", "erased"})
 
 Outcome = tuple[str, str | None]
 
@@ -152,7 +152,7 @@ class CampaignMonitor(Vendor):
         if contact is None or contact.inside:
             return super().put(contact, entry, value)
         if contact.status == "deleted":
-            if entry is not None and entry.state in {"out", "leaving", "erased"}:
+            if entry is not None and entry.state in {"removed", "removing", "erased"}:
                 return super().put(replace(contact, status="ok"), entry, value)
             return contact, ("withheld", "deleted")
         return contact, ("rejected", contact.status)
@@ -174,7 +174,7 @@ class ConstantContact(Vendor):
     def withheld(self, contact: Contact | None, entry: Entry | None) -> str | None:
         """Withhold people who were seen in the list, and are gone without a removal of ours."""
         gone = contact is None or not contact.inside
-        if entry is None or not gone or not entry.seen or entry.state not in {"in", "left"}:
+        if entry is None or not gone or not entry.seen or entry.state not in {"member", "left"}:
             return None
         return "left_audience"
 
@@ -228,7 +228,7 @@ RULES: dict[str, Vendor] = {
 
 
 #: States of people whom exports hold.
-OURS = frozenset({"in", "leaving"})
+OURS = frozenset({"member", "removing"})
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,9 @@ def recorded(entry: Entry | None, line: Line | None) -> bool:
     """Return whether the ledger's row of a person, None for no row, is what the entry says."""
     if entry is None or (line is None and entry.state in UNWRITTEN and not entry.bars):
         return line is None
-    state = "new" if entry.state == "erased" else entry.state  # a mark beside the ledger, no row, tells of an erasure
+    state = (
+        "not_added" if entry.state == "erased" else entry.state
+    )  # a mark beside the ledger, no row, tells of an erasure
     if line is None or state != line.state or entry.bars != line.bars:
         return False
     return line.holders == (entry.holders if entry.state in OURS else frozenset())
@@ -310,7 +312,7 @@ def run(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
 def judged(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[tuple[Belief, bool]]:
     """Yield beliefs after the rows, and whether the person is to be taken out."""
     contact, entry = belief.contact, barred(belief.entry, ask)
-    ours = entry is not None and entry.state in {"in", "leaving"}
+    ours = entry is not None and entry.state in {"member", "removing"}
     elsewhere = bool(entry and entry.bars - {ask.export})
     if ask.refused or elsewhere:
         rows = (("withheld", ask.refused or "withdrawn_elsewhere"),) * len(ask.rows)
@@ -330,10 +332,10 @@ def judged(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[tuple[Belief, b
 
 def barred(entry: Entry | None, ask: Ask) -> Entry | None:
     """Return the entry with the exports that bar the person after this run has looked at its segment and lists."""
-    there = entry is not None and entry.state in {"in", "leaving"}
+    there = entry is not None and entry.state in {"member", "removing"}
     if not ask.bars or not (ask.rows or there):
         return entry
-    old = entry or Entry("new")
+    old = entry or Entry("not_added")
     if ask.refused:
         return replace(old, bars=old.bars | {ask.export})
     return replace(old, bars=old.bars - {ask.export}) if ask.rows and entry else entry
@@ -341,14 +343,14 @@ def barred(entry: Entry | None, ask: Ask) -> Entry | None:
 
 def claimed(entry: Any, export: str) -> Any:
     """Return the entry with the export's claim: a row in the segment upholds it for people who are in."""
-    if entry is None or entry.state not in {"in", "leaving"}:
+    if entry is None or entry.state not in {"member", "removing"}:
         return entry
     return replace(entry, holders=entry.holders | {export})
 
 
 def leaves(entry: Entry | None, ask: Ask) -> bool:
     """Return whether a mirror without this person concerns them."""
-    if ask.mode != "mirror" or entry is None or entry.state not in {"in", "leaving"}:
+    if ask.mode != "mirror" or entry is None or entry.state not in {"member", "removing"}:
         return False
     if entry.bars and ask.bars:
         return True
@@ -374,7 +376,7 @@ def sent(vendor: Vendor, contact: Contact | None, entry: Entry | None, ask: Ask)
     after, outcome = vendor.put(contact, entry, value)
     said = answered(entry, ask.export, value, outcome)
     inside = contact is not None and contact.inside
-    noted = ask.reads and inside and outcome[0] == "delivered" and (entry is None or entry.state != "in")
+    noted = ask.reads and inside and outcome[0] == "delivered" and (entry is None or entry.state != "member")
     if not noted or entry is not None:
         yield Belief(after, said, (outcome,))
     if noted:
@@ -387,7 +389,7 @@ def unchanged(entry: Entry, export: str, value: str) -> bool:
     An export that has not delivered to the person yet is compared with what another export delivered last.
     """
     own = entry.content(export)
-    return entry.state == "in" and value == (entry.last if own is None else own)
+    return entry.state == "member" and value == (entry.last if own is None else own)
 
 
 def waits(entry: Entry, value: str) -> bool:
@@ -397,9 +399,9 @@ def waits(entry: Entry, value: str) -> bool:
 
 def answered(entry: Entry | None, export: str, value: str, outcome: Outcome) -> Entry:
     """Return the entry after the vendor has answered about the row."""
-    old = entry or Entry("new")
+    old = entry or Entry("not_added")
     if outcome[0] == "delivered":
-        return replace(old.with_content(export, value), state="in", last=value, seen=True, rejection=None)
+        return replace(old.with_content(export, value), state="member", last=value, seen=True, rejection=None)
     tries = 1
     if old.rejection is not None and old.rejection[0] == value:
         tries = old.rejection[2] + 1
@@ -424,15 +426,15 @@ def ended(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
         yield replace(belief, removal=("kept", None))
         return
     for contact, outcome in vendor.take(belief.contact):
-        out = taken_out(entry, "out")
+        out = taken_out(entry, "removed")
         if outcome[0] == "removed":
             yield replace(belief, contact=contact, entry=out, removal=outcome)
             continue
         yield replace(belief, contact=contact, entry=replace(out, state="left"), removal=outcome)
-        if entry.state == "leaving":  # a run had begun to take them out
+        if entry.state == "removing":  # a run had begun to take them out
             yield replace(belief, contact=contact, entry=out, removal=outcome)
         if entry.bars:  # a bar outlives the person's row
-            yield replace(belief, contact=contact, entry=replace(out, state="new"), removal=outcome)
+            yield replace(belief, contact=contact, entry=replace(out, state="not_added"), removal=outcome)
         elif not vendor.remembers:
             yield replace(belief, contact=contact, entry=None, removal=outcome)
 
@@ -451,22 +453,22 @@ class Done:
 
     def kind(self, export: str) -> str:
         """Return what an undo takes back: the person was put in, taken out, or given up; empty if nothing of it."""
-        was_in, is_in = (one is not None and one.state == "in" for one in (self.before, self.after))
+        was_in, is_in = (one is not None and one.state == "member" for one in (self.before, self.after))
         had = was_in and self.before is not None and export in self.before.holders
         has = is_in and self.after is not None and export in self.after.holders
         if has and not had:
             return "put"
-        if self.after is not None and self.after.state == "out" and was_in:
-            return "out"
+        if self.after is not None and self.after.state == "removed" and was_in:
+            return "removed"
         return "gave up" if had and is_in and not has else ""
 
     def overtaken(self, export: str, now: Entry | None) -> bool:
         """Return whether a later run has changed the person's state, or the export's claim on them or content."""
-        if now is None or self.after is None or now.state in {"left", "leaving"}:
+        if now is None or self.after is None or now.state in {"left", "removing"}:
             return False
 
         def of_export(entry: Entry) -> tuple[str, bool, str | None]:
-            return entry.state, entry.state == "in" and export in entry.holders, entry.content(export)
+            return entry.state, entry.state == "member" and export in entry.holders, entry.content(export)
 
         return of_export(now) != of_export(self.after)
 
@@ -479,14 +481,14 @@ def undone(vendor: Vendor, belief: Belief, done: Done, export: str) -> Iterator[
     elif kind == "put":
         yield from _put_undone(vendor, contact, entry, done, export)
     elif kind == "gave up":
-        mine = entry.state == "in"
+        mine = entry.state == "member"
         yield Belief(contact, replace(entry, holders=entry.holders | {export}) if mine else entry)
-    elif entry.bars - {export} or entry.state not in {"out", "leaving"}:
+    elif entry.bars - {export} or entry.state not in {"removed", "removing"}:
         yield belief
     else:
         after, outcome = vendor.put(contact, entry, None)
         back = replace(
-            entry, state="in", holders=frozenset({export}), contents=frozenset(), last=None, bars=frozenset()
+            entry, state="member", holders=frozenset({export}), contents=frozenset(), last=None, bars=frozenset()
         )
         yield Belief(after, back if outcome[0] == "delivered" else replace(entry, bars=frozenset()))
 
@@ -495,14 +497,14 @@ def _put_undone(vendor: Vendor, contact: Contact | None, entry: Entry, done: Don
     """Yield what may be true of a person who was put in, or claimed: they are out, unless they are not ours alone."""
     others = entry.holders - {export}
     before = done.before
-    unclaimed = before is not None and before.state == "in" and not before.holders and not others
-    if entry.state != "leaving" and (entry.state != "in" or export not in entry.holders):
+    unclaimed = before is not None and before.state == "member" and not before.holders and not others
+    if entry.state != "removing" and (entry.state != "member" or export not in entry.holders):
         yield Belief(contact, entry)
     elif others or entry.existed or unclaimed:
         yield Belief(contact, replace(entry, holders=others))
     else:
         for after, _ in vendor.take(contact):
-            for state in ("out", "left", "new"):
+            for state in ("removed", "left", "not_added"):
                 yield Belief(after, replace(taken_out(entry, state), contents=frozenset(), last=None))
             yield Belief(after, None)
 
@@ -512,10 +514,10 @@ def erased(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
     state = belief.entry.state if belief.entry else ""
     mark = Entry("erased") if vendor.marks else None
     if state not in OURS:
-        yield Belief(belief.contact, mark if state in {"out", "erased"} else None)
+        yield Belief(belief.contact, mark if state in {"removed", "erased"} else None)
         return
     for contact, outcome in vendor.take(belief.contact):
-        deleted = state == "leaving" and belief.contact is not None and belief.contact.status == "deleted"
+        deleted = state == "removing" and belief.contact is not None and belief.contact.status == "deleted"
         yield Belief(contact, mark if outcome[0] == "removed" or deleted else None)
 
 
@@ -543,8 +545,8 @@ def broken(vendor: Vendor, belief: Belief, ask: Ask) -> Iterator[Belief]:
 
 def unanswered(entry: Entry | None, ask: Ask, after: Belief) -> Entry:
     """Return the entry of a person about whom a call had no answer."""
-    old = entry or Entry("new")
+    old = entry or Entry("not_added")
     if after.removal is not None:  # an export that takes a person out has given up its claim, and no other holds them
-        return taken_out(old, "leaving")
-    state = "leaving" if old.state in {"out", "leaving"} else "in"
+        return taken_out(old, "removing")
+    state = "removing" if old.state in {"removed", "removing"} else "member"
     return replace(old, state=state, last=None, contents=frozenset(), holders=old.holders | {ask.export})

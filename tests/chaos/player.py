@@ -236,7 +236,7 @@ class Player:
             return frozenset(name for at, name in enumerate(sharers) if (bits or 0) >> at & 1)
 
         return rows, {
-            email: Line(row["state"], names(row["holders"]), names(row["barred"])) for email, row in rows.items()
+            email: Line(row["state"], names(row["sharers_mask"]), names(row["barred"])) for email, row in rows.items()
         }
 
     # What another hand does

@@ -272,5 +272,5 @@ def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
                 rows = pq.read_table(path).to_pylist()
             except (OSError, pa.ArrowException):  # a schedule has damaged it
                 continue
-            found |= {row["email"] for row in rows if row.get("state", "in") == "in"}
+            found |= {row["email"] for row in rows if row.get("state", "member") == "member"}
     return frozenset(found)

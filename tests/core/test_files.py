@@ -22,7 +22,7 @@ def folder(tmp_path):
         columns = {
             "row": batch.rows,
             "email": batch.emails,
-            "hash": [7, 8, 9],
+            "row_hash": [7, 8, 9],
             "item": [f"{item}," for item in batch.items],
         }
         for cut in (slice(0, 2), slice(2, 3)):
@@ -116,10 +116,10 @@ def test_some_entries_of_a_column(indexes):
 
 def test_some_columns_of_a_file(folder):
     """The others are not even unpacked; their order in the file is the order in the batch."""
-    reader = ArrowReader(folder.path / "upserts.arrow", ["row", "hash"])
+    reader = ArrowReader(folder.path / "upserts.arrow", ["row", "row_hash"])
     batches = [batch.to_pydict() for batch in reader]
     reader.close()
-    assert batches == [{"row": [0, 1], "hash": [7, 8]}, {"row": [2], "hash": [9]}]
+    assert batches == [{"row": [0, 1], "row_hash": [7, 8]}, {"row": [2], "row_hash": [9]}]
 
 
 def test_a_file_keeps_its_own_types(tmp_path):

@@ -28,8 +28,8 @@ def ledger(tmp_path):
 
 
 def rows(*emails):
-    content = {"email": emails, "hash": [1] * len(emails), "contact_id": [None] * len(emails)}
-    content |= {"as_of": [0] * len(emails), "run": ["r"] * len(emails), "state": ["in"] * len(emails)}
+    content = {"email": emails, "row_hash": [1] * len(emails), "contact_id": [None] * len(emails)}
+    content |= {"as_of": [0] * len(emails), "run": ["r"] * len(emails), "state": ["member"] * len(emails)}
     missing = {name: [None] * len(emails) for name in SCHEMA.names if name not in content}
     return pa.table(content | missing).select(SCHEMA.names).cast(SCHEMA).to_batches()
 
@@ -109,7 +109,8 @@ def run(tmp_path):
         if not version:
             return 0, []
         told = sql.rows(
-            f"select email, contact_id, run from {sql.scan([ledger.file(version)])} where state = 'in' order by email"
+            f"select email, contact_id, run from {sql.scan([ledger.file(version)])} where state = 'member'"
+            " order by email"
         )
         return version, told
 

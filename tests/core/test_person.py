@@ -49,7 +49,7 @@ def ledger(root, *versions):
     found = Ledger.of(root, "plain", TARGET)
     for number, people in enumerate(versions):
         table = pa.Table.from_pylist([{"email": email, "state": state} for email, state in people.items()], SCHEMA)
-        there = sum(state in {"in", "leaving"} for state in people.values())
+        there = sum(state in {"member", "removing"} for state in people.values())
         found.commit(table.to_batches(), number, {"members": there})
     return found
 
@@ -188,8 +188,8 @@ def test_every_kept_version_of_a_ledger_loses_the_person(root):
     """And each says of itself how many are in it then; a person who was out is none of them."""
     found = ledger(
         root,
-        {"ada@example.com": "in", "bob@example.com": "in"},
-        {"ada@example.com": "out", "bob@example.com": "in", "cy@example.com": "in"},
+        {"ada@example.com": "member", "bob@example.com": "member"},
+        {"ada@example.com": "removed", "bob@example.com": "member", "cy@example.com": "member"},
     )
     receipt = erase(tools(root), ADA, "Ann")
     assert receipt.complete
@@ -201,7 +201,7 @@ def test_every_kept_version_of_a_ledger_loses_the_person(root):
 
 def test_a_ledger_that_was_cleaned_goes_on(root):
     """The next version is written on top of the newest, as ever."""
-    found = ledger(root, {"ada@example.com": "in", "bob@example.com": "in"})
+    found = ledger(root, {"ada@example.com": "member", "bob@example.com": "member"})
     erase(tools(root), ADA, "Ann")
     assert 2 == found.commit([], found.version())
 
@@ -238,9 +238,9 @@ def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
 
 def test_a_person_is_explained_without_a_card(root):
     """A ledger alone is enough: the card is for people to look at."""
-    ledger(root, {"ada@example.com": "in"})
+    ledger(root, {"ada@example.com": "member"})
     [known] = explain(root, ADA, local_path)
-    assert ("plain", "in", (1,)) == (known.vendor, known.ledger["state"], known.versions)
+    assert ("plain", "member", (1,)) == (known.vendor, known.ledger["state"], known.versions)
     [stranger] = explain(root, Person.of("eve@example.com"), local_path)
     assert not stranger.anything
 
@@ -255,7 +255,7 @@ def taken_by(place, owner, now):
 
 def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
     """It was suspended, and a run has taken the audience: its next attempt of a call does not leave."""
-    found = ledger(root, {"ada@example.com": "in"})
+    found = ledger(root, {"ada@example.com": "member"})
     sent = []
 
     def take_out(known, person):
@@ -272,7 +272,7 @@ def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
 
 def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
     """Taken over when the person was out at the vendor: no file of the ledger is written."""
-    found = ledger(root, {"ada@example.com": "in"})
+    found = ledger(root, {"ada@example.com": "member"})
 
     def take_out(known, person):
         taken_by(known.path, "dag/task/run/0", NOW + 1)
@@ -285,7 +285,7 @@ def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
 
 def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     """Its call might add the person again; the next export looks at its journal once more."""
-    found = ledger(root, {"ada@example.com": "in"})
+    found = ledger(root, {"ada@example.com": "member"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
     AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
     slept, at_the_vendor = [], []
@@ -303,14 +303,14 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
 
 def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
     """The ledger is read when the audience is held."""
-    found = ledger(root, {"ada@example.com": "out"})
+    found = ledger(root, {"ada@example.com": "removed"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
     AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
     taken_out = []
 
     def sleep(_):
         if found.version() == 1:
-            table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "in"}], SCHEMA)
+            table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "member"}], SCHEMA)
             Ledger(found.path, SimpleNamespace(number=9, mark="", check=lambda: None)).commit(table.to_batches(), 1)
 
     hands = replace(
@@ -325,7 +325,7 @@ def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
 @pytest.mark.parametrize("in_between", ["release", "repair"])
 def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_between):
     """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
-    found = ledger(root, {"ada@example.com": "in"})
+    found = ledger(root, {"ada@example.com": "member"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
     killed = folder(root / "runs" / "killed")
     write(killed / "config.json", b"{}")
@@ -353,7 +353,7 @@ def damage(place) -> bytes:
 
 def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
     """Written again, it would carry a right checksum. It stays as it is, and the receipt names it."""
-    found = ledger(root, {ADA.email: "in"}, {ADA.email: "in", "b@example.com": "in"})
+    found = ledger(root, {ADA.email: "member"}, {ADA.email: "member", "b@example.com": "member"})
     content = damage(found.file(1))
     for dry_run in (True, False):
         receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
@@ -372,7 +372,7 @@ def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
 
 def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
     """Whether the person is in the audience is not known."""
-    found = ledger(root, {ADA.email: "in"})
+    found = ledger(root, {ADA.email: "member"})
     damage(found.file(1))
     with pytest.raises(DamagedState, match="airflow segexport repair"):
         erase(tools(root), ADA, "Ann")

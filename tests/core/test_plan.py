@@ -90,7 +90,7 @@ def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):
     """A plan of addresses: what it holds, and its rows."""
     with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
         if ledger is not None:
-            sql.table("ledger", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("hash", pa.uint64())])))
+            sql.table("ledger", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("row_hash", pa.uint64())])))
         upserts = plan.upsert_sql(ITEM, against_ledger=ledger is not None)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, tmp_path / "run", told)
     rows = ArrowReader(tmp_path / "run" / "upserts.arrow")
@@ -107,7 +107,7 @@ def test_a_plan_counts_every_row(tmp_path):
     assert [[row["row"] for row in batch] for batch in batches] == [[0, 1, 3], [4]]
     assert (planned.profiles, planned.upsert_rows, planned.unchanged) == (6, 4, 0)
     assert planned.not_sent == {"rejected": {"invalid_email": 1, "no_email": 1}}
-    hashes = [b"".join(row["hash"].to_bytes(8, "little") for row in batch) for batch in batches]
+    hashes = [b"".join(row["row_hash"].to_bytes(8, "little") for row in batch) for batch in batches]
     assert planned.batches == tuple(map(batch_id_of_hashes, hashes))
     aside = pq.read_table(tmp_path / "run" / "not_sent.parquet").to_pylist()
     assert [(row["row"], row["email"], row["reason"]) for row in aside] == [
@@ -120,13 +120,13 @@ def test_the_hash_of_a_row_never_changes(tmp_path):
     """A stored hash is compared months later, on another machine and by another version."""
     _, ((row,),) = frozen(tmp_path, ["jane@example.com"])
     assert row["item"] == '{"email":"jane@example.com"},'
-    assert row["hash"] == 15241126783029613722
+    assert row["row_hash"] == 15241126783029613722
 
 
 def test_what_the_ledger_holds_unchanged_is_not_sent(tmp_path):
     """New people and changed rows go, in order; the others are counted."""
     _, ((a, b, c),) = frozen(tmp_path / "full", ["a@example.com", "b@example.com", "c@example.com"])
-    known = {"email": [b["email"], c["email"], "gone@example.com"], "hash": [b["hash"], c["hash"] ^ 1, 5]}
+    known = {"email": [b["email"], c["email"], "gone@example.com"], "row_hash": [b["row_hash"], c["row_hash"] ^ 1, 5]}
     planned, (batch,) = frozen(tmp_path / "upsert", ["a@example.com", "b@example.com", "c@example.com"], ledger=known)
     assert [row["email"] for row in batch] == [a["email"], c["email"]]
     assert (planned.upsert_rows, planned.unchanged) == (2, 1)
@@ -135,7 +135,7 @@ def test_what_the_ledger_holds_unchanged_is_not_sent(tmp_path):
 def test_order_holds_against_a_large_ledger(tmp_path):
     """A ledger many times the segment's size does not turn the order of rows."""
     people = [f"p{n}@example.com" for n in range(3000)]
-    known = {"email": [f"p{n}@example.com" for n in range(60_000, 0, -1)], "hash": [1] * 60_000}
+    known = {"email": [f"p{n}@example.com" for n in range(60_000, 0, -1)], "row_hash": [1] * 60_000}
     _, batches = frozen(tmp_path, people, limited(batch_rows=5000), known)
     assert [row["email"] for batch in batches for row in batch] == people
 

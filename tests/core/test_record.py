@@ -33,7 +33,7 @@ def planned(folder, *sizes):
             columns = {
                 "row": batch.rows,
                 "email": batch.emails,
-                "hash": batch.rows,
+                "row_hash": batch.rows,
                 "item": [f"{item}," for item in batch.items],
             }
             out.write(pa.table(columns).cast(SCHEMA).to_batches()[0])

@@ -38,7 +38,7 @@ def put(place, emails):
 
 
 def ledger_rows(*emails):
-    content = {"email": emails, "hash": [1] * len(emails), "contact_id": ["9"] * len(emails)}
+    content = {"email": emails, "row_hash": [1] * len(emails), "contact_id": ["9"] * len(emails)}
     content |= {"as_of": [0] * len(emails), "run": ["r"] * len(emails)}
     empty = {name: [None] * len(emails) for name in SCHEMA.names if name not in content}
     return pa.table(content | empty).select(SCHEMA.names).cast(SCHEMA).to_batches()
@@ -123,5 +123,5 @@ def test_verdicts_are_committed_in_object_storage(store):
         update_ledger.update_ledger(
             sql, ledger, folder, update_ledger.PlanBatches(planned.batches), LedgerCommit("2026-01-01T00:00:00Z", "r")
         )
-        rows = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(1)])} where state = 'in'")
+        rows = sql.rows(f"select email, contact_id, run from {sql.scan([ledger.file(1)])} where state = 'member'")
     assert rows == [("p0@example.com", "77", "r")]

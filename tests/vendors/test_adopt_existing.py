@@ -78,7 +78,7 @@ def test_an_undo_of_the_first_export_leaves_them(dotdigital: VendorHarness):
     dotdigital.day(1, people(3))
     dotdigital.undo()
     assert dotdigital.active() == {P1}
-    assert dotdigital.ledger()[P1]["holders"] == 0
+    assert dotdigital.ledger()[P1]["sharers_mask"] == 0
 
 
 def test_only_people_of_the_segment_are_written_down(account: VendorHarness):

@@ -97,7 +97,7 @@ def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(
         members = account.members()
         assert account.active() >= set(people(3)), path
         assert "Day 1" not in str([members[email] for email in people(3)]), path
-        assert set(people(3)) <= {email for email, kept in account.ledger().items() if kept["state"] == "in"}
+        assert set(people(3)) <= {email for email, kept in account.ledger().items() if kept["state"] == "member"}
         shutil.rmtree(account.home)
         shutil.copytree(account.home.parent / "kept", account.home)
 

@@ -55,7 +55,7 @@ def test_a_removal_whose_answer_was_lost_was_ours(account: VendorHarness, betwee
     fails(account, 2, people(2), {**removal(account), "drop": True, "when": "after"})
     if between:
         account.day(3, people(2))
-        assert account.ledger()[P2]["state"] == "out"
+        assert account.ledger()[P2]["state"] == "removed"
         account.sim.clock.advance(60)
     assert account.day(4, people(3))["reasons"] == {}
     assert account.active() == set(people(3))
@@ -66,7 +66,7 @@ def test_only_who_was_seen_in_the_audience_can_have_left_it(account: VendorHarne
     account.day(1, people(2))
     fails(account, 2, people(3), {**upsert(account), "drop": True, "when": "before"})
     report = account.day(3, people(2))
-    assert account.ledger().get(P2, {}).get("state") in {None, "out"}, "not `left`"
+    assert account.ledger().get(P2, {}).get("state") in {None, "removed"}, "not `left`"
     account.sim.clock.advance(60)
     assert report.get("optouts", {"count": 0})["count"] == 0
     assert account.day(4, people(3))["reasons"] == {}
@@ -126,12 +126,12 @@ def test_a_failed_run_does_not_reset_the_count_of_tries(listed: VendorHarness):
     for number in (1, 2):
         listed.day(number, people(3), mode="upsert")
         listed.sim.clock.advance(60)
-    assert listed.ledger()[P2]["tries"] == 2
+    assert listed.ledger()[P2]["attempts"] == 2
     fails(listed, 3, people(3), {**upsert(listed), "drop": True, "when": "before"}, mode="upsert")
-    assert listed.ledger()[P2]["tries"] == 2
+    assert listed.ledger()[P2]["attempts"] == 2
     listed.sim.clock.advance(60)
     listed.day(4, people(3), mode="upsert")
-    assert listed.ledger()[P2]["tries"] == 3
+    assert listed.ledger()[P2]["attempts"] == 3
     assert listed.day(5, people(3), mode="upsert")["reasons"] == {"withheld": {"rejected_recently": 1}}
 
 
@@ -144,7 +144,7 @@ def test_who_was_never_put_in_is_not_in_after_a_refusal(account: VendorHarness):
     account.day(1, people(2))
     fails(account, 2, people(3), {**upsert(account), "drop": True, "when": "before"}, mode="upsert")
     assert account.day(3, people(3), mode="upsert")["reasons"] == {"rejected": {reason: 1}}
-    assert account.ledger()[P2]["state"] == "new"
+    assert account.ledger()[P2]["state"] == "not_added"
 
 
 def test_a_mirror_speaks_of_its_own_people_only(sim, tmp_path):

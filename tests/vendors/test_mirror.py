@@ -34,8 +34,8 @@ def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: VendorHarn
     assert calm.active() == {*people(4), foreign}
     assert {name: calm.facts(name) for name in DAMAGE} == dict.fromkeys(DAMAGE, 0)
     assert {email: row["state"] for email, row in calm.ledger().items()} == {
-        **dict.fromkeys(people(4), "in"),
-        **dict.fromkeys(people(6)[4:], "out"),
+        **dict.fromkeys(people(4), "member"),
+        **dict.fromkeys(people(6)[4:], "removed"),
     }
 
 
@@ -57,7 +57,7 @@ def test_a_returner_is_brought_back(calm: VendorHarness):
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)
     assert calm.active() == set(people(4))
     assert calm.facts("mails") == 0
-    assert {row["state"] for row in calm.ledger().values()} == {"in"}
+    assert {row["state"] for row in calm.ledger().values()} == {"member"}
 
 
 def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim, tmp_path):

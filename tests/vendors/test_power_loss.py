@@ -54,7 +54,7 @@ def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, par
         day(account, 2, THEN)
     day(account, 3, THEN[:2])
     assert account.active() == set(THEN[:2])
-    assert {email for email, kept in account.ledger().items() if kept["state"] == "in"} == set(THEN[:2])
+    assert {email for email, kept in account.ledger().items() if kept["state"] == "member"} == set(THEN[:2])
     assert "Day 3" in str(account.members())
     assert "Day 1" not in str({email: account.members()[email] for email in THEN[:2]})
 

@@ -77,7 +77,7 @@ def test_a_run_that_a_guard_stops_writes_no_version(sim, tmp_path, name):
         account.day(3, people(4), guards={})
     assert account.ledger() == state
     account.undo()
-    assert account.ledger()["p9@example.com"]["state"] == "in"
+    assert account.ledger()["p9@example.com"]["state"] == "member"
 
 
 def delete_field(account: VendorHarness) -> None:

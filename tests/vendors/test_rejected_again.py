@@ -40,7 +40,7 @@ def test_three_times_and_then_it_waits(account):
     assert [(rejected, 0)] * 3 + [(waits, 1)] * 2 == days(account, range(1, 6))
     assert 3 == attempts(account)
     row = account.ledger()["p1@example.com"]
-    assert ("new", 3, "bounced") == (row["state"], row["tries"], row["reason"])
+    assert ("not_added", 3, "bounced") == (row["state"], row["attempts"], row["reason"])
 
 
 def test_after_a_fortnight_it_is_tried_again(account):
@@ -48,7 +48,7 @@ def test_after_a_fortnight_it_is_tried_again(account):
     days(account, range(1, 5))
     account.sim.clock.advance(14 * DAY)
     assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [20])
-    assert 1 == account.ledger()["p1@example.com"]["tries"]
+    assert 1 == account.ledger()["p1@example.com"]["attempts"]
 
 
 def test_another_content_is_tried_at_once(account):
@@ -75,4 +75,4 @@ def test_who_is_taken_at_last_waits_no_more(account):
     account.sim.seed(account.name, [{"email": "p1@example.com", "status": "active"}], account.audience)
     days(account, [3])
     row = account.ledger()["p1@example.com"]
-    assert ("in", None, None) == (row["state"], row["tries"], row["reason"])
+    assert ("member", None, None) == (row["state"], row["attempts"], row["reason"])

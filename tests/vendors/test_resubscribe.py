@@ -150,7 +150,7 @@ def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
         account.day(2, people(3), environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
     report = account.day(2, people(3))
     assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
-    assert account.ledger()["p3@example.com"]["state"] == "out"
+    assert account.ledger()["p3@example.com"]["state"] == "removed"
     assert account.day(3, people(4))["counts"]["delivered"] == 1
     assert account.active() == set(people(4))
 

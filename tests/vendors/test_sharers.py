@@ -41,7 +41,7 @@ def release(account: VendorHarness, export: str, **options):
 
 
 def holders(account: VendorHarness) -> dict[str, int]:
-    return {email: row["holders"] for email, row in account.ledger().items()}
+    return {email: row["sharers_mask"] for email, row in account.ledger().items()}
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_a_newer_mirror_takes_out_whom_a_dead_runs_job_puts_in(account: VendorHa
     report = account.day(2, people(1))
     account.sim.clock.advance(2 * JOB_S)
     assert account.active() == {"p0@example.com"}
-    assert {email for email, row in account.ledger().items() if row["state"] == "in"} == {"p0@example.com"}
+    assert {email for email, row in account.ledger().items() if row["state"] == "member"} == {"p0@example.com"}
     assert (report["removals"]["planned"], report["removals"]["removed"]) == (29, 29)
 
 
@@ -132,7 +132,7 @@ def test_an_older_snapshot_is_refused_after_the_jobs_were_waited_for(account: Ve
     die(account, 2, people(3))
     with pytest.raises(StaleSnapshot):
         account.day(1, people(2))
-    assert {row["state"] for row in account.ledger().values()} == {"in"}
+    assert {row["state"] for row in account.ledger().values()} == {"member"}
 
 
 def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: VendorHarness):

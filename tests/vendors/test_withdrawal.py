@@ -33,7 +33,7 @@ def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Vendor
     rows = sum(email.strip().lower() == "p1@example.com" for email in day["emails"])
     assert report["reasons"] == {"withheld": {REASONS[way]: rows}}
     assert account.active() == {"p0@example.com", "p2@example.com"}
-    assert account.ledger()["p1@example.com"]["state"] == "out"
+    assert account.ledger()["p1@example.com"]["state"] == "removed"
 
 
 @pytest.mark.parametrize("way", REASONS)
@@ -63,7 +63,7 @@ def test_a_suppression_list_counts_for_people_of_another_exports_segment(account
     account.day(1, people(3)[1:], name="one-1", **one)
     account.day(2, people(1), name="two-1", **two, consent=account.consent(None, stop))
     assert account.active() == {"p0@example.com", "p2@example.com"}
-    assert account.ledger()["p1@example.com"]["state"] == "out"
+    assert account.ledger()["p1@example.com"]["state"] == "removed"
 
 
 def columns_of_three(way: str) -> dict[str, object]:

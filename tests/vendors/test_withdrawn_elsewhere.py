@@ -50,7 +50,7 @@ def test_a_person_who_was_never_in_is_barred_too(dotdigital: VendorHarness):
     """The export that says no runs first, before anybody is in the audience."""
     dotdigital.day(1, people(3), name="one-1", **says(dotdigital, [True, False, True]))
     row = dotdigital.ledger()[P1]
-    assert (row["state"], row["barred"], row["holders"]) == ("new", 1, 0)
+    assert (row["state"], row["barred"], row["sharers_mask"]) == ("not_added", 1, 0)
     assert dotdigital.day(1, people(3), name="two-1", **TWO)["reasons"] == {"withheld": {"withdrawn_elsewhere": 1}}
     assert P1 not in dotdigital.members()
 
@@ -80,7 +80,7 @@ def test_a_yes_of_the_same_export_lifts_the_bar(account: VendorHarness):
     account.day(2, people(3), name="one-2", **says(account, [True] * 3))
     assert account.day(2, people(3), name="two-2", **TWO)["reasons"] == {}
     assert account.active() == set(people(3))
-    assert (account.ledger()[P1]["barred"], account.ledger()[P1]["holders"]) == (0, 3)
+    assert (account.ledger()[P1]["barred"], account.ledger()[P1]["sharers_mask"]) == (0, 3)
 
 
 def test_two_exports_that_bar_a_person_both_have_to_say_yes(dotdigital: VendorHarness):
@@ -161,8 +161,8 @@ class TestTries:
         assert waiting == [0] * 6 + [1] * 4
         assert sum(P1 in str(call["body"]) for call in account.upserts()) == 6
         row = account.ledger()[P1]
-        assert (row["tries"], row["rejected_by"]) == (3, 1)
-        assert [(place, one["tries"]) for place, one in row["rejections"]] == [(0, 3)]
+        assert (row["attempts"], row["rejected_by"]) == (3, 1)
+        assert [(place, one["attempts"]) for place, one in row["rejections"]] == [(0, 3)]
 
     def test_a_delivery_by_one_export_keeps_the_others_count(self, sim, tmp_path):
         """One export's row is taken and the other's is not: it waits after three tries all the same."""
