@@ -102,7 +102,7 @@ def _unreadable(folder: RunFolder) -> str | None:
 
 
 def unreadable_runs(folders: Iterable[RunFolder]) -> list[tuple[RunFolder, str]]:
-    """Run folders that are not finished and cannot be read, each with what is wrong; the next attempt of the task fails."""
+    """Unfinished run folders that cannot be read, each with the cause; the next attempt of their task fails."""
     return [(folder, why) for folder in folders if not _is_finished(folder) and (why := _unreadable(folder))]
 
 
