@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from chaos.persons import Contact
+from chaos.person_model import Contact
 from vendors.harness import VendorHarness
 
 NAME_FIELDS = {"constant_contact": "first_name", "dotdigital": "FIRSTNAME", "omnisend": "firstName"}

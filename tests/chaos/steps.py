@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from chaos.persons import Row
+from chaos.person_model import Row
 
 PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 EXPORTS = ("shop.daily", "shop.vip")
@@ -71,6 +71,13 @@ def _shown(rows: tuple[Row, ...]) -> str:
     return "".join(
         f"({row.value}{'' if row.consent else ', no consent'}{', bad value' if row.bad else ''})" for row in rows
     )
+
+
+def segment_lines(step: Export) -> list[tuple[str | None, Row]]:
+    """Return the rows of a segment in order: each person's first row, the stray rows, then the repeated rows."""
+    firsts = [(person, rows[0]) for person, rows in step.rows]
+    repeats = [(person, row) for person, rows in step.rows for row in rows[1:]]
+    return [*firsts, *((stray, Row()) for stray in step.strays), *repeats]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from chaos.persons import Row
-from chaos.player import Disagreement, Player
+from chaos.person_model import Row
+from chaos.player import Player
+from chaos.product_runs import Disagreement
 from chaos.shrinking import smallest
 from chaos.steps import Break, Erase, Export, Generator, Hand, Release, Sequence, Step, Undo
 

@@ -1,0 +1,222 @@
+"""Runs exports of the product in a simulated account, and reads what the vendor and the ledger hold afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from chaos.outside_changes import contact
+from chaos.person_model import Contact, LedgerRow, Row
+from chaos.steps import PEOPLE, Break, Export, Sequence
+from chaos.vendor_model import RULES
+from vendors.harness import VendorHarness
+
+from airflow_provider_segexport.export.config import Consent, Guard, PendingJobs
+from airflow_provider_segexport.export.pipeline import Export as Product
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.simulator import Simulator
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.ledger import Ledger
+
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+ORDERS_FIELD = {"campaign_monitor": "Orders", "constant_contact": "Orders", "dotdigital": "ORDERS"}
+GUARDS = (
+    "min_rows",
+    "max_shrink",
+    "max_growth",
+    "max_removals_share",
+    "max_invalid_emails_share",
+    "max_duplicates_share",
+    "max_rejected_share",
+)
+JOB_SECONDS = 600
+MAX_POLLS = 60
+
+
+class Disagreement(AssertionError):
+    """Model and product differ after a step."""
+
+
+class WorkerKilled(BaseException):
+    """The worker was killed."""
+
+
+def address(person: str) -> str:
+    return f"{person}@example.com"
+
+
+def without_concurrency(account: VendorHarness) -> VendorHarness:
+    """Send one call at a time, so that a fault hits the same call on each machine."""
+    removal = account.vendor.removal
+    if removal is not None:
+        sequential = replace(removal, limits=replace(removal.limits, max_concurrency=1))
+        account.vendor = replace(account.vendor, removal=sequential)
+    return account
+
+
+class CallsUntilKill:
+    """Sends the calls of a run until the worker is killed at one of them."""
+
+    def __init__(self, send: Any, at: int, *, after: bool) -> None:
+        self._send, self._at, self._after = send, at, after
+        self._count = 0
+
+    def __call__(self, request: Any) -> Any:
+        self._count += 1
+        if self._count > self._at or (self._count == self._at and not self._after):
+            raise WorkerKilled
+        response = self._send(request)
+        if self._count == self._at:
+            raise WorkerKilled
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._send, name)
+
+
+class ProductRuns:
+    """The product's runs at one vendor, and reads of the vendor, the ledger and the run folders."""
+
+    def __init__(self, sim: Simulator, home: Path, sequence: Sequence) -> None:
+        sim.reset(seed=1, latency=0.0, log_body_bytes=0)
+        self.sequence = sequence
+        self.vendor = RULES[sequence.vendor]
+        self.account = without_concurrency(VendorHarness(sim, sequence.vendor, home, batch_rows=3, max_concurrency=1))
+        self.runs = 0
+
+    def run_export(
+        self, step: Export, lines: list[tuple[str | None, Row]], as_of: int, plan_hash: str = ""
+    ) -> Mapping[str, Any] | None:
+        """Run the export in the product; None if it stopped to wait for jobs."""
+        account, name = self.account, f"run-{self.runs}"
+        columns: dict[str, Any] = {
+            "email": [person if person is None or " " in person else address(person) for person, _ in lines],
+            "first": [row.value for _, row in lines],
+            "agreed": [row.consent for _, row in lines],
+            "orders": pa.array(["many" if row.bad else None for _, row in lines], pa.string()),
+        }
+        segment = account.segment(columns, f"{name}.parquet")
+        suppression_list = []
+        if step.suppressed:
+            suppression_list = [account.home / f"{name}-stop.parquet"]
+            pq.write_table(
+                pa.table({"email": [address(person) for person in sorted(step.suppressed)]}), suppression_list[0]
+            )
+        guards: dict[str, Guard | None] = dict.fromkeys(GUARDS)
+        if step.guard:
+            guards["max_removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
+        custom = ORDERS_FIELD.get(account.name)
+        config = account.config(
+            segment,
+            as_of=(FIRST_DAY + timedelta(days=as_of)).isoformat(),
+            by=f"dag/task/{name}/0",
+            export_name=step.export,
+            mode=step.mode,
+            allow_shared_audience=self.sequence.shared,
+            field_mapping={"first_name": "first"},
+            custom_fields={custom: "orders"} if custom else {},
+            consent=Consent("agreed", tuple(map(str, suppression_list))),
+            guards=guards,
+            dry_run=step.dry,
+            on_stale="verify" if step.verify else "skip",
+            expected_plan=plan_hash,
+        )
+        environment = self.environment(name, step.trouble)
+        try:
+            report = Product(account.vendor, account.endpoint, config, environment).run()
+        finally:
+            environment.http.close()
+        return None if isinstance(report, PendingJobs) else report
+
+    def environment(self, name: str, trouble: Break | None) -> Any:
+        """Return the environment of a run, with the step's fault."""
+        account, polls = self.account, [0]
+
+        def pause(_: int) -> bool:
+            polls[0] += 1
+            account.sim.clock.advance(JOB_SECONDS / 10)
+            if polls[0] > MAX_POLLS:
+                raise Disagreement("the run polls without an end")
+            return True
+
+        options: dict[str, Any] = {"pause": pause, "is_task_running": lambda _: False}
+        if trouble is None:
+            return account.environment(name, **options)
+        if trouble.kind == "killed":
+            options["send"] = CallsUntilKill(account.sender(), trouble.at, after=trouble.after)
+        elif trouble.kind == "left":
+            account.sim.configure({account.name: {"job_seconds": JOB_SECONDS}})
+            options["pause"] = lambda _: False
+        elif trouble.kind == "jobs":
+            states = {"dotdigital": [["NotFinished", "Failed"]], "constant_contact": [["initialized", "failed"]]}
+            if account.name == "omnisend":
+                account.sim.act(account.name, "stop_batches", {"after": [1]})
+            else:
+                account.sim.act(account.name, "script_jobs", {"scripts": states[account.name]})
+        else:
+            options["patience"] = RetryLimits(attempts=1)
+            method, path = (trouble.removals and account.row.removal) or account.row.upsert
+            line = {"status": 503} if trouble.kind == "503" else {"drop": True, "when": "after"}
+            fault = {
+                "vendor": account.name,
+                "method": method,
+                "path": f"{path}$",
+                "nth": trouble.at % 3 + 1,
+                "count": 0,
+            }
+            account.sim.faults([{**fault, **line}])
+        return account.environment(name, **options)
+
+    def recover(self) -> None:
+        """Remove the scripted faults after a run."""
+        self.account.sim.clear_faults()
+        self.account.sim.clock.advance(200)
+        if self.vendor.jobs:
+            self.account.sim.configure({self.account.name: {"job_seconds": 1}})
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The audience's ledger."""
+        target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
+        return Ledger.of(self.account.home, self.account.name, target)
+
+    def read_ledger(self) -> tuple[dict[str, dict[str, Any]], dict[str, LedgerRow]]:
+        """Read the newest version of the ledger: its rows by address, and the columns that the model compares."""
+        version = self.ledger.version()
+        rows = {row["email"]: row for row in pq.read_table(self.ledger.file(version)).to_pylist()} if version else {}
+        sharers = AudienceState.of(self.ledger.path).sharers
+
+        def names(bits: int | None) -> frozenset[str]:
+            return frozenset(name for at, name in enumerate(sharers) if (bits or 0) >> at & 1)
+
+        return rows, {
+            email: LedgerRow(row["state"], names(row["sharers_mask"]), names(row["barred"]))
+            for email, row in rows.items()
+        }
+
+    def read_result(self, name: str) -> list[dict[str, Any]]:
+        """Read a file of the newest generation in the last run's folder."""
+        folders = sorted((self.account.home / "runs" / f"run-{self.runs}").glob(f"*/{name}"))
+        return pq.read_table(folders[-1]).to_pylist() if folders else []
+
+    def contacts(self) -> dict[str, Contact | None]:
+        """Read each person from the simulator."""
+        self.account.sim.clock.advance(60)
+        members = self.people(self.account.audience)
+        others = {} if self.account.name == "campaign_monitor" else self.people("all-contacts")
+        if self.account.name == "constant_contact":
+            others |= self.people("deleted")
+        return {
+            person: contact(self.account.name, members.get(address(person)), others.get(address(person)))
+            for person in PEOPLE
+        }
+
+    def people(self, view: str) -> dict[str, dict[str, Any]]:
+        members: Any = self.account.sim.members(self.account.name, view)["members"]
+        return {str(member["email"]): member for member in members}

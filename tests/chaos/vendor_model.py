@@ -1,0 +1,126 @@
+"""Rules of each vendor for one contact: what an import and a removal do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chaos.person_model import Contact, Entry, Outcome
+
+
+class Vendor:
+    """What an import and a removal do to one contact. By default a vendor accepts every person."""
+
+    #: Import and removal jobs run at the vendor after the call that began them.
+    jobs = False
+    #: Statuses that a read before a removal distinguishes.
+    statuses: tuple[str, ...] = ("ok", "unsubscribed")
+    #: An erasure leaves a mark, because the vendor does not say who deleted a person.
+    marks = False
+    #: The ledger must keep people who left by their own choice, because the vendor does not report them.
+    remembers = False
+
+    def withheld(self, contact: Contact | None, entry: Entry | None) -> str | None:
+        """Return the reason why the run must not send this person, or None."""
+        del contact, entry
+        return None
+
+    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Return the contact after an import, and the row's outcome. A value of None leaves the vendor's as it is."""
+        del entry
+        old = contact or Contact(inside=False)
+        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+
+    def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Yield the contact after a removal and its possible outcomes."""
+        if contact is None or not contact.inside:
+            yield contact, ("already_gone", None)
+            yield contact, ("removed", None)
+        else:
+            yield replace(contact, inside=False), ("removed", None)
+
+
+class CampaignMonitor(Vendor):
+    """A list. Only Active people are members; the vendor rejects every other person by name."""
+
+    statuses = ("ok", "unsubscribed", "bounced")
+    marks = True
+
+    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Reject unsubscribed, bounced and deleted people, except people whom an export removed."""
+        if contact is None or contact.inside:
+            return super().import_person(contact, entry, value)
+        if contact.status == "deleted":
+            if entry is not None and entry.state in {"removed", "removing", "erased"}:
+                return super().import_person(replace(contact, status="ok"), entry, value)
+            return contact, ("withheld", "deleted")
+        return contact, ("rejected", contact.status)
+
+    def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Delete only people who are Active."""
+        if contact is None or not contact.inside:
+            yield contact, ("already_gone", None)
+        else:
+            yield replace(contact, inside=False, status="deleted"), ("removed", None)
+
+
+class ConstantContact(Vendor):
+    """A list. An import would add people who left again, so a run withholds them."""
+
+    jobs = True
+    remembers = True
+
+    def withheld(self, contact: Contact | None, entry: Entry | None) -> str | None:
+        """Withhold people who were seen in the list, and are gone without a removal of ours."""
+        gone = contact is None or not contact.inside
+        if entry is None or not gone or not entry.seen or entry.state not in {"member", "left"}:
+            return None
+        return "left_audience"
+
+    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Reject a person who has unsubscribed from everything."""
+        if contact is not None and contact.status == "unsubscribed":
+            return replace(contact, value=contact.value if value is None else value), ("rejected", "unsubscribed")
+        old = contact or Contact(inside=False)
+        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+
+    def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Remove members only, and no person who has unsubscribed from everything."""
+        if contact is None or not contact.inside or contact.status == "unsubscribed":
+            yield contact, ("already_gone", None)
+        else:
+            yield replace(contact, inside=False), ("removed", None)
+
+
+class Dotdigital(Vendor):
+    """An address book. A person who opted out of it keeps that status; an import updates their fields."""
+
+    jobs = True
+    statuses = ("ok", "unsubscribed", "left")
+
+    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+        """Update a person who left the book and do not bring them back."""
+        if contact is not None and contact.status == "left":
+            return replace(contact, value=contact.value if value is None else value), ("delivered", None)
+        return super().import_person(contact, entry, value)
+
+    def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Leave people who have opted out of the book as they are."""
+        if contact is not None and contact.status in {"left", "unsubscribed"}:
+            yield contact, ("already_gone", None)
+        else:
+            yield from super().remove_person(contact)
+
+
+class Omnisend(Vendor):
+    """A tag. An import adds it and a removal deletes it, whatever the subscription status."""
+
+    jobs = True
+
+
+RULES: dict[str, Vendor] = {
+    "campaign_monitor": CampaignMonitor(),
+    "constant_contact": ConstantContact(),
+    "dotdigital": Dotdigital(),
+    "omnisend": Omnisend(),
+}
