@@ -218,27 +218,27 @@ class SegmentExportHook(Exporting, HttpHook):
         """
         return str(self.connection.login or self.connection.password or self.conn_id)
 
-    def http_client(self, patience: RetryLimits | None = None) -> Sender:
+    def http_client(self, retry_limits: RetryLimits | None = None) -> Sender:
         """What sends requests through this connection; to be closed by the caller."""
         from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
         from airflow_provider_segexport.hooks.rate_limit import pace_of  # noqa: PLC0415
         from airflow_provider_segexport.http.client import RetryLimits, Sender  # noqa: PLC0415
 
-        patience = patience or RetryLimits()
+        retry_limits = retry_limits or RetryLimits()
         return Sender(
             self.get_conn,
             self.vendor,
-            patience=patience,
-            renew=getattr(self._auth, "renew", None),
-            pace=pace_of(self, patience.longest_s, backfill=self.backfill),
-            permit=permit(self),
+            retry_limits=retry_limits,
+            renew_auth=getattr(self._auth, "renew", None),
+            rate_limiter=pace_of(self, retry_limits.max_wait_s, backfill=self.backfill),
+            check_writable=permit(self),
             sleep=self.interruptible_sleep,
             clock=self.clock,
         )
 
-    def run_operation(self, operation: Operation[T], patience: RetryLimits | None = None) -> T:
+    def run_operation(self, operation: Operation[T], retry_limits: RetryLimits | None = None) -> T:
         """Run one of the vendor's operations; one that changes something needs the gate of the connection."""
-        sender = self.http_client(patience)
+        sender = self.http_client(retry_limits)
         try:
             return run_operation(operation, sender, self.interruptible_sleep)
         finally:
@@ -254,10 +254,10 @@ class SegmentExportHook(Exporting, HttpHook):
         finally:
             sender.close()
 
-    def resolve_audience(self, audience: str | None = None, patience: RetryLimits | None = None) -> Audience:
+    def resolve_audience(self, audience: str | None = None, retry_limits: RetryLimits | None = None) -> Audience:
         """Account and audience as the vendor tells them; the connection's default audience where none is named."""
         return self.run_operation(
-            self.vendor.resolve_audience(self.settings.endpoint, audience or self.settings.audience), patience
+            self.vendor.resolve_audience(self.settings.endpoint, audience or self.settings.audience), retry_limits
         )
 
     def test_connection(self) -> tuple[bool, str]:
@@ -265,7 +265,7 @@ class SegmentExportHook(Exporting, HttpHook):
         from airflow_provider_segexport.http.client import RetryLimits  # noqa: PLC0415
 
         try:
-            target = self.resolve_audience(patience=RetryLimits(attempts=2, longest_s=3))
+            target = self.resolve_audience(retry_limits=RetryLimits(attempts=2, max_wait_s=3))
         except SegexportError as error:
             return False, str(error)
         words = f"{self.vendor.title} account {target.account_name!r}"

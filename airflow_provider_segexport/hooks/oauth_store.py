@@ -150,13 +150,13 @@ class VariableStore:
 
     def _earlier(self) -> Record | None:
         """Return the newest sign-in of this token that an earlier release stored by connection id."""
-        keys = {PREFIX + self._conn_id, *self._claims.shelf.keys(PREFIX)}
+        keys = {PREFIX + self._conn_id, *self._claims.store.keys(PREFIX)}
         records = [record for key in keys if (record := self._read(key)) and self._is_same(record)]
         return max(records, key=lambda record: record.token.renewed_at, default=None)
 
     def _tidy(self) -> None:
         """Remove sign-ins that no connection uses any more: each was of this token or this connection, or is dead."""
-        shelf, dead = self._claims.shelf, self._claims.clock() - UNUSED_S
+        shelf, dead = self._claims.store, self._claims.clock() - UNUSED_S
         for key in {PREFIX + self._conn_id, *shelf.keys(PREFIX)} - {self.key}:
             record = self._read(key)
             if record is None:
@@ -176,7 +176,7 @@ class VariableStore:
 
     def _read(self, key: str) -> Record | None:
         """Return what a Variable holds; None where it is no sign-in, as one that a person has changed."""
-        text = None if key.endswith(RENEWAL) else self._claims.shelf.get(key)
+        text = None if key.endswith(RENEWAL) else self._claims.store.get(key)
         try:
             fields = json.loads(text or "null")
             mark, is_old = str(fields.pop("mark")), "conn_ids" not in fields
@@ -194,13 +194,13 @@ class VariableStore:
         text = json.dumps({**asdict(record.token), "mark": record.mark, "conn_ids": record.conn_ids})
         for wait in WRITE_AGAIN_S:
             try:
-                self._claims.shelf.set(key, text)
+                self._claims.store.set(key, text)
             except Exception as error:  # noqa: BLE001 - whatever a database or an API raises; the last one is raised
                 log.warning("Storing the sign-in failed (error=%s wait_s=%d)", type(error).__name__, wait)
                 self._claims.sleep(wait)
             else:
                 return
-        self._claims.shelf.set(key, text)
+        self._claims.store.set(key, text)
 
 
 def fingerprint(*parts: str) -> str:
@@ -247,8 +247,8 @@ def oauth_session(hook: SegmentExportHook, sign_in: OAuthCredentials) -> Bearer:
         sign_in.refresh_token,
         store,
         renewal(refresh, store, mark, hook.interruptible_sleep),
-        stale=oauth.is_expired,
-        told=mask,
+        is_expired=oauth.is_expired,
+        on_secret=mask,
         clock=hook.clock,
         sleep=hook.interruptible_sleep,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 
-def pace_of(hook: SegmentExportHook, longest_s: float, *, backfill: bool = False) -> RateLimiter:
+def pace_of(hook: SegmentExportHook, max_wait_s: float, *, backfill: bool = False) -> RateLimiter:
     """What every call of a hook waits for; shared with all tasks that use the same account and store.
 
     A backfill's calls go after those of scheduled runs.
@@ -32,7 +32,7 @@ def pace_of(hook: SegmentExportHook, longest_s: float, *, backfill: bool = False
     return RateLimiter(
         hook.vendor,
         store,
-        max_wait_s=longest_s,
+        max_wait_s=max_wait_s,
         backfill=backfill,
         sleep=hook.interruptible_sleep,
         clock=hook.clock,

@@ -62,7 +62,7 @@ def run_export(
         is_task_running=is_task_running,
         is_holder_gone=is_holder_gone,
         airflow_id=airflow_id,
-        remaining_quota=sender.quota_left,
+        remaining_quota=sender.remaining_quota,
     )
     try:
         progress.tell({"phase": "checking"})

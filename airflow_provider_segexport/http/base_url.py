@@ -1,4 +1,4 @@
-"""The base URL of a connection: `host, port, schema -> https://...`, or an error that says how to write it."""
+"""Builds the base URL of a connection from its host, port and schema."""
 
 from __future__ import annotations
 
@@ -20,10 +20,19 @@ def text_of(value: Any) -> str:
 
 
 def base_url(conn_id: str, host: str | None, port: int | None, schema: str | None = None) -> str:
-    """The base URL that an administrator set, with a scheme and without a trailing slash; empty when none is set.
+    """Return the base URL that an administrator set.
 
-    The port field (443 in the form, for Airflow's own sake) counts only where the address names a bare host, and so
-    does the schema, which is https where it is empty.
+    Args:
+        conn_id: the connection, for error messages.
+        host: a bare host, or a URL with scheme, port or path; None or empty: the vendor's own base URL applies.
+        port: ignored if it is None, 80 or 443 (the form's default), or if `host` has a port or path of its own.
+        schema: `http`, `https` or empty (https). It must agree with a scheme in `host`.
+
+    Returns:
+        A URL with a scheme and without a trailing slash; empty if no host is set.
+
+    Raises:
+        InvalidConnection: these fields make no URL, or hold a query or credentials.
     """
     text, scheme = text_of(host), text_of(schema).lower()
     if scheme not in SCHEMES or (scheme == "http" and not text) or ("://" in text and not _fits(text, scheme)):
@@ -35,37 +44,37 @@ def base_url(conn_id: str, host: str | None, port: int | None, schema: str | Non
         return ""
     if "://" not in text:
         text = f"{scheme or 'https'}://{text}"
-    leads = endpoint(text)
-    if leads is None or "?" in text or leads.host in SCHEMES:
+    target = endpoint(text)
+    if target is None or "?" in text or target.host in SCHEMES:
         raise InvalidConnection(
-            f"Connection {conn_id!r}: the base URL is no address such as https://api.example.com. Leave it empty for "
-            "the vendor's own, or give scheme and host; credentials go into their own fields."
+            f"Connection {conn_id!r}: the base URL is not a URL such as https://api.example.com. To fix: leave it "
+            "empty to use the vendor's own, or enter scheme and host; enter credentials in their own fields."
         )
-    names_port = re.search(r":[0-9]+(/|$)", text)
-    if port and not names_port and port not in {80, 443} and not leads.path.strip("/"):
+    has_port = re.search(r":[0-9]+(/|$)", text)
+    if port and not has_port and port not in {80, 443} and not target.path.strip("/"):
         text = text.rstrip("/") + f":{port}"
     return text.rstrip("/")
 
 
 def scheme_of(schema: str | None, vendor: Vendor) -> str:
-    """Return a connection's schema; the path of a connection's URI lands there, too, and may be the API's own."""
+    """Return a connection's schema; empty if it is an API path, which a connection URI puts there."""
     text = text_of(schema)
     return "" if f"/{text.strip('/').lower()}" in vendor.api_paths else text
 
 
 def _fits(host: str, scheme: str) -> bool:
-    """Return whether a schema says what the base URL says."""
+    """Return whether a schema agrees with the scheme of a base URL."""
     return not scheme or host.lower().startswith(f"{scheme}://")
 
 
 def without_path(api: str, vendor: Vendor) -> str:
-    """Return the base URL without the path that each call adds to it, if an administrator has copied that too.
+    """Return the base URL without the API path that each call adds, if an administrator has copied it too.
 
-    A short path, such as `/v3`, may be a gateway's own: it is removed only from a host of the vendor's domain.
+    A short path, such as `/v3`, may be a gateway's own. It is removed only from a host of the vendor's domain.
     """
-    is_own = _domain(api) == _domain(vendor.base_url)
+    is_vendor_domain = _domain(api) == _domain(vendor.base_url)
     for path in vendor.api_paths:
-        if api.lower().endswith(path) and (is_own or path.count("/") > 1):
+        if api.lower().endswith(path) and (is_vendor_domain or path.count("/") > 1):
             return api[: -len(path)]
     return api
 

@@ -1,6 +1,11 @@
-"""Calls side by side: as few as keep the vendor busy, told by how long the deciding thread waits for the next answer.
+"""Adapts the number of concurrent calls to the vendor: as few as keep it busy.
 
-Where a vendor answers before the next batch is ready, threads would only wait for each other's turn to compute.
+If the vendor responds before the next batch is ready, more threads would only wait for each other to compute. The
+measure is therefore how long the main thread waits for a response, not how long a call takes.
+
+Measured with a million profiles at Omnisend, 9,822 calls to a server that responds in 0.2 ms: 25.1 CPU seconds with
+four threads, 19 with this class. With 300 ms a call, the run time was 1.02 to 1.04 times what the concurrency limit
+allows, at all four vendors, before and after (`docs/decisions/0019-calls-side-by-side.md`).
 """
 
 from __future__ import annotations
@@ -14,49 +19,53 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-NEAR_S = 0.01
-"""An answer that is waited for longer leaves time for another call. A vendor across the internet takes tens of it."""
+SLOW_RESPONSE_S = 0.01
+"""If the main thread waits longer than this for a response, there is time for one more concurrent call. A vendor across
+the internet takes tens of milliseconds."""
 
-SOON_IN_A_ROW = 16
-"""Answers a lane that came sooner, one after the other, before a lane is closed."""
+FAST_RESPONSES_TO_SHRINK = 16
+"""So many responses in a row for each concurrent call must come faster before the limit decreases by one."""
 
 
 @dataclass(slots=True)
 class AdaptiveConcurrency:
-    """How many calls may be out, and those that have come back, in the order in which they came.
+    """Limits the calls in flight, and returns completed calls in the order of their completion.
 
     Attributes:
-        limit: calls that may be out at a time.
+        limit: calls that may be in flight at a time.
     """
 
     limit: int = 1
-    _soon: int = 0
-    _back: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
-    """To ask all calls that are out costs more than a call does where a vendor answers at once."""
+    _fast_responses: int = 0
+    _completed: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
+    """Each call adds itself when it completes. Polling all calls would cost more than a call to a fast vendor."""
 
     def submit(self, call: Future[T]) -> Future[T]:
-        """The call, which tells when it is back."""
-        call.add_done_callback(self._back.put)
+        """Register a call and return it."""
+        call.add_done_callback(self._completed.put)
         return call
 
-    def completed(self, most: int) -> Iterator[Future[Any]]:
-        """The calls that are back; waits for the first. None, when another lane was opened instead: at most `most`."""
+    def completed(self, max_limit: int) -> Iterator[Future[Any]]:
+        """Yield the completed calls; wait for the first one.
+
+        Yields nothing if that wait is long and the limit could be raised instead, to `max_limit` at most.
+        """
         try:
-            first = self._back.get(timeout=NEAR_S)
+            first = self._completed.get(timeout=SLOW_RESPONSE_S)
         except Empty:
-            self._soon = 0
-            if self.limit < most:
+            self._fast_responses = 0
+            if self.limit < max_limit:
                 self.limit += 1
                 return
-            first = self._back.get()
+            first = self._completed.get()
         else:
-            self._came_soon()
+            self._record_fast_response()
         yield first
         with suppress(Empty):
             while True:
-                yield self._back.get_nowait()
+                yield self._completed.get_nowait()
 
-    def _came_soon(self) -> None:
-        self._soon += 1
-        if self.limit > 1 and self._soon >= SOON_IN_A_ROW * self.limit:
-            self.limit, self._soon = self.limit - 1, 0
+    def _record_fast_response(self) -> None:
+        self._fast_responses += 1
+        if self.limit > 1 and self._fast_responses >= FAST_RESPONSES_TO_SHRINK * self.limit:
+            self.limit, self._fast_responses = self.limit - 1, 0

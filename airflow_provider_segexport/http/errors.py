@@ -1,11 +1,11 @@
-"""The one border where the HTTP library's exceptions, and answers that are none, become ours."""
+"""Translates the exceptions of requests, and unusable responses, to this package's errors."""
 
 from __future__ import annotations
 
 import logging
 import re
 
-from requests import exceptions as foreign
+from requests import exceptions as requests_errors
 
 from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.errors import (
@@ -22,104 +22,109 @@ from airflow_provider_segexport.vendors.delays import LONGEST_S, bounded, is_too
 log = logging.getLogger(__name__)
 
 SUCCESS = range(200, 300)
-SHORT = 20_000
-WELL_ENDED = (b"}", b"]")
+MAX_PARSED_BYTES = 20_000
+"""A JSON body up to this size is parsed to find out whether it is complete. Of a longer one, only the end is checked:
+parsing it twice would cost more, and almost every cut shows there."""
+
+JSON_ENDS = (b"}", b"]")
 WAIT_HEADERS = frozenset({"retry-after", "x-ratelimit-reset", "x-rate-limit-reset"})
 """Headers in which the vendors' APIs say how long to wait."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~:-]*")
-"""A part of a path that holds no address, encoded or not: ids and the names of resources."""
+_SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_.~:-]*")
+"""A segment of a path that holds no email address, encoded or not: an id or the name of a resource."""
 
 
-def shown(url: str) -> str:
-    """An address fit for a log: without query, credentials and any part of the path that may be a person's address."""
-    scheme, mark, rest = url.partition("?")[0].partition("://")
+def redact_url(url: str) -> str:
+    """Return a URL for logs: without query and credentials, and with `***` for path segments that may hold an email."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
-    path = "/".join("***" if not _PLAIN.fullmatch(part) else part for part in path.split("/"))
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    path = "/".join(segment if _SAFE_SEGMENT.fullmatch(segment) else "***" for segment in path.split("/"))
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def translate(error: foreign.RequestException, url: str) -> SegexportError:
-    """What a failure of the HTTP library means to the caller."""
-    where = shown(url)
+def translate_error(error: requests_errors.RequestException, url: str) -> SegexportError:
+    """Return this package's error for an exception of requests."""
+    where = redact_url(url)
     match error:
-        case foreign.SSLError():
+        case requests_errors.SSLError():
             return InvalidConnection(
-                f"TLS with {where} failed: its certificate is not trusted here, or the address is not "
-                "the vendor's. Check the base URL; a company's own authority goes into REQUESTS_CA_BUNDLE."
+                f"TLS with {where} failed: its certificate is not trusted here, or the host is not the vendor's. "
+                "To fix: check the base URL; add your company's certificate authority to REQUESTS_CA_BUNDLE."
             )
-        case foreign.ProxyError():
-            return VendorUnavailable(f"The proxy on the way to {where} refused or failed.")
-        case foreign.Timeout():
-            return VendorUnavailable(f"{where} did not answer in time.")
+        case requests_errors.ProxyError():
+            return VendorUnavailable(f"The proxy for {where} failed or rejected the call.")
+        case requests_errors.Timeout():
+            return VendorUnavailable(f"{where} did not respond in time.")
         case (
-            foreign.InvalidURL()
-            | foreign.MissingSchema()
-            | foreign.InvalidSchema()
-            | foreign.InvalidProxyURL()
-            | foreign.InvalidHeader()
-            | foreign.URLRequired()
-            | foreign.UnrewindableBodyError()
-            | foreign.InvalidJSONError()
+            requests_errors.InvalidURL()
+            | requests_errors.MissingSchema()
+            | requests_errors.InvalidSchema()
+            | requests_errors.InvalidProxyURL()
+            | requests_errors.InvalidHeader()
+            | requests_errors.URLRequired()
+            | requests_errors.UnrewindableBodyError()
+            | requests_errors.InvalidJSONError()
         ):
             return InvalidConnection(
-                f"{where!r} is no address that can be called ({type(error).__name__}). Check the base URL and the "
-                "credentials of the Airflow connection for stray characters."
+                f"{where!r} cannot be called ({type(error).__name__}). To fix: remove stray characters from the base "
+                "URL and the credentials of the Airflow connection."
             )
         case _:
             return VendorUnavailable(f"The call to {where} broke off ({type(error).__name__}).")
 
 
-def believed(later: RetryableError, response: Response) -> SegexportError:
+def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
     """Bound the wait that a vendor asks for.
 
     Args:
-        later: what the response means; a wait that no clock can hold is removed from it, and logged.
+        error: the error that the response means. A wait that cannot be read is removed from it, and logged.
         response: the response.
 
     Returns:
-        The error to raise: `later`, or `WaitTooLong` where the vendor asks for more than `LONGEST_S`.
+        The error to raise: `error`, or `WaitTooLong` if the vendor asks for more than `LONGEST_S`.
     """
-    if is_too_long(later.retry_after_s):
+    if is_too_long(error.retry_after_s):
         return WaitTooLong(
-            f"{response.url} answered {response.status} and asks to wait for {_span(later.retry_after_s or 0.0)}. "
-            f""
-            f"The longest wait that is made is {LONGEST_S / 3600:.0f} h. To fix: ask the vendor why the account is "
+            f"{response.url} answered {response.status} and asks to wait for {_span(error.retry_after_s or 0.0)}. "
+            f"The longest wait is {LONGEST_S / 3600:.0f} h. To fix: ask the vendor why the account is "
             "blocked for so long, then clear the task."
         )
-    kept = bounded(later.retry_after_s)
-    if kept is None and (later.retry_after_s is not None or not WAIT_HEADERS.isdisjoint(response.headers)):
-        log.warning("Ignoring a wait that cannot be read (url=%s status=%d)", response.url, response.status)
-    later.retry_after_s = kept
-    return later
+    retry_after_s = bounded(error.retry_after_s)
+    if retry_after_s is None and (error.retry_after_s is not None or not WAIT_HEADERS.isdisjoint(response.headers)):
+        log.warning("Ignoring a wait that cannot be read (url=%s, status=%d)", response.url, response.status)
+    error.retry_after_s = retry_after_s
+    return error
 
 
 def _span(seconds: float) -> str:
-    """Return a span of more than a day; vendors write years when they mean another unit."""
+    """Return a span of more than a day as text. Centuries mean that the vendor used another unit."""
     days = seconds / 86_400
     return f"{days:,.1f} {noun(days, 'day')}" if days < 36_500 else "more than 100 years"  # noqa: PLR2004 - a century
 
 
-def out_of_order(response: Response) -> VendorUnavailable | None:
-    """A success that is a web page, or JSON cut in two: something between answered. The same call may do better."""
+def incomplete_response(response: Response) -> VendorUnavailable | None:
+    """Return an error for a successful status whose body is a web page or truncated JSON; None for any other response.
+
+    Such a response comes from a proxy or from a broken connection, so a retry may succeed.
+    """
     if response.status not in SUCCESS or not response.body:
         return None
-    kind = response.headers.get("content-type", "")
-    if "html" in kind or ("json" in kind and not _whole(response.body)):
+    content_type = response.headers.get("content-type", "")
+    if "html" in content_type or ("json" in content_type and not _is_complete(response.body)):
         return VendorUnavailable(
-            f"{response.url} answered {response.status} with {media_type(kind)} that is no whole reply."
+            f"{response.url} answered {response.status} with {media_type(content_type)} that is no complete response."
         )
     return None
 
 
-def _whole(body: bytes) -> bool:
-    """Whether JSON is all there. A long body is not read twice for it: its end tells in all but a few cuts."""
-    if len(body) > SHORT:
-        return body.rstrip().endswith(WELL_ENDED)
+def _is_complete(body: bytes) -> bool:
+    """Return whether JSON is not truncated."""
+    if len(body) > MAX_PARSED_BYTES:
+        return body.rstrip().endswith(JSON_ENDS)
     try:
         parse_json(body)
     except UnusableJson:
-        return True  # whoever reads it says so
+        return True  # complete, and the code that reads it reports what is wrong
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What the sending loop has in flight, and what waits: `batches and jobs -> the next batch to go out`."""
+"""Tracks the batches, jobs and calls of the sending loop, and selects the next batch to send."""
 
 from __future__ import annotations
 
@@ -14,53 +14,62 @@ from airflow_provider_segexport.model import Batch, BatchReply, JobState
 
 @dataclass(slots=True)
 class InFlight:
-    """What is in flight, and what waits."""
+    """The state of the sending loop.
+
+    Attributes:
+        batches: the plan's batches; one whose job runs already comes with that job's id.
+        waiting: batches to send before the next of `batches`, such as parts of a rejected one.
+        running: calls that send a batch.
+        jobs: import jobs without a result, by job id.
+        ended: ids of jobs that have ended and whose result has not been read.
+        collecting: calls that read the result of a job, with its id.
+        poll: the call that reads the states of jobs while batches are sent.
+        polled: the jobs were polled since the last of them ended. One poll suffices until half of them have ended.
+        concurrency: how many calls may be in flight.
+        exhausted: `batches` has no more.
+        slots_full: the vendor's error when it accepted no further job; None again when one of ours ends.
+    """
 
     batches: Iterator[Batch | tuple[Batch, str]]
     waiting: deque[Batch] = field(default_factory=deque)
     running: dict[Future[BatchReply], Batch] = field(default_factory=dict)
     jobs: dict[str, Batch] = field(default_factory=dict)
     ended: deque[str] = field(default_factory=deque)
-    """Tickets of jobs that have ended, whose verdict is to be read."""
     collecting: dict[Future[BatchReply], str] = field(default_factory=dict)
     poll: Future[Mapping[str, JobState]] | None = None
-    """A look at the jobs while batches go on going out."""
     polled: bool = False
-    """Once is enough until half of the jobs have ended."""
     concurrency: AdaptiveConcurrency = field(default_factory=AdaptiveConcurrency)
     exhausted: bool = False
     slots_full: JobSlotsFull | None = None
-    """What the vendor said when it took no further job; cleared when one of ours ends."""
 
     def next(self) -> Batch | None:
-        """The next batch to go out. A batch whose job runs already is adopted on the way."""
+        """Return the next batch to send; None if there is none, or if the next batch's job was adopted instead."""
         if self.waiting:
             return self.waiting.popleft()
-        while not self.exhausted:
-            found = next(self.batches, None)
-            if found is None:
-                self.exhausted = True
-            elif isinstance(found, tuple):
-                self.jobs[found[1]] = found[0]
-                return None
-            else:
-                return found
+        entry = None if self.exhausted else next(self.batches, None)
+        if entry is None:
+            self.exhausted = True
+        elif isinstance(entry, tuple):
+            batch, job_id = entry
+            self.jobs[job_id] = batch
+        else:
+            return entry
         return None
 
     def adopt(self) -> bool:
-        """Find the jobs that run already; no batch goes out any more. Returns whether anything was left to do."""
-        left = bool(self.waiting or self.jobs)
+        """Adopt the jobs that run already and send no batch any more; returns whether any work was left."""
+        work_left = bool(self.waiting or self.jobs)
         self.waiting.clear()
         while not self.exhausted:
-            left = self.next() is not None or bool(self.jobs) or left
-        return left
+            work_left = self.next() is not None or bool(self.jobs) or work_left
+        return work_left
 
     @property
     def busy(self) -> bool:
-        """Whether a call or a job has no verdict yet."""
+        """Whether a call is in flight or a job has no result yet."""
         return bool(self.running or self.jobs or self.collecting or self.poll)
 
     @property
     def done(self) -> bool:
-        """Nothing is left to send and nothing is in flight."""
+        """Whether nothing is left to send and nothing is in flight."""
         return self.exhausted and not (self.waiting or self.running or self.jobs)

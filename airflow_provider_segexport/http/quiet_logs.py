@@ -1,8 +1,8 @@
-"""Keeps people and secrets out of the logs of the libraries beneath: `record of such a library -> its text withheld`.
+"""Withholds the log messages of libraries, because they may hold personal data or secrets.
 
-urllib3 logs URLs, in which the vendors' APIs take addresses; botocore logs bodies and signed headers. A filter on their
-loggers would miss loggers that they make later and children with handlers of their own, so the text is replaced where
-every record is made.
+urllib3 logs URLs, which hold email addresses in the vendors' APIs; botocore logs bodies and signed headers. A filter on
+their loggers would miss loggers that are created later and child loggers with handlers of their own. The text is
+therefore replaced in the log record factory.
 """
 
 from __future__ import annotations
@@ -38,41 +38,41 @@ LIBRARIES = frozenset(
         "urllib3",
     }
 )
-"""The first part of the names of the loggers of libraries that are handed an address, a row or a credential."""
+"""Top-level logger names of libraries that are passed an email address, a row or a credential."""
 
 _PROBE = "urllib3"
 _lock = threading.Lock()
-_spans = 0
+_open_blocks = 0
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Withhold what those libraries log, at every level and in every thread, until the block ends."""
-    global _spans  # noqa: PLW0603 - the logging module, too, is one for the whole process
+    """Withhold the messages of those libraries, at every level and in every thread, until the block ends."""
+    global _open_blocks  # noqa: PLW0603 - logging is global to the process, too
     with _lock:
-        _spans += 1
-        if _withheld(logging.getLogRecordFactory()) is False:
-            logging.setLogRecordFactory(_wrapped(logging.getLogRecordFactory()))
+        _open_blocks += 1
+        if not _withholds(logging.getLogRecordFactory()):
+            logging.setLogRecordFactory(_withholding(logging.getLogRecordFactory()))
     try:
         yield
     finally:
         with _lock:
-            _spans -= 1
+            _open_blocks -= 1
 
 
-def _wrapped(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
-    """A factory of log records that withholds the text of the libraries' records while a block is open."""
+def _withholding(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
+    """Return a log record factory that withholds the libraries' messages while a block is open."""
 
     def record(name: str, level: int, path: str, line: int, text: object, *rest: Any, **more: Any) -> logging.LogRecord:
-        if not _spans or (name or "").partition(".")[0] not in LIBRARIES:
+        if not _open_blocks or (name or "").partition(".")[0] not in LIBRARIES:
             return make(name, level, path, line, text, *rest, **more)
-        made = make(name, level, path, line, f"Message withheld (library={name.partition('.')[0]}).", (), None)
-        made.funcName = str(rest[2] if len(rest) > 2 else more.get("func"))  # noqa: PLR2004 - args, exc_info, func
-        return made
+        withheld = make(name, level, path, line, f"Message withheld (library={name.partition('.')[0]}).", (), None)
+        withheld.funcName = str(rest[2] if len(rest) > 2 else more.get("func"))  # noqa: PLR2004 - args, exc_info, func
+        return withheld
 
     return record
 
 
-def _withheld(make: Callable[..., logging.LogRecord]) -> bool:
-    """Whether a factory withholds already; another library may have put its own in the place of ours."""
+def _withholds(make: Callable[..., logging.LogRecord]) -> bool:
+    """Return whether a factory withholds already. Another library may have replaced ours with its own."""
     return "probe" not in make(_PROBE, logging.DEBUG, "", 0, "probe", (), None).getMessage()

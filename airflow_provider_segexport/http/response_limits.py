@@ -1,7 +1,7 @@
 """Reads a response within limits: total seconds, bytes on the wire, bytes after decompression.
 
 The session's read timeout is a limit between two reads of the socket: a server that sends one byte a second never
-reaches it. So each read of the socket, headers included, gets the time that is left of the whole response.
+reaches it. Each read of the socket, headers included, therefore gets the time that is left for the whole response.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from airflow_provider_segexport.fencing import ask_again
 from airflow_provider_segexport.vendors.base import ResponseLimits
 
 READ_BYTES = 2**20
-"""Bytes of a body that are read at a time. The library's default is 10,240, which takes forty reads for a report of
-dotdigital."""
+"""Bytes of a body per read. The default of requests is 10,240, which takes forty reads for a dotdigital report."""
 
 MIB = 2**20
 
@@ -34,13 +33,13 @@ class LimitedSocketReader(io.RawIOBase):
     """Reads a socket as a file, for at most so many seconds and bytes in all.
 
     Args:
-        sock: the connected socket; each read sets its timeout anew, and the next request resets it.
+        sock: the connected socket; each read sets its timeout, and the next request resets it.
         raw: the unbuffered file of that socket, which owns a reference to it.
-        limits: of the response that is read.
-        clock: monotonic seconds.
+        limits: seconds and bytes of the response.
+        clock: returns monotonic seconds.
 
     Raises:
-        VendorUnavailable: the time is over. Reading the same response again may succeed.
+        VendorUnavailable: the time is over. A retry may succeed.
         UnexpectedResponse: more bytes came than the limit allows.
     """
 
@@ -54,11 +53,11 @@ class LimitedSocketReader(io.RawIOBase):
         self._bytes = 0
 
     def readable(self) -> bool:
-        """A response can be read."""
+        """Return True: a response can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what the next read of the socket returns."""
+        """Read the socket once into the buffer, and return the number of bytes."""
         left_s = self._ends_at - self._clock()
         if left_s > 0:
             self._socket.settimeout(left_s if self._idle_s is None else min(self._idle_s, left_s))
@@ -66,7 +65,7 @@ class LimitedSocketReader(io.RawIOBase):
                 count: int = self._raw.readinto(buffer)
             except TimeoutError:
                 if self._ends_at > self._clock():
-                    raise  # the limit between two reads, which the library reports
+                    raise  # the timeout between two reads, which requests reports
             else:
                 self._bytes += count
                 if self._bytes > self._limits.wire_bytes:
@@ -85,10 +84,10 @@ class LimitedSocketReader(io.RawIOBase):
         super().close()
 
 
-class _Fenced(HTTPConnection):
-    """A connection that asks before a part of a request leaves whether it still may, if that took its time.
+class _FencedConnection(HTTPConnection):
+    """A connection that checks again, before it sends a part of a request, whether this writer is still the newest.
 
-    Connecting, also through a proxy and with TLS, comes before: it takes seconds at times.
+    The check follows connecting, which may take seconds with a proxy and TLS.
     """
 
     def send(self, data: Any) -> None:
@@ -101,20 +100,20 @@ class _Fenced(HTTPConnection):
 
 @lru_cache
 def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
-    """Connection pools by URL scheme whose connections read responses within these limits."""
+    """Return connection pool classes by URL scheme. Their connections read responses within these limits."""
 
     class LimitedResponse(http.client.HTTPResponse):
-        """A response that is read within the limits, from its status line on."""
+        """A response that is read within the limits, beginning with its status line."""
 
         def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
             super().__init__(sock, *args, **options)
             buffered: Any = self.fp
             self.fp = io.BufferedReader(LimitedSocketReader(sock, buffered.detach(), limits))
 
-    # http.client prints requests, credentials and addresses among them, where a program has set its `debuglevel`.
+    # If a program sets `debuglevel`, http.client prints requests with their credentials and email addresses.
     attributes = {"response_class": LimitedResponse, "debuglevel": 0}
-    plain = type("LimitedHTTPConnection", (_Fenced, HTTPConnection), attributes)
-    secure = type("LimitedHTTPSConnection", (_Fenced, HTTPSConnection), attributes)
+    plain = type("LimitedHTTPConnection", (_FencedConnection, HTTPConnection), attributes)
+    secure = type("LimitedHTTPSConnection", (_FencedConnection, HTTPSConnection), attributes)
     return {
         "http": type("LimitedHTTPConnectionPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("LimitedHTTPSConnectionPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
@@ -122,7 +121,7 @@ def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
 
 
 def limit_responses(session: requests.Session, limits: ResponseLimits) -> None:
-    """Let every connection that the session opens, through a proxy too, read responses within these limits."""
+    """Apply the limits to every connection that the session opens, also through a proxy."""
     for adapter in session.adapters.values():
         if isinstance(adapter, HTTPAdapter):
             _limit_adapter(adapter, pool_classes(limits))
@@ -141,10 +140,10 @@ def _limit_adapter(adapter: HTTPAdapter, classes: dict[str, type[HTTPConnectionP
 
 
 def read_body(response: requests.Response, limits: ResponseLimits) -> bytes:
-    """The whole body, decompressed.
+    """Read a whole body and return it decompressed.
 
-    urllib3 2.6 and later decompress at most as many bytes as one read asks for, so a body that grows without end is
-    noticed after one read beyond the limit.
+    urllib3 2.6 and later decompress at most as many bytes as one read asks for, so an endless body is detected one read
+    beyond the limit.
 
     Raises:
         UnexpectedResponse: the body is longer than the limit after decompression.

@@ -1,8 +1,7 @@
-"""How often a task may try again in all, whatever number of calls and threads it has: `failed call -> again, or not`.
+"""Limits the retries of a task as a whole, over all its calls and threads.
 
-As the AWS SDKs' retry quota in standard mode (docs.aws.amazon.com/sdkref, "Retry behavior", and botocore's
-`retries/quota.py`; read 2026-11): a bucket of tokens, from which each try again takes some. Calls that succeed bring
-them back.
+Works like the AWS SDKs' retry quota in standard mode (docs.aws.amazon.com/sdkref, "Retry behavior", and botocore's
+`retries/quota.py`; read 2026-11): each retry takes tokens from a bucket, and successful calls return some.
 """
 
 from __future__ import annotations
@@ -10,26 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from threading import Lock
 
-CAPACITY, COST, BACK = 100, 5, 1
-"""Twenty tries again in a row, and in the long run one for five calls that succeed at once."""
+MAX_TOKENS = 100
+"""Tokens of a new task: twenty retries in a row."""
+
+RETRY_COST_TOKENS = 5
+"""Tokens that a retry takes. A call that succeeds after retries returns the tokens of one."""
+
+SUCCESS_TOKENS = 1
+"""Tokens that a call returns if it succeeds at its first attempt: in the long run, five such calls pay for a retry."""
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """The tokens of one task; safe to use from several threads."""
+    """The tokens of one task. Threads may share it."""
 
-    left: int = CAPACITY
+    tokens: int = MAX_TOKENS
     _lock: Lock = field(default_factory=Lock)
 
     def spend(self) -> bool:
-        """Whether another try may be made; it is paid for then."""
+        """Pay for one retry; returns False if too few tokens are left."""
         with self._lock:
-            if self.left < COST:
+            if self.tokens < RETRY_COST_TOKENS:
                 return False
-            self.left -= COST
+            self.tokens -= RETRY_COST_TOKENS
             return True
 
-    def succeeded(self, tries: int) -> None:
-        """A call has been answered at its first try, or at a later one, which is given back."""
+    def record_success(self, attempts: int) -> None:
+        """Return tokens for a call that succeeded at this attempt; the first one is 1."""
         with self._lock:
-            self.left = min(CAPACITY, self.left + (COST if tries > 1 else BACK))
+            self.tokens = min(MAX_TOKENS, self.tokens + (RETRY_COST_TOKENS if attempts > 1 else SUCCESS_TOKENS))

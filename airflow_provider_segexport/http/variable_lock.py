@@ -1,8 +1,9 @@
-"""One holder at a time over machines that share nothing but named texts, such as Airflow Variables.
+"""Locks a key across machines that share nothing but a store of texts, such as Airflow Variables.
 
-Such a store has no compare-and-set: the last writer wins. So a claim is written, given time to be overwritten by
-whoever wrote at the same moment, and read again: who finds their own name holds it. On one machine a file lock comes
-first, so that only one process of it takes part.
+Such a store has no compare-and-set: the last writer wins. A process therefore writes its claim, waits until a
+simultaneous write of another process would be visible, and reads the claim again. If it still names this process, the
+process holds the lock. A file lock comes first, so that only one process of each machine takes part
+(`docs/decisions/0004-claims-on-variables.md`).
 """
 
 from __future__ import annotations
@@ -21,38 +22,42 @@ from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.storage.private import open_private, own_folder
 
 
-class Shelf(Protocol):
-    """Named texts that every machine sees."""
+class TextStore(Protocol):
+    """Texts by key that every machine can read and write."""
 
     def get(self, key: str) -> str | None:
-        """The text, if there is one."""
+        """Return a text; None if there is none."""
 
     def set(self, key: str, text: str) -> None:
-        """Put a text; on return every machine sees it."""
+        """Write a text. When this returns, every machine can read it."""
 
     def delete(self, key: str) -> None:
-        """Take a text away, if it is there."""
+        """Delete a text, if it exists."""
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the names that begin so, as far as the store can list them."""
+        """Return the keys with a prefix, as far as the store can list them."""
 
 
 def file_locks() -> pathlib.Path:
-    """Where this machine's locks stand: a folder of this user alone."""
+    """Return the folder of this machine's lock files, which belongs to this user alone."""
     return own_folder("segexport-locks")
 
 
 @dataclass(frozen=True, slots=True)
 class VariableLock:
-    """Takes and gives back claims.
+    """Locks keys in a text store.
 
     Attributes:
-        hold_s: a claim older than this is void: its holder has died.
-        write_visibility_s: longer than two writes that overlap may take to become visible.
-        timeout_s: after so long the caller is told to try again.
+        store: holds the claims.
+        clock: returns epoch seconds.
+        sleep: waits for seconds.
+        locks: the folder of this machine's lock files.
+        hold_s: seconds until a claim expires, because its process may have died.
+        write_visibility_s: more seconds than two overlapping writes need to become visible.
+        timeout_s: seconds to wait for the lock.
     """
 
-    shelf: Shelf
+    store: TextStore
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     locks: pathlib.Path = field(default_factory=file_locks)
@@ -62,43 +67,47 @@ class VariableLock:
 
     @contextmanager
     def hold(self, key: str) -> Iterator[None]:
-        """Hold the key while in it."""
-        with self._machine(key):
-            name = uuid.uuid4().hex
-            self._take(key, name)
+        """Hold the lock of a key until the block ends.
+
+        Raises:
+            RetryableError: another machine holds it for longer than `timeout_s`.
+        """
+        with self._machine_lock(key):
+            claim_id = uuid.uuid4().hex
+            self._acquire(key, claim_id)
             try:
                 yield
             finally:
-                if self._holder(key) == name:
-                    self.shelf.delete(key)
+                if self._holder(key) == claim_id:
+                    self.store.delete(key)
 
-    def _take(self, key: str, name: str) -> None:
-        until = self.clock() + self.timeout_s
+    def _acquire(self, key: str, claim_id: str) -> None:
+        gives_up_at = self.clock() + self.timeout_s
         while True:
             if self._holder(key) is None:
-                self.shelf.set(key, json.dumps({"by": name, "until": self.clock() + self.hold_s}))
+                self.store.set(key, json.dumps({"by": claim_id, "until": self.clock() + self.hold_s}))
                 self.sleep(self.write_visibility_s)
-                if self._holder(key) == name:
+                if self._holder(key) == claim_id:
                     return
-            if self.clock() > until:
+            if self.clock() > gives_up_at:
                 raise RetryableError(f"Another machine has held {key} for {self.timeout_s:.0f} s.")
             self.sleep(self.write_visibility_s)
 
     def _holder(self, key: str) -> str | None:
-        """Who holds the key; a claim that has run out is nobody's."""
-        text = self.shelf.get(key)
+        """Return the id of the claim on a key; None if it has expired or cannot be read."""
+        text = self.store.get(key)
         if not text:
             return None
         try:
-            found = json.loads(text)
-            by, until = str(found["by"]), float(found["until"])
+            claim = json.loads(text)
+            claim_id, until = str(claim["by"]), float(claim["until"])
         except (ValueError, TypeError, KeyError):
             return None
-        return by if self.clock() < until <= self.clock() + 2 * self.hold_s else None
+        return claim_id if self.clock() < until <= self.clock() + 2 * self.hold_s else None
 
     @contextmanager
-    def _machine(self, key: str) -> Iterator[None]:
-        """One process of this machine; the lock goes with its holder, however that ends."""
+    def _machine_lock(self, key: str) -> Iterator[None]:
+        """Lock a key for one process of this machine. The operating system releases the lock if the process dies."""
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
         with open_private(self.locks / f"{name}.lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

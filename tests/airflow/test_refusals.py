@@ -102,7 +102,7 @@ class TestConnection:
         """The error shows what an address looks like."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", host=host)
-        refused(stage, "base URL is no address such as https://api.example.com", conn_id=conn_id)
+        refused(stage, "base URL is not a URL such as https://api.example.com", conn_id=conn_id)
 
     def test_no_audience_anywhere(self, stage):
         """Either the task or the connection names the audience."""
@@ -167,7 +167,7 @@ class TestVendor:
 
         monkeypatch.setattr(client.requests.Session, "send", timeout)
         stage.segment(3)
-        refused(stage, "did not answer in time", conn_id=stage.connection(vendor))
+        refused(stage, "did not respond in time", conn_id=stage.connection(vendor))
 
     def test_nobody_there(self, stage):
         """A port where nobody listens is a vendor that is down."""

@@ -219,7 +219,7 @@ class Stage:
             pace = RateLimiter(
                 self.vendor, store, max_wait_s=60, sleep=sleep, clock=self.now, raise_if_stopped=kill_switch.gate
             )
-        return Sender(session, self.vendor, pace=pace, sleep=sleep, clock=clock)
+        return Sender(session, self.vendor, rate_limiter=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
         """One try of a run; how it ended."""

@@ -17,7 +17,7 @@ from quota_stores import STORES, forget, quota_store
 
 from airflow_provider_segexport.errors import RateLimited, RetryableError, SegexportError, WaitTooLong
 from airflow_provider_segexport.http.client import RetryLimits, Sender
-from airflow_provider_segexport.http.errors import believed
+from airflow_provider_segexport.http.errors import bounded_retry
 from airflow_provider_segexport.model import RemainingQuota, Request, Response
 from airflow_provider_segexport.ratelimit.backends import open_store
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
@@ -103,7 +103,7 @@ def test_every_vendors_refusal_ends_in_a_bounded_wait_or_a_final_error(name, tex
     response = Response(status, {header: text}, b"{}", URL)
     later = VENDORS[name].retry_hint(response, NOW)
     assert later is not None
-    error = believed(later, response)
+    error = bounded_retry(later, response)
     assert isinstance(error, WaitTooLong) or (
         isinstance(error, RetryableError) and 0 <= (error.retry_after_s or 0) <= LONGEST_S
     )
@@ -115,7 +115,7 @@ def test_a_wait_in_omnisends_body_is_bounded_too(told):
     response = Response(429, {}, b'{"retryAfter": ' + told.encode() + b"}", URL)
     later = VENDORS["omnisend"].retry_hint(response, NOW)
     assert later is not None
-    assert 0 <= (believed(later, response).retry_after_s or 0) <= LONGEST_S
+    assert 0 <= (bounded_retry(later, response).retry_after_s or 0) <= LONGEST_S
 
 
 @pytest.fixture(params=STORES)
@@ -264,7 +264,12 @@ class Account:
             vendor, counts, max_wait_s=60, sleep=self.slept.append, clock=lambda: NOW, raise_if_stopped=lambda: None
         )
         self.send = Sender(
-            session, vendor, patience=RetryLimits(attempts=3), pace=pace, sleep=self.slept.append, clock=lambda: NOW
+            session,
+            vendor,
+            retry_limits=RetryLimits(attempts=3),
+            rate_limiter=pace,
+            sleep=self.slept.append,
+            clock=lambda: NOW,
         )
 
 

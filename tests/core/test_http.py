@@ -25,7 +25,8 @@ from airflow_provider_segexport.errors import (
     UnexpectedResponse,
     VendorUnavailable,
 )
-from airflow_provider_segexport.http.client import RetryLimits, Sender, shown, translate
+from airflow_provider_segexport.http.client import RetryLimits, Sender
+from airflow_provider_segexport.http.errors import redact_url, translate_error
 from airflow_provider_segexport.http.response_limits import READ_BYTES
 from airflow_provider_segexport.model import Request, Response
 from airflow_provider_segexport.vendors import VENDORS
@@ -71,7 +72,7 @@ KINDS = [kind for _, kind in inspect.getmembers(foreign, inspect.isclass) if iss
 def test_every_exception_of_requests_is_mapped(kind):
     """None of them leaves the border as it is; what a person must mend stops, everything else is tried again."""
     made = kind("secret words", "doc", 0) if issubclass(kind, foreign.JSONDecodeError) else kind("secret words")
-    ours = translate(made, f"{URL}?email=jane.secret@example.com")
+    ours = translate_error(made, f"{URL}?email=jane.secret@example.com")
     person_must_act = {
         foreign.SSLError,
         foreign.URLRequired,
@@ -101,7 +102,7 @@ def test_every_exception_of_requests_is_mapped(kind):
 )
 def test_an_address_in_a_log(url, expected):
     """Neither query nor credentials nor a person in the path are shown."""
-    assert shown(url) == expected
+    assert redact_url(url) == expected
 
 
 def test_an_exception_does_not_quote_what_it_was_sent():
@@ -146,7 +147,7 @@ def test_a_long_answer_is_read_whole():
 
 def test_a_vendor_that_stays_down():
     """After the last try its error is raised."""
-    world = World([{"status_code": 502}], patience=RetryLimits(attempts=3))
+    world = World([{"status_code": 502}], retry_limits=RetryLimits(attempts=3))
     with pytest.raises(VendorUnavailable, match="answered 502"):
         world.send(PERSON)
     assert (len(world.calls), len(world.slept)) == (3, 2)
@@ -159,7 +160,7 @@ def test_a_vendor_that_is_down_is_left_alone_soon():
         with pytest.raises(VendorUnavailable, match=r"answered 503\.$"):
             world.send(PERSON)
     assert 24 == len(world.calls)
-    with pytest.raises(VendorUnavailable, match=r"answered 503\. So many calls of this task have failed"):
+    with pytest.raises(VendorUnavailable, match=r"answered 503\. The retry budget of this task is exhausted"):
         world.send(PERSON)
     assert 25 == len(world.calls)
 
@@ -188,7 +189,7 @@ def test_a_vendor_that_stumbles_is_borne_with():
             world.send(PERSON)
     for _ in range(20):
         world.send(PERSON)
-    with pytest.raises(VendorUnavailable, match="So many calls"):
+    with pytest.raises(VendorUnavailable, match="retry budget"):
         world.send(PERSON)
     assert 24 + 20 + 1 + 4 == len(world.calls)
 
@@ -289,8 +290,8 @@ def test_a_redirect_is_not_followed():
 def test_a_success_that_no_vendor_wrote_is_tried_again(answer):
     """A maintenance page with 200, or JSON cut in two: the same call may do better."""
     assert World([answer, OK]).send(PERSON).json() == {"fine": True}
-    with pytest.raises(VendorUnavailable, match="no whole reply") as caught:
-        World([answer], patience=RetryLimits(attempts=2)).send(PERSON)
+    with pytest.raises(VendorUnavailable, match="no complete response") as caught:
+        World([answer], retry_limits=RetryLimits(attempts=2)).send(PERSON)
     assert "Email" not in str(caught.value)
 
 
@@ -314,16 +315,16 @@ def test_a_body_that_is_not_json_is_told_without_it():
 def test_a_renewed_sign_in_is_used_once():
     """A 401 renews and calls again; a second 401 is the vendor's answer."""
     renewed = []
-    world = World([{"status_code": 401}, OK], renew=lambda response: renewed.append(response.status) or True)
+    world = World([{"status_code": 401}, OK], renew_auth=lambda response: renewed.append(response.status) or True)
     assert world.send(PERSON).status == 200
-    assert World([{"status_code": 401}], renew=lambda _: True).send(PERSON).status == 401
-    assert World([{"status_code": 401}], renew=lambda _: False).send(PERSON).status == 401
+    assert World([{"status_code": 401}], renew_auth=lambda _: True).send(PERSON).status == 401
+    assert World([{"status_code": 401}], renew_auth=lambda _: False).send(PERSON).status == 401
     assert renewed == [401]
 
 
 def test_an_unsigned_call_carries_no_credentials():
     """A token request is not signed, and a 401 to it renews nothing."""
-    world = World([{"status_code": 401}], renew=lambda _: pytest.fail("renewed for an unsigned call"))
+    world = World([{"status_code": 401}], renew_auth=lambda _: pytest.fail("renewed for an unsigned call"))
     world.send(replace(PERSON, authenticated=False))
     world.send.close()
     signed = World([OK])
@@ -393,7 +394,7 @@ def test_every_thread_has_a_session_and_all_are_closed():
 def test_every_try_is_paced():
     """A try again counts against the quota like a first one."""
     pace = Mock(return_value=0.5)
-    world = World([{"status_code": 503}, OK], pace=pace)
+    world = World([{"status_code": 503}, OK], rate_limiter=pace)
     world.send(PERSON)
     world.send.close()
     assert [call(PERSON), call(PERSON)] == pace.call_args_list

@@ -388,7 +388,7 @@ def test_the_seconds_waited_stand_in_the_traffic(account):
         made.mount("https://", adapter)
         return made
 
-    sender = Sender(session, here.vendor, pace=here.task(), sleep=lambda _: None, clock=lambda: here.now)
+    sender = Sender(session, here.vendor, rate_limiter=here.task(), sleep=lambda _: None, clock=lambda: here.now)
     for _ in range(2):
         sender(READ)
     sender.close()

@@ -62,7 +62,7 @@ def server(*parts, pause=0.0, endless=False):
 
 def fetch(url, limits=SMALL, timeout_s=5.0):
     vendor = replace(PLAIN, limits=replace(PLAIN.limits, response=limits, timeout_s=timeout_s))
-    sender = Sender(requests.Session, vendor, patience=RetryLimits(attempts=1))
+    sender = Sender(requests.Session, vendor, retry_limits=RetryLimits(attempts=1))
     try:
         return sender(Request("GET", url))
     finally:
@@ -95,7 +95,7 @@ def test_a_response_that_comes_a_byte_at_a_time_ends_at_the_limit(parts):
 
 def test_silence_ends_at_the_read_timeout():
     """The limit between two reads still holds, with its own message."""
-    with server(b"", pause=20) as url, pytest.raises(VendorUnavailable, match="did not answer in time"):
+    with server(b"", pause=20) as url, pytest.raises(VendorUnavailable, match="did not respond in time"):
         fetch(url, replace(SMALL, seconds=30), timeout_s=0.2)
 
 

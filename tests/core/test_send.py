@@ -105,7 +105,7 @@ def test_as_many_calls_as_the_vendor_allows(five):
 
 def test_one_call_at_a_time_where_answers_come_at_once(monkeypatch):
     """A second thread would only wait for the first one's turn to compute."""
-    monkeypatch.setattr(concurrency, "NEAR_S", 5.0)  # on a machine that is busy an answer may take its time
+    monkeypatch.setattr(concurrency, "SLOW_RESPONSE_S", 5.0)  # on a machine that is busy an answer may take its time
     vendor = Vendor()
     go(vendor, [batch_of(1, start=n) for n in range(40)], max_concurrency=4)
     assert (vendor.most_open, len(vendor.told)) == (1, 40)

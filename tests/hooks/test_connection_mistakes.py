@@ -155,7 +155,7 @@ def test_a_base_url_that_ends_in_the_apis_path_is_the_host(vendor, host, expecte
 )
 def test_a_base_url_that_is_none_is_refused(host):
     """Before any call, and without the text itself, which may hold a key."""
-    with pytest.raises(InvalidConnection, match="base URL is no address such as"):
+    with pytest.raises(InvalidConnection, match="base URL is not a URL such as"):
         base_url("c", host, 443)
 
 

@@ -56,7 +56,7 @@ def test_base_url(host, port, expected):
 )
 def test_base_url_that_is_none(host):
     """Whatever cannot be called is refused before it is, and a secret in it is not repeated."""
-    with pytest.raises(InvalidConnection, match="no address such as") as raised:
+    with pytest.raises(InvalidConnection, match="not a URL such as") as raised:
         base_url("c", host, 443)
     assert "secret" not in str(raised.value)
 

@@ -108,8 +108,8 @@ def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
         mine.refresh_token,
         shelf,
         refresh,
-        stale=constant_contact.account.stale,
-        told=lambda _: None,
+        is_expired=constant_contact.account.stale,
+        on_secret=lambda _: None,
         clock=lists.sim.clock.now,
         sleep=lists.sleep,
     )
@@ -132,8 +132,8 @@ def renewing(lists: Lists, auth: AuthBase, patience: RetryLimits | None = None) 
     return Sender(
         session,
         lists.vendor,
-        patience=patience,
-        renew=getattr(auth, "renew", None),
+        retry_limits=patience,
+        renew_auth=getattr(auth, "renew", None),
         sleep=lists.sleep,
         clock=lists.sim.clock.now,
     )

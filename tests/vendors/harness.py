@@ -57,7 +57,7 @@ class VendorHarness:
             made.trust_env = False
             return made
 
-        return Sender(session, self.vendor, patience=patience, sleep=self.sleep, clock=self.sim.clock.now)
+        return Sender(session, self.vendor, retry_limits=patience, sleep=self.sleep, clock=self.sim.clock.now)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -160,7 +160,7 @@ def run(load: Load, reports: Any) -> None:
 
     store = open_store(load.store, load.account, limits, backfill=load.backfill)
     pace = RateLimiter(vendor, store, max_wait_s=1e9, sleep=time.sleep, clock=time.now, raise_if_stopped=lambda: None)
-    send = Sender(session, vendor, pace=pace, sleep=time.sleep, clock=time.now)
+    send = Sender(session, vendor, rate_limiter=pace, sleep=time.sleep, clock=time.now)
     brand = versioned(get(f"{load.api}/brands/current"))
 
     def work(_: int) -> list[tuple[int, float]]:

@@ -147,7 +147,7 @@ def test_every_way_to_say_later(account):
 def test_a_wait_longer_than_a_minute_is_not_sat_out(account):
     """The run ends with what it has, says when to come again, and goes on then."""
     account.fault(status=429, headers={"Retry-After": "600"}, body={})
-    patience = RetryLimits(attempts=1, longest_s=0.5)
+    patience = RetryLimits(attempts=1, max_wait_s=0.5)
     with pytest.raises((RateLimited, VendorUnavailable)):
         account.export(account.segment({"email": people(3)}), environment=account.environment(patience=patience))
     assert account.export(account.segment({"email": people(3)}))["counts"] == counts(3, delivered=3)

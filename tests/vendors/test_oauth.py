@@ -54,7 +54,7 @@ class Store:
         self.claims = claims
 
     def load(self) -> tuple[OAuthToken, str] | None:
-        text = self.claims.shelf.get(KEY)
+        text = self.claims.store.get(KEY)
         if not text:
             return None
         found = json.loads(text)
@@ -62,7 +62,7 @@ class Store:
         return OAuthToken(**found), mark
 
     def save(self, token: OAuthToken, mark: str) -> None:
-        self.claims.shelf.set(KEY, json.dumps({**asdict(token), "mark": mark}))
+        self.claims.store.set(KEY, json.dumps({**asdict(token), "mark": mark}))
 
     def lock(self):
         return self.claims.hold(KEY + "_renewal")
@@ -89,8 +89,8 @@ def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: 
         sign_in.refresh_token,
         Store(claims),
         refresh,
-        stale=constant_contact.account.stale,
-        told=lambda _: None,
+        is_expired=constant_contact.account.stale,
+        on_secret=lambda _: None,
         clock=time.time,
         sleep=time.sleep,
     )

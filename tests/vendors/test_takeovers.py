@@ -288,7 +288,7 @@ def sent_late(account: VendorHarness, how: str) -> int:
 
     sender = account.sender()
     if how == "paced":
-        sender._pace = Turn(day_3)
+        sender._rate_limiter = Turn(day_3)
     else:
         refuse_next(account)
         sender._sleep = Suspended(account, day_3).sleep

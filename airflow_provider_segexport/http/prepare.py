@@ -1,0 +1,58 @@
+"""Prepares requests for a session, in place of `Session.request`, which merges all its settings again for each call.
+
+Measured: 0.54 ms a call of 30 kB through `Session.request`, 0.38 ms through this module; urllib3 alone takes 0.27 ms
+(`docs/decisions/0016-where-the-time-goes.md`). An export of a million profiles makes up to 10,000 calls.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import requests
+
+from airflow_provider_segexport.model import Request
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add no credentials. Without an auth, requests would use the session's."""
+    return request
+
+
+class RequestPreparer:
+    """Prepares requests and reuses what successive calls of a thread have in common. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._thread = threading.local()
+        self._transports: dict[str, dict[str, Any]] = {}
+
+    def transport(self, session: requests.Session, url: str) -> dict[str, Any]:
+        """Return `proxies`, `verify` and `cert` for `Session.send`, from session and environment, once for each host.
+
+        They are passed with each call, because the environment's CA bundle would override the session's otherwise.
+        """
+        host = "/".join(url.split("/", 3)[:3])
+        if host not in self._transports:
+            session.trust_env = True
+            merged = session.merge_environment_settings(url, {}, None, session.verify, None)
+            self._transports[host] = {"proxies": merged["proxies"], "verify": merged["verify"], "cert": session.cert}
+        session.trust_env = False
+        return self._transports[host]
+
+    def prepare(self, session: requests.Session, request: Request) -> requests.PreparedRequest:
+        """Return the request as requests sends it.
+
+        Successive batches differ in their body only, so URL and headers of the thread's last request are reused.
+        Credentials may change between two calls, and are added to each.
+        """
+        common = request.method, request.url, request.query, request.headers
+        last: tuple[Any, requests.PreparedRequest] | None = getattr(self._thread, "last", None)
+        if last is None or last[0] != common or session.cookies:
+            prepared = requests.PreparedRequest()
+            headers, query = {**session.headers, **request.headers}, dict(request.query)
+            prepared.prepare(request.method, request.url, headers, None, None, query, _no_auth, session.cookies)
+            last = self._thread.last = common, prepared
+        prepared = last[1].copy()
+        prepared.prepare_body(request.body, None)
+        prepared.prepare_auth(session.auth if request.authenticated else _no_auth, request.url)
+        return prepared
