@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow_provider_segexport.hooks import HOOKS
 from airflow_provider_segexport.hooks.connection import CONSENT
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"

@@ -14,7 +14,7 @@ from demo import SEGMENTS
 
 from airflow_provider_segexport.provider_info import connection_type
 from airflow_provider_segexport.simulator.connections import CREDENTIALS, connection
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 def main() -> int:

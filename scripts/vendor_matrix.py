@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_segexport.model import Rate
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.base import FIELDS, FieldRule, Limits, Vendor
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

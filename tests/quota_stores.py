@@ -43,7 +43,7 @@ def forget(store: str, name: str) -> None:
 
         from airflow_provider_segexport.ratelimit.postgres import bucket_table  # noqa: PLC0415
         from airflow_provider_segexport.ratelimit.store_base import FIXED_SUFFIX  # noqa: PLC0415
-        from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
+        from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         with psycopg.connect(store) as connection:
             pools = {"all", "tags", *(pool for vendor in VENDORS.values() for pool in vendor.limits.scoped_rates)}

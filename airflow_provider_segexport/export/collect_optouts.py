@@ -42,12 +42,12 @@ def collect(context: ExportContext, audience: Audience) -> int:
     with engine() as sql:
         told = readback.OptOuts(sql)
         sql.run("create or replace table known (email varchar)")
-        if context.config.fetch_optouts and context.vendor.optouts is not None:
+        if context.config.fetch_optouts and context.vendor.list_optouts is not None:
             _known(sql, context, ledger)
             since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
             if sql.one("select count(*) from sending anti join held using (email)") != (0,):
                 since = 0.0  # people who come in for the first time may have opted out at any time before
-            context.run_operation(context.vendor.optouts(audience, since, told))
+            context.run_operation(context.vendor.list_optouts(audience, since, told))
         words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         seen_in = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
         sources = [[place] for place in seen_in if place.exists()]

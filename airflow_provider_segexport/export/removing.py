@@ -120,8 +120,8 @@ def _without_optouts(
             if isinstance(one, tuple) or one.attempt:
                 yield one
                 continue
-            if not looked and context.vendor.optouts is not None:
-                context.run_operation(context.vendor.optouts(audience, 0.0, readback.OptOuts(sql)))
+            if not looked and context.vendor.list_optouts is not None:
+                context.run_operation(context.vendor.list_optouts(audience, 0.0, readback.OptOuts(sql)))
                 looked = True
             if found := readback.opted_out(sql, one):
                 yield from recorder.record_reply(one, split_result(one, found, Reason.UNSUBSCRIBED, OPTED_OUT_WORDS))

@@ -12,7 +12,7 @@ from airflow_provider_segexport.hooks.task_state import is_task_running
 from airflow_provider_segexport.person.erase import ErasureDeps
 from airflow_provider_segexport.person.vendor_removal import VendorRemover
 from airflow_provider_segexport.storage.takeover import longest_call_s
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook

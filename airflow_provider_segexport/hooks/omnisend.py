@@ -11,6 +11,7 @@ from requests.auth import AuthBase
 from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.vendors import omnisend
+from airflow_provider_segexport.vendors.omnisend import account
 
 
 class ApiKey(AuthBase):
@@ -64,4 +65,4 @@ class OmnisendHook(SegmentExportHook):
 
         target = self.resolve_audience(tag)
         with holding(self, target, "segment"):
-            return self.run_operation(omnisend.make_segment(target))
+            return self.run_operation(account.create_segment(target))

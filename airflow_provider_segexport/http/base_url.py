@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.vendors.base import Vendor
-from airflow_provider_segexport.vendors.endpoints import endpoint
+from airflow_provider_segexport.vendors.endpoints import parse_endpoint
 
 SCHEMES = frozenset({"", "http", "https"})
 
@@ -44,7 +44,7 @@ def base_url(conn_id: str, host: str | None, port: int | None, schema: str | Non
         return ""
     if "://" not in text:
         text = f"{scheme or 'https'}://{text}"
-    target = endpoint(text)
+    target = parse_endpoint(text)
     if target is None or "?" in text or target.host in SCHEMES:
         raise InvalidConnection(
             f"Connection {conn_id!r}: the base URL is not a URL such as https://api.example.com. To fix: leave it "

@@ -17,7 +17,7 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.model import Response, media_type
 from airflow_provider_segexport.response_json import UnusableJson, parse_json
-from airflow_provider_segexport.vendors.delays import LONGEST_S, bounded, is_too_long
+from airflow_provider_segexport.vendors.delays import MAX_WAIT_S, bounded, is_too_long
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +81,12 @@ def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
         response: the response.
 
     Returns:
-        The error to raise: `error`, or `WaitTooLong` if the vendor asks for more than `LONGEST_S`.
+        The error to raise: `error`, or `WaitTooLong` if the vendor asks for more than `MAX_WAIT_S`.
     """
     if is_too_long(error.retry_after_s):
         return WaitTooLong(
             f"{response.url} answered {response.status} and asks to wait for {_span(error.retry_after_s or 0.0)}. "
-            f"The longest wait is {LONGEST_S / 3600:.0f} h. To fix: ask the vendor why the account is "
+            f"The longest wait is {MAX_WAIT_S / 3600:.0f} h. To fix: ask the vendor why the account is "
             "blocked for so long, then clear the task."
         )
     retry_after_s = bounded(error.retry_after_s)

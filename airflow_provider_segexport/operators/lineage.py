@@ -20,7 +20,7 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
     """The datasets of a run that has ended, well or not; None where it came to no plan, or was a dry run."""
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
 
-    from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
+    from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
     folder = folder_of(operator)
     plan = folder.plan() if folder is not None else None

@@ -46,7 +46,7 @@ class AudienceLink(_Link):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
         """From the plan, which holds what the vendor said of the audience."""
         from airflow_provider_segexport.storage.run_folder import audience_from_facts  # noqa: PLC0415
-        from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415
+        from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
         found = folder.plan() if folder is not None else None

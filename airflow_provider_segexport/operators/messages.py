@@ -77,7 +77,7 @@ def guards(report: Mapping[str, Any]) -> list[str]:
 
 def place(report: Mapping[str, Any]) -> str:
     """Which audience."""
-    from airflow_provider_segexport.vendors import VENDORS  # noqa: PLC0415 - a DAG file needs no vendor
+    from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415 - a DAG file needs no vendor
 
     return f"{report['audience_name']} at {VENDORS[report['vendor']].title}"
 

@@ -94,8 +94,8 @@ class VendorRemover:
 
     def _opted_out(self, email: str) -> bool:
         found: list[OptOut] = []
-        if self.vendor.optouts is not None:
-            self.run(self.vendor.optouts(self.target, 0.0, found.extend))
+        if self.vendor.list_optouts is not None:
+            self.run(self.vendor.list_optouts(self.target, 0.0, found.extend))
         return any(same(one.email) == email for one in found)
 
     def _is_gone(self, removal: Removal, email: str) -> bool:

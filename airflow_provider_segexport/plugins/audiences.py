@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.paths import StoragePath
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 READERS = 16
 """Cards read at a time: in object storage each is a round trip."""

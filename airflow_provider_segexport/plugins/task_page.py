@@ -14,7 +14,7 @@ from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, 
 from airflow_provider_segexport.plugins.task_run import Report
 from airflow_provider_segexport.plugins.vendor_link import link_of
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 SHORTEST_S = 3.0
 COSTS = 30

@@ -9,7 +9,7 @@ from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.task_run import home, newest
 from airflow_provider_segexport.storage.paths import StoragePath, read
 from airflow_provider_segexport.storage.run_folder import audience_from_facts
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 def vendor_link(root: StoragePath, vendor: str, who: RunIdentity) -> str:

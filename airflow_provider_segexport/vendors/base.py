@@ -184,7 +184,7 @@ class Removal:
         find_members: tells the members among these addresses, where that takes fewer calls than reading the audience
             back.
         forgets_optouts: to take somebody out forgets that they have opted out of the audience: those people are found
-            first, by `Vendor.optouts`, and left alone.
+            first, by `Vendor.list_optouts`, and left alone.
     """
 
     remove: Callable[[Audience, Batch], Operation[BatchReply]]
@@ -232,7 +232,7 @@ class Vendor:
     )
     """Jobs that batches became whose call had no answer, by the batch's name; made since a time (epoch seconds), and
     none of those that are known to be other batches'. One that is told is proven to be the batch's, by its content."""
-    optouts: Callable[[Audience, float, OnOptOutPage], Operation[None]] | None = None
+    list_optouts: Callable[[Audience, float, OnOptOutPage], Operation[None]] | None = None
     """Who has opted out since a time (epoch seconds), of the audience or of everything."""
     audience_link: Callable[[Audience], str]
     retry_hint: Callable[[Response, float], RetryableError | None]

@@ -7,10 +7,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-LONGEST_S = 86_400.0
+MAX_WAIT_S = 86_400.0
 """The longest wait that is kept, in seconds: no published quota of a vendor runs for more than a day."""
 
-CLOCKS_APART_S = 60.0
+CLOCK_TOLERANCE_S = 60.0
 """A wait up to this much longer than `LONGEST_S` counts as `LONGEST_S`: two clocks measured it."""
 
 EPOCH_S, EPOCH_MS = 1e9, 1e11
@@ -41,14 +41,14 @@ def seconds_until(text: str, now: float) -> float | None:
 
 def bounded(seconds: float | None) -> float | None:
     """Return a wait that can be kept, at most `LONGEST_S`; None where there is none, or one that is too long."""
-    if seconds is None or not 0 <= seconds <= LONGEST_S + CLOCKS_APART_S:  # NaN compares as false
+    if seconds is None or not 0 <= seconds <= MAX_WAIT_S + CLOCK_TOLERANCE_S:  # NaN compares as false
         return None
-    return min(seconds, LONGEST_S)
+    return min(seconds, MAX_WAIT_S)
 
 
 def is_too_long(seconds: float | None) -> bool:
     """Return whether a vendor asks for a wait that is longer than any that is kept."""
-    return seconds is not None and seconds > LONGEST_S + CLOCKS_APART_S
+    return seconds is not None and seconds > MAX_WAIT_S + CLOCK_TOLERANCE_S
 
 
 def _date(text: str) -> float | None:

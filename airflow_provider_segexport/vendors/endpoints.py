@@ -17,7 +17,7 @@ _URL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _PORTS = {"http": 80, "https": 443}
-MOST_PORT = 65_535
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Endpoint:
         return self.scheme, self.host, self.port
 
 
-def endpoint(url: str) -> Endpoint | None:
+def parse_endpoint(url: str) -> Endpoint | None:
     """Return where a URL leads; None unless it is an absolute http or https URL in its plain ASCII form.
 
     User info, a fragment, a backslash, white space, control characters, an escaped or non-ASCII host, an empty label
@@ -47,12 +47,12 @@ def endpoint(url: str) -> Endpoint | None:
         return None
     scheme = parts["scheme"].lower()
     port = int(parts["port"]) if parts["port"] else _PORTS[scheme]
-    if not 0 < port <= MOST_PORT:
+    if not 0 < port <= MAX_PORT:
         return None
     return Endpoint(scheme, parts["host"].lower(), port, parts["path"] or "", parts["query"] or "")
 
 
-def is_vendors(url: str, domains: Sequence[str], own: str = "") -> bool:
+def is_vendor_host(url: str, domains: Sequence[str], own: str = "") -> bool:
     """Whether a URL leads to a host that a vendor's credentials may be sent to.
 
     Args:
@@ -60,10 +60,10 @@ def is_vendors(url: str, domains: Sequence[str], own: str = "") -> bool:
         domains: the vendor's; a host is below one of them or equal to it, by https on port 443.
         own: the base URL that an administrator has set; its own server passes. Empty where none was set.
     """
-    leads = endpoint(url)
+    leads = parse_endpoint(url)
     if leads is None:
         return False
-    own_server = endpoint(own) if own else None
+    own_server = parse_endpoint(own) if own else None
     if own_server is not None and leads.origin == own_server.origin:
         return True
     theirs = any(leads.host == domain or leads.host.endswith(f".{domain}") for domain in domains)

@@ -21,10 +21,10 @@ from airflow_provider_segexport.model import Batch, Request, Response
 from airflow_provider_segexport.vendors.delays import seconds_until
 
 JSON = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
-BUSY = 429
+TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
-NEVER_AGAIN = 501
-LIFETIME_S = 3_600.0
+NOT_IMPLEMENTED = 501
+DEFAULT_TOKEN_LIFETIME_S = 3_600.0
 """How long an access token is taken to hold that comes without a lifetime, in seconds."""
 
 
@@ -38,13 +38,13 @@ def send_json(method: str, url: str, value: Any) -> Request:
     return Request(method, url, headers=JSON, body=json.dumps(value, separators=(",", ":")).encode())
 
 
-def send_items(method: str, url: str, head: str, batch: Batch, tail: str) -> Request:
+def send_batch(method: str, url: str, head: str, batch: Batch, tail: str) -> Request:
     """A call whose body is the batch's ready-made items between a head and a tail."""
-    items = ",".join(batch.items).encode() if batch.joined_items is None else batch.joined_items()
-    return Request(method, url, headers=JSON, body=b"".join((head.encode(), items, tail.encode())))
+    as_objects = ",".join(batch.items).encode() if batch.joined_items is None else batch.joined_items()
+    return Request(method, url, headers=JSON, body=b"".join((head.encode(), as_objects, tail.encode())))
 
 
-def number(headers: Mapping[str, str], name: str) -> float | None:
+def number_header(headers: Mapping[str, str], name: str) -> float | None:
     """A header that holds a number from 0; None when it is absent or holds something else."""
     try:
         found = float(headers[name])
@@ -53,38 +53,38 @@ def number(headers: Mapping[str, str], name: str) -> float | None:
     return found if 0 <= found < math.inf else None
 
 
-def wait(headers: Mapping[str, str], name: str, now: float) -> float | None:
+def wait_header(headers: Mapping[str, str], name: str, now: float) -> float | None:
     """Seconds from now that a header asks to wait, written as a span, an epoch time or a date; None if unreadable."""
     return seconds_until(headers[name], now) if name in headers else None
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """`Retry-After` in seconds; it may be written as a date."""
-    return wait(headers, "retry-after", now)
+    return wait_header(headers, "retry-after", now)
 
 
-def lifetime_s(told: Mapping[str, Any]) -> float:
+def token_lifetime_s(told: Mapping[str, Any]) -> float:
     """Return how long an access token holds, in seconds; an hour where the reply does not say so in a number.
 
     The refresh token of the call is void by now, so a reply is never refused for it.
     """
     value = told.get("expires_in")
     seconds = seconds_until(str(value), 0.0) if isinstance(value, int | float | str) else None
-    return LIFETIME_S if seconds is None else seconds
+    return DEFAULT_TOKEN_LIFETIME_S if seconds is None else seconds
 
 
-def busy_or_down(response: Response, after: float | None, now: float) -> RetryableError | None:
+def retry_hint_from_status(response: Response, after: float | None, now: float) -> RetryableError | None:
     """The replies by which any HTTP API asks to come back: 408, 429 and 5xx but 501."""
     if after is None:
         after = retry_after(response.headers, now)
-    if response.status == BUSY:
+    if response.status == TOO_MANY_REQUESTS:
         return RateLimited(f"{response.url} answered 429: too many calls.", retry_after_s=after)
-    if response.status == 408 or (response.status >= SERVER_ERROR and response.status != NEVER_AGAIN):  # noqa: PLR2004 - HTTP's own numbers
+    if response.status == 408 or (response.status >= SERVER_ERROR and response.status != NOT_IMPLEMENTED):  # noqa: PLR2004 - HTTP's own numbers
         return VendorUnavailable(f"{response.url} answered {response.status}.", retry_after_s=after)
     return None
 
 
-def needed(body: Any, name: str) -> str:
+def required(body: Any, name: str) -> str:
     """Return a member that the run cannot do without: an id, a token, a state.
 
     Raises:
@@ -96,13 +96,13 @@ def needed(body: Any, name: str) -> str:
     return str(value)
 
 
-TOKEN = re.compile(r"[\w.~-]{1,100}", re.ASCII)
+ID_TEXT = re.compile(r"[\w.~-]{1,100}", re.ASCII)
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 DIGITS = re.compile(r"[1-9][0-9]{0,18}")
 """Forms of ids: a text that stands in an address as it is; the form of most jobs; numbers, also written as texts."""
 
 
-def needed_id(body: Any, name: str, form: re.Pattern[str] = TOKEN) -> str:
+def required_id(body: Any, name: str, form: re.Pattern[str] = ID_TEXT) -> str:
     """Return the id of a job or a contact. One that is none would be kept, and asked for by every retry.
 
     Raises:
@@ -115,14 +115,14 @@ def needed_id(body: Any, name: str, form: re.Pattern[str] = TOKEN) -> str:
     return found
 
 
-def id_of(value: Any, form: re.Pattern[str] = TOKEN) -> str:
+def id_of(value: Any, form: re.Pattern[str] = ID_TEXT) -> str:
     """Return an id that may be absent; empty if it has not the form. Only an id of digits may be a number."""
     if form is DIGITS and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and form.fullmatch(value) else ""
 
 
-def answer_list(value: Any, name: str) -> list[dict[str, Any]]:
+def required_list(value: Any, name: str) -> list[dict[str, Any]]:
     """Return the objects of a list that is the answer itself: without it, nothing is known of the people in it.
 
     Raises:
@@ -142,22 +142,22 @@ def _unusable(what: str, value: Any) -> UnexpectedResponse:
     )
 
 
-def text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a member that may be absent or null as a text; empty if it is neither a text nor a number."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
-def whole(value: Any) -> int | None:
+def as_int(value: Any) -> int | None:
     """Return a member that may be absent or null as a whole number; None if it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def inner(value: Any) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
     """Return a member that may be absent or null as an object; empty if it is none."""
     return value if isinstance(value, dict) else {}
 
 
-def items(value: Any) -> list[dict[str, Any]]:
+def as_objects(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a list that may be absent or null; empty if it is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -167,21 +167,21 @@ def index_by_email(batch: Batch) -> dict[str, int]:
     return dict(zip(map(same, batch.emails), count()))
 
 
-def answered(title: str, response: Response, code: object) -> str:
+def describe(title: str, response: Response, code: object) -> str:
     """How a message about an unexpected response begins: vendor, status and error code, and none of its words."""
     named = f" (error code {public_code(code)})" if code else ""
     return f"{title} answered {response.status}{named}"
 
 
-def unexpected(title: str, response: Response, code: object) -> UnexpectedResponse:
+def unexpected_response(title: str, response: Response, code: object) -> UnexpectedResponse:
     """The error for a response that no rule of the vendor's covers."""
     return UnexpectedResponse(
-        f"{answered(title, response, code)}, to {response.url}. To fix: look up status and error code in the "
+        f"{describe(title, response, code)}, to {response.url}. To fix: look up status and error code in the "
         "vendor's API documentation, or ask its support."
     )
 
 
-def reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:
+def make_reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:
     """How a vendor's replies are read, given how it refuses: by an expected status, or by what another one means."""
 
     def read(response: Response, *expected: int) -> Any:

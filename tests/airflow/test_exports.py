@@ -12,7 +12,7 @@ from airflow.utils.session import create_session
 from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

@@ -24,7 +24,7 @@ from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

@@ -14,7 +14,7 @@ from airflow_fixtures import people
 
 from airflow_provider_segexport.cli import person as command
 from airflow_provider_segexport.hooks import erasure, get_hook
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

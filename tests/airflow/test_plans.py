@@ -11,7 +11,7 @@ from airflow.sdk import Asset
 from airflow.utils.session import create_session
 from airflow_fixtures import people
 
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

@@ -20,7 +20,7 @@ from airflow_provider_segexport import __version__, get_provider_info
 from airflow_provider_segexport.errors import ConnectionNotAllowed
 from airflow_provider_segexport.hooks import HOOKS, get_hook_class
 from airflow_provider_segexport.hooks.connection import settings
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

@@ -14,7 +14,7 @@ from airflow_fixtures import people
 from airflow_provider_segexport.cli import undo as command
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
 from airflow_provider_segexport.triggers import import_jobs
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

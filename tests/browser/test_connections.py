@@ -10,7 +10,7 @@ from browser_shots import keep
 
 from airflow_provider_segexport.provider_info import CONSENT_SECTION, MORE_SECTION, connection_type
 from airflow_provider_segexport.simulator.connections import CREDENTIALS
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 def form(site: Any, page: Any, title: str) -> Any:

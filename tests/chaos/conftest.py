@@ -9,7 +9,7 @@ from chaos.engines import shared_engine
 from chaos.fork_server import ForkServer
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,9 @@ from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.run_folder import RunFolder
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 BATCH, CONNECTIONS, JOBS = 4, 2, 2
 MOST_LOOKS = 400

@@ -99,7 +99,7 @@ def test_a_report_that_says_more_than_happened(story):
 
 def test_a_verdict_that_is_lost(story, monkeypatch):
     """1: a refused person is counted as delivered."""
-    monkeypatch.setattr(campaign_monitor, "verdicts", lambda result, batch: BatchResult())
+    monkeypatch.setattr(campaign_monitor, "batch_result", lambda result, batch: BatchResult())
     email = story.days[0].rows[0].email
     story.stage.sim.seed("campaign_monitor", [{"email": email, "status": "unsubscribed"}], story.stage.audience)
     story.export(0, "full")
@@ -111,7 +111,7 @@ def test_a_batch_that_resubscribes(story, monkeypatch):
     email = story.days[0].rows[0].email
     story.stage.sim.seed("campaign_monitor", [{"email": email, "status": "unsubscribed"}], story.stage.audience)
     story.stage.opted_out[email] = 0
-    monkeypatch.setattr(campaign_monitor, "TAIL", campaign_monitor.TAIL.replace("false", "true", 1))
+    monkeypatch.setattr(campaign_monitor, "BODY_SUFFIX", campaign_monitor.BODY_SUFFIX.replace("false", "true", 1))
     story.export(0)
     told = [words for words in story.told() if words.startswith("consent")]
     assert any("brought back" in words for words in told)

@@ -25,7 +25,7 @@ from chaos.stage import CONNECTIONS, Stage, small
 from airflow_provider_segexport.simulator.clock import MANUAL_START
 from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 ALL = bool(os.environ.get("CHAOS_SUSPENDED"))
 STORES = ("folder", "s3", "s3 without conditional writes")

@@ -19,10 +19,10 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.plan import CleanResult, FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.base import FieldRule, Limits, MappedFields, Vendor
 from airflow_provider_segexport.vendors.item_template import Column, Joined, JsonTemplate
-from airflow_provider_segexport.vendors.responses import busy_or_down
+from airflow_provider_segexport.vendors.registry import VENDORS
+from airflow_provider_segexport.vendors.responses import retry_hint_from_status
 
 
 def nothing(*_: object) -> Iterator[object]:
@@ -71,7 +71,7 @@ PLAIN = replace(
     poll=nothing,
     collect=nothing,
     audience_link=lambda target: f"https://plain.test/{target.audience}",
-    retry_hint=lambda response, now: busy_or_down(response, None, now),
+    retry_hint=lambda response, now: retry_hint_from_status(response, None, now),
     date_format="%Y-%m-%d",
 )
 

@@ -22,8 +22,8 @@ from airflow_provider_segexport.model import RemainingQuota, Request, Response
 from airflow_provider_segexport.ratelimit.backends import open_store
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.ratelimit.windows import WindowState
-from airflow_provider_segexport.vendors import VENDORS
-from airflow_provider_segexport.vendors.delays import LONGEST_S, bounded, is_too_long, seconds_until
+from airflow_provider_segexport.vendors.delays import MAX_WAIT_S, bounded, is_too_long, seconds_until
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 NAME = f"delays-{secrets.token_hex(4)}"
@@ -84,14 +84,14 @@ def test_whatever_the_text_is_the_bounded_wait_lies_within_a_day():
     for _ in range(5_000):
         text = "".join(random.choices(pieces, k=random.randint(0, 12)))
         seconds = bounded(seconds_until(text, NOW))
-        assert seconds is None or 0 <= seconds <= LONGEST_S
+        assert seconds is None or 0 <= seconds <= MAX_WAIT_S
 
 
 def test_a_day_by_another_clock_is_a_day():
     """A daily quota may seem to end a little later than in 24 hours."""
-    assert bounded(LONGEST_S + 30) == LONGEST_S
-    assert is_too_long(LONGEST_S + 61)
-    assert bounded(LONGEST_S + 61) is None
+    assert bounded(MAX_WAIT_S + 30) == MAX_WAIT_S
+    assert is_too_long(MAX_WAIT_S + 61)
+    assert bounded(MAX_WAIT_S + 61) is None
 
 
 @pytest.mark.parametrize("header", ["retry-after", "x-ratelimit-reset", "x-rate-limit-reset"])
@@ -105,7 +105,7 @@ def test_every_vendors_refusal_ends_in_a_bounded_wait_or_a_final_error(name, tex
     assert later is not None
     error = bounded_retry(later, response)
     assert isinstance(error, WaitTooLong) or (
-        isinstance(error, RetryableError) and 0 <= (error.retry_after_s or 0) <= LONGEST_S
+        isinstance(error, RetryableError) and 0 <= (error.retry_after_s or 0) <= MAX_WAIT_S
     )
 
 
@@ -115,7 +115,7 @@ def test_a_wait_in_omnisends_body_is_bounded_too(told):
     response = Response(429, {}, b'{"retryAfter": ' + told.encode() + b"}", URL)
     later = VENDORS["omnisend"].retry_hint(response, NOW)
     assert later is not None
-    assert 0 <= (bounded_retry(later, response).retry_after_s or 0) <= LONGEST_S
+    assert 0 <= (bounded_retry(later, response).retry_after_s or 0) <= MAX_WAIT_S
 
 
 @pytest.fixture(params=STORES)
@@ -176,7 +176,7 @@ def test_no_header_stops_the_account_for_longer_than_a_day(task, status, headers
     try:
         task()(READ)
     except RateLimited as spent:
-        assert 0 < spent.retry_after_s <= LONGEST_S  # noqa: PT017 - either is right
+        assert 0 < spent.retry_after_s <= MAX_WAIT_S  # noqa: PT017 - either is right
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_stored_note_that_means_nothing_is_an_empty_note(fields):
 def test_a_stored_note_of_today_is_kept():
     """The bound takes nothing from a note that a vendor can mean."""
     assert WindowState.read((3, NOW + 3_600, 1, 9), NOW) == WindowState(3, NOW + 3_600, 1, 9)
-    assert WindowState.read((3, NOW - 10 * LONGEST_S, 1, 9), NOW) == WindowState(3, NOW - 10 * LONGEST_S, 1, 9)
+    assert WindowState.read((3, NOW - 10 * MAX_WAIT_S, 1, 9), NOW) == WindowState(3, NOW - 10 * MAX_WAIT_S, 1, 9)
 
 
 class Account:

@@ -8,7 +8,7 @@ import pytest
 from requests import PreparedRequest
 from requests.exceptions import RequestException
 
-from airflow_provider_segexport.vendors.endpoints import endpoint, is_vendors
+from airflow_provider_segexport.vendors.endpoints import is_vendor_host, parse_endpoint
 
 DOMAINS = ("vendor.test", "vendor.example")
 GOOD = "api.vendor.test"
@@ -26,7 +26,7 @@ EVIL = "evil.test"
 )
 def test_a_host_of_the_vendor(url):
     """The domain, or any host below it, by https."""
-    assert is_vendors(url, DOMAINS)
+    assert is_vendor_host(url, DOMAINS)
 
 
 BETWEEN = [
@@ -72,7 +72,7 @@ def test_no_url_of_two_hosts_leads_elsewhere(before, between):
     """Whatever is taken leads to a vendor's host in the HTTP library, too."""
     for first, second in itertools.permutations((GOOD, EVIL)):
         for url in (f"{before}{first}{between}{second}", f"{before}{first}{between}.{second}/path"):
-            if is_vendors(url, DOMAINS):
+            if is_vendor_host(url, DOMAINS):
                 prepared = PreparedRequest()
                 prepared.prepare_url(url, None)
                 assert prepared.url.lower().startswith(f"https://{GOOD}"), url
@@ -118,7 +118,7 @@ def test_no_url_of_two_hosts_leads_elsewhere(before, between):
 )
 def test_a_url_that_is_refused(url):
     """User info, odd hosts, other ports and schemes, and names that only look alike."""
-    assert not is_vendors(url, DOMAINS)
+    assert not is_vendor_host(url, DOMAINS)
 
 
 def test_a_taken_url_is_read_alike_by_the_library():
@@ -126,7 +126,7 @@ def test_a_taken_url_is_read_alike_by_the_library():
     alphabet = ["a", ".", "@", "#", "?", "/", "\\", ":", "[", "]", "%", "vendor.test", "1", " "]
     for parts in itertools.product(alphabet, repeat=3):
         url = "https://" + "".join(parts)
-        leads = endpoint(url)
+        leads = parse_endpoint(url)
         if leads is None:
             continue
         prepared = PreparedRequest()
@@ -140,8 +140,8 @@ def test_a_taken_url_is_read_alike_by_the_library():
 def test_a_base_url_of_an_administrator():
     """Its own server passes, and no other port or scheme of it."""
     own = "http://127.0.0.1:8100/dotdigital"
-    assert is_vendors("http://127.0.0.1:8100/other", DOMAINS, own)
-    assert not is_vendors("http://127.0.0.1:8101/dotdigital", DOMAINS, own)
-    assert not is_vendors("https://127.0.0.1:8100/dotdigital", DOMAINS, own)
-    assert not is_vendors("http://127.0.0.1:8100@evil.test/", DOMAINS, own)
-    assert is_vendors("http://[::1]:8100/x", DOMAINS, "http://[::1]:8100")
+    assert is_vendor_host("http://127.0.0.1:8100/other", DOMAINS, own)
+    assert not is_vendor_host("http://127.0.0.1:8101/dotdigital", DOMAINS, own)
+    assert not is_vendor_host("https://127.0.0.1:8100/dotdigital", DOMAINS, own)
+    assert not is_vendor_host("http://127.0.0.1:8100@evil.test/", DOMAINS, own)
+    assert is_vendor_host("http://[::1]:8100/x", DOMAINS, "http://[::1]:8100")

@@ -22,7 +22,7 @@ from airflow_provider_segexport.ratelimit.backends import account_key, open_stor
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.ratelimit.store_base import clock_offset
 from airflow_provider_segexport.ratelimit.windows import Priority, sliding_rates
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 LONGER = 1 / 0.97

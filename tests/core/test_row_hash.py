@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import encode, row_hash
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.base import FIELDS, CustomField, MappedFields
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 COLUMNS = ("email", "a", "b", "c")
 

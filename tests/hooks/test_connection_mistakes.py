@@ -15,7 +15,7 @@ from airflow_provider_segexport.hooks import HOOKS, get_hook, get_hook_class
 from airflow_provider_segexport.hooks.connection import check_credential, settings
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.http.base_url import base_url
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidConnection
 from airflow_provider_segexport.hooks.connection import extras, settings
 from airflow_provider_segexport.http.base_url import base_url
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 READY = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "exports"}
 

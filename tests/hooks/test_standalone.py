@@ -8,7 +8,8 @@ from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConnection
 from airflow_provider_segexport.hooks import get_hook, get_hook_class
-from airflow_provider_segexport.vendors import VENDORS, campaign_monitor
+from airflow_provider_segexport.vendors import campaign_monitor
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 

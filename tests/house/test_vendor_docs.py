@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from vendors.harness import VendorHarness
 from vendors.spec_checks import published
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 __all__ = ["messages", "published"]
 

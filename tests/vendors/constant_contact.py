@@ -108,7 +108,7 @@ def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
         mine.refresh_token,
         shelf,
         refresh,
-        is_expired=constant_contact.account.stale,
+        is_expired=constant_contact.account.is_expired,
         on_secret=lambda _: None,
         clock=lists.sim.clock.now,
         sleep=lists.sleep,

@@ -19,7 +19,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Audience, Reason, Response
 from airflow_provider_segexport.vendors import campaign_monitor as vendor
 from airflow_provider_segexport.vendors.base import run_operation
-from airflow_provider_segexport.vendors.campaign_monitor.responses import refuse
+from airflow_provider_segexport.vendors.campaign_monitor.responses import raise_for
 
 TARGET = Audience(base_url="https://cm.test/api/v3.3", account="all", account_name="Shop", audience="a" * 32)
 
@@ -54,15 +54,15 @@ def upsert(reply, rows=3):
 def test_a_401_is_told_apart_by_its_code(code, kind):
     """It also answers for an id that is not this account's, and for a scope that is missing."""
     with pytest.raises(kind, match=rf"401 \(error code {code}\)\. "):
-        refuse(answer(code, status=401))
+        raise_for(answer(code, status=401))
 
 
 def test_an_agency_only_resource():
     """403 with code 403 is a missing right, any other 403 a refused key."""
     with pytest.raises(PermissionDenied):
-        refuse(answer(403, status=403))
+        raise_for(answer(403, status=403))
     with pytest.raises(AuthenticationFailed):
-        refuse(answer(1, status=403))
+        raise_for(answer(1, status=403))
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class TestCheck:
 
     def test_a_link_to_another_host_is_not_followed(self):
         """The access token goes nowhere else."""
-        linked = constant_contact.account.linked
+        linked = constant_contact.account.link_url
         for foreign in ("https://elsewhere/v3/x", "http://host.evil/v3/x"):
             with pytest.raises(UnexpectedResponse, match="another server"):
                 linked("http://host/v3", {"_links": {"next": {"href": foreign}}}, "next")
@@ -289,7 +289,7 @@ def test_an_error_that_is_none_of_the_vendor_s(lists):
 @pytest.mark.parametrize(
     ("api", "link"),
     [
-        (constant_contact.account.API, "https://app.constantcontact.com/pages/contacts/ui#contacts/7"),
+        (constant_contact.account.BASE_URL, "https://app.constantcontact.com/pages/contacts/ui#contacts/7"),
         (
             "http://127.0.0.1:8100/constant_contact",
             "http://127.0.0.1:8100/constant_contact/v3/pages/contacts/ui#contacts/7",

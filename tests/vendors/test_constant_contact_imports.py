@@ -188,7 +188,7 @@ class TestVerdicts:
     )
     def test_the_states_of_an_activity(self, state, fate):
         """All that the specification names."""
-        assert fate is constant_contact.imports.state_of({"state": state})
+        assert fate is constant_contact.imports.job_state({"state": state})
         if fate is not JobState.FINISHED:
             assert (0, 1, 2) == collected({}, state=state).retry
 

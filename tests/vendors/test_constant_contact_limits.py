@@ -63,7 +63,7 @@ class TestThreeKindsOfBusy:
     @pytest.mark.parametrize(("now", "left"), [(NOON - 12 * 3600, 86_401), (NOON + 12 * 3600 - 1, 2)])
     def test_the_first_and_the_last_second_of_a_day(self, now, left):
         """A second past midnight, so that no clock is behind the vendor's."""
-        assert left == constant_contact.responses.to_midnight(now)
+        assert left == constant_contact.responses.seconds_to_midnight(now)
 
     def test_the_queue_is_full(self):
         """A thousand activities of the account: a slot, not a time, is waited for."""

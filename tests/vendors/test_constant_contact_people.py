@@ -295,7 +295,7 @@ class TestReadingBack:
     def test_more_than_a_page(self, lists, monkeypatch):
         """People are told page by page."""
         module = importlib.import_module("airflow_provider_segexport.vendors.constant_contact.members")
-        monkeypatch.setattr(module, "PAGE", 100)
+        monkeypatch.setattr(module, "PAGE_ROWS", 100)
         lists.seed(*people(250), audience=lists.audience)
         assert set(people(250)) == set(members(lists))
 

@@ -22,7 +22,7 @@ from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.simulator.registry import VENDORS as SIMULATED
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 WIRE = Path(__file__).parents[1] / "wire"
 

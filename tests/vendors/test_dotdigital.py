@@ -70,8 +70,8 @@ def test_the_account_s_region_is_used_from_then_on(endpoint):
         called.append(request.url)
         return reply({"id": 7, "properties": [{"name": "ApiEndpoint", "type": "String", "value": endpoint}]})
 
-    target = run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), send)
-    assert (target.base_url, called) == (endpoint.rstrip("/"), [f"{vendor.API}/v2/account-info"])
+    target = run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.account.BASE_URL), None), send)
+    assert (target.base_url, called) == (endpoint.rstrip("/"), [f"{vendor.account.BASE_URL}/v2/account-info"])
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_credentials_go_to_no_foreign_host(endpoint):
     """An endpoint outside the vendor's own names is not called, whoever told it."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": endpoint}]}
     with pytest.raises(InvalidConnection, match="no address of dotdigital's"):
-        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), lambda _: reply(info))
+        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.account.BASE_URL), None), lambda _: reply(info))
 
 
 def test_an_endpoint_without_text_stops_the_check():
     """The run cannot do without it."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": ""}]}
     with pytest.raises(UnexpectedResponse, match="'ApiEndpoint'"):
-        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), None), lambda _: reply(info))
+        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.account.BASE_URL), None), lambda _: reply(info))
 
 
 def test_an_administrator_s_own_base_url_may_name_itself(account):
@@ -112,7 +112,9 @@ def test_an_address_book_that_cannot_be_written():
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": "https://r1-api.dotdigital.com"}]}
     answers = iter([reply(info), reply({"message": "Error: ERROR_ADDRESSBOOK_NOTWRITABLE"}, 400)])
     with pytest.raises(AudienceNotFound, match="choose another address book"):
-        run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.API), "1"), lambda _: next(answers))
+        run_operation(
+            vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.account.BASE_URL), "1"), lambda _: next(answers)
+        )
 
 
 def test_three_ways_to_say_later():

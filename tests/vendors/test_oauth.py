@@ -89,7 +89,7 @@ def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: 
         sign_in.refresh_token,
         Store(claims),
         refresh,
-        is_expired=constant_contact.account.stale,
+        is_expired=constant_contact.account.is_expired,
         on_secret=lambda _: None,
         clock=time.time,
         sleep=time.sleep,

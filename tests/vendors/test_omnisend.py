@@ -29,7 +29,7 @@ from airflow_provider_segexport.model import Audience, JobState, Reason, Respons
 from airflow_provider_segexport.vendors import omnisend
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import run_operation
-from airflow_provider_segexport.vendors.omnisend.responses import VERSION
+from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
 
 VENDOR = omnisend.VENDOR
 API = "https://om.test/api"
@@ -76,7 +76,7 @@ def test_every_call_names_the_version(account):
     """A call without it would be refused, or be read by another version's rules."""
     account.export(account.segment({"email": people(3)}))
     calls = account.sim.requests(vendor="omnisend")
-    assert {VERSION} == {call["headers"]["omnisend-version"] for call in calls}
+    assert {API_VERSION} == {call["headers"]["omnisend-version"] for call in calls}
     assert len(calls) > 3
 
 
@@ -529,11 +529,11 @@ def test_a_segment_on_the_tag_is_made_once(account):
     """Another call finds it, behind whatever segments there are; one that asks for more is not it."""
     account.sim.configure({"omnisend": {"segment_writes_per_minute": None, "segment_reads_per_minute": None}})
     target = account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
-    made = account.call(omnisend.make_segment(target))
+    made = account.call(omnisend.account.create_segment(target))
     for number in range(60):
         tag = account.call(VENDOR.resolve_audience(account.endpoint, f"tag {number}"))
-        assert made != account.call(omnisend.make_segment(tag))
-    assert made == account.call(omnisend.make_segment(target))
+        assert made != account.call(omnisend.account.create_segment(tag))
+    assert made == account.call(omnisend.account.create_segment(target))
     posted = [one for one in account.sim.requests(vendor="omnisend") if one["method"] == "POST"]
     assert 61 == len(posted)
     assert posted[0]["body"] == {
@@ -557,7 +557,7 @@ def test_an_archived_segment_is_not_taken():
     conditions = [{"conditions": [{"filters": [{"operator": "anyOf", "property": "tags", "value": ["Customers"]}]}]}]
     old = {"segmentID": "s1", "status": "archived", "conditionGroups": conditions}
     answers = iter([reply({"segments": [old], "paging": {}}), reply({"segmentID": "s2"}, 201)])
-    assert "s2" == run_operation(omnisend.make_segment(TARGET), lambda _: next(answers))
+    assert "s2" == run_operation(omnisend.account.create_segment(TARGET), lambda _: next(answers))
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from vendors.harness import VendorHarness
 
 from airflow_provider_segexport.errors import InvalidFieldMapping, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials
 from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.campaign_monitor import removals
 from airflow_provider_segexport.vendors.constant_contact.imports import collect
-from airflow_provider_segexport.vendors.constant_contact.removals import identify as leavers_of_constant_contact
+from airflow_provider_segexport.vendors.constant_contact.removals import resolve_ids as leavers_of_constant_contact
 from airflow_provider_segexport.vendors.dotdigital import VENDOR as DOTDIGITAL
-from airflow_provider_segexport.vendors.dotdigital.removals import identify
-from airflow_provider_segexport.vendors.omnisend.imports import state_of, verdicts
+from airflow_provider_segexport.vendors.dotdigital.removals import resolve_ids
+from airflow_provider_segexport.vendors.omnisend.imports import batch_result, job_state
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 TARGET = Audience(base_url="https://v.test", account="1", account_name="Shop", audience="7")
 
@@ -50,9 +50,9 @@ def test_omnisend_counts_may_lack(field, lacking):
     batch = {"status": "finished", "errorsCount": 0, "finishedCount": 3, "totalCount": 3, field: None}
     if lacking == "absent":
         del batch[field]
-    assert state_of(batch) is JobState.FINISHED
-    assert state_of({"status": "finished"}) is JobState.FINISHED
-    assert verdicts({"status": "finished", "errors": [{}]}, batch_of(3)).retry == (0, 1, 2)
+    assert job_state(batch) is JobState.FINISHED
+    assert job_state({"status": "finished"}) is JobState.FINISHED
+    assert batch_result({"status": "finished", "errors": [{}]}, batch_of(3)).retry == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_dotdigital_contact_without_lists(contact, in_book):
     def send(request):
         return reply(page if request.query.get("~listId") else contact)
 
-    run_operation(identify(TARGET, ["a@example.com"], told.extend), send)
+    run_operation(resolve_ids(TARGET, ["a@example.com"], told.extend), send)
     assert [member.email for member in told] == (["a@example.com"] if in_book else [])
 
 
@@ -95,7 +95,7 @@ def test_dotdigital_opt_outs_may_lack_dates(person):
     def send(request):
         return reply([person] if request.query["skip"] == "0" else [])
 
-    run_operation(DOTDIGITAL.optouts(target, 0.0, told.extend), send)
+    run_operation(DOTDIGITAL.list_optouts(target, 0.0, told.extend), send)
     assert {one.email for one in told} == ({"a@example.com"} if person.get("suppressedContact") else set())
 
 
@@ -135,7 +135,7 @@ def test_a_firewall_s_page_is_no_verdict_on_the_account(name, status):
         vendor.upsert(TARGET, batch_of(1)),
         vendor.removal.remove(TARGET, batch_of(1)),
         vendor.list_members(TARGET, lambda _: None),
-        vendor.optouts(TARGET, 0.0, lambda _: None),
+        vendor.list_optouts(TARGET, 0.0, lambda _: None),
     ]
     for operation in operations:
         with pytest.raises(VendorUnavailable, match="web page"):
@@ -145,7 +145,7 @@ def test_a_firewall_s_page_is_no_verdict_on_the_account(name, status):
 def test_a_person_is_not_absent_because_of_a_firewall_s_page():
     """A 404 in HTML does not say that dotdigital has no such contact."""
     with pytest.raises(VendorUnavailable):
-        run_operation(identify(TARGET, ["a@example.com"], lambda _: None), lambda _: reply(PAGE, 404))
+        run_operation(resolve_ids(TARGET, ["a@example.com"], lambda _: None), lambda _: reply(PAGE, 404))
 
 
 @pytest.mark.parametrize("token", [None, "", True, {}, ["x"]])
@@ -210,7 +210,7 @@ def test_campaign_monitor_suppression_without_a_date_counts():
         people = [{"EmailAddress": "a@example.com"}] if "suppressionlist" in request.url else []
         return reply({"Results": people, "NumberOfPages": 1})
 
-    run_operation(VENDORS["campaign_monitor"].optouts(target, 1e9, told.extend), send)
+    run_operation(VENDORS["campaign_monitor"].list_optouts(target, 1e9, told.extend), send)
     assert [(person.email, person.reason) for person in told] == [("a@example.com", Reason.SUPPRESSED)]
 
 

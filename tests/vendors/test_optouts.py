@@ -16,7 +16,7 @@ def account(sim, vendor, tmp_path):
     lasting = {"constant_contact": {"access_seconds": 90 * DAY}}
     sim.reset(lasting, seed=1, latency=0.0, log_body_bytes=10_000_000)
     account = VendorHarness(sim, vendor, tmp_path)
-    assert account.vendor.optouts, f"{account.name} has no optouts: the warehouse would not learn who has opted out."
+    assert account.vendor.list_optouts, f"{account.name} has no optouts: the warehouse would not learn who has opted out."
     return account
 
 
@@ -24,7 +24,7 @@ def told(account, since):
     """What the vendor tells, in the order of telling."""
     found = []
     target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-    account.call(account.vendor.optouts(target, since, found.extend))
+    account.call(account.vendor.list_optouts(target, since, found.extend))
     return found
 
 

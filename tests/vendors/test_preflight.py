@@ -10,7 +10,7 @@ from vendors.harness import VendorHarness, people
 from airflow_provider_segexport.errors import AudienceOwnedByOther, GuardTripped, InvalidArgument, StaleSnapshot
 from airflow_provider_segexport.export.config import Guard
 from airflow_provider_segexport.simulator.people import pack, unpack
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 WITH_FIELDS = [name for name, vendor in VENDORS.items() if not vendor.implicit_custom_fields]
 BEFORE = [name for name, vendor in VENDORS.items() if vendor.import_readds_leavers]

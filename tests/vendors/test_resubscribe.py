@@ -12,10 +12,10 @@ from vendors.removals import RemovalRunner
 from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import Audience, BatchKind, Reason, Response
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import run_operation
-from airflow_provider_segexport.vendors.campaign_monitor.subscribers import client_of
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import find_client
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 DENIED = {"Code": 60, "Message": "You do not have the required permission"}
 
@@ -132,7 +132,7 @@ def test_the_client_of_a_list_among_many():
 
     def client(audience):
         return run_operation(
-            client_of(Audience("https://cm.test", "all", "Shop", audience, extra={"client_id": ""})), send
+            find_client(Audience("https://cm.test", "all", "Shop", audience, extra={"client_id": ""})), send
         )
 
     assert client("1" * 32) == two

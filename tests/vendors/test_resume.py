@@ -11,7 +11,7 @@ from vendors.harness import VendorHarness, people
 from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.storage.journal import Journal
-from airflow_provider_segexport.vendors import VENDORS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 ROWS, BATCH, CONNECTIONS = 8, 3, 2
 

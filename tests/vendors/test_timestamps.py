@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.vendors.timestamps import day_before, iso, seconds, since_or_untold
+from airflow_provider_segexport.vendors.timestamps import day_before, is_since_or_unknown, to_epoch_s, to_iso
 
 NEW_YEAR = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -18,7 +18,7 @@ def test_a_day_is_asked_for_from_the_day_before():
 @pytest.mark.parametrize("since", [0.0, -5.0, 946_684_800.0])
 def test_from_the_beginning_is_no_date_before_vendors_were(since):
     """A vendor may refuse a date of 1970."""
-    assert (iso(since), day_before(since)) == ("2000-01-01T00:00:00Z", "1999-12-31")
+    assert (to_iso(since), day_before(since)) == ("2000-01-01T00:00:00Z", "1999-12-31")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_from_the_beginning_is_no_date_before_vendors_were(since):
 )
 def test_a_time_is_read_where_it_tells_its_zone(text, expected):
     """Without one it might be any hour of a day; then it is not left out for being too early."""
-    assert seconds(text) == expected
-    assert since_or_untold(text, NEW_YEAR)
-    assert since_or_untold(text, NEW_YEAR + 1) == (expected is None)
+    assert to_epoch_s(text) == expected
+    assert is_since_or_unknown(text, NEW_YEAR)
+    assert is_since_or_unknown(text, NEW_YEAR + 1) == (expected is None)

@@ -16,9 +16,9 @@ from airflow_provider_segexport.errors import RetryableError, SegexportError
 from airflow_provider_segexport.model import Audience, BatchResult, JobId, Response
 from airflow_provider_segexport.stages.encode import expression
 from airflow_provider_segexport.vendor_field import VendorField
-from airflow_provider_segexport.vendors import VENDORS
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
 from airflow_provider_segexport.vendors.base import CustomField, MappedFields, run_operation
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 BASE = "https://vendor.test"
 NOW = 1_767_225_600
@@ -115,7 +115,7 @@ def contacts(vendor, target, emails):
 def optouts(vendor, target, since):
     """Who has opted out, with reason and date."""
     found = []
-    yield from vendor.optouts(target, since, found.extend)
+    yield from vendor.list_optouts(target, since, found.extend)
     return {one.email: [str(one.reason), one.since] for one in found}
 
 

@@ -77,7 +77,7 @@ def work(account: VendorHarness, sample: Sample, listener: Listener, target: Aud
     batch = batch_of(sample.emails, items)
     at_once = {
         "members": lambda: vendor.list_members(target, lambda _: None),
-        "optouts": lambda: vendor.optouts(target, sample.now, lambda _: None),
+        "optouts": lambda: vendor.list_optouts(target, sample.now, lambda _: None),
         "revive": lambda: vendor.resubscribe_removed(target, batch),
         "upsert": lambda: vendor.upsert(target, batch),
     }

@@ -21,45 +21,50 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
 from airflow_provider_segexport.vendors.base import FieldType
-from airflow_provider_segexport.vendors.campaign_monitor.responses import EXPIRED_TOKEN, client_id, code_and_words, read
-from airflow_provider_segexport.vendors.campaign_monitor.subscribers import MAY_NOT_LIST_CLIENTS
+from airflow_provider_segexport.vendors.campaign_monitor.responses import (
+    EXPIRED_TOKEN,
+    client_id_of,
+    error_of,
+    read_json,
+)
+from airflow_provider_segexport.vendors.campaign_monitor.subscribers import CANNOT_LIST_CLIENTS
 from airflow_provider_segexport.vendors.responses import (
-    answer_list,
+    as_int,
+    as_object,
+    as_text,
     get,
-    inner,
-    lifetime_s,
-    needed,
+    required,
+    required_list,
     send_json,
-    text,
-    whole,
+    token_lifetime_s,
 )
 
-API = "https://api.createsend.com"
+BASE_URL = "https://api.createsend.com"
 
-VERSION = "/api/v3.3"
+API_PATH = "/api/v3.3"
 
 LIST_ID = re.compile(r"[0-9a-f]{32}")
 
-TYPES: dict[str, FieldType] = {"Number": "number"}
+FIELD_TYPES: dict[str, FieldType] = {"Number": "number"}
 
-SELECTS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
+SELECT_SEPARATORS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
 """Select fields, and what separates options in a column; the vendor repeats a field's key for each option."""
 
-EARLIEST, LATEST = "1900-01-01", "2076-06-06"
+EARLIEST_DATE, LATEST_DATE = "1900-01-01", "2076-06-06"
 """Dates outside are ignored (campaignmonitor.com/api/subscribers, read 2026-08)."""
 
 
-def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
+def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Prove the credentials, and the list where one is named, and read its custom fields."""
-    api = endpoint.base_url + VERSION
+    api = endpoint.base_url + API_PATH
     clients = yield get(f"{api}/clients.json")
     # A client-level key may not list clients: what it may do, the list below proves.
-    one_client = clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS
-    told = [] if one_client else answer_list(read(clients), "clients")
-    names = [name for client in told if (name := text(client.get("Name")))]
+    one_client = clients.status in {401, 403} and error_of(clients)[0] in CANNOT_LIST_CLIENTS
+    told = [] if one_client else required_list(read_json(clients), "clients")
+    names = [name for client in told if (name := as_text(client.get("Name")))]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # List ids are unique over all accounts, and a list does not tell its client: it is known where there is one alone.
-    only = client_id(told[0]) if len(told) == 1 else ""
+    only = client_id_of(told[0]) if len(told) == 1 else ""
     target = Audience(
         base_url=api,
         account="all",
@@ -73,44 +78,44 @@ def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
             "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
             "is another one: take the API list id from the list's settings."
         )
-    found = inner(read((yield get(f"{api}/lists/{audience}.json"))))
-    stats = inner(read((yield get(f"{api}/lists/{audience}/stats.json"))))
-    fields = answer_list(read((yield get(f"{api}/lists/{audience}/customfields.json"))), "custom fields")
+    found = as_object(read_json((yield get(f"{api}/lists/{audience}.json"))))
+    stats = as_object(read_json((yield get(f"{api}/lists/{audience}/stats.json"))))
+    fields = required_list(read_json((yield get(f"{api}/lists/{audience}/customfields.json"))), "custom fields")
     notes = ("The list asks new subscribers to confirm.",) if found.get("ConfirmedOptIn") else ()
     return Audience(
         base_url=api,
         account=target.account,
         account_name=target.account_name,
         audience=audience,
-        audience_name=text(found.get("Title")),
-        member_count=whole(stats.get("TotalActiveSubscribers")),
-        fields=known_fields(fields),
+        audience_name=as_text(found.get("Title")),
+        member_count=as_int(stats.get("TotalActiveSubscribers")),
+        fields=custom_fields(fields),
         extra=target.extra,
         warnings=notes,
     )
 
 
-def known_fields(fields: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
+def custom_fields(fields: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
     """Custom fields by name and by key. Import takes the key without its brackets (createsend-php#59)."""
     known: dict[str, VendorField] = {}
     for one in fields:
-        field = known_field(one)
-        for name in (text(one.get("FieldName")), field.key):
+        field = to_vendor_field(one)
+        for name in (as_text(one.get("FieldName")), field.key):
             if name and field.key:
                 known[name.lower()] = field
     return known
 
 
-def known_field(described: Mapping[str, Any]) -> VendorField:
+def to_vendor_field(described: Mapping[str, Any]) -> VendorField:
     """A custom field with what an import keeps of its values: the vendor ignores everything else without a word."""
-    key, kind = text(described.get("Key")).strip("[]"), text(described.get("DataType"))
-    if kind in SELECTS:
+    key, kind = as_text(described.get("Key")).strip("[]"), as_text(described.get("DataType"))
+    if kind in SELECT_SEPARATORS:
         options = described.get("FieldOptions")
-        known = tuple(map(text, options)) if isinstance(options, list) else ()
-        return VendorField(key, options=tuple(filter(None, known)), separator=SELECTS[kind])
+        known = tuple(map(as_text, options)) if isinstance(options, list) else ()
+        return VendorField(key, options=tuple(filter(None, known)), separator=SELECT_SEPARATORS[kind])
     if kind == "Date":
-        return VendorField(key, "date", earliest=EARLIEST, latest=LATEST)
-    return VendorField(key, TYPES.get(kind, "text"))
+        return VendorField(key, "date", earliest=EARLIEST_DATE, latest=LATEST_DATE)
+    return VendorField(key, FIELD_TYPES.get(kind, "text"))
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
@@ -121,7 +126,7 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
         f"{audience.base_url}/lists/{audience.audience}/customfields.json",
         {"FieldName": name, "DataType": types[kind], "Options": [], "VisibleInPreferenceCenter": False},
     )
-    read(response, 200, 201)
+    read_json(response, 200, 201)
 
 
 def refresh(endpoint: ApiEndpoint, sign_in: OAuthCredentials, now: float) -> Operation[OAuthToken]:
@@ -138,13 +143,13 @@ def refresh(endpoint: ApiEndpoint, sign_in: OAuthCredentials, now: float) -> Ope
             f"Campaign Monitor does not renew the sign-in: {why}. "
             "Log in again and put the new refresh token into the Airflow connection."
         )
-    renewed = text(told.get("refresh_token")) or sign_in.refresh_token
-    return OAuthToken(needed(told, "access_token"), renewed, now + lifetime_s(told), now)
+    renewed = as_text(told.get("refresh_token")) or sign_in.refresh_token
+    return OAuthToken(required(told, "access_token"), renewed, now + token_lifetime_s(told), now)
 
 
-def stale(response: Response) -> bool:
+def is_expired(response: Response) -> bool:
     """Code 121 is an expired token; 120 and 122 are a bad and a revoked one, which no refresh mends."""
-    return code_and_words(response)[0] == EXPIRED_TOKEN
+    return error_of(response)[0] == EXPIRED_TOKEN
 
 
 def audience_link(audience: Audience) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from airflow_provider_segexport.vendors.base import FieldRule
 
 # A custom field's value holds 250 characters (campaignmonitor.com/api/subscribers).
-VALUE = 250
+MAX_VALUE_CHARS = 250
 
-RULES = (
+FIELD_RULES = (
     FieldRule("email", "EmailAddress"),
     FieldRule("full_name", "Name"),
     FieldRule("first_name", "Name", joined=True),
     FieldRule("last_name", "Name", joined=True),
-    FieldRule("gender", "Gender", custom=True, max_chars=VALUE),
-    FieldRule("postcode", "Postcode", custom=True, max_chars=VALUE),
-    FieldRule("address", "Address", custom=True, max_chars=VALUE),
-    FieldRule("city", "City", custom=True, max_chars=VALUE),
-    FieldRule("state", "State", custom=True, max_chars=VALUE),
-    FieldRule("country", "Country", custom=True, max_chars=VALUE),
-    FieldRule("phone", "Phone", custom=True, max_chars=VALUE),
-    FieldRule("birthdate", "Birthdate", custom=True, max_chars=VALUE),
+    FieldRule("gender", "Gender", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("postcode", "Postcode", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("address", "Address", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("city", "City", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("state", "State", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("country", "Country", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("phone", "Phone", custom=True, max_chars=MAX_VALUE_CHARS),
+    FieldRule("birthdate", "Birthdate", custom=True, max_chars=MAX_VALUE_CHARS),
 )

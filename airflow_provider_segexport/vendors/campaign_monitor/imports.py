@@ -15,7 +15,6 @@ from airflow_provider_segexport.model import (
     Batch,
     BatchReply,
     BatchResult,
-    Member,
     Operation,
     Reason,
     RowRejection,
@@ -23,36 +22,31 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import (
     MappedFields,
-    OnPage,
 )
-from airflow_provider_segexport.vendors.campaign_monitor.fields import RULES
+from airflow_provider_segexport.vendors.campaign_monitor.fields import FIELD_RULES
 from airflow_provider_segexport.vendors.campaign_monitor.responses import (
-    code_and_words,
     code_of,
-    next_page,
-    read,
-    refuse,
+    error_of,
+    raise_for,
 )
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
 from airflow_provider_segexport.vendors.responses import (
-    answer_list,
-    get,
+    as_int,
+    as_object,
+    as_text,
     index_by_email,
-    inner,
-    send_items,
-    text,
-    whole,
+    send_batch,
 )
 
 # `Resubscribe` stays false: true would bring back people who unsubscribed. Both autoresponder flags are false by
 # default at the vendor; they are said so that a change of its default sets off no mail.
-QUIETLY = '"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
-TAIL = f'],"Resubscribe":false,{QUIETLY}'
-REVIVING_TAIL = f'],"Resubscribe":true,{QUIETLY}'  # of `revival`, and of nothing else
+NO_AUTORESPONDERS = '"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
+BODY_SUFFIX = f'],"Resubscribe":false,{NO_AUTORESPONDERS}'
+RESUBSCRIBE_SUFFIX = f'],"Resubscribe":true,{NO_AUTORESPONDERS}'  # of `revival`, and of nothing else
 
 PARTIAL_SUCCESS = 210
 
-WHOLE_BATCH = {209, 212, 400}  # too many rows, none, or one malformed item that fails all of them
+WHOLE_BATCH_CODES = {209, 212, 400}  # too many rows, none, or one malformed item that fails all of them
 
 REASONS = {
     1: Reason.INVALID_EMAIL,
@@ -66,22 +60,24 @@ REASONS = {
 }
 
 
-def item(matched: MappedFields, audience: Audience) -> JsonTemplate:
+def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
     """One subscriber. The only name field is `Name`; everything else is a custom field of the list."""
-    members: dict[str, Node] = {"EmailAddress": Column("email")}
+    list_members: dict[str, Node] = {"EmailAddress": Column("email")}
     names = tuple(f for f in ("full_name", "first_name", "last_name") if f in matched.fields)
     if names:
-        members["Name"] = Joined(names)
-    pairs = [(rule.key, rule.field) for rule in RULES if rule.custom and rule.field in matched.fields]
+        list_members["Name"] = Joined(names)
+    pairs = [(rule.key, rule.field) for rule in FIELD_RULES if rule.custom and rule.field in matched.fields]
     pairs += [(custom.name, custom.column) for custom in matched.custom]
     if pairs:
-        members["CustomFields"] = Array(tuple(pair(audience.fields[name.lower()], column) for name, column in pairs))
+        list_members["CustomFields"] = Array(
+            tuple(custom_field_item(audience.fields[name.lower()], column) for name, column in pairs)
+        )
     # Mandatory for single adds since v3.2 (codes 214, 215); sent always, so that nobody's choice is changed.
-    members["ConsentToTrack"] = Const("Unchanged")
-    return JsonTemplate(members)
+    list_members["ConsentToTrack"] = Const("Unchanged")
+    return JsonTemplate(list_members)
 
 
-def pair(into: VendorField, column: str) -> JsonTemplate:
+def custom_field_item(into: VendorField, column: str) -> JsonTemplate:
     """A custom field's value. Several options of a multi-select field travel as one pair each, all with its key."""
     key = {"Key": Const(into.key)}
     if not into.separator:
@@ -92,25 +88,25 @@ def pair(into: VendorField, column: str) -> JsonTemplate:
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Import up to 1000 subscribers, without bringing anybody back."""
-    return (yield from load(audience, batch, TAIL))
+    return (yield from import_batch(audience, batch, BODY_SUFFIX))
 
 
-def load(audience: Audience, batch: Batch, tail: str) -> Operation[BatchResult]:
+def import_batch(audience: Audience, batch: Batch, tail: str) -> Operation[BatchResult]:
     """One import. 400 with code 210 is a partial success: the other rows are in."""
     url = f"{audience.base_url}/subscribers/{audience.audience}/import.json"
-    response = yield send_items("POST", url, '{"Subscribers":[', batch, tail)
+    response = yield send_batch("POST", url, '{"Subscribers":[', batch, tail)
     if response.status in {200, 201}:
-        return verdicts(response.mapping(), batch)
+        return batch_result(response.mapping(), batch)
     if response.status == 400:  # noqa: PLR2004
-        code, words = code_and_words(response)
+        code, words = error_of(response)
         if code == PARTIAL_SUCCESS:
-            return verdicts(inner(response.mapping().get("ResultData")), batch)
-        if code in WHOLE_BATCH:
+            return batch_result(as_object(response.mapping().get("ResultData")), batch)
+        if code in WHOLE_BATCH_CODES:
             raise BatchRejected(str(code), words)
-    refuse(response)
+    raise_for(response)
 
 
-def verdicts(result: dict[str, Any], batch: Batch) -> BatchResult:
+def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
     """`FailureDetails` names those who were not taken; all others were.
 
     Without it the counters tell whether all were taken. Otherwise, and for a failure without an address, the rows are
@@ -118,13 +114,13 @@ def verdicts(result: dict[str, Any], batch: Batch) -> BatchResult:
     """
     failures = result.get("FailureDetails")
     if not isinstance(failures, list):
-        taken = [whole(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
+        taken = [as_int(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
         return BatchResult(unattributed=0 if sum(taken) == len(batch) else len(batch))
     unnamed = 0
     index = index_by_email(batch) if failures else {}
     refused: dict[int, RowRejection] = {}
-    for failure in map(inner, failures):
-        email = text(failure.get("EmailAddress"))
+    for failure in map(as_object, failures):
+        email = as_text(failure.get("EmailAddress"))
         at = index.get(same(email))
         if not email:
             unnamed += 1
@@ -133,16 +129,5 @@ def verdicts(result: dict[str, Any], batch: Batch) -> BatchResult:
             raise UnexpectedResponse("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
         code = code_of(failure)
         reason = REASONS.get(code, Reason.REJECTED_BY_VENDOR)
-        refused[at] = RowRejection(at, reason, str(code or ""), text(failure.get("Message")))
+        refused[at] = RowRejection(at, reason, str(code or ""), as_text(failure.get("Message")))
     return BatchResult(rejected=tuple(refused.values()), unattributed=min(unnamed, len(batch) - len(refused)))
-
-
-def members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Who is active in the list, 1000 a page. Pages are counted by offset: nothing may be removed meanwhile."""
-    page = 1
-    while page:
-        url = f"{audience.base_url}/lists/{audience.audience}/active.json"
-        found = read((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
-        emails = [text(one.get("EmailAddress")) for one in answer_list(found["Results"], "Results")]
-        on_page([Member(same(email)) for email in emails if email])
-        page = next_page(found, page)

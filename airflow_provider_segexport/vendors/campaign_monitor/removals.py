@@ -9,13 +9,13 @@ from __future__ import annotations
 from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchResult, Operation, Request
 from airflow_provider_segexport.vendors.base import Limits, Removal
-from airflow_provider_segexport.vendors.campaign_monitor.responses import code_and_words, refuse
+from airflow_provider_segexport.vendors.campaign_monitor.responses import error_of, raise_for
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     ACTIVE,
     NOT_IN_LIST,
-    inactive,
-    person,
-    state,
+    read_state,
+    subscriber_url,
+    why_inactive,
 )
 
 
@@ -23,11 +23,11 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Delete who is active. Anybody else keeps their state: an opt-out that was deleted would be none any more."""
     refused = []
     for index, email in enumerate(batch.emails):
-        found = yield from state(audience, email)
+        found = yield from read_state(audience, email)
         if found == ACTIVE:
             yield from delete(audience, email)
         else:
-            refused.append(inactive(index, found))
+            refused.append(why_inactive(index, found))
     return BatchResult(rejected=tuple(refused))
 
 
@@ -36,15 +36,17 @@ def delete(audience: Audience, email: str) -> Operation[None]:
 
     203 says that it is done: a first try of this call whose answer was lost, or somebody else a moment before.
     """
-    response = yield Request("DELETE", person(audience), query={"email": email}, headers={"accept": "application/json"})
+    response = yield Request(
+        "DELETE", subscriber_url(audience), query={"email": email}, headers={"accept": "application/json"}
+    )
     if response.status in {200, 204}:
         return
     if response.status == 400:  # noqa: PLR2004
-        code, words = code_and_words(response)
+        code, words = error_of(response)
         if code == NOT_IN_LIST:
             return
         raise BatchRejected(str(code), words)
-    refuse(response)
+    raise_for(response)
 
 
 REMOVAL = Removal(

@@ -18,14 +18,14 @@ from airflow_provider_segexport.model import (
     Response,
 )
 from airflow_provider_segexport.vendors.responses import (
-    answered,
-    busy_or_down,
-    inner,
-    reader,
-    text,
-    unexpected,
-    wait,
-    whole,
+    as_int,
+    as_object,
+    as_text,
+    describe,
+    make_reader,
+    retry_hint_from_status,
+    unexpected_response,
+    wait_header,
 )
 
 TITLE = "Campaign Monitor"
@@ -35,28 +35,28 @@ EXPIRED_TOKEN = 121
 CLIENT_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 
-def client_id(client: Mapping[str, Any]) -> str:
+def client_id_of(client: Mapping[str, Any]) -> str:
     """Return a client's id; empty if the member is absent, or holds what no id is: a call with it would be refused."""
-    found = text(client.get("ClientID"))
+    found = as_text(client.get("ClientID"))
     return found if CLIENT_ID.fullmatch(found) else ""
 
 
-def code_and_words(response: Response) -> tuple[int, str]:
+def error_of(response: Response) -> tuple[int, str]:
     """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
-    body = inner(response.json())
-    return code_of(body), text(body.get("Message"))
+    body = as_object(response.json())
+    return code_of(body), as_text(body.get("Message"))
 
 
 def code_of(described: Mapping[str, Any]) -> int:
     """The vendor's code of an error; 0 if it is absent or no number."""
-    code = text(described.get("Code"))
+    code = as_text(described.get("Code"))
     return int(code) if re.fullmatch(r"[0-9]{1,6}", code) else 0
 
 
-def refuse(response: Response) -> NoReturn:
+def raise_for(response: Response) -> NoReturn:
     """Raise what an unexpected reply means. A 401 is told apart by its code: it also answers for a wrong list id."""
-    code = code_and_words(response)[0]
-    said = answered(TITLE, response, code)
+    code = error_of(response)[0]
+    said = describe(TITLE, response, code)
     match code:
         case 101:
             raise AudienceNotFound(
@@ -74,10 +74,10 @@ def refuse(response: Response) -> NoReturn:
         case _ if response.status in {401, 403}:
             raise AuthenticationFailed(f"{said}. Check the API key in the Airflow connection.")
         case _:
-            raise unexpected(TITLE, response, code)
+            raise unexpected_response(TITLE, response, code)
 
 
-read = reader(refuse)
+read_json = make_reader(raise_for)
 
 
 def next_page(content: Mapping[str, Any], page: int) -> int:
@@ -90,7 +90,7 @@ def next_page(content: Mapping[str, Any], page: int) -> int:
     Raises:
         UnexpectedResponse: the page is empty although more are to follow, so that reading on would have no end.
     """
-    pages = whole(content.get("NumberOfPages"))
+    pages = as_int(content.get("NumberOfPages"))
     if pages is None:  # read on until a page is empty
         return page + 1 if content["Results"] else 0
     if page >= pages:
@@ -100,6 +100,6 @@ def next_page(content: Mapping[str, Any], page: int) -> int:
     return page + 1
 
 
-def refusal(response: Response, now: float) -> RetryableError | None:
+def retry_hint(response: Response, now: float) -> RetryableError | None:
     """`X-RateLimit-Reset` is a delay in seconds here (an epoch time at dotdigital)."""
-    return busy_or_down(response, wait(response.headers, "x-ratelimit-reset", now), now)
+    return retry_hint_from_status(response, wait_header(response.headers, "x-ratelimit-reset", now), now)

@@ -10,16 +10,16 @@ from typing import Any
 
 from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import Audience, Operation, Reason, RowRejection
-from airflow_provider_segexport.vendors.campaign_monitor.responses import client_id, code_and_words, next_page, read
-from airflow_provider_segexport.vendors.responses import answer_list, get, inner, items, text
+from airflow_provider_segexport.vendors.campaign_monitor.responses import client_id_of, error_of, next_page, read_json
+from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, required_list
 
-PAGE = "1000"
+PAGE_SIZE = "1000"
 NOT_IN_LIST = 203
-MAY_NOT_LIST_CLIENTS = {60, 403}
-ACTIVE, DELETED, NOBODY, UNKNOWN = "Active", "Deleted", "", "unknown"
+CANNOT_LIST_CLIENTS = {60, 403}
+ACTIVE, DELETED, ABSENT, UNKNOWN = "Active", "Deleted", "", "unknown"
 
-STATES = {
-    NOBODY: Reason.NOT_IN_AUDIENCE,
+INACTIVE_REASONS = {
+    ABSENT: Reason.NOT_IN_AUDIENCE,
     DELETED: Reason.DELETED,
     "Unsubscribed": Reason.UNSUBSCRIBED,
     "Bounced": Reason.BOUNCED,
@@ -29,45 +29,48 @@ STATES = {
 """Who is not active, and why."""
 
 
-def person(audience: Audience) -> str:
+def subscriber_url(audience: Audience) -> str:
     """Where one subscriber is read and deleted; the address goes into the query, which no log shows."""
     return f"{audience.base_url}/subscribers/{audience.audience}.json"
 
 
-def state(audience: Audience, email: str) -> Operation[str]:
+def read_state(audience: Audience, email: str) -> Operation[str]:
     """How the list holds a person, in the vendor's word; nothing where it does not."""
-    response = yield get(person(audience), email=email, includetrackingpreference="false")
+    response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400:  # noqa: PLR2004
-        code, words = code_and_words(response)
+        code, words = error_of(response)
         if code == NOT_IN_LIST:
-            return NOBODY
+            return ABSENT
         raise BatchRejected(str(code), words)
-    return text(inner(read(response)).get("State")) or UNKNOWN
+    return as_text(as_object(read_json(response)).get("State")) or UNKNOWN
 
 
-def inactive(index: int, found: str) -> RowRejection:
+def why_inactive(index: int, found: str) -> RowRejection:
     """Why a person of that state is left alone."""
     code = "" if found else str(NOT_IN_LIST)
     return RowRejection(
-        index, STATES.get(found, Reason.REJECTED_BY_VENDOR), code, f"The list holds this person as {found or 'nobody'}."
+        index,
+        INACTIVE_REASONS.get(found, Reason.REJECTED_BY_VENDOR),
+        code,
+        f"The list holds this person as {found or 'nobody'}.",
     )
 
 
-def client_of(audience: Audience) -> Operation[str]:
+def find_client(audience: Audience) -> Operation[str]:
     """The client that the list belongs to, which a list does not tell; nothing where the key may not look."""
     if audience.extra.get("client_id"):
         return audience.extra["client_id"]
     clients = yield get(f"{audience.base_url}/clients.json")
-    if clients.status in {401, 403} and code_and_words(clients)[0] in MAY_NOT_LIST_CLIENTS:
+    if clients.status in {401, 403} and error_of(clients)[0] in CANNOT_LIST_CLIENTS:
         return ""
-    for client in filter(None, map(client_id, answer_list(read(clients), "clients"))):
-        lists = items(read((yield get(f"{audience.base_url}/clients/{client}/lists.json"))))
+    for client in filter(None, map(client_id_of, required_list(read_json(clients), "clients"))):
+        lists = as_objects(read_json((yield get(f"{audience.base_url}/clients/{client}/lists.json"))))
         if any(one.get("ListID") == audience.audience for one in lists):
             return client
     return ""
 
 
-def suppressed(
+def read_suppression_list(
     audience: Audience, client: str, take: Callable[[Sequence[dict[str, Any]]], bool], order: str = "email"
 ) -> Operation[None]:
     """The suppression list's pages, as long as `take` wants more. It can be asked neither for a person nor a date."""
@@ -75,9 +78,9 @@ def suppressed(
     direction = "desc" if order == "date" else "asc"
     page = 1
     while page:
-        asked = {"page": str(page), "pagesize": PAGE, "orderfield": order, "orderdirection": direction}
-        found = read((yield get(url, **asked)))
-        said = (text(found.get("ResultsOrderedBy")).lower(), text(found.get("OrderDirection")).lower())
-        if not take(answer_list(found["Results"], "Results")) and said == (order, direction):
+        asked = {"page": str(page), "pagesize": PAGE_SIZE, "orderfield": order, "orderdirection": direction}
+        found = read_json((yield get(url, **asked)))
+        said = (as_text(found.get("ResultsOrderedBy")).lower(), as_text(found.get("OrderDirection")).lower())
+        if not take(required_list(found["Results"], "Results")) and said == (order, direction):
             return
         page = next_page(found, page)

@@ -8,29 +8,22 @@ from __future__ import annotations
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
 from airflow_provider_segexport.vendors.base import Limits, Vendor
-from airflow_provider_segexport.vendors.constant_contact.account import (
-    API,
-    AUTHORIZATION,
-    OAUTH,
-    audience_link,
-    check,
-    create_field,
-    refresh,
-    stale,
+from airflow_provider_segexport.vendors.constant_contact import (
+    account,
+    device_flow,
+    fields,
+    imports,
+    members,
+    optouts,
+    removals,
+    responses,
 )
-from airflow_provider_segexport.vendors.constant_contact.device_flow import sign_in
-from airflow_provider_segexport.vendors.constant_contact.fields import LINE, RULES
-from airflow_provider_segexport.vendors.constant_contact.imports import collect, item, poll, upsert, within
-from airflow_provider_segexport.vendors.constant_contact.members import members
-from airflow_provider_segexport.vendors.constant_contact.optouts import optouts
-from airflow_provider_segexport.vendors.constant_contact.removals import REMOVAL
-from airflow_provider_segexport.vendors.constant_contact.responses import refusal
 
 VENDOR = Vendor(
     name="constant_contact",
     title="Constant Contact",
     audience_noun="list",
-    base_url=API,
+    base_url=account.BASE_URL,
     # 40,000 rows and 4 MB an import, of which the excess is dropped without a word: stay below both. 1,000 queued
     # activities an account; 4 calls a second and 10,000 a day a key, shared by all that uses it.
     limits=Limits(
@@ -41,31 +34,35 @@ VENDOR = Vendor(
         timeout_s=120,
         rates=(Rate(4, 1), Rate(10_000, 86_400, fixed_window=True)),
     ),
-    fields=RULES,
-    max_custom_chars=LINE,
+    fields=fields.FIELD_RULES,
+    max_custom_chars=fields.LONG_MAX_CHARS,
     max_custom_fields=25,
     custom_name_pattern=r"(?! )[^\"<>\x00-\x1f]{1,50}(?<! )",
     custom_name_hint="1 to 50 characters without quotes and angle brackets, and no blank at either end",
-    resolve_audience=check,
-    create_field=create_field,
-    item_template=item,
-    upsert=upsert,
-    poll=poll,
-    collect=collect,
-    embedded_job_reads=within,
-    list_members=members,
-    removal=REMOVAL,
-    optouts=optouts,
+    resolve_audience=account.resolve_audience,
+    create_field=account.create_field,
+    item_template=imports.item_template,
+    upsert=imports.upsert,
+    poll=imports.poll,
+    collect=imports.collect,
+    embedded_job_reads=imports.embedded_job_reads,
+    list_members=members.list_members,
+    removal=removals.REMOVAL,
+    list_optouts=optouts.list_optouts,
     # No `lookup`: activities are listed with counters, and with nothing of what was sent (specification 3.0.178, read
     # 2026-08): one that is alike may be an earlier run's. Sent again, an import updates the same contacts.
-    audience_link=audience_link,
-    retry_hint=refusal,
+    audience_link=account.audience_link,
+    retry_hint=responses.retry_hint,
     api_paths=("/v3",),
     import_readds_leavers=True,
     form=ConnectionForm(
         credential_label="Client secret",
         login_label="Client id (API key)",
-        placeholders={"host": API, "login": "from the developer portal", "password": "empty for a PKCE application"},
+        placeholders={
+            "host": account.BASE_URL,
+            "login": "from the developer portal",
+            "password": "empty for a PKCE application",
+        },
         audience_help="List id, from the list's address in the browser: 8-4-4-4-12 hexadecimal digits.",
         fields=(
             ConnectionFormField(
@@ -74,8 +71,10 @@ VENDOR = Vendor(
                 "Empty at first: `airflow segexport login <connection id>` fills it in.",
                 secret=True,
             ),
-            ConnectionFormField("authorize_url", "Authorization URL", f"Empty: {AUTHORIZATION}{OAUTH}."),
+            ConnectionFormField(
+                "authorization_url", "Authorization URL", f"Empty: {account.AUTHORIZATION_URL}{account.OAUTH_PATH}."
+            ),
         ),
     ),
-    oauth=OAuth(refresh=refresh, is_expired=stale, device_login=sign_in),
+    oauth=OAuth(refresh=account.refresh, is_expired=account.is_expired, device_login=device_flow.device_login),
 )

@@ -17,9 +17,12 @@ from airflow_provider_segexport.model import (
     Reason,
     Request,
 )
-from airflow_provider_segexport.vendors.dotdigital.report import read_report, verdicts
-from airflow_provider_segexport.vendors.dotdigital.responses import code_and_words, refuse, whole
-from airflow_provider_segexport.vendors.responses import GUID, get, needed_id, send_items
+from airflow_provider_segexport.vendors.base import MappedFields
+from airflow_provider_segexport.vendors.dotdigital.fields import FIELD_RULES
+from airflow_provider_segexport.vendors.dotdigital.report import batch_result, read_report
+from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, reject_all
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, JsonTemplate, Node
+from airflow_provider_segexport.vendors.responses import GUID, get, required_id, send_batch
 
 STATES = {
     "notfinished": JobState.RUNNING,
@@ -30,15 +33,39 @@ STATES = {
 }
 
 
+def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
+    """One contact. No `channelProperties.email.status`: absent means unchanged for those who are there."""
+    columns = [(rule.key, rule.field) for rule in FIELD_RULES if rule.field in matched.fields and rule.field != "email"]
+    columns += [(custom.name, custom.column) for custom in matched.custom]
+    data: dict[str, Node] = {}
+    for name, column in columns:
+        found = audience.fields[name.lower()]
+        match found.type:
+            case "number":
+                data[found.key] = Column(column, "number")
+            case "boolean":
+                data[found.key] = Column(column, "boolean")
+            case _:
+                data[found.key] = Column(column)
+    return JsonTemplate(
+        {
+            "matchIdentifier": Const("email"),
+            "identifiers": JsonTemplate({"email": Column("email")}),
+            "dataFields": JsonTemplate(data),
+            "lists": Array((Const(int(audience.audience)),)),
+        }
+    )
+
+
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Hand in an import job."""
     url = f"{audience.base_url}/contacts/v3/import"
-    response = yield send_items("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
+    response = yield send_batch("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
     if response.status in {200, 201, 202}:
-        return JobId(needed_id(response.mapping(), "importId", GUID))
+        return JobId(required_id(response.mapping(), "importId", GUID))
     if response.status == 400:  # noqa: PLR2004
-        raise BatchRejected(*code_and_words(response))
-    refuse(response)
+        raise BatchRejected(*error_of(response))
+    raise_for(response)
 
 
 STATUS = re.compile(rb'"status"\s*:\s*"(%s)"' % "|".join(STATES).encode(), re.IGNORECASE)
@@ -47,7 +74,7 @@ STATUS = re.compile(rb'"status"\s*:\s*"(%s)"' % "|".join(STATES).encode(), re.IG
 SUCCESS = range(200, 300)
 
 
-def ask(audience: Audience, job_id: str) -> Request:
+def report_request(audience: Audience, job_id: str) -> Request:
     """The request for an import's report, which holds every contact of the job."""
     return get(f"{audience.base_url}/contacts/v3/import/{job_id}")
 
@@ -56,7 +83,7 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
     """One call a job: v3 has no list of imports."""
     states = {}
     for ticket in job_ids:
-        response = yield ask(audience, ticket)
+        response = yield report_request(audience, ticket)
         told = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
         status = told.pop().decode() if len(told) == 1 else read_report(response).status
         if status.lower() not in STATES:
@@ -68,17 +95,17 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
     """Read a finished job's report into verdicts by row."""
-    found = read_report((yield ask(audience, job_id)))
+    found = read_report((yield report_request(audience, job_id)))
     match found.status.lower():
         case "finished":
-            return verdicts(found, batch)
+            return batch_result(found, batch)
         case "failed":
             return BatchResult(retry=tuple(range(len(batch))))
         case "exceedsallowedcontactlimit":
             stop = (
                 "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
             )
-            return whole(batch, Reason.CONTACT_LIMIT_REACHED, found.status, stop)
+            return reject_all(batch, Reason.CONTACT_LIMIT_REACHED, found.status, stop)
         case _:
             stop = "dotdigital's data watchdog refused an import as a whole. Ask its support before running again."
-            return whole(batch, Reason.JOB_FAILED, found.status, stop)
+            return reject_all(batch, Reason.JOB_FAILED, found.status, stop)

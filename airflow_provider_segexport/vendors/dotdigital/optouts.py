@@ -10,39 +10,41 @@ from airflow_provider_segexport.email_address import same
 from airflow_provider_segexport.errors import UnexpectedResponse
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
 from airflow_provider_segexport.vendors.base import OnOptOutPage
-from airflow_provider_segexport.vendors.dotdigital.responses import read
-from airflow_provider_segexport.vendors.responses import answer_list, get, inner, text
-from airflow_provider_segexport.vendors.timestamps import day_before, since_or_untold
+from airflow_provider_segexport.vendors.dotdigital.responses import read_json
+from airflow_provider_segexport.vendors.responses import as_object, as_text, get, required_list
+from airflow_provider_segexport.vendors.timestamps import day_before, is_since_or_unknown
 
-SELECT = 1000  # the most of a page
-MOST_PAGES = 10_000
+PAGE_SIZE = 1000  # the most of a page
+MAX_PAGES = 10_000
 
 
-def optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
+def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
     """Each person once: with what the account holds of them, or else as having left the address book."""
     day, told = day_before(since), set[str]()
     account = f"{audience.base_url}/v2/contacts/suppressed-since/{day}"
     book = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/unsubscribed-since/{day}"
     for url in (account, book):
-        for page in range(MOST_PAGES):
-            found = answer_list(read((yield get(url, select=str(SELECT), skip=str(page * SELECT)))), "contacts")
+        for page in range(MAX_PAGES):
+            found = required_list(
+                read_json((yield get(url, select=str(PAGE_SIZE), skip=str(page * PAGE_SIZE)))), "contacts"
+            )
             if not found:
                 break
             people: dict[str, OptOut] = {}
             for one in found:
-                contact, date = inner(one.get("suppressedContact")), text(one.get("dateRemoved"))
-                email = same(text(contact.get("email")))
-                if email and email not in told and since_or_untold(date, since):
-                    words = f"{text(one.get('reason'))} {text(contact.get('status'))}"
-                    reason = Reason.LEFT_AUDIENCE if url == book else why(words)
+                contact, date = as_object(one.get("suppressedContact")), as_text(one.get("dateRemoved"))
+                email = same(as_text(contact.get("email")))
+                if email and email not in told and is_since_or_unknown(date, since):
+                    words = f"{as_text(one.get('reason'))} {as_text(contact.get('status'))}"
+                    reason = Reason.LEFT_AUDIENCE if url == book else reason_of(words)
                     people[email] = OptOut(email, reason, date)
             on_page(list(people.values()))
             told.update(people)
         else:
-            raise UnexpectedResponse(f"{url} goes on after {counted(MOST_PAGES * SELECT, 'person')}.")
+            raise UnexpectedResponse(f"{url} goes on after {counted(MAX_PAGES * PAGE_SIZE, 'person')}.")
 
 
-def why(words: str) -> Reason:
+def reason_of(words: str) -> Reason:
     """The vendor's word for a state, of an open set: `Unsubscribed`, `HardBounced`, `IspComplained`, `Suppressed`.."""
     words = words.lower()
     if "bounce" in words:

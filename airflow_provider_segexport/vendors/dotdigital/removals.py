@@ -25,22 +25,22 @@ from airflow_provider_segexport.model import (
     Sleep,
 )
 from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
-from airflow_provider_segexport.vendors.dotdigital.members import PAGE, members
-from airflow_provider_segexport.vendors.dotdigital.responses import code_and_words, read, refuse
+from airflow_provider_segexport.vendors.dotdigital.members import PAGE_SIZE, list_members
+from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
 from airflow_provider_segexport.vendors.responses import (
     DIGITS,
     GUID,
+    as_object,
+    as_objects,
+    as_text,
     get,
     id_of,
-    inner,
-    items,
-    needed_id,
-    send_items,
-    text,
+    required_id,
+    send_batch,
 )
 
 BOOK_IN_USE = "ERROR_ADDRESSBOOK_IN_USE"
-LOOKS_S = (5.0, 15.0, 30.0)
+IN_USE_WAITS_S = (5.0, 15.0, 30.0)
 """Waits until a book in use is asked again; after them it is as if all job slots were taken."""
 
 # No counters and no names: a job that completes leaves nothing to collect.
@@ -50,14 +50,14 @@ STATES = {"started": JobState.RUNNING, "completed": JobState.ACCEPTED, "failed":
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Hand in a removal job: a bare array of contact ids. Ids that are not in the book are passed over in silence."""
     url = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/delete"
-    waits = iter(LOOKS_S)
+    waits = iter(IN_USE_WAITS_S)
     while True:
-        response = yield send_items("POST", url, "[", batch, "]")
+        response = yield send_batch("POST", url, "[", batch, "]")
         if response.status in {200, 202}:
-            return JobId(needed_id(told(response), "id", GUID))
+            return JobId(required_id(job_json(response), "id", GUID))
         if response.status in {401, 403}:
-            refuse(response)
-        code, words = code_and_words(response)
+            raise_for(response)
+        code, words = error_of(response)
         if code == BOOK_IN_USE:
             wait = next(waits, None)
             if wait is None:
@@ -66,23 +66,23 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
         elif response.status == 400 and not code.startswith("ERROR_ADDRESSBOOK"):  # noqa: PLR2004
             raise BatchRejected(code, words)
         else:
-            refuse(response)
+            raise_for(response)
 
 
-def told(response: Response) -> dict[str, Any]:
+def job_json(response: Response) -> dict[str, Any]:
     """A job's `id` and `status`, which the specification's example writes with capitals."""
-    return {name.lower(): value for name, value in inner(read(response, 200, 202)).items()}
+    return {name.lower(): value for name, value in as_object(read_json(response, 200, 202)).items()}
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
     """One call a job."""
     states = {}
     for ticket in job_ids:
-        states[ticket] = yield from state(audience, ticket)
+        states[ticket] = yield from read_state(audience, ticket)
     return states
 
 
-def state(audience: Audience, job_id: str) -> Operation[JobState]:
+def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
     """A job's state; how long it is kept is not published, and one that is gone counts as failed.
 
     A state that is absent or not documented is no verdict: the job's people are looked for in the book.
@@ -90,21 +90,21 @@ def state(audience: Audience, job_id: str) -> Operation[JobState]:
     response = yield get(f"{audience.base_url}/v2/contacts/deletion/{job_id}")
     if response.status == 404:  # noqa: PLR2004
         return JobState.FAILED
-    return STATES.get(text(told(response).get("status")).lower(), JobState.FINISHED)
+    return STATES.get(as_text(job_json(response).get("status")).lower(), JobState.FINISHED)
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
     """A job that failed goes again as a whole: who is out already makes no difference to it."""
-    failed = (yield from state(audience, job_id)) is JobState.FAILED
+    failed = (yield from read_state(audience, job_id)) is JobState.FAILED
     return BatchResult(retry=tuple(range(len(batch))) if failed else ())
 
 
-def identify(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
+def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
     """By pages of the book, or one read a person: whatever takes fewer calls."""
-    pages = math.inf if audience.member_count is None else audience.member_count // int(PAGE) + 1
+    pages = math.inf if audience.member_count is None else audience.member_count // int(PAGE_SIZE) + 1
     if len(emails) > pages:
         wanted = set(emails)
-        yield from members(audience, lambda page: on_page([one for one in page if one.email in wanted]))
+        yield from list_members(audience, lambda page: on_page([one for one in page if one.email in wanted]))
         return
     unclear: set[str] = set()
     for email in emails:
@@ -112,15 +112,15 @@ def identify(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Oper
         response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
         if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
             continue
-        found = inner(read(response))
+        found = as_object(read_json(response))
         lists, contact_id = found.get("lists"), id_of(found.get("contactId"), DIGITS)
-        ids = {text(one.get("id")) for one in items(lists)}
-        if not isinstance(lists, list) or "" in ids or len(items(lists)) < len(lists):
+        ids = {as_text(one.get("id")) for one in as_objects(lists)}
+        if not isinstance(lists, list) or "" in ids or len(as_objects(lists)) < len(lists):
             unclear.add(email)
         elif audience.audience in ids:
             on_page([Member(email, contact_id)]) if contact_id else unclear.add(email)
     if unclear:  # the address book itself tells what a contact's own record does not
-        yield from members(audience, lambda page: on_page([one for one in page if one.email in unclear]))
+        yield from list_members(audience, lambda page: on_page([one for one in page if one.email in unclear]))
 
 
 REMOVAL = Removal(
@@ -134,7 +134,7 @@ REMOVAL = Removal(
     by_id=True,
     poll=poll,
     collect=collect,
-    resolve_ids=identify,
-    find_members=identify,
+    resolve_ids=resolve_ids,
+    find_members=resolve_ids,
     confirms=False,  # a job that completes names nobody and counts nothing
 )

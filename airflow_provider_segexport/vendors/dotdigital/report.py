@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_segexport.email_address import same
 from airflow_provider_segexport.model import Batch, BatchResult, Reason, Response, RowRejection
-from airflow_provider_segexport.vendors.dotdigital.responses import refuse
+from airflow_provider_segexport.vendors.dotdigital.responses import raise_for
 from airflow_provider_segexport.vendors.responses import index_by_email
 
 # The documented table and the spec's examples name the codes differently: compared in lower case, an open set.
@@ -30,41 +30,41 @@ REASONS = {
 }
 
 
-class Part(msgspec.Struct, rename="camel", gc=False):
+class ReportPart(msgspec.Struct, rename="camel", gc=False):
     """A part of a report. What is not named here is not even made: reports hold all of a contact's data fields."""
 
 
-class Identifiers(Part):
+class Identifiers(ReportPart):
     """What tells a contact from others."""
 
     email: str | None = None
 
 
-class Contact(Part):
+class Contact(ReportPart):
     """A contact that was created or updated."""
 
     contact_id: int | str | None = None
     identifiers: Identifiers | None = None
 
 
-class Why(Part):
+class FailureReason(ReportPart):
     """Why something was not taken."""
 
     failure_code: str | int | None = None
     description: str | None = None
 
 
-class Failure(Part):
+class Failure(ReportPart):
     """A contact, or something attached to one, that was not taken."""
 
     identifiers: Identifiers | None = None
-    failures: list[Why] | None = None
+    failures: list[FailureReason] | None = None
 
 
 T = TypeVar("T", Contact, Failure)
 
 
-class Report(Part):
+class Report(ReportPart):
     """The answer to `GET /contacts/v3/import/{importId}`."""
 
     status: str
@@ -85,7 +85,7 @@ def read_report(response: Response) -> Report:
     if response.status == 404:  # noqa: PLR2004 - contacts:importNotFound: how long reports are kept is not published
         return Report("Failed")
     if response.status != 200:  # noqa: PLR2004
-        refuse(response)
+        raise_for(response)
     try:
         return _REPORT.decode(response.body)
     except msgspec.DecodeError:
@@ -93,7 +93,7 @@ def read_report(response: Response) -> Report:
         raise
 
 
-def verdicts(found: Report, batch: Batch) -> BatchResult:
+def batch_result(found: Report, batch: Batch) -> BatchResult:
     """`created` and `updated` bring contact ids; `failures` name rows.
 
     A contact may be updated and stand in `failures` all the same, because something attached to it failed: it counts
@@ -102,12 +102,12 @@ def verdicts(found: Report, batch: Batch) -> BatchResult:
     index = index_by_email(batch)
     taken: dict[int, str] = {}
     for contacts in (found.created, found.updated):
-        for at, one in _placed(contacts, index):
+        for at, one in _rows_in_batch(contacts, index):
             taken[at] = "" if one.contact_id is None else str(one.contact_id)
     refused: dict[int, RowRejection] = {}
-    for at, failed in _placed(found.failures, index):
+    for at, failed in _rows_in_batch(found.failures, index):
         if at not in taken:
-            refused[at] = _judged(at, failed.failures[0] if failed.failures else Why())
+            refused[at] = _to_rejection(at, failed.failures[0] if failed.failures else FailureReason())
     told = found.created is not None or found.updated is not None
     if told and len(taken) + len(refused) < len(batch):
         for at in sorted(set(range(len(batch))) - taken.keys() - refused.keys()):
@@ -116,7 +116,7 @@ def verdicts(found: Report, batch: Batch) -> BatchResult:
     return BatchResult(rejected=tuple(refused.values()), contact_ids=named)
 
 
-def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
+def _rows_in_batch(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
     """Those of a list that stand in the batch, each behind where it stands."""
     for one in told or ():
         who = one.identifiers
@@ -126,6 +126,6 @@ def _placed(told: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, 
                 yield at, one
 
 
-def _judged(at: int, why: Why) -> RowRejection:
+def _to_rejection(at: int, why: FailureReason) -> RowRejection:
     code = "" if why.failure_code is None else str(why.failure_code)
     return RowRejection(at, REASONS.get(code.lower(), Reason.REJECTED_BY_VENDOR), code, why.description or "")

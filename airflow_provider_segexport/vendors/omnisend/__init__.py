@@ -9,28 +9,22 @@ from __future__ import annotations
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField
 from airflow_provider_segexport.vendors.base import Limits, Vendor
-from airflow_provider_segexport.vendors.omnisend.account import (
-    API,
-    SEGMENT_READS,
-    SEGMENT_WRITES,
-    audience_link,
-    check,
-    create_field,
-    make_segment,
+from airflow_provider_segexport.vendors.omnisend import (
+    account,
+    fields,
+    imports,
+    lost_jobs,
+    members,
+    optouts,
+    removals,
+    responses,
 )
-from airflow_provider_segexport.vendors.omnisend.fields import CUSTOM_NAME, RULES
-from airflow_provider_segexport.vendors.omnisend.imports import collect, item, poll, upsert
-from airflow_provider_segexport.vendors.omnisend.lost_jobs import lookup
-from airflow_provider_segexport.vendors.omnisend.members import members
-from airflow_provider_segexport.vendors.omnisend.optouts import optouts
-from airflow_provider_segexport.vendors.omnisend.removals import REMOVAL
-from airflow_provider_segexport.vendors.omnisend.responses import PERMISSIONS, refusal
 
 VENDOR = Vendor(
     name="omnisend",
     title="Omnisend",
     audience_noun="tag",
-    base_url=API,
+    base_url=account.BASE_URL,
     # 100 items a batch; the batches page of v3 asks to stay below 1 MB, and this version names no bytes. A thousand
     # jobs in flight are four calls of polling. The vendor's advice for a client's timeout is 10 s: three times that.
     # All keys and applications of a brand share 400 calls a minute; whether an endpoint's own limit counts apart from
@@ -42,24 +36,28 @@ VENDOR = Vendor(
         max_jobs=1000,
         timeout_s=30,
         rates=(Rate(400, 60),),
-        scoped_rates={"tags": (Rate(60, 60),), SEGMENT_READS: (Rate(100, 60),), SEGMENT_WRITES: (Rate(15, 60),)},
+        scoped_rates={
+            removals.TAGS_SCOPE: (Rate(60, 60),),
+            account.SEGMENT_READS: (Rate(100, 60),),
+            account.SEGMENT_WRITES: (Rate(15, 60),),
+        },
     ),
-    fields=RULES,
+    fields=fields.FIELD_RULES,
     max_custom_chars=None,
-    custom_name_pattern=CUSTOM_NAME,
+    custom_name_pattern=fields.CUSTOM_NAME,
     custom_name_hint="1 to 128 of letters, digits and _",
-    resolve_audience=check,
-    create_field=create_field,
-    item_template=item,
-    upsert=upsert,
-    poll=poll,
-    collect=collect,
-    list_members=members,
-    removal=REMOVAL,
-    find_lost_jobs=lookup,
-    optouts=optouts,
-    audience_link=audience_link,
-    retry_hint=refusal,
+    resolve_audience=account.resolve_audience,
+    create_field=account.create_field,
+    item_template=imports.item_template,
+    upsert=imports.upsert,
+    poll=imports.poll,
+    collect=imports.collect,
+    list_members=members.list_members,
+    removal=removals.REMOVAL,
+    find_lost_jobs=lost_jobs.find_lost_jobs,
+    list_optouts=optouts.list_optouts,
+    audience_link=account.audience_link,
+    retry_hint=responses.retry_hint,
     api_paths=("/api",),
     implicit_custom_fields=True,
     form=ConnectionForm(
@@ -71,10 +69,8 @@ VENDOR = Vendor(
                 "brand_id",
                 "Brand id",
                 "Pins the store: a key of another one stops every export before anything is sent. The connection's "
-                f"test shows it. The key needs {PERMISSIONS}.",
+                f"test shows it. The key needs {responses.PERMISSIONS}.",
             ),
         ),
     ),
 )
-
-__all__ = ["VENDOR", "make_segment"]

@@ -11,40 +11,40 @@ from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnectio
 from airflow_provider_segexport.model import Audience, Operation, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import FieldType
-from airflow_provider_segexport.vendors.omnisend.responses import read, versioned
+from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
 from airflow_provider_segexport.vendors.responses import (
-    answer_list,
+    as_object,
+    as_objects,
+    as_text,
     get,
-    inner,
-    items,
-    needed,
-    needed_id,
+    required,
+    required_id,
+    required_list,
     send_json,
-    text,
 )
 from airflow_provider_segexport.vendors.timestamps import day_before
 
-API = "https://api.omnisend.com"
-PATH = "/api"
+BASE_URL = "https://api.omnisend.com"
+API_PATH = "/api"
 
 # What the official plugin lets through (omnisend/wp-omnisend, class-utils.php), and the colon of the API's own example
 # `source: shopify`; read 2026-08. A blank at either end would make another tag that looks the same.
 TAG = re.compile(r"(?! )[a-zA-Z0-9_\-: ]{1,128}(?<! )")
 
-SEGMENTS_PAGE = "50"  # the most a page may have (segments OpenAPI 2026-03-15)
+SEGMENTS_PAGE_SIZE = "50"  # the most a page may have (segments OpenAPI 2026-03-15)
 SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
 
 
-def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
+def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Prove the key, the store it opens, the right to read contacts, and the tag's spelling.
 
     A tag needs no making: it is there when the first contact has it. No call shows the right to write but a write, so
     its lack comes to light with the first batch.
     """
-    api = endpoint.base_url + PATH
+    api = endpoint.base_url + API_PATH
     told = yield versioned(get(f"{api}/brands/current"))
-    brand = read(told)
-    store, name = needed(brand, "brandID"), text(inner(brand).get("name"))
+    brand = read_json(told)
+    store, name = required(brand, "brandID"), as_text(as_object(brand).get("name"))
     pinned = endpoint.options.get("brand_id", "").strip()
     if pinned and pinned != store:
         raise InvalidConnection(
@@ -57,18 +57,18 @@ def check(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
             "either end."
         )
     tagged = {} if audience is None else {"tag": audience}
-    read((yield versioned(get(f"{api}/contacts", limit="1", **tagged))))
+    read_json((yield versioned(get(f"{api}/contacts", limit="1", **tagged))))
     return Audience(
         base_url=api,
         account=store,
         account_name=name,
         audience=audience or "",
         audience_name=audience or "",
-        extra=clock(told),
+        extra=server_clock(told),
     )
 
 
-def clock(response: Response) -> dict[str, str]:
+def server_clock(response: Response) -> dict[str, str]:
     """`checked_at`: the vendor's time, epoch seconds; `since`: the day before, in any zone.
 
     Nothing where the answer tells no time.
@@ -93,38 +93,40 @@ def audience_link(audience: Audience) -> str:
     return "https://app.omnisend.com"
 
 
-def make_segment(audience: Audience) -> Operation[str]:
+def create_segment(audience: Audience) -> Operation[str]:
     """A dynamic segment of those who have the tag, made once; returns its id. It fills by itself."""
-    asked = {"limit": SEGMENTS_PAGE}
+    asked = {"limit": SEGMENTS_PAGE_SIZE}
     while True:
-        page = read((yield versioned(get(f"{audience.base_url}/segments", **asked), SEGMENT_READS)))
-        for one in answer_list(inner(page).get("segments"), "segments"):
-            if one.get("status") != "archived" and list(filters(one)) == [on_tag(audience.audience)]:
-                return needed_id(one, "segmentID")
-        after = following(page)
+        page = read_json((yield versioned(get(f"{audience.base_url}/segments", **asked), SEGMENT_READS)))
+        for one in required_list(as_object(page).get("segments"), "segments"):
+            if one.get("status") != "archived" and list(segment_filters(one)) == [tag_filter(audience.audience)]:
+                return required_id(one, "segmentID")
+        after = next_cursor(page)
         if after is None:
             break
         asked["after"] = after
-    conditions = [{"entity": "contact", "junction": "and", "filters": [on_tag(audience.audience)]}]
+    conditions = [{"entity": "contact", "junction": "and", "filters": [tag_filter(audience.audience)]}]
     body = {"name": audience.audience, "conditionGroups": [{"conditions": conditions}]}
-    made = read((yield versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)), 200, 201)
-    return needed_id(made, "segmentID")
+    made = read_json(
+        (yield versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)), 200, 201
+    )
+    return required_id(made, "segmentID")
 
 
-def on_tag(tag: str) -> dict[str, Any]:
+def tag_filter(tag: str) -> dict[str, Any]:
     """The filter of a segment that holds whoever has a tag."""
     return {"operator": "anyOf", "property": "tags", "value": [tag]}
 
 
-def filters(segment: dict[str, Any]) -> Iterator[Any]:
+def segment_filters(segment: dict[str, Any]) -> Iterator[Any]:
     """All filters of a segment, whatever groups and conditions they stand in."""
-    for group in items(segment.get("conditionGroups")):
-        for condition in items(group.get("conditions")):
-            yield from items(condition.get("filters"))
+    for group in as_objects(segment.get("conditionGroups")):
+        for condition in as_objects(group.get("conditions")):
+            yield from as_objects(condition.get("filters"))
 
 
-def following(page: dict[str, Any]) -> str | None:
+def next_cursor(page: dict[str, Any]) -> str | None:
     """The cursor of the next page; None on the last one."""
-    paging = inner(page.get("paging"))
-    after = text(inner(paging.get("cursors")).get("after"))
+    paging = as_object(page.get("paging"))
+    after = as_text(as_object(paging.get("cursors")).get("after"))
     return after if after and paging.get("hasMore") is not False else None

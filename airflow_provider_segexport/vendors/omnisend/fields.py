@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.vendors.base import FieldRule
 
-RULES = (
+FIELD_RULES = (
     FieldRule("email", "identifiers"),
     FieldRule("first_name", "firstName"),
     FieldRule("last_name", "lastName"),

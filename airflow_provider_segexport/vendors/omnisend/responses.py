@@ -18,44 +18,46 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Request, Response
 from airflow_provider_segexport.vendors.delays import seconds_until
 from airflow_provider_segexport.vendors.responses import (
-    BUSY,
-    answered,
-    busy_or_down,
-    inner,
-    items,
-    reader,
+    TOO_MANY_REQUESTS,
+    as_object,
+    as_objects,
+    as_text,
+    describe,
+    make_reader,
     retry_after,
-    text,
-    unexpected,
-    wait,
+    retry_hint_from_status,
+    unexpected_response,
+    wait_header,
 )
 
-VERSION = "2026-03-15"
+API_VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
 
 # 400 calls a minute a brand, in a window that slides: a 429 that tells no time (the batches endpoints tell none) is
 # over when some of the calls of the last minute have grown old.
-UNTOLD_WAIT_S = 12.0
+DEFAULT_WAIT_S = 12.0
 
 
 def versioned(request: Request, pool: str = "") -> Request:
     """The request with the API version; a call without it is refused. `pool` is a narrower limit it counts for."""
-    return replace(request, headers={**request.headers, "Omnisend-Version": VERSION}, rate_scope=pool)
+    return replace(request, headers={**request.headers, "Omnisend-Version": API_VERSION}, rate_scope=pool)
 
 
-def problem(response: Response) -> tuple[str, str]:
+def error_of(response: Response) -> tuple[str, str]:
     """The kind of problem, and its words with the fields that are wrong."""
-    body = inner(response.json())
-    kind = text(body.get("type")).rpartition("/")[2]
-    fields = "; ".join(f"{text(one.get('field'))}: {text(one.get('message'))}" for one in items(body.get("errors"))[:3])
-    words = " ".join(part for part in (text(body.get("detail")) or text(body.get("title")), fields) if part)
+    body = as_object(response.json())
+    kind = as_text(body.get("type")).rpartition("/")[2]
+    fields = "; ".join(
+        f"{as_text(one.get('field'))}: {as_text(one.get('message'))}" for one in as_objects(body.get("errors"))[:3]
+    )
+    words = " ".join(part for part in (as_text(body.get("detail")) or as_text(body.get("title")), fields) if part)
     return kind, words
 
 
-def refuse(response: Response) -> NoReturn:
+def raise_for(response: Response) -> NoReturn:
     """Raise what an unexpected reply means."""
-    kind = problem(response)[0]
-    said = answered("Omnisend", response, kind)
+    kind = error_of(response)[0]
+    said = describe("Omnisend", response, kind)
     match response.status:
         case 401:
             raise AuthenticationFailed(
@@ -69,26 +71,30 @@ def refuse(response: Response) -> NoReturn:
             )
         case 410:
             raise FatalError(
-                f"{said}. Omnisend has retired the API version {VERSION}, the one that this release speaks: install a "
+                f"{said}. Omnisend has retired the API version {API_VERSION}, the one that this release speaks: install a "
                 "newer airflow-provider-segexport."
             )
         case _:
-            raise unexpected("Omnisend", response, kind)
+            raise unexpected_response("Omnisend", response, kind)
 
 
-read = reader(refuse)
+read_json = make_reader(raise_for)
 
 
-def refusal(response: Response, now: float) -> RetryableError | None:
+def retry_hint(response: Response, now: float) -> RetryableError | None:
     """A 429 tells the seconds in its body, in a header, or not at all."""
-    if response.status != BUSY:
-        return busy_or_down(response, None, now)
+    if response.status != TOO_MANY_REQUESTS:
+        return retry_hint_from_status(response, None, now)
     headers = response.headers
-    told = retry_after(headers, now) or wait(headers, "x-rate-limit-reset", now) or in_body(response, now)
-    return busy_or_down(response, told or UNTOLD_WAIT_S, now)
+    told = (
+        retry_after(headers, now)
+        or wait_header(headers, "x-rate-limit-reset", now)
+        or retry_after_in_body(response, now)
+    )
+    return retry_hint_from_status(response, told or DEFAULT_WAIT_S, now)
 
 
-def in_body(response: Response, now: float) -> float | None:
+def retry_after_in_body(response: Response, now: float) -> float | None:
     """`retryAfter` of the problem; a gateway's 429 may be no JSON at all."""
     try:
         found = response.json()

@@ -1,0 +1,90 @@
+"""dotdigital: API user, account region, address book and data fields."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection
+from airflow_provider_segexport.model import Audience, Operation
+from airflow_provider_segexport.vendor_field import VendorField
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.base import FieldType
+from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
+from airflow_provider_segexport.vendors.endpoints import is_vendor_host
+from airflow_provider_segexport.vendors.responses import (
+    as_int,
+    as_object,
+    as_objects,
+    as_text,
+    get,
+    required,
+    required_list,
+    send_json,
+)
+
+BASE_URL = "https://r1-api.dotdigital.com"
+
+# Where the vendor's own Magento module lets `ApiEndpoint` lead, so that credentials reach no foreign host
+# (dotmailer-magento2-extension, Model/Apiconnector/Test.php).
+DOMAINS = ("dotdigital.com", "dotmailer.com", "apiconnector.com")
+
+FIELD_TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean": "boolean", "Date": "date"}
+
+
+def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
+    """Prove the API user, find the account's region, then the address book and the data fields."""
+    info = read_json((yield get(f"{endpoint.base_url}/v2/account-info")))
+    told = {
+        as_text(one.get("name")): as_text(one.get("value")) for one in as_objects(as_object(info).get("properties"))
+    }
+    api = resolve_region(endpoint, required(told, "ApiEndpoint"))
+    account, name = required(info, "id"), told.get("Name", "")
+    if audience is None:
+        return Audience(base_url=api, account=account, account_name=name)
+    if not re.fullmatch(r"[0-9]{1,10}", audience):
+        raise AudienceNotFound("A dotdigital address book id is a number; it stands in the address of the book's page.")
+    book = read_json((yield get(f"{api}/v2/address-books/{audience}")))
+    fields = required_list(read_json((yield get(f"{api}/v2/data-fields"))), "data fields")
+    named = {as_text(one.get("name")): as_text(one.get("type")) for one in fields if as_text(one.get("name"))}
+    return Audience(
+        base_url=api,
+        account=account,
+        account_name=name,
+        audience=str(int(audience)),
+        audience_name=as_text(as_object(book).get("name")),
+        member_count=as_int(as_object(book).get("contacts")),
+        fields={
+            name.lower(): VendorField(name, FIELD_TYPES[kind]) for name, kind in named.items() if kind in FIELD_TYPES
+        },
+        # `NotAvailableInThisVersion`, or none
+        unsupported={name.lower(): kind for name, kind in named.items() if kind not in FIELD_TYPES},
+    )
+
+
+def resolve_region(access: ApiEndpoint, endpoint: str) -> str:
+    """The base URL of the account's region, if it is one that credentials may be sent to."""
+    url = endpoint.rstrip("/")
+    if "?" not in url and is_vendor_host(url, DOMAINS, "" if access.is_default_url else access.base_url):
+        return url
+    raise InvalidConnection(
+        "dotdigital's response names an API endpoint that is no address of dotdigital's; nothing is sent there. "
+        "To fix: leave the base URL of the connection empty, or check which server answers at it."
+    )
+
+
+def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
+    """Make a data field; one that is there by now is fine."""
+    theirs = next(name for name, ours in FIELD_TYPES.items() if ours == kind)
+    response = yield send_json(
+        "POST", f"{audience.base_url}/v2/data-fields", {"name": name, "type": theirs, "visibility": "Private"}
+    )
+    if response.status in {200, 201} or error_of(response)[0] == "ERROR_NON_UNIQUE_DATAFIELD":
+        return
+    raise_for(response)
+
+
+def audience_link(audience: Audience) -> str:
+    """The address book's page, in the region's web application."""
+    region_match = re.match(r"https://(r[0-9]+)-", audience.base_url)
+    region_name = region_match[1] if region_match else "r1"
+    return f"https://{region_name}-app.dotdigital.com/contacts/addressbooks/{audience.audience}"

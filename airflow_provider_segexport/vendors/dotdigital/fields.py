@@ -1,0 +1,23 @@
+"""dotdigital: where the neutral fields go. All but the email are data fields, which are custom fields here."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.vendors.base import FieldRule
+
+MAX_VALUE_CHARS = 255
+"""Characters of a text data field, from an old help article (support.dotmailer.com 212211908)."""
+
+FIELD_RULES = (
+    FieldRule("email", "email"),
+    FieldRule("first_name", "FIRSTNAME", custom=True),
+    FieldRule("last_name", "LASTNAME", custom=True),
+    FieldRule("full_name", "FULLNAME", custom=True),
+    FieldRule("gender", "GENDER", custom=True),
+    FieldRule("postcode", "POSTCODE", custom=True),
+    FieldRule("address", "ADDRESS", custom=True),
+    FieldRule("city", "CITY", custom=True),
+    FieldRule("state", "STATE", custom=True),
+    FieldRule("country", "COUNTRY", custom=True),
+    FieldRule("phone", "PHONE", custom=True),
+    FieldRule("birthdate", "BIRTHDATE", custom=True),
+)
