@@ -17,7 +17,8 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, local_path
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import Vendor, run_operation
+from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.operations import run_operation
 
 __all__ = [
     "GUARDS",

@@ -26,7 +26,8 @@ from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.model import READS, Audience, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
-from airflow_provider_segexport.vendors.base import Vendor, run_operation
+from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.operations import run_operation
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.http.client import RetryLimits, Sender

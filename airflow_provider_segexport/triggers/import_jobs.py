@@ -14,7 +14,8 @@ from airflow_provider_segexport.hooks import get_hook_class
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.model import Audience, BatchKind, JobState, Operation
 from airflow_provider_segexport.ratelimit.limiter import next_poll_s
-from airflow_provider_segexport.vendors.base import Vendor, run_operation
+from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.operations import run_operation
 
 ENDED = "ended"
 LOOK = "look"

@@ -1,4 +1,4 @@
-"""What a connection holds for a vendor: base URL and options, the form it is filled in with, the sign-in."""
+"""Connection settings of a vendor: base URL and options, the connection form, and OAuth2."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from airflow_provider_segexport.model import Operation, Response
 
 @dataclass(frozen=True, slots=True)
 class ApiEndpoint:
-    """What an operation needs of the connection besides credentials, which only the session holds.
+    """The part of a connection that operations may see. Only the HTTP session holds the credentials.
 
     Attributes:
         base_url: base URL without a trailing slash.
-        is_default_url: the administrator left the base URL to us.
+        is_default_url: the connection sets no base URL, so `base_url` is the vendor's default.
+        options: the connection's extras, by name.
     """
 
     base_url: str
@@ -24,7 +25,14 @@ class ApiEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFormField:
-    """A field of the connection form beyond Airflow's standard ones. A secret's `name` is one that Airflow masks."""
+    """A field of the connection form besides Airflow's standard ones.
+
+    Attributes:
+        name: key in the connection's extra. The `name` of a secret must be one that Airflow masks.
+        label: text before the field.
+        help: text below the field.
+        secret: the form hides the value.
+    """
 
     name: str
     label: str
@@ -34,7 +42,15 @@ class ConnectionFormField:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionForm:
-    """The connection form: which standard fields show, under which label, and what else is asked for."""
+    """The connection form of a vendor.
+
+    Attributes:
+        credential_label: label of Airflow's password field.
+        login_label: label of Airflow's login field; None hides the field.
+        placeholders: placeholder texts by field name.
+        audience_help: help text of the default audience.
+        fields: additional fields.
+    """
 
     credential_label: str
     login_label: str | None = None
@@ -45,7 +61,7 @@ class ConnectionForm:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OAuthToken:
-    """An OAuth2 access token; times in epoch seconds. `refresh` is what the vendor wants to see next time."""
+    """An OAuth2 access token, and the refresh token for the next renewal. Times are in epoch seconds."""
 
     access_token: str
     refresh_token: str
@@ -55,7 +71,7 @@ class OAuthToken:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OAuthCredentials:
-    """What a vendor asks for to renew an access token."""
+    """Credentials for renewing an access token."""
 
     refresh_token: str
     client_id: str = ""
@@ -64,7 +80,7 @@ class OAuthCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DevicePrompt:
-    """Where a person approves a sign-in, and the code that they compare."""
+    """The page where a person approves a login, and the code that the page must show."""
 
     url: str
     code: str
@@ -72,13 +88,13 @@ class DevicePrompt:
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
-    """How a vendor renews access tokens.
+    """OAuth2 operations of a vendor.
 
     Attributes:
-        refresh: the call that turns a refresh token into a new pair; the last argument is the time now.
-        is_expired: whether a 401 says that the access token is old, and not that the credentials are bad.
-        device_login: the first sign-in, where a person can approve it in a browser; shows the invitation on its way.
-            The last argument tells the time.
+        refresh: renews the tokens. The last argument is the current time in epoch seconds.
+        is_expired: returns whether a 401 means an expired access token, which a refresh renews, or bad credentials.
+        device_login: logs in by the device flow; None if the vendor has none. It passes the prompt for the person to
+            the callback. The last argument returns the current time in epoch seconds.
     """
 
     refresh: Callable[[ApiEndpoint, OAuthCredentials, float], Operation[OAuthToken]]

@@ -1,7 +1,7 @@
-"""Which hosts credentials may be sent to: `URL of a reply or of an extra -> URL, or nothing`.
+"""Checks that a URL from a response or from a connection's extra leads to a host that may receive credentials.
 
-URL parsers disagree about user info, backslashes, tabs, `#` and `?` in a host. So nothing is parsed leniently here: a
-URL is taken only if it is spelled in the one form that all of them read alike.
+URL parsers disagree about user info, backslashes, tabs, `#` and `?` in a host. So only URLs are accepted that all
+parsers read alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_PORT = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a URL leads: scheme and host in lower case, the port that is called, path and query as they are spelled."""
+    """A parsed URL: scheme and host in lower case, the port that is called, path and query as written."""
 
     scheme: str
     host: str
@@ -32,15 +32,15 @@ class Endpoint:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What two URLs share if they lead to the same server."""
+        """Return scheme, host and port: two URLs with the same origin lead to the same server."""
         return self.scheme, self.host, self.port
 
 
 def parse_endpoint(url: str) -> Endpoint | None:
-    """Return where a URL leads; None unless it is an absolute http or https URL in its plain ASCII form.
+    """Parse a URL; return None unless it is an absolute http or https URL in plain ASCII form.
 
     User info, a fragment, a backslash, white space, control characters, an escaped or non-ASCII host, an empty label
-    and a trailing dot are no plain form. An international name is plain in its `xn--` spelling.
+    or a trailing dot are rejected. An international name is accepted in its `xn--` form.
     """
     parts = _URL.fullmatch(url)
     if parts is None:
@@ -53,18 +53,18 @@ def parse_endpoint(url: str) -> Endpoint | None:
 
 
 def is_vendor_host(url: str, domains: Sequence[str], own: str = "") -> bool:
-    """Whether a URL leads to a host that a vendor's credentials may be sent to.
+    """Return whether a vendor's credentials may be sent to a URL.
 
     Args:
-        url: from a reply of the vendor, or from the connection's extra.
-        domains: the vendor's; a host is below one of them or equal to it, by https on port 443.
-        own: the base URL that an administrator has set; its own server passes. Empty where none was set.
+        url: URL from a response of the vendor, or from the connection's extra.
+        domains: the vendor's domains; a host must equal one or be below one, and be called by https on port 443.
+        own: base URL that the administrator has set, whose server is also accepted. Empty if none is set.
     """
-    leads = parse_endpoint(url)
-    if leads is None:
+    endpoint = parse_endpoint(url)
+    if endpoint is None:
         return False
-    own_server = parse_endpoint(own) if own else None
-    if own_server is not None and leads.origin == own_server.origin:
+    own_endpoint = parse_endpoint(own) if own else None
+    if own_endpoint is not None and endpoint.origin == own_endpoint.origin:
         return True
-    theirs = any(leads.host == domain or leads.host.endswith(f".{domain}") for domain in domains)
-    return theirs and (leads.scheme, leads.port) == ("https", 443)
+    in_domains = any(endpoint.host == domain or endpoint.host.endswith(f".{domain}") for domain in domains)
+    return in_domains and (endpoint.scheme, endpoint.port) == ("https", 443)

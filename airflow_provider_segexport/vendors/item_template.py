@@ -1,8 +1,8 @@
-"""The shape of one item in a vendor's request: a small tree of columns and constants.
+"""JSON template of one item in a vendor's request: a tree of columns and constants.
 
-A vendor builds the tree once an export; the plan stage turns it into a columnar expression. Nothing runs per row in
-Python. A null column is left out together with its key, never sent as null: null clears a field at dotdigital, and
-an omitted field keeps its value at every vendor.
+A vendor builds the tree once for each export, and `stages.encode` turns it into a SQL expression, so no Python runs per
+row. A null column is left out together with its key. It is never sent as null, because null clears a field at
+dotdigital, while an omitted field keeps its value at every vendor.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ Json = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A cleaned column by its name in the plan.
+    """The value of a cleaned column.
 
     Attributes:
-        form: the JSON type that the column is written in.
-        split: a text that separates several values in the column, and the JSON that stands in its place between the
-            values; for a vendor that takes several values of one key as several elements.
+        name: the plan's column.
+        form: the JSON type of the value.
+        split: separator of several values in the column, and the JSON text that replaces it. For a vendor that expects
+            several values of one key as several array elements.
     """
 
     name: str
@@ -31,28 +32,28 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Several text columns, those that are there, with a space between."""
+    """The non-null values of several text columns, joined with a space."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """The same value in every item."""
+    """A constant."""
 
     value: Json
 
 
 @dataclass(frozen=True, slots=True)
 class JsonTemplate:
-    """A JSON object. Left out as a whole when all its columns are null, unless it is the item itself."""
+    """A JSON object. It is left out if all its columns are null, unless it is the item itself."""
 
     members: Mapping[str, Node]
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A JSON array of the elements that are there; left out when none is."""
+    """A JSON array of its non-null elements. It is left out if all are null."""
 
     elements: tuple[Node, ...]
 

@@ -1,4 +1,4 @@
-"""Notices an operation that reads in a circle: a page that links to an earlier one, or pages without end."""
+"""Detects an operation that never ends: a page that links to an earlier page, or an endless series of pages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from airflow_provider_segexport.errors import UnexpectedResponse
 from airflow_provider_segexport.model import Request, Sleep
 
 MAX_CALLS = 200_000
-"""Calls of one operation: twice what it takes to read 10 million contacts in pages of 100."""
+"""Most calls of one operation: twice as many as 10 million contacts in pages of 100 need."""
 
 
 class RepeatedReads:
     """Watches the requests of one operation.
 
-    The same read is legitimate after a wait or after a call that changes something; without either, its answer leads
-    to the same place again.
+    The same read may be repeated after a wait, or after a call that changes something. Otherwise it returns the same
+    response, which leads to the same next page.
     """
 
     def __init__(self) -> None:
@@ -23,10 +23,10 @@ class RepeatedReads:
         self._calls = 0
 
     def watch(self, request: Request | Sleep) -> None:
-        """Note what the operation asks for next.
+        """Record the operation's next request.
 
         Raises:
-            UnexpectedResponse: it is a read that has been made already, or one call too many.
+            UnexpectedResponse: the request repeats a read, or the operation has made `MAX_CALLS` calls.
         """
         if isinstance(request, Sleep):
             self._reads.clear()
@@ -34,7 +34,8 @@ class RepeatedReads:
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise UnexpectedResponse(
-                f"The vendor's pages do not end: {MAX_CALLS:,} calls were made, the last to {_host(request)}."
+                f"The vendor's pages do not end: {MAX_CALLS:,} calls were made, the last to {_host(request)}. "
+                "To fix: run the task again later; if the error remains, report it to the vendor's support."
             )
         if request.method != "GET":
             self._reads.clear()
@@ -42,11 +43,12 @@ class RepeatedReads:
         read = (request.url, tuple(sorted(request.query.items())))
         if read in self._reads:
             raise UnexpectedResponse(
-                f"The vendor's pages lead in a circle: {_host(request)} leads to a page that was read before."
+                f"The vendor's pages lead in a circle: {_host(request)} links to a page that was read before. "
+                "To fix: run the task again later; if the error remains, report it to the vendor's support."
             )
         self._reads.add(read)
 
 
 def _host(request: Request) -> str:
-    """The host alone: a path may hold a person's address."""
+    """Return the host alone, because a path may contain a person's address."""
     return request.url.split("/", 3)[2].rpartition("@")[2]

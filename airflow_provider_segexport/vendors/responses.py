@@ -1,4 +1,4 @@
-"""Reading replies: what every vendor's operations share."""
+"""Helpers that all vendors share: requests, typed access to responses, retry hints."""
 
 from __future__ import annotations
 
@@ -20,75 +20,106 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Batch, Request, Response
 from airflow_provider_segexport.vendors.delays import seconds_until
 
-JSON = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
+JSON_HEADERS = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
+REQUEST_TIMEOUT = 408
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 NOT_IMPLEMENTED = 501
 DEFAULT_TOKEN_LIFETIME_S = 3_600.0
-"""How long an access token is taken to hold that comes without a lifetime, in seconds."""
+"""Assumed lifetime of an access token in seconds, if the response names none."""
 
 
 def get(url: str, **query: str) -> Request:
-    """A read."""
+    """Return a GET request."""
     return Request("GET", url, query=query, headers={"accept": "application/json"})
 
 
 def send_json(method: str, url: str, value: Any) -> Request:
-    """A call with a small JSON body."""
-    return Request(method, url, headers=JSON, body=json.dumps(value, separators=(",", ":")).encode())
+    """Return a request with a small JSON body.
+
+    Args:
+        method: HTTP method.
+        url: absolute URL.
+        value: what the body holds, before it is encoded as JSON.
+    """
+    return Request(method, url, headers=JSON_HEADERS, body=json.dumps(value, separators=(",", ":")).encode())
 
 
-def send_batch(method: str, url: str, head: str, batch: Batch, tail: str) -> Request:
-    """A call whose body is the batch's ready-made items between a head and a tail."""
-    as_objects = ",".join(batch.items).encode() if batch.joined_items is None else batch.joined_items()
-    return Request(method, url, headers=JSON, body=b"".join((head.encode(), as_objects, tail.encode())))
+def send_batch(method: str, url: str, prefix: str, batch: Batch, suffix: str) -> Request:
+    """Return a request whose body is a batch's items, joined with commas, between a prefix and a suffix.
+
+    Args:
+        method: HTTP method.
+        url: absolute URL.
+        prefix: JSON text before the first item.
+        batch: its items are encoded already.
+        suffix: JSON text after the last item.
+    """
+    joined = ",".join(batch.items).encode() if batch.joined_items is None else batch.joined_items()
+    return Request(method, url, headers=JSON_HEADERS, body=b"".join((prefix.encode(), joined, suffix.encode())))
 
 
 def number_header(headers: Mapping[str, str], name: str) -> float | None:
-    """A header that holds a number from 0; None when it is absent or holds something else."""
+    """Return a header as a finite number of at least 0; None if it is absent or something else."""
     try:
-        found = float(headers[name])
+        value = float(headers[name])
     except (KeyError, ValueError):
         return None
-    return found if 0 <= found < math.inf else None
+    return value if 0 <= value < math.inf else None
 
 
 def wait_header(headers: Mapping[str, str], name: str, now: float) -> float | None:
-    """Seconds from now that a header asks to wait, written as a span, an epoch time or a date; None if unreadable."""
+    """Return the seconds from now until the time in a header.
+
+    Args:
+        headers: names in lower case.
+        name: the header; its value is a duration, an epoch time or a date.
+        now: current time in epoch seconds.
+
+    Returns:
+        None if the header is absent or cannot be parsed.
+    """
     return seconds_until(headers[name], now) if name in headers else None
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """`Retry-After` in seconds; it may be written as a date."""
+    """Return `Retry-After` in seconds from now; None if it is absent or cannot be parsed."""
     return wait_header(headers, "retry-after", now)
 
 
-def token_lifetime_s(told: Mapping[str, Any]) -> float:
-    """Return how long an access token holds, in seconds; an hour where the reply does not say so in a number.
+def token_lifetime_s(token: Mapping[str, Any]) -> float:
+    """Return `expires_in` of a token response in seconds; `DEFAULT_TOKEN_LIFETIME_S` if it is no number.
 
-    The refresh token of the call is void by now, so a reply is never refused for it.
+    A missing lifetime never rejects the response, because the refresh token of the request is already void.
     """
-    value = told.get("expires_in")
+    value = token.get("expires_in")
     seconds = seconds_until(str(value), 0.0) if isinstance(value, int | float | str) else None
     return DEFAULT_TOKEN_LIFETIME_S if seconds is None else seconds
 
 
-def retry_hint_from_status(response: Response, after: float | None, now: float) -> RetryableError | None:
-    """The replies by which any HTTP API asks to come back: 408, 429 and 5xx but 501."""
-    if after is None:
-        after = retry_after(response.headers, now)
+def retry_hint_from_status(response: Response, retry_after_s: float | None, now: float) -> RetryableError | None:
+    """Return the error to raise if the status asks to retry later: 408, 429, and 5xx except 501.
+
+    Args:
+        response: any response of the vendor.
+        retry_after_s: seconds to wait, from a header of the vendor's own; None to read `Retry-After`.
+        now: current time in epoch seconds.
+    """
+    if retry_after_s is None:
+        retry_after_s = retry_after(response.headers, now)
     if response.status == TOO_MANY_REQUESTS:
-        return RateLimited(f"{response.url} answered 429: too many calls.", retry_after_s=after)
-    if response.status == 408 or (response.status >= SERVER_ERROR and response.status != NOT_IMPLEMENTED):  # noqa: PLR2004 - HTTP's own numbers
-        return VendorUnavailable(f"{response.url} answered {response.status}.", retry_after_s=after)
+        return RateLimited(f"{response.url} answered 429: too many calls.", retry_after_s=retry_after_s)
+    is_server_error = response.status >= SERVER_ERROR and response.status != NOT_IMPLEMENTED
+    if response.status == REQUEST_TIMEOUT or is_server_error:
+        return VendorUnavailable(f"{response.url} answered {response.status}.", retry_after_s=retry_after_s)
     return None
 
 
 def required(body: Any, name: str) -> str:
-    """Return a member that the run cannot do without: an id, a token, a state.
+    """Return a member that the run needs, for example a token or a state.
 
     Raises:
-        UnexpectedResponse: it is absent, null, empty, or neither a text nor a whole number.
+        UnexpectedResponse: the member is absent, null, empty, or neither a string nor a whole number.
     """
     value = body.get(name) if isinstance(body, dict) else None
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
@@ -97,97 +128,118 @@ def required(body: Any, name: str) -> str:
 
 
 ID_TEXT = re.compile(r"[\w.~-]{1,100}", re.ASCII)
+"""Any id that a URL can contain without escapes."""
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""Form of most job ids."""
 DIGITS = re.compile(r"[1-9][0-9]{0,18}")
-"""Forms of ids: a text that stands in an address as it is; the form of most jobs; numbers, also written as texts."""
+"""Form of numeric ids, which a response may also write as strings."""
 
 
 def required_id(body: Any, name: str, form: re.Pattern[str] = ID_TEXT) -> str:
-    """Return the id of a job or a contact. One that is none would be kept, and asked for by every retry.
+    """Return the id of a job or a contact.
+
+    The form is checked because the run stores the id, and every retry would use a wrong one again.
+
+    Args:
+        body: the decoded response, of any type.
+        name: the member that holds the id.
+        form: the id must match it as a whole.
 
     Raises:
-        UnexpectedResponse: it is absent, or has not the form.
+        UnexpectedResponse: the id is absent, or does not match.
     """
     value = body.get(name) if isinstance(body, dict) else None
-    found = id_of(value, form)
-    if not found:
+    identifier = id_of(value, form)
+    if not identifier:
         raise _unusable(f"id {name!r}", value)
-    return found
+    return identifier
 
 
 def id_of(value: Any, form: re.Pattern[str] = ID_TEXT) -> str:
-    """Return an id that may be absent; empty if it has not the form. Only an id of digits may be a number."""
+    """Return an optional id; empty if it does not match the form. Only ids of the form `DIGITS` may be numbers."""
     if form is DIGITS and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and form.fullmatch(value) else ""
 
 
 def required_list(value: Any, name: str) -> list[dict[str, Any]]:
-    """Return the objects of a list that is the answer itself: without it, nothing is known of the people in it.
+    """Return the objects of a list that the run needs, for example of contacts.
 
     Raises:
-        UnexpectedResponse: it is absent, null or no list, or holds something that is no object.
+        UnexpectedResponse: the value is no list, or contains something that is no object.
     """
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise _unusable(f"list {name!r}", value)
     return value
 
 
-def _unusable(what: str, value: Any) -> UnexpectedResponse:
-    """The value is not shown, because it may be a person's."""
+def _unusable(member: str, value: Any) -> UnexpectedResponse:
+    """Return the error for an unusable member. It does not quote the value, which may be personal data."""
     kind = "absent or null" if value is None else f"of another kind or form ({type(value).__name__})"
     return UnexpectedResponse(
-        f"In a response of the vendor, the {what} is {kind}, and the run cannot do without it. To fix: run the task "
+        f"In a response of the vendor, the {member} is {kind}, and the run cannot do without it. To fix: run the task "
         "again later; if the response stays so, tell the vendor's support."
     )
 
 
 def as_text(value: Any) -> str:
-    """Return a member that may be absent or null as a text; empty if it is neither a text nor a number."""
+    """Return an optional member as a string; empty if it is neither a string nor a number."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def as_int(value: Any) -> int | None:
-    """Return a member that may be absent or null as a whole number; None if it is none."""
+    """Return an optional member as a whole number; None if it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """Return a member that may be absent or null as an object; empty if it is none."""
+    """Return an optional member as an object; empty if it is none."""
     return value if isinstance(value, dict) else {}
 
 
 def as_objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of a list that may be absent or null; empty if it is no list."""
+    """Return the objects of an optional list; empty if it is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def index_by_email(batch: Batch) -> dict[str, int]:
-    """Where each address stands in the batch. Vendors echo addresses in their own case."""
+    """Return the index in the batch by normalised address, because vendors echo addresses in their own case."""
     return dict(zip(map(same, batch.emails), count()))
 
 
 def describe(title: str, response: Response, code: object) -> str:
-    """How a message about an unexpected response begins: vendor, status and error code, and none of its words."""
-    named = f" (error code {public_code(code)})" if code else ""
-    return f"{title} answered {response.status}{named}"
+    """Return the first words of an error message: vendor, status and error code, without the vendor's own text.
+
+    Args:
+        title: the vendor's title.
+        response: the unexpected response.
+        code: the vendor's error code; a false value if there is none.
+    """
+    suffix = f" (error code {public_code(code)})" if code else ""
+    return f"{title} answered {response.status}{suffix}"
 
 
 def unexpected_response(title: str, response: Response, code: object) -> UnexpectedResponse:
-    """The error for a response that no rule of the vendor's covers."""
+    """Return the error for a response that `raise_for` of the vendor has no rule for.
+
+    Args:
+        title: the vendor's title.
+        response: the unexpected response.
+        code: the vendor's error code; a false value if there is none.
+    """
     return UnexpectedResponse(
         f"{describe(title, response, code)}, to {response.url}. To fix: look up status and error code in the "
         "vendor's API documentation, or ask its support."
     )
 
 
-def make_reader(refuse: Callable[[Response], NoReturn]) -> Callable[..., Any]:
-    """How a vendor's replies are read, given how it refuses: by an expected status, or by what another one means."""
+def make_reader(raise_for: Callable[[Response], NoReturn]) -> Callable[..., Any]:
+    """Return a vendor's `read_json`, given the vendor's function that raises for an error response."""
 
-    def read(response: Response, *expected: int) -> Any:
-        """The JSON of an expected reply (200 where none is named); anything else raises what it means."""
+    def read_json(response: Response, *expected: int) -> Any:
+        """Return the JSON of a response with an expected status, by default 200; raise for any other."""
         if response.status not in (expected or (200,)):
-            refuse(response)
+            raise_for(response)
         return response.json()
 
-    return read
+    return read_json

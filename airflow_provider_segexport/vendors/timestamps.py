@@ -1,37 +1,38 @@
-"""Times as vendors write and ask for them."""
+"""Converts between epoch seconds and the time formats of vendors' APIs."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no vendor's account is older, and a date before 1970 may be refused
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earliest time in a request: no vendor's account is older, and a vendor may reject a date before 1970."""
 
 
 def to_datetime(since: float) -> datetime:
-    """A time in epoch seconds, not before any account was made."""
+    """Return epoch seconds as a time in UTC, not before `EARLIEST`."""
     return EARLIEST if since <= EARLIEST.timestamp() else datetime.fromtimestamp(since, UTC)
 
 
 def day_before(since: float) -> str:
-    """The day before a time: an account may count its days in a zone of its own, up to 14 hours from UTC."""
+    """Return the day before a time, because an account's own time zone may be up to 14 hours from UTC."""
     return f"{to_datetime(since) - timedelta(days=1):%Y-%m-%d}"
 
 
 def to_iso(since: float) -> str:
-    """A time in ISO 8601, in UTC."""
+    """Return a time as ISO 8601 in UTC."""
     return f"{to_datetime(since):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def to_epoch_s(text: str) -> float | None:
-    """Epoch seconds of a time with its zone; None where the text tells no zone, or is no time."""
+    """Parse an ISO 8601 time with a zone to epoch seconds; None if the text has no zone, or is no time."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found.timestamp() if found.tzinfo else None
+    return moment.timestamp() if moment.tzinfo else None
 
 
 def is_since_or_unknown(text: str, since: float) -> bool:
-    """Whether a time is not before another; a time that cannot be read might be."""
-    found = to_epoch_s(text)
-    return found is None or found >= since
+    """Return whether a time is at or after `since`; also True for a time that cannot be parsed."""
+    moment_s = to_epoch_s(text)
+    return moment_s is None or moment_s >= since

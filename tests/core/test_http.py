@@ -29,7 +29,7 @@ from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.http.errors import redact_url, translate_error
 from airflow_provider_segexport.http.response_limits import READ_BYTES
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 URL = "https://plain.test/people"

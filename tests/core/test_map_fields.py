@@ -26,7 +26,7 @@ def test_mistakes_in_names_are_told_before_a_file_is_opened():
     """What the vendor or the provider does not know is refused with what it knows."""
     refused("names no column for `email`", FieldMapping({"first_name": "a"}))
     refused("knows no field 'e-mail'. It knows: email, first_name", FieldMapping({"email": "a", "e-mail": "a"}))
-    refused("Plainmail has no field for `city`. It takes: email, ", FieldMapping({"email": "a", "city": "a"}))
+    refused("Plainmail has no field for `city`; it accepts: email, ", FieldMapping({"email": "a", "city": "a"}))
     refused("empty column name", FieldMapping({"email": "a", "gender": ""}))
     refused(
         "full_name and first_name both feed 'name'", FieldMapping({"email": "a", "full_name": "a", "first_name": "b"})

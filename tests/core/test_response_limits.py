@@ -17,8 +17,9 @@ from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavaila
 from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.model import Audience, Reason, Request, Response, RowRejection
 from airflow_provider_segexport.vendors import repeated_reads
-from airflow_provider_segexport.vendors.base import ResponseLimits, run_operation
+from airflow_provider_segexport.vendors.base import ResponseLimits
 from airflow_provider_segexport.vendors.campaign_monitor.responses import next_page
+from airflow_provider_segexport.vendors.operations import run_operation
 
 MIB = 2**20
 SMALL = ResponseLimits(seconds=0.6, wire_bytes=2 * MIB, body_bytes=4 * MIB)

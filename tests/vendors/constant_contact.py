@@ -18,7 +18,7 @@ from airflow_provider_segexport.http.oauth import Bearer
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.vendors import constant_contact
 from airflow_provider_segexport.vendors.auth import OAuthCredentials, OAuthToken
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 NAME = "constant_contact"
 DAMAGE = ("permission_changed", "consent_upgraded", "mails", "contacts_deleted", "lists_deleted", "memberships_deleted")

@@ -22,7 +22,8 @@ from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import Vendor, run_operation
+from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 AS_OF = "2026-01-01T00:00:00Z"

@@ -18,8 +18,8 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.model import Audience, Reason, Response
 from airflow_provider_segexport.vendors import campaign_monitor as vendor
-from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.campaign_monitor.responses import raise_for
+from airflow_provider_segexport.vendors.operations import run_operation
 
 TARGET = Audience(base_url="https://cm.test/api/v3.3", account="all", account_name="Shop", audience="a" * 32)
 

@@ -17,7 +17,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.vendors import constant_contact
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ class TestRows:
     def test_a_full_name_has_no_place(self, lists):
         """The error names the fields that there are."""
         with pytest.raises(
-            InvalidFieldMapping, match=r"no field for `full_name`\. It takes: email, first_name.*birthdate, gender"
+            InvalidFieldMapping, match=r"no field for `full_name`; it accepts: email, first_name.*birthdate, gender"
         ):
             lists.export(lists.segment({"email": people(1), "x": ["Ada"]}), field_mapping={"full_name": "x"})
 

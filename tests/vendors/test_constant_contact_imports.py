@@ -14,7 +14,7 @@ from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import constant_contact
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 VENDOR = constant_contact.VENDOR
 TARGET = Audience("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")

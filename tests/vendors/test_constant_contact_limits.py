@@ -22,7 +22,7 @@ from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import constant_contact
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 REFUSAL = constant_contact.VENDOR.retry_hint
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z

@@ -12,7 +12,7 @@ from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors import constant_contact
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, DevicePrompt, OAuthCredentials, OAuthToken
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 
 def sign_in(sim: Simulator, decide, key: str = "main") -> OAuthToken:

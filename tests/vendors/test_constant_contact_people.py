@@ -13,7 +13,7 @@ from vendors.harness import people
 from airflow_provider_segexport.errors import FatalError, RateLimited, RetryableError, UnexpectedResponse
 from airflow_provider_segexport.model import Audience, Response
 from airflow_provider_segexport.vendors import constant_contact
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 TARGET = Audience("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
 

@@ -22,7 +22,7 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import dotdigital as vendor
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 TARGET = Audience(base_url="https://dd.test", account="1", account_name="Shop", audience="42")
 NOW = 1_767_225_600.0

@@ -20,7 +20,7 @@ from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.vendors import constant_contact
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
-from airflow_provider_segexport.vendors.base import run_operation
+from airflow_provider_segexport.vendors.operations import run_operation
 
 KEY = "segexport_token_cc"
 

@@ -28,8 +28,8 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import omnisend
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
+from airflow_provider_segexport.vendors.operations import run_operation
 
 VENDOR = omnisend.VENDOR
 API = "https://om.test/api"
@@ -116,9 +116,9 @@ def test_a_key_without_the_right_to_write(account):
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (401, AuthenticationFailed, r"Check the API key .*app\.omnisend\.com/integrations/api-keys"),
-        (403, PermissionDenied, r"lacks a permission .*may take some minutes"),
-        (410, FatalError, r"retired the API version 2026-03-15.*install a newer airflow-provider-segexport"),
+        (401, AuthenticationFailed, r"To fix: check the API key .*app\.omnisend\.com/integrations/api-keys"),
+        (403, PermissionDenied, r"lacks a permission .*To fix: grant it .*wait a few minutes"),
+        (410, FatalError, r"retired the API version 2026-03-15.*To fix: install a newer airflow-provider-segexport"),
         (418, UnexpectedResponse, r"answered 418 \(error code p418\), to https://om\.test/api/x"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_custom_property_that_cannot_exist(account, name):
 
 def test_there_is_no_field_for_a_full_name(account):
     """It is not cut in two by guessing: the error says what the vendor takes."""
-    with pytest.raises(InvalidFieldMapping, match=r"has no field for `full_name`.*first_name, last_name.*custom field"):
+    with pytest.raises(InvalidFieldMapping, match=r"has no field for `full_name`.*first_name, last_name.*custom_field"):
         account.export(account.segment({"email": people(1), "n": ["Ann Lee"]}), field_mapping={"full_name": "n"})
 
 

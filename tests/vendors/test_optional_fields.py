@@ -12,13 +12,13 @@ from vendors.harness import VendorHarness
 from airflow_provider_segexport.errors import InvalidFieldMapping, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials
-from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.campaign_monitor import removals
 from airflow_provider_segexport.vendors.constant_contact.imports import collect
 from airflow_provider_segexport.vendors.constant_contact.removals import resolve_ids as leavers_of_constant_contact
 from airflow_provider_segexport.vendors.dotdigital import VENDOR as DOTDIGITAL
 from airflow_provider_segexport.vendors.dotdigital.removals import resolve_ids
 from airflow_provider_segexport.vendors.omnisend.imports import batch_result, job_state
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 TARGET = Audience(base_url="https://v.test", account="1", account_name="Shop", audience="7")

@@ -13,8 +13,8 @@ from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import Audience, BatchKind, Reason, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
-from airflow_provider_segexport.vendors.base import run_operation
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import find_client
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 DENIED = {"Code": 60, "Message": "You do not have the required permission"}

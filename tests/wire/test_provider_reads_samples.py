@@ -17,7 +17,8 @@ from airflow_provider_segexport.model import Audience, BatchResult, JobId, Respo
 from airflow_provider_segexport.stages.encode import expression
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, OAuthCredentials, OAuthToken
-from airflow_provider_segexport.vendors.base import CustomField, MappedFields, run_operation
+from airflow_provider_segexport.vendors.base import CustomField, MappedFields
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 BASE = "https://vendor.test"

@@ -18,7 +18,8 @@ from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.model import Audience, BatchResult, JobId
 from airflow_provider_segexport.stages.encode import expression
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
-from airflow_provider_segexport.vendors.base import MappedFields, run_operation
+from airflow_provider_segexport.vendors.base import MappedFields
+from airflow_provider_segexport.vendors.operations import run_operation
 
 TAKING_OUT = {"remove", "removal_poll", "removal_collect", "identify"}
 

@@ -1,6 +1,6 @@
-"""Campaign Monitor, API v3.3: `batch -> verdict`, at once.
+"""Campaign Monitor, API v3.3. An upsert returns its results at once.
 
-An audience is a list. Facts from campaignmonitor.com/api and the official clients, read 2026-08.
+An audience is a list. Sources: campaignmonitor.com/api and the official clients, read 2026-08.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ VENDOR = Vendor(
     title="Campaign Monitor",
     audience_noun="list",
     base_url=account.BASE_URL,
-    # 1000 rows a call (code 209 above). No rate is published for imports; four calls at a time is modest, and the
-    # clients wait up to 120 s for an import.
+    # Published: 1000 rows in a call (error code 209 for more). No rate is published for imports, so four calls in
+    # parallel are a modest choice. The official clients wait up to 120 s for an import.
     limits=Limits(batch_rows=1000, batch_bytes=4_000_000, max_concurrency=4, max_jobs=0, timeout_s=120),
     fields=fields.FIELD_RULES,
     max_custom_chars=fields.MAX_VALUE_CHARS,
@@ -38,8 +38,8 @@ VENDOR = Vendor(
     removal=removals.REMOVAL,
     resubscribe_removed=resubscribe.resubscribe_removed,
     list_optouts=optouts.list_optouts,
-    # No `lookup`: an import has no id and no trace that can be read. One whose answer was lost is sent again, which
-    # counts its people as existing (`TotalExistingSubscribers`) and does no harm, as no autoresponder is queued.
+    # No `find_lost_jobs`: an import has no id. An import that is sent again counts its people as existing
+    # (`TotalExistingSubscribers`), which is harmless because no autoresponder is queued.
     audience_link=account.audience_link,
     form=ConnectionForm(
         credential_label="API key",
@@ -49,14 +49,15 @@ VENDOR = Vendor(
             ConnectionFormField(
                 "refresh_token",
                 "OAuth refresh token",
-                "Instead of an API key: the refresh token of a sign-in with the scopes ImportSubscribers, ManageLists.",
+                "Instead of an API key: the refresh token of a login with the scopes ImportSubscribers, ManageLists.",
                 secret=True,
             ),
             ConnectionFormField(
                 "client_id",
                 "Client id",
-                "For a key of one client, where people whom an export took out are to come back, or who opted out of "
-                "everything is to be told: from the client's API settings. Empty for a key of the whole account.",
+                "For a key of one client: the id from the client's API settings. It lets exports read the suppression "
+                "list, to report opt-outs and to add people again that an export removed. Empty for a key of the whole "
+                "account.",
             ),
         ),
     ),

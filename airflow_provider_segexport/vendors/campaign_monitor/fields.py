@@ -1,11 +1,11 @@
-"""Campaign Monitor: where the neutral fields go."""
+"""Campaign Monitor: mapping of the neutral fields."""
 
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.base import FieldRule
 
-# A custom field's value holds 250 characters (campaignmonitor.com/api/subscribers).
 MAX_VALUE_CHARS = 250
+"""Characters of a custom field's value (campaignmonitor.com/api/subscribers)."""
 
 FIELD_RULES = (
     FieldRule("email", "EmailAddress"),

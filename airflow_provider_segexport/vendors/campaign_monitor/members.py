@@ -1,4 +1,4 @@
-"""Campaign Monitor: who is in a list."""
+"""Campaign Monitor: reading the active subscribers of a list."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from airflow_provider_segexport.vendors.responses import as_text, get, required_
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Who is active in the list, 1000 a page. Pages are counted by offset: nothing may be removed meanwhile."""
+    """Read the active subscribers, 1000 a page. Pages are numbered, so nothing may be removed between two reads."""
     page = 1
     while page:
         url = f"{audience.base_url}/lists/{audience.audience}/active.json"
-        found = read_json((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
-        emails = [as_text(one.get("EmailAddress")) for one in required_list(found["Results"], "Results")]
+        content = read_json((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
+        emails = [as_text(entry.get("EmailAddress")) for entry in required_list(content["Results"], "Results")]
         on_page([Member(same(email)) for email in emails if email])
-        page = next_page(found, page)
+        page = next_page(content, page)

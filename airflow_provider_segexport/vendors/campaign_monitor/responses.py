@@ -1,4 +1,4 @@
-"""Campaign Monitor: what replies mean."""
+"""Campaign Monitor: errors, retry hints and page numbers in responses."""
 
 from __future__ import annotations
 
@@ -31,48 +31,55 @@ from airflow_provider_segexport.vendors.responses import (
 TITLE = "Campaign Monitor"
 EXPIRED_TOKEN = 121
 
-
 CLIENT_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 
 def client_id_of(client: Mapping[str, Any]) -> str:
-    """Return a client's id; empty if the member is absent, or holds what no id is: a call with it would be refused."""
-    found = as_text(client.get("ClientID"))
-    return found if CLIENT_ID.fullmatch(found) else ""
+    """Return a client's id; empty if it is absent or has not the form of an id."""
+    client_id = as_text(client.get("ClientID"))
+    return client_id if CLIENT_ID.fullmatch(client_id) else ""
 
 
 def error_of(response: Response) -> tuple[int, str]:
-    """The vendor's error body is `{"Code": int, "Message": text}` everywhere."""
+    """Return error code and message. All errors have the form `{"Code": int, "Message": text}`."""
     body = as_object(response.json())
     return code_of(body), as_text(body.get("Message"))
 
 
-def code_of(described: Mapping[str, Any]) -> int:
-    """The vendor's code of an error; 0 if it is absent or no number."""
-    code = as_text(described.get("Code"))
+def code_of(error: Mapping[str, Any]) -> int:
+    """Return an error's code; 0 if it is absent or no number."""
+    code = as_text(error.get("Code"))
     return int(code) if re.fullmatch(r"[0-9]{1,6}", code) else 0
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise what an unexpected reply means. A 401 is told apart by its code: it also answers for a wrong list id."""
+    """Raise the error that a response with an unexpected status means.
+
+    The error's code decides, because the vendor also responds to a wrong list id with status 401.
+    """
     code = error_of(response)[0]
-    said = describe(TITLE, response, code)
+    failure = describe(TITLE, response, code)
     match code:
         case 101:
             raise AudienceNotFound(
-                f"{said}. This account has no list of that id; take it from the list's API settings."
+                f"{failure}. This account has no list of that id. To fix: copy the API list id from the list's "
+                "settings."
             )
         case 102:
-            raise InvalidConnection(f"{said}. The client id is not one of this account.")
+            raise InvalidConnection(
+                f"{failure}. The client id is not one of this account. To fix: correct 'Client id' in the connection."
+            )
         case 60 | 403:
             raise PermissionDenied(
-                f"{said}. The sign-in needs the rights to import subscribers and manage lists "
-                "(scopes ImportSubscribers, ManageLists)."
+                f"{failure}. The login may not import subscribers and manage lists. To fix: log in with the scopes "
+                "ImportSubscribers and ManageLists."
             )
         case 100 | 120 | 121 | 122:
-            raise AuthenticationFailed(f"{said}. Renew the API key or the sign-in in the Airflow connection.")
+            raise AuthenticationFailed(
+                f"{failure}. To fix: renew the API key or the refresh token in the Airflow connection."
+            )
         case _ if response.status in {401, 403}:
-            raise AuthenticationFailed(f"{said}. Check the API key in the Airflow connection.")
+            raise AuthenticationFailed(f"{failure}. To fix: check the API key in the Airflow connection.")
         case _:
             raise unexpected_response(TITLE, response, code)
 
@@ -81,25 +88,27 @@ read_json = make_reader(raise_for)
 
 
 def next_page(content: Mapping[str, Any], page: int) -> int:
-    """The number of the page after this one; 0 after the last.
+    """Return the number of the next page; 0 after the last one.
 
     Args:
         content: a page of a list, as the vendor returns it.
-        page: its number, from 1.
+        page: the number of the page, from 1.
 
     Raises:
-        UnexpectedResponse: the page is empty although more are to follow, so that reading on would have no end.
+        UnexpectedResponse: the page is empty although it is not the last one.
     """
     pages = as_int(content.get("NumberOfPages"))
-    if pages is None:  # read on until a page is empty
+    if pages is None:  # read until a page is empty
         return page + 1 if content["Results"] else 0
     if page >= pages:
         return 0
     if not content["Results"]:
-        raise UnexpectedResponse(f"Campaign Monitor's page {page:,} of {pages:,} is empty.")
+        raise UnexpectedResponse(
+            f"Campaign Monitor's page {page:,} of {pages:,} is empty. To fix: run the task again later."
+        )
     return page + 1
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """`X-RateLimit-Reset` is a delay in seconds here (an epoch time at dotdigital)."""
+    """Read `X-RateLimit-Reset`, which is a number of seconds here (an epoch time at dotdigital)."""
     return retry_hint_from_status(response, wait_header(response.headers, "x-ratelimit-reset", now), now)

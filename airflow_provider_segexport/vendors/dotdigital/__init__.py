@@ -1,6 +1,6 @@
-"""dotdigital, lists by API v2 and contacts by v3: `batch -> import job -> report`.
+"""dotdigital: contacts by API v3, address books by v2. An upsert is an import job with a report.
 
-An audience is an address book. Facts from developer.dotdigital.com and the published specs, read 2026-08.
+An audience is an address book. Sources: developer.dotdigital.com and the published specifications, read 2026-08.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ VENDOR = Vendor(
     title="dotdigital",
     audience_noun="address book",
     base_url=account.BASE_URL,
-    # 50 MB of JSON and 25 active imports an account, shared with every other integration: stay below both. A report
-    # lists every contact of its job, so 5,000 keeps a poll near 1 MB. 121 s is the vendor's own advice for a timeout.
+    # Published: 50 MB of JSON in one import and 25 active imports in an account, shared with all other integrations.
+    # A report lists every contact of its job, so 5,000 rows keep a poll near 1 MB. The vendor recommends a timeout of
+    # 121 s.
     limits=Limits(
         batch_rows=5000, batch_bytes=45_000_000, max_concurrency=4, max_jobs=20, timeout_s=121, poll_one_per_call=True
     ),
@@ -40,9 +41,9 @@ VENDOR = Vendor(
     list_members=members.list_members,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
-    # No `lookup`: v3 lists no imports, so that the id of one whose answer was lost is lost with it. Sent again, it
-    # updates the same contacts (contacts specification 3.4.3; no idempotency key anywhere, conventions page; 2026-08).
-    # No `Target.headroom`: account-info tells credits and calls, and not the contacts that the contract has room for.
+    # No `find_lost_jobs`: v3 lists no imports, and has no idempotency keys (contacts specification 3.4.3 and
+    # conventions page, read 2026-08). An import that is sent again updates the same contacts.
+    # No `Audience.contact_headroom`: account-info has credits and calls, but no contact limit.
     audience_link=account.audience_link,
     form=ConnectionForm(
         login_label="API user",

@@ -24,28 +24,30 @@ from airflow_provider_segexport.vendors.responses import (
 
 BASE_URL = "https://r1-api.dotdigital.com"
 
-# Where the vendor's own Magento module lets `ApiEndpoint` lead, so that credentials reach no foreign host
-# (dotmailer-magento2-extension, Model/Apiconnector/Test.php).
 DOMAINS = ("dotdigital.com", "dotmailer.com", "apiconnector.com")
+"""Domains that the vendor's Magento module accepts as an account's `ApiEndpoint`
+(dotmailer-magento2-extension, Model/Apiconnector/Test.php)."""
 
 FIELD_TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boolean": "boolean", "Date": "date"}
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Prove the API user, find the account's region, then the address book and the data fields."""
+    """Check the API user, find the account's region, and read address book and data fields."""
     info = read_json((yield get(f"{endpoint.base_url}/v2/account-info")))
-    told = {
-        as_text(one.get("name")): as_text(one.get("value")) for one in as_objects(as_object(info).get("properties"))
-    }
-    api = resolve_region(endpoint, required(told, "ApiEndpoint"))
-    account, name = required(info, "id"), told.get("Name", "")
+    properties = as_objects(as_object(info).get("properties"))
+    values = {as_text(entry.get("name")): as_text(entry.get("value")) for entry in properties}
+    api = resolve_region(endpoint, required(values, "ApiEndpoint"))
+    account, name = required(info, "id"), values.get("Name", "")
     if audience is None:
         return Audience(base_url=api, account=account, account_name=name)
     if not re.fullmatch(r"[0-9]{1,10}", audience):
-        raise AudienceNotFound("A dotdigital address book id is a number; it stands in the address of the book's page.")
+        raise AudienceNotFound(
+            "A dotdigital address book id is a number. To fix: copy it from the address of the book's page in the "
+            "browser."
+        )
     book = read_json((yield get(f"{api}/v2/address-books/{audience}")))
     fields = required_list(read_json((yield get(f"{api}/v2/data-fields"))), "data fields")
-    named = {as_text(one.get("name")): as_text(one.get("type")) for one in fields if as_text(one.get("name"))}
+    types = {as_text(entry.get("name")): as_text(entry.get("type")) for entry in fields if as_text(entry.get("name"))}
     return Audience(
         base_url=api,
         account=account,
@@ -54,17 +56,17 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience_name=as_text(as_object(book).get("name")),
         member_count=as_int(as_object(book).get("contacts")),
         fields={
-            name.lower(): VendorField(name, FIELD_TYPES[kind]) for name, kind in named.items() if kind in FIELD_TYPES
+            name.lower(): VendorField(name, FIELD_TYPES[kind]) for name, kind in types.items() if kind in FIELD_TYPES
         },
-        # `NotAvailableInThisVersion`, or none
-        unsupported={name.lower(): kind for name, kind in named.items() if kind not in FIELD_TYPES},
+        # For example of the type `NotAvailableInThisVersion`, or without a type.
+        unsupported={name.lower(): kind for name, kind in types.items() if kind not in FIELD_TYPES},
     )
 
 
-def resolve_region(access: ApiEndpoint, endpoint: str) -> str:
-    """The base URL of the account's region, if it is one that credentials may be sent to."""
-    url = endpoint.rstrip("/")
-    if "?" not in url and is_vendor_host(url, DOMAINS, "" if access.is_default_url else access.base_url):
+def resolve_region(endpoint: ApiEndpoint, region_url: str) -> str:
+    """Return the base URL of the account's region; raise `InvalidConnection` if it may not receive credentials."""
+    url = region_url.rstrip("/")
+    if "?" not in url and is_vendor_host(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
         return url
     raise InvalidConnection(
         "dotdigital's response names an API endpoint that is no address of dotdigital's; nothing is sent there. "
@@ -73,10 +75,10 @@ def resolve_region(access: ApiEndpoint, endpoint: str) -> str:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Make a data field; one that is there by now is fine."""
-    theirs = next(name for name, ours in FIELD_TYPES.items() if ours == kind)
+    """Create a data field; accept one that exists already."""
+    data_type = next(name for name, field_type in FIELD_TYPES.items() if field_type == kind)
     response = yield send_json(
-        "POST", f"{audience.base_url}/v2/data-fields", {"name": name, "type": theirs, "visibility": "Private"}
+        "POST", f"{audience.base_url}/v2/data-fields", {"name": name, "type": data_type, "visibility": "Private"}
     )
     if response.status in {200, 201} or error_of(response)[0] == "ERROR_NON_UNIQUE_DATAFIELD":
         return
@@ -84,7 +86,7 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
 
 
 def audience_link(audience: Audience) -> str:
-    """The address book's page, in the region's web application."""
+    """Return the URL of the address book's page in the web application of its region."""
     region_match = re.match(r"https://(r[0-9]+)-", audience.base_url)
     region_name = region_match[1] if region_match else "r1"
     return f"https://{region_name}-app.dotdigital.com/contacts/addressbooks/{audience.audience}"

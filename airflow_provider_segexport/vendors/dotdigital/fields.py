@@ -1,4 +1,4 @@
-"""dotdigital: where the neutral fields go. All but the email are data fields, which are custom fields here."""
+"""dotdigital: mapping of the neutral fields. All except the email are data fields, which count as custom fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dotdigital's import jobs: `batch -> ticket -> state -> verdicts`."""
+"""dotdigital: item template and import jobs."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ STATES = {
 
 
 def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
-    """One contact. No `channelProperties.email.status`: absent means unchanged for those who are there."""
+    """Build a contact. It has no `channelProperties.email.status`, so the status of an existing contact stays."""
     columns = [(rule.key, rule.field) for rule in FIELD_RULES if rule.field in matched.fields and rule.field != "email"]
     columns += [(custom.name, custom.column) for custom in matched.custom]
     data: dict[str, Node] = {}
     for name, column in columns:
-        found = audience.fields[name.lower()]
-        match found.type:
+        field = audience.fields[name.lower()]
+        match field.type:
             case "number":
-                data[found.key] = Column(column, "number")
+                data[field.key] = Column(column, "number")
             case "boolean":
-                data[found.key] = Column(column, "boolean")
+                data[field.key] = Column(column, "boolean")
             case _:
-                data[found.key] = Column(column)
+                data[field.key] = Column(column)
     return JsonTemplate(
         {
             "matchIdentifier": Const("email"),
@@ -58,7 +58,7 @@ def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Hand in an import job."""
+    """Start an import job."""
     url = f"{audience.base_url}/contacts/v3/import"
     response = yield send_batch("PUT", url, '{"mergeOption":"overwrite","contacts":[', batch, "]}")
     if response.status in {200, 201, 202}:
@@ -69,43 +69,50 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 STATUS = re.compile(rb'"status"\s*:\s*"(%s)"' % "|".join(STATES).encode(), re.IGNORECASE)
-"""An import's state in a report: its thousands of contacts need not be read for that. None of theirs is so."""
+"""State of an import in its report. A search is enough, because no contact in the report has such a status."""
 
 SUCCESS = range(200, 300)
 
 
 def report_request(audience: Audience, job_id: str) -> Request:
-    """The request for an import's report, which holds every contact of the job."""
+    """Return the request for an import's report, which contains every contact of the job."""
     return get(f"{audience.base_url}/contacts/v3/import/{job_id}")
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """One call a job: v3 has no list of imports."""
+    """Read one report for each job, because v3 has no list of imports."""
     states = {}
-    for ticket in job_ids:
-        response = yield report_request(audience, ticket)
-        told = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
-        status = told.pop().decode() if len(told) == 1 else read_report(response).status
+    for job_id in job_ids:
+        response = yield report_request(audience, job_id)
+        matches = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
+        status = matches.pop().decode() if len(matches) == 1 else read_report(response).status
         if status.lower() not in STATES:
             state = public_code(status)
-            raise UnexpectedResponse(f"A dotdigital import has the state {state!r}, which is not documented.")
-        states[ticket] = STATES[status.lower()]
+            raise UnexpectedResponse(
+                f"A dotdigital import has the state {state!r}, which is not documented. To fix: ask dotdigital's "
+                "support what it means, and report it to the maintainers of this package."
+            )
+        states[job_id] = STATES[status.lower()]
     return states
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Read a finished job's report into verdicts by row."""
-    found = read_report((yield report_request(audience, job_id)))
-    match found.status.lower():
+    """Read a job's report and return the result of each row."""
+    report = read_report((yield report_request(audience, job_id)))
+    match report.status.lower():
         case "finished":
-            return batch_result(found, batch)
+            return batch_result(report, batch)
         case "failed":
             return BatchResult(retry=tuple(range(len(batch))))
         case "exceedsallowedcontactlimit":
-            stop = (
-                "The account's contact limit is reached at dotdigital: make room or raise the contract, then run again."
+            message = (
+                "The account's contact limit is reached at dotdigital. To fix: delete contacts or raise the contract's "
+                "limit, then run again."
             )
-            return reject_all(batch, Reason.CONTACT_LIMIT_REACHED, found.status, stop)
+            return reject_all(batch, Reason.CONTACT_LIMIT_REACHED, report.status, message)
         case _:
-            stop = "dotdigital's data watchdog refused an import as a whole. Ask its support before running again."
-            return reject_all(batch, Reason.JOB_FAILED, found.status, stop)
+            message = (
+                "dotdigital's data watchdog rejected a whole import. To fix: ask dotdigital's support before you run "
+                "it again."
+            )
+            return reject_all(batch, Reason.JOB_FAILED, report.status, message)

@@ -1,7 +1,7 @@
-"""dotdigital: leavers out of an address book, by contact id: `batch -> removal job -> state`.
+"""dotdigital: removal from an address book by contact id, as a job.
 
-Lists specification v2 and the error registry, read 2026-08. The account, the contact's status and its other address
-books stay as they are. `DELETE /contacts/v3/..` would delete the person from the account and is never called.
+The account, the contact's status and its other address books stay as they are (lists specification v2 and error
+registry, read 2026-08). `DELETE /contacts/v3/..` would delete the person from the account and is never called.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from airflow_provider_segexport.vendors.responses import (
 
 BOOK_IN_USE = "ERROR_ADDRESSBOOK_IN_USE"
 IN_USE_WAITS_S = (5.0, 15.0, 30.0)
-"""Waits until a book in use is asked again; after them it is as if all job slots were taken."""
+"""Waits before a removal from a book in use is tried again, in seconds. After them the job slots count as full."""
 
-# No counters and no names: a job that completes leaves nothing to collect.
 STATES = {"started": JobState.RUNNING, "completed": JobState.ACCEPTED, "failed": JobState.FAILED}
+"""Job states. A completed job is `ACCEPTED`, because it has no counters and no contacts to collect."""
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Hand in a removal job: a bare array of contact ids. Ids that are not in the book are passed over in silence."""
+    """Start a removal job, whose body is an array of contact ids. The vendor ignores ids that are not in the book."""
     url = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/delete"
     waits = iter(IN_USE_WAITS_S)
     while True:
@@ -57,35 +57,35 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
             return JobId(required_id(job_json(response), "id", GUID))
         if response.status in {401, 403}:
             raise_for(response)
-        code, words = error_of(response)
+        code, message = error_of(response)
         if code == BOOK_IN_USE:
-            wait = next(waits, None)
-            if wait is None:
+            wait_s = next(waits, None)
+            if wait_s is None:
                 raise JobSlotsFull(f"The address book is in use at dotdigital ({code}): another job works on it.")
-            yield Sleep(wait)
+            yield Sleep(wait_s)
         elif response.status == 400 and not code.startswith("ERROR_ADDRESSBOOK"):  # noqa: PLR2004
-            raise BatchRejected(code, words)
+            raise BatchRejected(code, message)
         else:
             raise_for(response)
 
 
 def job_json(response: Response) -> dict[str, Any]:
-    """A job's `id` and `status`, which the specification's example writes with capitals."""
+    """Return a job with its keys in lower case, because the specification's example has capitals."""
     return {name.lower(): value for name, value in as_object(read_json(response, 200, 202)).items()}
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """One call a job."""
+    """Read each job in a call of its own."""
     states = {}
-    for ticket in job_ids:
-        states[ticket] = yield from read_state(audience, ticket)
+    for job_id in job_ids:
+        states[job_id] = yield from read_state(audience, job_id)
     return states
 
 
 def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
-    """A job's state; how long it is kept is not published, and one that is gone counts as failed.
+    """Read a job's state. A job that is gone counts as failed, as it is not published how long jobs exist.
 
-    A state that is absent or not documented is no verdict: the job's people are looked for in the book.
+    A state that is absent or not documented counts as finished: the run checks whether the people are in the book.
     """
     response = yield get(f"{audience.base_url}/v2/contacts/deletion/{job_id}")
     if response.status == 404:  # noqa: PLR2004
@@ -94,40 +94,45 @@ def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """A job that failed goes again as a whole: who is out already makes no difference to it."""
+    """Retry all rows of a failed job. Contacts that it has removed already do not matter to the next one."""
     failed = (yield from read_state(audience, job_id)) is JobState.FAILED
     return BatchResult(retry=tuple(range(len(batch))) if failed else ())
 
 
 def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """By pages of the book, or one read a person: whatever takes fewer calls."""
-    pages = math.inf if audience.member_count is None else audience.member_count // int(PAGE_SIZE) + 1
+    """Find members by reading the book's pages or each contact, whichever takes fewer calls."""
+    pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
     if len(emails) > pages:
-        wanted = set(emails)
-        yield from list_members(audience, lambda page: on_page([one for one in page if one.email in wanted]))
+        yield from find_on_pages(audience, set(emails), on_page)
         return
     unclear: set[str] = set()
     for email in emails:
-        # The `@` is written as %40, by which whoever logs or counts addresses of calls knows that this is a person's.
+        # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
         response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
         if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
             continue
-        found = as_object(read_json(response))
-        lists, contact_id = found.get("lists"), id_of(found.get("contactId"), DIGITS)
-        ids = {as_text(one.get("id")) for one in as_objects(lists)}
-        if not isinstance(lists, list) or "" in ids or len(as_objects(lists)) < len(lists):
+        contact = as_object(read_json(response))
+        lists, contact_id = contact.get("lists"), id_of(contact.get("contactId"), DIGITS)
+        list_ids = {as_text(entry.get("id")) for entry in as_objects(lists)}
+        if not isinstance(lists, list) or "" in list_ids or len(as_objects(lists)) < len(lists):
             unclear.add(email)
-        elif audience.audience in ids:
+        elif audience.audience in list_ids:
             on_page([Member(email, contact_id)]) if contact_id else unclear.add(email)
-    if unclear:  # the address book itself tells what a contact's own record does not
-        yield from list_members(audience, lambda page: on_page([one for one in page if one.email in unclear]))
+    if unclear:  # the contact's own record does not say whether it is in the book
+        yield from find_on_pages(audience, unclear, on_page)
+
+
+def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
+    """Read the whole book, and pass on the members among the wanted addresses."""
+    yield from list_members(audience, lambda page: on_page([member for member in page if member.email in wanted]))
 
 
 REMOVAL = Removal(
     forgets_optouts=True,
     remove=remove,
-    # The most ids of a call are not published; Oro's connector sends 1,000 (OroCRMDotmailerBundle, batch_jobs.yml), and
-    # what is too many is refused and halved. Whether two jobs may work on one book is not stated: the vendor says so.
+    # The maximum of ids in a call is not published. Oro's connector sends 1,000 (OroCRMDotmailerBundle,
+    # batch_jobs.yml); a batch that is too large is rejected and halved. Nothing says whether two jobs may work on one
+    # book: if not, the vendor responds with `BOOK_IN_USE`.
     limits=Limits(
         batch_rows=1000, batch_bytes=100_000, max_concurrency=2, max_jobs=4, timeout_s=121, poll_one_per_call=True
     ),
@@ -136,5 +141,5 @@ REMOVAL = Removal(
     collect=collect,
     resolve_ids=resolve_ids,
     find_members=resolve_ids,
-    confirms=False,  # a job that completes names nobody and counts nothing
+    confirms=False,  # a completed job names no contacts and counts none
 )

@@ -1,4 +1,4 @@
-"""Reads dotdigital's answers: what a refusal means."""
+"""dotdigital: errors, retry hints and remaining quota in responses."""
 
 from __future__ import annotations
 
@@ -26,54 +26,67 @@ from airflow_provider_segexport.vendors.responses import (
     wait_header,
 )
 
-# The flat scheme caps calls in a rolling hour and tells no time: look again in five minutes.
 FLAT_SCHEME_WAIT_S = 300
+"""Wait after the flat scheme's limit of calls in a rolling hour, in seconds. The response names no time."""
 
 
 def error_of(response: Response) -> tuple[str, str]:
-    """v3 says `errorCode` and `description`; v2 hides `ERROR_X` inside the text of `message`."""
+    """Return error code and message: v3's `errorCode` and `description`; v2's `ERROR_X` in `message`, and `message`."""
     body = as_object(response.json())
     if as_text(body.get("errorCode")):
         return as_text(body["errorCode"]), as_text(body.get("description"))
-    words = as_text(body.get("message"))
-    code = re.search(r"ERROR_[A-Z_]+", words)
-    return code[0] if code else "", words
+    message = as_text(body.get("message"))
+    code = re.search(r"ERROR_[A-Z_]+", message)
+    return code[0] if code else "", message
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise what an unexpected reply means."""
+    """Raise the error that a response with an unexpected status means."""
     if response.status == 401:  # noqa: PLR2004
         raise AuthenticationFailed(
-            "dotdigital answered 401: user name or password of the API user are wrong, or it is disabled. "
-            "Check them in the Airflow connection (Settings > Access > API users at dotdigital)."
+            "dotdigital answered 401: user name or password of the API user are wrong, or it is disabled. To fix: "
+            "compare them with Settings > Access > API users at dotdigital, and correct the Airflow connection."
         )
     if response.status == 403:  # noqa: PLR2004
         raise PermissionDenied(
-            f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature."
+            f"dotdigital answered 403 from {response.url}: the account lives in another region, or lacks the feature. "
+            "To fix: leave the base URL of the connection empty, or ask dotdigital for the feature."
         )
     code = error_of(response)[0]
-    said = describe("dotdigital", response, code)
+    failure = describe("dotdigital", response, code)
     if code == "ERROR_ADDRESSBOOK_NOT_FOUND":
-        raise AudienceNotFound(f"{said}. The account has no address book of that id; take it from the book's address.")
+        raise AudienceNotFound(
+            f"{failure}. The account has no address book of that id. To fix: copy the id from the address of the "
+            "book's page in the browser."
+        )
     if code == "ERROR_ADDRESSBOOK_NOTWRITABLE":
-        raise AudienceNotFound(f"{said}. `Test` and `All Contacts` cannot be written; choose another address book.")
+        raise AudienceNotFound(
+            f"{failure}. `Test` and `All Contacts` cannot be written. To fix: choose another address book."
+        )
     raise unexpected_response("dotdigital", response, code)
 
 
 read_json = make_reader(raise_for)
 
 
-def reject_all(batch: Batch, reason: Reason, code: str, stop: str) -> BatchResult:
-    """Every row of the batch refused for one reason, and a word on why to stop."""
+def reject_all(batch: Batch, reason: Reason, code: str, message: str) -> BatchResult:
+    """Return a result that rejects every row of a batch and ends the run.
+
+    Args:
+        batch: the rows.
+        reason: reason of each rejection.
+        code: the vendor's code.
+        message: message of each rejection, and reason why the run ends.
+    """
     return BatchResult(
-        rejected=tuple(RowRejection(i, reason, code, stop) for i in range(len(batch))), abort_reason=stop
+        rejected=tuple(RowRejection(i, reason, code, message) for i in range(len(batch))), abort_reason=message
     )
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Three ways to say "later": two kinds of 429, and a 400 in the flat scheme.
+    """Recognise two kinds of 429, and the flat scheme's 400.
 
-    `X-RateLimit-Reset` is a UTC epoch here (a delay in seconds at Campaign Monitor).
+    `X-RateLimit-Reset` is an epoch time here. (At Campaign Monitor it is a number of seconds.)
     """
     if response.status == TOO_MANY_REQUESTS and b"tooManyActiveImports" in response.body:
         return JobSlotsFull("dotdigital runs 25 imports of this account already.")
@@ -81,16 +94,14 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
         return RateLimited(
             "dotdigital's hourly cap of calls is reached (flat scheme).", retry_after_s=FLAT_SCHEME_WAIT_S
         )
-    reset = wait_header(response.headers, "x-ratelimit-reset", now)
-    return retry_hint_from_status(response, None if reset is None else max(1.0, reset), now)
+    reset_s = wait_header(response.headers, "x-ratelimit-reset", now)
+    return retry_hint_from_status(response, None if reset_s is None else max(1.0, reset_s), now)
 
 
 def remaining_quota(response: Response, now: float) -> RemainingQuota | None:
-    """What is left of the tier that the call counts for; tiers differ by call, and only the answer names them."""
-    left, reset = (
-        number_header(response.headers, "x-ratelimit-remaining"),
-        wait_header(response.headers, "x-ratelimit-reset", now),
-    )
-    if left is None or reset is None:
+    """Return the remaining quota of the call's tier. Only the response names the tier, as tiers differ by call."""
+    headers = response.headers
+    calls, reset_s = number_header(headers, "x-ratelimit-remaining"), wait_header(headers, "x-ratelimit-reset", now)
+    if calls is None or reset_s is None:
         return None
-    return RemainingQuota(int(left), now + max(1.0, reset), response.headers.get("x-ratelimit-scope", ""))
+    return RemainingQuota(int(calls), now + max(1.0, reset_s), headers.get("x-ratelimit-scope", ""))

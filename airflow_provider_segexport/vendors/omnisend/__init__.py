@@ -1,7 +1,7 @@
-"""Omnisend, API version 2026-03-15: `batch of 100 -> job -> verdict by item`.
+"""Omnisend, API version 2026-03-15. An upsert is a batch job with a result for each item.
 
-An audience is a tag, which travels in the item itself. Facts from the vendor's OpenAPI files of that version and its
-official plugins, read 2026-08.
+An audience is a tag, which is part of each item. Sources: the vendor's OpenAPI files of that version and its official
+plugins, read 2026-08.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ VENDOR = Vendor(
     title="Omnisend",
     audience_noun="tag",
     base_url=account.BASE_URL,
-    # 100 items a batch; the batches page of v3 asks to stay below 1 MB, and this version names no bytes. A thousand
-    # jobs in flight are four calls of polling. The vendor's advice for a client's timeout is 10 s: three times that.
-    # All keys and applications of a brand share 400 calls a minute; whether an endpoint's own limit counts apart from
-    # them is not said, so that it is counted in.
+    # Published: 100 items in a batch. The batches page of v3 asks to stay below 1 MB; this version names no size.
+    # Polling a thousand jobs takes four calls. The timeout is three times the 10 s that the vendor recommends.
+    # All keys and applications of a brand share 400 calls a minute. Nothing says whether an endpoint's own limit is
+    # part of them, so its calls count for both.
     limits=Limits(
         batch_rows=100,
         batch_bytes=990_000,
@@ -63,12 +63,12 @@ VENDOR = Vendor(
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"password": "from Store settings > API keys"},
-        audience_help="A tag: 1 to 128 letters, digits, blanks, - _ and colons. It needs no making.",
+        audience_help="A tag: 1 to 128 letters, digits, blanks, - _ and colons. It need not exist yet.",
         fields=(
             ConnectionFormField(
                 "brand_id",
                 "Brand id",
-                "Pins the store: a key of another one stops every export before anything is sent. The connection's "
+                "Pins the store: with the key of another store, exports stop before anything is sent. The connection "
                 f"test shows it. The key needs {responses.PERMISSIONS}.",
             ),
         ),

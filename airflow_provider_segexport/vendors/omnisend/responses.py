@@ -1,12 +1,13 @@
-"""Omnisend: requests with the version that every call names, and what replies mean.
+"""Omnisend: the API version header, and errors in responses.
 
-Errors are RFC 9457 problems; the responses page of 2026-03-15, read 2026-08.
+Errors are RFC 9457 problems (responses page of 2026-03-15, read 2026-08).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_segexport.errors import (
     AuthenticationFailed,
@@ -33,46 +34,54 @@ from airflow_provider_segexport.vendors.responses import (
 API_VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
 
-# 400 calls a minute a brand, in a window that slides: a 429 that tells no time (the batches endpoints tell none) is
-# over when some of the calls of the last minute have grown old.
 DEFAULT_WAIT_S = 12.0
+"""Wait after a 429 without a time, in seconds. The batches endpoints send none. The limit of 400 calls a minute a brand
+has a sliding window, so a fifth of a minute makes room for some calls."""
 
 
-def versioned(request: Request, pool: str = "") -> Request:
-    """The request with the API version; a call without it is refused. `pool` is a narrower limit it counts for."""
-    return replace(request, headers={**request.headers, "Omnisend-Version": API_VERSION}, rate_scope=pool)
+def versioned(request: Request, rate_scope: str = "") -> Request:
+    """Return the request with the API version, without which the vendor rejects it.
+
+    Args:
+        request: any request to the API.
+        rate_scope: additional quota that the call counts for, a key of `Limits.scoped_rates`.
+    """
+    return replace(request, headers={**request.headers, "Omnisend-Version": API_VERSION}, rate_scope=rate_scope)
 
 
 def error_of(response: Response) -> tuple[str, str]:
-    """The kind of problem, and its words with the fields that are wrong."""
+    """Return the problem's type, and its message with the invalid fields."""
     body = as_object(response.json())
     kind = as_text(body.get("type")).rpartition("/")[2]
-    fields = "; ".join(
-        f"{as_text(one.get('field'))}: {as_text(one.get('message'))}" for one in as_objects(body.get("errors"))[:3]
-    )
-    words = " ".join(part for part in (as_text(body.get("detail")) or as_text(body.get("title")), fields) if part)
-    return kind, words
+    fields = field_errors(as_objects(body.get("errors"))[:3])
+    detail = as_text(body.get("detail")) or as_text(body.get("title"))
+    return kind, " ".join(part for part in (detail, fields) if part)
+
+
+def field_errors(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Return the invalid fields of a problem with their messages."""
+    return "; ".join(f"{as_text(error.get('field'))}: {as_text(error.get('message'))}" for error in errors)
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise what an unexpected reply means."""
+    """Raise the error that a response with an unexpected status means."""
     kind = error_of(response)[0]
-    said = describe("Omnisend", response, kind)
+    failure = describe("Omnisend", response, kind)
     match response.status:
         case 401:
             raise AuthenticationFailed(
-                f"{said}. Check the API key in the Airflow connection; keys are made, and deleted, in the store's "
-                "settings under API keys (app.omnisend.com/integrations/api-keys)."
+                f"{failure}. To fix: check the API key in the Airflow connection; keys are created and deleted in the "
+                "store's settings under API keys (app.omnisend.com/integrations/api-keys)."
             )
         case 403:
             raise PermissionDenied(
-                f"{said}. The API key lacks a permission that {response.url} asks for; an export needs {PERMISSIONS}. "
-                "Give it in the store's settings under API keys; it may take some minutes to count."
+                f"{failure}. The API key lacks a permission that {response.url} asks for; an export needs "
+                f"{PERMISSIONS}. To fix: grant it in the store's settings under API keys, and wait a few minutes."
             )
         case 410:
             raise FatalError(
-                f"{said}. Omnisend has retired the API version {API_VERSION}, the one that this release speaks: install a "
-                "newer airflow-provider-segexport."
+                f"{failure}. Omnisend has retired the API version {API_VERSION}, which this release uses. To fix: "
+                "install a newer airflow-provider-segexport."
             )
         case _:
             raise unexpected_response("Omnisend", response, kind)
@@ -82,23 +91,24 @@ read_json = make_reader(raise_for)
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """A 429 tells the seconds in its body, in a header, or not at all."""
+    """Read the wait of a 429 from a header or the body; some have none."""
     if response.status != TOO_MANY_REQUESTS:
         return retry_hint_from_status(response, None, now)
     headers = response.headers
-    told = (
+    wait_s = (
         retry_after(headers, now)
         or wait_header(headers, "x-rate-limit-reset", now)
         or retry_after_in_body(response, now)
+        or DEFAULT_WAIT_S
     )
-    return retry_hint_from_status(response, told or DEFAULT_WAIT_S, now)
+    return retry_hint_from_status(response, wait_s, now)
 
 
 def retry_after_in_body(response: Response, now: float) -> float | None:
-    """`retryAfter` of the problem; a gateway's 429 may be no JSON at all."""
+    """Return `retryAfter` of the problem in seconds; None if there is none, or if a gateway's 429 is no JSON."""
     try:
-        found = response.json()
+        body = response.json()
     except (RetryableError, UnexpectedResponse):
         return None
-    told = found.get("retryAfter") if isinstance(found, dict) else None
-    return seconds_until(str(told), now) if isinstance(told, int | float) else None
+    value = as_object(body).get("retryAfter")
+    return seconds_until(str(value), now) if isinstance(value, int | float) else None
