@@ -91,7 +91,7 @@ class WindowState:
 
         Args:
             values: the fields as the store holds them.
-            now: epoch seconds. A state that holds for more than `delays.LONGEST_S` from now is ignored.
+            now: epoch seconds. A state that holds for more than `delays.MAX_WAIT_S` from now is ignored.
         """
         try:
             calls, until, calls_since, limit_seen = values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import (
     Audience,
@@ -22,7 +23,9 @@ from airflow_provider_segexport.vendors.repeated_reads import RepeatedReads
 
 def no_poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
     """Default of `poll`, for a vendor without jobs."""
-    raise UnexpectedResponse(f"Cannot poll {len(job_ids)} jobs at {audience.base_url}: this vendor has no jobs.")
+    raise UnexpectedResponse(
+        f"Cannot poll {counted(len(job_ids), 'job')} at {audience.base_url}: this vendor has no jobs."
+    )
     yield  # a generator, as every operation is
 
 

@@ -16,7 +16,9 @@ def account(sim, vendor, tmp_path):
     lasting = {"constant_contact": {"access_seconds": 90 * DAY}}
     sim.reset(lasting, seed=1, latency=0.0, log_body_bytes=10_000_000)
     account = VendorHarness(sim, vendor, tmp_path)
-    assert account.vendor.list_optouts, f"{account.name} has no optouts: the warehouse would not learn who has opted out."
+    assert account.vendor.list_optouts, (
+        f"{account.name} has no optouts: the warehouse would not learn who has opted out."
+    )
     return account
 
 
