@@ -1,4 +1,4 @@
-"""Tells the warehouse who has opted out at the vendor: `answers, the vendor's lists -> optouts.parquet`."""
+"""Collects opt-outs recorded at the vendor for the warehouse: `batch results, vendor lists -> optouts.parquet`."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ SCHEMA = pa.schema(
     ]
 )
 OVERLAP_S = 2 * 86_400.0
-"""The vendors' lists are asked by days, in zones of their own: the last two are read again."""
+"""Seconds of the last reading that are read again: vendors filter their lists by day, in time zones of their own."""
 
 
 def collect(context: ExportContext, audience: Audience) -> int:
-    """Write the opt-outs of people whom this provider knows; returns how many.
+    """Write the opt-outs of people in the ledger or in this run's plan, and return how many there are.
 
-    Every opt-out that the run has seen is among them, of rows that were sent or set aside and of people who were to be
-    taken out. The vendor's own lists are read only where the export asks for it.
+    They include every opt-out that the run has met: of rows that were sent or not sent, and of people to remove. The
+    vendor's own lists are read only if `fetch_optouts` is set.
     """
     folder, environment = context.environment.run_folder, context.environment
     ledger = context.ledger(audience)
-    began = environment.clock()
+    started = environment.clock()
     with engine() as sql:
-        told = readback.OptOuts(sql)
+        pages = readback.OptOuts(sql)
         sql.run("create or replace table known (email varchar)")
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
-            _known(sql, context, ledger)
+            _stage_known_emails(sql, context, ledger)
             since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
             if sql.one("select count(*) from sending anti join held using (email)") != (0,):
-                since = 0.0  # people who come in for the first time may have opted out at any time before
-            context.run_operation(context.vendor.list_optouts(audience, since, told))
-        words = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
-        seen_in = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
-        sources = [[place] for place in seen_in if place.exists()]
-        sources += [parts for parts in (folder.result_files(), folder.removals.result_files()) if parts]
+                since = 0.0  # people that this run adds first may have opted out at any time before
+            context.run_operation(context.vendor.list_optouts(audience, since, pages))
+        reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
+        not_sent = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
+        sources = [[path] for path in not_sent if path.exists()]
+        sources += [paths for paths in (folder.result_files(), folder.removals.result_files()) if paths]
         seen_by_run = " union all ".join(
-            f"select email, reason from {sql.scan(places)} where reason in ({words})" for places in sources
+            f"select email, reason from {sql.scan(paths)} where reason in ({reasons})" for paths in sources
         )
-        seen = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
-        wider = f"max(reason) filter (reason <> '{Reason.LEFT_AUDIENCE}')"
-        rows = f"""select email, coalesce({wider}, any_value(reason)) as reason,
-                max(since) as since, '{seen}' as seen_at,
+        seen_at = datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")
+        account_wide = f"max(reason) filter (reason <> '{Reason.LEFT_AUDIENCE}')"
+        rows = f"""select email, coalesce({account_wide}, any_value(reason)) as reason,
+                max(since) as since, '{seen_at}' as seen_at,
                 min(source) as source from (
                 select email, reason, '' as since, 'answer' as source from ({seen_by_run})
                 union all select l.email, l.reason, l.since, 'list' from listed l
@@ -66,21 +66,21 @@ def collect(context: ExportContext, audience: Audience) -> int:
             group by email order by email"""
         count = write_parquet(folder.path / "optouts.parquet", sql.stream(rows), SCHEMA)
     if context.config.fetch_optouts:
-        AudienceState.of(ledger.path).read_optouts(context.config.export_name, began).write(ledger.path, ledger.fence)
+        AudienceState.of(ledger.path).read_optouts(context.config.export_name, started).write(ledger.path, ledger.fence)
     return count
 
 
 def written(folder: RunFolder) -> dict[str, Any] | None:
-    """Where this run's opt-outs are, and how many; None where it came to none yet."""
-    place = folder.path / "optouts.parquet"
-    if not place.exists():
+    """Return `path` and `count` of this run's opt-outs; None if they are not collected yet."""
+    path = folder.path / "optouts.parquet"
+    if not path.exists():
         return None
-    with place.open("rb") as file:
-        return {"path": str(place), "count": int(pq.ParquetFile(file).metadata.num_rows)}
+    with path.open("rb") as file:
+        return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 
-def _known(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
-    """`known(email)`: the ledger's people, `held`, and this run's, `sending`. No other opt-out enters the warehouse."""
+def _stage_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
+    """Create `known(email)`, of the ledger (`held`) and of this run (`sending`). Only these opt-outs are written."""
     version = ledger.version()
     held = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
     sql.run(f"create or replace view held as {held}")

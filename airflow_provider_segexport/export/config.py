@@ -1,4 +1,4 @@
-"""What an export is asked for, and what it touches."""
+"""Configuration and environment of an export."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ Mode = Literal["upsert", "mirror", "full"]
 OnStale = Literal["skip", "fail", "verify"]
 MOST_PROFILES = 1_000_000
 JOB_TIMEOUT_S = 6 * 3600.0
-"""How long a job may run at the vendor, in seconds. The longest import that a vendor documents takes minutes."""
+"""Default of `job_timeout`, seconds. The longest import that a vendor documents takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Not a segment is exported: the audience's last version of the ledger is taken back, as far as the vendor allows.
+    """Revert a version of the audience's ledger, as far as the vendor allows, instead of exporting a segment.
 
     Attributes:
-        version: which version of the ledger is taken back; no later one may have changed the same people. None: the
-            newest that put people in or took people out.
+        version: the ledger version to revert; no later version may have changed the same people. None means the newest
+            version that added or removed people.
     """
 
     version: int | None = None
@@ -57,11 +57,11 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Who is withheld before anything is sent.
+    """Rules by which rows are withheld before anything is sent.
 
     Attributes:
-        column: a column of the segment that says yes (`yes_no.YES`); anything else withholds.
-        suppression_list: Parquet with one address a row, plain or hashed (SHA-256, SHA-1, MD5): a path or several.
+        column: a column of the segment; a row is withheld unless its value means yes (`yes_no.YES`).
+        suppression_list: paths of Parquet files with one address a row, plain or hashed (SHA-256, SHA-1, MD5).
     """
 
     column: str | None = None
@@ -70,35 +70,35 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class ExportConfig:
-    """What a colleague configured.
+    """The export as its user configured it.
 
     Attributes:
-        segment: a path, a folder, a glob, or several of them: several are united.
+        segment: a path, a folder or a glob, or several of them, which are read as one segment.
         audience: the vendor's id of the audience.
-        field_mapping: column by neutral field.
+        field_mapping: column by vendor-neutral field.
         custom_fields: column by the vendor's name of the field.
-        create_custom_fields: make custom fields that the audience lacks.
-        mode: `full` sends every profile, `upsert` those that are new or changed since the ledger; `mirror` does as
-            `upsert`, and takes out of the audience whom we put there and who has left the segment.
+        create_custom_fields: create the custom fields that the audience lacks.
+        mode: `full` sends every profile; `upsert` sends profiles that are new or changed since the ledger; `mirror`
+            also removes people that we added and that have left the segment.
         as_of: the time that the segment describes, ISO 8601 with a zone.
-        on_stale: what to do when the ledger knows a newer state of the audience than `as_of`.
-        run: who runs this, in words that go into the ledger: `dag/task/run/map index`.
-        export_name: the name of this export, which owns its audience: `dag.task` where a DAG gives none.
-        segment_part: which of several mapped segments of the export this is; empty where the task is not mapped.
-        allow_shared_audience: it shares its audience with other exports that say so too.
-        consent: who is withheld before anything is sent.
-        adopt_existing: people who were in the audience before an export put them in are taken out as others are.
-        guards: by name; what is not named holds as in `GUARDS`, None switches one off.
+        on_stale: action if the audience already has a newer snapshot than `as_of`.
+        run: the task instance as the ledger names it: `dag/task/run/map index`.
+        export_name: the export that owns the audience; `dag.task` if the DAG sets none.
+        segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
+        allow_shared_audience: share the audience with other exports that set this too.
+        consent: rules by which rows are withheld.
+        adopt_existing: also remove people who were in the audience before an export added them.
+        guards: by name; a guard that is not listed has its default from `GUARDS`, None disables a guard.
         dry_run: plan and report, send nothing.
-        undo: take back the last version of the ledger, in place of exporting a segment.
-        max_profiles: more rows than this are refused.
-        fetch_optouts: ask the vendor for the people who have opted out since the last export, at the end.
-        expected_plan: the mark of the plan that this run is to carry out; another one is refused.
-        conn_id: the Airflow connection, for those who look at the audience's history.
-        partition_columns: `key=value` folders above a file add columns of text that the file itself lacks.
-        snapshot_at: a segment that is a table is read as of this time; empty for the table's current snapshot.
-        segment_name: what reports say in place of the path of a frame's temporary file; empty for files.
-        job_timeout: how long a job may run at the vendor, in seconds, counted from when the vendor accepted it.
+        undo: revert a version of the ledger instead of exporting a segment.
+        max_profiles: refuse a segment with more rows.
+        fetch_optouts: at the end, read the people who have opted out since the last export from the vendor.
+        expected_plan: `plan_hash` of the approved plan; any other plan is refused. Empty: any plan may run.
+        conn_id: the Airflow connection, shown in the audience's history.
+        partition_columns: read `key=value` folders above a file as text columns, if the file lacks them.
+        snapshot_at: read a segment that is a table as of this time; empty for the table's current snapshot.
+        segment_name: shown in reports instead of the path of a data frame's temporary file; empty for files.
+        job_timeout: seconds that a job may run at the vendor after the vendor accepted it.
     """
 
     segment: str | tuple[str, ...]
@@ -129,21 +129,22 @@ class ExportConfig:
 
     @property
     def shown_segment(self) -> str | list[str]:
-        """The segment as reports and logs name it."""
+        """Return the segment as reports and logs name it."""
         return self.segment_name or (self.segment if isinstance(self.segment, str) else list(self.segment))
 
     def guard(self, name: str) -> Guard | None:
-        """A guard of this export; None where it is switched off, or nobody has set it."""
+        """Return a guard's settings; None if the guard is disabled, or has no default and is not configured."""
         return self.guards[name] if name in self.guards else GUARDS.get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingJobs:
-    """The run is not finished: jobs are at the vendor. Come back when `enough` of the tickets have ended.
+    """Jobs at the vendor that the run waits for.
 
     Attributes:
-        kind: import jobs, or jobs that take people out, which are asked for in another way.
-        since: when the vendor took the oldest of the jobs, in epoch seconds.
+        min_done: resume when so many of the jobs have ended.
+        kind: imports or removals, which are polled in different ways.
+        since: when the vendor accepted the oldest of the jobs, epoch seconds.
         base_url, audience: where the jobs run, as the vendor names it.
     """
 
@@ -157,21 +158,23 @@ class PendingJobs:
 
 @dataclass(frozen=True, slots=True)
 class ExportEnvironment:
-    """What an export touches.
+    """Services and folders that an export uses.
 
     Attributes:
-        http: calls the vendor.
-        run_folder: the run's own.
-        state_root: where ledgers stand.
-        resolve: makes a place of a text.
-        wait_or_leave: told the number of jobs; True when it is time to poll, False to leave with `Waiting`.
-        on_progress: told how far the run is, now and then: `phase`, `settled`, `batches`, `jobs`.
-        remaining_quota: calls that the account has left today, or as the vendor told; None where nobody knows.
-        is_task_running: asked whether the holder of a lease (`dag/task/run/map index`) still runs; None where nobody
-            knows.
-        is_holder_gone: asked whether a holder that left its place to the Airflow of a mark is no longer known to it.
-        airflow_id: the mark of this Airflow; empty where none runs.
-        lease_times: how long an audience stays with a run that says nothing more.
+        http: sends requests to the vendor.
+        run_folder: of this run.
+        state_root: folder of the ledgers.
+        wait_or_leave: takes the number of running jobs; waits and returns True to poll them, or returns False to end
+            the task with `PendingJobs`.
+        resolve: turns a path into a storage path.
+        clock: returns epoch seconds.
+        sleep: waits for the given seconds.
+        on_progress: takes `phase`, `settled`, `batches` and `jobs` now and then.
+        is_task_running: returns whether the holder of a lease (`dag/task/run/map index`) still runs; None if unknown.
+        is_holder_gone: takes a lease's holder and the id of its Airflow; returns whether that Airflow has forgotten it.
+        airflow_id: returns the id of this Airflow; empty outside Airflow.
+        remaining_quota: returns the calls that the account has left today; None if unknown.
+        lease_times: when a lease that is not renewed expires.
     """
 
     http: Sender
@@ -191,9 +194,10 @@ class ExportEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class ExportContext:
-    """An order at a vendor, with the world it touches.
+    """An export's configuration, vendor and environment.
 
-    `fence` is asked right before every call leaves, and before every write beside the ledger.
+    Attributes:
+        fence: checked right before every call is sent, and before every write beside the ledger.
     """
 
     vendor: Vendor
@@ -203,20 +207,20 @@ class ExportContext:
     fence: Fence = NO_FENCE
 
     def run_operation(self, operation: Operation[T], send: Callable[[Request], Response] | None = None) -> T:
-        """Run one of the vendor's operations; its requests go out by `send`, or as they are."""
+        """Run one of the vendor's operations. `send` replaces the method of the same name."""
         return run_operation(operation, send or self.send, self.environment.sleep)
 
     def send(self, request: Request) -> Response:
-        """Send one request; each attempt leaves only while the run holds the audience."""
+        """Send one request. Each attempt is sent only while the run holds the audience's lease."""
         with fenced(self.fence.check):
             return self.environment.http(request)
 
     def ledger(self, audience: Audience) -> Ledger:
-        """The audience's ledger, which this run writes while it holds the audience."""
+        """Return the audience's ledger, which this run may write while it holds the lease."""
         return Ledger.of(self.environment.state_root, self.vendor.name, audience, self.fence)
 
 
-def works_later(context: ExportContext) -> bool:
-    """Whether the vendor may do what a call asks for after it has answered the call."""
+def may_finish_after_response(context: ExportContext) -> bool:
+    """Return whether the vendor may process a call after it has responded to it."""
     removal = context.vendor.removal
     return bool(context.vendor.limits.max_jobs) or (removal is not None and not removal.confirms)

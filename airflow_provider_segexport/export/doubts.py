@@ -20,7 +20,7 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.lease_files import has_stopped
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.ledger_facts import KEPT_IN_PLAN, LedgerCommit
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.paths import StoragePath, read, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
@@ -96,21 +96,13 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     ]
     if not any(late):
         return
-    now = context.environment.clock()
-    origin = LedgerCommit(
-        facts["as_of"],
-        facts.get("run", ""),
-        finished=False,
-        started_at=facts["started_at"],
-        ended_at=now,
-        count_in_flight_as_sent=True,
-        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
-    )
+    # No run's name: the superseded run's next try must not take this version for its own, and go on with its old plan.
+    commit = LedgerCommit.of_plan(facts, "", context.environment.clock())
     names = update_ledger.PlanBatches(
         planned.batches, planned.removal_batches, late=(frozenset(late[0]), frozenset(late[1]))
     )
     with engine() as sql:
-        version = update_ledger.update_ledger(sql, ledger, folder, names, origin)
+        version = update_ledger.update_ledger(sql, ledger, folder, names, commit)
     log.warning(
         "Rows that a superseded run may have touched are in doubt (folder=%s batches=%d version=%d).",
         folder.path,

@@ -1,39 +1,51 @@
-"""What a plan will take: `plan, limits -> calls, bytes, minutes`, and rows to look at."""
+"""Estimates the effort of a plan: `plan, limits -> calls, bytes, minutes`, and picks rows to look at."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.plan import Estimate, Plan
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 
 SAMPLES = 5
+"""Rows listed by reason: enough to recognise a mistake in the segment."""
 
 
-def estimate(vendor: Vendor, planned: Plan) -> dict[str, Any]:
-    """Calls, bytes, and minutes at the vendor's quota; polls and read-backs come on top."""
-    removals = vendor.removal.limits if vendor.removal else vendor.limits
-    calls, more = len(planned.batches), len(planned.removal_batches)
-    seconds = max(_seconds(vendor.limits, calls + more), _seconds(removals, more))
-    return {
-        "calls": calls + more,
-        "bytes": planned.bytes,
-        "estimated_minutes": round(seconds / 60, 1),
-        "upserts": planned.upsert_rows,
-        "removals": planned.leaver_counts.get("send", 0),
-    }
+def estimate(vendor: Vendor, planned: Plan, samples: dict[str, list[int]], quota_left: int | None) -> Estimate:
+    """Estimate what a plan takes at the vendor.
+
+    Args:
+        vendor: its limits count.
+        planned: the plan.
+        samples: row numbers by reason, from `sample_rows`.
+        quota_left: calls that the account has left today; None if the vendor does not report it.
+
+    Returns:
+        Calls, bytes, and minutes at the vendor's quotas alone; polls and read-backs come on top.
+    """
+    removal_limits = vendor.removal.limits if vendor.removal else vendor.limits
+    upsert_calls, removal_calls = len(planned.batches), len(planned.removal_batches)
+    calls = upsert_calls + removal_calls
+    seconds = max(_seconds(vendor.limits, calls), _seconds(removal_limits, removal_calls))
+    return Estimate(
+        calls=calls,
+        bytes=planned.bytes,
+        estimated_minutes=round(seconds / 60, 1),
+        upserts=planned.upsert_rows,
+        removals=planned.leaver_counts.get("send", 0),
+        quota_left=quota_left,
+        samples=samples,
+    )
 
 
 def _seconds(limits: Limits, calls: int) -> float:
-    """How long so many calls take at the quotas alone; a quota that is used up waits for its next span."""
+    """Return how long the calls take at the quotas alone; a quota that is used up waits for its next window."""
     return max((((calls - 1) // rate.calls) * rate.seconds for rate in limits.rates if calls), default=0.0)
 
 
 def sample_rows(engine: Engine) -> dict[str, list[int]]:
-    """The first rows to be sent, and those set aside, by number: to be looked up in the segment."""
-    found = {"clean": [row for (row,) in engine.rows(f"select row from clean order by row limit {SAMPLES}")]}
-    rows = engine.rows(
+    """Return the numbers of the first rows to be sent, and of the first rows that are not sent by reason."""
+    clean_rows = [row for (row,) in engine.rows(f"select row from clean order by row limit {SAMPLES}")]
+    not_sent = engine.rows(
         f"""select reason, list(row order by row)[1:{SAMPLES}] from aside group by reason order by reason"""
     )
-    return found | {str(reason): list(listed) for reason, listed in rows}
+    return {"clean": clean_rows} | {str(reason): list(rows) for reason, rows in not_sent}

@@ -1,173 +1,211 @@
-"""Adds up, writes the ledger and the report: `plan, journal -> report`. Runs at every end, also at a failure."""
+"""Ends a run: `plan, journal -> ledger, report`. Also runs after a failure, with what was done until then."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import collect_optouts
-from airflow_provider_segexport.export.config import ExportContext, works_later
+from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import readback, record, report, update_ledger
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.journal import State
-from airflow_provider_segexport.storage.ledger import REVERTED_VERSION, Ledger
-from airflow_provider_segexport.storage.ledger_facts import KEPT_IN_PLAN, LedgerCommit
-from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 
-def name(context: ExportContext, planned: Plan, audience: Audience) -> None:
-    """Read the audience back and name the rows that the vendor has only counted as not taken, where there are any."""
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        error: why the run stopped early; of a dry run, why the plan could not be carried out.
+        waiting: the run continues when its jobs have ended.
+        superseded: the plan is discarded; the next try makes a new one.
+        plan_hash: of a dry run; empty for any other run.
+        comparison_only: a dry run that compares an older snapshot, because of `on_stale="verify"`.
+    """
+
+    error: SegexportError | None = None
+    waiting: bool = False
+    superseded: bool = False
+    plan_hash: str = ""
+    comparison_only: bool = False
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the plan was only reported."""
+        return bool(self.plan_hash)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run did all that it was configured to do."""
+        return (self.error is None or self.dry_run) and not self.waiting
+
+    def as_report(self) -> dict[str, Any]:
+        """Return the report's entries; those of dry runs and discarded plans only where they apply."""
+        entries: dict[str, Any] = {"dry_run": self.dry_run, "error": str(self.error) if self.error else None}
+        if self.dry_run:
+            entries |= {"comparison_only": self.comparison_only, "plan_hash": self.plan_hash}
+        if self.superseded:
+            entries["superseded"] = True
+        return entries
+
+
+def attribute_unnamed(context: ExportContext, planned: Plan, audience: Audience) -> None:
+    """If the vendor reported only a count of rejected rows, read the audience back to find out which rows they are."""
     if readback.unattributed_count(context.environment.run_folder):
         with engine() as sql:
             context.run_operation(context.vendor.list_members(audience, readback.Pages(sql)))
             readback.attribute(sql, context.environment.run_folder, planned.batches)
 
 
-def finish(  # noqa: PLR0913 - what a report is made of
-    context: ExportContext,
-    planned: Plan,
-    facts: Mapping[str, Any],
-    audience: Audience,
-    error: SegexportError | None = None,
-    *,
-    waiting: bool = False,
+def finish(
+    context: ExportContext, planned: Plan, facts: PlanFacts, audience: Audience, end: RunEnd | None = None
 ) -> dict[str, Any]:
-    """The report of a run as far as it came. A plan that is not carried out leaves the ledger alone."""
+    """Write the ledger's next version and the report.
+
+    Args:
+        context: the run.
+        planned: its plan. One that is not frozen leaves the ledger as it is.
+        facts: of the plan.
+        audience: as the vendor described it last.
+        end: how the run ended; None for success.
+
+    Returns:
+        The report.
+    """
+    end = end or RunEnd()
     folder = context.environment.run_folder
-    looked_only = bool(facts.get("dry_run"))
     ledger = context.ledger(audience)
     with engine() as sql:
-        reasons = report.write_rejects(sql, folder, facts["files"])
+        reasons = report.write_rejects(sql, folder, facts.files)
         accepted, _ = record.count_rows(folder.journal.states())
         counts = report.count(planned, accepted - readback.unattributed_count(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
         version = ledger.version()
-        if folder.has_plan() and not (waiting or facts.get("superseded")):
-            version = _commit(context, sql, planned, facts, ledger, finished=error is None)
-            state = AudienceState.of(ledger.path)
-            if error is None:
-                state = state.sent(context.config.export_name, facts.get("fields", {}))
-            if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
-                state = replace(state, open_run_folder="")
-            state.write(ledger.path, ledger.fence)
-    told = _facts(context, planned, facts, audience, error or facts.get("error"))
-    told |= {"ledger_version": version, "removals": removals, "finished": error is None and not waiting}
-    if found := collect_optouts.written(folder):
-        told["optouts"] = found
-    summary = report.summarize(counts, reasons, told)
-    if not (looked_only or waiting):
+        if folder.has_plan() and not (end.waiting or end.superseded):
+            version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
+            _write_state(context, facts, ledger, finished=end.finished)
+    entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
+    entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
+    if optouts := collect_optouts.written(folder):
+        entries["optouts"] = optouts
+    summary = report.summarize(counts, reasons, entries)
+    if not (end.dry_run or end.waiting):
         _record_history(ledger, summary)
-    folder.write_summary(summary)  # the last write of the run: from here on a retry would begin anew
-    if summary["finished"] and not _jobs_left(context, folder):
+    folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
+    if end.finished and not _jobs_left(context, folder):
         _drop_bodies(folder)
     return summary
 
 
+def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> None:
+    """Note in the audience's state which fields were sent, and that the run is closed unless jobs of it may run."""
+    folder = context.environment.run_folder
+    state = AudienceState.of(ledger.path)
+    if finished:
+        state = state.sent(context.config.export_name, facts.fields)
+    if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
+        state = replace(state, open_run_folder="")
+    state.write(ledger.path, ledger.fence)
+
+
 def _drop_bodies(folder: RunFolder) -> None:
-    """Remove what held every profile. A store that does not let it go fails no run that has ended."""
+    """Remove the files that hold every profile. If the store refuses, the ended run does not fail."""
     try:
         folder.drop_bodies()
     except OSError as error:
-        log.warning("The planned rows could not be removed (folder=%s error=%s).", folder.path, type(error).__name__)
+        log.warning("Removing planned rows failed (folder=%s error=%s)", folder.path, type(error).__name__)
 
 
 def _jobs_left(context: ExportContext, folder: RunFolder) -> bool:
-    """Whether jobs of this run may still run at the vendor: the next run of the audience waits for them."""
-    open_ = {State.SUBMITTED, State.SENDING} if works_later(context) else {State.SUBMITTED}
-    return any(entry.state in open_ for part in (folder, folder.removals) for entry in part.journal.states().values())
+    """Return whether jobs of this run may still run at the vendor; the audience's next run waits for them."""
+    unsettled = {State.SUBMITTED}
+    if may_finish_after_response(context):
+        unsettled.add(State.SENDING)
+    return any(
+        entry.state in unsettled for part in (folder, folder.removals) for entry in part.journal.states().values()
+    )
 
 
 def _record_history(ledger: Ledger, summary: Mapping[str, Any]) -> None:
-    """Tell it to people who look at the audience; that it cannot be told fails no run."""
+    """Add the run to the audience's history. If the history cannot be written, the run does not fail."""
     try:
         history.record_run(ledger.path, summary, members=ledger.members())
     except OSError as error:
-        log.warning("The run could not be written down in %s (%s).", ledger.path, type(error).__name__)
+        log.warning("Recording the run in the history failed (ledger=%s error=%s)", ledger.path, type(error).__name__)
 
 
-def abandon(
-    context: ExportContext, planned: Plan, facts: dict[str, Any], audience: Audience, why: SegexportError
-) -> None:
-    """Close a run folder whose plan is of no use any more; the next try begins another."""
-    finish(context, planned, {**facts, "superseded": True}, audience, why)
+def abandon(context: ExportContext, planned: Plan, facts: PlanFacts, audience: Audience, error: SegexportError) -> None:
+    """Discard a plan that cannot be carried out any more; the next try makes a new one in the next run folder."""
+    finish(context, planned, facts, audience, RunEnd(error, superseded=True))
 
 
-def _commit(  # noqa: PLR0913 - what a ledger's version is made of
-    context: ExportContext, sql: Engine, planned: Plan, facts: Mapping[str, Any], ledger: Ledger, *, finished: bool
+def _commit(  # noqa: PLR0913 - a version of the ledger needs each
+    context: ExportContext, sql: Engine, planned: Plan, facts: PlanFacts, ledger: Ledger, *, finished: bool
 ) -> int:
-    origin = LedgerCommit(
-        facts["as_of"],
+    commit = LedgerCommit.of_plan(
+        facts,
         context.config.run,
-        planned.profiles,
+        context.environment.clock(),
+        profiles=planned.profiles,
         finished=finished,
-        started_at=facts["started_at"],
-        ended_at=context.environment.clock(),
-        count_in_flight_as_sent=not finished,
         keep_left=context.vendor.import_readds_leavers,
-        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
-    return update_ledger.update_ledger(
-        sql,
-        ledger,
-        context.environment.run_folder,
-        update_ledger.PlanBatches(planned.batches, planned.removal_batches),
-        origin,
-    )
+    batches = update_ledger.PlanBatches(planned.batches, planned.removal_batches)
+    return update_ledger.update_ledger(sql, ledger, context.environment.run_folder, batches, commit)
 
 
-def _facts(
-    context: ExportContext,
-    planned: Plan,
-    facts: Mapping[str, Any],
-    audience: Audience,
-    error: SegexportError | str | None,
-) -> dict[str, Any]:
-    """Who, what, when, how much."""
-    before = (context.environment.run_folder.summary() or {}).get("http", {})
-    ended, config = context.environment.clock(), context.config
-    traffic = asdict(context.environment.http.traffic)
-    told: dict[str, Any] = {
-        "vendor": facts["vendor"],
+def _run_entries(context: ExportContext, planned: Plan, facts: PlanFacts, audience: Audience) -> dict[str, Any]:
+    """Return the report's entries on the run: vendor, audience, configuration, times and HTTP traffic."""
+    environment, config = context.environment, context.config
+    http_before = (environment.run_folder.summary() or {}).get("http", {})
+    ended = environment.clock()
+    return {
+        "vendor": facts.vendor,
         "audience": audience.audience,
         "audience_name": audience.audience_name,
         "audience_link": context.vendor.audience_link(audience),
         "account": audience.account_name,
         "contact_headroom": audience.contact_headroom,
         "conn_id": config.conn_id,
-        "export_name": facts.get("export_name", config.export_name),
+        "export_name": facts.export_name,
         "segment": config.shown_segment,
-        "mode": facts["mode"],
-        "as_of": facts["as_of"],
+        "mode": facts.mode,
+        "as_of": facts.as_of,
         "run": config.run,
-        "dry_run": bool(facts.get("dry_run")),
-        "error": str(error) if error else None,
-        "started_at": facts["started_at"],
+        "started_at": facts.started_at,
         "ended_at": ended,
-        "seconds": round(ended - facts["started_at"], 3),
-        "http": {key: round(value + before.get(key, 0), 3) for key, value in traffic.items()},
+        "seconds": round(ended - facts.started_at, 3),
+        "http": {
+            name: round(value + http_before.get(name, 0), 3) for name, value in asdict(environment.http.traffic).items()
+        },
         "batches": len(planned.batches),
         "warnings": planned.warnings,
-        "run_folder": str(context.environment.run_folder.path),
+        "run_folder": str(environment.run_folder.path),
         "versions": report.versions(),
     }
-    kept = (
-        "guards",
-        "consent",
-        "suppression",
-        "estimate",
-        "held_after_rejection",
-        "comparison_only",
-        "superseded",
-        REVERTED_VERSION,
-        "plan_hash",
-    )
-    return told | {name: facts[name] for name in kept if name in facts}
+
+
+def _plan_entries(facts: PlanFacts) -> dict[str, Any]:
+    """Return the report's entries on how the plan was made."""
+    entries: dict[str, Any] = {"estimate": asdict(facts.estimate)}
+    if facts.reverted_version:
+        return entries | {"reverted_version": facts.reverted_version}
+    return entries | {
+        "guards": [asdict(guard) for guard in facts.guards],
+        "consent": dict(facts.consent),
+        "suppression": list(facts.suppression),
+        "held_after_rejection": facts.held_after_rejection,
+    }

@@ -1,13 +1,13 @@
-"""The conductor: knows the order of the stages, and where a run that was interrupted goes on.
+"""Runs the stages of an export in order, and resumes an interrupted run.
 
-All that a run knows lies in its run folder, so there is one way in: `Export.run`. It plans what is not planned, sends
-what is not sent, waits for the jobs that run, and reports. A first try, a retry, a return from deferral and another
-machine all call it alike.
+The run folder holds everything that a run knows, so `Export.run` is the only entry point: it plans if there is no plan,
+sends the batches without a result, waits for running jobs, and reports. A first try, a retry, a return from deferral
+and another machine all call it in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from airflow_provider_segexport.export.config import (
     ExportEnvironment,
     PendingJobs,
 )
-from airflow_provider_segexport.export.finish import abandon, finish, name
+from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
 from airflow_provider_segexport.export.preflight import Preflight, check, with_fields
 from airflow_provider_segexport.export.recover import recover
@@ -31,14 +31,13 @@ from airflow_provider_segexport.segment_files.snapshots import discard
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.plan import Plan
-from airflow_provider_segexport.storage.run_folder import audience_from_facts
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.takeover import longest_call_s, take_over
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
 
-LONGEST_AWAY_S = 24 * 3600.0
-"""So long an audience stays with a run that waits for its jobs in the triggerer, as long as it waits there at most."""
+DEFERRED_LEASE_S = 24 * 3600.0
+"""Seconds that a deferred run keeps its audience: the trigger waits no longer than this."""
 
 
 class Export:
@@ -47,58 +46,59 @@ class Export:
     def __init__(
         self, vendor: Vendor, endpoint: ApiEndpoint, config: ExportConfig, environment: ExportEnvironment
     ) -> None:
-        self._job = ExportContext(vendor, endpoint, config, environment)
-        self._away = False
+        self._context = ExportContext(vendor, endpoint, config, environment)
+        self._is_deferred = False
         for folder in (environment.run_folder, environment.run_folder.removals):
             folder.journal.clock = environment.clock
 
     def run(self) -> dict[str, Any] | PendingJobs:
-        """Do what is left to do; the report, or what is waited for.
+        """Do what is left to do, and return the report, or the jobs that the run waits for.
 
         Raises:
-            FatalError: a person must act; what was done is in the report.
-            RetryableError: the vendor cannot be reached, or another run has the audience; another try goes on where
-                this one stopped.
+            FatalError: a person must act; the report says what was done.
+            RetryableError: the vendor cannot be reached, or another run holds the audience; the next try resumes.
         """
         try:
             return self._run()
         except DamagedState as damaged:
-            raise DamagedState(damaged.file, damaged.why, self._job.config.audience) from None
+            raise DamagedState(damaged.file, damaged.why, self._context.config.audience) from None
 
     def _run(self) -> dict[str, Any] | PendingJobs:
-        found = self._job.environment.run_folder.plan()
-        if found is not None:
-            self._job.environment.run_folder.verify()
-            planned, facts = found
-            target = audience_from_facts(facts["audience_facts"])
-            with self._alone(target) as ledger:
-                self._still_valid(planned, facts, target, ledger)
-                return self._carry_out(planned, facts, target)
+        context = self._context
+        folder = context.environment.run_folder
+        frozen = folder.plan()
+        if frozen is not None:
+            folder.verify()
+            planned, facts = frozen
+            with self._lease(facts.audience) as ledger:
+                self._check_plan_current(planned, facts, ledger)
+                return self._execute(planned, facts, facts.audience)
         try:
-            checked = None if self._job.config.undo else check(self._job)
-            target = checked.audience if checked else self._known_target()
-            if self._job.config.dry_run:
-                return self._look(target, checked)
-            with self._alone(target) as ledger:
-                return self._begin(target, checked, ledger)
+            checked = None if context.config.undo else check(context)
+            audience = checked.audience if checked else self._resolve_audience()
+            if context.config.dry_run:
+                return self._dry_run(audience, checked)
+            with self._lease(audience) as ledger:
+                return self._plan_and_run(audience, checked, ledger)
         finally:
-            discard(self._job.environment.run_folder.path)
+            discard(folder.path)
 
-    def _known_target(self) -> Audience:
-        """Account and audience, where no segment is exported."""
-        return self._job.run_operation(self._job.vendor.resolve_audience(self._job.endpoint, self._job.config.audience))
+    def _resolve_audience(self) -> Audience:
+        """Return account and audience of an undo, which has no segment to check."""
+        context = self._context
+        return context.run_operation(context.vendor.resolve_audience(context.endpoint, context.config.audience))
 
     def _ledger(self, audience: Audience) -> Ledger:
-        return Ledger.of(self._job.environment.state_root, self._job.vendor.name, audience)
+        return Ledger.of(self._context.environment.state_root, self._context.vendor.name, audience)
 
     @contextmanager
-    def _alone(self, audience: Audience) -> Iterator[Ledger]:
-        """One writer an audience: the lease is ours until the run ends, or for as long as it waits elsewhere."""
-        job, ledger = self._job, self._ledger(audience)
-        environment = job.environment
+    def _lease(self, audience: Audience) -> Iterator[Ledger]:
+        """Hold the audience's lease until the run ends, or, if the run defers, until its jobs have ended."""
+        context, ledger = self._context, self._ledger(audience)
+        environment = context.environment
         lease = Lease(
             ledger.path,
-            job.config.run,
+            context.config.run,
             clock=environment.clock,
             sleep=environment.sleep,
             alive=environment.is_task_running,
@@ -107,135 +107,135 @@ class Export:
         )
         lease.acquire()
         ledger = replace(ledger, fence=lease)
-        self._job, self._away = replace(job, fence=lease), False
+        self._context, self._is_deferred = replace(context, fence=lease), False
         try:
-            take_over(lease, ledger, longest_call_s(job.vendor), environment.clock, str(environment.run_folder.path))
+            folder = str(environment.run_folder.path)
+            take_over(lease, ledger, longest_call_s(context.vendor), environment.clock, folder)
             yield ledger
         finally:
-            self._job = job
-            if self._away:
-                until = environment.clock() + LONGEST_AWAY_S
+            self._context = context
+            if self._is_deferred:
+                until = environment.clock() + DEFERRED_LEASE_S
                 lease.hold_until(until, "it waits for jobs at the vendor", environment.airflow_id())
             else:
                 lease.release()
 
-    def _begin(self, audience: Audience, checked: Preflight | None, ledger: Ledger) -> dict[str, Any] | PendingJobs:
-        """Plan, freeze, and go."""
-        job = self._job
-        state = recover(job, ledger, AudienceState.of(ledger.path))
+    def _plan_and_run(
+        self, audience: Audience, checked: Preflight | None, ledger: Ledger
+    ) -> dict[str, Any] | PendingJobs:
+        """Recover an unfinished run, plan, freeze the plan, and execute it."""
+        context = self._context
+        state = recover(context, ledger, AudienceState.of(ledger.path))
         if isinstance(state, PendingJobs):
-            return self._leave(state, audience)
+            return self._defer(state, audience)
         if checked is None:
-            prepared = undo.prepare(job, audience, ledger, state)
-            restored = prepared.facts["restores"].get("as_of", "")
-            state = state.began(prepared.facts["export_name"], restored, state.segment)
+            draft = undo.prepare(context, audience, ledger, state)
+            state = state.began(draft.facts.export_name, draft.facts.restores.get("as_of", ""), state.segment)
         else:
-            state = state.with_sharer(job.config.export_name, shared=job.config.allow_shared_audience)
-            undo.check_not_mirrored_twice(job, state)
+            state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+            undo.check_not_mirrored_twice(context, state)
             try:
-                check_not_stale(job, ledger, state)
+                check_not_stale(context, ledger, state)
             except StaleSnapshot:
-                if job.config.on_stale != "verify":
+                if context.config.on_stale != "verify":
                     raise
-                return self._compare(prepare(job, checked, ledger, state), audience, verify=True)
-            prepared = prepare(job, checked, ledger, state)
-        self._may_start(prepared, audience)
+                return self._report_plan(prepare(context, checked, ledger, state), audience, comparison_only=True)
+            draft = prepare(context, checked, ledger, state)
+        self._check_may_start(draft, audience)
         if checked is not None:
             if checked.missing_fields:
                 state = state.resending(checked.missing_fields)
                 state.write(ledger.path, ledger.fence)
-                checked = with_fields(job, checked)
-                audience, prepared = checked.audience, prepare(job, checked, ledger, state)
-            state = state.began(job.config.export_name, job.config.as_of, str(job.config.segment))
-        state = state.opened(job.config.run, str(job.environment.run_folder.path), job.fence.mark)
+                checked = with_fields(context, checked)
+                audience, draft = checked.audience, prepare(context, checked, ledger, state)
+            state = state.began(context.config.export_name, context.config.as_of, str(context.config.segment))
+        folder = context.environment.run_folder
+        state = state.opened(context.config.run, str(folder.path), context.fence.mark)
         state.write(ledger.path, ledger.fence)
-        job.environment.run_folder.write_plan(prepared.plan, prepared.facts)
-        discard(job.environment.run_folder.path)
-        return self._carry_out(prepared.plan, prepared.facts, audience)
+        folder.write_plan(draft.plan, draft.facts)
+        discard(folder.path)
+        return self._execute(draft.plan, draft.facts, audience)
 
-    def _may_start(self, prepared: PlanDraft, audience: Audience) -> None:
-        """Stop a plan that a guard or the plan's approval stands against, before anything is changed."""
-        if prepared.error is not None:
-            finish(self._job, prepared.plan, prepared.facts, audience, prepared.error)
-            raise prepared.error
-        undo.check_expected_plan(self._job, audience, prepared.plan)
+    def _check_may_start(self, draft: PlanDraft, audience: Audience) -> None:
+        """Refuse a plan that a guard stops or that was not approved, before the first call that changes something."""
+        if draft.error is not None:
+            finish(self._context, draft.plan, draft.facts, audience, RunEnd(draft.error))
+            raise draft.error
+        undo.check_expected_plan(self._context, audience, draft.plan)
 
-    def _look(self, audience: Audience, checked: Preflight | None) -> dict[str, Any]:
-        """What would be done."""
-        job, ledger = self._job, self._ledger(audience)
+    def _dry_run(self, audience: Audience, checked: Preflight | None) -> dict[str, Any]:
+        """Plan and report; send nothing."""
+        context, ledger = self._context, self._ledger(audience)
+        state = AudienceState.of(ledger.path)
         if checked is None:
-            return self._compare(undo.prepare(job, audience, ledger, AudienceState.of(ledger.path)), audience)
-        state = AudienceState.of(ledger.path).with_sharer(
-            job.config.export_name, shared=job.config.allow_shared_audience
-        )
-        if job.config.on_stale != "verify":
-            check_not_stale(job, ledger, state)
-        return self._compare(prepare(job, checked, ledger, state), audience)
+            return self._report_plan(undo.prepare(context, audience, ledger, state), audience)
+        state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+        if context.config.on_stale != "verify":
+            check_not_stale(context, ledger, state)
+        return self._report_plan(prepare(context, checked, ledger, state), audience)
 
-    def _compare(self, prepared: PlanDraft, audience: Audience, *, verify: bool = False) -> dict[str, Any]:
-        """The report of a plan that is not carried out."""
-        mark = undo.plan_hash(self._job, audience, prepared.plan)
-        facts = {**prepared.facts, "dry_run": True, "comparison_only": verify, "plan_hash": mark}
-        if prepared.error is not None:
-            facts["error"] = str(prepared.error)
-        return finish(self._job, prepared.plan, facts, audience)
+    def _report_plan(self, draft: PlanDraft, audience: Audience, *, comparison_only: bool = False) -> dict[str, Any]:
+        """Return the report of a plan that is not carried out."""
+        plan_hash = undo.plan_hash(self._context, audience, draft.plan)
+        end = RunEnd(draft.error, plan_hash=plan_hash, comparison_only=comparison_only)
+        return finish(self._context, draft.plan, draft.facts, audience, end)
 
-    def _still_valid(self, planned: Plan, facts: Mapping[str, Any], audience: Audience, ledger: Ledger) -> None:
-        """A plan that has waited while another run wrote the audience is of no use any more.
+    def _check_plan_current(self, planned: Plan, facts: PlanFacts, ledger: Ledger) -> None:
+        """Discard a frozen plan if another run has written the audience since the plan was made.
 
         Raises:
-            StaleSnapshot: the other one was newer.
-            RetryableError: the next try plans anew.
+            StaleSnapshot: the other run's snapshot was newer.
+            RetryableError: the next try makes a new plan.
         """
-        job, undoes = self._job, self._job.config.undo is not None
+        context, is_undo = self._context, self._context.config.undo is not None
         try:
-            if not undoes:
-                check_not_stale(job, ledger, AudienceState.of(ledger.path))
-            if ledger.version() == facts["ledger_version"] or ledger.facts().get("by") == job.config.run:
+            if not is_undo:
+                check_not_stale(context, ledger, AudienceState.of(ledger.path))
+            if ledger.version() == facts.ledger_version or ledger.facts().get("by") == context.config.run:
                 state = AudienceState.of(ledger.path)
-                state = state.opened(state.run, str(job.environment.run_folder.path), job.fence.mark)
+                state = state.opened(state.run, str(context.environment.run_folder.path), context.fence.mark)
                 state.write(ledger.path, ledger.fence)
                 return
-        except StaleSnapshot as older:
-            abandon(job, planned, dict(facts), audience, older)
+        except StaleSnapshot as stale:
+            abandon(context, planned, facts, facts.audience, stale)
             raise
-        again = RetryableError(
-            "Another run has written this audience since this plan was made. What was sent is on record; the next try "
-            "makes a new plan."
+        retry = RetryableError(
+            "Another run has written this audience since this plan was made. The report holds what was sent. The next "
+            "try makes a new plan."
         )
-        abandon(job, planned, dict(facts), audience, again)
-        raise again
+        abandon(context, planned, facts, facts.audience, retry)
+        raise retry
 
-    def _carry_out(self, planned: Plan, facts: dict[str, Any], audience: Audience) -> dict[str, Any] | PendingJobs:
-        """Send, wait, take out, and close."""
-        job = self._job
+    def _execute(self, planned: Plan, facts: PlanFacts, audience: Audience) -> dict[str, Any] | PendingJobs:
+        """Send upserts and removals, and finish the run or defer it."""
+        context = self._context
         try:
-            waiting = self._send(planned, facts, audience)
-        except Superseded:  # the run folder may be another try's by now, and the ledger is another run's
+            jobs = self._send(planned, facts, audience)
+        except Superseded:  # by now another try may use the run folder, and another run the ledger
             raise
         except SegexportError as error:
-            finish(job, planned, facts, audience, error)
+            finish(context, planned, facts, audience, RunEnd(error))
             raise error from None
-        if waiting is not None:
-            finish(job, planned, facts, audience, waiting=True)
-            return self._leave(waiting, audience)
-        return finish(job, planned, facts, audience)
+        if jobs is not None:
+            finish(context, planned, facts, audience, RunEnd(waiting=True))
+            return self._defer(jobs, audience)
+        return finish(context, planned, facts, audience)
 
-    def _leave(self, waiting: PendingJobs, audience: Audience) -> PendingJobs:
-        """Keep the audience while jobs are waited for elsewhere."""
-        self._away = True
-        return replace(waiting, base_url=audience.base_url, audience=audience.audience)
+    def _defer(self, jobs: PendingJobs, audience: Audience) -> PendingJobs:
+        """Keep the lease while the trigger waits for the jobs."""
+        self._is_deferred = True
+        return replace(jobs, base_url=audience.base_url, audience=audience.audience)
 
-    def _send(self, planned: Plan, facts: dict[str, Any], audience: Audience) -> PendingJobs | None:
-        job, folder = self._job, self._job.environment.run_folder
-        waiting = send_all(job, planned, facts["started_at"], audience, recorder(job, planned, folder))
-        if waiting is not None:
-            return waiting
-        name(job, planned, audience)
+    def _send(self, planned: Plan, facts: PlanFacts, audience: Audience) -> PendingJobs | None:
+        context, folder = self._context, self._context.environment.run_folder
+        jobs = send_all(context, planned, facts.started_at, audience, recorder(context, planned, folder))
+        if jobs is not None:
+            return jobs
+        attribute_unnamed(context, planned, audience)
         if planned.removal_batches:
-            unsure = job.vendor.removal is not None and not job.vendor.removal.confirms
-            leavers = recorder(job, planned, folder.removals, read_back=unsure)
-            waiting = removing.take_out(job, planned, audience, leavers)
-        if waiting is None:
-            collect_optouts(job, audience)
-        return waiting
+            unconfirmed = context.vendor.removal is not None and not context.vendor.removal.confirms
+            removal_recorder = recorder(context, planned, folder.removals, read_back=unconfirmed)
+            jobs = removing.send_removals(context, planned, audience, removal_recorder)
+        if jobs is None:
+            collect_optouts(context, audience)
+        return jobs

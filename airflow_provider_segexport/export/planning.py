@@ -1,12 +1,11 @@
-"""Decides what is to be done, and measures it against the guards: `order, ledger -> plan`. Nothing is sent here."""
+"""Plans an export and measures the plan against the guards: `config, ledger -> plan`. Sends nothing."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import GuardTripped, InvalidSegment, NeedsMemory, StaleSnapshot
@@ -33,7 +32,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, engine
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.plan import BEHIND, CleanResult, Plan, RowSql
+from airflow_provider_segexport.storage.plan import BEHIND, CleanResult, Plan, PlanFacts, RowSql
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 
 log = logging.getLogger(__name__)
@@ -41,28 +40,39 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PlanDraft:
-    """A plan whose rows are written, and that does not count before it is frozen.
+    """A plan whose rows are written, and that the run does not carry out before it is frozen.
 
     Attributes:
-        facts: what `plan.json` keeps beside the counts.
-        error: why nothing may be sent, by the guards.
+        error: the tripped guards that stop the run; None if the plan may be carried out.
     """
 
     plan: Plan
-    facts: dict[str, Any]
+    facts: PlanFacts
     error: GuardTripped | None = None
 
 
 def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: AudienceState) -> PlanDraft:
-    """Plan an export: who is sent, who is taken out, who stays as they are.
+    """Plan an export: the rows to send, the people to remove, and the rows that are not sent.
 
-    If the files' pages need more memory than an engine usually has, the plan is made again with as much as they need.
+    If the Parquet pages need more memory than an engine's usual limit, plan again with a higher limit.
+
+    Args:
+        context: the export.
+        checked: files, field mapping and audience, as checked before.
+        ledger: of the audience.
+        state: of the audience; holds this export as a sharer.
+
+    Returns:
+        The plan, with the guards' error if one stops it.
+
+    Raises:
+        InvalidSegment: every row is rejected.
     """
     try:
         return _prepare(context, checked, ledger, state, MEMORY)
     except NeedsMemory:
         memory = more_memory(checked.files)
-        log.warning("planning again with more memory (limit=%s, usually=%s)", memory, MEMORY)
+        log.warning("Planning again with more memory (limit=%s usual_limit=%s)", memory, MEMORY)
         return _prepare(context, checked, ledger, state, memory)
 
 
@@ -70,58 +80,72 @@ def _prepare(
     context: ExportContext, checked: Preflight, ledger: Ledger, state: AudienceState, memory: str
 ) -> PlanDraft:
     config, vendor, environment = context.config, context.vendor, context.environment
-    started, version = environment.clock(), ledger.version()
-    bit = state.sharer_bit(config.export_name)
-    lists_of_files = [file for _, files in checked.suppression for file in files]
-    with engine(memory) as sql, read.translate_read_errors(checked.files, lists_of_files):
+    facts = _initial_facts(context, checked, state, ledger.version())
+    version, bit = facts.ledger_version, facts.sharer_bit
+    suppression_files = [file for _, files in checked.suppression for file in files]
+    with engine(memory) as sql, read.translate_read_errors(checked.files, suppression_files):
         cleaned = clean.clean(sql, checked.files, checked.mapping)
-        answers, lists = _withhold(context, checked, sql)
-        cleaned = _warned(cleaned, context.config.consent.column or "", answers)
+        consent_counts, lists = _withhold(context, checked, sql)
+        cleaned = _add_unclear_consent(cleaned, config.consent.column or "", consent_counts)
         _load(sql, ledger, version, state, bit, lists=lists)
         if vendor.import_readds_leavers and version:
             context.run_operation(vendor.list_members(checked.audience, readback.Pages(sql)))
             readback.withhold_leavers(sql)
-        _note_existing(context, checked, sql, ledger, version)
+        _write_existing(context, checked, sql, ledger, version)
         encoded = row_sql(vendor.item_template(checked.mapped, checked.audience))
-        against = bool(version) and config.mode != "full"
-        waiting = 0
-        if against and ledger.of_export(config.export_name).get("mapping_fingerprint") == checked.fingerprint:
-            waiting = plan.withhold_recently_rejected(sql, encoded, started)
+        against_ledger = bool(version) and config.mode != "full"
+        held_after_rejection = 0
+        if against_ledger and ledger.of_export(config.export_name).get("mapping_fingerprint") == checked.fingerprint:
+            held_after_rejection = plan.withhold_recently_rejected(sql, encoded, facts.started_at)
         if version and vendor.resubscribe_removed:
             plan.write_returning(sql, environment.run_folder.path / "returning.parquet", marks(ledger.path))
-        fields = {} if vendor.implicit_custom_fields else {one.label: one.holds for one in checked.mapping.columns}
-        stale = state.stale(config.export_name, fields)
-        again = [one.name for one in checked.mapping.columns if one.label in stale]
-        upserts = plan.upsert_sql(encoded, against_ledger=against, again=again)
+        stale = state.stale(config.export_name, facts.fields)
+        again = [column.name for column in checked.mapping.columns if column.label in stale]
+        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, again=again)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, environment.run_folder.path, cleaned)
-        found = removing.find(context, sql, version, bit, encoded.hash if state.is_shared else None)
-        _note_bars(context, sql, state, bit)
-        measured = _measure(context, sql, checked.audience, planned, found, lists=lists, version=version)
+        leaver_count = removing.find(context, sql, version, bit, encoded.hash if state.is_shared else None)
+        _write_bars(context, sql, state, bit)
+        measured = _measure(context, sql, checked.audience, planned, leaver_count, lists=lists, version=version)
         planned = removing.freeze(context, sql, checked.audience, planned, keep=guards.removal_guard(measured))
         samples = estimate.sample_rows(sql)
     _check_not_all_rejected(context, planned)
-    facts = {
-        **plan_facts(context, checked.audience, started, version),
-        "files": [(config.segment_name or file.name, file.first_row) for file in checked.files.files],
-        "mapping_fingerprint": checked.fingerprint,
-        "fields": fields,
-        **claim_of(config.export_name, bit, state),
-        "segment_part": config.segment_part,
-        "held_after_rejection": waiting,
-        "guards": [asdict(one) for one in measured],
-        "consent": answers,
-        "suppression": [tally.figures() for tally in lists],
-        "estimate": estimate.estimate(vendor, planned)
-        | {"quota_left": environment.remaining_quota(), "samples": samples},
-    }
-    _log_plan(planned, facts, measured)
+    facts = replace(
+        facts,
+        held_after_rejection=held_after_rejection,
+        guards=tuple(measured),
+        consent=consent_counts,
+        suppression=tuple(tally.figures() for tally in lists),
+        estimate=estimate.estimate(vendor, planned, samples, environment.remaining_quota()),
+    )
+    _log_plan(planned, facts)
     return PlanDraft(planned, facts, guards.blocking_error(measured))
 
 
-def _load(  # noqa: PLR0913 - the ledger, and what of it is looked at
+def _initial_facts(context: ExportContext, checked: Preflight, state: AudienceState, version: int) -> PlanFacts:
+    """Return the plan's facts that are known before a row is read."""
+    config, columns = context.config, checked.mapping.columns
+    is_implicit = context.vendor.implicit_custom_fields
+    return PlanFacts(
+        vendor=context.vendor.name,
+        audience=checked.audience,
+        mode=config.mode,
+        as_of=config.as_of,
+        started_at=context.environment.clock(),
+        ledger_version=version,
+        export_name=config.export_name,
+        files=tuple((config.segment_name or file.name, file.first_row) for file in checked.files.files),
+        segment_part=config.segment_part,
+        sharer_bit=state.sharer_bit(config.export_name),
+        is_shared=state.is_shared,
+        mapping_fingerprint=checked.fingerprint,
+        fields={} if is_implicit else {column.label: column.holds for column in columns},
+    )
+
+
+def _load(  # noqa: PLR0913 - the ledger and all that it is compared with
     sql: Engine, ledger: Ledger, version: int, state: AudienceState, bit: int, *, lists: Sequence[suppression.Tally]
 ) -> None:
-    """Load the ledger, set aside the people whom other exports have barred, and find the ledger's people in a list."""
+    """Load the ledger, count its people who are on a suppression list, and withhold people barred by other exports."""
     if version:
         load_ledger.load(sql, ledger, version, bit.bit_length() - 1 if state.is_shared else None)
     else:
@@ -133,22 +157,22 @@ def _load(  # noqa: PLR0913 - the ledger, and what of it is looked at
         consent.withhold_barred(sql, bit)
 
 
-def _note_bars(context: ExportContext, sql: Engine, state: AudienceState, bit: int) -> None:
-    """Write which bars of this export change, where other exports use the audience or may do so."""
+def _write_bars(context: ExportContext, sql: Engine, state: AudienceState, bit: int) -> None:
+    """If other exports use the audience, or may do so, write which bars of this export change."""
     if state.shared or state.is_shared:
         removals.bar(sql, bit)
         removals.write_bars(sql, context.environment.run_folder.path / "bars.parquet")
 
 
-def _note_existing(context: ExportContext, checked: Preflight, sql: Engine, ledger: Ledger, version: int) -> None:
-    """Write which people of the segment are in the audience, and not by an export.
+def _write_existing(context: ExportContext, checked: Preflight, sql: Engine, ledger: Ledger, version: int) -> None:
+    """Write which people of the segment were in the audience before an export added them.
 
-    The audience is read before the first export that comes to its end, unless the vendor says that it is empty.
-    Afterwards only where every run reads it anyway: a million members are a thousand calls, a day's new people a few.
+    The audience is read until a first export has finished, unless the vendor reports that it is empty. Later it is
+    read only if every run reads it anyway, because reading a million members takes a thousand calls.
     """
-    untouched = checked.audience.member_count == 0 and not version
-    first = not ledger.facts(version).get("as_of")
-    if context.config.adopt_existing or untouched or not (first or context.vendor.import_readds_leavers):
+    is_empty = checked.audience.member_count == 0 and not version
+    is_first = not ledger.facts(version).get("as_of")
+    if context.config.adopt_existing or is_empty or not (is_first or context.vendor.import_readds_leavers):
         return
     if not (context.vendor.import_readds_leavers and version):
         context.run_operation(context.vendor.list_members(checked.audience, readback.Pages(sql)))
@@ -156,64 +180,51 @@ def _note_existing(context: ExportContext, checked: Preflight, sql: Engine, ledg
     removals.write_existing(sql, context.environment.run_folder.path / "existing.parquet")
 
 
-def row_sql(shape: JsonTemplate) -> RowSql:
-    """What is sent of a row, and how it is told whether that has changed."""
-    return RowSql(encode.expression(shape, BEHIND), row_hash.expression(shape))
-
-
-def plan_facts(context: ExportContext, audience: Audience, started: float, version: int) -> dict[str, Any]:
-    """What every plan keeps."""
-    return {
-        "vendor": context.vendor.name,
-        "audience_facts": asdict(audience),
-        "mode": context.config.mode,
-        "as_of": context.config.as_of,
-        "started_at": started,
-        "ledger_version": version,
-    }
-
-
-def claim_of(export: str, bit: int, state: AudienceState) -> dict[str, Any]:
-    """What a plan keeps of the export whose claims on people it changes."""
-    return {"export_name": export, "sharer_bit": bit, "is_shared": state.is_shared}
+def row_sql(template: JsonTemplate) -> RowSql:
+    """Return the SQL of a row's JSON, and of the hash that shows whether the row has changed."""
+    return RowSql(encode.expression(template, BEHIND), row_hash.expression(template))
 
 
 def _withhold(
     context: ExportContext, checked: Preflight, sql: Engine
 ) -> tuple[Mapping[str, int], Sequence[suppression.Tally]]:
-    """Set aside the people who must not be mailed; the answers of the consent column, and what each list came to."""
-    answers: Mapping[str, int] = {}
+    """Withhold the rows without consent and those on a suppression list.
+
+    Returns:
+        Profiles by value of the consent column, and the counts of each suppression list.
+    """
+    consent_counts: Mapping[str, int] = {}
     lists: Sequence[suppression.Tally] = ()
     if context.config.consent.column:
-        answers = consent.withhold_without_consent(sql, checked.files, context.config.consent.column)
+        consent_counts = consent.withhold_without_consent(sql, checked.files, context.config.consent.column)
     if checked.suppression:
         lists = suppression.match(sql, suppression.read(sql, checked.suppression))
         consent.withhold_suppressed(sql)
         for tally in lists:
             log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
-    return answers, lists
+    return consent_counts, lists
 
 
-def _warned(cleaned: CleanResult, column: str, answers: Mapping[str, int]) -> CleanResult:
-    """What cleaning counted, and the consent values that are neither yes nor no."""
-    unclear = answers.get("unclear")
+def _add_unclear_consent(cleaned: CleanResult, column: str, consent_counts: Mapping[str, int]) -> CleanResult:
+    """Add a warning for consent values that are neither yes nor no."""
+    unclear = consent_counts.get("unclear")
     if not unclear:
         return cleaned
     counts = {**cleaned.warnings.get(column, {}), "consent_neither_yes_nor_no": unclear}
     return replace(cleaned, warnings={**cleaned.warnings, column: counts})
 
 
-def _measure(  # noqa: PLR0913 - everything that guards look at
+def _measure(  # noqa: PLR0913 - guards measure each
     context: ExportContext,
     sql: Engine,
     audience: Audience,
     planned: Plan,
-    leaving_count: int,
+    leaver_count: int,
     *,
     lists: Sequence[suppression.Tally],
     version: int,
 ) -> list[GuardResult]:
-    """What the guards find; by the version that was loaded, though another run may have written one since."""
+    """Measure the guards against the ledger version that was loaded; another run may have written one since."""
     ledger = context.ledger(audience)
     before = ledger.of_export(context.config.export_name).get("profiles", {}).get(context.config.segment_part)
     new = planned.upsert_rows
@@ -224,7 +235,7 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
         before=before,
         first=before is None,
         members=ledger.members(),
-        leavers=leaving_count,
+        leavers=leaver_count,
         new=new,
         contact_headroom=audience.contact_headroom,
         not_sent=planned.not_sent,
@@ -234,16 +245,21 @@ def _measure(  # noqa: PLR0913 - everything that guards look at
 
 
 def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState) -> None:
-    """Refuse a snapshot older than the newest one of the same export. The same one may be exported again.
+    """Refuse a snapshot older than the newest one of the same export. The same snapshot may be exported again.
 
-    The snapshots of other exports of the audience play no part: each has a segment of its own.
+    Snapshots of other exports do not count, because each export has its own segment.
+
+    Args:
+        context: the export.
+        ledger: of the audience.
+        state: of the audience.
 
     Raises:
-        StaleSnapshot: the audience has been brought, or at least begun to be brought, to a newer state.
+        StaleSnapshot: this export has sent, or begun to send, a newer snapshot.
     """
     export = context.config.export_name
-    known = [moment for moment in (ledger.of_export(export).get("as_of"), state.begun.get(export)) if moment]
-    newest = max(map(datetime.fromisoformat, known), default=None)
+    snapshots = [moment for moment in (ledger.of_export(export).get("as_of"), state.begun.get(export)) if moment]
+    newest = max(map(datetime.fromisoformat, snapshots), default=None)
     if newest is None or datetime.fromisoformat(context.config.as_of) >= newest:
         return
     raise StaleSnapshot(
@@ -262,20 +278,20 @@ def _check_not_all_rejected(context: ExportContext, planned: Plan) -> None:
         )
 
 
-def _log_plan(planned: Plan, facts: dict[str, Any], measured: Sequence[GuardResult]) -> None:
-    """The plan in a line, and what the guards have to say."""
+def _log_plan(planned: Plan, facts: PlanFacts) -> None:
+    """Log the plan in one line, and each tripped guard."""
+    calls, quota_left = facts.estimate.calls, facts.estimate.quota_left
     log.info(
-        "Planned: %s, %d to send in %s, %d unchanged, set aside %s, leavers %s. At the quota: %.1f min.",
-        counted(planned.profiles, "profile"),
+        "Planning done (profiles=%d upserts=%d calls=%d unchanged=%d not_sent=%s leavers=%s estimated_minutes=%.1f)",
+        planned.profiles,
         planned.upsert_rows,
-        counted(len(planned.batches), "call"),
+        calls,
         planned.unchanged,
-        dict(planned.not_sent) or "none",
-        dict(planned.leaver_counts) or "none",
-        facts["estimate"]["estimated_minutes"],
+        dict(planned.not_sent),
+        dict(planned.leaver_counts),
+        facts.estimate.estimated_minutes,
     )
-    calls, left = facts["estimate"]["calls"], facts["estimate"]["quota_left"]
-    if left is not None and left < calls:
-        log.warning("The run needs %s, the account has %d left: the run waits for more.", counted(calls, "call"), left)
-    for words in guards.tripped_messages(list(measured)):
-        log.warning("%s", words)
+    if quota_left is not None and quota_left < calls:
+        log.warning("Waiting for quota will be needed (calls=%d quota_left=%d)", calls, quota_left)
+    for message in guards.tripped_messages(list(facts.guards)):
+        log.warning("%s", message)

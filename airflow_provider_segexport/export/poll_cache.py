@@ -1,7 +1,7 @@
-"""What a poll has read is not read again by the collecting that follows it: `request -> response`.
+"""Keeps the responses of one poll for the collecting of results that follows: `request -> response`.
 
-A job's state and its report are one answer at dotdigital, a megabyte for 5,000 people; at Constant Contact every read
-is one of the day's 10,000, and the list of jobs holds what a read of each would tell.
+dotdigital reports a job's state and its results in one response, a megabyte for 5,000 people. At Constant Contact every
+read is one of 10,000 a day, and the list of jobs contains what a single-job read would return.
 """
 
 from __future__ import annotations
@@ -11,35 +11,37 @@ from collections.abc import Callable, Mapping
 from airflow_provider_segexport.model import Request, Response
 
 Send = Callable[[Request], Response]
-Within = Callable[[Response], Mapping[str, Response]]
+EmbeddedReads = Callable[[Response], Mapping[str, Response]]
+"""Returns, by URL, the single-job responses that a job list contains."""
 
 
-class Recent:
-    """The answers to one poll's reads, and those that they hold `within` themselves; each is given once."""
+class PollResponseCache:
+    """The responses of one poll, with the single-job responses that they contain. Each is returned once."""
 
-    def __init__(self, send: Send, within: Within | None = None) -> None:
+    def __init__(self, send: Send, embedded: EmbeddedReads | None = None) -> None:
         self._send = send
-        self._within = within
-        self._answers: dict[tuple[str, frozenset[tuple[str, str]]], Response] = {}
+        self._embedded = embedded
+        self._responses: dict[tuple[str, frozenset[tuple[str, str]]], Response] = {}
 
-    def forget(self) -> None:
-        """Nothing of an earlier poll is of use: another one begins."""
-        self._answers.clear()
+    def clear(self) -> None:
+        """Drop the responses of the last poll, before the next one begins."""
+        self._responses.clear()
 
-    def polling(self, request: Request) -> Response:
-        """Sends a poll's request, and keeps the answer."""
+    def poll(self, request: Request) -> Response:
+        """Send a poll's request, and keep the response of a read."""
         response = self._send(request)
         if request.method == "GET":
-            self._answers[_name(request)] = response
-            if self._within is not None:
-                self._answers |= {(url, frozenset()): found for url, found in self._within(response).items()}
+            self._responses[_key(request)] = response
+            if self._embedded is not None:
+                embedded = self._embedded(response)
+                self._responses |= {(url, frozenset()): contained for url, contained in embedded.items()}
         return response
 
-    def collecting(self, request: Request) -> Response:
-        """Gives what the poll has read, or sends."""
-        kept = self._answers.pop(_name(request), None) if request.method == "GET" else None
-        return kept or self._send(request)
+    def collect(self, request: Request) -> Response:
+        """Return the response that the poll has read, or send the request."""
+        cached = self._responses.pop(_key(request), None) if request.method == "GET" else None
+        return cached or self._send(request)
 
 
-def _name(request: Request) -> tuple[str, frozenset[tuple[str, str]]]:
+def _key(request: Request) -> tuple[str, frozenset[tuple[str, str]]]:
     return request.url, frozenset(request.query.items())

@@ -1,4 +1,4 @@
-"""Checks everything that can be checked before a row is read: `order -> files, matching, target`. Nothing is sent."""
+"""Checks all that can be checked before a row is read: `config -> files, field mapping, audience`. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from airflow_provider_segexport.vendors.base import FieldType, MappedFields
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What has been found good.
+    """Files, field mapping and audience that have passed the checks.
 
     Attributes:
-        suppression: each suppression list by its path, and its files with their names.
-        fingerprint: of field mapping and the vendor's fields: when it changes, rejected rows are tried anew.
-        missing_fields: custom fields that the run has to make first, with their types. `field_mapping` and `target`
-            hold them as they will be.
+        suppression: path of each suppression list, and its files with their names.
+        fingerprint: hash of field mapping and vendor fields; when it changes, rejected rows are sent again.
+        missing_fields: type by name of the custom fields that the run must create first. `mapping` and `audience`
+            contain them already.
     """
 
     files: SegmentFiles
@@ -42,86 +42,97 @@ class Preflight:
 
 
 def check(context: ExportContext) -> Preflight:
-    """Files, columns, credentials, audience, custom fields. Nothing is changed at the vendor."""
+    """Check files, columns, credentials, audience and custom fields. Change nothing at the vendor."""
     config, vendor, environment = context.config, context.vendor, context.environment
-    asked = FieldMapping(config.field_mapping, config.custom_fields)
-    wanted = map_fields.required_columns(vendor, asked)
+    configured = FieldMapping(config.field_mapping, config.custom_fields)
+    columns = map_fields.required_columns(vendor, configured)
     if config.consent.column:
-        wanted = list(dict.fromkeys([*wanted, config.consent.column]))
+        columns = list(dict.fromkeys([*columns, config.consent.column]))
     copy = partial(copied, resolve=environment.resolve, to=environment.run_folder.path)
-    places = find(config.segment, environment.resolve, partial(copy, wanted=wanted, at=config.snapshot_at))
-    files = read.read_schemas(places, wanted, partition_columns=config.partition_columns)
-    _size(context, files)
+    paths = find(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
+    files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
+    _check_row_count(context, files)
     suppression = tuple(
         (path, tuple(find(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
-    matched = map_fields.resolve_types(vendor, asked, files)
-    target = context.run_operation(vendor.resolve_audience(context.endpoint, context.config.audience))
-    lacking = _lacking(context, asked, matched, files, target)
-    if lacking:
-        foreseen = {name.lower(): VendorField(name, kind) for name, kind in lacking.items()}
-        target = replace(target, fields={**target.fields, **foreseen})
-    field_mapping = map_fields.resolve(vendor, asked, matched, files, target)
-    return Preflight(files, matched, field_mapping, target, suppression, _fingerprint(asked, field_mapping), lacking)
+    mapped = map_fields.resolve_types(vendor, configured, files)
+    audience = context.run_operation(vendor.resolve_audience(context.endpoint, context.config.audience))
+    missing = _missing_fields(context, configured, mapped, files, audience)
+    if missing:
+        planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}
+        audience = replace(audience, fields={**audience.fields, **planned_fields})
+    mapping = map_fields.resolve(vendor, configured, mapped, files, audience)
+    return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
 
 
 def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
-    """Make the custom fields that the audience lacks, and take the vendor's own description of them.
+    """Create the custom fields that the audience lacks, and read the vendor's own description of them.
 
-    The first call of a run that changes something at the vendor: everything else was checked before, guards too.
+    This is the run's first call that changes something at the vendor, so everything else, guards included, was checked
+    before.
+
+    Raises:
+        InvalidFieldMapping: the vendor does not list a new field yet.
     """
     vendor, config = context.vendor, context.config
-    for name, kind in checked.missing_fields.items():
-        context.run_operation(vendor.create_field(checked.audience, name, kind))
-    target = context.run_operation(vendor.resolve_audience(context.endpoint, config.audience))
-    asked = FieldMapping(config.field_mapping, config.custom_fields)
-    lacking = map_fields.missing_custom_fields(vendor, asked, checked.mapped, checked.files, target)
-    if lacking:
+    for name, field_type in checked.missing_fields.items():
+        context.run_operation(vendor.create_field(checked.audience, name, field_type))
+    audience = context.run_operation(vendor.resolve_audience(context.endpoint, config.audience))
+    configured = FieldMapping(config.field_mapping, config.custom_fields)
+    missing = map_fields.missing_custom_fields(vendor, configured, checked.mapped, checked.files, audience)
+    if missing:
         raise InvalidFieldMapping(
-            f"{vendor.title} took the new fields {', '.join(map(repr, lacking))} and does not list them yet. "
-            "Try again in a minute, or create them there."
+            f"{vendor.title} accepted the new fields {', '.join(map(repr, missing))} but does not list them yet. "
+            "To fix: clear the task in a minute, or create the fields at the vendor."
         )
-    field_mapping = map_fields.resolve(vendor, asked, checked.mapped, checked.files, target)
+    mapping = map_fields.resolve(vendor, configured, checked.mapped, checked.files, audience)
     return replace(
         checked,
-        audience=target,
-        mapping=field_mapping,
-        fingerprint=_fingerprint(asked, field_mapping),
+        audience=audience,
+        mapping=mapping,
+        fingerprint=_fingerprint(configured, mapping),
         missing_fields={},
     )
 
 
-def _fingerprint(asked: FieldMapping, field_mapping: ResolvedMapping) -> str:
-    told = [
-        dict(asked.fields),
-        dict(asked.custom),
-        [asdict(one) for one in field_mapping.columns],
-        field_mapping.date_format,
+def _fingerprint(configured: FieldMapping, mapping: ResolvedMapping) -> str:
+    """Return a hash of the configured and the resolved field mapping."""
+    content = [
+        dict(configured.fields),
+        dict(configured.custom),
+        [asdict(column) for column in mapping.columns],
+        mapping.date_format,
     ]
-    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def _size(context: ExportContext, files: SegmentFiles) -> None:
+def _check_row_count(context: ExportContext, files: SegmentFiles) -> None:
     if files.rows == 0 and (guard := context.config.guard("min_rows")) is not None and guard.action == "fail":
         raise InvalidSegment(
-            "The segment has no rows. An empty segment is more often a mistake upstream than the truth. If it is "
-            'true, say so: `guards={"min_rows": None}`.'
+            "The segment has no rows, which is usually a mistake upstream. To fix: check the task that writes the "
+            'segment; if it may be empty, set `guards={"min_rows": None}`.'
         )
     if files.rows > context.config.max_profiles:
         raise InvalidSegment(
-            f"The segment has {counted(files.rows, 'profile')}, and this export takes {context.config.max_profiles:,} "
-            "at most. Split the segment, or raise `max_profiles` if your contract with the vendor holds more."
+            f"The segment has {counted(files.rows, 'profile')}, more than `max_profiles` "
+            f"({context.config.max_profiles:,}). To fix: split the segment, or raise `max_profiles` if your contract "
+            "with the vendor allows more contacts."
         )
 
 
-def _lacking(
-    context: ExportContext, asked: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+def _missing_fields(
+    context: ExportContext, configured: FieldMapping, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> Mapping[str, FieldType]:
-    """Custom fields that the audience lacks; without `create_custom_fields` they are a mistake."""
-    lacking = map_fields.missing_custom_fields(context.vendor, asked, matched, files, audience)
-    if lacking and not context.config.create_custom_fields:
+    """Return type by name of the custom fields that the audience lacks.
+
+    Raises:
+        InvalidFieldMapping: there are some, and `create_custom_fields` is not set.
+    """
+    missing = map_fields.missing_custom_fields(context.vendor, configured, mapped, files, audience)
+    if missing and not context.config.create_custom_fields:
         raise InvalidFieldMapping(
-            f"{context.vendor.title} has no field {', '.join(map(repr, lacking))} for {context.vendor.audience_noun} "
-            f"{audience.audience_name!r}. Create it there, match it to another, or set `create_custom_fields=True`."
+            f"{context.vendor.title} has no field {', '.join(map(repr, missing))} for {context.vendor.audience_noun} "
+            f"{audience.audience_name!r}. To fix: create the field at the vendor, map the column to another field, or "
+            "set `create_custom_fields=True`."
         )
-    return lacking
+    return missing

@@ -1,8 +1,8 @@
-"""Brings into the ledger what a run has done that ended before it could: `its run folder, its jobs -> ledger`.
+"""Recovers an unfinished run: writes what it did into the ledger: `its run folder, its jobs -> ledger`.
 
-Another run would plan against a ledger that does not know of it: people that it put in would never be taken out, and
-values that it changed would pass for unchanged. Its jobs may still run at the vendor. A job that ends later than the
-newer run's would undo what that one did, so every job has ended before anything is planned.
+Without this a newer run would plan against an outdated ledger: people that the unfinished run added would never be
+removed, and values that it changed would pass for unchanged. Its jobs may still run at the vendor, and a job that ends
+after the newer run's jobs would undo them. So the newer run plans only after every job has ended.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState, JobsTooLong, UnexpectedResponse
 from airflow_provider_segexport.export import doubts
-from airflow_provider_segexport.export.config import ExportContext, PendingJobs, works_later
-from airflow_provider_segexport.export.finish import name
+from airflow_provider_segexport.export.config import ExportContext, PendingJobs, may_finish_after_response
+from airflow_provider_segexport.export.finish import attribute_unnamed
 from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at, running
 from airflow_provider_segexport.export.removing import confirm, removal_of
 from airflow_provider_segexport.export.sending import adopt_lost_jobs, callbacks
@@ -26,161 +26,169 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.ledger_facts import KEPT_IN_PLAN, LedgerCommit
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.paths import list_names
 from airflow_provider_segexport.storage.plan import Plan
-from airflow_provider_segexport.storage.run_folder import RunFolder, audience_from_facts
+from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.base import Removal, Vendor
 
 log = logging.getLogger(__name__)
 
-UNANSWERED_S = 120.0
-"""Seconds after a call without an answer in which a newer run plans nothing. The call may have become a job that cannot
-be found; with the vendors' documents an import of one call takes less than this."""
+UNANSWERED_WAIT_S = 120.0
+"""Seconds that a newer run waits after a call without a response, because the call may have become a job that cannot be
+found. By the vendors' documents an import of one call takes less than this."""
 
 
 def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> AudienceState | PendingJobs:
-    """Settle a run that did not come to its end.
+    """Write what an unfinished run did into the ledger.
 
     Args:
         context: the run that comes after it.
         ledger: of the audience.
-        state: names the run folder of the unfinished run in `open`.
+        state: names the run folder of the unfinished run in `open_run_folder`.
 
     Returns:
-        The standing afterwards, or the jobs that are waited for. Rows whose fate stays unknown count as perhaps in the
-        audience, with unknown content, so that they are sent or taken out again where that is due.
+        The audience state afterwards, or the jobs to wait for. Rows without a result count as perhaps in the audience
+        with unknown content, so a later run sends or removes them again.
+
+    Raises:
+        DamagedState: the unfinished run's folder is gone or damaged.
     """
     if not state.open_run_folder or state.open_run_folder == str(context.environment.run_folder.path):
         return doubts.settle(context, ledger, state, state.open_run_folder)
     folder = RunFolder(context.environment.resolve(state.open_run_folder))
-    found = folder.plan()
-    if found is None:
+    frozen = folder.plan()
+    if frozen is None:
         if not list_names(folder.path):
-            raise DamagedState(state.open_run_folder, "it is gone, and it says whom an unfinished run has sent")
-        log.info("An unfinished run was stopped before its first call (folder=%s).", state.open_run_folder)
+            raise DamagedState(state.open_run_folder, "it is gone, and an unfinished run's sent rows are in it")
+        log.info("Recovering a run that stopped before its first call (folder=%s)", state.open_run_folder)
     else:
         folder.verify()
-        planned, facts = found
-        waiting = _wait(
-            replace(context, environment=replace(context.environment, run_folder=folder)),
-            planned,
-            audience_from_facts(facts["audience_facts"]),
-        )
-        if waiting is not None:
-            return waiting
+        planned, facts = frozen
+        unfinished = replace(context, environment=replace(context.environment, run_folder=folder))
+        jobs = _collect_results(unfinished, planned, facts.audience)
+        if jobs is not None:
+            return jobs
         _write(context, ledger, state, folder)
         if any(doubt.folder == state.open_run_folder for doubt in state.doubts):
             doubts.note(folder, all_of_it=False)
     settled = replace(state, open_run_folder="")
     settled.write(ledger.path, ledger.fence)
-    # Afterwards, because a call of an older run may have landed after the unfinished run's call of the same rows.
+    # Last, because a call of an older run may have arrived after the unfinished run's call with the same rows.
     return doubts.settle(context, ledger, settled, state.open_run_folder)
 
 
-def _wait(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
-    """Find out what became of every job of the unfinished run, whose folder is `job.world.folder`; send nothing."""
+def _collect_results(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
+    """Collect the results of every job of the unfinished run; send nothing.
+
+    Args:
+        context: the newer run, with the unfinished run's folder in its environment.
+        planned: the unfinished run's plan.
+        audience: as that plan keeps it.
+
+    Returns:
+        The jobs to wait for; None if every job has ended, or cannot be found out.
+    """
     folder = context.environment.run_folder
     for part in (folder, folder.removals):
         part.journal.clock = context.environment.clock
     try:
-        waiting = _imports(context, planned, audience) or _removals(context, planned, audience)
+        jobs = _imports(context, planned, audience) or _removals(context, planned, audience)
     except (JobsTooLong, UnexpectedResponse) as error:
-        log.warning("What became of a job of an unfinished run cannot be found out: %s", error)
+        log.warning("Collecting the results of an unfinished run failed: %s", error)
         return None
-    if waiting is None:
-        _let_pass(context)
+    if jobs is None:
+        _wait_for_unanswered_calls(context)
     else:
-        log.info("Waiting for jobs of an unfinished run (folder=%s jobs=%d).", folder.path, len(waiting.job_ids))
-    return waiting
+        log.info("Waiting for jobs of an unfinished run (folder=%s jobs=%d)", folder.path, len(jobs.job_ids))
+    return jobs
 
 
-def _let_pass(context: ExportContext) -> None:
-    """Let what a call without an answer may have begun come to its end."""
+def _wait_for_unanswered_calls(context: ExportContext) -> None:
+    """Wait until an import that a call without a response may have started has ended."""
     folder = context.environment.run_folder
     entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
     last = max((entry.written_at for entry in entries if entry.state is State.SENDING), default=0.0)
-    seconds = last + UNANSWERED_S - context.environment.clock()
-    if works_later(context) and last and seconds > 0:
-        log.info("Waiting for calls of an unfinished run that had no answer (seconds=%.0f).", seconds)
-        context.environment.sleep(min(seconds, UNANSWERED_S))
+    seconds = last + UNANSWERED_WAIT_S - context.environment.clock()
+    if may_finish_after_response(context) and last and seconds > 0:
+        log.info("Waiting for unanswered calls of an unfinished run (seconds=%.0f)", seconds)
+        context.environment.sleep(min(seconds, UNANSWERED_WAIT_S))
 
 
 def _imports(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
-    books = record.BatchRecorder(context.environment.run_folder)
-    adopt_lost_jobs(context, planned, audience, books)
-    waiting = _ended(context, context.vendor, audience, planned.batches, books)
-    if waiting is None:
-        name(context, planned, audience)
-    return waiting
+    recorder = record.BatchRecorder(context.environment.run_folder)
+    adopt_lost_jobs(context, planned, audience, recorder)
+    jobs = _collect_ended(context, context.vendor, audience, planned.batches, recorder)
+    if jobs is None:
+        attribute_unnamed(context, planned, audience)
+    return jobs
 
 
 def _removals(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
     if not planned.removal_batches:
         return None
     removal, folder = removal_of(context), context.environment.run_folder.removals
-    books = record.BatchRecorder(folder, read_back=not removal.confirms)
-    waiting = _ended(context, removal, audience, planned.removal_batches, books)
-    if waiting is None and readback.unattributed_count(folder):
+    recorder = record.BatchRecorder(folder, read_back=not removal.confirms)
+    jobs = _collect_ended(context, removal, audience, planned.removal_batches, recorder)
+    if jobs is None and readback.unattributed_count(folder):
         confirm(context, planned, audience)
-    return waiting
+    return jobs
 
 
-def _ended(
+def _collect_ended(
     context: ExportContext,
-    jobs: Vendor | Removal,
+    operations: Vendor | Removal,
     audience: Audience,
     batches: Sequence[str],
     recorder: record.BatchRecorder,
 ) -> PendingJobs | None:
-    """Settle the jobs that have ended, and wait for the others; what a verdict asks to send again is not sent."""
+    """Record the results of the jobs that have ended, and return the others. Rows to send once more are not sent."""
     folder = recorder.folder
     if not running(folder):
         return None
     pending = [part for part in record.remaining(folder, tuple(batches)) if isinstance(part, tuple)]
-    calls = callbacks(context, jobs, audience, _never, recorder, answered=partial(_note, recorder))
+    calls = callbacks(
+        context, operations, audience, _refuse_call, recorder, record_reply=partial(_record_only, recorder)
+    )
     try:
-        tickets = send.send(
+        job_ids = send.send(
             send.InFlight(iter(pending)),
             calls,
-            jobs.limits,
+            operations.limits,
             pause=BoundedPause(context, folder),
             stop=lambda: None,
         )
     except send.Stopped as stopped:
         raise stopped.error from None
-    return PendingJobs(tuple(tickets), len(tickets), kind=folder.kind, since=oldest_at(folder)) if tickets else None
+    if not job_ids:
+        return None
+    return PendingJobs(tuple(job_ids), len(job_ids), kind=folder.kind, since=oldest_at(folder))
 
 
-def _note(recorder: record.BatchRecorder, batch: Batch, answer: send.Answer) -> list[Batch]:
-    """Write a verdict down; nothing goes out in the batch's place."""
+def _record_only(recorder: record.BatchRecorder, batch: Batch, answer: send.Answer) -> list[Batch]:
+    """Record a batch result, and return no batch to send instead."""
     recorder.record_reply(batch, answer)
     return []
 
 
-def _never(batch: Batch) -> Any:
-    """No call carries a batch of an unfinished run."""
+def _refuse_call(batch: Batch) -> Any:
+    """Raise, because no batch of an unfinished run is sent."""
     raise AssertionError(f"Batch {batch.id} of an unfinished run would be sent.")
 
 
 def _write(context: ExportContext, ledger: Ledger, state: AudienceState, folder: RunFolder) -> None:
-    """Bring what the unfinished run did into the ledger."""
-    found = folder.plan()
-    assert found is not None  # noqa: S101 - its caller has read it
-    planned, facts = found
-    origin = LedgerCommit(
-        facts["as_of"],
+    """Write what the unfinished run did into the ledger."""
+    frozen = folder.plan()
+    assert frozen is not None  # noqa: S101 - its caller has read it
+    planned, facts = frozen
+    commit = LedgerCommit.of_plan(
+        facts,
         state.run,
-        planned.profiles,
-        finished=False,
-        started_at=facts["started_at"],
-        ended_at=context.environment.clock(),
-        count_in_flight_as_sent=True,
+        context.environment.clock(),
+        profiles=planned.profiles,
         keep_left=context.vendor.import_readds_leavers,
-        **{name: facts[name] for name in KEPT_IN_PLAN if name in facts},
     )
+    batches = update_ledger.PlanBatches(planned.batches, planned.removal_batches)
     with engine() as sql:
-        version = update_ledger.update_ledger(
-            sql, ledger, folder, update_ledger.PlanBatches(planned.batches, planned.removal_batches), origin
-        )
-    log.info("Writing an unfinished run into the ledger (run=%s version=%d).", state.run, version)
+        version = update_ledger.update_ledger(sql, ledger, folder, batches, commit)
+    log.info("Writing an unfinished run into the ledger (run=%s version=%d)", state.run, version)

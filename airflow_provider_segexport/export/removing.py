@@ -1,4 +1,4 @@
-"""Takes leavers out: finds them while planning, and sends them after everybody else has a verdict."""
+"""Removes leavers: finds them while planning, and sends their removals after every upsert has a result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.export.config import ExportContext, PendingJobs
 from airflow_provider_segexport.export.reverify import Pending, split_result
@@ -17,44 +16,52 @@ from airflow_provider_segexport.stages import readback, record, removals, send
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.plan import Plan
 from airflow_provider_segexport.vendors.base import Removal
+from airflow_provider_segexport.vendors.read_back import READ_BACK_DELAYS_S, members_among
 
 log = logging.getLogger(__name__)
 
-OPTED_OUT_WORDS = "Has opted out of the audience, which being taken out of it would forget."
-
-LOOKS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
-"""A vendor that works on removals in the background, and tells nothing of them, is looked at after so long."""
+OPTED_OUT_MESSAGE = "Has opted out of the audience. A removal would delete the opt-out, so it was not sent."
 
 
 def removal_of(context: ExportContext) -> Removal:
-    """How this vendor takes people out."""
+    """Return how this vendor removes people.
+
+    Raises:
+        InvalidArgument: it cannot.
+    """
     if context.vendor.removal is None:
-        raise InvalidArgument(f"{context.vendor.title} has no way to take people out; use the mode `upsert`.")
+        raise InvalidArgument(f"{context.vendor.title} cannot remove people. To fix: set `mode='upsert'`.")
     return context.vendor.removal
 
 
 def find(context: ExportContext, sql: Engine, version: int, bit: int, content: str | None) -> int:
-    """How many people this run would take out, without those whom other exports hold.
+    """Find the people to remove, and the changes of this export's claims on people.
 
     Args:
         context: the export.
         sql: holds the segment and the ledger.
         version: of the ledger; 0 for none.
-        bit: this export's in `sharers_mask`.
-        content: SQL of a clean row's hash, where other exports have used the audience too; else None.
+        bit: this export's in the ledger's sharers.
+        content: SQL of a clean row's hash if other exports have used the audience too; else None.
+
+    Returns:
+        How many people would be removed, without those that other exports claim.
+
+    Raises:
+        InvalidArgument: the mode is `mirror`, and the vendor cannot remove people.
     """
     removals.create_tables(sql)
-    mirror = context.config.mode == "mirror"
-    if mirror:
+    is_mirror = context.config.mode == "mirror"
+    if is_mirror:
         removal_of(context)
     if not version:
         return 0
-    if mirror:
+    if is_mirror:
         removals.find(sql)
-    removals.update_sharers(sql, bit, lets_go=mirror)
-    if mirror and not context.config.adopt_existing:
+    removals.update_sharers(sql, bit, lets_go=is_mirror)
+    if is_mirror and not context.config.adopt_existing:
         removals.keep_existing(sql, bit)
-    if mirror and context.vendor.import_readds_leavers:
+    if is_mirror and context.vendor.import_readds_leavers:
         removals.drop_left(sql)
     if content is not None:
         removals.find_already_delivered(sql, content)
@@ -63,37 +70,56 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: s
 
 
 def freeze(context: ExportContext, sql: Engine, audience: Audience, planned: Plan, *, keep: str) -> Plan:
-    """Write the leavers in batches; with `skip_removals`, the name of a guard, none is sent."""
+    """Write the batches of leavers.
+
+    Args:
+        context: the export.
+        sql: holds the leavers.
+        audience: they leave.
+        planned: the plan without removals.
+        keep: name of the guard because of which no removal is sent; empty if none tripped.
+
+    Returns:
+        The plan with its removals.
+    """
     if keep:
         removals.keep(sql, keep)
-    place = context.environment.run_folder.path
+    folder = context.environment.run_folder
     names: tuple[str, ...] = ()
-    sending = 0
+    to_send = 0
     if removals.count(sql):
         removal = removal_of(context)
         if removal.by_id:
-            _identify(context, removal, sql, audience)
-        sending = removals.count(sql)
-        names = removals.write_batches(
-            sql, context.environment.run_folder.removals.rows, removal.limits, by_id=removal.by_id
-        )
-    told = removals.write_not_sent(sql, place / "leavers_not_sent.parquet")
-    counts = {name: number for name, number in {"send": sending, **told}.items() if number}
+            _resolve_ids(context, removal, sql, audience)
+        to_send = removals.count(sql)
+        names = removals.write_batches(sql, folder.removals.rows, removal.limits, by_id=removal.by_id)
+    not_sent = removals.write_not_sent(sql, folder.path / "leavers_not_sent.parquet")
+    counts = {name: number for name, number in {"send": to_send, **not_sent}.items() if number}
     return replace(planned, removal_batches=names, leaver_counts=counts)
 
 
-def _identify(context: ExportContext, removal: Removal, sql: Engine, audience: Audience) -> None:
-    """Contact ids of leavers whom the ledger knows by their address alone."""
-    lacking = removals.without_contact_id(sql)
-    if lacking and removal.resolve_ids is not None:
-        context.run_operation(removal.resolve_ids(audience, lacking, lambda people: removals.identify(sql, people)))
+def _resolve_ids(context: ExportContext, removal: Removal, sql: Engine, audience: Audience) -> None:
+    """Read the contact ids that the ledger lacks from the vendor; drop the leavers that have none."""
+    emails = removals.without_contact_id(sql)
+    if emails and removal.resolve_ids is not None:
+        context.run_operation(removal.resolve_ids(audience, emails, lambda people: removals.identify(sql, people)))
     removals.drop_without_id(sql)
 
 
-def take_out(
+def send_removals(
     context: ExportContext, planned: Plan, audience: Audience, recorder: record.BatchRecorder
 ) -> PendingJobs | None:
-    """Send the leavers; what is waited for, where jobs run on."""
+    """Send the removals.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        audience: to remove people from.
+        recorder: of the run's removals.
+
+    Returns:
+        The jobs to wait for; None if every batch has a result.
+    """
     if not planned.removal_batches:
         return None
     removal = removal_of(context)
@@ -101,60 +127,64 @@ def take_out(
     pending = record.remaining(folder, planned.removal_batches)
     if removal.forgets_optouts:
         pending = _without_optouts(context, audience, pending, recorder)
-    flight = send.InFlight(pending)
     remove = partial(removal.remove, audience)
-    calls = callbacks(context, removal, audience, remove, recorder, answered=recorder.record_reply)
-    waiting = run_send_loop(context, flight, calls, removal.limits, recorder)
-    if waiting is None and readback.unattributed_count(folder):
+    calls = callbacks(context, removal, audience, remove, recorder, record_reply=recorder.record_reply)
+    jobs = run_send_loop(context, send.InFlight(pending), calls, removal.limits, recorder)
+    if jobs is None and readback.unattributed_count(folder):
         confirm(context, planned, audience)
-    return waiting
+    return jobs
 
 
 def _without_optouts(
     context: ExportContext, audience: Audience, pending: Iterator[Pending], recorder: record.BatchRecorder
 ) -> Iterator[Pending]:
-    """The same batches without whoever has opted out of the audience: the opt-out would go with the membership."""
+    """Drop people who have opted out of the audience, because the vendor would delete the opt-out with the membership.
+
+    The opt-outs are read when the first batch is taken that has not been sent.
+    """
     with engine() as sql:
-        looked = False
-        for one in pending:
-            if isinstance(one, tuple) or one.attempt:
-                yield one
+        has_optouts = False
+        for batch in pending:
+            if isinstance(batch, tuple) or batch.attempt:
+                yield batch
                 continue
-            if not looked and context.vendor.list_optouts is not None:
+            if not has_optouts and context.vendor.list_optouts is not None:
                 context.run_operation(context.vendor.list_optouts(audience, 0.0, readback.OptOuts(sql)))
-                looked = True
-            if found := readback.opted_out(sql, one):
-                yield from recorder.record_reply(one, split_result(one, found, Reason.UNSUBSCRIBED, OPTED_OUT_WORDS))
+                has_optouts = True
+            if indexes := readback.opted_out(sql, batch):
+                result = split_result(batch, indexes, Reason.UNSUBSCRIBED, OPTED_OUT_MESSAGE)
+                yield from recorder.record_reply(batch, result)
             else:
-                yield one
+                yield batch
 
 
 def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:
-    """Look whether they are gone; the vendor has only said that it will see to it."""
-    folder, look = context.environment.run_folder.removals, removal_of(context).find_members
-    left = 0
-    again = removal_of(context).by_id
-    for number, seconds in enumerate(LOOKS_S):
+    """Read back whether the people are gone, because the vendor has only accepted the removals so far.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        audience: the people were removed from.
+    """
+    folder, removal, batches = context.environment.run_folder.removals, removal_of(context), planned.removal_batches
+    still_there = 0
+    for number, seconds in enumerate(READ_BACK_DELAYS_S):
         context.environment.sleep(seconds)
         with engine() as sql:
-            pages = readback.Pages(sql)
-            if look is None:
-                context.run_operation(context.vendor.list_members(audience, pages))
-            else:
-                context.run_operation(look(audience, readback.unconfirmed(folder, planned.removal_batches), pages))
-            if again:
-                again = False
-                _by_other_id(context, audience, readback.other_ids(sql, folder, planned.removal_batches))
-            left = readback.count_still_there(sql, folder, planned.removal_batches, last=number == len(LOOKS_S) - 1)
-        if not left:
+            emails = readback.unconfirmed(folder, batches) if removal.find_members is not None else ()
+            context.run_operation(members_among(context.vendor, audience, emails, readback.Pages(sql)))
+            if removal.by_id and not number:
+                _remove_recreated(context, audience, readback.other_ids(sql, folder, batches))
+            still_there = readback.count_still_there(sql, folder, batches, last=number == len(READ_BACK_DELAYS_S) - 1)
+        if not still_there:
             return
-    log.warning("Still in the audience after the removal: %s; see the report.", counted(left, "person"))
+    log.warning("People are still in the audience after their removal (people=%d); see the report", still_there)
 
 
-def _by_other_id(context: ExportContext, audience: Audience, people: Sequence[tuple[str, str]]) -> None:
-    """Take out contacts that were made anew since the ledger learnt their ids.
+def _remove_recreated(context: ExportContext, audience: Audience, people: Sequence[tuple[str, str]]) -> None:
+    """Remove contacts that were created again, with another id, since the ledger learnt their ids.
 
-    No journal keeps this: the looks that follow tell what became of it, and another try begins with a look too.
+    These calls are not in the journal: the read-backs that follow show their effect, and another try reads back first.
     """
     removal = removal_of(context)
     size = removal.limits.batch_rows

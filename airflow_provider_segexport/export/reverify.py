@@ -1,6 +1,6 @@
-"""What is sent long after it was planned: whoever has left the audience meanwhile is not brought back.
+"""Rechecks an old plan before it is sent, so that people who have left the audience since then are not brought back.
 
-A plan may wait: for a retry, for a person, for the vendor's next day of calls.
+A plan may wait for a retry, for an approval or for the vendor's next day of calls.
 """
 
 from __future__ import annotations
@@ -13,64 +13,87 @@ from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchR
 from airflow_provider_segexport.stages import load_ledger, readback, record
 from airflow_provider_segexport.storage.duckdb_engine import engine
 
-LATE_S = 600.0
-"""A try that begins with a plan older than this sends nothing without another look at who is in the audience."""
+STALE_PLAN_S = 600.0
+"""Age of a plan in seconds from which the members are read again before anything is sent."""
 
-WORDS = "Left the audience between the plan and the call."
+LEFT_MESSAGE = "Left the audience between the plan and the call."
 
 Pending = Batch | tuple[Batch, str]
 Answer = BatchReply | BatchRejected
 
 
 def reverify_resends(
-    context: ExportContext, audience: Audience, planned_at: float, answered: Callable[[Batch, Answer], list[Batch]]
+    context: ExportContext, audience: Audience, planned_at: float, record_reply: Callable[[Batch, Answer], list[Batch]]
 ) -> Callable[[Batch, Answer], list[Batch]]:
-    """The same bookkeeping; what is to go out again, long after the plan, is looked at again first."""
+    """Wrap `record_reply` so that batches to send again, if the plan is old by then, lose the people who have left.
 
-    def told(batch: Batch, answer: Answer) -> list[Batch]:
-        instead = answered(batch, answer)
-        if not (instead and is_stale_plan(context, planned_at)):
-            return instead
-        sifted = drop_leavers(context, audience, iter(instead), answered)
-        return [one for one in sifted if isinstance(one, Batch)]
+    Args:
+        context: the run.
+        audience: to read back.
+        planned_at: when planning began, epoch seconds.
+        record_reply: records a response, and returns the batches to send instead.
+    """
 
-    return told
+    def record_and_recheck(batch: Batch, answer: Answer) -> list[Batch]:
+        resends = record_reply(batch, answer)
+        if not (resends and is_stale_plan(context, planned_at)):
+            return resends
+        rechecked = drop_leavers(context, audience, iter(resends), record_reply)
+        return [batch for batch in rechecked if isinstance(batch, Batch)]
+
+    return record_and_recheck
 
 
 def is_stale_plan(context: ExportContext, planned_at: float) -> bool:
-    """Whether the plan is old, at a vendor whose imports bring people back."""
-    return context.vendor.import_readds_leavers and context.environment.clock() - planned_at > LATE_S
+    """Return whether the plan is old, and the vendor's imports bring back people who have left."""
+    return context.vendor.import_readds_leavers and context.environment.clock() - planned_at > STALE_PLAN_S
 
 
 def drop_leavers(
     context: ExportContext,
     audience: Audience,
     pending: Iterator[Pending],
-    answered: Callable[[Batch, Answer], list[Batch]],
+    record_reply: Callable[[Batch, Answer], list[Batch]],
 ) -> Iterator[Pending]:
-    """The same batches; one with leavers in it gives way to what is left of it, and the leavers have their verdict.
+    """Drop people who have left the audience on their own, and record that as their result.
 
-    The audience is read back when the first batch is asked for that has not been sent.
+    The audience is read back when the first batch is taken that has not been sent.
+
+    Args:
+        context: the run.
+        audience: to read back.
+        pending: batches to send, and batches that are jobs already, which pass through.
+        record_reply: records the result of a batch with leavers, and returns the batches to send instead.
+
+    Yields:
+        The batches, or what is left of them.
     """
     ledger = context.ledger(audience)
     with engine() as sql:
-        looked = False
-        for one in pending:
-            if isinstance(one, tuple) or not ledger.version() or one.attempt >= record.MOST_GENERATIONS:
-                yield one
+        has_members = False
+        for batch in pending:
+            if isinstance(batch, tuple) or not ledger.version() or batch.attempt >= record.MOST_GENERATIONS:
+                yield batch
                 continue
-            if not looked:
+            if not has_members:
                 load_ledger.load(sql, ledger, ledger.version())
                 context.run_operation(context.vendor.list_members(audience, readback.Pages(sql)))
                 readback.find_gone(sql)
-                looked = True
-            if left := readback.left_rows(sql, one):
-                yield from answered(one, split_result(one, left, Reason.LEFT_AUDIENCE, WORDS))
+                has_members = True
+            if indexes := readback.left_rows(sql, batch):
+                yield from record_reply(batch, split_result(batch, indexes, Reason.LEFT_AUDIENCE, LEFT_MESSAGE))
             else:
-                yield one
+                yield batch
 
 
-def split_result(batch: Batch, indexes: Sequence[int], reason: Reason, words: str) -> BatchResult:
-    """A verdict on some entries of a batch that was not sent; the others go out."""
-    refused = tuple(RowRejection(index, reason, "", words) for index in indexes)
-    return BatchResult(rejected=refused, retry=tuple(sorted(set(range(len(batch))) - set(indexes))))
+def split_result(batch: Batch, indexes: Sequence[int], reason: Reason, message: str) -> BatchResult:
+    """Return a result that rejects some rows of a batch that was not sent, and retries the others.
+
+    Args:
+        batch: the batch.
+        indexes: of the rejected rows, from 0.
+        reason: of the rejection.
+        message: shown in the rejects.
+    """
+    rejected = tuple(RowRejection(index, reason, "", message) for index in indexes)
+    return BatchResult(rejected=rejected, retry=tuple(sorted(set(range(len(batch))) - set(indexes))))

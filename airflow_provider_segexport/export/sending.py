@@ -1,16 +1,15 @@
-"""Sends what is planned and not yet settled; finds out first what became of calls that had no answer."""
+"""Sends the planned batches that have no result yet; looks first for the jobs of calls that had no response."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from functools import partial
 
-from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export.config import ExportContext, PendingJobs
 from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at
-from airflow_provider_segexport.export.poll_cache import Recent
+from airflow_provider_segexport.export.poll_cache import PollResponseCache
 from airflow_provider_segexport.export.reverify import drop_leavers, is_stale_plan, reverify_resends
 from airflow_provider_segexport.model import Audience, Batch, BatchKind, BatchReply, Operation
 from airflow_provider_segexport.stages import guards, record, send
@@ -26,95 +25,113 @@ log = logging.getLogger(__name__)
 def recorder(
     context: ExportContext, planned: Plan, folder: RunFolder, *, read_back: bool = False
 ) -> record.BatchRecorder:
-    """The books of a run's upserts, or of its removals."""
+    """Return the recorder of a run's upserts or removals.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        folder: the part of the run folder that holds the batches; its kind says whether they are removals.
+        read_back: the vendor does not confirm removals, so their results count only after a read-back.
+    """
     kind = folder.kind
     total = len(planned.batches if kind is BatchKind.UPSERT else planned.removal_batches)
     phase = "sending" if kind is BatchKind.UPSERT else "removing"
-    before = sum(entry.state is State.SETTLED for entry in folder.journal.states().values())
-    revives = context.vendor.resubscribe_removed is not None and kind is BatchKind.UPSERT
-    accepted, refused = record.count_rows(folder.journal.states())
-    watch = (
+    settled_batches = sum(entry.state is State.SETTLED for entry in folder.journal.states().values())
+    resubscribes = context.vendor.resubscribe_removed is not None and kind is BatchKind.UPSERT
+    accepted, rejected = record.count_rows(folder.journal.states())
+    reject_watch = (
         guards.reject_watch(context.config.guard("max_rejected_share"), log.warning)
         if kind is BatchKind.UPSERT
         else None
     )
     return record.BatchRecorder(
         folder,
-        returning=_once(folder.returning) if revives else None,
-        check_rejected=watch,
-        settled_before=accepted + refused,
-        rejects_before=record.rejects(folder) if watch is not None and refused else 0,
+        returning=functools.cache(folder.returning) if resubscribes else None,
+        check_rejected=reject_watch,
+        settled_before=accepted + rejected,
+        rejects_before=record.rejects(folder) if reject_watch is not None and rejected else 0,
         read_back=read_back,
         on_settled=lambda batches: context.environment.on_progress(
-            {"phase": phase, "settled": before + batches, "batches": total}
+            {"phase": phase, "settled": settled_batches + batches, "batches": total}
         ),
     )
 
 
-def _once(find: Callable[[], frozenset[int]]) -> Callable[[], frozenset[int]]:
-    """Looked up when it is first asked for, and kept."""
-    found: list[frozenset[int]] = []
-
-    def look() -> frozenset[int]:
-        if not found:
-            found.append(find())
-        return found[0]
-
-    return look
-
-
 def send_all(
-    context: ExportContext, planned: Plan, planned_at: float, audience: Audience, books: record.BatchRecorder
+    context: ExportContext, planned: Plan, planned_at: float, audience: Audience, recorder: record.BatchRecorder
 ) -> PendingJobs | None:
-    """Send the upserts; what is waited for, where jobs run on."""
+    """Send the upserts.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        planned_at: when planning began, epoch seconds.
+        audience: to send to.
+        recorder: of the run's upserts.
+
+    Returns:
+        The jobs to wait for; None if every batch has a result.
+    """
     vendor, folder = context.vendor, context.environment.run_folder
-    adopt_lost_jobs(context, planned, audience, books)
+    adopt_lost_jobs(context, planned, audience, recorder)
     pending = record.remaining(folder, planned.batches)
     if is_stale_plan(context, planned_at):
-        pending = drop_leavers(context, audience, pending, books.record_reply)
-    answered = reverify_resends(context, audience, planned_at, books.record_reply)
+        pending = drop_leavers(context, audience, pending, recorder.record_reply)
+    record_reply = reverify_resends(context, audience, planned_at, recorder.record_reply)
     calls = callbacks(
-        context, vendor, audience, lambda batch: _call(context, audience, batch), books, answered=answered
+        context, vendor, audience, lambda batch: _call(context, audience, batch), recorder, record_reply=record_reply
     )
-    return run_send_loop(context, send.InFlight(pending), calls, vendor.limits, books)
+    return run_send_loop(context, send.InFlight(pending), calls, vendor.limits, recorder)
 
 
-def callbacks(  # noqa: PLR0913 - what the loop's calls are made of
+def callbacks(  # noqa: PLR0913 - the send loop needs each
     context: ExportContext,
-    jobs: Vendor | Removal,
+    operations: Vendor | Removal,
     audience: Audience,
     call: Callable[[Batch], Operation[BatchReply]],
-    books: record.BatchRecorder,
+    recorder: record.BatchRecorder,
     *,
-    answered: Callable[[Batch, send.Answer], list[Batch]],
+    record_reply: Callable[[Batch, send.Answer], list[Batch]],
 ) -> send.SendCallbacks:
-    """The loop's calls, of imports or of removals."""
-    recent = Recent(context.send, context.vendor.embedded_job_reads)
+    """Return the send loop's callbacks, for imports or for removals.
+
+    Args:
+        context: the run.
+        operations: polls and collects the jobs.
+        audience: to send to.
+        call: returns the operation that carries a batch.
+        recorder: journals the batches.
+        record_reply: records the response to a batch, and returns the batches to send instead of it.
+    """
+    responses = PollResponseCache(context.send, context.vendor.embedded_job_reads)
 
     def upsert(batch: Batch) -> BatchReply:
-        books.folder.journal.sync()  # the intent is on the disk before the call leaves
+        recorder.folder.journal.sync()  # the intent is on disk before the call leaves
         return context.run_operation(call(batch))
 
     return send.SendCallbacks(
         upsert=upsert,
-        poll=lambda tickets: context.run_operation(jobs.poll(audience, tickets), recent.polling),
-        collect=lambda batch, ticket: context.run_operation(jobs.collect(audience, batch, ticket), recent.collecting),
-        record_sending=books.record_sending,
-        record_reply=answered,
-        before_poll=recent.forget,
-        first_rows=partial(_first_rows, books),
+        poll=lambda job_ids: context.run_operation(operations.poll(audience, job_ids), responses.poll),
+        collect=lambda batch, job_id: context.run_operation(
+            operations.collect(audience, batch, job_id), responses.collect
+        ),
+        record_sending=recorder.record_sending,
+        record_reply=record_reply,
+        before_poll=responses.clear,
+        first_rows=functools.partial(_first_rows, recorder),
     )
 
 
-def _first_rows(books: record.BatchRecorder) -> int | None:
-    """Rows that may go out before the guard on rejects has verdicts to judge by."""
-    if books.check_rejected is None or books.settled_before + books.accepted + books.rejected >= SETTLED_BEFORE_JUDGING:
+def _first_rows(recorder: record.BatchRecorder) -> int | None:
+    """Return how many rows may be sent before the guard on rejected rows has results to measure; None for no limit."""
+    settled = recorder.settled_before + recorder.accepted + recorder.rejected
+    if recorder.check_rejected is None or settled >= SETTLED_BEFORE_JUDGING:
         return None
     return SETTLED_BEFORE_JUDGING
 
 
 def _call(context: ExportContext, audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """The call that carries a batch, by what it is for."""
+    """Return the operation that carries a batch of upserts, or of people to resubscribe."""
     if batch.kind is BatchKind.REVIVE and context.vendor.resubscribe_removed is not None:
         return context.vendor.resubscribe_removed(audience, batch)
     return context.vendor.upsert(audience, batch)
@@ -125,42 +142,63 @@ def run_send_loop(
     in_flight: send.InFlight,
     calls: send.SendCallbacks,
     limits: Limits,
-    books: record.BatchRecorder,
+    recorder: record.BatchRecorder,
 ) -> PendingJobs | None:
-    """Let it go out; an error leaves as the call's own."""
+    """Send the batches until each has a result or a job.
+
+    Args:
+        context: the run.
+        in_flight: the batches to send.
+        calls: sends, polls and records.
+        limits: of the vendor's imports or removals.
+        recorder: stops the loop if too many rows are rejected.
+
+    Returns:
+        The jobs to wait for, half of them if batches are left to send; None if every batch has a result.
+
+    Raises:
+        SegexportError: of the call that failed.
+    """
+    folder = recorder.folder
     try:
-        tickets = send.send(in_flight, calls, limits, pause=BoundedPause(context, books.folder), stop=books.abort_error)
+        job_ids = send.send(in_flight, calls, limits, pause=BoundedPause(context, folder), stop=recorder.abort_error)
     except send.Stopped as stopped:
         raise stopped.error from None
-    if not tickets:
+    if not job_ids:
         return None
-    more = bool(in_flight.waiting) or not in_flight.exhausted
-    enough = (len(tickets) + 1) // 2 if more else len(tickets)
-    return PendingJobs(tuple(tickets), enough, kind=books.folder.kind, since=oldest_at(books.folder))
+    has_more = bool(in_flight.waiting) or not in_flight.exhausted
+    min_done = (len(job_ids) + 1) // 2 if has_more else len(job_ids)
+    return PendingJobs(tuple(job_ids), min_done, kind=folder.kind, since=oldest_at(folder))
 
 
-def adopt_lost_jobs(context: ExportContext, planned: Plan, audience: Audience, books: record.BatchRecorder) -> None:
-    """Find the jobs of calls that had no answer, where the vendor lists its jobs, before anything is sent twice."""
+def adopt_lost_jobs(context: ExportContext, planned: Plan, audience: Audience, recorder: record.BatchRecorder) -> None:
+    """If the vendor lists its jobs, find the jobs of calls that had no response, so that no batch is sent twice.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        audience: whose jobs are listed.
+        recorder: journals the jobs as submitted.
+    """
     lookup, folder = context.vendor.find_lost_jobs, context.environment.run_folder
     states = folder.journal.states()
     unknown = {name: entry for name, entry in states.items() if entry.state is State.SENDING}
     if lookup is None or not unknown:
         return
-    listed = record.remaining(folder, planned.batches)
-    batches = [one for one in listed if isinstance(one, Batch) and one.id in unknown]
+    pending = record.remaining(folder, planned.batches)
+    batches = [batch for batch in pending if isinstance(batch, Batch) and batch.id in unknown]
     if not batches:
         return
-    known = frozenset(entry.job_id for entry in states.values() if entry.job_id)
+    journaled = frozenset(entry.job_id for entry in states.values() if entry.job_id)
+    since = min(entry.written_at for entry in unknown.values())
     try:
-        found = context.run_operation(
-            lookup(audience, batches, min(entry.written_at for entry in unknown.values()), known)
-        )
+        jobs = context.run_operation(lookup(audience, batches, since, journaled))
     except Superseded:
         raise
     except SegexportError as error:
-        log.warning("Calls without an answer could not be looked up, and go out again: %s", error)
+        log.warning("Looking up unanswered calls failed, so they are sent again (calls=%d): %s", len(batches), error)
         return
     for batch in batches:
-        if batch.id in found:
-            books.record_submitted(batch, found[batch.id].id)
-    log.info("%d of %s without an answer had reached the vendor.", len(found), counted(len(batches), "call"))
+        if batch.id in jobs:
+            recorder.record_submitted(batch, jobs[batch.id].id)
+    log.info("Adopting jobs of unanswered calls (calls=%d jobs=%d)", len(batches), len(jobs))

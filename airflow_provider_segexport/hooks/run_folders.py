@@ -13,7 +13,7 @@ from airflow_provider_segexport.errors import InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks.paths import open_storage_path, resolve
 from airflow_provider_segexport.storage.paths import StoragePath, exists, read, write
-from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
+from airflow_provider_segexport.storage.run_folder import RunFolder, task_folder
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -83,14 +83,12 @@ def build_config(hook: SegmentExportHook, request: ExportRequest) -> ExportConfi
 
 def run_folders_path(request: ExportRequest) -> StoragePath:
     """Where the run folders of this task instance stand."""
-    place = (
+    root = (
         open_storage_path(request.reports_path, "`reports_path`")
         if request.reports_path
         else request.state_root / "runs"
     )
-    for part in request.identity:
-        place /= safe_name(part)
-    return place
+    return task_folder(root, request.identity)
 
 
 def run_folder(request: ExportRequest) -> RunFolder:

@@ -13,6 +13,7 @@ from airflow_provider_segexport.operators.links import folder_of
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
+    from airflow_provider_segexport.model import Audience
     from airflow_provider_segexport.vendors.base import Vendor
 
 
@@ -31,12 +32,12 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
     if request.config.dry_run:
         return None
     report = folder.summary() or {}
-    vendor, target = VENDORS[facts["vendor"]], facts["audience_facts"]
+    vendor = VENDORS[facts.vendor]
     columns = fed(vendor, request)
     segments = places(request)
     return OperatorLineage(
         inputs=[_segment(place, columns) for place in segments],
-        outputs=[_audience(vendor, target, columns, segments, report)],
+        outputs=[_audience(vendor, facts.audience, columns, segments, report)],
     )
 
 
@@ -90,7 +91,7 @@ def _segment(where: tuple[str, str], columns: Mapping[str, str]) -> Any:
 
 def _audience(
     vendor: Vendor,
-    target: Mapping[str, Any],
+    audience: Audience,
     columns: Mapping[str, str],
     segments: Sequence[tuple[str, str]],
     report: Mapping[str, Any],
@@ -115,13 +116,13 @@ def _audience(
     }
     counts, traffic = report.get("counts", {}), report.get("http", {})
     return OutputDataset(
-        namespace=f"{vendor.name}://{target['account']}",
-        name=target["audience"],
+        namespace=f"{vendor.name}://{audience.account}",
+        name=audience.audience,
         facets={
             "schema": SchemaDatasetFacet(fields=[SchemaDatasetFacetFields(name=field) for field in columns]),
             "columnLineage": ColumnLineageDatasetFacet(fields=lineage),
             "documentation": DocumentationDatasetFacet(
-                description=f"{vendor.title} {vendor.audience_noun} {target['audience_name']!r}"
+                description=f"{vendor.title} {vendor.audience_noun} {audience.audience_name!r}"
             ),
         },
         outputFacets={

@@ -45,14 +45,14 @@ class AudienceLink(_Link):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
         """From the plan, which holds what the vendor said of the audience."""
-        from airflow_provider_segexport.storage.run_folder import audience_from_facts  # noqa: PLC0415
         from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
-        found = folder.plan() if folder is not None else None
-        return (
-            VENDORS[found[1]["vendor"]].audience_link(audience_from_facts(found[1]["audience_facts"])) if found else ""
-        )
+        plan = folder.plan() if folder is not None else None
+        if plan is None:
+            return ""
+        _, facts = plan
+        return VENDORS[facts.vendor].audience_link(facts.audience)
 
 
 class ReportLink(_Link):

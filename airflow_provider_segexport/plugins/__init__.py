@@ -1,7 +1,7 @@
-"""What the provider adds to the Airflow UI: the page *Segment exports*, and the tab *Export* of a task.
+"""Adds the page *Segment exports* and the task tab *Export* to the Airflow UI.
 
-Every Airflow process imports this, and only the API server ever serves a page: the pages are imported with the first
-request.
+Every Airflow process imports this module, but only the API server serves pages, so the pages are imported with the
+first request.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ PREFIX = "/segexport"
 
 
 class Pages:
-    """The pages as an ASGI application, made when the first request comes in."""
+    """The pages as an ASGI application, created with the first request."""
 
     def __init__(self) -> None:
         self._app: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Respond to a request."""
         if self._app is None:
-            from airflow_provider_segexport.plugins.web import make_app  # noqa: PLC0415 - only the API server pays
+            from airflow_provider_segexport.plugins.web import make_app  # noqa: PLC0415 - only the API server needs it
 
             self._app = make_app()
         await self._app(scope, receive, send)
@@ -36,7 +36,7 @@ class Pages:
 
 APPS = [{"app": Pages(), "url_prefix": PREFIX, "name": "Segment exports"}]
 
-# Addresses without a slash before them: Airflow's own page has a `base`, so they hold below a base path too.
+# Relative addresses: Airflow's own page has a `base`, so they are valid below a base path too.
 VIEWS = [
     {
         "name": "Segment exports",

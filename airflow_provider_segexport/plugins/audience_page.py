@@ -1,4 +1,4 @@
-"""The page of one audience: `state root, Airflow's facts -> history, ledger, opt-outs, undo`."""
+"""Builds the page of one audience: `state root, Airflow database -> history, ledger, opt-outs, undo`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import audiences, charts, labels, list_page
 from airflow_provider_segexport.plugins.audiences import AudienceKey, AudienceOverview, RunPoint
-from airflow_provider_segexport.plugins.dags import Dags, switched_off
+from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.ledger_versions import Version, versions
 from airflow_provider_segexport.plugins.pages import run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
-from airflow_provider_segexport.plugins.vendor_link import vendor_link
+from airflow_provider_segexport.plugins.task_run import vendor_link
 from airflow_provider_segexport.storage.paths import StoragePath
 
-IN_CHART = 90
-"""Runs that the charts show; the table has them all."""
+MAX_CHART_RUNS = 90
+"""Runs in the charts, three months of daily runs; the table lists every run."""
 
 SERIES = (
     ("delivered", "Delivered"),
@@ -32,37 +32,48 @@ SERIES = (
 
 
 def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[str, Any] | None:
-    """What the template shows; None where there is nothing that the user may see."""
-    place = key.place(root)
-    short = audiences.read(place, user.sees) if place is not None else None
-    if place is None or short is None:
+    """Return the template's values.
+
+    Args:
+        root: state root.
+        key: of the audience.
+        user: whose rights decide which runs are shown.
+        now: epoch seconds.
+
+    Returns:
+        None if the audience does not exist, or the user may see none of its runs.
+    """
+    path = key.path(root)
+    overview = audiences.read(path, user.can_see_run) if path is not None else None
+    if path is None or overview is None:
         return None
-    points = _merged(audiences.run_points(place, user.sees), short.points)
-    audience = replace(short, points=points)
+    points = _merged(audiences.run_points(path, user.can_see_run), overview.points)
+    audience = replace(overview, points=points)
     dags = Dags(point.identity for point in points)
-    row = list_page.row_of(audience, dags, switched_off([short.conn_id]).get(short.conn_id, False), now)
-    kept = versions(place, user.sees)
+    is_disabled = disabled_connections([overview.conn_id]).get(overview.conn_id, False)
+    row = list_page.row_of(audience, dags, is_disabled, now)
+    ledger_versions = versions(path, user.can_see_run)
     return {
         "title": audience.name,
         "now": now,
         "row": row,
         "audience": audience,
-        "charts": charts_of(points[-IN_CHART:]),
-        "runs": [_line(point, dags) for point in reversed(points)],
-        "versions": kept,
-        "vendor_link": vendor_link(root, audience.key.vendor, audience.newest.identity),
-        "undo": undo(audience, kept),
+        "charts": charts_of(points[-MAX_CHART_RUNS:]),
+        "runs": [_run_row(point, dags) for point in reversed(points)],
+        "versions": ledger_versions,
+        "vendor_link": vendor_link(root, audience.newest.identity),
+        "undo": undo(audience, ledger_versions),
     }
 
 
-def _merged(long: Sequence[RunPoint], short: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
-    """History and card tell the same runs; each may lack one, where a write was cut off."""
-    found = {point.run_folder or f"{point.identity}": point for point in (*short, *long)}
-    return tuple(sorted(found.values(), key=lambda point: point.ended_at))
+def _merged(history: Sequence[RunPoint], latest: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
+    """Merge the runs of history and `latest.json`; after an interrupted write one of them lacks a run."""
+    by_run = {point.run_folder or f"{point.identity}": point for point in (*latest, *history)}
+    return tuple(sorted(by_run.values(), key=lambda point: point.ended_at))
 
 
 def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
-    """The charts over the same runs, and what each column stands for."""
+    """Return the charts, all over the same runs, and a label for each run."""
     members = [point.members for point in points]
     small = []
     for name, title in SERIES:
@@ -75,7 +86,7 @@ def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
             | {"chart": charts.bars(values, 56, label, name)}
         )
     return {
-        "members": charts.line(members, 140, list_page.trend_words(members)),
+        "members": charts.line(members, 140, list_page.trend_label(members)),
         "values": json.dumps(members),
         "low": min(members),
         "high": max(members),
@@ -92,19 +103,19 @@ def _end(point: RunPoint) -> str:
     return "finished" if point.finished else "did not finish"
 
 
-def _line(point: RunPoint, dags: Dags) -> dict[str, Any]:
-    known = dags.knows(point.identity)
+def _run_row(point: RunPoint, dags: Dags) -> dict[str, Any]:
+    in_airflow = dags.knows(point.identity)
     return {
         "point": point,
-        "run": run_address(point.identity) if known else "",
-        "tab": tab_address(point.identity, dags.address(point.identity)) if known else "",
+        "run": run_address(point.identity) if in_airflow else "",
+        "tab": tab_address(point.identity, dags.mapped_path(point.identity)) if in_airflow else "",
     }
 
 
-def undo(audience: AudienceOverview, kept: Sequence[Version]) -> dict[str, Any] | None:
-    """How the last version is taken back; None where there is none before it."""
-    if len(kept) < 2:  # noqa: PLR2004 - the one to take back, and the one before
+def undo(audience: AudienceOverview, versions: Sequence[Version]) -> dict[str, Any] | None:
+    """Return the newest version and the command that undoes it; None if no version precedes it."""
+    if len(versions) < 2:  # noqa: PLR2004 - the version to undo, and the one before
         return None
-    version = kept[0].number
-    command = ("airflow", "segexport", "undo", audience.conn_id, audience.audience, "--version", str(version))
+    version = versions[0].number
+    command = ("airflow", "segexport", "undo", audience.conn_id, audience.audience, "--ledger-version", str(version))
     return {"version": version, "command": shlex.join(command)}

@@ -1,6 +1,6 @@
-"""What Airflow's metadata database says of the DAGs behind the audiences: schedules, newest runs, open questions.
+"""Reads the DAGs behind the audiences from Airflow's metadata database: schedules, newest runs, pending approvals.
 
-A handful of queries for any number of audiences.
+The number of queries does not grow with the number of audiences, beyond one more per `CHUNK`.
 """
 
 from __future__ import annotations
@@ -21,68 +21,68 @@ from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.health import LatestRun, Schedule
 
 CHUNK = 500
-"""Values bound in one query: the least that a supported database takes is a thousand."""
+"""Values bound in one query; every supported database accepts a thousand."""
 
-BY_HAND = frozenset({"NullTimetable", "OnceTimetable"})
+MANUAL_TIMETABLES = frozenset({"NullTimetable", "OnceTimetable"})
 
 
 class Dags:
-    """The facts behind some runs, read at once."""
+    """Airflow's data on some runs, read at once."""
 
     def __init__(self, runs: Iterable[RunIdentity]) -> None:
-        known = [who for who in runs if who.dag_id]
-        self._dag_ids = sorted({who.dag_id for who in known})
+        task_runs = [run for run in runs if run.dag_id]
+        self._dag_ids = sorted({run.dag_id for run in task_runs})
         self._labels: dict[tuple[str, str, str, int], str] = {}
-        self._attempts: dict[tuple[str, str], dict[int, tuple[LatestRun, str]]] = {}
+        self._latest_runs: dict[tuple[str, str], dict[int, tuple[LatestRun, str]]] = {}
         self._unmapped: set[tuple[str, str, str]] = set()
         with create_session() as session:
             self.schedules = self._read_schedules(session)
-            self._read_attempts(session, {who.task_id for who in known})
-            self._read_labels(session, {(who.dag_id, who.run_id) for who in known})
+            self._read_latest_runs(session, {run.task_id for run in task_runs})
+            self._read_labels(session, {(run.dag_id, run.run_id) for run in task_runs})
 
-    def attempt(self, who: RunIdentity) -> LatestRun | None:
-        """The newest task instance of the same export.
+    def latest_run(self, run: RunIdentity) -> LatestRun | None:
+        """Return the newest task instance of the same export.
 
-        In another run, a mapped task's index may stand for another audience; its label says which.
+        In another run, a mapped task's index may belong to another audience; the instance's label tells them apart.
         """
-        newest = self._attempts.get((who.dag_id, who.task_id), {})
-        label = self._labels.get((who.dag_id, who.run_id, who.task_id, who.map_index))
+        newest = self._latest_runs.get((run.dag_id, run.task_id), {})
+        label = self._labels.get((run.dag_id, run.run_id, run.task_id, run.map_index))
         if label:
             return next((attempt for attempt, name in newest.values() if name == label), None)
-        found = newest.get(-1) or newest.get(who.map_index)
-        return found[0] if found else None
+        latest = newest.get(-1) or newest.get(run.map_index)
+        return latest[0] if latest else None
 
-    def address(self, who: RunIdentity) -> str:
-        """Where the task instance stands in Airflow's UI, as the map index shows it: `` or `/mapped/3`."""
-        return "" if (who.dag_id, who.run_id, who.task_id) in self._unmapped else f"/mapped/{who.map_index}"
+    def mapped_path(self, run: RunIdentity) -> str:
+        """Return the map index's part of the task instance's address in Airflow's UI: empty, or `/mapped/3`."""
+        return "" if (run.dag_id, run.run_id, run.task_id) in self._unmapped else f"/mapped/{run.map_index}"
 
-    def knows(self, who: RunIdentity) -> bool:
-        """Whether the run is still in Airflow's database."""
-        return (who.dag_id, who.run_id, who.task_id) in self._unmapped or (
-            (who.dag_id, who.run_id, who.task_id, who.map_index) in self._labels
+    def knows(self, run: RunIdentity) -> bool:
+        """Return whether the run is still in Airflow's database."""
+        return (run.dag_id, run.run_id, run.task_id) in self._unmapped or (
+            (run.dag_id, run.run_id, run.task_id, run.map_index) in self._labels
         )
 
     def _read_schedules(self, session: Any) -> dict[str, Schedule]:
-        asks = self._questions(session)
-        found: dict[str, Schedule] = {}
+        questions = self._approval_questions(session)
+        schedules: dict[str, Schedule] = {}
         for some in chunks(self._dag_ids):
             for dag in session.scalars(select(DagModel).where(DagModel.dag_id.in_(some))):
                 due = dag.next_dagrun_create_after
-                found[dag.dag_id] = Schedule(
+                schedules[dag.dag_id] = Schedule(
                     paused=bool(dag.is_paused),
                     gone=bool(dag.is_stale),
                     due=due.timestamp() if due else None,
-                    scheduled=dag.timetable_type.rpartition(".")[2] not in BY_HAND,
+                    scheduled=dag.timetable_type.rpartition(".")[2] not in MANUAL_TIMETABLES,
                     text=dag.timetable_summary or "",
-                    approval_question=asks.get(dag.dag_id, ""),
+                    approval_question=questions.get(dag.dag_id, ""),
                 )
-        return found
+        return schedules
 
-    def _questions(self, session: Any) -> dict[str, str]:
-        """What a person is asked for, by DAG."""
-        found: dict[str, str] = {}
+    def _approval_questions(self, session: Any) -> dict[str, str]:
+        """Return the question of a pending approval by DAG."""
+        questions: dict[str, str] = {}
         for some in chunks(self._dag_ids):
-            asked = (
+            query = (
                 select(TaskInstance.dag_id, HITLDetail.subject)
                 .join(TaskInstance, TaskInstance.id == HITLDetail.ti_id)
                 .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
@@ -90,10 +90,10 @@ class Dags:
                 .where(DagRun.state == DagRunState.RUNNING)
                 .order_by(HITLDetail.created_at)
             )
-            found.update(tuple(row) for row in session.execute(asked))
-        return found
+            questions.update(tuple(row) for row in session.execute(query))
+        return questions
 
-    def _read_attempts(self, session: Any, tasks: set[str]) -> None:
+    def _read_latest_runs(self, session: Any, tasks: set[str]) -> None:
         for some in chunks(self._dag_ids):
             last = (
                 select(DagRun.dag_id, func.max(DagRun.run_after).label("at"))
@@ -120,7 +120,7 @@ class Dags:
                 if row.task_id in tasks:
                     moment = row.end_date or row.start_date or row.at
                     attempt = LatestRun(row.run_id, str(row.state or "none"), moment.timestamp())
-                    into = self._attempts.setdefault((row.dag_id, row.task_id), {})
+                    into = self._latest_runs.setdefault((row.dag_id, row.task_id), {})
                     into[row.map_index] = (attempt, row[7] or "")
 
     def _read_labels(self, session: Any, runs: set[tuple[str, str]]) -> None:
@@ -140,18 +140,15 @@ class Dags:
 
 
 def chunks(values: list[Any]) -> Iterable[list[Any]]:
-    """The values in portions."""
+    """Return the values in chunks of `CHUNK`."""
     return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
 
 
-def switched_off(conn_ids: Iterable[str]) -> Mapping[str, bool]:
-    """Which connections have their exports switched off; one that cannot be read is not known to."""
+def disabled_connections(conn_ids: Iterable[str]) -> Mapping[str, bool]:
+    """Return whether exports are disabled, by connection; False if the connection cannot be read."""
     from airflow_provider_segexport.hooks import connection as connections  # noqa: PLC0415 - with the first page only
 
-    found = {}
-    for conn_id in {one for one in conn_ids if one}:
-        found[conn_id] = not connections.enabled(_extra(conn_id))
-    return found
+    return {conn_id: not connections.enabled(_extra(conn_id)) for conn_id in set(conn_ids) if conn_id}
 
 
 def _extra(conn_id: str) -> str | None:
@@ -159,6 +156,6 @@ def _extra(conn_id: str) -> str | None:
 
     try:
         extra: str | None = Connection.get_connection_from_secrets(conn_id).extra
-    except Exception:  # noqa: BLE001 - a secrets backend raises what it likes, and a page of states is no place for it
+    except Exception:  # noqa: BLE001 - a secrets backend may raise anything, and the page must open
         return None
     return extra

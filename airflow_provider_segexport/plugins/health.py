@@ -1,4 +1,4 @@
-"""How an audience is: `its last run, its DAG, its connection -> one of six words, and why`."""
+"""Judges an audience: `newest run, DAG, connection -> one of six states, with the reason`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunPo
 
 HOUR = 3600.0
 GRACE_S = HOUR
-"""A run that was due this long ago, and has not begun, is late."""
+"""Seconds after its due time from which a run that has not begun counts as late."""
 
-FEW = 3
-"""So many runs show how often an export runs; fewer do not."""
+MIN_GAPS = 3
+"""Gaps between runs from which their usual length is derived; fewer do not show a rhythm."""
 
-LATE_BY = 1.5
-"""An export without a time of its own is late when this many of its usual gaps have passed."""
+LATE_AFTER_GAPS = 1.5
+"""Usual gaps since the last run after which an export without a due time counts as late."""
 
 
 class State(StrEnum):
-    """In the order in which a person should look at them."""
+    """State of an audience, the most urgent first."""
 
     FAILING = "failing"
     AWAITING_APPROVAL = "awaiting-approval"
@@ -33,7 +33,7 @@ class State(StrEnum):
     MANUAL = "manual"
 
 
-WORDS = {
+LABELS = {
     State.FAILING: "Failing",
     State.AWAITING_APPROVAL: "Awaiting approval",
     State.LATE: "Late",
@@ -45,22 +45,23 @@ ORDER = tuple(State)
 
 RUNNING = frozenset({"running", "deferred", "up_for_reschedule", "queued", "scheduled", "restarting"})
 UNPLANNED = {
-    "failed": "The newest run failed before it had planned anything. Its log says why.",
-    "upstream_failed": "A task before the export has failed.",
-    "up_for_retry": "The last try failed; Airflow tries again.",
+    "failed": "The newest run failed before it made a plan. Its log shows the error.",
+    "upstream_failed": "A task upstream of the export has failed.",
+    "up_for_retry": "The last try failed; Airflow will retry.",
 }
 FAILED = frozenset(UNPLANNED)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What Airflow knows of a DAG.
+    """A DAG's schedule, as Airflow holds it.
 
     Attributes:
-        gone: it is in no file any more.
-        due: when the next run is to be made (epoch seconds); None where no time makes it.
-        scheduled: something makes runs by itself: a time, or assets.
-        approval_question: there is a run that waits for a person's answer, and this is what is asked.
+        gone: no DAG file defines it any more.
+        due: when Airflow creates the next run, epoch seconds; None without a timetable.
+        scheduled: a timetable or assets create runs.
+        text: the schedule as Airflow shows it.
+        approval_question: question of a run that waits for an approval; empty if none does.
     """
 
     paused: bool = False
@@ -91,68 +92,76 @@ class Health:
     @property
     def text(self) -> str:
         """The state, for people."""
-        return WORDS[self.state]
+        return LABELS[self.state]
 
 
 def judge(
-    audience: AudienceOverview, schedule: Schedule | None, attempt: LatestRun | None, *, switched_off: bool, now: float
+    audience: AudienceOverview, schedule: Schedule | None, latest: LatestRun | None, *, disabled: bool, now: float
 ) -> Health:
-    """The one thing to know about an audience now."""
-    running = attempt is not None and attempt.state in RUNNING
-    if schedule is not None and schedule.approval_question and not switched_off:
+    """Return the most urgent state of an audience.
+
+    Args:
+        audience: with its runs.
+        schedule: of its DAG; None if the DAG is unknown.
+        latest: its newest task instance, also one that failed before it made a plan; None if there is none.
+        disabled: exports are disabled in its connection.
+        now: epoch seconds.
+    """
+    running = latest is not None and latest.state in RUNNING
+    if schedule is not None and schedule.approval_question and not disabled:
         return Health(State.AWAITING_APPROVAL, schedule.approval_question)
-    if off := _off(audience, schedule, switched_off=switched_off):
-        return Health(State.DISABLED, off, running)
-    if failing := _failing(audience.newest, attempt):
-        return Health(State.FAILING, failing, running)
+    if why := _why_disabled(audience, schedule, disabled=disabled):
+        return Health(State.DISABLED, why, running)
+    if why := _why_failing(audience.newest, latest):
+        return Health(State.FAILING, why, running)
     if schedule is None or not schedule.scheduled:
-        return Health(State.MANUAL, "The DAG has no schedule; a person starts it.", running)
-    if late := _late(audience.points, schedule, now):
-        return Health(State.LATE, late, running)
+        return Health(State.MANUAL, "The DAG has no schedule; it is started manually.", running)
+    if why := _why_late(audience.points, schedule, now):
+        return Health(State.LATE, why, running)
     return Health(State.UP_TO_DATE, "The last run finished, and the next one is not due yet.", running)
 
 
-def _off(audience: AudienceOverview, schedule: Schedule | None, *, switched_off: bool) -> str:
-    if switched_off:
+def _why_disabled(audience: AudienceOverview, schedule: Schedule | None, *, disabled: bool) -> str:
+    if disabled:
         return f"'Exports enabled' is off in connection {audience.conn_id}."
     if schedule is None:
         return ""
     if schedule.gone:
-        return f"DAG {audience.newest.identity.dag_id} is in no file any more."
+        return f"DAG {audience.newest.identity.dag_id} is not in any DAG file any more."
     if schedule.paused:
         return f"DAG {audience.newest.identity.dag_id} is paused."
     return ""
 
 
-def _failing(newest: RunPoint, attempt: LatestRun | None) -> str:
-    """What went wrong; a run that failed before it had a plan is not on the card."""
-    if attempt is not None and attempt.state in FAILED and attempt.at > newest.ended_at:
-        return UNPLANNED[attempt.state]
+def _why_failing(newest: RunPoint, latest: LatestRun | None) -> str:
+    """Return the error; empty if the export does not fail. A run that failed before its plan is not in the history."""
+    if latest is not None and latest.state in FAILED and latest.at > newest.ended_at:
+        return UNPLANNED[latest.state]
     if newest.finished:
         return ""
-    said = newest.error or "The last run did not finish."
-    return f"A new try is running. The last one said: {said}" if attempt and attempt.state in RUNNING else said
+    error = newest.error or "The last run did not finish."
+    return f"A new try is running. Error of the last try: {error}" if latest and latest.state in RUNNING else error
 
 
-def _late(points: Sequence[RunPoint], schedule: Schedule, now: float) -> str:
-    """Why the export is late; empty when it is not."""
+def _why_late(points: Sequence[RunPoint], schedule: Schedule, now: float) -> str:
+    """Return why the export is late; empty if it is not."""
     if schedule.due is not None:
-        return "The next run was due, and has not begun." if now - schedule.due > GRACE_S else ""
+        return "The next run is due but has not begun." if now - schedule.due > GRACE_S else ""
     gap = usual_gap(points)
-    if gap is None or now - points[-1].ended_at <= max(gap * LATE_BY, gap + GRACE_S):
+    if gap is None or now - points[-1].ended_at <= max(gap * LATE_AFTER_GAPS, gap + GRACE_S):
         return ""
-    return f"It usually runs every {span(gap)}, and has not for {span(now - points[-1].ended_at)}."
+    return f"It usually runs every {span(gap)}, but has not run for {span(now - points[-1].ended_at)}."
 
 
 def usual_gap(points: Sequence[RunPoint]) -> float | None:
-    """The usual time between two runs; None where too few are known."""
+    """Return the median time between two runs, in seconds; None if there are too few runs."""
     ends = [point.ended_at for point in points]
     gaps = [after - before for before, after in itertools.pairwise(ends)]
-    return statistics.median(gaps) if len(gaps) >= FEW else None
+    return statistics.median(gaps) if len(gaps) >= MIN_GAPS else None
 
 
 def span(seconds: float) -> str:
-    """A length of time, as one says it."""
+    """Return a length of time in words, such as `hour` or `3 days`."""
     for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size * 1.5 or (seconds >= size > 60):  # noqa: PLR2004 - minutes begin at one
             count = round(seconds / size)

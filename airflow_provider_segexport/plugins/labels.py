@@ -1,4 +1,4 @@
-"""The words of the pages: reasons, outcomes, numbers, times."""
+"""Labels of the pages: reasons, outcomes, numbers, times."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OUTCOMES = {
     "not_attempted": "Not attempted",
 }
 MEANINGS = {
-    "delivered": "sent, and taken by the vendor",
-    "unchanged": "there already, as the ledger has it: not sent",
-    "rejected": "could not be sent, or the vendor did not take them",
-    "withheld": "kept back on purpose",
+    "delivered": "sent, and accepted by the vendor",
+    "unchanged": "not sent, because the vendor has these values already",
+    "rejected": "could not be sent, or the vendor rejected them",
+    "withheld": "not sent because of consent, a suppression list or another rule",
     "not_attempted": "the run stopped first",
 }
 REMOVALS = {
@@ -32,11 +32,11 @@ REMOVALS = {
 REASONS = {
     Reason.NO_EMAIL: "no email address in the row",
     Reason.INVALID_EMAIL: "not a valid email address",
-    Reason.NON_ASCII_EMAIL: "letters in the address that no vendor takes",
-    Reason.VALUE_TOO_LONG: "a value is longer than the vendor takes",
-    Reason.ROW_TOO_LARGE: "the row is larger than a call may be",
+    Reason.NON_ASCII_EMAIL: "non-ASCII letters in the address, which no vendor accepts",
+    Reason.VALUE_TOO_LONG: "a value is longer than the vendor accepts",
+    Reason.ROW_TOO_LARGE: "the row is larger than an API call may be",
     Reason.INVALID_VALUE: "a value does not fit its field",
-    Reason.REJECTED_BY_VENDOR: "the vendor refused the row",
+    Reason.REJECTED_BY_VENDOR: "the vendor rejected the row",
     Reason.UNSUBSCRIBED: "has unsubscribed at the vendor",
     Reason.SUPPRESSED: "is suppressed at the vendor",
     Reason.BOUNCED: "mail to this address has bounced",
@@ -50,52 +50,51 @@ REASONS = {
     Reason.NO_CONSENT: "the segment's consent column does not say yes",
     Reason.ON_SUPPRESSION_LIST: "is on your own suppression list",
     Reason.WITHDRAWN_ELSEWHERE: "another export of the audience withholds this person",
-    Reason.REJECTED_RECENTLY: "was rejected lately, and waits for another try",
+    Reason.REJECTED_RECENTLY: "was rejected recently, and will be sent again later",
     Reason.NOT_IN_AUDIENCE: "is not in the audience",
     Reason.STILL_IN_AUDIENCE: "the vendor still holds the person in the audience",
 }
-"""Every reason in words; the code stands beside it."""
+"""Label of every reason; the pages show its code too."""
 
 
 def reason(code: str) -> str:
-    """A reason in words; one that this version does not know speaks for itself."""
+    """Return a reason's label; of an unknown reason, its code with blanks."""
     return REASONS[Reason(code)] if code in set(Reason) else code.replace("_", " ")
 
 
 def ago(moment: float, now: float) -> str:
-    """How long ago, or how soon."""
+    """Return how long ago a moment was, or how soon it will be."""
     if not moment:
         return "never"
     gap = now - moment
     if abs(gap) < 1.5:  # noqa: PLR2004 - about a second
         return "just now"
-    words = span(abs(gap))
-    words = f"a {words}" if words[0].isalpha() and words != "hour" else f"an {words}" if words == "hour" else words
-    return f"{words} ago" if gap > 0 else f"in {words}"
+    length = span(abs(gap))
+    if length[0].isalpha():
+        length = f"an {length}" if length == "hour" else f"a {length}"
+    return f"{length} ago" if gap > 0 else f"in {length}"
 
 
 def clock(moment: float) -> str:
-    """A moment in full."""
+    """Return a moment in UTC, to the second; empty for 0."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def day(text: str) -> str:
-    """A snapshot's time, shortened to the minute; a text that is no time stays as it is."""
+    """Return a snapshot's time to the minute, or its date at midnight; any other text is returned unchanged."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    if (found.hour, found.minute, found.second) == (0, 0, 0):
-        return f"{found:%Y-%m-%d}"
-    return f"{found:%Y-%m-%d %H:%M}"
+    is_midnight = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+    return f"{moment:%Y-%m-%d}" if is_midnight else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def lasted(seconds: float) -> str:
-    """A length of time, to the point."""
-    if seconds < 10:  # noqa: PLR2004 - tenths matter below
+    """Return a length of time, such as `8.5 s`, `2 min 5 s` or `1 h 20 min`."""
+    if seconds < 10:  # noqa: PLR2004 - below ten seconds tenths matter
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
+    hours, rest = divmod(round(seconds), 3600)
     minutes, left = divmod(rest, 60)
     if hours:
         return f"{hours} h {minutes} min"
@@ -103,7 +102,7 @@ def lasted(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes, for people."""
+    """Return a number of bytes with its decimal unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":  # noqa: PLR2004 - thousands
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""The versions of a ledger, by their footers: nobody's row is read."""
+"""Lists the versions of a ledger from their Parquet footers; no row is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from airflow_provider_segexport.storage.paths import StoragePath
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version. `by` is empty where the user may not see the run that wrote it."""
+    """One version.
+
+    Attributes:
+        by: the run that wrote it; None if the user may not see that run.
+        undone: the version that it reverted; 0 if it is no undo.
+    """
 
     number: int
     rows: int
@@ -26,26 +31,26 @@ class Version:
 
 
 def versions(path: StoragePath, may_see: MaySee) -> list[Version]:
-    """The versions that are kept, the newest first; one that goes while this reads is left out."""
+    """Return the stored versions, newest first. A version that is deleted while they are read is left out."""
     ledger = Ledger(path)
-    shown = (_version(number, ledger.file(number), may_see) for number in reversed(ledger.versions()))
-    return [version for version in shown if version is not None]
+    candidates = (_version(number, ledger.file(number), may_see) for number in reversed(ledger.versions()))
+    return [version for version in candidates if version is not None]
 
 
 def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
     try:
         with path.open("rb") as file:
             footer = pq.ParquetFile(file)
-            rows, kept = footer.metadata.num_rows, footer.schema_arrow.metadata or {}
-        facts: Any = json.loads(kept.get(FACTS, b"{}"))
+            rows, metadata = footer.metadata.num_rows, footer.schema_arrow.metadata or {}
+        facts: Any = json.loads(metadata.get(FACTS, b"{}"))
     except (OSError, ValueError):
         return None
-    who = RunIdentity.read(str(facts.get("by") or facts.get("run") or ""))
+    run = RunIdentity.read(str(facts.get("by") or facts.get("run") or ""))
     return Version(
         number,
         rows,
         members=int(facts["members"]) if str(facts.get("members", "")).isdecimal() else rows,
         as_of=str(facts.get("as_of") or ""),
-        by=who if who and may_see(who) else None,
+        by=run if run and may_see(run) else None,
         undone=taken_back(facts),
     )

@@ -1,4 +1,4 @@
-"""Pages from templates: everything that is put into one is escaped, whoever wrote it."""
+"""Renders pages from templates. Every inserted value is escaped."""
 
 from __future__ import annotations
 
@@ -37,45 +37,45 @@ def _templates() -> Environment:
     return env
 
 
-def render(name: str, found: Mapping[str, Any]) -> str:
-    """A page."""
-    return _templates().get_template(name).render(found)
+def render(name: str, values: Mapping[str, Any]) -> str:
+    """Render a template."""
+    return _templates().get_template(name).render(values)
 
 
 @functools.cache
 def asset(name: str) -> bytes:
-    """A file that stands beside the pages."""
+    """Return the style sheet or the script."""
     return (HERE / "assets" / name).read_bytes()
 
 
 def count(number: int) -> str:
-    """A number with its thousands apart."""
+    """Return a number with its thousands grouped."""
     return f"{number:,}"
 
 
 def soft(text: str) -> Markup:
-    """A name that may be broken after its underscores, dashes and slashes, and nowhere else where it fits."""
+    """Return a name that the browser may break after underscores, dashes and slashes."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/-])", text))
 
 
-# Addresses are relative, so that they hold below any base path: each of our pages stands one step below it.
+# Addresses are relative, so that they are valid below any base path: every page of ours is one level below it.
 
 
-def run_address(who: RunIdentity) -> str:
-    """The DAG run in Airflow's UI."""
-    return f"../dags/{quote(who.dag_id, safe='')}/runs/{quote(who.run_id, safe='')}"
+def run_address(run: RunIdentity) -> str:
+    """Return the address of the DAG run in Airflow's UI."""
+    return f"../dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
 
 
-def tab_address(who: RunIdentity, mapped: str) -> str:
-    """The tab *Export* of the task instance in Airflow's UI."""
-    return f"{run_address(who)}/tasks/{quote(who.task_id, safe='')}{mapped}/plugin/segment_export"
+def tab_address(run: RunIdentity, mapped_path: str) -> str:
+    """Return the address of the task instance's tab *Export* in Airflow's UI."""
+    return f"{run_address(run)}/tasks/{quote(run.task_id, safe='')}{mapped_path}/plugin/segment_export"
 
 
 def audience_address(key: AudienceKey) -> str:
-    """The page of an audience."""
+    """Return the address of an audience's page."""
     return "audience?" + urlencode({"vendor": key.vendor, "account": key.account, "audience": key.audience})
 
 
-def task_query(who: RunIdentity, map_index: int) -> str:
-    """What names a task instance to our own addresses."""
-    return urlencode({"dag_id": who.dag_id, "run_id": who.run_id, "task_id": who.task_id, "map_index": str(map_index)})
+def task_query(run: RunIdentity, map_index: int) -> str:
+    """Return the query that names a task instance in our own addresses."""
+    return urlencode({"dag_id": run.dag_id, "run_id": run.run_id, "task_id": run.task_id, "map_index": str(map_index)})

@@ -1,4 +1,4 @@
-"""What the user of a request may see, as Airflow's own auth manager says it."""
+"""Checks what the user of a request may see, by Airflow's auth manager."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastapi import Depends, HTTPException, status
 from airflow_provider_segexport.hooks.paths import SECTION
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 
-PEOPLE = (DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM)
+LOG_READERS = (DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM)
 """With `[segexport] rejects_permission = logs`, a user who may read one of these may download rejected rows."""
 
 EDIT = "edit"
@@ -24,37 +24,33 @@ EDIT = "edit"
 
 @dataclass
 class Rights:
-    """One user's rights, asked for as they are needed."""
+    """One user's rights, read when they are needed."""
 
     user: Any
     _connections: dict[str, bool] = field(default_factory=dict)
     _dags: set[str] | None = None
 
-    def sees(self, who: RunIdentity) -> bool:
-        """Whether the user may see this run: of a DAG that they may read; of a hook, the connection."""
-        if who.dag_id:
+    def can_see_run(self, run: RunIdentity) -> bool:
+        """Return whether the user may read the run's DAG or, for a hook outside any task, its connection."""
+        if run.dag_id:
             if self._dags is None:
                 self._dags = get_auth_manager().get_authorized_dag_ids(user=self.user, method="GET")
-            return who.dag_id in self._dags
-        if who.conn_id not in self._connections:
-            self._connections[who.conn_id] = get_auth_manager().is_authorized_connection(
-                method="GET", user=self.user, details=ConnectionDetails(conn_id=who.conn_id)
+            return run.dag_id in self._dags
+        if run.conn_id not in self._connections:
+            self._connections[run.conn_id] = get_auth_manager().is_authorized_connection(
+                method="GET", user=self.user, details=ConnectionDetails(conn_id=run.conn_id)
             )
-        return self._connections[who.conn_id]
+        return self._connections[run.conn_id]
 
     def reads(self, dag_id: str, *entities: DagAccessEntity) -> bool:
-        """Whether the user may read one of these of a DAG."""
+        """Return whether the user may read one of these entities of a DAG."""
         return any(self._may(dag_id, entity, "GET") for entity in entities)
 
-    def triggers(self, dag_id: str) -> bool:
-        """Whether the user may start runs of a DAG."""
-        return self._may(dag_id, DagAccessEntity.RUN, "POST")
-
-    def reads_people(self, dag_id: str) -> bool:
-        """Whether the user may download the rows that a task could not deliver, with their addresses."""
+    def can_download_rejects(self, dag_id: str) -> bool:
+        """Return whether the user may download rejected rows, which contain email addresses."""
         match conf.get(SECTION, "rejects_permission", fallback=EDIT):
             case "logs":
-                return self.reads(dag_id, *PEOPLE)
+                return self.reads(dag_id, *LOG_READERS)
             case "nobody":
                 return False
             case _:
@@ -68,14 +64,14 @@ class Rights:
 
 
 def rights(user: Annotated[Any, Depends(get_user)]) -> Rights:
-    """The rights of whoever asks; who is not logged in gets no further."""
+    """Return the rights of the request's user; Airflow refuses a request without a log-in."""
     return Rights(user)
 
 
 UserRights = Annotated[Rights, Depends(rights)]
 
 
-def need(allowed: bool, words: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Refuse what the user may not see."""
+def require(allowed: bool, message: str) -> None:  # noqa: FBT001 - `require(user.may(...), "...")` reads clearly
+    """Respond with 403 and a message unless the user is allowed to see the page."""
     if not allowed:
-        raise HTTPException(status.HTTP_403_FORBIDDEN, words)
+        raise HTTPException(status.HTTP_403_FORBIDDEN, message)

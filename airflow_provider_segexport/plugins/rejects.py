@@ -1,4 +1,4 @@
-"""The rejects as a file for a spreadsheet: `rejects.parquet -> lines`."""
+"""Writes the rejects as CSV for a spreadsheet: `rejects.parquet -> lines`."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ SEPARATOR = re.compile(r"[;,\t\r\n|]\s*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe6
 """A formula behind a separator: a spreadsheet of another locale splits the line there, quotes or not."""
 
 LINES = 5000
+"""Rows read at a time."""
 
 
 def lines(path: StoragePath) -> Iterator[str]:
-    """The file as CSV, with a header; a cell that looks like a formula is made text.
+    """Return the file as CSV, with a header; a cell that looks like a formula becomes text.
 
     Raises:
-        DamagedState: the file cannot be read. Nothing has been yielded by then.
+        DamagedState: the file cannot be read. It is raised before the first line is returned.
     """
     verify(path, bare=True)
     file = path.open("rb")
     try:
-        found = pq.ParquetFile(file)
-        header = _line(found.schema_arrow.names)
+        rejects = pq.ParquetFile(file)
+        header = _line(rejects.schema_arrow.names)
     except pa.ArrowException:
         file.close()
         raise DamagedState(str(path), "it is not the Parquet file that was written") from None
-    return _lines(file, found, header)
+    return _lines(file, rejects, header)
 
 
-def _lines(file: IO[Any], found: pq.ParquetFile, header: str) -> Iterator[str]:
+def _lines(file: IO[Any], rejects: pq.ParquetFile, header: str) -> Iterator[str]:
     with file:
         yield header
-        if not found.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
+        if not rejects.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
             return
-        for batch in found.iter_batches(batch_size=LINES):
+        for batch in rejects.iter_batches(batch_size=LINES):
             columns = [column.to_pylist() for column in batch.columns]
             yield "".join(_line(row) for row in zip(*columns, strict=True))
 
@@ -59,7 +60,7 @@ def _line(values: Any) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A value as the text of a cell: behind a single quote where a spreadsheet could run it.
+    """Return a value for a cell, with a single quote before it if a spreadsheet could run it.
 
     Blanks and invisible characters before a formula do not count, because spreadsheets drop them.
     """

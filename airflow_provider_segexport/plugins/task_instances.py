@@ -1,4 +1,4 @@
-"""One task instance as Airflow's metadata database holds it."""
+"""Reads one task instance from Airflow's metadata database."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ class TaskInstanceInfo:
     """A task instance.
 
     Attributes:
-        exports: its operator is ours, as far as its name tells.
-        until: when it goes on by itself (epoch seconds), where it has given its place back.
-        reports_path: where its run folders go instead of below the root, as its rendered argument says.
+        until: when Airflow resumes a rescheduled task, epoch seconds; None for any other state.
+        reports_path: folder of its run folders, from the rendered argument; empty for the default below the state root.
     """
 
     state: str
@@ -37,57 +36,57 @@ class TaskInstanceInfo:
 
     @property
     def exports(self) -> bool:
-        """Whether it is a task of ours."""
+        """Whether its operator has the name of ours."""
         return self.operator == OPERATOR
 
     @property
     def at_work(self) -> bool:
-        """Whether it has not come to its end."""
+        """Whether it has not ended."""
         return self.state in AT_WORK
 
 
-def instance(who: RunIdentity, map_index: int) -> TaskInstanceInfo | None:
-    """The task instance; None where there is none."""
+def instance(run: RunIdentity, map_index: int) -> TaskInstanceInfo | None:
+    """Return the task instance; None if Airflow does not know it."""
     with create_session() as session:
-        found = session.scalar(
+        row = session.scalar(
             select(TaskInstance).where(
-                TaskInstance.dag_id == who.dag_id,
-                TaskInstance.run_id == who.run_id,
-                TaskInstance.task_id == who.task_id,
+                TaskInstance.dag_id == run.dag_id,
+                TaskInstance.run_id == run.run_id,
+                TaskInstance.task_id == run.task_id,
                 TaskInstance.map_index == map_index,
             )
         )
-        if found is None:
+        if row is None:
             return None
         return TaskInstanceInfo(
-            state=str(found.state or "none"),
-            operator=str(found.operator or ""),
-            try_number=int(found.try_number or 0),
-            until=_until(session, found),
-            reports_path=_reports(session, who, map_index),
+            state=str(row.state or "none"),
+            operator=str(row.operator or ""),
+            try_number=int(row.try_number or 0),
+            until=_until(session, row),
+            reports_path=_reports(session, run, map_index),
         )
 
 
-def _until(session: Any, found: TaskInstance) -> float | None:
-    """When a rescheduled instance goes on."""
-    if str(found.state) != "up_for_reschedule":
+def _until(session: Any, row: TaskInstance) -> float | None:
+    """Return when Airflow resumes a rescheduled instance; None for any other state."""
+    if str(row.state) != "up_for_reschedule":
         return None
     moment = session.scalar(
         select(TaskReschedule.reschedule_date)
-        .where(TaskReschedule.ti_id == found.id)
+        .where(TaskReschedule.ti_id == row.id)
         .order_by(TaskReschedule.id.desc())
         .limit(1)
     )
     return moment.timestamp() if moment else None
 
 
-def _reports(session: Any, who: RunIdentity, map_index: int) -> str:
-    """The task's `reports_path` argument after templates."""
+def _reports(session: Any, run: RunIdentity, map_index: int) -> str:
+    """Return the task's rendered `reports_path` argument; empty if it is not set."""
     rendered = session.scalar(
         select(RenderedTaskInstanceFields.rendered_fields).where(
-            RenderedTaskInstanceFields.dag_id == who.dag_id,
-            RenderedTaskInstanceFields.run_id == who.run_id,
-            RenderedTaskInstanceFields.task_id == who.task_id,
+            RenderedTaskInstanceFields.dag_id == run.dag_id,
+            RenderedTaskInstanceFields.run_id == run.run_id,
+            RenderedTaskInstanceFields.task_id == run.task_id,
             RenderedTaskInstanceFields.map_index == map_index,
         )
     )

@@ -1,4 +1,4 @@
-"""The tab *Export*: `task instance, run folder -> what is shown`."""
+"""Builds the tab *Export*: `task instance, run folder -> template values`."""
 
 from __future__ import annotations
 
@@ -12,65 +12,80 @@ from airflow_provider_segexport.plugins.pages import task_query
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
 from airflow_provider_segexport.plugins.task_run import Report
-from airflow_provider_segexport.plugins.vendor_link import link_of
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
-SHORTEST_S = 3.0
-COSTS = 30
-"""A page asks again after this many times what its answer took, so that many open tabs cost little."""
+MIN_REFRESH_S = 3.0
+"""Shortest time between two refreshes of the tab, seconds."""
+
+REFRESH_COST_FACTOR = 30
+"""A refresh waits this many times the time that the last response took, so one tab takes 3% of a core."""
 
 
-def page(root: StoragePath, resolve: PathResolver, who: RunIdentity, map_index: int, user: Rights) -> dict[str, Any]:
-    """What the template shows."""
-    began = time.monotonic()
-    found = instance(who, map_index)
-    folder = place_of(root, resolve, who, found)
-    report = task_run.report(folder, at_work=found is not None and found.at_work) if folder is not None else None
-    again = 0.0
-    if found is not None and found.at_work and (found.exports or report is not None):
-        again = max(SHORTEST_S, COSTS * (time.monotonic() - began))
+def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: int, user: Rights) -> dict[str, Any]:
+    """Return the template's values.
+
+    Args:
+        root: state root.
+        resolve: turns the task's `reports_path` into a storage path.
+        run: the task instance.
+        map_index: as Airflow's database holds it; -1 if the task is not mapped.
+        user: whose rights decide whether the rejects can be downloaded.
+    """
+    started = time.monotonic()
+    task = instance(run, map_index)
+    folder = folder_of(root, resolve, run, task)
+    report = task_run.report(folder, at_work=task is not None and task.at_work) if folder is not None else None
+    refresh_s = 0.0
+    if task is not None and task.at_work and (task.exports or report is not None):
+        refresh_s = max(MIN_REFRESH_S, REFRESH_COST_FACTOR * (time.monotonic() - started))
     return {
         "title": "Export",
         "now": time.time(),
-        "instance": found,
+        "instance": task,
         "report": report,
-        "again_ms": round(again * 1000),
-        "query": task_query(who, map_index),
-        "reads_people": user.reads_people(who.dag_id),
+        "again_ms": round(refresh_s * 1000),
+        "query": task_query(run, map_index),
+        "can_download_rejects": user.can_download_rejects(run.dag_id),
         **(_shown(report, folder) if report is not None and folder is not None else {}),
     }
 
 
-def place_of(
-    root: StoragePath, resolve: PathResolver, who: RunIdentity, found: TaskInstanceInfo | None
+def folder_of(
+    root: StoragePath, resolve: PathResolver, run: RunIdentity, task: TaskInstanceInfo | None
 ) -> StoragePath | None:
-    """The run's folder: below the state root, or below the place that the task's own argument names.
+    """Return the newest run folder, below the state root or the task's `reports_path`; None if there is none.
 
-    In both it ends in the task instance's own name, made safe: no text of a user or a report leads elsewhere.
+    The path ends in the task instance's names, made safe, so no text of a user or a report leads to another folder.
+
+    Args:
+        root: state root.
+        resolve: turns the task's `reports_path` into a storage path.
+        run: the task instance.
+        task: its row in Airflow's database; None if there is none.
     """
-    if found is None or not found.reports_path:
-        return task_run.newest(task_run.home(root / "runs", who))
+    if task is None or not task.reports_path:
+        return task_run.newest(task_run.home(root / "runs", run))
     try:
-        return task_run.newest(task_run.home(resolve(found.reports_path), who))
-    except (ValueError, ImportError, OSError):  # a store that the API server has no provider for
+        return task_run.newest(task_run.home(resolve(task.reports_path), run))
+    except (ValueError, ImportError, OSError):  # the API server has no provider for this store
         return None
 
 
 def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
     vendor = VENDORS.get(str(report.facts.get("vendor")))
-    label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.outcomes if part.count)
-    taken = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.removals if part.count)
+    outcomes_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.outcomes if part.count)
+    removals_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.removals if part.count)
     return {
         "elapsed": task_run.seconds(report, time.time()),
         "vendor": vendor.title if vendor else "",
         "word": vendor.audience_noun if vendor else "audience",
-        "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {label}"),
-        "removal_bar": charts.bar(report.removals, f"Leavers: {taken}") if report.removals else "",
-        "vendor_link": link_of(folder),
-        "place": str(folder),
+        "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {outcomes_label}"),
+        "removal_bar": charts.bar(report.removals, f"Leavers: {removals_label}") if report.removals else "",
+        "vendor_link": task_run.link_of(folder),
+        "run_folder": str(folder),
         "later": task_run.later_calls(folder, at_work=not report.over),
-        "consent_words": task_run.CONSENT_WORDS,
+        "consent_labels": task_run.CONSENT_LABELS,
         "running": [job for job in report.jobs if job.state == "running"],
         "ended": [job for job in report.jobs if job.state == "ended"],
     }

@@ -1,32 +1,36 @@
-"""What one task instance's export did, or is doing: `run folder -> Report`.
+"""Reads what one task instance's export did, or is doing: `run folder -> Report`.
 
-Where the run is not over yet, its plan and its journal tell how far it is.
+While the run is not over, plan and journal show how far it is.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity, number, whole
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
-from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_WORDS
+from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
+from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
-from airflow_provider_segexport.plugins.live_journal import BatchState, batch_states
-from airflow_provider_segexport.storage.journal import State
+from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
-from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.run_folder import RunFolder, task_folder
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"
-CONSENT_WORDS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
-"""What the values of the consent column say; all but yes withhold the profile."""
+CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
+"""Label by value of the consent column; every value but yes withholds the profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A vendor's import job and what is known of it."""
+    """An import or removal job at the vendor."""
 
     job_id: str
     state: Literal["running", "ended"]
@@ -37,14 +41,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run for people to look at.
+    """One run as the page shows it.
 
     Attributes:
-        over: it has written its summary: at its end, or when it failed.
-        facts: who, what, when, as the summary or the plan tells it.
-        outcomes: where the profiles ended, or stand now; `to do` stands for those without a verdict while it runs.
-        removals: where the leavers ended; empty where none were planned.
-        reasons: by outcome: code and count.
+        over: the run has written its summary, at its end or when it failed.
+        facts: vendor, audience, times and more, from the summary or the plan.
+        outcomes: profiles by outcome; while the run is under way, `to_do` counts those without a result.
+        removals: leavers by outcome; empty if no removal was planned.
+        reasons: profiles by outcome and reason.
+        batches: planned batches that have a result, and all of them.
+        generation: name of the run folder.
     """
 
     over: bool
@@ -59,22 +65,19 @@ class Report:
     generation: str = ""
 
 
-def home(root: StoragePath, who: RunIdentity) -> StoragePath:
-    """Where the run folders of a task instance stand. Each part becomes one folder's name, whatever it holds."""
-    place = root
-    for part in (who.dag_id, who.task_id, who.run_id, str(max(who.map_index, 0))):
-        place /= safe_name(part)
-    return place
+def home(root: StoragePath, run: RunIdentity) -> StoragePath:
+    """Return the folder of a task instance's run folders. Each part becomes one folder's name, whatever it contains."""
+    return task_folder(root, (run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
 
 
 def newest(path: StoragePath) -> StoragePath | None:
-    """The folder of the last generation; None where the export has not begun."""
-    found = RunFolder.latest(path)
-    return found.path if found is not None else None
+    """Return the newest run folder; None if the export has not begun."""
+    folder = RunFolder.latest(path)
+    return folder.path if folder is not None else None
 
 
 def later_calls(first: StoragePath, *, at_work: bool) -> list[tuple[int, Report]]:
-    """The second `hook.export` of a task and those after it, each by its number: `0.2` is beside `0`.
+    """Return the second and later calls of `hook.export` in a task, each by its number: `0.2` is beside `0`.
 
     Args:
         first: the run folder of the first call.
@@ -83,149 +86,189 @@ def later_calls(first: StoragePath, *, at_work: bool) -> list[tuple[int, Report]
     task, index = first.parent.parent, first.parent.name
     calls: list[tuple[int, Report]] = []
     for name in list_names(task):
-        number = name.removeprefix(f"{index}.")
-        if name != number and number.isdecimal() and (folder := newest(task / name)) is not None:
-            shown = report(folder, at_work=at_work)
-            calls += [(int(number), shown)] if shown is not None else []
+        call_number = name.removeprefix(f"{index}.")
+        if name != call_number and call_number.isdecimal() and (folder := newest(task / name)) is not None:
+            call_report = report(folder, at_work=at_work)
+            calls += [(int(call_number), call_report)] if call_report is not None else []
     return sorted(calls, key=lambda call: call[0])
 
 
 def report(folder: StoragePath, *, at_work: bool) -> Report | None:
-    """The run in this folder; None where nothing is planned yet. `at_work`: the task instance has not ended.
+    """Return the report on the run in a folder; None if nothing is planned yet.
 
-    What an earlier try wrote at its end is passed over while another one goes on.
+    Args:
+        folder: the run folder.
+        at_work: the task instance has not ended, so the summary of an earlier try that failed does not count.
     """
-    summary, plan = _json(folder / "summary.json"), _json(folder / "plan.json")
-    if summary is None and plan is None:
-        return None
-    batches = batch_states(folder)
-    jobs = _jobs(batches)
+    summary = _json(folder / "summary.json")
     if summary is not None and (summary.get("finished") or not at_work):
-        return _ended(folder, summary, batches, jobs)
-    return _under_way(folder, plan or {}, batches, jobs)
+        return _ended(folder, summary)
+    with suppress(OSError, DamagedState):
+        if (frozen := RunFolder(folder).plan()) is not None:
+            return _under_way(folder, *frozen)
+    return None
 
 
-def _ended(
-    folder: StoragePath, summary: Mapping[str, Any], batches: Mapping[str, BatchState], jobs: tuple[Job, ...]
-) -> Report:
-    counts, removals = _mapping(summary.get("counts")), _mapping(summary.get("removals"))
-    total = whole(summary.get("batches"))
+def vendor_link(root: StoragePath, run: RunIdentity) -> str:
+    """Return the address of a run's audience in the vendor's web pages; empty if the run's plan is gone."""
+    folder = newest(home(root / "runs", run))
+    return link_of(folder) if folder is not None else ""
+
+
+def link_of(folder: StoragePath) -> str:
+    """Return the address of the audience in the vendor's web pages; empty if the run folder has no plan."""
+    frozen = None
+    with suppress(OSError, DamagedState):
+        frozen = RunFolder(folder).plan()
+    if frozen is None or (vendor := VENDORS.get(frozen[1].vendor)) is None:
+        return ""
+    link = vendor.audience_link(frozen[1].audience)
+    return link if link.startswith(("https://", "http://")) else ""
+
+
+def seconds(report: Report, now: float) -> float:
+    """Return how long the run took, or has taken so far, in seconds."""
+    return float(report.facts["seconds"] or max(0.0, now - report.facts["started_at"]))
+
+
+def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
+    counts, removals = mapping(summary.get("counts")), mapping(summary.get("removals"))
+    entries = _entries(folder)
+    total = integer(summary.get("batches"))
     return Report(
         over=True,
         facts=_facts(summary),
-        profiles=whole(counts.get("profiles")),
-        outcomes=tuple(BarPart(name, OUTCOME_WORDS[name], whole(counts.get(name))) for name in OUTCOMES),
-        removals=_removals(removals) if whole(removals.get("planned")) else (),
+        profiles=integer(counts.get("profiles")),
+        outcomes=tuple(BarPart(name, OUTCOME_LABELS[name], integer(counts.get(name))) for name in OUTCOMES),
+        removals=_removals(removals) if integer(removals.get("planned")) else (),
         reasons=_reasons(summary.get("reasons")),
-        batches=(total if summary.get("finished") else min(_settled(batches), total), total),
-        jobs=jobs,
+        batches=(total if summary.get("finished") else min(_settled_batches(entries), total), total),
+        jobs=_jobs(entries),
         rejects=(folder / REJECTS).exists(),
         generation=folder.name,
     )
 
 
-def _under_way(
-    folder: StoragePath, plan: Mapping[str, Any], batches: Mapping[str, BatchState], jobs: tuple[Job, ...]
-) -> Report:
-    planned = _mapping(plan.get("planned"))
-    reasons = _reasons(planned.get("not_sent"))
-    aside = {name: sum(found.values()) for name, found in reasons.items()}
-    profiles, unchanged = whole(planned.get("profiles")), whole(planned.get("unchanged"))
-    settled = [one for one in batches.values() if one.state is State.SETTLED and not one.removal]
-    delivered = sum(one.accepted for one in settled)
-    rejected, withheld = aside.get("rejected", 0) + sum(one.rejected for one in settled), aside.get("withheld", 0)
-    rest = max(0, profiles - unchanged - delivered - rejected - withheld)
-    counts = {"delivered": delivered, "unchanged": unchanged, "rejected": rejected, "withheld": withheld}
-    target = _mapping(plan.get("audience_facts"))
+def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
+    entries = _entries(folder)
+    upserts = [entry for entry in entries.values() if entry.state is State.SETTLED and not entry.is_removal]
+    not_sent = {outcome: sum(reasons.values()) for outcome, reasons in planned.not_sent.items()}
+    counts = {
+        "delivered": sum(entry.accepted for entry in upserts),
+        "unchanged": planned.unchanged,
+        "rejected": not_sent.get("rejected", 0) + sum(entry.rejected for entry in upserts),
+        "withheld": not_sent.get("withheld", 0),
+    }
+    pending = max(0, planned.profiles - sum(counts.values()))
+    entries_of_plan = {
+        "vendor": facts.vendor,
+        "audience": facts.audience.audience,
+        "audience_name": facts.audience.audience_name,
+        "account": facts.audience.account_name,
+        "mode": facts.mode,
+        "as_of": facts.as_of,
+        "started_at": facts.started_at,
+        "held_after_rejection": facts.held_after_rejection,
+        "consent": facts.consent,
+        "suppression": list(facts.suppression),
+        "guards": [asdict(guard) for guard in facts.guards],
+    }
     return Report(
         over=False,
-        facts=_facts({**plan, "audience_name": target.get("audience_name"), "account": target.get("account_name")}),
-        profiles=profiles,
+        facts=_facts(entries_of_plan),
+        profiles=planned.profiles,
         outcomes=(
-            *(BarPart(name, OUTCOME_WORDS[name], count) for name, count in counts.items()),
-            BarPart("to_do", "Pending", rest),
+            *(BarPart(name, OUTCOME_LABELS[name], count) for name, count in counts.items()),
+            BarPart("to_do", "Pending", pending),
         ),
-        reasons=reasons,
-        batches=(_settled(batches), len(planned.get("batches") or ())),
-        jobs=jobs,
+        reasons=_reasons(planned.not_sent),
+        batches=(_settled_batches(entries), len(planned.batches)),
+        jobs=_jobs(entries),
         generation=folder.name,
     )
 
 
-def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page tells of a run, each of its type; what a report lacks, or holds in another type, is empty."""
+def _entries(folder: StoragePath) -> dict[str, Entry]:
+    """Return the last journal entry of each batch; another process may write the journal now."""
+    try:
+        return Journal(folder, lenient=True).states()
+    except OSError:  # removed between the listing and the reading
+        return {}
+
+
+def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that the page shows, each of its type; a missing entry, or one of another type, is empty."""
     texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error")
     numbers = ("seconds", "started_at", "ended_at")
-    traffic = _mapping(found.get("http"))
-    guards, lists = found.get("guards"), found.get("suppression")
-    consent = {name: whole(_mapping(found.get("consent")).get(name)) for name in CONSENT_WORDS}
+    http = mapping(report.get("http"))
+    consent = {name: integer(mapping(report.get("consent")).get(name)) for name in CONSENT_LABELS}
     return {
-        **{name: value if isinstance(value := found.get(name), str) else "" for name in texts},
-        **{name: number(found.get(name)) for name in numbers},
-        "finished": bool(found.get("finished")),
-        "dry_run": bool(found.get("dry_run")),
-        "ledger_version": whole(found.get("ledger_version")),
-        "held_after_rejection": whole(found.get("held_after_rejection")),
-        "http": {name: number(traffic.get(name)) for name in ("calls", "retries", "wait_s", "bytes_sent")},
+        **{name: text(report.get(name)) for name in texts},
+        **{name: number(report.get(name)) for name in numbers},
+        "finished": bool(report.get("finished")),
+        "dry_run": bool(report.get("dry_run")),
+        "ledger_version": integer(report.get("ledger_version")),
+        "held_after_rejection": integer(report.get("held_after_rejection")),
+        "http": {name: number(http.get(name)) for name in ("calls", "retries", "wait_s", "bytes_sent")},
         "consent": consent if any(consent.values()) else {},
-        "suppression": [_list(one) for one in lists if isinstance(one, Mapping)] if isinstance(lists, list) else [],
-        "guards": [_guard(one) for one in guards if isinstance(one, Mapping)] if isinstance(guards, list) else [],
+        "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
+        "guards": [_guard(item) for item in array(report.get("guards")) if mapping(item)],
     }
 
 
-def _list(found: Mapping[str, Any]) -> dict[str, Any]:
-    """A suppression list: its name, and what its entries came to."""
-    counts = {name: whole(found.get(name)) for name in ("read", "blank", "understood", "not_understood", "matched")}
-    return {"name": str(found.get("name") or ""), **counts}
+def _suppression_list(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a suppression list's name and counts."""
+    counts = {name: integer(item.get(name)) for name in ("read", "blank", "understood", "not_understood", "matched")}
+    return {"name": str(item.get("name") or ""), **counts}
 
 
-def _guard(found: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {name: str(found.get(name) or "") for name in ("name", "action", "message")}
-    return {**texts, "tripped": bool(found.get("tripped"))}
+def _guard(item: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: str(item.get(name) or "") for name in ("name", "action", "message")}
+    return {**texts, "tripped": bool(item.get("tripped"))}
 
 
-def _removals(found: Mapping[str, Any]) -> tuple[BarPart, ...]:
-    return tuple(BarPart(name, words, whole(found.get(name))) for name, words in REMOVALS.items())
+def _removals(counts: Mapping[str, Any]) -> tuple[BarPart, ...]:
+    return tuple(BarPart(name, label, integer(counts.get(name))) for name, label in REMOVALS.items())
 
 
-def _settled(batches: Mapping[str, BatchState]) -> int:
-    """Planned batches with a verdict; those that were sent again, under another generation's name, count once."""
-    return sum(one.state in {State.SETTLED, State.SPLIT} and one.planned for one in batches.values())
+def _settled_batches(entries: Mapping[str, Entry]) -> int:
+    """Count the planned batches with a result; parts of one that were sent again do not count."""
+    return sum(entry.state in {State.SETTLED, State.SPLIT} and entry.is_planned for entry in entries.values())
 
 
-def _jobs(batches: Mapping[str, BatchState]) -> tuple[Job, ...]:
-    """The vendor's jobs, those that still run first."""
-    known = [
-        Job(one.job_id, "running" if one.state is State.SUBMITTED else "ended", one.rows, one.accepted, one.rejected)
-        for one in batches.values()
-        if one.job_id
+def _jobs(entries: Mapping[str, Entry]) -> tuple[Job, ...]:
+    """Return the vendor's jobs, running jobs first."""
+    jobs = [
+        Job(
+            entry.job_id,
+            "running" if entry.state is State.SUBMITTED else "ended",
+            entry.rows,
+            entry.accepted,
+            entry.rejected,
+        )
+        for entry in entries.values()
+        if entry.job_id
     ]
-    return tuple(sorted(known, key=lambda job: job.state == "ended"))
+    return tuple(sorted(jobs, key=lambda job: job.state == "ended"))
 
 
-def _reasons(found: Any) -> dict[str, dict[str, int]]:
-    """By outcome, the most frequent first."""
-    kept = {str(name): _mapping(counts) for name, counts in _mapping(found).items()}
-    return {
-        name: dict(sorted(((str(code), whole(count)) for code, count in counts.items()), key=lambda one: -one[1]))
-        for name, counts in kept.items()
-        if counts
+def _reasons(by_outcome: Any) -> dict[str, dict[str, int]]:
+    """Return the counts by outcome and reason, the most frequent reason first."""
+    counts = {
+        str(outcome): {str(code): integer(count) for code, count in mapping(reasons).items()}
+        for outcome, reasons in mapping(by_outcome).items()
     }
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return {
+        outcome: dict(sorted(reasons.items(), key=lambda reason: -reason[1]))
+        for outcome, reasons in counts.items()
+        if reasons
+    }
 
 
 def _json(path: StoragePath) -> dict[str, Any] | None:
-    """The file's object; one that is half written or gone is as good as none."""
+    """Return the file's object; None if it is gone, half written or no object."""
     try:
-        found = json.loads(read(path))
+        content = json.loads(read(path))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
-
-
-def seconds(report: Report, now: float) -> float:
-    """How long it took, or has taken so far."""
-    return float(report.facts["seconds"] or max(0.0, now - report.facts["started_at"]))
+    return content if isinstance(content, dict) else None

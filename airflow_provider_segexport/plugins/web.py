@@ -1,4 +1,4 @@
-"""The pages over HTTP. Nothing here answers without a log-in, and nothing here changes anything."""
+"""Serves the pages over HTTP. Every address requires a log-in, and none changes anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
-from airflow_provider_segexport.plugins.permissions import UserRights, need, rights
+from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
 from airflow_provider_segexport.plugins.task_instances import instance
 from airflow_provider_segexport.storage.run_folder import safe_name
 
@@ -26,13 +26,13 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""What a page of ours may load and do: its own style sheet and script, and nothing from elsewhere."""
+"""Security headers: a page may load its own style sheet and script, and nothing from elsewhere."""
 
 
 def make_app() -> FastAPI:
-    """The application; there is no OpenAPI page, which would answer without a log-in."""
+    """Return the application. It has no OpenAPI page, because that would need no log-in."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(rights)])
-    app.middleware("http")(guarded)
+    app.middleware("http")(add_headers)
     app.get("/")(front)
     app.get("/assets/{name}")(served)
     app.get("/audiences", response_class=HTMLResponse)(audiences)
@@ -43,8 +43,8 @@ def make_app() -> FastAPI:
     return app
 
 
-async def guarded(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Put the headers on every answer, refusals too."""
+async def add_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Add the security headers to every response, errors included."""
     response = await call_next(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -52,73 +52,72 @@ async def guarded(request: Request, call_next: RequestResponseEndpoint) -> Respo
 
 
 def front() -> RedirectResponse:
-    """The list."""
+    """Redirect to the list of audiences."""
     return RedirectResponse("audiences")
 
 
 def served(name: str) -> Response:
-    """The style sheet or the script."""
+    """Serve the style sheet or the script."""
     if name not in ASSETS:
         raise HTTPException(status.HTTP_404_NOT_FOUND)
     return Response(asset(name), media_type=ASSETS[name], headers={"cache-control": "private, max-age=60"})
 
 
 def audiences(user: UserRights) -> str:
-    """Every audience that the user may see."""
+    """Show every audience that the user may see."""
     return render("audiences.html", list_page.page(state_path(), user, time.time()))
 
 
 def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
-    """One audience. One that is not there and one that the user may not see have the same answer."""
-    found = audience_page.page(state_path(), AudienceKey(vendor, account, audience), user, time.time())
-    if found is None:
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or none that you may see.")
-    return render("audience.html", found)
+    """Show one audience. If it does not exist or the user may not see it, the response is the same."""
+    values = audience_page.page(state_path(), AudienceKey(vendor, account, audience), user, time.time())
+    if values is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or you may not see it.")
+    return render("audience.html", values)
 
 
 MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
-"""Airflow's database keeps a map index as a 32-bit integer."""
+"""Airflow's database stores a map index as a 32-bit integer."""
 
 
-class FieldMapping:
-    """A task instance that the user may see."""
+class TaskQuery:
+    """A request's task instance, which the user may see."""
 
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
-        # The tab of a task that is not mapped hands over `{MAP_INDEX}` as it stands.
+        # For a task that is not mapped, Airflow passes the placeholder `{MAP_INDEX}` unchanged.
         number = map_index.removeprefix("-")
         if number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX):
             raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such task instance.")
         self.map_index = max(int(map_index), -1) if number.isdecimal() else -1
-        self.who = RunIdentity(dag_id, task_id, run_id, self.map_index)
+        self.run = RunIdentity(dag_id, task_id, run_id, self.map_index)
         self.user = user
-        need(user.reads(dag_id, DagAccessEntity.TASK_INSTANCE), "You may not see this DAG's task instances.")
+        require(user.reads(dag_id, DagAccessEntity.TASK_INSTANCE), "You may not see this DAG's task instances.")
 
 
-Task = Annotated[FieldMapping, Depends()]
+Task = Annotated[TaskQuery, Depends()]
 
 
-def task(asked: Task) -> str:
-    """The tab of a task instance."""
-    return render("task.html", task_page.page(state_path(), resolve, asked.who, asked.map_index, asked.user))
+def task(query: Task) -> str:
+    """Show the tab of a task instance."""
+    return render("task.html", task_page.page(state_path(), resolve, query.run, query.map_index, query.user))
 
 
-def live(asked: Task) -> str:
-    """What in the tab changes while the task runs."""
-    return render("run.html", task_page.page(state_path(), resolve, asked.who, asked.map_index, asked.user))
+def live(query: Task) -> str:
+    """Show the part of the tab that changes while the task runs."""
+    return render("run.html", task_page.page(state_path(), resolve, query.run, query.map_index, query.user))
 
 
-def rejects_csv(asked: Task) -> Response:
-    """Whom the run could not deliver, with their addresses."""
-    need(
-        asked.user.reads_people(asked.who.dag_id),
-        "Rejected rows hold addresses. `[segexport] rejects_permission` says who may download them: by default the "
-        "users who may edit the DAG.",
+def rejects_csv(query: Task) -> Response:
+    """Download the rows that the run could not deliver, with their addresses."""
+    require(
+        query.user.can_download_rejects(query.run.dag_id),
+        "Rejected rows contain email addresses, so you may not download them. By default only users who may edit the "
+        "DAG may; the option `[segexport] rejects_permission` changes this.",
     )
-    found = instance(asked.who, asked.map_index)
-    folder = task_page.place_of(state_path(), resolve, asked.who, found)
+    folder = task_page.folder_of(state_path(), resolve, query.run, instance(query.run, query.map_index))
     if folder is None or not (folder / task_run.REJECTS).exists():
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has left no rejects.")
-    name = safe_name(f"rejects-{asked.who.dag_id}-{asked.who.task_id}-{asked.who.run_id}-{asked.map_index}")
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has no rejects.")
+    name = safe_name(f"rejects-{query.run.dag_id}-{query.run.task_id}-{query.run.run_id}-{query.map_index}")
     try:
         rows = rejects.lines(folder / task_run.REJECTS)
     except DamagedState as damaged:

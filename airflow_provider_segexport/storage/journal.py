@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.model import BatchKind
 from airflow_provider_segexport.storage.durable import make_folder, sync_folder
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, list_names, read, write
 from airflow_provider_segexport.storage.private import FILE_MODE
@@ -66,6 +67,16 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     has_rows: bool = False
     written_at: float = 0.0
 
+    @property
+    def is_removal(self) -> bool:
+        """Whether the batch removes people."""
+        return self.batch.startswith(BatchKind.REMOVE)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the batch is one of the plan, and not a part of one that was sent again."""
+        return "-" not in self.batch.removeprefix(BatchKind.REMOVE)
+
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 
@@ -76,10 +87,18 @@ TORN = sealed(b'{"torn":true}')
 class Journal:
     """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
 
-    def __init__(self, path: StoragePath, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: StoragePath, clock: Callable[[], float] = time.time, *, lenient: bool = False) -> None:
+        """Open the journal of a run folder.
+
+        Args:
+            path: the run folder.
+            clock: returns epoch seconds.
+            lenient: skip lines that are not as they were written, or that another version wrote; to show a run's
+                progress while another process writes the journal.
+        """
         self.place = path
         self.clock = clock
-        self.lenient = False
+        self._lenient = lenient
         self._known: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
@@ -142,14 +161,18 @@ class Journal:
         for number, line in enumerate(lines):
             after = lines[number + 1] if number + 1 < len(lines) else b""
             if unsealed(line) and line != TORN:
-                yield self._entry(line, file)
-            elif not unsealed(line) and after != TORN and not self.lenient:
+                entry = self._entry(line, file)
+                if entry is not None:
+                    yield entry
+            elif not unsealed(line) and after != TORN and not self._lenient:
                 raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
 
-    def _entry(self, line: bytes, file: StoragePath) -> Entry:
+    def _entry(self, line: bytes, file: StoragePath) -> Entry | None:
         try:
             return _DECODER.decode(line)
         except msgspec.DecodeError:
+            if self._lenient:
+                return None
             raise DamagedState(str(file), "another version wrote it") from None
 
     def _append(self, folder: pathlib.Path, lines: bytes) -> None:
@@ -174,7 +197,12 @@ class Journal:
 
 
 def _learn(known: dict[str, Entry], entry: Entry) -> None:
-    """A batch only ever moves on: an entry that comes late, from a machine whose clock is behind, changes nothing."""
+    """Keep a batch's last entry, with the job that the batch became.
+
+    A batch only ever moves on: an entry that comes late, from a machine whose clock is behind, changes nothing.
+    """
     before = known.get(entry.batch)
     if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
+        if before is not None and before.job_id and not entry.job_id:
+            entry = replace(entry, job_id=before.job_id)
         known[entry.batch] = entry

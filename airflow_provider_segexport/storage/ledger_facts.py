@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_segexport.storage.plan import PlanFacts
+
 MOST_PARTS = 1_000
 """Mapped segments of one export whose sizes are kept; Airflow maps a task over 1,024 values by default."""
-
-KEPT_IN_PLAN = (
-    "export_name",
-    "segment_part",
-    "sharer_bit",
-    "is_shared",
-    "mapping_fingerprint",
-    "reverted_version",
-    "restores",
-)
-"""Attributes of `LedgerCommit` that a frozen plan keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +49,36 @@ class LedgerCommit:
     mapping_fingerprint: str = ""
     reverted_version: int = 0
     restores: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_plan(  # noqa: PLR0913 - the run's own share of a version
+        cls,
+        facts: PlanFacts,
+        run: str,
+        ended_at: float,
+        *,
+        profiles: int = 0,
+        finished: bool = False,
+        keep_left: bool = False,
+    ) -> LedgerCommit:
+        """Return the commit of a run that carried out a plan; of an unfinished run, calls in flight count as sent."""
+        return cls(
+            facts.as_of,
+            run,
+            profiles,
+            finished=finished,
+            started_at=facts.started_at,
+            ended_at=ended_at,
+            export_name=facts.export_name,
+            segment_part=facts.segment_part,
+            sharer_bit=facts.sharer_bit,
+            is_shared=facts.is_shared,
+            count_in_flight_as_sent=not finished,
+            keep_left=keep_left,
+            mapping_fingerprint=facts.mapping_fingerprint,
+            reverted_version=facts.reverted_version,
+            restores=facts.restores,
+        )
 
 
 def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:

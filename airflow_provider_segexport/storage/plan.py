@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
+from airflow_provider_segexport.guards import GuardResult
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import ColumnType, MappedFields, ValueKind
@@ -154,3 +157,70 @@ class Plan:
     warnings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     removal_batches: tuple[str, ...] = ()
     leaver_counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Effort that a plan takes at the vendor.
+
+    Attributes:
+        calls: API calls that carry batches; polls and read-backs come on top.
+        bytes: of the request bodies.
+        estimated_minutes: at the vendor's documented quotas, if nothing else slows the run down.
+        upserts, removals: people.
+        quota_left: calls that the account has left today; None if the vendor does not report it.
+        samples: by reason, row numbers of a few rows, to look up in the segment.
+    """
+
+    calls: int
+    bytes: int
+    estimated_minutes: float
+    upserts: int
+    removals: int
+    quota_left: int | None = None
+    samples: Mapping[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """Configuration and measurements that a plan was made from, as `plan.json` keeps them beside the plan.
+
+    Attributes:
+        vendor: its name in `VENDORS`.
+        mode: sync mode, or `undo`.
+        as_of: snapshot, ISO 8601.
+        started_at: when planning began, epoch seconds.
+        ledger_version: newest version when the plan was made; 0 for an empty ledger.
+        files: name of each segment file, and the row number of its first row.
+        segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
+        sharer_bit: this export's bit in the ledger's sharers.
+        is_shared: other exports use the audience too, or have used it.
+        mapping_fingerprint: hash of field mapping and vendor fields.
+        fields: type, and the vendor's id where it has one, by the vendor's field that the export feeds.
+        held_after_rejection: rows that are not sent because the vendor rejected them lately.
+        consent: profiles by value of the consent column: yes, no, empty, unclear.
+        suppression: counts of each suppression list.
+        reverted_version: the ledger version that an undo takes back; 0 for an export.
+        restores: of an undo, the export's ledger facts before that version; empty if there were none.
+    """
+
+    vendor: str
+    audience: Audience
+    mode: str
+    as_of: str
+    started_at: float
+    ledger_version: int
+    export_name: str = ""
+    files: tuple[tuple[str, int], ...] = ()
+    segment_part: str = ""
+    sharer_bit: int = 1
+    is_shared: bool = False
+    mapping_fingerprint: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    held_after_rejection: int = 0
+    guards: tuple[GuardResult, ...] = ()
+    consent: Mapping[str, int] = field(default_factory=dict)
+    suppression: tuple[Mapping[str, Any], ...] = ()
+    estimate: Estimate = field(default_factory=lambda: Estimate(0, 0, 0.0, 0, 0))
+    reverted_version: int = 0
+    restores: Mapping[str, Any] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.history import folders, latest, ledger_paths
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified
-from airflow_provider_segexport.storage.run_folder import RunFolder, audience_from_facts, safe_name
+from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
 
 DAY_S = 86_400.0
 NEWEST = 5
@@ -105,8 +105,8 @@ class Retention:
         if frozen is None:
             return False
         _, facts = frozen
-        ledger = Ledger.of(self.root, facts["vendor"], audience_from_facts(facts["audience_facts"]))
-        if ledger.version() == facts["ledger_version"]:
+        ledger = Ledger.of(self.root, facts.vendor, facts.audience)
+        if ledger.version() == facts.ledger_version:
             return True
         by, own = str(ledger.facts().get("by", "")).split("/"), str(folder.path).split("/")[-5:-1]
         return len(by) != len(own) or [safe_name(part) for part in by] == own
@@ -117,7 +117,7 @@ class Retention:
         if frozen is None:
             moments = [modified(folder.path / name) for name in list_names(folder.path)]
             return max(moments, default=self.now) if summary is None else float(summary.get("ended_at") or self.now)
-        started = float(frozen[1]["started_at"])
+        started = frozen[1].started_at
         if not self._is_old(started):
             return started
         entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]

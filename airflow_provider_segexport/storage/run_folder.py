@@ -16,24 +16,24 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import ValidationError, convert
 from msgspec.structs import replace
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.model import Audience, Batch, BatchKind, BatchResult
+from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
 from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, remove_stale_temp_files, write
-from airflow_provider_segexport.storage.plan import BEHIND, Plan
+from airflow_provider_segexport.storage.plan import BEHIND, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
-from airflow_provider_segexport.vendor_field import VendorField
 
 SETTLED = pa.schema(
     [
@@ -75,6 +75,19 @@ def safe_name(name: str) -> str:
     return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
+def task_folder(root: StoragePath, parts: Iterable[str]) -> StoragePath:
+    """Return the folder of a task instance's run folders.
+
+    Args:
+        root: folder of all run folders.
+        parts: DAG, task, run and map index; each becomes one folder's name, whatever it contains.
+    """
+    path = root
+    for part in parts:
+        path /= safe_name(part)
+    return path
+
+
 def _listed(stored: LazyBatch) -> memoryview:
     """All items with commas between them."""
     return stored.raw_bytes("item")[: -len(BEHIND)]
@@ -83,15 +96,6 @@ def _listed(stored: LazyBatch) -> memoryview:
 def _taken(values: Sequence[Any], indexes: Sequence[int], made: Callable[[list[Any]], pa.Array]) -> pa.Array:
     """Some of a batch's rows or addresses as a column: as they lie in the plan, or made of a part's own."""
     return values.take(indexes) if isinstance(values, LazyColumn) else made([values[index] for index in indexes])
-
-
-def audience_from_facts(facts: Mapping[str, Any]) -> Audience:
-    """The target as a plan keeps it."""
-    fields = {
-        name: VendorField(**{**kept, "options": tuple(kept.get("options", ()))})
-        for name, kept in facts["fields"].items()
-    }
-    return Audience(**{**facts, "fields": fields, "warnings": tuple(facts["warnings"])})
 
 
 class RunFolder:
@@ -140,29 +144,30 @@ class RunFolder:
         """Replace the report."""
         write_json(self.path / "summary.json", summary, indent=2)
 
-    def plan(self) -> tuple[Plan, dict[str, Any]] | None:
-        """The frozen plan and the facts it was made of, if there is one.
+    def plan(self) -> tuple[Plan, PlanFacts] | None:
+        """Return the frozen plan and the facts it was made from; None if there is no plan.
 
         Raises:
-            DamagedState: it has changed since, or is gone: a journal is begun after it.
+            DamagedState: it has changed since it was written, or is gone although a journal was begun after it.
         """
-        found = self._json("plan.json")
-        if found is None:
+        content = self._json("plan.json")
+        if content is None:
             if self.journal.begun() or self.removals.journal.begun():
                 raise DamagedState(str(self.path / "plan.json"), "it is gone")
             return None
-        planned = found.pop("planned")
-        planned |= {name: tuple(planned[name]) for name in ("batches", "removal_batches")}
-        return Plan(**planned), found
+        try:
+            return convert(content.get("planned"), Plan), convert(content.get("facts"), PlanFacts)
+        except ValidationError:
+            raise DamagedState(str(self.path / "plan.json"), "another version wrote it") from None
 
     def has_plan(self) -> bool:
         """Whether there is a plan that the run carries out."""
         return (self.path / "plan.json").exists()
 
-    def write_plan(self, planned: Plan, facts: dict[str, Any]) -> None:
-        """From here on this plan is what the run does."""
-        kept = [name for name in PLAN_FILES if (self.path / name).exists()]
-        write_json(self.path / "plan.json", {**facts, "kept": kept, "planned": asdict(planned)})
+    def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
+        """Freeze the plan: from here on the run carries it out."""
+        files = [name for name in PLAN_FILES if (self.path / name).exists()]
+        write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
 
     def verify(self) -> None:
         """Pass if all that an earlier process wrote for a frozen plan is as it was written.
@@ -170,7 +175,7 @@ class RunFolder:
         Raises:
             DamagedState: a file is not, or is gone.
         """
-        for name in (self._json("plan.json") or {}).get("kept", ()):
+        for name in (self._json("plan.json") or {}).get("plan_files", ()):
             verify(self.path / name)
         for part in (*self.result_files(), *self.removals.result_files()):
             verify(part)

@@ -58,7 +58,7 @@ def test_another_plan_than_expected_is_refused(stage):
     stage.segment(rows)
     run = stage.export(conn_id=conn_id, expected_plan=mark)
     assert "failed" == run.state
-    assert "The plan is another one than was approved" in run.error
+    assert "The plan differs from the approved plan" in run.error
     assert stage.nothing_was_sent()
 
 

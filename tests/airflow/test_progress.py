@@ -139,7 +139,7 @@ def test_what_is_told_reaches_the_store(stage, monkeypatch):
     """The core's own words are stored as they are, beside the run folder."""
 
     def run(export):
-        export._job.environment.on_progress({"phase": "sending", "settled": 3, "batches": 9, "jobs": 2})
+        export._context.environment.on_progress({"phase": "sending", "settled": 3, "batches": 9, "jobs": 2})
         raise RuntimeError
 
     monkeypatch.setattr(Export, "run", run)

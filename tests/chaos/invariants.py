@@ -212,7 +212,7 @@ def older_never_overwrites_newer(evidence: RunRecords) -> Iterator[str]:
 
 def _restored(evidence: RunRecords, undo: Run) -> tuple[str, str]:
     """Return the snapshot that an undo brings an export back to: one of a finished run of that export, or none."""
-    restores = json.loads(max(undo.folder.glob("*/plan.json")).read_text())["restores"]
+    restores = json.loads(max(undo.folder.glob("*/plan.json")).read_text())["facts"]["restores"]
     run = evidence.runs.get(restores.get("run", ""))
     if run is None:
         return ("", "")

@@ -15,6 +15,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from core.factories import TARGET
 
 from airflow_provider_segexport import fencing
 from airflow_provider_segexport.errors import SegexportError
@@ -28,6 +29,7 @@ from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
 from airflow_provider_segexport.storage.lease_files import MOST_AHEAD_S
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import listing, local_path
+from airflow_provider_segexport.storage.plan import PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 recover = import_module("airflow_provider_segexport.export.recover")  # the package has a function of that name
@@ -297,10 +299,9 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable, "sync_file", lambda _: None)
     monkeypatch.setattr(durable, "sync_folder", lambda _: None)
     planned = SimpleNamespace(batches=ROWS, removal_batches=())
-    facts = {"as_of": "", "started_at": 0.0, "audience_facts": {}}
-    monkeypatch.setattr(RunFolder, "plan", lambda _: (planned, dict(facts)))
-    monkeypatch.setattr(recover, "audience_from_facts", lambda _: None)
-    monkeypatch.setattr(recover, "_wait", lambda *_: None)
+    facts = PlanFacts("plain", TARGET, "full", "", 0.0, 0)
+    monkeypatch.setattr(RunFolder, "plan", lambda _: (planned, facts))
+    monkeypatch.setattr(recover, "_collect_results", lambda *_: None)
 
     def write(job, ledger, standing, folder):
         states = folder.journal.states()

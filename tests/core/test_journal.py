@@ -20,7 +20,7 @@ def states(path):
 
 
 def test_the_last_entry_of_a_batch_counts(path):
-    """Every fact comes back as it was written."""
+    """With the job that the batch became."""
     journal = Journal(path.parent, clock=lambda: 1234.5678)
     entries = [
         Entry("a", State.SENDING, 3),
@@ -29,7 +29,11 @@ def test_the_last_entry_of_a_batch_counts(path):
     ]
     for entry in entries:
         journal.write([entry])
-    assert journal.states() == Journal(path.parent).states() == {"a": replace(entries[-1], written_at=1234.568)}
+    assert (
+        journal.states()
+        == Journal(path.parent).states()
+        == {"a": replace(entries[-1], job_id="job 1", written_at=1234.568)}
+    )
     first = json.loads(path.read_text().splitlines()[0])
     assert len(first.pop("checksum")) == 8
     assert first == {"written_at": 1234.568, "batch": "a", "state": "sending", "rows": 3}

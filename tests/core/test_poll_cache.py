@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segexport.export.poll_cache import Recent
+from airflow_provider_segexport.export.poll_cache import PollResponseCache
 from airflow_provider_segexport.model import Request, Response
 
 
@@ -19,7 +19,7 @@ def recent(sent):
         sent.append(request)
         return Response(200, {}, str(len(sent)).encode())
 
-    return Recent(send)
+    return PollResponseCache(send)
 
 
 REPORT = Request("GET", "https://plain.test/jobs/1", {"full": "yes"})
@@ -27,9 +27,9 @@ REPORT = Request("GET", "https://plain.test/jobs/1", {"full": "yes"})
 
 def test_an_answer_is_given_once(recent, sent):
     """After that the vendor is asked, for it may have more to tell."""
-    polled = recent.polling(REPORT)
-    assert recent.collecting(REPORT) == polled
-    assert recent.collecting(REPORT) != polled
+    polled = recent.poll(REPORT)
+    assert recent.collect(REPORT) == polled
+    assert recent.collect(REPORT) != polled
     assert sent == [REPORT, REPORT]
 
 
@@ -43,16 +43,16 @@ def test_an_answer_is_given_once(recent, sent):
 )
 def test_another_request_goes_out(recent, sent, other):
     """Another job, another question of it, and whatever is no read."""
-    recent.polling(REPORT)
-    recent.collecting(other)
+    recent.poll(REPORT)
+    recent.collect(other)
     assert sent == [REPORT, other]
 
 
 def test_the_next_poll_forgets(recent, sent):
     """What the last one has read and nobody wanted is old by then."""
-    recent.polling(REPORT)
-    recent.forget()
-    recent.collecting(REPORT)
+    recent.poll(REPORT)
+    recent.clear()
+    recent.collect(REPORT)
     assert sent == [REPORT, REPORT]
 
 
@@ -65,9 +65,9 @@ def test_what_a_list_holds_is_not_asked_for(sent):
         return Response(200, {}, b"")
 
     one = Response(200, {}, b"one")
-    recent = Recent(send, lambda _: {"https://plain.test/jobs/1": one})
-    recent.polling(listed)
+    recent = PollResponseCache(send, lambda _: {"https://plain.test/jobs/1": one})
+    recent.poll(listed)
     first, second = (Request("GET", f"https://plain.test/jobs/{number}") for number in (1, 2))
-    assert recent.collecting(first) is one
-    recent.collecting(second)
+    assert recent.collect(first) is one
+    recent.collect(second)
     assert sent == [listed, second]

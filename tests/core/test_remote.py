@@ -19,7 +19,7 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
-from airflow_provider_segexport.storage.plan import FieldMapping
+from airflow_provider_segexport.storage.plan import FieldMapping, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
@@ -66,9 +66,10 @@ def test_a_plan_is_made_and_read_in_object_storage(store):
         planned = plan.write_plan_rows(
             sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
         )
-    folder.write_plan(planned, {"mode": "full"})
+    facts = PlanFacts("plain", TARGET, "full", "2026-01-01T00:00:00Z", 1.0, 0)
+    folder.write_plan(planned, facts)
     again = RunFolder.open(store / "runs")
-    assert again.plan() == (planned, {"mode": "full", "kept": ["upserts.arrow", "not_sent.parquet"]})
+    assert again.plan() == (planned, facts)
     (batch,) = record.remaining(again, planned.batches)
     assert batch.items == ['{"email":"a@example.com"}', '{"email":"b@example.com"}']
 

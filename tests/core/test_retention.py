@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from core.factories import TARGET
@@ -13,11 +13,11 @@ from airflow_provider_segexport.storage.audience_state import AudienceState, Dou
 from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import as_storage_path
-from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.retention import DAY_S, NEWEST, Retention, Run, remove
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
-PLANNED = Plan(0, 0, 0, {}, {})
+PLANNED = Plan(0, 0, 0, (), 0)
 NOW = 1_800_000_000.0
 
 
@@ -43,9 +43,8 @@ class Runs:
     def plan(self, run, age_days, generation="01", version=0, audience="audience"):
         """A run that has a plan, and no report."""
         folder = RunFolder(as_storage_path(self.task / run / "0" / generation))
-        facts = {"vendor": "vendor", "started_at": NOW - age_days * DAY_S, "ledger_version": version}
         target = replace(TARGET, account="account", audience=audience)
-        folder.write_plan(PLANNED, {**facts, "audience_facts": asdict(target)})
+        folder.write_plan(PLANNED, PlanFacts("vendor", target, "full", "", NOW - age_days * DAY_S, version))
         (folder.path / "upserts.arrow").write_bytes(b"people")
         return folder
 

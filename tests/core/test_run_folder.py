@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
-from core.factories import batch_of
+from core.factories import TARGET, batch_of
 
 from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
 from airflow_provider_segexport.storage.files import AtomicFile
 from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.paths import write
-from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
 
 
@@ -18,11 +18,12 @@ def test_a_retry_goes_on_in_the_same_folder(tmp_path):
     """Until the run is finished there is one generation."""
     one = RunFolder.open(tmp_path)
     assert [one.path.name, one.plan(), one.finished()] == ["01", None, False]
-    one.write_plan(Plan(1, 1, 0, ("a",), 10), {"mode": "full"})
+    facts = PlanFacts("plain", TARGET, "full", "2026-01-01T00:00:00Z", 1.0, 0)
+    one.write_plan(Plan(1, 1, 0, ("a",), 10), facts)
     one.write_summary({"finished": False})
     two = RunFolder.open(tmp_path)
     assert two.path == one.path
-    assert two.plan() == (Plan(1, 1, 0, ("a",), 10), {"mode": "full", "kept": []})
+    assert two.plan() == (Plan(1, 1, 0, ("a",), 10), facts)
 
 
 def test_a_finished_run_is_never_written_again(tmp_path):

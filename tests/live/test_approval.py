@@ -97,5 +97,5 @@ def test_a_segment_that_has_changed_since_is_refused(live, exporting):
     land(pa.table({"email": emails, "first_name": ["x"] * 7, "last_name": ["y"] * 7}), f"{day}/part-0.parquet")
     live.answer(DAG, run_id, "ask", "Approve")
     assert "failed" == ended(live, run_id)["export"]
-    assert "The plan is another one than was approved" in live.log(DAG, run_id)
+    assert "The plan differs from the approved plan" in live.log(DAG, run_id)
     assert before == members(live)

@@ -121,7 +121,7 @@ def test_a_record_of_wrong_types_becomes_noughts(tmp_path):
 )
 def test_a_key_that_is_no_folders_name_leads_nowhere(tmp_path, key):
     """No text of an address is joined to a path unless it is a plain name."""
-    assert None is key.place(tmp_path)
+    assert None is key.path(tmp_path)
 
 
 def test_a_key_finds_the_ledger_that_it_was_made_of(tmp_path):
@@ -129,4 +129,4 @@ def test_a_key_finds_the_ledger_that_it_was_made_of(tmp_path):
     told = summary(vendor="omnisend", account="Müller & Söhne / EU", audience="a tag: with words")
     write_run(tmp_path, told, members=1)
     (found,) = audiences.list_audiences(tmp_path, everything)
-    assert place(tmp_path, told) == found.key.place(tmp_path)
+    assert place(tmp_path, told) == found.key.path(tmp_path)

@@ -28,7 +28,7 @@ FAILED = audience(point(NOW - DAY), point(NOW - HOUR, finished=False))
 
 
 def state(of=DAILY, schedule=NIGHTLY, attempt=None, *, off=False, now=NOW) -> State:
-    return judge(of, schedule, attempt, switched_off=off, now=now).state
+    return judge(of, schedule, attempt, disabled=off, now=now).state
 
 
 def test_a_run_that_finished_before_the_next_is_due_is_fresh():
@@ -38,7 +38,7 @@ def test_a_run_that_finished_before_the_next_is_due_is_fresh():
 
 def test_a_run_that_did_not_finish_fails_with_its_own_words():
     """The card holds the error."""
-    found = judge(FAILED, NIGHTLY, None, switched_off=False, now=NOW)
+    found = judge(FAILED, NIGHTLY, None, disabled=False, now=NOW)
     assert (State.FAILING, "The vendor refused the key.") == (found.state, found.why)
 
 
@@ -55,7 +55,7 @@ def test_an_older_failure_is_over():
 
 def test_a_new_try_is_told_with_the_failure_before_it():
     """It still fails until the new one has finished."""
-    found = judge(FAILED, NIGHTLY, LatestRun("new", "running", NOW), switched_off=False, now=NOW)
+    found = judge(FAILED, NIGHTLY, LatestRun("new", "running", NOW), disabled=False, now=NOW)
     assert (State.FAILING, True) == (found.state, found.running)
     assert "A new try is running" in found.why
 
@@ -74,7 +74,7 @@ def test_a_dag_that_is_paused_or_gone_is_off(schedule):
 def test_a_run_that_waits_for_a_person_says_what_is_asked():
     """The question is the reason."""
     found = judge(
-        DAILY, Schedule(scheduled=True, approval_question="Remove 900 of 1,000?"), None, switched_off=False, now=NOW
+        DAILY, Schedule(scheduled=True, approval_question="Remove 900 of 1,000?"), None, disabled=False, now=NOW
     )
     assert (State.AWAITING_APPROVAL, "Remove 900 of 1,000?") == (found.state, found.why)
 

@@ -7,8 +7,13 @@ import json
 import pytest
 from ui_factories import run_folder, summary, with_folder
 
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.plugins import task_run
 from airflow_provider_segexport.plugins.audiences import RunIdentity
+from airflow_provider_segexport.storage.journal import Entry, Journal
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.sealing import sealed
 
 WHO = RunIdentity("exports", "export", "scheduled__2026-11-24", 0)
 
@@ -21,22 +26,18 @@ def begun(tmp_path, *lines: dict) -> object:
     """A run folder of a run that has a plan and a journal, and no end."""
     folder = run_folder(tmp_path, "exports/export/scheduled__2026-11-24/0")
     folder.mkdir(parents=True)
-    plan = {
-        "vendor": "dotdigital",
-        "mode": "upsert",
-        "as_of": "2026-11-24T00:00:00+00:00",
-        "started_at": 1000.0,
-        "audience_facts": {"audience_name": "Newsletter", "account_name": "Acme"},
-        "planned": {
-            "profiles": 100,
-            "upserts": 60,
-            "unchanged": 30,
-            "batches": ["aa", "bb", "cc"],
-            "not_sent": {"rejected": {"no_email": 2, "invalid_email": 5}, "withheld": {"duplicate": 3}},
-        },
-    }
-    (folder / "plan.json").write_text(json.dumps(plan))
-    (folder / "journal.jsonl").write_text("".join(json.dumps({"at": 1.0, **line}) + "\n" for line in lines))
+    planned = Plan(
+        profiles=100,
+        upsert_rows=60,
+        unchanged=30,
+        batches=("aa", "bb", "cc"),
+        bytes=6000,
+        not_sent={"rejected": {"no_email": 2, "invalid_email": 5}, "withheld": {"duplicate": 3}},
+    )
+    audience = Audience("https://api.example.com", "7", "Acme", "42", "Newsletter")
+    facts = PlanFacts("dotdigital", audience, "upsert", "2026-11-24T00:00:00+00:00", 1000.0, 0)
+    RunFolder(folder).write_plan(planned, facts)
+    Journal(folder).write([Entry(**line) for line in lines])
     return folder
 
 
@@ -73,8 +74,9 @@ def test_a_run_under_way_tells_how_far_it_is(tmp_path):
 def test_a_torn_line_and_a_line_of_a_later_version_are_passed_over(tmp_path):
     """The journal is read while it is written."""
     folder = begun(tmp_path, {"batch": "aa", "state": "settled", "rows": 20, "accepted": 20})
-    with (folder / "journal.jsonl").open("a") as file:
-        file.write('{"at": 2, "batch": "bb", "state": "dreaming", "rows": 20}\n7\n{"at": 2, "batch": "bb", "sta')
+    later = sealed(b'{"batch": "bb", "state": "dreaming", "rows": 20}')
+    with (folder / "journal.jsonl").open("ab") as file:
+        file.write(later + b'\n7\n{"batch": "bb", "sta')
     assert 20 == counts(task_run.report(folder, at_work=True))["delivered"]
 
 

@@ -41,7 +41,7 @@ def test_a_segment_without_rows(account):
 
 def test_more_profiles_than_the_cap(account):
     """The error tells both numbers, and what can be done."""
-    words = r"has 5 profiles, and this export takes 4 at most\. Split the segment, or raise `max_profiles`"
+    words = r"has 5 profiles, more than `max_profiles` \(4\)\. To fix: split the segment, or raise `max_profiles`"
     stops(account, InvalidSegment, words, {"email": people(5)}, max_profiles=4)
 
 
@@ -74,7 +74,7 @@ def test_a_column_that_is_not_there(account, options, words):
 
 def test_a_field_that_the_audience_lacks(account):
     """It is named with the two ways out."""
-    words = "Campaign Monitor has no field 'Shop' for list 'Customers'. Create it there, match it to another"
+    words = "Campaign Monitor has no field 'Shop' for list 'Customers'. To fix: create the field at the vendor"
     stops(account, InvalidFieldMapping, words, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
 
 

@@ -139,7 +139,7 @@ def test_a_ledger_that_cannot_be_read_is_never_taken_for_an_empty_one(account):
 def test_a_plan_of_another_version_is_refused(account):
     """Its format is named, and nothing is sent."""
     path = account.home / "runs/day-2/01/plan.json"
-    path.write_text('{"planned": {}, "audience_facts": {}}')
+    path.write_text('{"planned": {}, "facts": {}}')
     with pytest.raises(DamagedState, match="another version"):
         day(account, 2, people(3))
 

@@ -34,6 +34,6 @@ def test_a_plan_that_needs_more_memory_is_made_again_with_it(account: VendorHarn
     monkeypatch.setattr(import_module("airflow_provider_segexport.export.planning"), "MEMORY", LITTLE_MEMORY)
     field_mapping = {"email": "email", "first_name": "note"}
     report = account.export(path, field_mapping=field_mapping, consent=account.consent("agreed"))
-    assert "planning again with more memory" in caplog.text
+    assert "Planning again with more memory" in caplog.text
     assert ROWS == report["counts"]["profiles"]
     assert report["reasons"]["withheld"] == {"no_consent": ROWS - CONSENTING}
