@@ -61,7 +61,16 @@ class LedgerCommit:
         finished: bool = False,
         keep_left: bool = False,
     ) -> LedgerCommit:
-        """Return the commit of a run that carried out a plan; of an unfinished run, calls in flight count as sent."""
+        """Return the commit of a run that carried out a plan.
+
+        Args:
+            facts: of the plan.
+            run: the run that the version is attributed to; empty for none.
+            ended_at: epoch seconds.
+            profiles: rows of the segment.
+            finished: every batch has a result. Otherwise calls in flight count as sent.
+            keep_left: keep people who have left on their own in the ledger.
+        """
         return cls(
             facts.as_of,
             run,
