@@ -1,8 +1,8 @@
-"""Exports one segment to one audience, and asks a person first when the plan is out of the ordinary.
+"""Exports one segment to one audience, and asks for approval if the plan is unusual.
 
-A dry run plans and measures. Where nothing comes near a guard, the export follows at once. Else the plan waits for a
-person, who sees its counts under "Required Actions"; approved, exactly that plan is carried out. It is refused when the
-segment, or what is known of the audience, has changed meanwhile. Rejected, or after a day without an answer, nothing is
+A dry run plans and measures. If no guard is near its limit, the export follows immediately. Otherwise the plan waits
+for a user, and "Required Actions" shows its counts. After approval, exactly that plan is executed. The export fails if
+the segment or the ledger has changed since the dry run. After a rejection, or a day without an answer, nothing is
 sent.
 """
 
@@ -19,8 +19,8 @@ from unification.assets import SEGMENTS
 
 FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 
-# What both tasks are told, so that the second makes the plan that the first has shown.
-TOLD: dict[str, Any] = {
+# Arguments of both tasks: with the same arguments, the second task makes the plan of the first.
+SHARED_ARGUMENTS: dict[str, Any] = {
     "conn_id": "{{ params.connection }}",
     "audience": "{{ params.audience }}",
     "segment": "{{ ti.xcom_pull('choose')['path'] }}",
@@ -37,7 +37,7 @@ BODY = f"""
 |---|---:|
 | profiles of the segment | {{{{ "{{:,}}".format({PLAN}['counts']['profiles']) }}}} |
 | would be sent | {{{{ "{{:,}}".format({PLAN}['estimate']['upserts']) }}}} |
-| would be taken out | {{{{ "{{:,}}".format({PLAN}['estimate']['removals']) }}}} |
+| would be removed | {{{{ "{{:,}}".format({PLAN}['estimate']['removals']) }}}} |
 | unchanged | {{{{ "{{:,}}".format({PLAN}['counts']['unchanged']) }}}} |
 | rejected | {{{{ "{{:,}}".format({PLAN}['counts']['rejected']) }}}} |
 | withheld | {{{{ "{{:,}}".format({PLAN}['counts']['withheld']) }}}} |
@@ -51,8 +51,8 @@ BODY = f"""
 
 @task(multiple_outputs=False)
 def choose() -> dict[str, str]:
-    """Fix which files are exported: what is newest now may not be so when a person has answered."""
-    from unification.choice import segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
+    """Fix the segment's files, because a newer day may arrive before the approval."""
+    from unification.pairing import segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
 
     segment = get_current_context()["params"]["segment"]
     return segment_paths([segment], {}, None)[segment]
@@ -60,10 +60,10 @@ def choose() -> dict[str, str]:
 
 @task.branch
 def is_ordinary(plan: dict[str, Any]) -> str:
-    """Go on at once, or ask: a guard that has tripped, or that comes near its limit."""
-    from unification.choice import near  # noqa: PLC0415
+    """Choose the next task: `ask` if a guard has tripped or is near its limit, else `export`."""
+    from unification.pairing import needs_approval  # noqa: PLC0415
 
-    return "ask" if near(plan["guards"]) else "export"
+    return "ask" if needs_approval(plan["guards"]) else "export"
 
 
 @dag(
@@ -80,7 +80,7 @@ def is_ordinary(plan: dict[str, Any]) -> str:
             type="string",
             enum=list(SEGMENTS),
             title="Segment",
-            description="Its newest day goes out.",
+            description="The newest day is exported.",
             section="What",
         ),
         "connection": Param(
@@ -104,7 +104,7 @@ def is_ordinary(plan: dict[str, Any]) -> str:
             values_display={
                 "upsert": "Only what is new or changed",
                 "full": "Every profile",
-                "mirror": "What is new or changed, and leavers are taken out",
+                "mirror": "What is new or changed; leavers are removed",
             },
             title="Mode",
             section="How",
@@ -112,30 +112,32 @@ def is_ordinary(plan: dict[str, Any]) -> str:
     },
 )
 def segment_export_with_approval() -> None:
-    """Plan, perhaps ask, export that plan."""
-    plan = SegmentExportOperator(task_id="plan", dry_run=True, retries=3, retry_delay=timedelta(seconds=30), **TOLD)
+    """Plan, ask for approval if needed, export that plan."""
+    plan = SegmentExportOperator(
+        task_id="plan", dry_run=True, retries=3, retry_delay=timedelta(seconds=30), **SHARED_ARGUMENTS
+    )
     ask = ApprovalOperator(
         task_id="ask",
         subject="Export {{ params.segment }}?",
         body=BODY,
         defaults="Reject",
         response_timeout=timedelta(days=1),
-        # Answered by a script within a second, the task may fail (Airflow 3.3.2): then it asks again.
+        # If a script answers within a second, the task may fail (Airflow 3.3.2). A retry asks again.
         retries=2,
         retry_delay=timedelta(seconds=30),
     )
     export = SegmentExportOperator(
         task_id="export",
-        # The plan's own mark, and no other plan. Its guards have been measured; a person has seen what they say.
+        # Only the plan of the dry run. Guards are off, because the dry run measured them before the approval.
         expected_plan=f"{{{{ {PLAN}['plan_hash'] }}}}",
         guards=f"{{{{ dict.fromkeys({PLAN}['guards'] | map(attribute='name')) | tojson }}}}",
         retries=3,
         retry_delay=timedelta(seconds=30),
         trigger_rule="none_failed_min_one_success",
-        **TOLD,
+        **SHARED_ARGUMENTS,
     )
     choose() >> plan
-    is_ordinary(cast("Any", plan.output)) >> [ask, export]  # a task's result to come
+    is_ordinary(cast("Any", plan.output)) >> [ask, export]  # XComArg
     ask >> export
 
 

@@ -1,9 +1,9 @@
-"""Exports the refreshed segments: each chosen segment through each chosen connection, one mapped task a pair.
+"""Exports the refreshed segments: one mapped task for each pair of chosen segment and chosen connection.
 
-Runs by itself for each day whose segments are all refreshed by ``unification_refresh``, and by hand with a form.
-Which audience a segment goes to stands in the Airflow Variable ``segexport_audiences``, as JSON:
-``{"<connection id>": {"<segment>": "<the vendor's id of the list or address book>"}}``; a pair that is not in it
-goes to the connection's default audience.
+The DAG runs for each day whose segments have all been refreshed by ``unification_refresh``, and manually with a form.
+The Airflow Variable ``segexport_audiences`` maps segments to audiences as JSON:
+``{"<connection id>": {"<segment>": "<the vendor's id of the list or address book>"}}``. A pair that is not in it goes
+to the connection's default audience.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONNECTIONS = ["campaign_monitor_default", "constant_contact_default", "dotdigit
 
 EXPORTED = Asset(name="segments_exported", uri="segexport://exported", group="segment")
 
-# Which column of a profile feeds which field. Gender and postcode are custom fields at Campaign Monitor.
+# Profile column by field. Gender and postcode are custom fields at Campaign Monitor.
 FIELD_MAPPING = {
     "email": "email",
     "first_name": "first_name",
@@ -43,19 +43,19 @@ CUSTOM_FIELDS = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
 
 @task
 def choose() -> list[dict[str, Any]]:
-    """Pair segments with connections: the day's segments from the upstream events, or by hand the newest."""
-    from unification.choice import pairs, segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
+    """Pair segments with connections: the day's segments of the upstream events, or the newest in a manual run."""
+    from unification.pairing import pairs, segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
 
     context = get_current_context()
     params = context["params"]
     events = {
-        asset.name: [dict(event.extra or {}) for event in found]
-        for asset, found in (context.get("triggering_asset_events") or {}).items()
+        asset.name: [dict(event.extra or {}) for event in asset_events]
+        for asset, asset_events in (context.get("triggering_asset_events") or {}).items()
     }
     paths = segment_paths(params["segments"], events, context["dag_run"].partition_key or params["day"])
     audiences = Variable.get("segexport_audiences", default={}, deserialize_json=True)
-    how = {"mode": params["mode"], "dry_run": params["dry_run"]}
-    return pairs(paths, params["connections"], audiences, how)
+    options = {"mode": params["mode"], "dry_run": params["dry_run"]}
+    return pairs(paths, params["connections"], audiences, options)
 
 
 @dag(
@@ -66,7 +66,7 @@ def choose() -> list[dict[str, Any]]:
     ),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # A day's exports end before the next day's begin: two runs would write the same audiences.
+    # One run at a time, because two runs would write the same audiences.
     max_active_runs=1,
     doc_md=__doc__,
     tags=["segexport", "example"],
@@ -79,7 +79,7 @@ def choose() -> list[dict[str, Any]]:
             minItems=1,
             uniqueItems=True,
             title="Segments",
-            description="Which segments go out.",
+            description="The segments to export.",
             section="What",
         ),
         "day": Param(
@@ -87,7 +87,7 @@ def choose() -> list[dict[str, Any]]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description="Empty means the newest that there is.",
+            description="Empty means the newest day of each segment.",
             section="What",
         ),
         "connections": Param(
@@ -98,7 +98,7 @@ def choose() -> list[dict[str, Any]]:
             minItems=1,
             uniqueItems=True,
             title="Connections",
-            description="Through which Airflow connections; each stands for one vendor's account.",
+            description="The Airflow connections to export through; each is one vendor account.",
             section="Where to",
         ),
         "mode": Param(
@@ -108,31 +108,31 @@ def choose() -> list[dict[str, Any]]:
             values_display={
                 "upsert": "Only what is new or changed",
                 "full": "Every profile",
-                "mirror": "What is new or changed, and leavers are taken out",
+                "mirror": "What is new or changed; leavers are removed",
             },
             title="Mode",
-            description="What the last exports have put there is known from the ledger. Nobody is unsubscribed: a "
-            "leaver is taken out of the audience, and only if an export has put them there.",
+            description="The ledger records what earlier exports delivered. No person is unsubscribed: a leaver is "
+            "removed from the audience, and only if an export has added them.",
             section="How",
         ),
         "dry_run": Param(
             default=False,
             type="boolean",
             title="Dry run",
-            description="Plan only: how many would be sent and taken out, in how many calls. Nothing is sent.",
+            description="Plan only: count the upserts, removals and calls. Nothing is sent.",
             section="How",
         ),
     },
 )
 def segment_exports() -> None:
-    """One task chooses; one task a pair exports."""
+    """Choose the pairs, then export each in a mapped task."""
     SegmentExportOperator.partial(
         task_id="export",
         field_mapping=FIELD_MAPPING,
         custom_fields=CUSTOM_FIELDS,
         create_custom_fields=True,
         map_index_template="{{ task.conn_id }} {{ task.segment.split('/')[-2] }}",
-        # A deferred task may be failed once by Airflow 3.3 when its trigger fires early; a retry goes on.
+        # Airflow 3.3 may fail a deferred task once if its trigger fires early. A retry resumes it.
         retries=3,
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,

@@ -1,11 +1,11 @@
-"""Every night: raw extracts -> one profile a person -> segments as Parquet, each segment an asset.
+"""Refreshes the segments every night: raw extracts, one profile for each person, segments as Parquet and assets.
 
-The extracts are made up (``unification.extracts``); with real sources, ``land_extracts`` is the task to
-replace. The rules of unification stand in ``unification.unify``, the segments' definitions in
-``unification.segments``. Data lies under ``SEGEXPORT_DEMO_ROOT``; where that is not set, under AIRFLOW_HOME.
+The extracts are generated (``unification.extracts``); with real sources, replace the task ``land_extracts``. The rules
+of unification are in ``unification.unify``, the definitions of the segments in ``unification.segments``. Data is below
+``SEGEXPORT_DEMO_ROOT``, or below AIRFLOW_HOME if that is not set.
 
-Each run is for one day, its partition. The segments' events carry that day as their partition key, also from
-a manual run, so that a DAG scheduled by ``PartitionedAssetTimetable`` runs once for each day refreshed.
+Each run is for one day, its partition. The asset events of the segments have that day as their partition key, also in a
+manual run. So a DAG with a ``PartitionedAssetTimetable`` runs once for each refreshed day.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from unification.assets import SEGMENT_ASSETS
 
 @task(multiple_outputs=False)
 def land_extracts() -> dict[str, Any]:
-    """Write what the CRM, the web shop and the newsletter know when the day begins."""
-    # Airflow parses this file over and over: what is heavy is imported when a task runs.
+    """Write the extracts of CRM, web shop and newsletter at the beginning of the day."""
+    # Airflow parses this file repeatedly, so tasks import heavy modules.
+    from unification.data_files import data_root  # noqa: PLC0415
     from unification.days import day_of_run  # noqa: PLC0415
     from unification.extracts import extracts, write_extracts  # noqa: PLC0415
-    from unification.landing import data_root  # noqa: PLC0415
 
     context = get_current_context()
     params, run = context["params"], context["dag_run"]
@@ -37,20 +37,20 @@ def land_extracts() -> dict[str, Any]:
 
 @task(multiple_outputs=False)
 def unify_profiles(landed: dict[str, Any]) -> dict[str, Any]:
-    """Make one profile of all that the sources know of a person."""
-    from unification.landing import land, profiles_path  # noqa: PLC0415
-    from unification.shape import read_extract  # noqa: PLC0415
+    """Merge the records of all sources into one profile for each person."""
+    from unification.data_files import profiles_path, write_atomically  # noqa: PLC0415
+    from unification.normalise import read_extract  # noqa: PLC0415
     from unification.unify import to_table, unify  # noqa: PLC0415
 
     day, root = landed["day"], landed["root"]
     profiles = to_table(unify({source: read_extract(path) for source, path in landed["paths"].items()}))
-    path = land(profiles, profiles_path(root, date.fromisoformat(day)))
+    path = write_atomically(profiles, profiles_path(root, date.fromisoformat(day)))
     return {"day": day, "root": root, "path": path, "rows": profiles.num_rows}
 
 
 @task(multiple_outputs=False)
 def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
-    """Write the profiles that belong to the segment, and tell its readers where."""
+    """Write the profiles of the segment, and publish their path in the asset event."""
     from unification.segments import write_segment  # noqa: PLC0415
 
     day = profiles["day"]
@@ -58,7 +58,7 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
     context = get_current_context()
     event = context["outlet_events"][SEGMENT_ASSETS[segment]]
     event.extra = written
-    # A run with a partition gives its events that partition by itself; without one, Airflow 3.2 cannot name any.
+    # Airflow adds the partition of a partitioned run itself. For other runs, Airflow 3.2 cannot add one.
     if not context["dag_run"].partition_key and hasattr(event, "add_partitions"):
         event.add_partitions(day)
     return written
@@ -80,7 +80,7 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
             type="integer",
             minimum=100,
             title="Profiles",
-            description="How many persons the made-up extracts hold. A million takes a minute and 2 GB.",
+            description="Number of people in the generated extracts. A million takes a minute and 2 GB.",
         ),
         "day": Param(
             None,
@@ -92,8 +92,8 @@ def refresh_segment(segment: str, profiles: dict[str, Any]) -> dict[str, Any]:
     },
 )
 def unification_refresh() -> None:
-    """Three tasks deep; only paths and counts go from task to task."""
-    profiles: Any = unify_profiles(cast("Any", land_extracts()))  # a task's result to come
+    """Extract, unify, and write segments; XComs hold only paths and counts."""
+    profiles: Any = unify_profiles(cast("Any", land_extracts()))  # XComArg
     for name, asset in SEGMENT_ASSETS.items():
         refresh_segment.override(task_id=f"segment_{name}", outlets=[asset])(name, profiles)
 

@@ -1,4 +1,4 @@
-"""The segments as assets: what ``unification_refresh`` writes and export DAGs wait for."""
+"""Assets of the segments: ``unification_refresh`` writes them and schedules the export DAGs with them."""
 
 from __future__ import annotations
 

@@ -1,23 +1,30 @@
-"""A run -> the day it is for."""
+"""The day that a DAG run is for."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 
 
-def day_of_run(partition_key: str | None, asked: str | None, run_after: datetime) -> date:
-    """The partition's day; without a partition the day asked for, or else the day the run was due.
+def day_of_run(partition_key: str | None, day: str | None, run_after: datetime) -> date:
+    """Return the partition's day; without a partition the parameter `day`, or else the day on which the run was due.
+
+    Args:
+        partition_key: the run's partition as YYYY-MM-DD, or None.
+        day: the parameter `day` as YYYY-MM-DD, or None.
+        run_after: when the run was due.
 
     Raises:
-        ValueError: If a partition's run is asked for another day, or what should be a day is none.
+        ValueError: If `day` differs from the partition, or is not a date.
     """
-    if partition_key and asked and partition_key != asked:
-        raise ValueError(f"this run is for the partition {partition_key}; its parameter `day` says {asked}")
-    if said := partition_key or asked:
-        return date.fromisoformat(said)
+    if partition_key and day and partition_key != day:
+        raise ValueError(
+            f"The run is for partition {partition_key}, but its parameter `day` is {day}. To fix: leave `day` empty."
+        )
+    if chosen := partition_key or day:
+        return date.fromisoformat(chosen)
     return run_after.astimezone(UTC).date()
 
 
 def as_of(day: date) -> datetime:
-    """The moment that the data of a day stands for: its beginning, in UTC."""
+    """Return the `as_of` of a day's data: its beginning in UTC."""
     return datetime.combine(day, time.min, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""``locales.json`` -> countries, and pools of names and places to draw from."""
+"""Countries, and pools of names and cities, read from ``locales.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unification.draws import Bits, Ints
+    from unification.seeded_random import Bits, Ints
 
 # Letters that decomposition leaves as they are.
 _PLAIN = str.maketrans(
@@ -25,27 +25,27 @@ _PLAIN = str.maketrans(
 
 @dataclass(frozen=True)
 class Pool:
-    """Values of all locales in one array; each locale owns a stretch of it."""
+    """Values of all locales in one array; each locale has a contiguous part."""
 
     values: Any
     starts: Ints
     sizes: Ints
 
     def pick(self, locale: Ints, bits: Bits) -> Ints:
-        """For each person a position among the locale's values."""
+        """Return for each person a position among the locale's values."""
         return self.starts[locale] + (bits >> np.uint64(11)).astype(np.int64) % self.sizes[locale]
 
 
 @cache
 def locales() -> tuple[dict[str, Any], ...]:
-    """The table as it stands in the file."""
+    """Return the table of the file."""
     text = (Path(__file__).parent / "locales.json").read_text(encoding="utf-8")
     return tuple(json.loads(text))
 
 
 @cache
 def pool(field: str, part: str = "") -> Pool:
-    """The pool of a field; ``part`` is a column, where a value is a row, or ``ascii`` for plain names."""
+    """Return the pool of a field; ``part`` is a column of values that are rows, or ``ascii`` for names in ASCII."""
     read = _reader(part)
     columns = [[read(item) for item in _items(locale[field])] for locale in locales()]
     sizes = np.array([len(column) for column in columns], dtype=np.int64)
@@ -54,7 +54,7 @@ def pool(field: str, part: str = "") -> Pool:
 
 @cache
 def per_locale(field: str) -> Any:
-    """One value a locale, as an array."""
+    """Return one value for each locale, as an array."""
     return pa.array([locale[field] for locale in locales()])
 
 
@@ -72,6 +72,6 @@ def _reader(part: str) -> Callable[[Any], str | None]:
 
 
 def _ascii(name: str) -> str:
-    """The name as it stands in an address: the given spelling, or the letters without their marks."""
+    """Return the name for an email address: its given spelling, or its letters without diacritics."""
     plain = unicodedata.normalize("NFKD", name.rpartition("=")[2].lower()).translate(_PLAIN)
     return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())

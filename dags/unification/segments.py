@@ -1,11 +1,11 @@
-"""One profile a person -> segments, by these definitions; the days count back from the beginning of the day.
+"""Segments of the profiles, by these definitions. Days count back from the beginning of the day.
 
-- ``high_value``: has spent 250 or more, and ordered in the last 365 days.
-- ``newsletter_active``: agreed to the newsletter, and was heard of in the last 120 days.
-- ``lapsed``: has ordered, but not in the last 270 days.
+- ``high_value``: revenue of 250 or more, and an order in the last 365 days.
+- ``newsletter_active``: consent to the newsletter, and an update in the last 120 days.
+- ``lapsed``: at least one order, but none in the last 270 days.
 
-Someone can be in several. A profile without an address that can be written to is in, too: whoever exports the
-segment says by name whom it could not deliver.
+A profile can be in several segments. Profiles without a valid email address are included, because the export reports
+each of them as rejected.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unification.data_files import PART, segment_folder, write_atomically
 from unification.days import as_of
-from unification.landing import PART, land, segment_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,18 +32,18 @@ LAPSED_DAYS = 270
 
 
 def high_value(profiles: pd.DataFrame, now: pd.Timestamp) -> Flags:
-    """Spent much, and not long ago."""
+    """Return which profiles have a high revenue and a recent order."""
     spent = profiles["lifetime_value"] >= HIGH_VALUE_FROM
     return spent & _since(profiles["last_order_at"], now, HIGH_VALUE_DAYS)
 
 
 def newsletter_active(profiles: pd.DataFrame, now: pd.Timestamp) -> Flags:
-    """Wants the newsletter, and is still there."""
+    """Return which profiles want the newsletter and were updated recently."""
     return profiles["newsletter"] & _since(profiles["updated_at"], now, ACTIVE_DAYS)
 
 
 def lapsed(profiles: pd.DataFrame, now: pd.Timestamp) -> Flags:
-    """Was a customer, and has not come back."""
+    """Return which profiles have ordered, but not recently."""
     return (profiles["orders"] > 0) & ~_since(profiles["last_order_at"], now, LAPSED_DAYS)
 
 
@@ -56,20 +56,36 @@ READ_BY_DEFINITIONS = ("lifetime_value", "orders", "last_order_at", "newsletter"
 
 
 def members(profiles: pa.Table, segment: str, day: date) -> pa.Table:
-    """The profiles that the segment's definition takes in on that day."""
+    """Return the profiles of a segment on a day.
+
+    Args:
+        profiles: all profiles of the day.
+        segment: name of the segment, a key of DEFINITIONS.
+        day: the day of the snapshot.
+    """
     now = pd.Timestamp(as_of(day)).tz_localize(None)
     flags = DEFINITIONS[segment](profiles.select(READ_BY_DEFINITIONS).to_pandas(), now)
     return profiles.filter(pa.array(flags))
 
 
 def write_segment(segment: str, profiles_path: str, root: str, day: date) -> dict[str, Any]:
-    """Write the segment's folder of the day; what is returned is what readers need to find and trust it."""
+    """Write the segment's folder of a day.
+
+    Args:
+        segment: name of the segment.
+        profiles_path: file with all profiles of the day.
+        root: root of the example's data.
+        day: the day of the snapshot.
+
+    Returns:
+        The extra of the asset event: number of rows, path, day and `as_of`.
+    """
     table = members(pq.read_table(profiles_path, partitioning=None), segment, day)
     folder = segment_folder(root, segment, day)
-    land(table, f"{folder}/{PART}")
+    write_atomically(table, f"{folder}/{PART}")
     return {"rows": table.num_rows, "path": folder, "day": day.isoformat(), "as_of": as_of(day).isoformat()}
 
 
 def _since(column: pd.Series[Any], now: pd.Timestamp, days: int) -> Flags:
-    """Which moments lie in the last so many days; a missing one does not."""
+    """Return which timestamps are in the last `days` days; a missing timestamp is not."""
     return column >= now - pd.Timedelta(days=days)

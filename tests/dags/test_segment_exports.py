@@ -21,8 +21,8 @@ from airflow_fixtures import Run, people
 from airflow_home import REPO
 
 from unification.assets import SEGMENT_ASSETS, SEGMENTS
-from unification.choice import pairs, segment_paths
-from unification.landing import land, segment_folder
+from unification.data_files import segment_folder, write_atomically
+from unification.pairing import pairs, segment_paths
 
 pytestmark = pytest.mark.airflow
 
@@ -66,7 +66,9 @@ def root(tmp_path, monkeypatch):
 
 def write(root, segment, day, count, start=0):
     rows = people(count, start=start).assign(gender="f", postcode="N1", loyalty_tier="gold")
-    land(pa.Table.from_pandas(rows), f"{segment_folder(root, segment, date.fromisoformat(day))}/part-0.parquet")
+    write_atomically(
+        pa.Table.from_pandas(rows), f"{segment_folder(root, segment, date.fromisoformat(day))}/part-0.parquet"
+    )
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ class TestPairs:
 
     def test_a_segment_that_was_never_written(self, root):
         """The error says what to run first."""
-        with pytest.raises(FileNotFoundError, match="run unification_refresh first"):
+        with pytest.raises(FileNotFoundError, match="run the DAG unification_refresh first"):
             segment_paths(["lapsed"], {}, None)
 
     def test_each_segment_goes_through_each_connection(self):

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import pandas as pd
 import pytest
 
-from unification.shape import TEXT, birthdates, consents, countries, genders, names, phones, text
+from unification.normalise import TEXT, birthdates, consents, countries, genders, names, phones, text
 
 OLD = datetime(2026, 1, 1)  # noqa: DTZ001 - as the extracts have it
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from unification.extracts import extracts
-from unification.shape import shape
+from unification.normalise import normalise
 from unification.unify import PROFILE, identities, to_table, unify
 
 DAY = date(2026, 11, 22)
@@ -26,7 +26,7 @@ def profiles(everyone) -> pd.DataFrame:
 
 def test_every_row_ends_in_exactly_one_profile(everyone, profiles):
     """No row is lost or counted twice: each has one identity, each identity one profile."""
-    rows = shape(everyone)
+    rows = normalise(everyone)
     identity = identities(rows)
     assert len(rows) == sum(map(len, everyone.values()))
     assert identity.notna().all()

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unification import landing
+from unification import data_files
+from unification.data_files import data_root, newest_segment, profiles_path, write_atomically
 from unification.days import as_of, day_of_run
 from unification.extracts import extracts
-from unification.landing import data_root, land, newest_segment, profiles_path
 from unification.segments import DEFINITIONS, members, write_segment
 from unification.unify import PROFILE, to_table, unify
 
@@ -87,7 +87,7 @@ def test_segments_overlap_and_hold_bad_addresses(profiles):
 
 def test_a_segment_is_written_where_its_day_says(profiles, tmp_path):
     """The segment's folder holds one part with the profile's columns, and the note tells all a reader needs."""
-    path = land(profiles, profiles_path(str(tmp_path), DAY))
+    path = write_atomically(profiles, profiles_path(str(tmp_path), DAY))
     note = write_segment("lapsed", path, str(tmp_path), DAY)
     folder = tmp_path / "segments" / "lapsed" / "2026-11-22"
     assert note == {
@@ -108,8 +108,8 @@ def test_a_reader_never_sees_half_a_file(profiles, tmp_path, monkeypatch):
     def write(table: pa.Table, sink: object, **kwargs: object) -> None:
         seen.extend(file.name for file in target.parent.iterdir())
 
-    monkeypatch.setattr(landing.pq, "write_table", write)
-    land(profiles, str(target))
+    monkeypatch.setattr(data_files.pq, "write_table", write)
+    write_atomically(profiles, str(target))
     assert [name.startswith(".part-0.parquet.") for name in seen] == [True]
     assert [file.name for file in target.parent.iterdir()] == ["part-0.parquet"]
 
@@ -117,24 +117,24 @@ def test_a_reader_never_sees_half_a_file(profiles, tmp_path, monkeypatch):
 def test_a_failed_write_leaves_what_was_there(profiles, tmp_path, monkeypatch):
     """When writing breaks off, the file of the last run is whole and nothing else is left."""
     target = tmp_path / "part-0.parquet"
-    land(profiles, str(target))
+    write_atomically(profiles, str(target))
     before = target.read_bytes()
 
     def break_off(table: pa.Table, sink: object, **kwargs: object) -> None:
         sink.write(b"PAR1")
         raise OSError("no space left")
 
-    monkeypatch.setattr(landing.pq, "write_table", break_off)
+    monkeypatch.setattr(data_files.pq, "write_table", break_off)
     with pytest.raises(OSError, match="no space left"):
-        land(profiles, str(target))
+        write_atomically(profiles, str(target))
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_object_storage_is_written_once(profiles, tmp_path, monkeypatch):
     """Where there is no renaming, the file is uploaded straight to its place."""
-    monkeypatch.setattr(landing, "_place", lambda target: tmp_path / target.rpartition("/")[2])
-    assert land(profiles, "s3://conn@bucket/day/part-0.parquet") == "s3://conn@bucket/day/part-0.parquet"
+    monkeypatch.setattr(data_files, "_open_path", lambda target: tmp_path / target.rpartition("/")[2])
+    assert write_atomically(profiles, "s3://conn@bucket/day/part-0.parquet") == "s3://conn@bucket/day/part-0.parquet"
     assert [file.name for file in tmp_path.iterdir()] == ["part-0.parquet"]
 
 
@@ -143,7 +143,7 @@ def test_the_newest_segment_is_the_latest_day_that_is_complete(profiles, tmp_pat
     root = str(tmp_path)
     assert newest_segment(root, "lapsed") is None
     for day in ("2026-11-02", "2026-11-10"):
-        land(profiles, f"{root}/segments/lapsed/{day}/part-0.parquet")
+        write_atomically(profiles, f"{root}/segments/lapsed/{day}/part-0.parquet")
     (tmp_path / "segments" / "lapsed" / "2026-11-11").mkdir()
     assert newest_segment(root, "lapsed") == f"{root}/segments/lapsed/2026-11-10"
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from airflow_live import wait_for
 
-from unification.landing import land
+from unification.data_files import write_atomically
 
 DAG = "segment_export_with_approval"
 NUMBERS = itertools.count(10)
@@ -31,7 +31,7 @@ def write(live, numbers):
     """The segment of another day."""
     emails = [f"approved{n}@example.com" for n in numbers]
     table = pa.table({"email": emails, "first_name": ["x"] * len(emails), "last_name": ["y"] * len(emails)})
-    land(table, f"{live.home}/data/segments/lapsed/2026-03-{next(NUMBERS)}/part-0.parquet")
+    write_atomically(table, f"{live.home}/data/segments/lapsed/2026-03-{next(NUMBERS)}/part-0.parquet")
 
 
 def members(live):
@@ -68,7 +68,7 @@ def test_a_plan_that_takes_many_out_waits_for_a_person(live, exporting):
     run_id = exporting(range(20, 42))
     request = asked(live, run_id)
     assert "Export lapsed?" == request["subject"]
-    assert "| would be taken out | 20 |" in request["body"]
+    assert "| would be removed | 20 |" in request["body"]
     assert "20 of 40 people would be taken out of the audience." in request["body"]
     assert "@" not in request["body"]
     assert set(range(40)) == members(live)
@@ -94,7 +94,9 @@ def test_a_segment_that_has_changed_since_is_refused(live, exporting):
     asked(live, run_id)
     [day] = sorted((live.home / "data" / "segments" / "lapsed").iterdir())[-1:]
     emails = [f"approved{n}@example.com" for n in range(36, 43)]
-    land(pa.table({"email": emails, "first_name": ["x"] * 7, "last_name": ["y"] * 7}), f"{day}/part-0.parquet")
+    write_atomically(
+        pa.table({"email": emails, "first_name": ["x"] * 7, "last_name": ["y"] * 7}), f"{day}/part-0.parquet"
+    )
     live.answer(DAG, run_id, "ask", "Approve")
     assert "failed" == ended(live, run_id)["export"]
     assert "The plan differs from the approved plan" in live.log(DAG, run_id)

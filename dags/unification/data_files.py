@@ -1,7 +1,7 @@
-"""A table -> a Parquet file at its place, whole or not at all; and which places there are.
+"""Paths of the example's data, and atomic writes of Parquet files.
 
 ``<root>/extracts/<day>/<source>.parquet``, ``<root>/profiles/<day>/part-0.parquet`` and
-``<root>/segments/<segment>/<day>/part-0.parquet``. The root is a local folder or an address of object
+``<root>/segments/<segment>/<day>/part-0.parquet``. The root is a local folder or a URL of object
 storage that Airflow's ObjectStoragePath opens.
 """
 
@@ -25,40 +25,46 @@ PART = "part-0.parquet"
 
 
 def data_root() -> str:
-    """Where the example's data lies: as the environment says, or under AIRFLOW_HOME."""
+    """Return the root of the example's data: from the environment variable, or below AIRFLOW_HOME."""
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     root = os.environ.get(ROOT_VARIABLE) or str(home / "segexport-demo")
     return root.removeprefix("file://").rstrip("/")
 
 
 def profiles_path(root: str, day: date) -> str:
-    """The file that holds everyone as they stood on a day."""
+    """Return the file with the profiles of a day."""
     return f"{root}/profiles/{day}/{PART}"
 
 
 def segment_folder(root: str, segment: str, day: date) -> str:
-    """The folder that is the segment as it stood on a day."""
+    """Return the segment's folder of a day.
+
+    Args:
+        root: root of the example's data.
+        segment: name of the segment.
+        day: the day of the snapshot.
+    """
     return f"{root}/segments/{segment}/{day}"
 
 
 def newest_segment(root: str, segment: str) -> str | None:
-    """The folder of the latest day for which the segment has been written."""
-    place = _place(f"{root}/segments/{segment}")
-    if not place.is_dir():
+    """Return the segment's folder of the latest day; None if no day has been written."""
+    segment_root = _open_path(f"{root}/segments/{segment}")
+    if not segment_root.is_dir():
         return None
-    days = sorted(folder.name for folder in place.iterdir() if (folder / PART).exists())
+    days = sorted(folder.name for folder in segment_root.iterdir() if (folder / PART).exists())
     return f"{root}/segments/{segment}/{days[-1]}" if days else None
 
 
-def land(table: pa.Table, target: str) -> str:
-    """Write the file so that a reader sees it whole or not at all, and say where it is."""
+def write_atomically(table: pa.Table, target: str) -> str:
+    """Write the file so that readers never see a part of it; return its path."""
     if "://" in target:
-        with _place(target).open("wb") as sink:  # object storage shows an upload when it is complete
+        with _open_path(target).open("wb") as sink:  # object storage shows an upload only when it is complete
             _write(table, sink)
         return target
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")  # the dot keeps readers of the folder away
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")  # readers of the folder ignore names with a leading dot
     try:
         with unfinished.open("wb") as sink:
             _write(table, sink)
@@ -72,7 +78,7 @@ def _write(table: pa.Table, sink: Any) -> None:
     pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
 
 
-def _place(target: str) -> Any:
+def _open_path(target: str) -> Any:
     if "://" not in target:
         return Path(target)
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415  local runs need no Airflow

@@ -1,6 +1,6 @@
-"""Clean columns -> columns as a source wrote them down: misspelt, padded, shortened, left out.
+"""Adds a source's errors to clean columns: misspelt, padded, shortened and missing values.
 
-What a source got wrong it goes on getting wrong: errors depend on person and source, not on the day.
+Errors depend on person and source, not on the day: a wrong value stays wrong.
 """
 
 from __future__ import annotations
@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 
     from unification.people import People
 
-    # What happens to a share of the rows: a function of their values, or a column to take them from.
+    # Share of the rows, with a function of their values or a column that replaces them.
     Treatments = Sequence[tuple[float, Callable[[Any], Any] | Any]]
 
 EMPTY_MARKS = ("", " ", "n/a", "-", "NULL")
-MARKED_EMPTY_SHARE = 0.3  # of the gaps in text; the others are proper nulls
+MARKED_EMPTY_SHARE = 0.3  # share of the gaps in text; the others are nulls
 
 
 @dataclass(frozen=True)
-class Pen:
-    """How one source writes its people down."""
+class SourceWriter:
+    """Writes people as one source records them."""
 
     people: People
     source: str
 
-    def treat(self, field: str, values: Any, treatments: Treatments) -> Any:
-        """Give each share of the rows its own treatment; the rest stays as it is."""
-        luck = self.people.draws.share(self.people.ids, f"{self.source} {field}")
+    def apply(self, field: str, values: Any, treatments: Treatments) -> Any:
+        """Apply each treatment to its share of the rows; leave the other rows unchanged.
+
+        Args:
+            field: name of the field; it selects the rows.
+            values: the clean column.
+            treatments: shares of the rows, with a function or a column for each.
+        """
+        luck = self.people.random.share(self.people.ids, f"{self.source} {field}")
         low = 0.0
         for share, treatment in treatments:
             hit = pa.array((luck >= low) & (luck < low + share))
@@ -43,16 +49,22 @@ class Pen:
             low += share
         return values
 
-    def gaps(self, field: str, values: Any, share: float) -> Any:
-        """Leave a share of the values out; in text, some by a word that stands for nothing."""
+    def with_gaps(self, field: str, values: Any, share: float) -> Any:
+        """Replace a share of the values with nulls, and in text partly with markers such as `n/a`.
+
+        Args:
+            field: name of the field; it selects the rows.
+            values: the clean column.
+            share: share of the rows, 0 to 1.
+        """
         if not pa.types.is_string(values.type):
-            return self.treat(f"{field} gaps", values, [(share, _nothing)])
+            return self.apply(f"{field} gaps", values, [(share, _nothing)])
         marked = share * MARKED_EMPTY_SHARE / len(EMPTY_MARKS)
         marks = [(marked, always(mark)) for mark in EMPTY_MARKS]
-        return self.treat(f"{field} gaps", values, [(share * (1 - MARKED_EMPTY_SHARE), _nothing), *marks])
+        return self.apply(f"{field} gaps", values, [(share * (1 - MARKED_EMPTY_SHARE), _nothing), *marks])
 
     def emails(self, *, missing: float, mistyped: float) -> Any:
-        """Addresses: in any case, with space around, with bad syntax, or none."""
+        """Return email addresses: some in capitals, padded, misspelt or missing."""
         mistakes: Treatments = [
             (0.04, pc.utf8_upper),
             (0.05, pc.utf8_capitalize),
@@ -66,10 +78,10 @@ class Pen:
             (mistyped / 5, lambda values: joined_text(values, ".")),
             (mistyped / 5, lambda values: joined_text(" ", pc.replace_substring(values, "@", "@@"))),
         ]
-        return self.gaps("email", self.treat("email", self.people.emails(), mistakes), missing)
+        return self.with_gaps("email", self.apply("email", self.people.emails(), mistakes), missing)
 
     def phones(self, *, missing: float) -> Any:
-        """Numbers: E.164, with 00, spaced, without country code, or none that could be called."""
+        """Return phone numbers: E.164, with 00, spaced, without country code, or invalid."""
         clean = self.people.phones()
         dial = self.people.countries("dial")
         spellings: Treatments = [
@@ -83,10 +95,17 @@ class Pen:
             (0.02, always("12345")),
             (0.01, always("ask again")),
         ]
-        return self.gaps("phone", self.treat("phone", clean, spellings), missing)
+        return self.with_gaps("phone", self.apply("phone", clean, spellings), missing)
 
     def names(self, field: str, own_script: Any, in_ascii: Any, *, missing: float) -> Any:
-        """Names: in ASCII, shouted, whispered, padded, cut to an initial, or none."""
+        """Return names: some in ASCII, in one case, padded, cut to an initial, or missing.
+
+        Args:
+            field: name of the field; it selects the rows.
+            own_script: names in their own script.
+            in_ascii: the same names in ASCII.
+            missing: share of the rows without a name, 0 to 1.
+        """
         mistakes: Treatments = [
             (0.06, pc.utf8_capitalize(in_ascii)),
             (0.02, pc.utf8_upper),
@@ -94,12 +113,12 @@ class Pen:
             (0.02, lambda values: joined_text(values, " ")),
             (0.02, lambda values: joined_text(pc.utf8_slice_codeunits(values, 0, 1), ".")),
         ]
-        return self.gaps(field, self.treat(field, own_script, mistakes), missing)
+        return self.with_gaps(field, self.apply(field, own_script, mistakes), missing)
 
 
 def _national(clean: Any, dial: Any) -> Any:
-    """The number as written at home: 0 in place of the country code."""
-    # RE2 knows no back-references, so the code is cut off by its length.
+    """Return numbers in national form: 0 in place of the country code."""
+    # RE2 has no back-references, so the code is cut by its length.
     lengths = pc.utf8_length(dial)
     national = clean
     for length in (1, 2, 3):
@@ -113,5 +132,5 @@ def _nothing(values: Any) -> Any:
 
 
 def always(value: Any) -> Callable[[Any], Any]:
-    """One value in place of whatever was there."""
+    """Return a treatment that replaces every value with this one."""
     return lambda values: pa.repeat(pa.scalar(value, values.type), len(values))

@@ -1,6 +1,6 @@
-"""A raw extract -> rows of one shape: rule 1 of ``unify``, one function a field.
+"""Normalises raw extracts: rule 1 of ``unify``, with one function for each field.
 
-Every function takes a column as a source wrote it and returns it in the profile's spelling, or missing.
+Every function takes a column of a source and returns it in the profile's spelling, with invalid values missing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from unification.locales import locales
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# In order of precedence: the first wins where two rows are equally fresh.
+# In order of precedence: the first source wins if two rows are equally fresh.
 PRECEDENCE = ("crm", "shop", "newsletter")
 
-# What each source calls a field of the profile.
+# Each source's column for a field of the profile.
 COLUMNS: dict[str, dict[str, str]] = {
     "crm": {
         "record": "crm_id",
@@ -67,7 +67,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 
 EMPTY = ("", "-", "n/a", "null", "none", "unknown")
-GENDER_WORDS = {
+GENDERS_BY_WORD = {
     "f": "female",
     "m": "male",
     "x": "other",
@@ -79,8 +79,8 @@ GENDER_WORDS = {
     "male": "male",
     "other": "other",
 }
-CONSENT_WORDS = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
-# str from pandas 3 on, object before: both keep what is missing. Before, `fillna` makes numbers of a column of none.
+CONSENT_BY_WORD = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
+# str since pandas 3, object before. Both keep missing values; without the cast, `fillna` makes an empty column numeric.
 TEXT: Any = pd.Series(["text"]).dtype
 EARLIEST_BIRTHDATE = pd.Timestamp("1905-01-01")
 SHORTEST_PHONE = 7
@@ -90,56 +90,56 @@ E164_PATTERN = r"\+[1-9][0-9]{7,14}"
 
 
 def read_extract(path: str) -> pd.DataFrame:
-    """The extract as a frame, with dates as numbers rather than one Python object each."""
+    """Return the extract as a frame, with dates as numbers rather than one Python object each."""
     frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(date_as_object=False)
     return frame
 
 
-def shape(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """All rows of all sources, in the order of precedence, with the profile's columns and spellings."""
-    rows = pd.concat([_shape(extracts[source], source) for source in PRECEDENCE], ignore_index=True)
+def normalise(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return all rows of all sources in order of precedence, with the profile's columns and spellings."""
+    rows = pd.concat([_normalise_source(extracts[source], source) for source in PRECEDENCE], ignore_index=True)
     rows["orders"] = rows["orders"].fillna(0).astype("int64")
     rows["revenue"] = rows["revenue"].fillna(0.0)
     return rows
 
 
 def text(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Text without space around it; missing where there is none, or a word that stands for none."""
+    """Return trimmed text; missing if it is empty or a marker such as `n/a`."""
     trimmed = column.astype(TEXT).str.strip()
     return trimmed.mask(trimmed.str.lower().isin(EMPTY))
 
 
 def names(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A name; an initial with its dot is none."""
+    """Return names; an initial with a dot counts as missing."""
     name = text(column)
     return name.mask((name.str.len() == len("A.")) & name.str.endswith("."))
 
 
 def addresses(column: pd.Series[Any]) -> pd.Series[Any]:
-    """An email address, trimmed and in lower case; missing where it does not look like one."""
+    """Return email addresses, trimmed and in lower case; missing if the syntax is wrong."""
     address = text(column).str.lower()
     return address.where(address.str.fullmatch(ADDRESS_PATTERN, na=False))
 
 
 def genders(column: pd.Series[Any]) -> pd.Series[Any]:
-    """female, male or other, whatever the source's word for it."""
-    return text(column).str.lower().map(GENDER_WORDS).astype(TEXT)
+    """Return female, male or other for each source's own word."""
+    return text(column).str.lower().map(GENDERS_BY_WORD).astype(TEXT)
 
 
 def countries(column: pd.Series[Any]) -> pd.Series[Any]:
-    """The ISO code; a name or code that is not known stays as written."""
+    """Return ISO codes; an unknown name or code stays as written."""
     written = text(column)
     codes = {locale[name].lower(): locale["country"] for locale in locales() for name in ("country", "name")}
     return written.str.lower().map(codes).astype(TEXT).combine_first(written)
 
 
 def consents(column: pd.Series[Any]) -> pd.Series[Any]:
-    """1 for yes, 0 for no, missing where the source does not say."""
-    return column.map(CONSENT_WORDS).astype("float32")
+    """Return 1 for yes, 0 for no, missing without an answer."""
+    return column.map(CONSENT_BY_WORD).astype("float32")
 
 
 def birthdates(column: pd.Series[Any], not_after: pd.Series[Any]) -> pd.Series[Any]:
-    """A date on which a living person can have been born."""
+    """Return birthdates; missing outside 1905 and `not_after`, the time of the row's last update."""
     if column.dtype.kind != "M":
         column = pd.to_datetime(text(column), format="%d.%m.%Y", errors="coerce")
     days = column.astype("datetime64[s]")
@@ -147,18 +147,18 @@ def birthdates(column: pd.Series[Any], not_after: pd.Series[Any]) -> pd.Series[A
 
 
 def phones(column: pd.Series[Any], country: pd.Series[Any]) -> pd.Series[Any]:
-    """E.164; as written where the country code is wanting; missing where no number could be that short."""
+    """Return E.164 numbers; unchanged without a country code; missing if shorter than 7 characters."""
     written = text(column)
     number = written.str.replace(r"[^0-9+]", "", regex=True).str.replace(r"^00", "+", regex=True)
     written = written.mask(number.str.len() < SHORTEST_PHONE)
     dial = country.map({locale["country"]: locale["dial"] for locale in locales()}).astype(TEXT)
-    at_home = number.str.startswith("0", na=False)
-    number = number.mask(at_home, "+" + dial + number.str.slice(1))
+    is_national = number.str.startswith("0", na=False)
+    number = number.mask(is_national, "+" + dial + number.str.slice(1))
     return number.where(is_e164(number), written)
 
 
 def is_e164(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Which of the numbers can be called from anywhere."""
+    """Return which numbers are in E.164 form."""
     return column.str.fullmatch(E164_PATTERN, na=False).astype(bool)
 
 
@@ -176,8 +176,8 @@ SPELLINGS: dict[str, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
 }
 
 
-def _shape(extract: pd.DataFrame, source: str) -> pd.DataFrame:
-    """One source's rows, with those of the profile's fields that the source has."""
+def _normalise_source(extract: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return one source's rows, with the profile fields that the source has."""
     raw = {field: extract[column] for field, column in COLUMNS[source].items()}
     spelt = {field: SPELLINGS[field](raw[field]) for field in raw if field in SPELLINGS}
     if "phone" in raw:

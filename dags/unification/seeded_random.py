@@ -1,4 +1,4 @@
-"""(seed, person, purpose) -> a number: chance that can be asked again, in any order, and answers the same."""
+"""Random numbers as a function of seed, person and purpose: the same arguments give the same number, in any order."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ _TO_MANTISSA = np.uint64(11)
 
 
 @dataclass(frozen=True)
-class Draws:
-    """One world's chance. ``step`` tells repeated draws for one purpose apart: a move, a version, a day."""
+class SeededRandom:
+    """Random numbers of one seed. ``step`` distinguishes repeated draws for one purpose: a move, a version, a day."""
 
     seed: int
 
     def bits(self, ids: Ints, purpose: str, step: Ints | int = 0) -> Bits:
-        """64 even bits a person."""
+        """Return 64 uniform bits for each person.
+
+        Args:
+            ids: ids of people.
+            purpose: name of the draw.
+            step: number of the draw among repeated ones.
+        """
         name = hashlib.blake2b(f"{self.seed}:{purpose}".encode(), digest_size=8).digest()
         steps = np.asarray(step, dtype=np.int64).reshape(-1).astype(np.uint64)
         mixed = ids.astype(np.uint64) * _PERSON
@@ -39,9 +45,22 @@ class Draws:
         return mixed ^ (mixed >> _SHIFT_3)
 
     def below(self, ids: Ints, purpose: str, limit: Ints | int, step: Ints | int = 0) -> Ints:
-        """A whole number from 0 up to, and without, the limit."""
+        """Return an integer for each person, at least 0 and below the limit.
+
+        Args:
+            ids: ids of people.
+            purpose: name of the draw.
+            limit: exclusive upper bound.
+            step: number of the draw among repeated ones.
+        """
         return (self.bits(ids, purpose, step) >> _TO_MANTISSA).astype(np.int64) % limit
 
     def share(self, ids: Ints, purpose: str, step: Ints | int = 0) -> Shares:
-        """A number from 0 up to, and without, 1."""
+        """Return a float for each person, at least 0 and below 1.
+
+        Args:
+            ids: ids of people.
+            purpose: name of the draw.
+            step: number of the draw among repeated ones.
+        """
         return (self.bits(ids, purpose, step) >> _TO_MANTISSA).astype(np.float64) / float(1 << 53)

@@ -1,0 +1,83 @@
+"""Pairs segments with connections: the exports of one DAG run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from unification.data_files import data_root, newest_segment, segment_folder
+
+
+def segment_paths(
+    segments: Iterable[str], events: Mapping[str, list[dict[str, Any]]], day: str | None
+) -> dict[str, dict[str, str]]:
+    """Return path and `as_of` of each segment.
+
+    Both come from the upstream event. Without an event, the segment of `day` is used, or else of its newest day.
+
+    Args:
+        segments: names of segments.
+        events: extras of the triggering asset events by asset name, oldest first.
+        day: the day as YYYY-MM-DD; None for the newest day of each segment.
+
+    Returns:
+        `{"path": ..., "as_of": ...}` by segment name.
+
+    Raises:
+        FileNotFoundError: If a segment has not been refreshed yet.
+    """
+    paths: dict[str, dict[str, str]] = {}
+    for segment in segments:
+        extra = next((event for event in reversed(events.get(f"segment_{segment}", [])) if event.get("path")), None)
+        if extra is not None:
+            paths[segment] = {"path": extra["path"], "as_of": extra["as_of"]}
+            continue
+        root = data_root()
+        path = segment_folder(root, segment, date.fromisoformat(day)) if day else newest_segment(root, segment)
+        if path is None:
+            raise FileNotFoundError(f"Segment {segment} has no files. To fix: run the DAG unification_refresh first.")
+        midnight = datetime.combine(date.fromisoformat(path.rsplit("/", 1)[1]), time.min, tzinfo=UTC)
+        paths[segment] = {"path": path, "as_of": midnight.isoformat()}
+    return paths
+
+
+def pairs(
+    paths: Mapping[str, Mapping[str, str]],
+    connections: Iterable[str],
+    audiences: Mapping[str, Mapping[str, str]],
+    options: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return the operator's arguments for every pair of segment and connection.
+
+    Args:
+        paths: path and `as_of` by segment name.
+        connections: ids of Airflow connections.
+        audiences: the vendor's audience id by connection id and segment name; without one, the default audience.
+        options: arguments that all exports share.
+    """
+    return [
+        {
+            "conn_id": connection,
+            "segment": file["path"],
+            "audience": audiences.get(connection, {}).get(segment),
+            "as_of": file["as_of"],
+            **options,
+        }
+        for segment, file in paths.items()
+        for connection in connections
+    ]
+
+
+NEAR_LIMIT_SHARE = 0.8
+"""Share of a guard's limit from which a person should look at the plan."""
+
+
+def needs_approval(guards: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether a guard has tripped, or a guard on changes is near its limit."""
+    return any(guard["tripped"] or _is_near_limit(guard) for guard in guards)
+
+
+def _is_near_limit(guard: Mapping[str, Any]) -> bool:
+    bounds = guard["name"].endswith("_share") or guard["name"] in {"max_shrink", "max_growth", "max_removals"}
+    return bounds and guard["measured"] is not None and 0 < NEAR_LIMIT_SHARE * guard["limit"] <= guard["measured"]
