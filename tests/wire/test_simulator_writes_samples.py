@@ -33,7 +33,7 @@ class Listener:
         self.replies = []
 
     def __call__(self, request):
-        response = self.sender._exchange(request)
+        response = self.sender._limited_call(request)
         self.replies.append(response)
         return response
 
