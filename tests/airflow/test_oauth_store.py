@@ -246,5 +246,5 @@ def test_a_token_that_was_used_up_elsewhere_says_so(stage, monkeypatch):
     assert get_hook(conn_id).test_connection()[0]
     Variable.delete(kept()[0])
     stage.sim.clock.advance(5)
-    with pytest.raises(AuthenticationFailed, match="no longer knows the refresh token"):
+    with pytest.raises(AuthenticationFailed, match="rejects the refresh token"):
         get_hook(conn_id).resolve_audience()

@@ -55,7 +55,7 @@ class TestCheck:
     def test_a_user_without_the_privilege(self, lists, audience):
         """The sign-in is good, and its user may only read: nothing is sent, with or without a list in hand."""
         lists.set(privileges=["contacts:read", "contacts:lists:read", "account:read"])
-        with pytest.raises(PermissionDenied, match=r"lacks the privilege contacts:write\. Sign in with another"):
+        with pytest.raises(PermissionDenied, match=r"lacks the privilege contacts:write\. To fix: log in with another"):
             check(lists, lists.audience if audience else None)
 
     @pytest.mark.parametrize("audience", [True, False])
@@ -82,7 +82,7 @@ class TestCheck:
 
     def test_an_unknown_list(self, lists):
         """A list of another account, or of none."""
-        with pytest.raises(AudienceNotFound, match="was the list deleted"):
+        with pytest.raises(AudienceNotFound, match="or the list was deleted"):
             check(lists, "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a")
 
     def test_a_deleted_list_that_the_vendor_still_shows(self, lists):

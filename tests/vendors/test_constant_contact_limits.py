@@ -191,7 +191,9 @@ class TestSignIn:
         bearer = sign_in(lists, Shelf())
         bearer.access_token()
         lists.act("revoke_tokens")
-        with pytest.raises(AuthenticationFailed, match=r"has expired or was revoked: run .airflow segexport login"):
+        with pytest.raises(
+            AuthenticationFailed, match=r"has expired or was revoked. To fix: run .airflow segexport login"
+        ):
             exported(lists, bearer)
         assert [200] == renewals(lists)
 

@@ -53,7 +53,7 @@ def test_a_person_approves_and_the_refresh_token_arrives(key: str) -> None:
 def test_waiting_keeps_the_interval_that_the_vendor_asks_for() -> None:
     """Polls while the person thinks are five seconds apart, as told, and stop when the code has run out."""
     with Simulator(clock=ManualClock(), settings={"constant_contact": {"device_seconds": 60}}) as sim:
-        with pytest.raises(AuthenticationFailed, match=r"Run the command again"):
+        with pytest.raises(AuthenticationFailed, match=r"To fix: run the command again"):
             sign_in(sim, lambda _: None)
         times = [one["time"] for one in sim.requests() if one["path"].endswith("/token")]
     assert 5 <= len(times) <= 12

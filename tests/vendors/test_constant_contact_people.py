@@ -350,7 +350,7 @@ class TestReadingBack:
     def test_a_list_that_is_gone(self, lists):
         """Deleted since the plan: the error says what to look at."""
         target = Audience(lists.described["api_url"], "all", "", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Gone")
-        with pytest.raises(FatalError, match="was the list deleted"):
+        with pytest.raises(FatalError, match="or the list was deleted"):
             lists.call(lists.vendor.list_members(target, lambda _: None))
 
 

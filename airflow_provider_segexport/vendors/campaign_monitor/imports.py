@@ -1,4 +1,4 @@
-"""Campaign Monitor: subscribers in, verdicts out."""
+"""Campaign Monitor: item template and imports."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ from airflow_provider_segexport.vendors.responses import (
     send_batch,
 )
 
-# `Resubscribe` stays false: true would bring back people who unsubscribed. Both autoresponder flags are false by
-# default at the vendor; they are said so that a change of its default sets off no mail.
 NO_AUTORESPONDERS = '"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
+"""Both flags are false by default. They are sent, so that no mail goes out if the vendor changes its defaults."""
 BODY_SUFFIX = f'],"Resubscribe":false,{NO_AUTORESPONDERS}'
-RESUBSCRIBE_SUFFIX = f'],"Resubscribe":true,{NO_AUTORESPONDERS}'  # of `revival`, and of nothing else
+"""End of every import but one. `Resubscribe: true` would bring back people who unsubscribed."""
+RESUBSCRIBE_SUFFIX = f'],"Resubscribe":true,{NO_AUTORESPONDERS}'
+"""End of the import in `resubscribe`, and of no other."""
 
 PARTIAL_SUCCESS = 210
 
-WHOLE_BATCH_CODES = {209, 212, 400}  # too many rows, none, or one malformed item that fails all of them
+WHOLE_BATCH_CODES = {209, 212, 400}
+"""Error codes of a rejected batch: too many rows, no rows, one malformed item."""
 
 REASONS = {
     1: Reason.INVALID_EMAIL,
@@ -60,74 +62,83 @@ REASONS = {
 }
 
 
-def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
-    """One subscriber. The only name field is `Name`; everything else is a custom field of the list."""
-    list_members: dict[str, Node] = {"EmailAddress": Column("email")}
-    names = tuple(f for f in ("full_name", "first_name", "last_name") if f in matched.fields)
+def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
+    """Build a subscriber. The only name field is `Name`; all other fields are custom fields of the list."""
+    members: dict[str, Node] = {"EmailAddress": Column("email")}
+    names = tuple(field for field in ("full_name", "first_name", "last_name") if field in mapped.fields)
     if names:
-        list_members["Name"] = Joined(names)
-    pairs = [(rule.key, rule.field) for rule in FIELD_RULES if rule.custom and rule.field in matched.fields]
-    pairs += [(custom.name, custom.column) for custom in matched.custom]
+        members["Name"] = Joined(names)
+    pairs = [(rule.key, rule.field) for rule in FIELD_RULES if rule.custom and rule.field in mapped.fields]
+    pairs += [(custom.name, custom.column) for custom in mapped.custom]
     if pairs:
-        list_members["CustomFields"] = Array(
+        members["CustomFields"] = Array(
             tuple(custom_field_item(audience.fields[name.lower()], column) for name, column in pairs)
         )
-    # Mandatory for single adds since v3.2 (codes 214, 215); sent always, so that nobody's choice is changed.
-    list_members["ConsentToTrack"] = Const("Unchanged")
-    return JsonTemplate(list_members)
+    # Required for single adds since v3.2 (codes 214, 215). It is always sent, so that no person's choice changes.
+    members["ConsentToTrack"] = Const("Unchanged")
+    return JsonTemplate(members)
 
 
-def custom_field_item(into: VendorField, column: str) -> JsonTemplate:
-    """A custom field's value. Several options of a multi-select field travel as one pair each, all with its key."""
-    key = {"Key": Const(into.key)}
-    if not into.separator:
+def custom_field_item(field: VendorField, column: str) -> JsonTemplate:
+    """Build a custom field's value. Each option of a multi-select field is a pair of its own with the same key."""
+    key = {"Key": Const(field.key)}
+    if not field.separator:
         return JsonTemplate({**key, "Value": Column(column)})
-    between = f'"}},{{"Key":{json.dumps(into.key)},"Value":"'
-    return JsonTemplate({**key, "Value": Column(column, split=(into.separator, between))})
+    between = f'"}},{{"Key":{json.dumps(field.key)},"Value":"'
+    return JsonTemplate({**key, "Value": Column(column, split=(field.separator, between))})
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Import up to 1000 subscribers, without bringing anybody back."""
+    """Import up to 1000 subscribers without resubscribing anyone."""
     return (yield from import_batch(audience, batch, BODY_SUFFIX))
 
 
-def import_batch(audience: Audience, batch: Batch, tail: str) -> Operation[BatchResult]:
-    """One import. 400 with code 210 is a partial success: the other rows are in."""
+def import_batch(audience: Audience, batch: Batch, suffix: str) -> Operation[BatchResult]:
+    """Import a batch. Status 400 with code 210 is a partial success, which has added all other rows.
+
+    Args:
+        audience: the list.
+        batch: at most 1000 rows.
+        suffix: end of the request's body, with its flags.
+    """
     url = f"{audience.base_url}/subscribers/{audience.audience}/import.json"
-    response = yield send_batch("POST", url, '{"Subscribers":[', batch, tail)
+    response = yield send_batch("POST", url, '{"Subscribers":[', batch, suffix)
     if response.status in {200, 201}:
         return batch_result(response.mapping(), batch)
     if response.status == 400:  # noqa: PLR2004
-        code, words = error_of(response)
+        code, message = error_of(response)
         if code == PARTIAL_SUCCESS:
             return batch_result(as_object(response.mapping().get("ResultData")), batch)
         if code in WHOLE_BATCH_CODES:
-            raise BatchRejected(str(code), words)
+            raise BatchRejected(str(code), message)
     raise_for(response)
 
 
 def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
-    """`FailureDetails` names those who were not taken; all others were.
+    """Return the result of each row: `FailureDetails` lists the rejected ones, and all others were added.
 
-    Without it the counters tell whether all were taken. Otherwise, and for a failure without an address, the rows are
-    found by reading the list back.
+    Without `FailureDetails`, the counters show whether all rows were added. If not, or if a failure has no address, the
+    rows are found by reading the list back.
     """
     failures = result.get("FailureDetails")
     if not isinstance(failures, list):
-        taken = [as_int(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
-        return BatchResult(unattributed=0 if sum(taken) == len(batch) else len(batch))
-    unnamed = 0
+        counts = [as_int(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
+        return BatchResult(unattributed=0 if sum(counts) == len(batch) else len(batch))
+    unattributed = 0
     index = index_by_email(batch) if failures else {}
-    refused: dict[int, RowRejection] = {}
+    rejected: dict[int, RowRejection] = {}
     for failure in map(as_object, failures):
         email = as_text(failure.get("EmailAddress"))
-        at = index.get(same(email))
         if not email:
-            unnamed += 1
+            unattributed += 1
             continue
-        if at is None:
-            raise UnexpectedResponse("Campaign Monitor refused a subscriber who is not in the batch it was sent.")
+        row = index.get(same(email))
+        if row is None:
+            raise UnexpectedResponse(
+                "Campaign Monitor rejected a subscriber who is not in the batch. To fix: report it to the "
+                "vendor's support."
+            )
         code = code_of(failure)
         reason = REASONS.get(code, Reason.REJECTED_BY_VENDOR)
-        refused[at] = RowRejection(at, reason, str(code or ""), as_text(failure.get("Message")))
-    return BatchResult(rejected=tuple(refused.values()), unattributed=min(unnamed, len(batch) - len(refused)))
+        rejected[row] = RowRejection(row, reason, str(code or ""), as_text(failure.get("Message")))
+    return BatchResult(rejected=tuple(rejected.values()), unattributed=min(unattributed, len(batch) - len(rejected)))

@@ -1,7 +1,7 @@
-"""Campaign Monitor: who has opted out, of the list and of everything the client sends.
+"""Campaign Monitor: reading opt-outs of the list and of all mail of its client.
 
-The list's unsubscribed and bounced people since a day, and the client's suppression list, where its client can be
-known. Dates are the account's own, without a zone.
+These are the unsubscribed and bounced people of the list since a day, and the client's suppression list if the client
+is known. Dates are in the account's own time zone, which responses do not name.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Who is in one of these states since the day before; each person once, by the nearest reason."""
-    day, told = day_before(since), set[str]()
+    """Read each person once, with the list's reason rather than the suppression list's."""
+    day, seen = day_before(since), set[str]()
 
-    def tell_new(page: Sequence[dict[str, Any]], reason: Reason) -> None:
-        found = {same(as_text(one.get("EmailAddress"))): as_text(one.get("Date")).replace(" ", "T") for one in page}
-        on_page([OptOut(email, reason, date) for email, date in found.items() if email and email not in told])
-        told.update(found)
+    def pass_on(entries: Sequence[dict[str, Any]], reason: Reason) -> None:
+        dates = {same(as_text(entry.get("EmailAddress"))): as_text(entry.get("Date")) for entry in entries}
+        new = [email for email in dates if email and email not in seen]
+        on_page([OptOut(email, reason, dates[email].replace(" ", "T")) for email in new])
+        seen.update(dates)
 
-    for word, reason in STATES.items():
+    for state, reason in STATES.items():
         page = 1
         while page:
-            asked = {
+            query = {
                 "date": day,
                 "page": str(page),
                 "pagesize": PAGE_SIZE,
                 "orderfield": "email",
                 "orderdirection": "asc",
             }
-            found = read_json((yield get(f"{audience.base_url}/lists/{audience.audience}/{word}.json", **asked)))
-            tell_new(required_list(found["Results"], "Results"), reason)
-            page = next_page(found, page)
+            content = read_json((yield get(f"{audience.base_url}/lists/{audience.audience}/{state}.json", **query)))
+            pass_on(required_list(content["Results"], "Results"), reason)
+            page = next_page(content, page)
 
-    def take(page: Sequence[dict[str, Any]]) -> bool:
-        recent = [one for one in page if not as_text(one.get("Date")) or as_text(one["Date"]) >= day]
-        tell_new(recent, Reason.SUPPRESSED)
-        return len(recent) == len(page)
+    def on_suppressed(entries: Sequence[dict[str, Any]]) -> bool:
+        recent = [entry for entry in entries if not as_text(entry.get("Date")) or as_text(entry["Date"]) >= day]
+        pass_on(recent, Reason.SUPPRESSED)
+        return len(recent) == len(entries)
 
     client = yield from find_client(audience)
     if client:
-        yield from read_suppression_list(audience, client, take, order="date")
+        yield from read_suppression_list(audience, client, on_suppressed, order_by="date")

@@ -1,7 +1,7 @@
-"""Campaign Monitor: leavers out of a list, one person a call.
+"""Campaign Monitor: removal from a list, one person in a call.
 
-Endpoint pages of v3.3 and the official clients, read 2026-08. `DELETE` makes an active person Deleted in this list:
-not unsubscribed, not suppressed, in the client's other lists as before. There is no call for several.
+`DELETE` makes an active person Deleted in this list: not unsubscribed, not suppressed, and unchanged in the client's
+other lists (endpoint pages of v3.3 and the official clients, read 2026-08). No call removes several people.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Delete who is active. Anybody else keeps their state: an opt-out that was deleted would be none any more."""
-    refused = []
-    for index, email in enumerate(batch.emails):
-        found = yield from read_state(audience, email)
-        if found == ACTIVE:
+    """Delete the active people. All others keep their state, because deleting an opt-out would erase it."""
+    rejected = []
+    for row, email in enumerate(batch.emails):
+        state = yield from read_state(audience, email)
+        if state == ACTIVE:
             yield from delete(audience, email)
         else:
-            refused.append(why_inactive(index, found))
-    return BatchResult(rejected=tuple(refused))
+            rejected.append(why_inactive(row, state))
+    return BatchResult(rejected=tuple(rejected))
 
 
 def delete(audience: Audience, email: str) -> Operation[None]:
-    """Take one out who was active just now.
+    """Delete a person who was active a moment ago.
 
-    203 says that it is done: a first try of this call whose answer was lost, or somebody else a moment before.
+    Code 203 counts as success: an attempt whose response was lost, or another client, has deleted the person since.
     """
-    response = yield Request(
-        "DELETE", subscriber_url(audience), query={"email": email}, headers={"accept": "application/json"}
-    )
+    url = subscriber_url(audience)
+    response = yield Request("DELETE", url, query={"email": email}, headers={"accept": "application/json"})
     if response.status in {200, 204}:
         return
     if response.status == 400:  # noqa: PLR2004
-        code, words = error_of(response)
+        code, message = error_of(response)
         if code == NOT_IN_LIST:
             return
-        raise BatchRejected(str(code), words)
+        raise BatchRejected(str(code), message)
     raise_for(response)
 
 
 REMOVAL = Removal(
     remove=remove,
-    # Two calls a person. No rate is published; 429 does occur (createsend-ruby#67), and four at a time is modest.
+    # Two calls for each person. No rate is published, but 429 occurs (createsend-ruby#67), so four in parallel are a
+    # modest choice.
     limits=Limits(batch_rows=1, batch_bytes=1_000, max_concurrency=4, max_jobs=0, timeout_s=120),
 )

@@ -1,8 +1,8 @@
-"""Campaign Monitor: people whom we took out of a list, back into it.
+"""Campaign Monitor: adding people to a list again that an export has removed.
 
-`Resubscribe: true` brings back whoever is not active, also people who unsubscribed (vendor page: "should be used with
-caution", read 2026-08). So it goes out for those alone whom the list holds as Deleted when it is asked just before, and
-whom the client's suppression list does not hold.
+`Resubscribe: true` brings back every person who is not active, also one who unsubscribed (vendor page: "should be used
+with caution", read 2026-08). So it is sent only for people whose state is Deleted in a read just before, and who are
+not on the client's suppression list.
 """
 
 from __future__ import annotations
@@ -27,45 +27,55 @@ from airflow_provider_segexport.vendors.responses import as_text
 
 SUPPRESSED_CODE = "204"
 SUPPRESSION_UNREADABLE = (
-    "The client's suppression list cannot be read with this key, so that it is not known whether this person may be "
-    "brought back. Put the client's id into the Airflow connection."
+    "This key cannot read the client's suppression list, so the person is not added again. To fix: put the client's id "
+    "into the Airflow connection."
 )
 
 
 def resubscribe_removed(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Bring back who is Deleted; who is active by now, or nobody's, is imported as anybody else."""
-    states: dict[int, str] = {}
-    for at, email in enumerate(batch.emails):
-        states[at] = yield from read_state(audience, email)
-    deleted = [at for at, found in states.items() if found == DELETED]
-    ordinary = [at for at, found in states.items() if found in {ACTIVE, ABSENT}]
-    refused = yield from find_suppressed(audience, batch, deleted)
-    refused |= {at: why_inactive(at, found) for at, found in states.items() if found not in {ACTIVE, DELETED, ABSENT}}
-    unnamed = 0
-    for indexes, tail in ((ordinary, BODY_SUFFIX), ([at for at in deleted if at not in refused], RESUBSCRIBE_SUFFIX)):
-        if indexes:
-            settled = yield from import_batch(audience, batch.subset(indexes), tail)
-            refused |= {indexes[one.index]: replace(one, index=indexes[one.index]) for one in settled.rejected}
-            unnamed += settled.unattributed
-    return BatchResult(rejected=tuple(refused[at] for at in sorted(refused)), unattributed=unnamed)
+    """Resubscribe people whose state is Deleted. People who are active or not in the list are imported as usual."""
+    states = [""] * len(batch)
+    for row, email in enumerate(batch.emails):
+        states[row] = yield from read_state(audience, email)
+    deleted = [row for row, state in enumerate(states) if state == DELETED]
+    ordinary = [row for row, state in enumerate(states) if state in {ACTIVE, ABSENT}]
+    rejected = yield from find_suppressed(audience, batch, deleted)
+    for row, state in enumerate(states):
+        if state not in {ACTIVE, DELETED, ABSENT}:
+            rejected[row] = why_inactive(row, state)
+    unattributed = 0
+    allowed = [row for row in deleted if row not in rejected]
+    for rows, suffix in ((ordinary, BODY_SUFFIX), (allowed, RESUBSCRIBE_SUFFIX)):
+        if rows:
+            result = yield from import_batch(audience, batch.subset(rows), suffix)
+            rejected |= {rows[each.index]: replace(each, index=rows[each.index]) for each in result.rejected}
+            unattributed += result.unattributed
+    return BatchResult(rejected=tuple(rejected[row] for row in sorted(rejected)), unattributed=unattributed)
 
 
 def find_suppressed(audience: Audience, batch: Batch, deleted: Sequence[int]) -> Operation[dict[int, RowRejection]]:
-    """Which of the deleted stand on the suppression list; where it cannot be read, none may be brought back."""
+    """Reject the people who are on the suppression list; if it cannot be read, reject all.
+
+    Args:
+        audience: the list.
+        batch: the people to add again.
+        deleted: rows of the batch whose state is Deleted.
+    """
     if not deleted:
         return {}
     client = yield from find_client(audience)
     if not client:
-        return {at: RowRejection(at, Reason.DELETED, "", SUPPRESSION_UNREADABLE) for at in deleted}
-    left = {same(batch.emails[at]): at for at in deleted}
-    found: dict[int, RowRejection] = {}
+        return {row: RowRejection(row, Reason.DELETED, "", SUPPRESSION_UNREADABLE) for row in deleted}
+    pending = {same(batch.emails[row]): row for row in deleted}
+    rejected: dict[int, RowRejection] = {}
 
-    def take(page: Sequence[dict[str, Any]]) -> bool:
-        for one in page:
-            at = left.pop(same(as_text(one.get("EmailAddress"))), None)
-            if at is not None:
-                found[at] = RowRejection(at, Reason.SUPPRESSED, SUPPRESSED_CODE, "On the client's suppression list.")
-        return bool(left)
+    def on_suppressed(entries: Sequence[dict[str, Any]]) -> bool:
+        for entry in entries:
+            row = pending.pop(same(as_text(entry.get("EmailAddress"))), None)
+            if row is not None:
+                message = "On the client's suppression list."
+                rejected[row] = RowRejection(row, Reason.SUPPRESSED, SUPPRESSED_CODE, message)
+        return bool(pending)
 
-    yield from read_suppression_list(audience, client, take)
-    return found
+    yield from read_suppression_list(audience, client, on_suppressed)
+    return rejected

@@ -1,6 +1,6 @@
-"""Campaign Monitor: how a list holds a person, and whom the client's suppression list holds.
+"""Campaign Monitor: state of a person in a list, and the client's suppression list.
 
-Endpoint pages of v3.3 and the official clients, read 2026-08. A person has no id: it is an address within a list.
+Sources: endpoint pages of v3.3 and the official clients, read 2026-08. A person has no id except the address.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 PAGE_SIZE = "1000"
 NOT_IN_LIST = 203
 CANNOT_LIST_CLIENTS = {60, 403}
+"""Error codes for a key of one client, which may not list the account's clients."""
 ACTIVE, DELETED, ABSENT, UNKNOWN = "Active", "Deleted", "", "unknown"
+"""States of a person. `ABSENT` and `UNKNOWN` are not the vendor's."""
 
 INACTIVE_REASONS = {
     ABSENT: Reason.NOT_IN_AUDIENCE,
@@ -26,61 +28,65 @@ INACTIVE_REASONS = {
     "Unconfirmed": Reason.PENDING_CONFIRMATION,
     "Suppressed": Reason.SUPPRESSED,
 }
-"""Who is not active, and why."""
+"""Reasons by state of people who are not active."""
 
 
 def subscriber_url(audience: Audience) -> str:
-    """Where one subscriber is read and deleted; the address goes into the query, which no log shows."""
+    """Return the URL for reading or deleting a person. The address is sent in the query, which logs leave out."""
     return f"{audience.base_url}/subscribers/{audience.audience}.json"
 
 
 def read_state(audience: Audience, email: str) -> Operation[str]:
-    """How the list holds a person, in the vendor's word; nothing where it does not."""
+    """Return a person's state in the list, as the vendor spells it; `ABSENT` or `UNKNOWN` if there is none."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400:  # noqa: PLR2004
-        code, words = error_of(response)
+        code, message = error_of(response)
         if code == NOT_IN_LIST:
             return ABSENT
-        raise BatchRejected(str(code), words)
+        raise BatchRejected(str(code), message)
     return as_text(as_object(read_json(response)).get("State")) or UNKNOWN
 
 
-def why_inactive(index: int, found: str) -> RowRejection:
-    """Why a person of that state is left alone."""
-    code = "" if found else str(NOT_IN_LIST)
-    return RowRejection(
-        index,
-        INACTIVE_REASONS.get(found, Reason.REJECTED_BY_VENDOR),
-        code,
-        f"The list holds this person as {found or 'nobody'}.",
-    )
+def why_inactive(row: int, state: str) -> RowRejection:
+    """Return the rejection of a person who is not active."""
+    code = "" if state else str(NOT_IN_LIST)
+    reason = INACTIVE_REASONS.get(state, Reason.REJECTED_BY_VENDOR)
+    return RowRejection(row, reason, code, f"The person's state in the list is {state or 'absent'}.")
 
 
 def find_client(audience: Audience) -> Operation[str]:
-    """The client that the list belongs to, which a list does not tell; nothing where the key may not look."""
+    """Return the id of the client that owns the list, which a list does not name; empty if the key may not look."""
     if audience.extra.get("client_id"):
         return audience.extra["client_id"]
-    clients = yield get(f"{audience.base_url}/clients.json")
-    if clients.status in {401, 403} and error_of(clients)[0] in CANNOT_LIST_CLIENTS:
+    response = yield get(f"{audience.base_url}/clients.json")
+    if response.status in {401, 403} and error_of(response)[0] in CANNOT_LIST_CLIENTS:
         return ""
-    for client in filter(None, map(client_id_of, required_list(read_json(clients), "clients"))):
+    for client in filter(None, map(client_id_of, required_list(read_json(response), "clients"))):
         lists = as_objects(read_json((yield get(f"{audience.base_url}/clients/{client}/lists.json"))))
-        if any(one.get("ListID") == audience.audience for one in lists):
+        if any(entry.get("ListID") == audience.audience for entry in lists):
             return client
     return ""
 
 
 def read_suppression_list(
-    audience: Audience, client: str, take: Callable[[Sequence[dict[str, Any]]], bool], order: str = "email"
+    audience: Audience, client: str, on_entries: Callable[[Sequence[dict[str, Any]]], bool], order_by: str = "email"
 ) -> Operation[None]:
-    """The suppression list's pages, as long as `take` wants more. It can be asked neither for a person nor a date."""
+    """Read the suppression list page by page. The API can filter it neither by person nor by date.
+
+    Args:
+        audience: a list of the client.
+        client: the client's id.
+        on_entries: receives a page; returns False to end the read, if the vendor confirms the order.
+        order_by: `email`, or `date` with the newest first.
+    """
     url = f"{audience.base_url}/clients/{client}/suppressionlist.json"
-    direction = "desc" if order == "date" else "asc"
+    direction = "desc" if order_by == "date" else "asc"
     page = 1
     while page:
-        asked = {"page": str(page), "pagesize": PAGE_SIZE, "orderfield": order, "orderdirection": direction}
-        found = read_json((yield get(url, **asked)))
-        said = (as_text(found.get("ResultsOrderedBy")).lower(), as_text(found.get("OrderDirection")).lower())
-        if not take(required_list(found["Results"], "Results")) and said == (order, direction):
+        query = {"page": str(page), "pagesize": PAGE_SIZE, "orderfield": order_by, "orderdirection": direction}
+        content = read_json((yield get(url, **query)))
+        actual = (as_text(content.get("ResultsOrderedBy")).lower(), as_text(content.get("OrderDirection")).lower())
+        wants_more = on_entries(required_list(content["Results"], "Results"))
+        if not wants_more and actual == (order_by, direction):
             return
-        page = next_page(found, page)
+        page = next_page(content, page)

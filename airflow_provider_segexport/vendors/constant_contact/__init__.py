@@ -1,6 +1,6 @@
-"""Constant Contact, API v3: `batch -> import activity -> counters`.
+"""Constant Contact, API v3. An upsert is an import activity, which reports counters.
 
-An audience is a list. Facts from the published specification (3.0.178) and the vendor's guides, read 2026-08.
+An audience is a list. Sources: the published specification (3.0.178) and the vendor's guides, read 2026-08.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ VENDOR = Vendor(
     title="Constant Contact",
     audience_noun="list",
     base_url=account.BASE_URL,
-    # 40,000 rows and 4 MB an import, of which the excess is dropped without a word: stay below both. 1,000 queued
-    # activities an account; 4 calls a second and 10,000 a day a key, shared by all that uses it.
+    # Published: 40,000 rows and 4 MB in one import, and the vendor silently drops what exceeds them. 1,000 queued
+    # activities in an account. 4 calls a second and 10,000 a day with one key, shared by all its clients.
     limits=Limits(
         batch_rows=39_999,
         batch_bytes=3_990_000,
@@ -49,8 +49,8 @@ VENDOR = Vendor(
     list_members=members.list_members,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
-    # No `lookup`: activities are listed with counters, and with nothing of what was sent (specification 3.0.178, read
-    # 2026-08): one that is alike may be an earlier run's. Sent again, an import updates the same contacts.
+    # No `find_lost_jobs`: activities are listed with counters, but without content (specification 3.0.178, read
+    # 2026-08), so a similar one may be an earlier run's. An import that is sent again updates the same contacts.
     audience_link=account.audience_link,
     retry_hint=responses.retry_hint,
     api_paths=("/v3",),

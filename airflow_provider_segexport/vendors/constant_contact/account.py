@@ -1,4 +1,4 @@
-"""Constant Contact: sign-in, list and custom fields."""
+"""Constant Contact: tokens, list and custom fields."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AUTHORIZATION_URL = "https://authz.constantcontact.com"
 API_PATH = "/v3"
 OAUTH_PATH = "/oauth2/default/v1"
 DOMAINS = ("constantcontact.com", "cc.email")
-"""Below these are all hosts that the vendor's documentation sends credentials to."""
+"""Domains of all hosts that receive credentials according to the vendor's documentation."""
 SCOPES = "contact_data account_read offline_access"
 LIST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 FORM_HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -56,44 +56,44 @@ MAX_DECIMALS = 4  # specification 3.0.178
 
 NEW_FIELD_BODIES: dict[FieldType, dict[str, Any]] = {
     "text": {"type": "string"},
-    # Unless it is said, a number is whole or not as the vendor likes, and never below zero.
+    # Without metadata, the vendor decides whether numbers are whole, and rejects negative ones.
     "number": {
         "type": "number",
         "metadata": {"integer": False, "decimal_places": MAX_DECIMALS, "allow_negative": True},
     },
     "boolean": {"type": "boolean"},
-    "date": {"type": "date", "version": 2},  # 1 is a text
+    "date": {"type": "date", "version": 2},  # version 1 is a text
 }
-"""What a custom field is made of."""
+"""Request bodies for creating a custom field, without its label."""
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Prove the sign-in, its user's privilege and the list, and read the custom fields."""
+    """Check the tokens, the user's privilege and the list, and read the custom fields."""
     api = endpoint.base_url + API_PATH
     summary = yield get(f"{api}/account/summary")
-    # Needs the scope account_read, which an export does not: without it the account stays unnamed.
-    unnamed = summary.status == 403  # noqa: PLR2004
-    name = "" if unnamed else as_text(as_object(read_json(summary)).get("organization_name"))
+    # This read needs the scope account_read, but an export does not. Without the scope the account has no name.
+    has_no_name = summary.status == 403  # noqa: PLR2004
+    name = "" if has_no_name else as_text(as_object(read_json(summary)).get("organization_name"))
     privileges = as_objects(read_json((yield get(f"{api}/account/user/privileges"))))
-    granted = {as_text(one.get("privilege_name")) for one in privileges} - {""}
-    if granted and "contacts:write" not in granted:  # a response without names says nothing: the import will
+    granted = {as_text(privilege.get("privilege_name")) for privilege in privileges} - {""}
+    if granted and "contacts:write" not in granted:  # without any names, the import shows whether it is granted
         raise PermissionDenied(
-            "The user who signed in at Constant Contact lacks the privilege contacts:write. Sign in with another "
-            "user, or have the account's owner grant it."
+            "The user who logged in at Constant Contact lacks the privilege contacts:write. To fix: log in with "
+            "another user, or have the account's owner grant it."
         )
-    # List ids are unique over all accounts.
+    # The account is "all", because list ids are unique over all accounts.
     if audience is None:
         read_json((yield get(f"{api}/contact_lists", limit="1")))  # the cheapest call that needs the scope contact_data
         return Audience(base_url=api, account="all", account_name=name)
     if not LIST_ID.fullmatch(audience):
         raise AudienceNotFound(
-            "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a; it is in the list's address "
-            "in the browser."
+            "A Constant Contact list id looks like 04fe9a97-a579-43c5-bb1a-58ed29bf0a6a. To fix: copy it from the "
+            "list's address in the browser."
         )
-    found = as_object(read_json((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active"))))
-    list_id, list_name = as_text(found.get("list_id")), as_text(found.get("name"))
-    if found.get("deleted_at"):
-        raise AudienceNotFound(f"The list {list_name!r} was deleted at Constant Contact. Choose another.")
+    details = as_object(read_json((yield get(f"{api}/contact_lists/{audience}", include_membership_count="active"))))
+    list_id, list_name = as_text(details.get("list_id")), as_text(details.get("name"))
+    if details.get("deleted_at"):
+        raise AudienceNotFound(f"The list {list_name!r} was deleted at Constant Contact. To fix: choose another list.")
     fields = yield from custom_fields(api)
     return Audience(
         base_url=api,
@@ -101,49 +101,54 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         account_name=name,
         audience=list_id if list_id.lower() == audience.lower() else audience.lower(),
         audience_name=list_name,
-        member_count=as_int(found.get("membership_count")),
+        member_count=as_int(details.get("membership_count")),
         fields=fields,
     )
 
 
 def custom_fields(api: str) -> Operation[dict[str, VendorField]]:
-    """All custom fields of the account, by label and by name (the label with `_` for blanks)."""
-    known: dict[str, VendorField] = {}
-    path = f"{api}/contact_custom_fields?limit=100"
-    while path:
-        found = as_object(read_json((yield get(path))))
-        for one in as_objects(found.get("custom_fields")):
-            name, label = as_text(one.get("name")), as_text(one.get("label"))
+    """Return all custom fields of the account, by label and by name. The name is the label with `_` for blanks."""
+    fields: dict[str, VendorField] = {}
+    url = f"{api}/contact_custom_fields?limit=100"
+    while url:
+        page = as_object(read_json((yield get(url))))
+        for entry in as_objects(page.get("custom_fields")):
+            name, label = as_text(entry.get("name")), as_text(entry.get("label"))
             if name:
                 field = VendorField(
                     name,
-                    FIELD_TYPES.get(as_text(one.get("type")), "text"),
-                    decimals=decimal_places(one),
-                    id=as_text(one.get("custom_field_id")),
+                    FIELD_TYPES.get(as_text(entry.get("type")), "text"),
+                    decimals=decimal_places(entry),
+                    id=as_text(entry.get("custom_field_id")),
                 )
-                known[name.lower()] = known[(label or name).lower()] = field
-        path = link_url(api, found, "next")
-    return known
+                fields[name.lower()] = fields[(label or name).lower()] = field
+        url = link_url(api, page, "next")
+    return fields
 
 
-def decimal_places(described: Mapping[str, Any]) -> int | None:
-    """Decimal places of a number field (specification 3.0.178: `integer`, or 1 to 4 `decimal_places`)."""
-    metadata = as_object(described.get("metadata"))
-    if as_text(described.get("type")) not in {"number", "currency"}:
+def decimal_places(entry: Mapping[str, Any]) -> int | None:
+    """Return the decimal places of a number field (specification 3.0.178: `integer`, or 1 to 4 `decimal_places`)."""
+    metadata = as_object(entry.get("metadata"))
+    if as_text(entry.get("type")) not in {"number", "currency"}:
         return None
     if metadata.get("integer") is True:
         return 0
-    places = metadata.get("decimal_places")
-    return places if isinstance(places, int) and 0 <= places <= MAX_DECIMALS else None
+    value = metadata.get("decimal_places")
+    return value if isinstance(value, int) and 0 <= value <= MAX_DECIMALS else None
 
 
-def link_url(api: str, found: dict[str, Any], name: str) -> str:
-    """The address of a link, which is relative to the host (`/v3/...`). Empty where there is none.
+def link_url(api: str, body: dict[str, Any], name: str) -> str:
+    """Return the URL of a link in a response; empty if there is none. Links are relative to the host (`/v3/...`).
+
+    Args:
+        api: base URL of the API, with its path.
+        body: the decoded response.
+        name: the link's name, for example `next`.
 
     Raises:
-        UnexpectedResponse: the link leads to another server, which the access token must not reach.
+        UnexpectedResponse: the link leads to another server, which must not receive the access token.
     """
-    href = as_text(as_object(as_object(as_object(found).get("_links")).get(name)).get("href"))
+    href = as_text(as_object(as_object(as_object(body).get("_links")).get(name)).get("href"))
     if not href:
         return ""
     url = href if "://" in href else api.removesuffix(API_PATH) + href
@@ -156,16 +161,15 @@ def link_url(api: str, found: dict[str, Any], name: str) -> str:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Make a custom field; 409 says that the label is taken by now."""
-    response = yield send_json(
-        "POST", f"{audience.base_url}/contact_custom_fields", {"label": name, **NEW_FIELD_BODIES[kind]}
-    )
+    """Create a custom field; accept one that exists already (409)."""
+    body = {"label": name, **NEW_FIELD_BODIES[kind]}
+    response = yield send_json("POST", f"{audience.base_url}/contact_custom_fields", body)
     if response.status != 409:  # noqa: PLR2004
         read_json(response, 200, 201)
 
 
 def authorization_url(endpoint: ApiEndpoint) -> str:
-    """Where tokens come from: the connection's own authorization URL, or the vendor's; a simulator has both in one."""
+    """Return the base URL of the token endpoint: the connection's, or the vendor's, or that of a set base URL."""
     url = endpoint.options.get("authorization_url", "").rstrip("/")
     if url:
         if "?" not in url and is_vendor_host(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
@@ -177,57 +181,70 @@ def authorization_url(endpoint: ApiEndpoint) -> str:
     return (AUTHORIZATION_URL if endpoint.is_default_url else endpoint.base_url) + OAUTH_PATH
 
 
-def refresh(endpoint: ApiEndpoint, sign_in: OAuthCredentials, now: float) -> Operation[OAuthToken]:
-    """Turn a refresh token into a new pair. With a rotating key the old one is dead from here on."""
-    form = {"grant_type": "refresh_token", "refresh_token": sign_in.refresh_token}
-    response = yield token_request(endpoint, sign_in, form)
-    return read_token(response, sign_in.refresh_token, now)
+def refresh(endpoint: ApiEndpoint, credentials: OAuthCredentials, now: float) -> Operation[OAuthToken]:
+    """Renew the tokens. With a rotating key, the old refresh token is void after this call.
+
+    Args:
+        endpoint: base URL and options of the connection.
+        credentials: refresh token and client.
+        now: current time in epoch seconds.
+    """
+    form = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}
+    response = yield token_request(endpoint, credentials, form)
+    return read_token(response, credentials.refresh_token, now)
 
 
-def token_request(endpoint: ApiEndpoint, sign_in: OAuthCredentials, form: dict[str, str]) -> Request:
-    """A call to the token endpoint: a confidential client signs with its secret, a public one says its id."""
+def token_request(endpoint: ApiEndpoint, credentials: OAuthCredentials, form: dict[str, str]) -> Request:
+    """Return a call of the token endpoint. A confidential client sends its secret, a public one its id alone.
+
+    Args:
+        endpoint: base URL and options of the connection.
+        credentials: the client's id and secret.
+        form: members of the body.
+    """
     headers = dict(FORM_HEADERS)
-    if sign_in.client_secret:
-        pair = base64.b64encode(f"{sign_in.client_id}:{sign_in.client_secret}".encode()).decode()
+    if credentials.client_secret:
+        pair = base64.b64encode(f"{credentials.client_id}:{credentials.client_secret}".encode()).decode()
         headers["authorization"] = f"Basic {pair}"
     else:
-        form = {**form, "client_id": sign_in.client_id}
-    return Request(
-        "POST",
-        f"{authorization_url(endpoint)}/token",
-        headers=headers,
-        body=urlencode(form).encode(),
-        authenticated=False,
-    )
+        form = {**form, "client_id": credentials.client_id}
+    url = f"{authorization_url(endpoint)}/token"
+    return Request("POST", url, headers=headers, body=urlencode(form).encode(), authenticated=False)
 
 
-def read_token(response: Response, old: str, now: float) -> OAuthToken:
-    """The new pair. `invalid_grant` is final: only a person can sign in again."""
-    told = response.mapping()
-    if "access_token" in told and "error" not in told:
-        renewed = as_text(told.get("refresh_token")) or old
-        return OAuthToken(required(told, "access_token"), renewed, now + token_lifetime_s(told), now)
-    error = str(told.get("error", response.status))
+def read_token(response: Response, old_refresh_token: str, now: float) -> OAuthToken:
+    """Return the new tokens. After `invalid_grant`, a person must log in again.
+
+    Args:
+        response: response of the token endpoint.
+        old_refresh_token: stays valid if the response contains no new one.
+        now: current time in epoch seconds.
+    """
+    token = response.mapping()
+    if "access_token" in token and "error" not in token:
+        refresh_token = as_text(token.get("refresh_token")) or old_refresh_token
+        return OAuthToken(required(token, "access_token"), refresh_token, now + token_lifetime_s(token), now)
+    error = str(token.get("error", response.status))
     if error == "invalid_grant":
         raise AuthenticationFailed(
-            "Constant Contact no longer knows the refresh token: it was used elsewhere (a rotating token works once), "
-            "revoked, or unused for 180 days. Log in again: `airflow segexport login <connection id>`."
+            "Constant Contact rejects the refresh token: it was used elsewhere (a rotating token works once), revoked, "
+            "or unused for 180 days. To fix: log in again by `airflow segexport login <connection id>`."
         )
     if error == "invalid_client":
         raise AuthenticationFailed(
-            "Constant Contact does not accept the client id and secret. Compare them with the application's page in "
-            "the developer portal."
+            "Constant Contact does not accept the client id and secret. To fix: compare them with the "
+            "application's page in the developer portal."
         )
     raise RetryableError(f"Constant Contact's token endpoint answered {response.status} {public_code(error)}.")
 
 
 def is_expired(response: Response) -> bool:
-    """An access token ends after 24 h; its 401 does not tell an old token from a bad one."""
+    """Return whether the token may have expired, after 24 h. The response to an expired and a bad token is the same."""
     return b"unauthorized" in response.body.lower()
 
 
 def audience_link(audience: Audience) -> str:
-    """The list's page."""
+    """Return the URL of the list's page."""
     host = urlsplit(audience.base_url).hostname
     base = "https://app.constantcontact.com" if host == urlsplit(BASE_URL).hostname else audience.base_url
     return f"{base}/pages/contacts/ui#contacts/{audience.audience}"

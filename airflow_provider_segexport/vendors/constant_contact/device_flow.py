@@ -1,4 +1,4 @@
-"""Constant Contact: the first sign-in, by the device flow: a person approves in a browser anywhere."""
+"""Constant Contact: first login by the device flow, in which a person approves in any browser."""
 
 from __future__ import annotations
 
@@ -18,40 +18,51 @@ from airflow_provider_segexport.vendors.constant_contact.account import (
 from airflow_provider_segexport.vendors.responses import TOO_MANY_REQUESTS
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-SLOW_DOWN_S = 5.0  # RFC 8628, 3.5: `slow_down` adds five seconds
+SLOW_DOWN_S = 5.0
+"""Seconds that `slow_down` adds to the interval between two reads (RFC 8628, 3.5)."""
 
 
 def device_login(
-    endpoint: ApiEndpoint, who: OAuthCredentials, invite: Callable[[DevicePrompt], None], now: Callable[[], float]
+    endpoint: ApiEndpoint,
+    credentials: OAuthCredentials,
+    show_prompt: Callable[[DevicePrompt], None],
+    clock: Callable[[], float],
 ) -> Operation[OAuthToken]:
-    """Ask for a code, show it, and look until the person has approved or the code has run out."""
-    body = urlencode({"client_id": who.client_id, "scope": SCOPES, "response_type": "code"}).encode()
-    asked = yield Request(
-        "POST", f"{authorization_url(endpoint)}/device/authorize", headers=FORM_HEADERS, body=body, authenticated=False
-    )
-    told = asked.mapping()
-    if "device_code" not in told:
-        code = public_code(told.get("error", asked.status))
+    """Request a code, show it, and poll until the person has approved or the code has expired.
+
+    Args:
+        endpoint: base URL and options of the connection.
+        credentials: the client; its refresh token is not used.
+        show_prompt: shows page and code to the person.
+        clock: returns the current time in epoch seconds.
+    """
+    body = urlencode({"client_id": credentials.client_id, "scope": SCOPES, "response_type": "code"}).encode()
+    url = f"{authorization_url(endpoint)}/device/authorize"
+    started = yield Request("POST", url, headers=FORM_HEADERS, body=body, authenticated=False)
+    device = started.mapping()
+    if "device_code" not in device:
+        code = public_code(device.get("error", started.status))
         raise AuthenticationFailed(
-            f"Constant Contact starts no device sign-in for this client id (error code {code}). The "
-            "application in the developer portal must allow the device flow."
+            f"Constant Contact starts no device login for this client id (error code {code}). To fix: allow the device "
+            "flow for the application in the developer portal."
         )
-    invite(DevicePrompt(str(told.get("verification_uri_complete") or told["verification_uri"]), str(told["user_code"])))
-    wait, ends = float(told.get("interval") or SLOW_DOWN_S), now() + float(told["expires_in"])
-    form = {"grant_type": DEVICE_GRANT, "device_code": str(told["device_code"])}
-    while now() < ends:
-        yield Sleep(wait)
-        response = yield token_request(endpoint, who, form)
+    page = str(device.get("verification_uri_complete") or device["verification_uri"])
+    show_prompt(DevicePrompt(page, str(device["user_code"])))
+    wait_s, deadline = float(device.get("interval") or SLOW_DOWN_S), clock() + float(device["expires_in"])
+    form = {"grant_type": DEVICE_GRANT, "device_code": str(device["device_code"])}
+    while clock() < deadline:
+        yield Sleep(wait_s)
+        response = yield token_request(endpoint, credentials, form)
         error = "" if response.status == TOO_MANY_REQUESTS else str(response.mapping().get("error", ""))
         match error:
             case "authorization_pending":
                 continue
             case "slow_down":
-                wait += SLOW_DOWN_S
+                wait_s += SLOW_DOWN_S
             case "access_denied":
-                raise AuthenticationFailed("The sign-in was declined in the browser.")
+                raise AuthenticationFailed("The login was declined in the browser. To fix: run the command again.")
             case "expired_token":
                 break
             case _:
-                return read_token(response, "", now())
-    raise AuthenticationFailed("Nobody approved the sign-in in time. Run the command again.")
+                return read_token(response, "", clock())
+    raise AuthenticationFailed("The login was not approved in time. To fix: run the command again.")

@@ -1,10 +1,11 @@
-"""Constant Contact: where the neutral fields go. Lengths from the published specification, 3.0.178."""
+"""Constant Contact: mapping of the neutral fields."""
 
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.base import FieldRule
 
 SHORT_MAX_CHARS, LONG_MAX_CHARS = 50, 255
+"""Maximum lengths of fields in the published specification, 3.0.178."""
 
 FIELD_RULES = (
     FieldRule("email", "email"),
@@ -16,7 +17,7 @@ FIELD_RULES = (
     FieldRule("state", "state", max_chars=SHORT_MAX_CHARS),
     FieldRule("postcode", "zip", max_chars=SHORT_MAX_CHARS),
     FieldRule("country", "country", max_chars=SHORT_MAX_CHARS),
-    # The vendor keeps no year; month and day come together or not at all.
+    # The vendor stores no year. Month and day are sent together or not at all.
     FieldRule("birthdate", "birthday_month", value_kind="month", plan_column="birthday_month"),
     FieldRule("birthdate", "birthday_day", value_kind="day", plan_column="birthday_day"),
     FieldRule("gender", "Gender", custom=True, max_chars=LONG_MAX_CHARS),

@@ -1,4 +1,4 @@
-"""Constant Contact: contacts in by import activities, verdicts out of counters and line numbers."""
+"""Constant Contact: item template and import activities, which report counters and errors by line."""
 
 from __future__ import annotations
 
@@ -47,31 +47,35 @@ STATES = {
     "timed_out": JobState.FAILED,
 }
 
-# "Line 355: Invalid email" (php-sdk#145); the header counts as line 1, also for JSON.
 ERROR_LINE = re.compile(r"Line (\d+):?\s*(.*)")
+"""An error of a row, for example "Line 355: Invalid email" (php-sdk#145)."""
 FIRST_ROW_LINE = 2
+"""Line number of the first row. A header counts as line 1, also in an import of JSON."""
+
+PROOF_COUNTERS = {"person_count", "error_count", "cannot_add_to_list_count"}
+"""Counters that together show whether every row was accepted."""
 
 
-def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
-    """One row of `import_data`: flat, unlike the contact resource. `sign_up_form` is never used: it opts people in."""
+def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
+    """Build a row of `import_data`, which is flat. It has no `sign_up_form`, because that would opt people in."""
     members: dict[str, Node] = {}
     for rule in FIELD_RULES:
-        if rule.field not in matched.fields:
+        if rule.field not in mapped.fields:
             continue
         if rule.custom:
             members[f"cf:{audience.fields[rule.key.lower()].key}"] = Column(rule.name)
         else:
             members[rule.key] = Column(rule.name, "number" if rule.value_kind in {"month", "day"} else "text")
-    for custom in matched.custom:
+    for custom in mapped.custom:
         members[f"cf:{audience.fields[custom.name.lower()].key}"] = Column(custom.column)
     return JsonTemplate(members)
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Hand in an import activity. Anything over 4,000,000 bytes or 40,000 rows would be dropped without a word."""
-    tail = f'],"list_ids":{json.dumps([audience.audience])}}}'
+    """Start an import activity. The vendor silently drops what exceeds 4,000,000 bytes or 40,000 rows."""
+    suffix = f'],"list_ids":{json.dumps([audience.audience])}}}'
     url = f"{audience.base_url}/activities/contacts_json_import"
-    response = yield send_batch("POST", url, '{"import_data":[', batch, tail)
+    response = yield send_batch("POST", url, '{"import_data":[', batch, suffix)
     if response.status in {200, 201, 202}:
         return JobId(required_id(response.mapping(), "activity_id", GUID))
     if response.status == 400:  # noqa: PLR2004
@@ -80,38 +84,45 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def poll(
-    audience: Audience, job_ids: Sequence[str], state: Callable[[dict[str, Any]], JobState] | None = None
+    audience: Audience, job_ids: Sequence[str], state_of: Callable[[dict[str, Any]], JobState] | None = None
 ) -> Operation[dict[str, JobState]]:
-    """One call tells 500 activities of the past ten days, everybody's; what the pages lack is asked for by itself.
+    """Read lists of 500 activities of the past ten days, then single activities that the lists do not contain.
 
-    A page costs as much as asking for one activity, so pages are read while fewer were read than activities are wanted.
+    A list costs as much as a single activity, so lists are read while fewer lists than missing activities were read.
+
+    Args:
+        audience: the list.
+        job_ids: ids of activities.
+        state_of: returns the state of an activity that is read by itself; None for `job_state`.
     """
-    wanted, states, pages = set(job_ids), dict[str, JobState](), 0
-    page = f"{audience.base_url}/activities?limit=500"
-    while page and len(wanted) > pages + 1:
-        found = as_object(read_json((yield get(page))))
-        listed = as_objects(found.get("activities"))
-        here = {as_text(one.get("activity_id")): one for one in listed if as_text(one.get("state")) in STATES}
-        for ticket in wanted & here.keys():
-            states[ticket] = job_state(here[ticket])
-        wanted -= here.keys()
-        pages, page = pages + 1, link_url(audience.base_url, found, "next")
-    for ticket in sorted(wanted):
-        states[ticket] = (state or job_state)((yield from read_activity(audience, ticket)))
+    missing, states, pages = set(job_ids), dict[str, JobState](), 0
+    url = f"{audience.base_url}/activities?limit=500"
+    while url and len(missing) > pages + 1:
+        page = as_object(read_json((yield get(url))))
+        activities = as_objects(page.get("activities"))
+        by_id = {as_text(each.get("activity_id")): each for each in activities if as_text(each.get("state")) in STATES}
+        for job_id in missing & by_id.keys():
+            states[job_id] = job_state(by_id[job_id])
+        missing -= by_id.keys()
+        pages, url = pages + 1, link_url(audience.base_url, page, "next")
+    for job_id in sorted(missing):
+        states[job_id] = (state_of or job_state)((yield from read_activity(audience, job_id)))
     return states
 
 
-def job_state(found: dict[str, Any]) -> JobState:
-    """An activity's state in our words."""
-    state = required(found, "state")
+def job_state(activity: dict[str, Any]) -> JobState:
+    """Return an activity's state."""
+    state = required(activity, "state")
     if state not in STATES:
-        name = public_code(state)
-        raise UnexpectedResponse(f"Constant Contact's activity has the state {name!r}, which is not documented.")
+        raise UnexpectedResponse(
+            f"Constant Contact's activity has the state {public_code(state)!r}, which is not documented. To fix: ask "
+            "Constant Contact's support what it means, and report it to the maintainers of this package."
+        )
     return STATES[state]
 
 
 def read_activity(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:
-    """One activity; one that is gone after ten days counts as failed, and its rows go out again."""
+    """Read an activity. One that is gone, after ten days, counts as failed, so its rows are sent again."""
     response = yield get(f"{audience.base_url}/activities/{job_id}")
     if response.status == 404:  # noqa: PLR2004
         return {"activity_id": job_id, "state": "failed"}
@@ -119,76 +130,74 @@ def read_activity(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:
 
 
 def embedded_job_reads(response: Response) -> dict[str, Response]:
-    """The activities that a list of them tells as each one's own address does: the specification gives both one shape.
+    """Return the single-activity reads in a list of activities, which have one form (specification 3.0.178, 2026-08).
 
-    Only those that went well to the end (specification 3.0.178, read 2026-08): that a list spells out the words of a
-    thousand errors is not promised, and one whose counters it leaves out has no verdict there.
+    Only activities without errors are returned. A list need not contain the texts of a thousand errors, and it may
+    leave out counters, without which an activity has no result.
     """
     if response.status != 200 or not response.url.endswith("/activities"):  # noqa: PLR2004
         return {}
     return {
-        f"{response.url}/{one['activity_id']}": replace(response, body=json.dumps(one).encode())
-        for one in as_objects(response.mapping().get("activities"))
-        if as_text(one.get("activity_id"))
-        and one.get("state") == "completed"
-        and _all_accepted(as_object(one.get("status")))
+        f"{response.url}/{activity['activity_id']}": replace(response, body=json.dumps(activity).encode())
+        for activity in as_objects(response.mapping().get("activities"))
+        if as_text(activity.get("activity_id"))
+        and activity.get("state") == "completed"
+        and _has_no_errors(as_object(activity.get("status")))
     }
 
 
-def _all_accepted(counts: Mapping[str, Any]) -> bool:
-    """Whether an activity counts what it did, and no error. Of imports that is people, of removals lists."""
-    told = counts.get("list_count") is not None or all(counts.get(name) is not None for name in PROOF_COUNTERS)
-    wrong = ("error_count", "correctable_count", "cannot_add_to_list_count")
-    return told and not any(counts.get(name) for name in wrong)
+def _has_no_errors(counts: Mapping[str, Any]) -> bool:
+    """Return whether the counters are complete and count no error. Imports count people, removals count lists."""
+    complete = counts.get("list_count") is not None or all(counts.get(name) is not None for name in PROOF_COUNTERS)
+    error_counters = ("error_count", "correctable_count", "cannot_add_to_list_count")
+    return complete and not any(counts.get(name) for name in error_counters)
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Turn counters and line numbers into verdicts; rows that are only counted are named later, by reading back."""
-    found = yield from read_activity(audience, job_id)
-    if job_state(found) is not JobState.FINISHED:
+    """Return the result of each row from errors by line. Rows that are only counted stay unattributed."""
+    activity = yield from read_activity(audience, job_id)
+    if job_state(activity) is not JobState.FINISHED:
         return BatchResult(retry=tuple(range(len(batch))))
-    status = found.get("status")
-    pairs = status.items() if isinstance(status, dict) else ()
-    counts = {name: number for name, number in pairs if isinstance(number, int)}
-    wrong = counts.get("error_count", 0) + counts.get("correctable_count", 0)
-    if rows_were_dropped(counts, wrong, len(batch)):
-        raise BatchRejected("person_count", f"The vendor dropped some of {counted(len(batch), 'row')} without a word.")
-    errors = found.get("activity_errors")
-    refused = {one.index: one for one in row_errors(errors if isinstance(errors, list) else [], len(batch))}
-    if (
-        not counts.keys() >= PROOF_COUNTERS
-    ):  # optional in the specification: who was taken is found by reading the list back
-        return BatchResult(rejected=tuple(refused.values()), unattributed=len(batch) - len(refused))
-    unlisted = max(0, wrong - len(refused))
+    counts = {name: value for name, value in as_object(activity.get("status")).items() if isinstance(value, int)}
+    error_count = counts.get("error_count", 0) + counts.get("correctable_count", 0)
+    if rows_were_dropped(counts, error_count, len(batch)):
+        raise BatchRejected("person_count", f"The vendor silently dropped some of {counted(len(batch), 'row')}.")
+    errors = activity.get("activity_errors")
+    rejected = {error.index: error for error in row_errors(errors if isinstance(errors, list) else [], len(batch))}
+    remaining = len(batch) - len(rejected)
+    if not counts.keys() >= PROOF_COUNTERS:  # the specification makes them optional
+        return BatchResult(rejected=tuple(rejected.values()), unattributed=remaining)
+    unlisted = max(0, error_count - len(rejected))
     return BatchResult(
-        rejected=tuple(refused.values()),
-        unattributed=min(unlisted + counts.get("cannot_add_to_list_count", 0), len(batch) - len(refused)),
+        rejected=tuple(rejected.values()),
+        unattributed=min(unlisted + counts.get("cannot_add_to_list_count", 0), remaining),
         unattributed_reason=Reason.NO_RESULT if unlisted else Reason.UNSUBSCRIBED,
     )
 
 
-PROOF_COUNTERS = {"person_count", "error_count", "cannot_add_to_list_count"}
-"""Counters that together tell whether every row was taken."""
+def rows_were_dropped(counts: Mapping[str, int], error_count: int, rows: int) -> bool:
+    """Return whether the vendor read fewer rows than were sent.
 
+    It is not documented whether `person_count` includes the rows with errors. If both readings are possible,
+    `items_total_count` decides, which counts all rows and a header.
 
-def rows_were_dropped(counts: Mapping[str, int], wrong: int, rows: int) -> bool:
-    """Whether the vendor read fewer rows than were sent.
-
-    `person_count` may hold the wrong rows or not: that is not documented. Where both readings are possible,
-    `items_total_count` decides, which is all rows and a header's.
+    Args:
+        counts: the activity's counters.
+        error_count: rows with errors.
+        rows: rows that were sent.
     """
     people = counts.get("person_count", rows)
-    return people + wrong < rows or (people < rows and counts.get("items_total_count", rows) < rows)
+    return people + error_count < rows or (people < rows and counts.get("items_total_count", rows) < rows)
 
 
 def row_errors(errors: Sequence[str], rows: int) -> list[RowRejection]:
-    """Rows that the vendor names by line. Lines outside the batch, and words without a line, name nobody."""
-    refusals = []
-    for line in errors:
-        match = ERROR_LINE.match(as_text(line))
-        index = int(match[1]) - FIRST_ROW_LINE if match else -1
-        if match and 0 <= index < rows:
-            words = match[2]
-            reason = Reason.INVALID_EMAIL if "email" in words.lower() else Reason.INVALID_VALUE
-            refusals.append(RowRejection(index, reason, "", words))
-    return refusals
+    """Return the rejections of rows by line number. Ignore errors without a line, or with one outside the batch."""
+    rejected = []
+    for error in errors:
+        match = ERROR_LINE.match(as_text(error))
+        row = int(match[1]) - FIRST_ROW_LINE if match else -1
+        if match and 0 <= row < rows:
+            message = match[2]
+            reason = Reason.INVALID_EMAIL if "email" in message.lower() else Reason.INVALID_VALUE
+            rejected.append(RowRejection(row, reason, "", message))
+    return rejected

@@ -1,4 +1,7 @@
-"""Constant Contact: who is in a list, by an export activity: a few calls, where pages would take 2,000 a million."""
+"""Constant Contact: reading a list by an export activity.
+
+An export takes a few calls. Pages of a million contacts would take 2,000.
+"""
 
 from __future__ import annotations
 
@@ -20,58 +23,65 @@ from airflow_provider_segexport.vendors.constant_contact.responses import read_j
 from airflow_provider_segexport.vendors.responses import GUID, as_int, as_object, get, required_id, send_json
 
 PAGE_ROWS = 10_000
+"""Rows of the exported file that are passed on at a time."""
 MAX_POLLS = 240
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 15.0
+"""First and longest wait between two polls, in seconds. All polls take about an hour."""
 EXPORT_COLUMNS = ["email_address", "email_optout_date"]
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Export everybody in the list, whatever may be sent to them, and read the file.
+    """Export all contacts of the list and read the file.
 
-    Without a status the export holds all contacts of the list. Who bounced is still in it, and has not left; who has
-    opted out of everything has a date for it. Contact ids are not among the fields that exports are documented to have.
+    Without a status, the export contains every contact of the list: a bounced one, who is still in the list, and one
+    who has unsubscribed from everything, who has an opt-out date. Contact ids are not among the documented columns.
     """
     body = {"list_ids": [audience.audience], "fields": EXPORT_COLUMNS}
-    asked = replace(send_json("POST", f"{audience.base_url}/activities/contact_exports", body), read_only=True)
-    started = read_json((yield asked), 200, 201, 202)
-    ended = yield from wait_for_export(audience, required_id(started, "activity_id", GUID))
-    address = link_url(audience.base_url, ended, "results")
-    if not address:
-        raise UnexpectedResponse("Constant Contact's finished export names no file below the API's own address.")
-    response = yield get(address)
+    request = replace(send_json("POST", f"{audience.base_url}/activities/contact_exports", body), read_only=True)
+    started = read_json((yield request), 200, 201, 202)
+    finished = yield from wait_for_export(audience, required_id(started, "activity_id", GUID))
+    url = link_url(audience.base_url, finished, "results")
+    if not url:
+        raise UnexpectedResponse(
+            "Constant Contact's finished export has no link to its file. To fix: run the task again later."
+        )
+    response = yield get(url)
     if response.status != 200:  # noqa: PLR2004
         read_json(response)
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(response.body), "utf-8-sig", newline=""))
-    next(rows, None)  # the heads, whose words are not documented
-    told = 0
+    next(rows, None)  # skip the header, whose names are not documented
+    row_count = 0
     while page := list(islice(rows, PAGE_ROWS)):
         complete = [row for row in page if len(row) == len(EXPORT_COLUMNS)]
-        told += len(complete)
+        row_count += len(complete)
         on_page(list(to_members(complete)))
-    promised = as_int(as_object(ended.get("status")).get("items_completed_count")) or 0
-    if told + 1 < promised:  # one less, should the heads be counted as an item
-        raise RetryableError(f"Constant Contact's export of the list holds {told:,} of {counted(promised, 'contact')}.")
+    expected = as_int(as_object(finished.get("status")).get("items_completed_count")) or 0
+    if row_count + 1 < expected:  # the vendor may count the header
+        raise RetryableError(
+            f"Constant Contact's export of the list holds {row_count:,} of {counted(expected, 'contact')}."
+        )
 
 
 def wait_for_export(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:
-    """Look at an activity until it is done."""
-    wait = FIRST_WAIT_S
+    """Poll an export activity until it has finished."""
+    wait_s = FIRST_WAIT_S
     for _ in range(MAX_POLLS):
-        found = yield from read_activity(audience, job_id)
-        state = job_state(found)
+        activity = yield from read_activity(audience, job_id)
+        state = job_state(activity)
         if state is JobState.FINISHED:
-            return found
+            return activity
         if state is JobState.FAILED:
-            raise RetryableError(f"Constant Contact's export of the list ended as {public_code(found['state'])!r}.")
-        yield Sleep(wait)
-        wait = min(wait * 1.5, MAX_WAIT_S)
+            name = public_code(activity["state"])
+            raise RetryableError(f"Constant Contact's export of the list ended as {name!r}.")
+        yield Sleep(wait_s)
+        wait_s = min(wait_s * 1.5, MAX_WAIT_S)
     raise RetryableError("Constant Contact has not finished the export of the list within an hour.")
 
 
-def to_members(page: Sequence[Sequence[str]]) -> Iterator[Member]:
-    """The contacts of a page that have an address. The order of the two columns is not documented."""
-    at = next((at for row in page for at, cell in enumerate(row) if "@" in cell), 0)
-    for row in page:
-        address = same(row[at])
-        if address:
-            yield Member(address, active=not row[1 - at])
+def to_members(rows: Sequence[Sequence[str]]) -> Iterator[Member]:
+    """Yield the contacts of a page that have an address. The order of the two columns is not documented."""
+    email_column = next((column for row in rows for column, cell in enumerate(row) if "@" in cell), 0)
+    for row in rows:
+        email = same(row[email_column])
+        if email:
+            yield Member(email, active=not row[1 - email_column])

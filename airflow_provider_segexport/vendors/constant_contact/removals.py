@@ -1,7 +1,7 @@
-"""Constant Contact: leavers out of a list, by contact id: `batch -> removal activity -> state`.
+"""Constant Contact: removal from a list by contact id, as an activity.
 
-Specification 3.0.178, read 2026-08. Only the membership ends; `permission_to_send` and other lists stay as they are.
-Neither imports nor exports tell contact ids (an export's documented fields hold none): they are asked for.
+Only the membership ends; `permission_to_send` and other lists stay as they are. Neither imports nor exports return
+contact ids, so they are read (specification 3.0.178, read 2026-08).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from airflow_provider_segexport.vendors.responses import (
     send_json,
 )
 
-PAGE_SIZE = 500
+PAGE_SIZE = 500  # maximum
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Hand in a removal activity for up to 500 contacts."""
+    """Start a removal activity for up to 500 contacts."""
     body = {"source": {"contact_ids": list(batch.items)}, "list_ids": [audience.audience]}
     response = yield send_json("POST", f"{audience.base_url}/activities/remove_list_memberships", body)
     if response.status in {200, 201, 202}:
@@ -53,65 +53,69 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """An activity counts what it has processed and names nobody; one that failed goes again as a whole."""
-    done = removal_state((yield from read_activity(audience, job_id))) is JobState.FINISHED
-    return BatchResult(retry=() if done else tuple(range(len(batch))))
+    """Retry all rows of a failed activity. A finished one counts contacts and names none."""
+    is_finished = removal_state((yield from read_activity(audience, job_id))) is JobState.FINISHED
+    return BatchResult(retry=() if is_finished else tuple(range(len(batch))))
 
 
-def removal_state(found: dict[str, Any]) -> JobState:
-    """A removal's state. One that is absent or not documented is no verdict: its people are looked for in the list."""
-    return STATES.get(as_text(found.get("state")), JobState.FINISHED)
+def removal_state(activity: dict[str, Any]) -> JobState:
+    """Return a removal's state. An undocumented one counts as finished, because the run reads the list back anyway."""
+    return STATES.get(as_text(activity.get("state")), JobState.FINISHED)
 
 
 def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """By pages of the list, or one read a person: whatever takes fewer of the day's calls."""
+    """Find members by reading the list's pages or each contact, whichever takes fewer of the day's calls."""
     pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
-    wanted = set(emails)
     if len(emails) > pages:
-        yield from find_on_pages(audience, wanted, on_page)
+        yield from find_on_pages(audience, set(emails), on_page)
         return
     unclear: set[str] = set()
     for email in emails:
         query = {"email": email, "status": "all", "include": "list_memberships"}
-        found = as_object(read_json((yield get(f"{audience.base_url}/contacts", **query))))
-        contacts = required_list(found.get("contacts"), "contacts")
-        if not all(isinstance(one.get("list_memberships"), list) and id_of(one.get("contact_id")) for one in contacts):
+        page = as_object(read_json((yield get(f"{audience.base_url}/contacts", **query))))
+        contacts = required_list(page.get("contacts"), "contacts")
+        if not all(
+            isinstance(contact.get("list_memberships"), list) and id_of(contact.get("contact_id"))
+            for contact in contacts
+        ):
             unclear.add(email)
             continue
-        on_page(list(to_members([one for one in contacts if audience.audience in one["list_memberships"]], {email})))
-    if unclear:  # the list itself tells what a contact's own record does not
+        members = [contact for contact in contacts if audience.audience in contact["list_memberships"]]
+        on_page(list(to_members(members, {email})))
+    if unclear:  # the contact's own record does not say whether it is in the list
         yield from find_on_pages(audience, unclear, on_page)
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
-    """Read the list, whatever may be sent to its people, until all that are wanted are found."""
-    left = set(wanted)
-    page = f"{audience.base_url}/contacts?lists={audience.audience}&status=all&limit={PAGE_SIZE}"
-    while page and left:
-        found = as_object(read_json((yield get(page))))
-        here = list(to_members(required_list(found.get("contacts"), "contacts"), left))
-        on_page(here)
-        left -= {one.email for one in here}
-        following = link_url(audience.base_url, found, "next")
-        page = "" if following == page else following
+    """Read the list's contacts of any status, until all wanted addresses have been read."""
+    missing = set(wanted)
+    url = f"{audience.base_url}/contacts?lists={audience.audience}&status=all&limit={PAGE_SIZE}"
+    while url and missing:
+        page = as_object(read_json((yield get(url))))
+        members = list(to_members(required_list(page.get("contacts"), "contacts"), missing))
+        on_page(members)
+        missing -= {member.email for member in members}
+        next_url = link_url(audience.base_url, page, "next")
+        url = "" if next_url == url else next_url
 
 
 def to_members(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator[Member]:
-    """Those among the contacts of an answer who are wanted."""
-    for one in contacts:
-        address = as_object(one.get("email_address"))
+    """Yield the contacts whose address is wanted."""
+    for contact in contacts:
+        address = as_object(contact.get("email_address"))
         email = same(as_text(address.get("address")))
         if email in wanted:
-            yield Member(email, required_id(one, "contact_id"), address.get("permission_to_send") != "unsubscribed")
+            is_active = address.get("permission_to_send") != "unsubscribed"
+            yield Member(email, required_id(contact, "contact_id"), is_active)
 
 
 REMOVAL = Removal(
     remove=remove,
     limits=Limits(batch_rows=500, batch_bytes=100_000, max_concurrency=4, max_jobs=100, timeout_s=120),
     by_id=True,
-    poll=partial(poll, state=removal_state),
+    poll=partial(poll, state_of=removal_state),
     collect=collect,
     resolve_ids=resolve_ids,
-    # No `look`: an export of the list takes fewer of the day's calls.
-    confirms=False,  # `items_completed_count` counts contacts processed, whether they were in the list or not
+    # No `find_members`: an export of the list takes fewer of the day's calls.
+    confirms=False,  # `items_completed_count` counts processed contacts, also those that were not in the list
 )

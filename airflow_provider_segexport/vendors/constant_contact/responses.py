@@ -1,4 +1,4 @@
-"""Constant Contact: what replies mean."""
+"""Constant Contact: errors and retry hints in responses."""
 
 from __future__ import annotations
 
@@ -24,35 +24,46 @@ from airflow_provider_segexport.vendors.responses import (
     unexpected_response,
 )
 
-THROTTLED_WAIT_S = 1.0  # 4 calls a second a key, and no header that tells when
+THROTTLED_WAIT_S = 1.0
+"""Wait after more than 4 calls a second with one key, in seconds. No header says how long to wait."""
 
 
 def error_of(response: Response) -> tuple[str, str]:
-    """Errors are an array of `{error_key, error_message}`; those of sign-in and throttling are a bare object."""
-    found = response.json()
-    if isinstance(found, list):
-        found = found[0] if found else {}
-    if not isinstance(found, dict):
-        raise UnexpectedResponse(f"{response.url} answered {response.status} with JSON that is no error of its.")
-    return as_text(found.get("error_key")), as_text(found.get("error_message"))
+    """Return error key and message. Errors are an array of objects; those of login and throttling are one object."""
+    body = response.json()
+    if isinstance(body, list):
+        body = body[0] if body else {}
+    if not isinstance(body, dict):
+        raise UnexpectedResponse(
+            f"{response.url} answered {response.status} with JSON that is no error of Constant Contact's. To fix: "
+            "check which server answers at the base URL of the connection."
+        )
+    return as_text(body.get("error_key")), as_text(body.get("error_message"))
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise what an unexpected reply means. One 403 stands for scope, user privilege and a deactivated application."""
+    """Raise the error that a response with an unexpected status means.
+
+    A 403 can mean a missing scope, a missing user privilege, or a deactivated application.
+    """
     key = error_of(response)[0]
-    said = describe("Constant Contact", response, key)
+    failure = describe("Constant Contact", response, key)
     match response.status:
         case 401:
             raise AuthenticationFailed(
-                f"{said}. The sign-in has expired or was revoked: run `airflow segexport login` for the connection."
+                f"{failure}. The login has expired or was revoked. To fix: run `airflow segexport login` for the "
+                "connection."
             )
         case 403:
             raise PermissionDenied(
-                f"{said}. The sign-in needs the scope contact_data, its user the privilege contacts:write, and the "
-                "application must be active."
+                f"{failure}. The login needs the scope contact_data, its user the privilege contacts:write, and the "
+                "application must be active. To fix: check all three in Constant Contact."
             )
         case 404:
-            raise AudienceNotFound(f"{said}. The id is in the list's address in the browser; was the list deleted?")
+            raise AudienceNotFound(
+                f"{failure}. The account has no list of that id, or the list was deleted. To fix: copy the id from the "
+                "list's address in the browser."
+            )
         case _:
             raise unexpected_response("Constant Contact", response, key)
 
@@ -61,7 +72,7 @@ read_json = make_reader(raise_for)
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Three kinds of 429: too fast, the day is used up (until midnight UTC), too many activities in the queue."""
+    """Recognise three kinds of 429: too many calls a second, the day's calls used up, too many queued activities."""
     if response.status == TOO_MANY_REQUESTS:
         if b"queued activities" in response.body:
             return JobSlotsFull("Constant Contact holds 1,000 queued activities of this account.")
@@ -75,7 +86,7 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
 
 
 def seconds_to_midnight(now: float) -> float:
-    """Seconds until the next midnight UTC, when the daily quota starts over."""
+    """Return the seconds until the next midnight UTC, when the daily quota starts again."""
     moment = datetime.fromtimestamp(now, UTC)
     midnight = datetime.combine(moment.date() + timedelta(days=1), datetime.min.time(), UTC)
     return (midnight - moment).total_seconds() + 1

@@ -1,4 +1,4 @@
-"""Omnisend: the brand behind a key, the tag that is the audience, and a segment on it."""
+"""Omnisend: API key, brand and tag, and a segment of the contacts with the tag."""
 
 from __future__ import annotations
 
@@ -27,51 +27,52 @@ from airflow_provider_segexport.vendors.timestamps import day_before
 BASE_URL = "https://api.omnisend.com"
 API_PATH = "/api"
 
-# What the official plugin lets through (omnisend/wp-omnisend, class-utils.php), and the colon of the API's own example
-# `source: shopify`; read 2026-08. A blank at either end would make another tag that looks the same.
 TAG = re.compile(r"(?! )[a-zA-Z0-9_\-: ]{1,128}(?<! )")
+"""The characters that the official plugin accepts (omnisend/wp-omnisend, class-utils.php), and the colon in the API's
+example `source: shopify` (read 2026-08). A blank at either end would make another tag that looks the same."""
 
-SEGMENTS_PAGE_SIZE = "50"  # the most a page may have (segments OpenAPI 2026-03-15)
+SEGMENTS_PAGE_SIZE = "50"  # maximum (segments OpenAPI 2026-03-15)
 SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
+"""Rate scopes of calls on segments."""
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Prove the key, the store it opens, the right to read contacts, and the tag's spelling.
+    """Check the key, its store, the permission to read contacts, and the tag's characters.
 
-    A tag needs no making: it is there when the first contact has it. No call shows the right to write but a write, so
-    its lack comes to light with the first batch.
+    A tag exists as soon as a contact has it. Only a write shows whether the key has the permission to write, so a
+    missing one shows with the first batch.
     """
     api = endpoint.base_url + API_PATH
-    told = yield versioned(get(f"{api}/brands/current"))
-    brand = read_json(told)
+    response = yield versioned(get(f"{api}/brands/current"))
+    brand = read_json(response)
     store, name = required(brand, "brandID"), as_text(as_object(brand).get("name"))
     pinned = endpoint.options.get("brand_id", "").strip()
     if pinned and pinned != store:
         raise InvalidConnection(
             f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
-            f"id {pinned}: nothing is sent. Put in a key of that store, or change 'Brand id' in the connection."
+            f"id {pinned}: nothing is sent. To fix: enter a key of that store, or change 'Brand id' in the connection."
         )
     if audience is not None and not TAG.fullmatch(audience):
         raise AudienceNotFound(
             "An audience at Omnisend is a tag: 1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon, without a blank at "
-            "either end."
+            "either end. To fix: correct `audience`."
         )
-    tagged = {} if audience is None else {"tag": audience}
-    read_json((yield versioned(get(f"{api}/contacts", limit="1", **tagged))))
+    query = {} if audience is None else {"tag": audience}
+    read_json((yield versioned(get(f"{api}/contacts", limit="1", **query))))
     return Audience(
         base_url=api,
         account=store,
         account_name=name,
         audience=audience or "",
         audience_name=audience or "",
-        extra=server_clock(told),
+        extra=server_clock(response),
     )
 
 
 def server_clock(response: Response) -> dict[str, str]:
-    """`checked_at`: the vendor's time, epoch seconds; `since`: the day before, in any zone.
+    """Return the vendor's time from the `Date` header: `checked_at` in epoch seconds, and `since`, the day before.
 
-    Nothing where the answer tells no time.
+    Returns an empty mapping if the response has no such header.
     """
     try:
         now = parsedate_to_datetime(response.headers["date"])
@@ -81,52 +82,52 @@ def server_clock(response: Response) -> dict[str, str]:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Nothing to do: a custom property comes into being when it is first sent."""
+    """Do nothing, because the vendor creates a custom property when it is first sent."""
     del audience, name, kind
     return
     yield  # a generator, as every operation is
 
 
 def audience_link(audience: Audience) -> str:
-    """The web application; which address filters its contacts by a tag is not published."""
+    """Return the URL of the web application. The URL of the contacts with a tag is not published."""
     del audience
     return "https://app.omnisend.com"
 
 
 def create_segment(audience: Audience) -> Operation[str]:
-    """A dynamic segment of those who have the tag, made once; returns its id. It fills by itself."""
-    asked = {"limit": SEGMENTS_PAGE_SIZE}
+    """Create a dynamic segment of the contacts with the tag, unless there is one. Return its id."""
+    query = {"limit": SEGMENTS_PAGE_SIZE}
     while True:
-        page = read_json((yield versioned(get(f"{audience.base_url}/segments", **asked), SEGMENT_READS)))
-        for one in required_list(as_object(page).get("segments"), "segments"):
-            if one.get("status") != "archived" and list(segment_filters(one)) == [tag_filter(audience.audience)]:
-                return required_id(one, "segmentID")
+        page = read_json((yield versioned(get(f"{audience.base_url}/segments", **query), SEGMENT_READS)))
+        for segment in required_list(as_object(page).get("segments"), "segments"):
+            if segment.get("status") != "archived" and list(segment_filters(segment)) == [
+                tag_filter(audience.audience)
+            ]:
+                return required_id(segment, "segmentID")
         after = next_cursor(page)
         if after is None:
             break
-        asked["after"] = after
+        query["after"] = after
     conditions = [{"entity": "contact", "junction": "and", "filters": [tag_filter(audience.audience)]}]
     body = {"name": audience.audience, "conditionGroups": [{"conditions": conditions}]}
-    made = read_json(
-        (yield versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)), 200, 201
-    )
-    return required_id(made, "segmentID")
+    request = versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)
+    return required_id(read_json((yield request), 200, 201), "segmentID")
 
 
 def tag_filter(tag: str) -> dict[str, Any]:
-    """The filter of a segment that holds whoever has a tag."""
+    """Return the segment filter for contacts with a tag."""
     return {"operator": "anyOf", "property": "tags", "value": [tag]}
 
 
 def segment_filters(segment: dict[str, Any]) -> Iterator[Any]:
-    """All filters of a segment, whatever groups and conditions they stand in."""
+    """Yield all filters of a segment, from all groups and conditions."""
     for group in as_objects(segment.get("conditionGroups")):
         for condition in as_objects(group.get("conditions")):
             yield from as_objects(condition.get("filters"))
 
 
 def next_cursor(page: dict[str, Any]) -> str | None:
-    """The cursor of the next page; None on the last one."""
+    """Return the cursor of the next page; None on the last page."""
     paging = as_object(page.get("paging"))
     after = as_text(as_object(paging.get("cursors")).get("after"))
     return after if after and paging.get("hasMore") is not False else None

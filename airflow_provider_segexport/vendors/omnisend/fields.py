@@ -1,7 +1,7 @@
-"""Omnisend: where the neutral fields go.
+"""Omnisend: mapping of the neutral fields (contacts OpenAPI 2026-03-15, read 2026-08).
 
-Contacts OpenAPI 2026-03-15, read 2026-08. A value that the vendor's field cannot hold fails the whole item there, so it
-is left out of its row and counted. No lengths are published. There is no field for a full name.
+One invalid value makes the vendor reject the whole item, so such a value is left out of its row and counted. No lengths
+are published. There is no field for a full name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ FIELD_RULES = (
     FieldRule("address", "address"),
     FieldRule("city", "city"),
     FieldRule("state", "state"),
-    # The vendor derives the code from a name it knows; where both come, the code wins.
+    # The vendor derives the code from a name it knows; if both are sent, the code wins.
     FieldRule("country", "country", value_kind="country_name", drop_invalid=True),
     FieldRule("country", "countryCode", value_kind="country_code", drop_invalid=True, plan_column="country_code"),
-    # An identifier beside the email; a number that another contact has is ignored by the vendor.
+    # A second identifier. The vendor ignores a number that another contact has.
     FieldRule("phone", "phone", value_kind="phone", drop_invalid=True),
     FieldRule("birthdate", "birthdate", value_kind="date", drop_invalid=True),
 )
 
-CUSTOM_NAME = r"[a-zA-Z0-9_]{1,128}"  # omnisend/wp-omnisend, class-utils.php; read 2026-08
+CUSTOM_NAME = r"[a-zA-Z0-9_]{1,128}"
+"""Pattern of a custom property's name (omnisend/wp-omnisend, class-utils.php, read 2026-08)."""

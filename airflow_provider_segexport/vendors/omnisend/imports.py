@@ -1,6 +1,6 @@
-"""Omnisend: contacts in by batches, verdicts item by item.
+"""Omnisend: item template and batch jobs, with a result for each item.
 
-Batches OpenAPI 2026-03-15 and the batches page of v3, read 2026-08.
+Sources: batches OpenAPI 2026-03-15 and the batches page of v3, read 2026-08.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from airflow_provider_segexport.model import (
     JobState,
     Operation,
     Reason,
-    Response,
     RowRejection,
 )
-from airflow_provider_segexport.vendors.base import MappedFields
+from airflow_provider_segexport.vendors.base import ColumnType, MappedFields
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, JsonTemplate, Node
 from airflow_provider_segexport.vendors.omnisend.fields import FIELD_RULES
-from airflow_provider_segexport.vendors.omnisend.responses import error_of, raise_for, read_json, versioned
+from airflow_provider_segexport.vendors.omnisend.responses import (
+    error_of,
+    field_errors,
+    raise_for,
+    read_json,
+    versioned,
+)
 from airflow_provider_segexport.vendors.responses import (
     as_int,
     as_object,
@@ -41,45 +46,47 @@ from airflow_provider_segexport.vendors.responses import (
 )
 
 BODY_PREFIX, BODY_SUFFIX = '{"endpoint":"contacts","method":"POST","items":[', "]}"
-PAGE_SIZE = 250  # the most batches that one call lists
+PAGE_SIZE = 250  # maximum of batches in one call
 
 RUNNING_STATES = {"pending", "inProgress"}
-STOPPED = "stopped"  # "for too many errors": what comes after the stop was not looked at
+STOPPED = "stopped"
+"""State of a batch that the vendor ended "for too many errors". It has not processed the items after that."""
 KNOWN_STATES = RUNNING_STATES | {STOPPED, "finished"}
-RETRY_CODES = {408, 429, 503}  # what the vendor's WooCommerce plugin sends again, but for the 403
+RETRY_CODES = {408, 429, 503}
+"""Result codes of items to send again: those that the vendor's WooCommerce plugin retries, without 403."""
 SUCCESS = range(200, 300)
 EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b")
-"""The email is the first identifier of every item that is sent."""
+"""Invalid field that means the email, because the email is the first identifier of every item."""
 
 
-def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
-    """One contact.
+def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
+    """Build a contact.
 
-    An identifier has no `channels`: without them the vendor leaves everybody's status alone. `sendWelcomeMessage` is
-    true unless it is said to be false.
+    Identifiers have no `channels`, so the vendor changes no one's status. `sendWelcomeMessage` is sent, because it is
+    true by default.
     """
     identifiers = [identifier("email", "email")]
-    if "phone" in matched.fields:
+    if "phone" in mapped.fields:
         identifiers.append(identifier("phone", "phone"))
     members: dict[str, Node] = {"identifiers": Array(tuple(identifiers))}
     for rule in FIELD_RULES:
-        if rule.field in matched.fields and rule.field not in {"email", "phone"}:
+        if rule.field in mapped.fields and rule.field not in {"email", "phone"}:
             members[rule.key] = Column(rule.name)
     members["tags"] = Array((Const(audience.audience),))
-    if matched.custom:
+    if mapped.custom:
         members["customProperties"] = JsonTemplate(
-            {one.name: typed_column(one.column, one.type) for one in matched.custom}
+            {custom.name: typed_column(custom.column, custom.type) for custom in mapped.custom}
         )
     return JsonTemplate(members)
 
 
 def identifier(kind: str, column: str) -> JsonTemplate:
-    """An address or a number; left out with its column."""
+    """Build an identifier of the type `email` or `phone`."""
     return JsonTemplate({"type": Const(kind), "id": Column(column), "sendWelcomeMessage": Const(value=False)})
 
 
-def typed_column(column: str, kind: str) -> Column:
-    """A custom property keeps the type of its column: segments compare text, numbers and switches differently."""
+def typed_column(column: str, kind: ColumnType) -> Column:
+    """Build a custom property of its column's type, because segments compare text, numbers and booleans differently."""
     match kind:
         case "integer" | "decimal":
             return Column(column, "number")
@@ -90,7 +97,7 @@ def typed_column(column: str, kind: str) -> Column:
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Hand in a batch of up to 100. POST is the verb for contacts; PUT is documented for products only."""
+    """Start a batch job for up to 100 contacts. PUT instead of POST is documented for products only."""
     response = yield versioned(send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX))
     if response.status in SUCCESS:
         return JobId(required_id(response.mapping(), "batchID"))
@@ -100,112 +107,118 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """One call tells 250 batches of the brand, everybody's; what the pages do not hold is asked for by itself.
+    """Read lists of 250 batches of the brand, then single batches that the lists do not contain.
 
-    A page costs as much as asking for one batch, so pages are read while fewer were read than batches are wanted. They
-    begin on the day of the check. The order is not documented: newest first is hoped for, any order is right.
+    A list costs as much as a single batch, so lists are read while fewer lists than missing batches were read. They
+    begin on the day of the check. Their order is not documented: newest first takes the fewest calls, but any order
+    works.
     """
-    wanted, states = set(job_ids), dict[str, JobState]()
+    missing, states = set(job_ids), dict[str, JobState]()
     since = {"dateFrom": audience.extra["since"]} if audience.extra.get("since") else {}
-    pages, more = 0, True
-    while more and len(wanted) > pages + 1:
-        asked = {"endpoint": "contacts", "limit": str(PAGE_SIZE), "offset": str(pages * PAGE_SIZE), **since}
-        found = as_objects(
-            as_object(read_json((yield versioned(get(f"{audience.base_url}/batches", **asked))))).get("batches")
-        )
-        for one in found:
-            ticket = as_text(one.get("batchID"))
-            if ticket in wanted and as_text(one.get("status")) in KNOWN_STATES:
-                states[ticket] = job_state(one)
-                wanted.discard(ticket)
-        pages, more = pages + 1, len(found) == PAGE_SIZE
-    for ticket in sorted(wanted):
-        batch = yield from read_batch(audience, f"{ticket}")
-        states[ticket] = JobState.FAILED if batch is None else job_state(batch)
+    pages, has_more = 0, True
+    while has_more and len(missing) > pages + 1:
+        query = {"endpoint": "contacts", "limit": str(PAGE_SIZE), "offset": str(pages * PAGE_SIZE), **since}
+        content = as_object(read_json((yield versioned(get(f"{audience.base_url}/batches", **query)))))
+        batches = as_objects(content.get("batches"))
+        for batch in batches:
+            job_id = as_text(batch.get("batchID"))
+            if job_id in missing and as_text(batch.get("status")) in KNOWN_STATES:
+                states[job_id] = job_state(batch)
+                missing.discard(job_id)
+        pages, has_more = pages + 1, len(batches) == PAGE_SIZE
+    for job_id in sorted(missing):
+        report = yield from read_batch(audience, job_id)
+        states[job_id] = JobState.FAILED if report is None else job_state(report)
     return states
 
 
-def job_state(found: dict[str, Any]) -> JobState:
-    """A batch's state in our words: one whose counters say that all went well needs no collecting."""
-    status = required(found, "status")
+def job_state(batch: dict[str, Any]) -> JobState:
+    """Return a batch's state: `ACCEPTED` if its counters show that all items succeeded."""
+    status = required(batch, "status")
     if status in RUNNING_STATES:
         return JobState.RUNNING
     if status == STOPPED:
         return JobState.FAILED
     if status != "finished":
-        raise UnexpectedResponse(f"An Omnisend batch has the status {public_code(status)!r}, which is not documented.")
-    clean = found.get("errorsCount") == 0 and found.get("finishedCount") == found.get("totalCount") is not None
-    return JobState.ACCEPTED if clean else JobState.FINISHED
+        raise UnexpectedResponse(
+            f"An Omnisend batch has the status {public_code(status)!r}, which is not documented. To fix: ask "
+            "Omnisend's support what it means, and report it to the maintainers of this package."
+        )
+    succeeded = batch.get("errorsCount") == 0 and batch.get("finishedCount") == batch.get("totalCount") is not None
+    return JobState.ACCEPTED if succeeded else JobState.FINISHED
 
 
 def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None]:
-    """A batch, or its items; None when it is gone: batches are kept for 7 days.
+    """Read a batch (path: its id) or its items (`<id>/items`); None if it is gone.
 
-    They are read here, by the first poll that sees a batch ended, days before that; a run that is resumed a week later
-    finds them gone and sends their rows again.
+    The vendor keeps batches for 7 days. A run that resumes later sends the rows of a lost batch again.
     """
-    response: Response = yield versioned(get(f"{audience.base_url}/batches/{path}"))
+    response = yield versioned(get(f"{audience.base_url}/batches/{path}"))
     if response.status == 404:  # noqa: PLR2004 - HTTP's own number
         return None
     return as_object(read_json(response))
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Turn a batch's items into verdicts by row."""
-    found = yield from read_batch(audience, f"{job_id}/items")
-    if found is None:
+    """Read a job's items and return the result of each row. Retry all rows of a job that is gone."""
+    report = yield from read_batch(audience, f"{job_id}/items")
+    if report is None:
         return BatchResult(retry=tuple(range(len(batch))))
-    return batch_result(found, batch)
+    return batch_result(report, batch)
 
 
-def batch_result(found: dict[str, Any], batch: Batch) -> BatchResult:
-    """Map items back by address, never by position; what has no verdict goes out again.
+def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:
+    """Match items to rows by address, never by position. Rows without a result are retried.
 
-    A row that stands nowhere was taken only if the batch went to its end and every error it counts is named.
+    A row that no item mentions was accepted only if the job has finished and all errors that it counts are listed.
     """
     index = index_by_email(batch)
-    taken: dict[int, str] = {}
-    refused: dict[int, RowRejection] = {}
-    again: set[int] = set()
-    for one in [*as_objects(found.get("responses")), *as_objects(found.get("errors"))]:
-        at = index.get(item_email(one))
-        code = as_int(one.get("responseCode")) or 0
-        if at is None or not code:  # an item without a code has no verdict
+    contact_ids: dict[int, str] = {}
+    rejected: dict[int, RowRejection] = {}
+    retry: set[int] = set()
+    for result in [*as_objects(report.get("responses")), *as_objects(report.get("errors"))]:
+        row = index.get(item_email(result))
+        code = as_int(result.get("responseCode")) or 0
+        if row is None or not code:  # an item without a code has no result
             continue
         if code in SUCCESS:
-            taken[at] = id_of(as_object(one.get("response")).get("id"))
+            contact_ids[row] = id_of(as_object(result.get("response")).get("id"))
         elif code in RETRY_CODES:
-            again.add(at)
+            retry.add(row)
         else:
-            refused[at] = to_rejection(at, code, one.get("response"))
-    named = taken.keys() | refused.keys() | again
-    complete = found.get("status") == "finished" and found.get("errorsCount") == len(refused) + len(again)
-    if found.get("status") == STOPPED and not named and len(batch) > 1:
+            rejected[row] = to_rejection(row, code, result.get("response"))
+    rows = contact_ids.keys() | rejected.keys() | retry
+    is_complete = report.get("status") == "finished" and report.get("errorsCount") == len(rejected) + len(retry)
+    if report.get("status") == STOPPED and not rows and len(batch) > 1:
         raise BatchRejected(STOPPED, "The vendor stopped the batch before its first item.")
-    if not complete:
-        again |= set(range(len(batch))) - named
+    if not is_complete:
+        retry |= set(range(len(batch))) - rows
     return BatchResult(
-        rejected=tuple(refused.values()),
-        retry=tuple(sorted(again)),
-        contact_ids={at: contact for at, contact in taken.items() if contact},
+        rejected=tuple(rejected.values()),
+        retry=tuple(sorted(retry)),
+        contact_ids={row: contact_id for row, contact_id in contact_ids.items() if contact_id},
     )
 
 
-def item_email(one: dict[str, Any]) -> str:
-    """Whom an item is about: its request is echoed."""
-    identifiers = as_objects(as_object(one.get("request")).get("identifiers"))
-    emails = [as_text(each.get("id")) for each in identifiers if each.get("type") == "email"]
+def item_email(result: dict[str, Any]) -> str:
+    """Return the address in the request that an item's result echoes; empty if there is none."""
+    identifiers = as_objects(as_object(result.get("request")).get("identifiers"))
+    emails = [as_text(entry.get("id")) for entry in identifiers if entry.get("type") == "email"]
     return same(emails[0]) if emails else ""
 
 
-def to_rejection(at: int, code: int, response: Any) -> RowRejection:
-    """An item's answer is that of the single call: a problem with the fields that are wrong."""
+def to_rejection(row: int, code: int, response: Any) -> RowRejection:
+    """Return the rejection of a row.
+
+    Args:
+        row: index in the batch.
+        code: the item's result code.
+        response: the item's response, which is a problem with the invalid fields, as of a single call.
+    """
     body = as_object(response)
     errors = as_objects(body.get("errors"))
-    if any(EMAIL_FIELD.match(as_text(one.get("field"))) for one in errors):
+    if any(EMAIL_FIELD.match(as_text(error.get("field"))) for error in errors):
         reason = Reason.INVALID_EMAIL
     else:
         reason = Reason.INVALID_VALUE if errors else Reason.REJECTED_BY_VENDOR
-    named = (f"{as_text(one.get('field'))}: {as_text(one.get('message'))}" for one in errors)
-    words = "; ".join(named) or as_text(body.get("detail"))
-    return RowRejection(at, reason, str(code), words)
+    return RowRejection(row, reason, str(code), field_errors(errors) or as_text(body.get("detail")))

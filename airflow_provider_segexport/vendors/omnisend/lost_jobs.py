@@ -1,6 +1,6 @@
-"""Omnisend: the jobs that batches became whose call had no answer.
+"""Omnisend: finding the jobs of batches whose response was lost.
 
-Batches OpenAPI 2026-03-15, read 2026-08: the brand's batches are listed, and a batch's items echo the requests.
+The API lists the brand's batches, and a batch's items echo the requests (batches OpenAPI 2026-03-15, read 2026-08).
 """
 
 from __future__ import annotations
@@ -16,79 +16,90 @@ from airflow_provider_segexport.vendors.responses import as_int, as_object, as_o
 from airflow_provider_segexport.vendors.timestamps import day_before, to_epoch_s
 
 CLOCK_SKEW_S = 120.0
-"""So far the vendor's clock may be behind ours.
-
-Nothing of this run was made before its check, by the vendor's clock: an earlier run may have sent the same people the
-same values, and one in between others.
-"""
+"""Assumed maximum in seconds by which the vendor's clock is behind ours."""
 MAX_PAGES = 20
 MAX_BATCHES_READ = 40
-"""Batches of the right size whose items are read; those made nearest to the time first."""
+"""Most batches of the right size whose items are read, those created nearest to the time first."""
 POLL_WAITS_S = (0.0, 2.0, 5.0, 10.0, 20.0)
-"""Waits for batches that are not finished: their items are told when they are done."""
+"""Waits for unfinished batches in seconds, because a batch has no items before it is finished."""
 
 
 def find_lost_jobs(
-    audience: Audience, batches: Sequence[Batch], since: float, known: frozenset[str]
+    audience: Audience, batches: Sequence[Batch], since: float, other_job_ids: frozenset[str]
 ) -> Operation[dict[str, JobId]]:
-    """A batch whose finished items are ours to the letter is ours. Who is left is sent again.
+    """Find finished jobs whose items equal a batch's. Batches without one are sent again.
 
-    The same people with other values are an earlier run's: to take their batch for this one would lose the new values.
+    A job with the same people and other values is an earlier run's, and would lose the new values. This run has created
+    no job before its check of the audience, so older jobs are ignored, even with equal values: another run may have
+    sent others since.
+
+    Args:
+        audience: the tag, with the time of the check in `extra`.
+        batches: batches whose response was lost.
+        since: earliest time of their calls, in epoch seconds.
+        other_job_ids: job ids of other batches.
+
+    Returns:
+        Job ids by batch id.
     """
     wanted = {comparable(map(json.loads, batch.items)): batch.id for batch in batches if batch.kind is BatchKind.UPSERT}
     earliest = max(since - CLOCK_SKEW_S, float(audience.extra.get("checked_at", 0.0)))
-    near = yield from find_candidates(audience, {len(as_objects) for as_objects in wanted}, since, earliest)
-    left = [ticket for ticket in near if ticket not in known][:MAX_BATCHES_READ]
-    found: dict[str, JobId] = {}
-    for wait in POLL_WAITS_S:
-        if not wanted or not left:
+    candidates = yield from find_candidates(audience, {len(items) for items in wanted}, since, earliest)
+    pending = [job_id for job_id in candidates if job_id not in other_job_ids][:MAX_BATCHES_READ]
+    jobs: dict[str, JobId] = {}
+    for wait_s in POLL_WAITS_S:
+        if not wanted or not pending:
             break
-        yield Sleep(wait)
+        yield Sleep(wait_s)
         unfinished = []
-        for ticket in left:
-            told = yield from read_batch(audience, f"{ticket}/items")
-            if told is None:
+        for job_id in pending:
+            report = yield from read_batch(audience, f"{job_id}/items")
+            if report is None:
                 continue
-            if as_text(told.get("status")) in RUNNING_STATES:
-                unfinished.append(ticket)
+            if as_text(report.get("status")) in RUNNING_STATES:
+                unfinished.append(job_id)
                 continue
-            done = [*as_objects(told.get("responses")), *as_objects(told.get("errors"))]
-            name = wanted.pop(comparable(one.get("request") for one in done), None)
-            if name:
-                found[name] = JobId(ticket)
-        left = unfinished
-    return found
+            results = [*as_objects(report.get("responses")), *as_objects(report.get("errors"))]
+            batch = wanted.pop(comparable(result.get("request") for result in results), None)
+            if batch:
+                jobs[batch] = JobId(job_id)
+        pending = unfinished
+    return jobs
 
 
-def comparable(as_objects: Iterable[Any]) -> frozenset[str]:
-    """Items that can be compared, whatever the order of items and of their members."""
-    return frozenset(json.dumps(item, sort_keys=True) for item in as_objects)
+def comparable(items: Iterable[Any]) -> frozenset[str]:
+    """Return items in a form that ignores their order and that of their members."""
+    return frozenset(json.dumps(item, sort_keys=True) for item in items)
 
 
 def find_candidates(audience: Audience, sizes: set[int], since: float, earliest: float) -> Operation[list[str]]:
-    """Batches of these sizes that were made since the earliest time; those nearest to `since` come first.
+    """Return ids of batches with one of the sizes, those created nearest to `since` first.
 
-    Newest first is hoped for, as when polling.
+    Reading ends at the first page without a batch since `earliest`. The API does not document an order; newest first is
+    expected, as when polling.
+
+    Args:
+        audience: the tag.
+        sizes: numbers of items.
+        since: expected time of creation, in epoch seconds.
+        earliest: batches created before this time are ignored, in epoch seconds.
     """
-    near = list[tuple[float, str]]()
+    candidates = list[tuple[float, str]]()
     for page in range(MAX_PAGES if sizes else 0):
-        asked = {
-            "endpoint": "contacts",
-            "limit": str(PAGE_SIZE),
-            "offset": str(page * PAGE_SIZE),
-            "dateFrom": day_before(since),
-        }
-        listed = as_objects(
-            as_object(read_json((yield versioned(get(f"{audience.base_url}/batches", **asked))))).get("batches")
-        )
-        recent = [(at, one) for at, one in ((created_at(one), one) for one in listed) if at >= earliest]
-        alike = [(at, id_of(one.get("batchID"))) for at, one in recent if as_int(one.get("totalCount")) in sizes]
-        near += [(abs(at - since), ticket) for at, ticket in alike if ticket]
-        if not recent or len(listed) < PAGE_SIZE:
+        offset = str(page * PAGE_SIZE)
+        query = {"endpoint": "contacts", "limit": str(PAGE_SIZE), "offset": offset, "dateFrom": day_before(since)}
+        content = as_object(read_json((yield versioned(get(f"{audience.base_url}/batches", **query)))))
+        batches = as_objects(content.get("batches"))
+        recent = [batch for batch in batches if created_at(batch) >= earliest]
+        for batch in recent:
+            job_id = id_of(batch.get("batchID"))
+            if job_id and as_int(batch.get("totalCount")) in sizes:
+                candidates.append((abs(created_at(batch) - since), job_id))
+        if not recent or len(batches) < PAGE_SIZE:
             break
-    return [ticket for _, ticket in sorted(near)]
+    return [job_id for _, job_id in sorted(candidates)]
 
 
 def created_at(batch: dict[str, Any]) -> float:
-    """When a batch was made, in epoch seconds."""
+    """Return when a batch was created, in epoch seconds; 0 if unknown."""
     return to_epoch_s(str(batch.get("createdAt"))) or 0.0

@@ -1,4 +1,4 @@
-"""Omnisend: who has a tag."""
+"""Omnisend: reading the contacts with a tag."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from airflow_provider_segexport.vendors.omnisend.account import next_cursor
 from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, id_of, required_list
 
-PAGE_SIZE = "250"  # the most a page may have (contacts OpenAPI 2026-03-15)
+PAGE_SIZE = "250"  # maximum (contacts OpenAPI 2026-03-15)
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Pages are sought by cursor. Tags are applied later than a batch ends, so an early look sees too few."""
-    after = ""
+    """Read all pages. The vendor applies tags after a batch has ended, so an early read returns too few contacts."""
+    cursor = ""
     while True:
-        people, following_page = yield from read_page(audience, after)
-        on_page(people)
-        if not following_page or following_page == after:
+        members, next_page = yield from read_page(audience, cursor)
+        on_page(members)
+        if not next_page or next_page == cursor:
             return
-        after = following_page
+        cursor = next_page
 
 
-def read_page(audience: Audience, after: str) -> Operation[tuple[list[Member], str]]:
-    """The people of one page, from the first on or after a cursor; and the cursor of the next, empty on the last."""
-    asked = {"tag": audience.audience, "limit": PAGE_SIZE} | ({"after": after} if after else {})
-    found = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **asked)))))
-    return to_members(required_list(found.get("contacts"), "contacts")), next_cursor(found) or ""
+def read_page(audience: Audience, cursor: str) -> Operation[tuple[list[Member], str]]:
+    """Return the members on one page, and the cursor of the next page; it is empty on the last one."""
+    query = {"tag": audience.audience, "limit": PAGE_SIZE} | ({"after": cursor} if cursor else {})
+    page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
+    return to_members(required_list(page.get("contacts"), "contacts")), next_cursor(page) or ""
 
 
 def to_members(contacts: Sequence[dict[str, Any]]) -> list[Member]:
-    """Contacts without an address (a phone alone) are none of ours. Whoever is not unsubscribed may be mailed."""
+    """Return the contacts that have an address. All except the unsubscribed ones may get mail."""
     return [
-        Member(same(email), id_of(one.get("id")), one.get("status") != "unsubscribed")
-        for one in contacts
-        if (email := email_of(one))
+        Member(same(email), id_of(contact.get("id")), contact.get("status") != "unsubscribed")
+        for contact in contacts
+        if (email := email_of(contact))
     ]
 
 
 def email_of(contact: dict[str, Any]) -> str:
-    """A contact's address, or that of its identifier; empty for a contact with a phone alone."""
-    identifiers = [one for one in as_objects(contact.get("identifiers")) if one.get("type") == "email"]
-    return as_text(contact.get("email")) or next((as_text(one.get("id")) for one in identifiers), "")
+    """Return a contact's address, or that of its identifier; empty for a contact with a phone number alone."""
+    identifiers = [entry for entry in as_objects(contact.get("identifiers")) if entry.get("type") == "email"]
+    return as_text(contact.get("email")) or next((as_text(entry.get("id")) for entry in identifiers), "")

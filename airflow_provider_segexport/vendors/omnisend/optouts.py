@@ -1,7 +1,7 @@
-"""Omnisend: who has unsubscribed (contacts OpenAPI 2026-03-15, read 2026-08).
+"""Omnisend: reading unsubscribed contacts (contacts OpenAPI 2026-03-15, read 2026-08).
 
-`status` goes together with neither `tag` nor `updatedAtFrom`: all unsubscribed contacts of the brand are listed, those
-that changed last first, until they are older than what is asked for.
+The API combines `status` with neither `tag` nor `updatedAtFrom`. So all unsubscribed contacts of the brand are read,
+the last changed first, until they are older than the time in question.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from airflow_provider_segexport.vendors.timestamps import is_since_or_unknown, t
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """A contact that changed since may have unsubscribed before: its channel tells when."""
-    asked = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
+    """Read contacts that unsubscribed since a time. A contact that changed since may have unsubscribed before."""
+    query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
     while True:
-        page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **asked)))))
+        page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
         contacts = required_list(page.get("contacts"), "contacts")
-        people = [(same(email), unsubscribed_at(one)) for one in contacts if (email := email_of(one))]
-        on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people if is_since_or_unknown(at, since)])
-        changed = [to_epoch_s(as_text(one.get("updatedAt"))) for one in contacts]
-        after = next_cursor(page)
-        if not after or after == asked.get("after") or any(at is not None and at < since for at in changed):
+        dates = [(same(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
+        on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in dates if is_since_or_unknown(at, since)])
+        changed_s = [to_epoch_s(as_text(contact.get("updatedAt"))) for contact in contacts]
+        cursor = next_cursor(page)
+        if not cursor or cursor == query.get("after") or any(at_s is not None and at_s < since for at_s in changed_s):
             return
-        asked["after"] = after
+        query["after"] = cursor
 
 
 def unsubscribed_at(contact: dict[str, Any]) -> str:
-    """When the email channel came to its status."""
-    for one in as_objects(contact.get("identifiers")):
-        channel = as_object(as_object(one.get("channels")).get("email")) if one.get("type") == "email" else {}
-        if channel:
+    """Return when the status of the email channel changed last; empty if unknown."""
+    for identifier in as_objects(contact.get("identifiers")):
+        channel = as_object(as_object(identifier.get("channels")).get("email"))
+        if channel and identifier.get("type") == "email":
             return as_text(channel.get("statusChangedAt"))
     return ""

@@ -1,7 +1,8 @@
-"""Omnisend: leavers lose the tag, by address.
+"""Omnisend: removal of the tag, by address.
 
-Contacts OpenAPI 2026-03-15, read 2026-08. The subscription stays as it is, and so do all other tags. Accepted with 202
-and done later: there is no job to ask for, and addresses that the brand does not know are ignored in silence.
+The subscription and all other tags stay as they are. The vendor responds with 202 and removes the tag later. There is
+no job to poll, and addresses that the brand does not have are silently ignored (contacts OpenAPI 2026-03-15, read
+2026-08).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from airflow_provider_segexport.vendors.omnisend.members import list_members, re
 from airflow_provider_segexport.vendors.omnisend.responses import error_of, raise_for, read_json, versioned
 from airflow_provider_segexport.vendors.responses import as_object, get, required_list, send_json
 
-TAGS_SCOPE = "tags"  # 60 calls a minute, counted apart
+TAGS_SCOPE = "tags"
+"""Rate scope of calls on tags."""
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Take the tag off up to 250 people: a DELETE with a body."""
+    """Remove the tag from up to 250 people, by a DELETE with a body."""
     body = {"emails": list(batch.emails), "tags": [audience.audience]}
     response = yield versioned(send_json("DELETE", f"{audience.base_url}/contacts/tags", body), TAGS_SCOPE)
     if response.status in {200, 202, 204}:
@@ -30,37 +32,37 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def find_members(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Who still has the tag: by pages of all who have it while fewer were read than people are wanted, then one by one.
+    """Find who still has the tag: read pages while fewer pages than missing people were read, then person by person.
 
-    How many have a tag is told nowhere, and a page costs as much as a read of one person: this is at most twice what
-    the better of the two ways takes.
+    The API does not say how many contacts have a tag, and a page costs as much as a read of one person. So this takes
+    at most twice as many calls as the better of the two ways.
     """
-    wanted, after, pages = set(emails), "", 0
-    while len(wanted) > pages + 1:
-        people, following = yield from read_page(audience, after)
-        here = [one for one in people if one.email in wanted]
-        on_page(here)
-        wanted -= {one.email for one in here}
-        if not following or following == after:
+    missing, cursor, pages = set(emails), "", 0
+    while len(missing) > pages + 1:
+        members, next_page = yield from read_page(audience, cursor)
+        matches = [member for member in members if member.email in missing]
+        on_page(matches)
+        missing -= {member.email for member in matches}
+        if not next_page or next_page == cursor:
             return
-        after, pages = following, pages + 1
+        cursor, pages = next_page, pages + 1
     unclear: set[str] = set()
-    for email in sorted(wanted):
-        found = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
-        contacts = required_list(found.get("contacts"), "contacts")
-        if not all(isinstance(one.get("tags"), list) for one in contacts):
+    for email in sorted(missing):
+        page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
+        contacts = required_list(page.get("contacts"), "contacts")
+        if not all(isinstance(contact.get("tags"), list) for contact in contacts):
             unclear.add(email)
             continue
-        has_tag = [one for one in contacts if audience.audience in one["tags"]]
-        on_page([one for one in to_members(has_tag) if one.email == email])
-    if unclear:  # the list of people with the tag tells what a contact's own record does not
+        tagged = [contact for contact in contacts if audience.audience in contact["tags"]]
+        on_page([member for member in to_members(tagged) if member.email == email])
+    if unclear:  # a contact's own record has no tags, so read all contacts with the tag
         yield Sleep(0)
-        yield from list_members(audience, lambda people: on_page([one for one in people if one.email in unclear]))
+        yield from list_members(audience, lambda page: on_page([member for member in page if member.email in unclear]))
 
 
 REMOVAL = Removal(
     remove=remove,
     limits=Limits(batch_rows=250, batch_bytes=100_000, max_concurrency=4, max_jobs=0, timeout_s=30),
     find_members=find_members,
-    confirms=False,  # 202 promises the work and reports nothing of it
+    confirms=False,  # 202 promises the removal, and nothing reports it
 )
