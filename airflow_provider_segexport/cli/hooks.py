@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 
-def hook_of(conn_id: str) -> SegmentExportHook:
+def command_hook(conn_id: str) -> SegmentExportHook:
     """The hook of a connection, wherever Airflow keeps it."""
     from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs

@@ -6,9 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.cli.hooks import hook_of
+from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.errors import InvalidConnection, SegexportError
-from airflow_provider_segexport.hooks import connection as connections
+from airflow_provider_segexport.hooks.extra import extras
 from airflow_provider_segexport.vendors.auth import DevicePrompt, OAuthCredentials, OAuthToken
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def login(args: Namespace) -> None:
 
 def _approve(conn_id: str) -> OAuthToken:
     """Show the invitation and wait for the person."""
-    hook = hook_of(conn_id)
+    hook = command_hook(conn_id)
     found = hook.connection
     flow = hook.vendor.oauth.device_login if hook.vendor.oauth else None
     if flow is None:
@@ -61,7 +61,7 @@ def _keep(conn_id: str, token: OAuthToken) -> bool:
         stored: Any = found.one_or_none()
         if stored is None:
             return False
-        extra = connections.extras(stored.extra)
+        extra = extras(stored.extra)
         extra["refresh_token"] = token.refresh_token
         stored.extra = json.dumps(extra)
     return True

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.hooks import hook_of
+from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.yes_no import yes_no
@@ -38,7 +38,7 @@ def explain(args: Namespace) -> None:
         raise SystemExit(str(error)) from None
     told = [one for one in known if one.anything]
     for one in told:
-        _say("\n".join(words(one)))
+        _say("\n".join(describe_record(one)))
     others = len(known) - len(told)
     if others or not told:
         _say(
@@ -46,7 +46,7 @@ def explain(args: Namespace) -> None:
         )
 
 
-def words(known: PersonRecord) -> Iterator[str]:
+def describe_record(known: PersonRecord) -> Iterator[str]:
     """What is known of a person and an audience, line by line."""
     yield f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
     row = known.ledger
@@ -74,12 +74,12 @@ def words(known: PersonRecord) -> Iterator[str]:
 
 def erase(args: Namespace) -> None:
     """Show, ask, erase, and tell what was done."""
-    from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
     from airflow_provider_segexport.person import erase as core  # noqa: PLC0415
 
     try:
         person = _person(args.email)
-        made = tools(hook_of)
+        made = erasure_deps(command_hook)
         found = core.erase(made, person, args.requested_by, dry_run=True)
         _report(found)
         if args.dry_run:
@@ -101,8 +101,8 @@ def _report(receipt: Receipt) -> None:
         _say("Nothing is held of this person.")
     for one in receipt.findings:
         _say(f"{one.outcome:12} {one.kind}: {one.path}" + (f", {counted(one.rows, 'row')}" if one.rows > 1 else ""))
-    for words in receipt.left:
-        _say(f"{'left':12} {words}")
+    for describe_record in receipt.left:
+        _say(f"{'left':12} {describe_record}")
 
 
 def _person(text: str) -> Person:
@@ -118,5 +118,5 @@ def _agreed() -> bool:
     return yes_no(input("Erase all this? [y/N] ")) is True
 
 
-def _say(words: str) -> None:
-    print(words, flush=True)  # noqa: T201 - a command speaks to a terminal
+def _say(describe_record: str) -> None:
+    print(describe_record, flush=True)  # noqa: T201 - a command speaks to a terminal

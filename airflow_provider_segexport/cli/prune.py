@@ -24,7 +24,7 @@ def prune(args: Namespace) -> None:
     if not days:
         raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
     try:
-        count = _removed(state_path(), days, dry_run=args.dry_run)
+        count = _remove_old_runs(state_path(), days, dry_run=args.dry_run)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     except OSError as error:
@@ -36,7 +36,7 @@ def prune(args: Namespace) -> None:
     print(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")  # noqa: T201
 
 
-def _removed(root: StoragePath, days: float, *, dry_run: bool) -> int:
+def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
     from airflow_provider_segexport.storage.retention import Retention, remove  # noqa: PLC0415

@@ -24,7 +24,7 @@ def release(args: Namespace) -> None:
     what = core.Release(args.export, (args.to or "").strip(), args.keep)
     try:
         place = core.audience(state_path(), args.audience)
-        _say(words(what, core.look(place, what)))
+        _say(describe_release(what, core.look(place, what)))
         if args.dry_run:
             return
         if not args.yes and not _agreed(f"Release {what.export!r}?"):
@@ -36,7 +36,7 @@ def release(args: Namespace) -> None:
     _say(f"Released: {what.export!r} does not use this audience any more.")
 
 
-def words(what: Release, outlook: Outlook) -> str:
+def describe_release(what: Release, outlook: Outlook) -> str:
     """What happens to the export's people."""
     people = outlook.alone + outlook.together
     if what.to:

@@ -30,7 +30,7 @@ def repair(args: Namespace) -> None:
         diagnoses = [core.look(place, resolve) for place in places]
         damaged = [one for one in diagnoses if one.damaged]
         for diagnosis in damaged:
-            _say(text_of(diagnosis))
+            _say(describe_diagnosis(diagnosis))
         known = {one.run for one in damaged}
         folders = [] if args.audience else run_folders(root / "runs")
         runs = [(folder, why) for folder, why in core.unreadable_runs(folders) if str(folder.path) not in known]
@@ -52,7 +52,7 @@ def repair(args: Namespace) -> None:
         _say(f"Repaired (audiences={len(damaged)} runs={len(runs)}). Damaged files are kept as damaged-*.")
 
 
-def text_of(diagnosis: Diagnosis) -> str:
+def describe_diagnosis(diagnosis: Diagnosis) -> str:
     """What cannot be read of an audience, what is lost with it, and what the next run does."""
     lines = [f"Audience {diagnosis.path}:"]
     if diagnosis.state:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.cli.hooks import hook_of
+from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.yes_no import yes_no
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def undo(args: Namespace) -> None:
     """Take the last version of an audience's ledger back."""
     try:
-        hook = hook_of(args.conn_id)
+        hook = command_hook(args.conn_id)
         hook.settings.check_enabled()
         planned = _run(hook, args.audience, args.ledger_version, args.export or "", dry_run=True)
         version = planned["reverted_version"]

@@ -1,4 +1,4 @@
-"""Hooks: one thin module a vendor, from an Airflow connection to calls."""
+"""Hooks: one thin module per vendor, which turns an Airflow connection into calls."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ HOOKS = {
 """Hook class by connection type."""
 
 
-def get_hook(conn_id: str) -> SegmentExportHook:
-    """The hook that a connection's type asks for."""
-    from airflow_provider_segexport.errors import InvalidConnection  # noqa: PLC0415 - metadata needs only the names above
+def get_hook(conn_id: str, *, low_priority: bool = False) -> SegmentExportHook:
+    """Return the hook for an Airflow connection, by the connection's type.
+
+    Args:
+        conn_id: the Airflow connection.
+        low_priority: make calls after those of other tasks if the account's quota is scarce.
+
+    Raises:
+        InvalidConnection: the connection does not exist, or is not of a vendor's type.
+    """
+    from airflow_provider_segexport.errors import InvalidConnection  # noqa: PLC0415 - metadata needs `HOOKS` only
     from airflow_provider_segexport.hooks.base import read_connection  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.connection import uri_hint  # noqa: PLC0415
 
     connection = read_connection(conn_id)
     if connection.conn_type not in HOOKS:
         raise InvalidConnection(
-            f"Connection {conn_id!r} is of type {connection.conn_type!r}, and an export needs one of: "
+            f"Connection {conn_id!r} is of type {connection.conn_type!r}. An export needs one of these types: "
             f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
         )
-    hook = get_hook_class(connection.conn_type)(conn_id)
-    hook.connection = connection
-    return hook
-
-
-def uri_hint(conn_type: str | None) -> str:
-    """Return how the URI of a connection begins, if Airflow found no type: it reads no scheme with an underscore."""
-    if conn_type:
-        return ""
-    schemes = ", ".join(f"{name.replace('_', '-')}://" for name in HOOKS)
-    return f" To fix: if the connection is written as a URI, begin it with one of {schemes} (`-`, not `_`)."
+    return get_hook_class(connection.conn_type)(conn_id, connection=connection, low_priority=low_priority)
 
 
 def get_hook_class(conn_type: str) -> type[SegmentExportHook]:
-    """The hook of a connection type, imported when it is asked for."""
+    """Import and return the hook class of a connection type."""
     module, _, name = HOOKS[conn_type].rpartition(".")
-    found: type[SegmentExportHook] = getattr(import_module(module), name)
-    return found
+    hook_class: type[SegmentExportHook] = getattr(import_module(module), name)
+    return hook_class

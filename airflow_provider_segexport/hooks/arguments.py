@@ -20,10 +20,10 @@ from airflow_provider_segexport.yes_no import yes_no
 
 Choice = TypeVar("Choice", bound=str)
 
-NOTHING = frozenset({"", "none", "null", "nan", "nat", "<na>"})
+EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>"})
 """How the text of no value reads: an empty template, and Python's, JSON's, NumPy's and pandas' words for it."""
 
-KEEPS = frozenset({"max_removals", "max_removals_share"})
+REMOVAL_GUARDS = frozenset({"max_removals", "max_removals_share"})
 """Guards of which `skip_removals` can be said: what they measure can be left undone while the rest is sent."""
 
 
@@ -36,7 +36,7 @@ def is_nothing(given: Any) -> bool:
     if isinstance(given, list | tuple | set | frozenset):
         return not given or any(map(is_nothing, given))
     text = trimmed(str(given))
-    if text.lower() in NOTHING:
+    if text.lower() in EMPTY_TEXTS:
         return True
     several = literal(text) if text.startswith(("[", "(")) else None
     return isinstance(several, list | tuple) and is_nothing(several)
@@ -197,20 +197,20 @@ def _guard(name: str, given: Any) -> Guard | None:
     if strange := [word for word in told if word not in {"limit", "action"}]:
         raise InvalidArgument(f"Guard {name!r} has `limit` and `action`, and no {', '.join(map(repr, strange))}.")
     limit = told.get("limit", usual.limit if usual else None)
-    measure = _measure(limit)
+    measure = _limit(limit)
     if measure is None:
         raise InvalidArgument(f"Guard {name!r}: the limit is {limit!r}, and should be a number; None switches it off.")
     then = choice(
         told.get("action") or (usual.action if usual else "fail"), f"action of guard {name}", get_args(GuardAction)
     )
-    if then == "skip_removals" and name not in KEEPS:
+    if then == "skip_removals" and name not in REMOVAL_GUARDS:
         raise InvalidArgument(
             f"Guard {name!r} cannot `skip_removals`: only removals can be left undone while the rest is sent."
         )
     return Guard(measure, then)
 
 
-def _measure(given: Any) -> float | None:
+def _limit(given: Any) -> float | None:
     """A number that is no less than nought, if it is one."""
     if isinstance(given, bool):
         return None

@@ -13,7 +13,7 @@ from airflow_provider_segexport.hooks.partition_keys import key_start, period_st
 EARLIEST_S, LATEST_S = 946_684_800, 4_102_444_800
 """2000-01-01 and 2100-01-01: a number between them is a time, in seconds or in a unit that fits."""
 
-UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 """Units in a second: seconds, ms, µs, ns. The ranges of two of them do not touch between 2000 and 2100."""
 
 DAY_DIGITS, SECOND_DIGITS = 8, 14
@@ -68,8 +68,8 @@ def moment(given: Any, name: str = "as_of") -> datetime:
     if isinstance(given, str):
         return parse(given.strip(), name)
     if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given):
-        return _of_number(given, name)
-    raise _refused(given, name)
+        return _from_number(given, name)
+    raise _invalid_time(given, name)
 
 
 def parse(text: str, name: str = "as_of") -> datetime:
@@ -80,15 +80,15 @@ def parse(text: str, name: str = "as_of") -> datetime:
         pass
     else:
         if not math.isfinite(number):
-            raise _refused(text, name)
-        return _of_number(int(text) if text.isdecimal() else number, name)
+            raise _invalid_time(text, name)
+        return _from_number(int(text) if text.isdecimal() else number, name)
     start = period_start(text)
     if start is None:
-        raise _refused(text, name)
+        raise _invalid_time(text, name)
     return start
 
 
-def _of_number(number: float, name: str) -> datetime:
+def _from_number(number: float, name: str) -> datetime:
     """A calendar day or second written as a number, or a Unix time."""
     digits = f"{number:.0f}" if number == int(number) else ""
     if len(digits) in {DAY_DIGITS, SECOND_DIGITS}:
@@ -98,10 +98,10 @@ def _of_number(number: float, name: str) -> datetime:
             day = datetime.fromtimestamp(0, UTC)
         if EARLIEST_S <= day.timestamp() < LATEST_S:
             return day
-    for unit in UNITS:
+    for unit in UNITS_PER_SECOND:
         if EARLIEST_S <= number / unit < LATEST_S:
             return datetime.fromtimestamp(number / unit, UTC)
-    raise _refused(number, name)
+    raise _invalid_time(number, name)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -109,7 +109,7 @@ def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _refused(given: Any, name: str) -> InvalidSegment:
+def _invalid_time(given: Any, name: str) -> InvalidSegment:
     return InvalidSegment(
         f"`{name}` is {given!r}, and should be a time such as 2026-01-31T02:00:00+00:00. To fix: pass a datetime, a "
         "date, ISO 8601 text, a number such as 20260131, or a Unix time in seconds or milliseconds."

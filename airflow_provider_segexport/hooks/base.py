@@ -1,11 +1,10 @@
-"""What all vendors' hooks share: `Airflow connection -> settings, session, sender, export`."""
+"""The base of all vendors' hooks: `Airflow connection -> settings, session, HTTP client, export`."""
 
 from __future__ import annotations
 
 import base64
 import logging
 import sys
-import time
 from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,10 +19,10 @@ from airflow_provider_segexport import __version__
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidConnection, SegexportError
 from airflow_provider_segexport.hooks import connection as connections
-from airflow_provider_segexport.hooks import uri_hint
 from airflow_provider_segexport.hooks.exporting import Exporting
+from airflow_provider_segexport.hooks.extra import check_credential, extras
+from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.masking import mask
-from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.model import READS, Audience, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
 from airflow_provider_segexport.vendors.base import Vendor
@@ -33,98 +32,119 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.http.client import RetryLimits, Sender
     from airflow_provider_segexport.http.oauth import Bearer
 
-log = logging.getLogger(__name__)
-
-SLICE_S = 0.5
-"""So long a wait goes on after the hook was told to stop."""
-
 
 def read_connection(conn_id: str) -> Any:
-    """The Airflow connection of this id; that there is none is said in words."""
+    """Return the Airflow connection.
+
+    Raises:
+        InvalidConnection: it does not exist.
+    """
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise InvalidConnection(
-            f"There is no Airflow connection {conn_id!r}. An administrator makes it under Admin > Connections; "
-            "a task may only name one that is there."
+            f"There is no Airflow connection {conn_id!r}. To fix: correct `conn_id`, or ask an administrator to create "
+            "the connection under Admin > Connections."
         ) from None
 
 
-class SegmentExportHook(Exporting, HttpHook):
-    """A vendor's account, as an Airflow connection describes it.
+class SegmentExportHook(Exporting, Interruptible, HttpHook):
+    """A vendor account that is described by an Airflow connection.
 
-    Useful alone in a `@task`: `hook.target()` tells account and audience, `hook.export(...)` exports a segment or a
-    DataFrame, `hook.call(...)` runs any of the vendor's operations.
+    It can be used in a `@task` without an operator: `hook.resolve_audience()` returns account and audience,
+    `hook.export(...)` exports a segment or a DataFrame, and `hook.run_operation(...)` runs any of the vendor's
+    operations.
 
     Args:
         conn_id: the Airflow connection, of the vendor's type.
+        connection: the connection itself, if the caller has read it; None reads it when it is first needed.
+        low_priority: make calls after those of other tasks if the account's quota is scarce, as a backfill does.
+        is_command: an administrator's command uses the hook, and no DAG; 'Allowed DAGs' does not apply.
     """
 
     vendor: ClassVar[Vendor]
     default_headers: dict[str, str] = {"user-agent": f"airflow-provider-segexport/{__version__}"}  # noqa: RUF012 - as HttpHook has it
 
-    def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        conn_id: str | None = None,
+        *,
+        connection: Any = None,
+        low_priority: bool = False,
+        is_command: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(http_conn_id=conn_id or self.default_conn_name, **kwargs)
-        self.stopped = False
-        self._beat_at: float | None = None
-        self.backfill = False
-        """Its calls go after those of scheduled runs, where the account's quota is scarce."""
-        self.is_command = False
-        """Used by a command of the Airflow command line, which an administrator runs, and by no DAG."""
+        if connection is not None:
+            self.connection = connection
+        self.low_priority = low_priority
+        self.is_command = is_command
 
     @abstractmethod
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
-        """How requests are signed, as `requests` takes it; a missing credential raises `InvalidConnection`."""
+        """Return what `requests` takes as `auth`.
+
+        Raises:
+            InvalidConnection: a credential is missing.
+        """
 
     @property
     def conn_id(self) -> str:
-        """The Airflow connection's id."""
+        """The id of the Airflow connection."""
         return self.http_conn_id
 
     @cached_property
     def connection(self) -> Any:
-        """The Airflow connection, read once: calls run in several threads, and Airflow is asked in one."""
+        """The Airflow connection. It is read once, because Airflow can be asked in the main thread only."""
         return read_connection(self.conn_id)
 
     @cached_property
     def settings(self) -> connections.ConnectionSettings:
-        """What the connection says; its secrets are masked from here on."""
-        found = self.connection
-        if found.conn_type != self.conn_type:
+        """The settings of the connection. Reading them masks the connection's secrets in logs."""
+        connection = self.connection
+        if connection.conn_type != self.conn_type:
             raise InvalidConnection(
-                f"Connection {self.conn_id!r} is of type {found.conn_type!r}, and {type(self).__name__} needs "
-                f"{self.conn_type!r}: credentials go to no vendor but their own.{uri_hint(found.conn_type)}"
+                f"Connection {self.conn_id!r} is of type {connection.conn_type!r}, but {type(self).__name__} needs a "
+                f"connection of type {self.conn_type!r}, because credentials are sent to their own vendor only. To "
+                f"fix: use {self.conn_type!r} as the connection type, or another "
+                f"hook.{connections.uri_hint(connection.conn_type)}"
             )
-        extra, form = connections.extras(found.extra), self.vendor.form
-        secrets = {form.credential_label: found.password} | {
-            one.label: extra.get(one.name) for one in form.fields if one.secret
+        extra, form = extras(connection.extra), self.vendor.form
+        secrets = {form.credential_label: connection.password} | {
+            field.label: extra.get(field.name) for field in form.fields if field.secret
         }
         for secret in secrets.values():
             mask(secret)
-        for label, value in {form.login_label or "Login": found.login, **secrets}.items():
-            connections.check_credential(self.conn_id, label, value)
-        schema = getattr(found, "schema", None)
-        settings = connections.settings(self.vendor, self.conn_id, found.host, found.port, extra, schema=schema)
-        for address in settings.transport.get("proxies", {}).values():
-            mask(urlsplit(address).password)
-            mask(unquote(urlsplit(address).password or ""))
+        for label, value in {form.login_label or "Login": connection.login, **secrets}.items():
+            check_credential(self.conn_id, label, value)
+        settings = connections.settings(
+            self.vendor,
+            self.conn_id,
+            connection.host,
+            connection.port,
+            extra,
+            schema=getattr(connection, "schema", None),
+        )
+        for proxy_url in settings.transport.get("proxies", {}).values():
+            mask(urlsplit(proxy_url).password)
+            mask(unquote(urlsplit(proxy_url).password or ""))
         return settings
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """A session that is signed and set up for the vendor.
+        """Return a session with the vendor's authentication, timeout, proxies and response limits.
 
-        HttpHook's own would send every extra of the connection to the vendor as a header, secrets too.
+        HttpHook's own session would send every extra of the connection to the vendor as a header, including secrets.
         """
-        session = self._unsigned_conn(headers, extra_options)
+        session = self._unauthenticated_conn(headers, extra_options)
         session.auth = self._auth
         return session
 
-    def _unsigned_conn(
+    def _unauthenticated_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """A session that holds no credentials, for a sign-in that has none yet."""
+        """Return a session without credentials, for a login."""
         self._set_base_url(self.connection)
         timeout = self.vendor.limits.timeout_s
         options = {"timeout": timeout, "allow_redirects": False, **self.settings.transport, **(extra_options or {})}
@@ -141,21 +161,21 @@ class SegmentExportHook(Exporting, HttpHook):
         return mounted
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """HttpHook's own call to any path; a method that changes something needs the gate of the connection."""
+        """Call any path, as HttpHook does. A method that changes something needs permission first."""
         if self.method not in READS:
-            from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.permission import permission_check  # noqa: PLC0415
 
-            permit(self)()
+            permission_check(self)()
         from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
 
         with quiet():
             return super().run(*args, **kwargs)
 
     def check_response(self, response: requests.Response) -> None:
-        """For `run`: HttpHook's own writes the vendor's words, which may name a person, into the log."""
+        """Raise for an error status, for `run`. HttpHook would log the response's text, which may name a person."""
         if not response.ok:
-            where = urlsplit(response.url)
-            raise AirflowException(f"{where.netloc}{where.path} answered {response.status_code} {response.reason}.")
+            url = urlsplit(response.url)
+            raise AirflowException(f"{url.netloc}{url.path} returned {response.status_code} {response.reason}.")
 
     def _set_base_url(self, connection: Any) -> None:
         self.base_url = self.settings.endpoint.base_url
@@ -163,66 +183,35 @@ class SegmentExportHook(Exporting, HttpHook):
 
     @cached_property
     def _auth(self) -> Any:
-        return self.auth(self.connection, connections.extras(self.connection.extra))
+        return self.auth(self.connection, extras(self.connection.extra))
 
     def mask_basic_auth(self, user: str, password: str) -> None:
-        """Mask the header that user and password become."""
+        """Mask the header value that `requests` makes of user and password."""
         mask(base64.b64encode(f"{user}:{password}".encode()).decode())
 
-    def oauth(self, sign_in: OAuthCredentials) -> Bearer:
-        """A sign-in that renews itself, kept where other machines find it."""
+    def oauth(self, credentials: OAuthCredentials) -> Bearer:
+        """Return an authentication that renews its tokens and stores them in an Airflow Variable."""
         from airflow_provider_segexport.hooks.oauth_store import oauth_session  # noqa: PLC0415
 
-        return oauth_session(self, sign_in)
-
-    @staticmethod
-    def sleep(seconds: float) -> None:
-        """Let time pass. Tests hand over a clock in the place of this and the next."""
-        time.sleep(seconds)
-
-    @staticmethod
-    def clock() -> float:
-        """Epoch seconds."""
-        return time.time()
-
-    def request_stop(self) -> None:
-        """End in good order what runs through this hook: waits are cut short, and no further call goes out."""
-        self.stopped = True
-
-    def interruptible_sleep(self, seconds: float) -> None:
-        """Let time pass until `stop` is called, with a line in the log every `HEARTBEAT_S`."""
-        while seconds > 0 and not self.stopped:
-            self.heartbeat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
-            self.sleep(min(seconds, SLICE_S))
-            seconds -= SLICE_S
-
-    def heartbeat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
-        """Log a line if a wait has logged none for `after_s` seconds."""
-        now = self.clock()
-        if self._beat_at is None:
-            self._beat_at = now
-        elif now - self._beat_at >= after_s:
-            log.info(text, *values)
-            self._beat_at = now
-
-    def raise_if_stopped(self) -> None:
-        """Raise when the hook was told to stop."""
-        if self.stopped:
-            raise SegexportError("The task was told to end. Another try goes on where this one stopped.")
+        return oauth_session(self, credentials)
 
     @property
     def quota_account(self) -> str:
-        """Whose quota the calls count for, as far as the connection tells it: nothing has been asked yet.
+        """The name under which the account's calls are counted; derived from the connection, before the first call.
 
-        A login is an API user or a client id, which have quotas of their own; else it is the key. Two keys of one
-        account are counted apart, and what the vendor answers to one holds the other back too late.
+        It is the login, because an API user or a client id has a quota of its own; without a login it is the key. Two
+        keys of one account are therefore counted separately, although the vendor may count them together.
         """
         return str(self.connection.login or self.connection.password or self.conn_id)
 
     def http_client(self, retry_limits: RetryLimits | None = None) -> Sender:
-        """What sends requests through this connection; to be closed by the caller."""
-        from airflow_provider_segexport.hooks.permission import permit  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.rate_limit import pace_of  # noqa: PLC0415
+        """Return a client for calls through this connection; the caller closes it.
+
+        Args:
+            retry_limits: how often and how long a call is repeated; None for the defaults.
+        """
+        from airflow_provider_segexport.hooks.permission import permission_check  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.rate_limit import rate_limiter_for  # noqa: PLC0415
         from airflow_provider_segexport.http.client import RetryLimits, Sender  # noqa: PLC0415
 
         retry_limits = retry_limits or RetryLimits()
@@ -231,52 +220,72 @@ class SegmentExportHook(Exporting, HttpHook):
             self.vendor,
             retry_limits=retry_limits,
             renew_auth=getattr(self._auth, "renew", None),
-            rate_limiter=pace_of(self, retry_limits.max_wait_s, backfill=self.backfill),
-            check_writable=permit(self),
+            rate_limiter=rate_limiter_for(self, retry_limits.max_wait_s),
+            check_writable=permission_check(self),
             sleep=self.interruptible_sleep,
             clock=self.clock,
         )
 
     def run_operation(self, operation: Operation[T], retry_limits: RetryLimits | None = None) -> T:
-        """Run one of the vendor's operations; one that changes something needs the gate of the connection."""
-        sender = self.http_client(retry_limits)
+        """Run one of the vendor's operations and return its result.
+
+        Args:
+            operation: the generator that a function of the vendor returns.
+            retry_limits: how often and how long a call is repeated; None for the defaults.
+
+        Raises:
+            ConnectionNotAllowed: the operation changes something, and the connection does not allow it.
+        """
+        client = self.http_client(retry_limits)
         try:
-            return run_operation(operation, sender, self.interruptible_sleep)
+            return run_operation(operation, client, self.interruptible_sleep)
         finally:
-            sender.close()
+            client.close()
 
     def run_unauthenticated(self, operation: Operation[T]) -> T:
-        """Run an operation that brings its own credentials: a first sign-in."""
+        """Run an operation that brings its own credentials, such as a login."""
         from airflow_provider_segexport.http.client import Sender  # noqa: PLC0415
 
-        sender = Sender(self._unsigned_conn, self.vendor, sleep=self.interruptible_sleep, clock=self.clock)
+        client = Sender(self._unauthenticated_conn, self.vendor, sleep=self.interruptible_sleep, clock=self.clock)
         try:
-            return run_operation(operation, sender, self.interruptible_sleep)
+            return run_operation(operation, client, self.interruptible_sleep)
         finally:
-            sender.close()
+            client.close()
 
     def resolve_audience(self, audience: str | None = None, retry_limits: RetryLimits | None = None) -> Audience:
-        """Account and audience as the vendor tells them; the connection's default audience where none is named."""
+        """Return the audience, with its account, as the vendor reports them.
+
+        Args:
+            audience: the vendor's id of the audience; None for the connection's default audience.
+            retry_limits: how often and how long a call is repeated; None for the defaults.
+
+        Raises:
+            AudienceNotFound: the vendor has no such audience.
+        """
         return self.run_operation(
             self.vendor.resolve_audience(self.settings.endpoint, audience or self.settings.audience), retry_limits
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the Test button and `airflow connections test` show: account, audience, and what is still missing."""
+        """Check the connection for Airflow's Test button and `airflow connections test`.
+
+        Returns:
+            Whether the account could be reached, and a text with account, audience and settings that are missing.
+        """
         from airflow_provider_segexport.http.client import RetryLimits  # noqa: PLC0415
 
         try:
-            target = self.resolve_audience(retry_limits=RetryLimits(attempts=2, max_wait_s=3))
+            audience = self.resolve_audience(retry_limits=RetryLimits(attempts=2, max_wait_s=3))
         except SegexportError as error:
             return False, str(error)
-        words = f"{self.vendor.title} account {target.account_name!r}"
-        if target.audience:
-            count = "" if target.member_count is None else f" with {counted(target.member_count, 'member')}"
-            words += f", {self.vendor.audience_noun} {target.audience_name!r}{count}"
-        words = " ".join([f"{words}.", *target.warnings, *self.settings.warnings()])
-        if logging.root.manager.disable:  # Airflow's command line: it silences logs, and a success has no words there
-            sys.stdout.write(f"{words}\n")
-        return True, words
+        text = f"{self.vendor.title} account {audience.account_name!r}"
+        if audience.audience:
+            count = "" if audience.member_count is None else f" with {counted(audience.member_count, 'member')}"
+            text += f", {self.vendor.audience_noun} {audience.audience_name!r}{count}"
+        text = " ".join([f"{text}.", *audience.warnings, *self.settings.warnings()])
+        if logging.root.manager.disable:  # Airflow's command line disables logs, and prints no text for a success
+            sys.stdout.write(f"{text}\n")
+        return True, text
 
 
 __all__ = ["SegmentExportHook", "read_connection"]

@@ -1,4 +1,4 @@
-"""Which run an export belongs to: `task context -> identity, default export name, default as_of, attempt`."""
+"""Identifies the run of an export: `task context -> identity, default export name, default as_of, attempt`."""
 
 from __future__ import annotations
 
@@ -14,66 +14,66 @@ from airflow.sdk import get_current_context
 
 from airflow_provider_segexport.hooks.as_of import as_of, run_time
 
-CALLS = "segexport_calls"
-"""Where a task's context counts the calls of `hook.export`, so that each has a run folder of its own."""
+HOOK_CALLS_KEY = "segexport_calls"
+"""Key of a task's context with the number of calls of `hook.export`, so that each call has its own run folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What starts an export.
+    """The task or program that starts an export.
 
     Attributes:
         identity: DAG, task, run and map index: the path of the run folder, and the run's name in the ledger.
-        export: the name of an export that names none.
+        export_name: the default name of the export.
         context: the task's context; empty outside a task.
-        attempt: the number of this try, and how many there may be; (0, 0) outside a task.
+        attempt: number of this try, and the highest number of tries; (0, 0) outside a task.
     """
 
     identity: tuple[str, ...]
-    export: str
+    export_name: str
     context: Mapping[str, Any]
     attempt: tuple[int, int] = (0, 0)
 
     @property
     def run(self) -> str:
-        """The run's name in the ledger."""
+        """Return the run's name in the ledger."""
         return "/".join(self.identity)
 
     def as_of(self) -> datetime:
-        """The time that a segment describes where nothing else says so; outside a task it is now."""
+        """Return the default time that a segment describes; outside a task it is now."""
         return as_of(self.context)
 
     def run_time(self) -> datetime:
-        """The time of the task's run: the same in every try."""
+        """Return the time of the task's run, which is the same in every try."""
         return run_time(self.context)
 
 
-def of_task(context: Mapping[str, Any]) -> Caller:
-    """The task instance of a context."""
+def task_caller(context: Mapping[str, Any]) -> Caller:
+    """Return the caller for a task instance."""
     ti = context["ti"]
     return Caller(
         identity=(ti.dag_id, ti.task_id, ti.run_id, str(max(ti.map_index or 0, 0))),
-        export=f"{ti.dag_id}.{ti.task_id}",
+        export_name=f"{ti.dag_id}.{ti.task_id}",
         context=context,
         attempt=(ti.try_number, ti.max_tries),
     )
 
 
-def of_call(conn_id: str) -> Caller:
-    """What calls a hook: the task that runs, or a program outside any task.
+def hook_caller(conn_id: str) -> Caller:
+    """Return the caller for a call of `hook.export`: the running task, or a program outside any task.
 
-    The first call of a task is the task instance's run, as an operator's would be; the second has `.2` behind the map
-    index, and so on, so that calls do not mix up their run folders and a retry finds each again. Outside a task every
-    call is a run of its own.
+    The first call in a task has the identity of the task instance, as an operator's run does. The second call has `.2`
+    after the map index, and so on, so that each call has its own run folder and a retry finds it again. Outside a task
+    every call is a run of its own.
     """
     try:
         context: Any = get_current_context()
-        caller = of_task(context)
+        caller = task_caller(context)
     except (RuntimeError, KeyError):
         identity = ("hook", conn_id, f"{time.time_ns()}-{secrets.token_hex(3)}", "0")
         return Caller(identity, f"hook.{conn_id}", {})
-    number = next(context.setdefault(CALLS, itertools.count(1)))
+    number = next(context.setdefault(HOOK_CALLS_KEY, itertools.count(1)))
     if number == 1:
         return caller
     *task, index = caller.identity
-    return Caller((*task, f"{index}.{number}"), caller.export, context, caller.attempt)
+    return Caller((*task, f"{index}.{number}"), caller.export_name, context, caller.attempt)

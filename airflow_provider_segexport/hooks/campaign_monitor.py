@@ -13,7 +13,7 @@ from airflow_provider_segexport.vendors.auth import OAuthCredentials
 
 
 class CampaignMonitorHook(SegmentExportHook):
-    """Calls Campaign Monitor (https://www.campaignmonitor.com/api/), with an API key or an OAuth2 sign-in."""
+    """Calls Campaign Monitor (https://www.campaignmonitor.com/api/), with an API key or an OAuth2 login."""
 
     vendor = campaign_monitor.VENDOR
     conn_type = "campaign_monitor"
@@ -22,12 +22,13 @@ class CampaignMonitorHook(SegmentExportHook):
     hook_name = "Campaign Monitor"
 
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
-        """The key is the user name of Basic authentication; the vendor ignores the password."""
+        """Return Basic authentication with the key as user name, because the vendor ignores the password; or OAuth."""
         if connection.password:
             self.mask_basic_auth(connection.password, "x")
             return HTTPBasicAuth(connection.password, "x")
         if extra.get("refresh_token"):
             return self.oauth(OAuthCredentials(str(extra["refresh_token"])))
         raise InvalidConnection(
-            f"Connection {self.conn_id!r} holds neither an API key (Password) nor an OAuth refresh token."
+            f"Connection {self.conn_id!r} has neither an API key nor an OAuth refresh token. To fix: enter the key in "
+            "the connection's field 'API key'."
         )

@@ -11,7 +11,7 @@ from airflow_provider_segexport.vendors.auth import OAuthCredentials
 
 
 class ConstantContactHook(SegmentExportHook):
-    """Calls Constant Contact (https://developer.constantcontact.com) with an OAuth2 sign-in that renews itself."""
+    """Calls Constant Contact (https://developer.constantcontact.com) with OAuth2 and renews its tokens."""
 
     vendor = constant_contact.VENDOR
     conn_type = "constant_contact"
@@ -20,12 +20,15 @@ class ConstantContactHook(SegmentExportHook):
     hook_name = "Constant Contact"
 
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:
-        """A bearer token. Client id is the login, client secret the password; a public client has no secret."""
+        """Return OAuth with the login as client id and the password as client secret; a public client has no secret."""
         if not connection.login:
-            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the client id (Login).")
+            raise InvalidConnection(
+                f"Connection {self.conn_id!r} has no client id. To fix: enter it as 'Client id (API key)'."
+            )
         if not extra.get("refresh_token"):
             raise InvalidConnection(
-                f"Connection {self.conn_id!r} holds no refresh token. Run `airflow segexport login {self.conn_id}`."
+                f"Connection {self.conn_id!r} has no refresh token. To fix: run `airflow segexport login "
+                f"{self.conn_id}`."
             )
         if connection.password:
             self.mask_basic_auth(connection.login, connection.password)

@@ -21,8 +21,11 @@ class DotdigitalHook(SegmentExportHook):
     hook_name = "dotdigital"
 
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:  # noqa: ARG002 - a vendor with extras needs them
-        """Basic authentication with the API user."""
+        """Return Basic authentication with the API user."""
         if not connection.login or not connection.password:
-            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the API user (Login) or its password.")
+            raise InvalidConnection(
+                f"Connection {self.conn_id!r} has no API user or no password. To fix: enter both in the connection's "
+                "form."
+            )
         self.mask_basic_auth(connection.login, connection.password)
         return HTTPBasicAuth(connection.login, connection.password)

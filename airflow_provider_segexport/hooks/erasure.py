@@ -1,4 +1,4 @@
-"""What an erasure needs of Airflow: connections by the ids that audiences' cards name, and the state's root."""
+"""Gives an erasure what it needs of Airflow: connections, the state path, and the states of tasks."""
 
 from __future__ import annotations
 
@@ -15,41 +15,51 @@ from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
     from airflow_provider_segexport.person.explain import PersonRecord
     from airflow_provider_segexport.person.person import Person
 
 
-def tools(hook_of: Callable[[str], SegmentExportHook], sleep: Callable[[float], None] = time.sleep) -> ErasureDeps:
-    """Hands for an erasure; `hook_of` makes the hook of a connection, or says why it may not be used."""
+def erasure_deps(
+    get_session: Callable[[str], VendorSession], sleep: Callable[[float], None] = time.sleep
+) -> ErasureDeps:
+    """Return what `person.erase` needs.
 
-    def at_the_vendor(known: PersonRecord, person: Person) -> str:
-        if not known.conn_id:
+    Args:
+        get_session: returns the session of a connection id, or raises if the caller may not use the connection.
+        sleep: waits some seconds.
+    """
+
+    def remove_at_vendor(record: PersonRecord, person: Person) -> str:
+        if not record.conn_id:
             raise InvalidConnection(
-                "The audience's card names no connection: take the person out at the vendor by hand."
+                "The audience's history names no connection. To fix: remove the person at the vendor by hand."
             )
-        hook = hook_of(known.conn_id)
-        if hook.vendor.name != known.vendor:
-            raise InvalidConnection(f"Connection {known.conn_id!r} is of another vendor by now, {hook.vendor.title}.")
-        target = hook.resolve_audience(known.audience)
-        contact_id = str((known.ledger or {}).get("contact_id") or "")
-        return VendorRemover(hook.vendor, target, hook.run_operation, hook.interruptible_sleep).take_out(
+        session = get_session(record.conn_id)
+        if session.vendor.name != record.vendor:
+            raise InvalidConnection(
+                f"Connection {record.conn_id!r} is of vendor {session.vendor.title} now, but the audience is at "
+                f"{record.vendor}. To fix: remove the person at the vendor by hand."
+            )
+        audience = session.resolve_audience(record.audience)
+        contact_id = str((record.ledger or {}).get("contact_id") or "")
+        return VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep).take_out(
             person.email, contact_id
         )
 
-    def marks(known: PersonRecord) -> bool:
-        return known.vendor in VENDORS and VENDORS[known.vendor].resubscribe_removed is not None
+    def refuses_deleted(record: PersonRecord) -> bool:
+        return record.vendor in VENDORS and VENDORS[record.vendor].resubscribe_removed is not None
 
-    def seconds(known: PersonRecord) -> float:
-        return longest_call_s(VENDORS[known.vendor]) if known.vendor in VENDORS else 0.0
+    def call_limit_s(record: PersonRecord) -> float:
+        return longest_call_s(VENDORS[record.vendor]) if record.vendor in VENDORS else 0.0
 
     return ErasureDeps(
         state_path(),
         resolve,
-        at_the_vendor,
+        remove_at_vendor,
         clock=time.time,
         sleep=sleep,
         is_task_running=is_task_running,
-        longest_call_s=seconds,
-        marks=marks,
+        longest_call_s=call_limit_s,
+        marks=refuses_deleted,
     )

@@ -1,12 +1,11 @@
-"""`hook.export`: what `SegmentExportOperator` does, from a task or a program of one's own."""
+"""`hook.export`: the same export as `SegmentExportOperator`, called from a `@task` or a program."""
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk.exceptions import AirflowException
 
@@ -18,26 +17,24 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
     from airflow_provider_segexport.export.config import Mode, OnStale
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
 
-log = logging.getLogger(__name__)
-
-OTHERS = frozenset({"self", "dag_id"})
-"""What stands among the locals of `export` and is none of an export's arguments."""
+NOT_ARGUMENTS = frozenset({"self", "dag_id"})
+"""Locals of `export` that are not arguments of an export."""
 
 
 class ArrowStream(Protocol):
-    """Columns in memory that speak the Arrow C stream protocol: Polars, PyArrow, DuckDB, pandas and others."""
+    """Columns in memory with the Arrow C stream protocol: Polars, PyArrow, DuckDB, pandas and others."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """A capsule that holds the stream."""
+        """Return a capsule that holds the stream."""
 
 
 class Exporting:
-    """The part of a hook that exports."""
+    """The part of a hook that exports segments."""
 
     def export(  # noqa: D417, PLR0913 - the operator describes them
-        self,
+        self: VendorSession,
         segment: str | os.PathLike[str] | Asset | Sequence[str | os.PathLike[str] | Asset] | pd.DataFrame | ArrowStream,
         field_mapping: Mapping[str, str] | str,
         *,
@@ -68,39 +65,40 @@ class Exporting:
         job_timeout: float | str | dt.timedelta = 21_600,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
-        """Export a segment from here, waiting for the vendor's jobs; returns the report.
+        """Export a segment, wait in this process for the vendor's jobs, and return the report.
 
-        Arguments, defaults, checks and endings are those of `SegmentExportOperator`, but for these:
+        Arguments, defaults, checks and exceptions are those of `SegmentExportOperator`, except for these:
 
         Args:
-            segment: a frame, too: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
-            dag_id: the DAG of the running task, if it is given; another one is refused. It opens no connection: what
-                counts is the DAG of the running task, and outside a task 'Allowed DAGs' must be `*`.
+            segment: also a frame: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
+            dag_id: the DAG of the running task. Any other value is refused. The argument gives no access: the
+                connection must allow the DAG of the running task, and outside a task 'Allowed DAGs' must be `*`.
 
         Raises:
-            AirflowSkipException: nothing to do: switched off, or older than the ledger.
-            AirflowFailException: a person must act. Both are of the package's own classes, too, as `FatalError`.
-            AirflowException: another try may succeed, and goes on where this one stopped.
+            AirflowSkipException: there is nothing to do, because exports are disabled or the ledger is newer.
+            AirflowFailException: a person must act.
+            AirflowException: a retry may succeed, and resumes where this try stopped. Each exception is also an
+                instance of the package's own class, such as `FatalError`.
         """
-        given = {name: value for name, value in locals().items() if name not in OTHERS}
-        return _run(cast("SegmentExportHook", self), given, dag_id)
+        given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
+        return _run(self, given, dag_id)
 
 
-def _run(hook: SegmentExportHook, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
-    from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - the core, when something is exported
-    from airflow_provider_segexport.hooks.callers import of_call  # noqa: PLC0415
+def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
+    from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
+    from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import airflow_exception, unexpected  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.permission import same_dag  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.runner import JobPollPolicy, run_export  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
     try:
-        caller = of_call(hook.conn_id)
-        hook.settings.check_dag_allowed(same_dag(dag_id))
+        caller = hook_caller(session.conn_id)
+        session.settings.check_dag_allowed(check_same_dag(dag_id))
         with as_file(given) as (given_file, content):
-            told = options.values(options.EXPORT, given_file)
-            request = options.export_request(told, caller, content)
-            report = run_export(hook, request, JobPollPolicy(told["poll_interval"], sleep=hook.interruptible_sleep))
+            values = options.values(options.EXPORT, given_file)
+            request = options.build_request(values, caller, content)
+            report = run_export(session, request, poll_interval_s=values["poll_interval"])
     except SegexportError as error:
         raise airflow_exception(error) from None
     except AirflowException:
@@ -108,5 +106,5 @@ def _run(hook: SegmentExportHook, given: dict[str, Any], dag_id: str | None) -> 
     except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
         raise unexpected(error) from None
     if not isinstance(report, dict):
-        raise AirflowException("The export waits for jobs, and a hook has no place to wait but here.")
+        raise AirflowException("The export waits for jobs in the triggerer, but a hook cannot defer.")
     return report

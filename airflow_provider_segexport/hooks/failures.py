@@ -1,4 +1,4 @@
-"""What Airflow makes of an error: `error of this package or of a library -> Airflow's exception`."""
+"""Translates errors for Airflow: `error of this package or of a library -> Airflow's exception`."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from airflow_provider_segexport.errors import (
 
 log = logging.getLogger(__name__)
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_SPACE = "No space left on device"
-"""What the operating system calls it, and DuckDB after it."""
+"""The operating system's text for a full disk, which DuckDB quotes."""
 
-AGAIN = "Another try goes on where this one stopped."
+RETRY_RESUMES = "A retry resumes where this try stopped."
 
 
 class RetryLater(AirflowException):
-    """Another try may succeed.
+    """A retry may succeed.
 
     Attributes:
-        after: seconds that the vendor asks to wait before it; None where it told nothing.
+        retry_after_s: seconds to wait before it, as the vendor asks; None if the vendor names no time.
     """
 
-    def __init__(self, message: str, after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.after = after
+        self.retry_after_s = retry_after_s
 
 
 def airflow_class(error: SegexportError) -> type[AirflowException]:
-    """The exception by which Airflow skips a task, fails it for good, or tries again."""
+    """Return the exception with which Airflow skips a task, fails it without retries, or retries it."""
     match error:
         case ExportsDisabled() | StaleSnapshot(fails=False):
             return AirflowSkipException
@@ -50,47 +50,48 @@ def airflow_class(error: SegexportError) -> type[AirflowException]:
 
 
 def message(error: SegexportError) -> str:
-    """The error's text, and what another try does where one may help."""
+    """Return the error's text, with what a retry does if one may help."""
     if not isinstance(error, RetryableError):
         return str(error)
-    until = f" The vendor asks to wait for {error.retry_after_s:.0f} s." if error.retry_after_s else ""
-    return f"{error}{until} {AGAIN}"
+    wait = f" The vendor asks to wait for {error.retry_after_s:.0f} s." if error.retry_after_s else ""
+    return f"{error}{wait} {RETRY_RESUMES}"
 
 
 def airflow_exception(error: SegexportError) -> SegexportError:
-    """Return the error as one that Airflow understands as well, and `except` by the package's own class still catches.
+    """Return the error as an instance of both Airflow's exception class and the package's own.
 
-    Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
+    Causes are not chained, because a library's text may quote a row or an address.
     """
-    kind = _both(type(error), airflow_class(error))
-    both = kind.__new__(kind)
-    both.args = (message(error),)
-    both.__dict__.update(vars(error))
-    return both
+    combined_class = _combined_class(type(error), airflow_class(error))
+    combined = combined_class.__new__(combined_class)
+    combined.args = (message(error),)
+    combined.__dict__.update(vars(error))
+    return combined
 
 
-def _both(own: type[SegexportError], airflow: type[AirflowException]) -> type[SegexportError]:
-    return type(own.__name__, (own, airflow), {"__module__": own.__module__, "after": None})
+def _combined_class(own: type[SegexportError], airflow: type[AirflowException]) -> type[SegexportError]:
+    return type(own.__name__, (own, airflow), {"__module__": own.__module__, "retry_after_s": None})
 
 
 def unexpected(error: Exception) -> RetryLater:
-    """Log where an exception came from, line by line, and return Airflow's exception for it.
+    """Log the traceback of an unexpected exception, and return Airflow's exception for it.
 
-    The exception's own text is left out: a library may quote a row in it, in any form.
+    The exception's own text is left out, because a library may quote a row in it.
     """
-    where, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
-    log.error("%s came up unforeseen, here:\n%s", name, where)
-    if getattr(error, "errno", None) in FULL or NO_SPACE in str(error):
+    lines, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
+    log.error("Unexpected %s:\n%s", name, lines)
+    if getattr(error, "errno", None) in DISK_FULL_ERRNOS or NO_SPACE in str(error):
         return RetryLater(
-            f"There is no room left to write run folder and ledger ({name}: {NO_SPACE}). Free some below "
-            f"`[segexport] state_path`, or in the worker's folder for temporary files. {AGAIN}"
+            f"The disk is full, so run folder and ledger cannot be written ({name}: {NO_SPACE}). To fix: free space "
+            f"below `[segexport] state_path`, or in the worker's folder for temporary files. {RETRY_RESUMES}"
         )
     if isinstance(error, OSError):
         text = f": {os.strerror(error.errno)}" if error.errno else ""
         return RetryLater(
-            f"Segment, run folder or ledger cannot be reached ({name}{text}). "
-            f"Look at the disk or the object store below `[segexport] state_path`. {AGAIN}"
+            f"Segment, run folder or ledger cannot be reached ({name}{text}). To fix: check the disk or the object "
+            f"store of `[segexport] state_path`. {RETRY_RESUMES}"
         )
     return RetryLater(
-        f"Unexpected {name}. Its text may quote a row and is left out; the task's log names the lines of code. {AGAIN}"
+        f"Unexpected {name}. Its text is left out, because it may quote a row; the task's log has the traceback. "
+        f"{RETRY_RESUMES}"
     )

@@ -26,7 +26,7 @@ from airflow_provider_segexport.storage.scratch import scratch
 if TYPE_CHECKING:
     import pandas as pd
 
-NEAREST_NAMES = 10
+MAX_SUGGESTED_NAMES = 10
 """Names of columns that an error shows; a frame may have thousands."""
 
 VIEWS = {"string_view": pa.string(), "binary_view": pa.binary()}
@@ -57,13 +57,13 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         return
     with scratch("frame") as folder:
         path = private_file(folder / "segment.parquet")
-        write(frame, _mapped(given), path)
+        write_frame(frame, _mapped_columns(given), path)
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        yield {**given, "segment": str(path)}, f"{_kind(frame)} {content}"
+        yield {**given, "segment": str(path)}, f"{_type_name(frame)} {content}"
 
 
-def _mapped(given: Mapping[str, Any]) -> list[str]:
+def _mapped_columns(given: Mapping[str, Any]) -> list[str]:
     """The columns that an export reads."""
     columns: list[str] = []
     for name in ("field_mapping", "custom_fields"):
@@ -75,7 +75,7 @@ def _mapped(given: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
+def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
     """Write a frame's columns as Parquet.
 
     Args:
@@ -88,19 +88,19 @@ def write(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
     """
     try:
         reader = _from_pandas(frame, columns) if _is_pandas(frame) else _from_stream(frame, columns)
-        schema = pa.schema([field.with_type(_stored(field.type)) for field in reader.schema])
+        schema = pa.schema([field.with_type(_file_type(field.type)) for field in reader.schema])
         with pq.ParquetWriter(path, schema) as out:
-            for table in _gathered(reader):
+            for table in _row_groups(reader):
                 out.write_table(_without_views(table).cast(schema), ROW_GROUP_ROWS)
     except (pa.ArrowException, duckdb.Error) as error:  # their texts may quote a value
         raise InvalidSegment(
-            f"The {_kind(frame)} cannot be read as columns ({type(error).__name__}); its mapped columns are: "
+            f"The {_type_name(frame)} cannot be read as columns ({type(error).__name__}); its mapped columns are: "
             f"{', '.join(map(repr, columns))}. To fix: give each of them one type that Parquet has, or write the "
             "segment to Parquet and pass its path."
         ) from None
 
 
-def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
     """The stream in tables of about a row group each."""
     held: list[pa.RecordBatch] = []
     for batch in reader:
@@ -112,10 +112,10 @@ def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held, reader.schema)
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
+def _file_type(kind: pa.DataType) -> pa.DataType:
     """The type in the file: views, which not every reader of Parquet knows, as what they view."""
     if pa.types.is_dictionary(kind):
-        return _stored(kind.value_type) if _is_view(kind.value_type) else kind
+        return _file_type(kind.value_type) if _is_view(kind.value_type) else kind
     return VIEWS.get(str(kind), kind)
 
 
@@ -127,7 +127,7 @@ def _without_views(table: pa.Table) -> pa.Table:
     """Arrow has no cast from a dictionary of views, which is what Polars makes of its Categorical and Enum."""
     for number, column in enumerate(table.columns):
         if pa.types.is_dictionary(column.type) and _is_view(column.type.value_type):
-            kind = _stored(column.type)
+            kind = _file_type(column.type)
             chunks = [
                 pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(kind)).cast(kind)
                 for chunk in column.chunks
@@ -139,36 +139,36 @@ def _without_views(table: pa.Table) -> pa.Table:
 def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
     """A stream of the columns that are read, and of no others."""
     if _is_lazy(frame):
-        _check(columns, frame.collect_schema().names(), frame)
+        _check_columns(columns, frame.collect_schema().names(), frame)
         frame = frame.select(list(columns)).collect()
     names = getattr(frame, "columns", None)
     if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars, and a relation of DuckDB
-        _check(columns, names, frame)
+        _check_columns(columns, names, frame)
         if isinstance(frame, duckdb.DuckDBPyRelation):
             frame = frame.project(", ".join(map(quoted, columns)))
         elif hasattr(frame, "select"):
             frame = frame.select(list(columns))
     reader = pa.RecordBatchReader.from_stream(frame)
-    _check(columns, reader.schema.names, frame)
+    _check_columns(columns, reader.schema.names, frame)
     schema = pa.schema([reader.schema.field(name) for name in columns])
     return pa.RecordBatchReader.from_batches(schema, (batch.select(list(columns)) for batch in reader))
 
 
 def _from_pandas(frame: pd.DataFrame, columns: Sequence[str]) -> pa.RecordBatchReader:
-    _check(columns, [str(name) for name in frame.columns], frame)
-    table = pa.table({name: _series(name, frame[name]) for name in columns})
+    _check_columns(columns, [str(name) for name in frame.columns], frame)
+    table = pa.table({name: _arrow_column(name, frame[name]) for name in columns})
     return table.to_reader()
 
 
-def _series(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
+def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     """A column of pandas; one of several types as text."""
     try:
         return pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([_text(name, value) for value in series], pa.string())
+        return pa.array([_value_as_text(name, value) for value in series], pa.string())
 
 
-def _text(name: str, value: Any) -> str | None:
+def _value_as_text(name: str, value: Any) -> str | None:
     """A scalar as text, as a column of texts would hold it."""
     value = arguments.scalar(value)
     if value is None or type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - NaN and NaT
@@ -193,19 +193,19 @@ def _text(name: str, value: Any) -> str | None:
     )
 
 
-def _check(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
+def _check_columns(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
     """Each column that is read is there, once."""
     times = Counter(names)
     for column in columns:
         if times[column] > 1:
             raise InvalidSegment(
-                f"The {_kind(frame)} has column {column!r} {counted(times[column], 'time')}. To fix: rename or drop "
-                "all but one."
+                f"The {_type_name(frame)} has column {column!r} {counted(times[column], 'time')}. To fix: rename or "
+                "drop all but one."
             )
         if not times[column]:
-            nearest = difflib.get_close_matches(column, times, n=NEAREST_NAMES, cutoff=0.0)
+            nearest = difflib.get_close_matches(column, times, n=MAX_SUGGESTED_NAMES, cutoff=0.0)
             raise InvalidSegment(
-                f"The {_kind(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "
+                f"The {_type_name(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "
                 f"{', '.join(map(repr, nearest)) or 'none'}. To fix: correct the name in the mapping, or add it."
             )
 
@@ -219,5 +219,5 @@ def _is_lazy(frame: Any) -> bool:
     return hasattr(frame, "collect_schema") and hasattr(frame, "collect")
 
 
-def _kind(frame: Any) -> str:
+def _type_name(frame: Any) -> str:
     return type(frame).__name__

@@ -1,4 +1,4 @@
-"""Holds an audience for one of a hook's own operations: `hook, audience -> its lease, while the operation runs`."""
+"""Leases an audience for a single operation of a hook: `session, audience -> lease while the operation runs`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.takeover import held, longest_call_s
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
     from airflow_provider_segexport.model import Audience
 
 
 @contextmanager
-def holding(hook: SegmentExportHook, audience: Audience, what: str) -> Iterator[None]:
-    """Be the audience's one writer; each call of this thread leaves only while it is.
+def hold_audience(session: VendorSession, audience: Audience, operation: str) -> Iterator[None]:
+    """Be the only writer of an audience; each call in this thread is sent only while the lease is held.
 
     Args:
-        hook: of the account; its clock counts.
+        session: the account; its clock is used.
         audience: the audience.
-        what: is done, in a word for the message that another run gets.
+        operation: one word for the message that another run gets.
 
     Raises:
-        AudienceLocked: a run writes the audience.
+        AudienceLocked: a run is writing the audience.
     """
-    place = Ledger.of(state_path(), hook.vendor.name, audience).path
-    owner = f"segexport/{what}/{secrets.token_hex(4)}"
+    path = Ledger.of(state_path(), session.vendor.name, audience).path
+    owner = f"segexport/{operation}/{secrets.token_hex(4)}"
     lease = Lease(
-        place, owner, clock=hook.clock, sleep=hook.interruptible_sleep, alive=is_task_running, gone=is_holder_gone
+        path, owner, clock=session.clock, sleep=session.interruptible_sleep, alive=is_task_running, gone=is_holder_gone
     )
-    with held(lease, Ledger(place, lease), longest_call_s(hook.vendor), hook.clock):
+    with held(lease, Ledger(path, lease), longest_call_s(session.vendor), session.clock):
         yield

@@ -15,11 +15,11 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
 from airflow_provider_segexport.hooks.partition_keys import key_time
-from airflow_provider_segexport.hooks.task_state import ENDED
+from airflow_provider_segexport.hooks.task_state import ENDED_STATES
 
 UNFINISHED = frozenset({"queued", "running"})
 
-BY_ITSELF = frozenset({"scheduled", "backfill", "asset_triggered"})
+AUTOMATIC_RUN_TYPES = frozenset({"scheduled", "backfill", "asset_triggered"})
 """Runs that nobody has started by hand. Whoever starts one wants that one."""
 
 
@@ -39,20 +39,20 @@ def skip_unless_latest(context: Mapping[str, Any]) -> None:
 def newer_run(context: Mapping[str, Any]) -> str | None:
     """What newer run there is, in words; None where this one is the newest, or nothing is known of others."""
     run = context["dag_run"]
-    kind = _word(run.run_type)
-    if kind not in BY_ITSELF:
+    kind = _text(run.run_type)
+    if kind not in AUTOMATIC_RUN_TYPES:
         return None
-    if kind == "scheduled" and (due := _due(context)):
+    if kind == "scheduled" and (due := _next_run_due(context)):
         return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due already"
-    for other in _unfinished(context):
+    for other in _unfinished_runs(context):
         if is_newer(other, run):
-            return f"Run {other.run_id}, of {_day(other)}, waits or works already"
+            return f"Run {other.run_id}, of {_describe_time(other)}, waits or works already"
     return None
 
 
 def is_backfill(context: Mapping[str, Any]) -> bool:
     """Whether a backfill has made the run: its calls go after those of scheduled runs."""
-    return _word(context["dag_run"].run_type) == "backfill"
+    return _text(context["dag_run"].run_type) == "backfill"
 
 
 def is_newer(other: Any, run: Any) -> bool:
@@ -65,19 +65,19 @@ def is_newer(other: Any, run: Any) -> bool:
         return False
     if other.partition_key == run.partition_key and run.partition_key is not None:
         return bool(other.run_after > run.run_after)
-    theirs, ours = _moment(other), _moment(run)
-    if theirs is None or ours is None or _others(other) != _others(run):
+    theirs, ours = _data_time(other), _data_time(run)
+    if theirs is None or ours is None or _other_dimensions(other) != _other_dimensions(run):
         return False
     return theirs > ours
 
 
-def _others(run: Any) -> tuple[str, ...]:
+def _other_dimensions(run: Any) -> tuple[str, ...]:
     """The dimensions of a run's partition key that are no time."""
     parts = key_time(run.partition_key)
     return parts.others if parts else ()
 
 
-def _moment(run: Any) -> datetime | None:
+def _data_time(run: Any) -> datetime | None:
     """What orders the runs of one DAG; partitions whose keys hold no time have no order."""
     if run.partition_key is None:
         ended: datetime = run.data_interval_end or run.logical_date or run.run_after
@@ -86,11 +86,11 @@ def _moment(run: Any) -> datetime | None:
     return parts.moment if parts else None
 
 
-def _day(run: Any) -> str:
-    return f"partition {run.partition_key}" if run.partition_key else f"{_moment(run):%Y-%m-%d %H:%M:%S}"
+def _describe_time(run: Any) -> str:
+    return f"partition {run.partition_key}" if run.partition_key else f"{_data_time(run):%Y-%m-%d %H:%M:%S}"
 
 
-def _unfinished(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
+def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
     """Other runs of the DAG whose task of this name has not ended, the last created first.
 
     Asked for the task's state in all runs, for Airflow 3.3.2 has no other list of them for a worker: it counts runs by
@@ -100,17 +100,17 @@ def _unfinished(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
     ti = context["ti"]
     states = task_runner.RuntimeTaskInstance.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
     for run_id in sorted(states, reverse=True):
-        if run_id == ti.run_id or all(_word(state) in ENDED for state in states[run_id].values()):
+        if run_id == ti.run_id or all(_text(state) in ENDED_STATES for state in states[run_id].values()):
             continue
         try:
             found = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=run_id))
         except AirflowRuntimeError:  # deleted meanwhile
             continue
-        if isinstance(found, DagRunResult) and _word(found.state) in UNFINISHED:
+        if isinstance(found, DagRunResult) and _text(found.state) in UNFINISHED:
             yield found
 
 
-def _due(context: Mapping[str, Any]) -> datetime | None:
+def _next_run_due(context: Mapping[str, Any]) -> datetime | None:
     """When the timetable's next run was due, if it was: the scheduler makes it for certain."""
     from airflow.sdk.timezone import coerce_datetime  # noqa: PLC0415 - who does not ask needs none of it
     from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415
@@ -129,6 +129,6 @@ def _due(context: Mapping[str, Any]) -> datetime | None:
     return due
 
 
-def _word(value: Any) -> str:
+def _text(value: Any) -> str:
     """An enumeration's member as its word."""
     return str(getattr(value, "value", value))

@@ -1,4 +1,4 @@
-"""The default of an argument for which None is a value that a template may render, and not the same as no argument."""
+"""`LEFT_OUT`, the default of arguments for which None is an error, because a template may have rendered to None."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ class LeftOut(Enum):
 
 
 LEFT_OUT = LeftOut.LEFT_OUT
-"""The argument is not there. None, an empty text or an empty list that was given is refused instead."""
+"""The argument was not given. None, an empty text or an empty list that was given stops the run instead."""

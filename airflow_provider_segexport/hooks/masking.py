@@ -1,4 +1,4 @@
-"""Has Airflow mask secrets: `secret -> *** in every log`."""
+"""Masks secrets in Airflow's logs: `secret -> ***`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIN_MASKED_CHARS = 5
 
 
 def mask(secret: object) -> None:
-    """Mask a secret in logs. Airflow warns about a shorter one than it masks, so that is not passed on."""
+    """Mask a secret in logs. A short one is skipped, because Airflow does not mask it and logs a warning instead."""
     text = str(secret or "")
     if len(text) >= max(conf.getint("logging", "min_length_masked_secret", fallback=MIN_MASKED_CHARS), 1):
         mask_secret(text)

@@ -1,8 +1,8 @@
-"""What an export tells Airflow's metrics: `report, traffic, error -> segexport.*`, tagged with the vendor.
+"""Sends the metrics `segexport.*` to Airflow: `report, traffic, error -> counters and timings`, tagged with `vendor`.
 
-Counters, tagged with `vendor`: `runs` (`end`: finished, dry_run, waiting, skipped, come_back, failed) every time that a
-worker leaves a run; `rows` and `removals` of finished runs (`outcome`); `calls`, `retries`, `bytes` as sent; `errors`
-(`error`: the exception's name). Timings: `duration` of finished runs, `waited` for the vendor and its quota.
+Counters: `runs`, each time that a worker leaves a run (`status`: success, dry_run, deferred, skipped, retry, failed);
+`rows` and `removals` of successful runs (`outcome`); `api_calls`, `api_retries` and `bytes_sent`; `errors` (`error`:
+the exception's name). Timings: `duration` of successful runs, and `wait_time` for the vendor and its quota.
 """
 
 from __future__ import annotations
@@ -17,26 +17,31 @@ from airflow_provider_segexport.errors import ExportsDisabled, RetryableError, S
 from airflow_provider_segexport.http.client import Traffic
 
 
-def record_end(vendor: str, found: Mapping[str, Any] | object) -> None:
-    """A run has come to its report, or waits for the vendor's jobs."""
-    if not isinstance(found, Mapping):
+def record_end(vendor: str, result: Mapping[str, Any] | object) -> None:
+    """Record that a run has returned a report, or is deferred.
+
+    Args:
+        vendor: the vendor's name.
+        result: the report; any other object means that the run waits for jobs.
+    """
+    if not isinstance(result, Mapping):
         _count("runs", 1, vendor=vendor, status="deferred")
         return
-    dry = bool(found.get("dry_run"))
-    _count("runs", 1, vendor=vendor, status="dry_run" if dry else "success")
-    if dry:
+    if result.get("dry_run"):
+        _count("runs", 1, vendor=vendor, status="dry_run")
         return
-    for outcome, rows in found["counts"].items():
+    _count("runs", 1, vendor=vendor, status="success")
+    for outcome, rows in result["counts"].items():
         if outcome != "profiles":
             _count("rows", rows, vendor=vendor, outcome=outcome)
-    for outcome, rows in (found.get("removals") or {}).items():
+    for outcome, rows in (result.get("removals") or {}).items():
         if outcome != "planned":
             _count("removals", rows, vendor=vendor, outcome=outcome)
-    Stats.timing("segexport.duration", timedelta(seconds=found["seconds"]), tags={"vendor": vendor})
+    Stats.timing("segexport.duration", timedelta(seconds=result["seconds"]), tags={"vendor": vendor})
 
 
 def record_failure(vendor: str, error: SegexportError) -> None:
-    """A run, or a try of it, has ended with an error."""
+    """Record that a try of a run has ended with an error."""
     match error:
         case ExportsDisabled() | StaleSnapshot(fails=False):
             status = "skipped"
@@ -48,12 +53,13 @@ def record_failure(vendor: str, error: SegexportError) -> None:
     _count("errors", 1, vendor=vendor, error=type(error).__name__)
 
 
-def record_traffic(vendor: str, sent: Traffic) -> None:
-    """What this worker has sent, whatever came of it."""
-    for name, count in (("api_calls", sent.calls), ("api_retries", sent.retries), ("bytes_sent", sent.bytes_sent)):
+def record_traffic(vendor: str, traffic: Traffic) -> None:
+    """Record the calls that this worker has made, also if the run has failed."""
+    counts = {"api_calls": traffic.calls, "api_retries": traffic.retries, "bytes_sent": traffic.bytes_sent}
+    for name, count in counts.items():
         _count(name, count, vendor=vendor)
-    if sent.wait_s:
-        Stats.timing("segexport.wait_time", timedelta(seconds=sent.wait_s), tags={"vendor": vendor})
+    if traffic.wait_s:
+        Stats.timing("segexport.wait_time", timedelta(seconds=traffic.wait_s), tags={"vendor": vendor})
 
 
 def _count(name: str, count: int, **tags: str) -> None:

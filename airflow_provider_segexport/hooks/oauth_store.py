@@ -1,4 +1,4 @@
-"""Keeps a renewed sign-in in an Airflow Variable, where the next task on another machine finds it."""
+"""Stores a renewed OAuth login in an Airflow Variable, so that a task on another machine can use it."""
 
 from __future__ import annotations
 
@@ -21,234 +21,237 @@ from airflow_provider_segexport.http.variable_lock import VariableLock
 from airflow_provider_segexport.vendors.auth import OAuthCredentials, OAuthToken
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
 
 log = logging.getLogger(__name__)
 
-SIGN_IN = "Kept by segexport for a sign-in; delete to start over."
-PREFIX, RENEWAL = "segexport_token_", "_renewal"
-"""How the names of Variables begin that hold sign-ins, and how those of the claims on them end."""
+DESCRIPTION = "OAuth login stored by segexport. Delete it to log in again."
+VARIABLE_PREFIX, LOCK_SUFFIX = "segexport_token_", "_renewal"
+"""First part of the names of Variables with logins, and last part of the names of the locks on them."""
 
 UNUSED_S = 180 * 86_400.0
-"""A refresh token that was not used for so long is void at Constant Contact (its OAuth2 guide); others live shorter."""
+"""Seconds after which an unused login is deleted. Constant Contact's refresh tokens expire after 180 days without use
+(its OAuth2 guide); those of other vendors expire earlier."""
 
-WRITE_AGAIN_S = (1, 2, 4)
-RACE_S = 2.0
-"""So long a machine that has renewed a sign-in may take to store it."""
+WRITE_RETRY_WAITS_S = (1, 2, 4)
+STORE_DELAY_S = 2.0
+"""Longest time, in seconds, between a renewal on another machine and its appearance in the store."""
 
 
 class Variables:
-    """Airflow Variables as a shelf. A name that holds `token` is masked by Airflow, and every value is encrypted.
+    """Airflow Variables as a text store. Airflow encrypts each value, and masks one whose name contains `token`.
 
-    A task and a trigger ask Airflow for them; the API server's Test button, the command line and a script, which have
-    nobody to ask, read and write the database.
+    A task or a trigger reads and writes Variables through Airflow's API. The API server's Test button, the command line
+    and a script use the database directly.
     """
 
     def get(self, key: str) -> str | None:
-        """The Variable's text, if there is one."""
-        found: str | None = Variable.get(key, default=None) if asks_airflow() else stored().get(key, default_var=None)
-        return found
+        """Return the Variable's text; None if it does not exist."""
+        text: str | None = (
+            Variable.get(key, default=None) if in_task_or_trigger() else database_variables().get(key, default_var=None)
+        )
+        return text
 
-    def set(self, key: str, text: str, description: str = SIGN_IN) -> None:
+    def set(self, key: str, text: str, description: str = DESCRIPTION) -> None:
         """Write the Variable."""
-        variables = Variable if asks_airflow() else stored()
+        variables = Variable if in_task_or_trigger() else database_variables()
         variables.set(key, text, description=description)
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the names of Variables that begin so; none where Airflow 3.2 runs a task, which cannot list them."""
-        if asks_airflow():
+        """Return the names of Variables with a prefix. Empty in a task of Airflow 3.2, which cannot list them."""
+        if in_task_or_trigger():
             return list(Variable.keys(prefix)) if hasattr(Variable, "keys") else []
         from airflow.utils.session import create_session  # noqa: PLC0415 - a worker must not import it
 
-        row = stored()
+        row = database_variables()
         with create_session() as session:
             return [key for (key,) in session.query(row.key).filter(row.key.startswith(prefix, autoescape=True))]
 
     def delete(self, key: str) -> None:
-        """Remove the Variable."""
-        variables = Variable if asks_airflow() else stored()
+        """Delete the Variable."""
+        variables = Variable if in_task_or_trigger() else database_variables()
         variables.delete(key)
 
 
-def asks_airflow() -> bool:
-    """Whether a task or a trigger runs here, which may not touch the database itself."""
+def in_task_or_trigger() -> bool:
+    """Return whether this process runs a task or a trigger, which may not access the database."""
     return hasattr(task_runner, "SUPERVISOR_COMMS")
 
 
-def stored() -> Any:
-    """Variables in the database."""
+def database_variables() -> Any:
+    """Return Airflow's model of Variables in the database."""
     from airflow.models import variable  # noqa: PLC0415 - a worker must not import it
 
     return variable.Variable
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Record:
-    """A stored sign-in.
+class StoredLogin:
+    """A stored login.
 
     Attributes:
-        mark: of the refresh token that it began with.
+        token: the tokens.
+        fingerprint: fingerprint of the refresh token that the login began with.
         conn_ids: the connections whose tasks use it.
-        is_old: an earlier release stored it, by connection id.
     """
 
     token: OAuthToken
-    mark: str
+    fingerprint: str
     conn_ids: tuple[str, ...] = ()
-    is_old: bool = False
 
 
 class VariableStore:
-    """The sign-in that began with one refresh token, in the Variable `segexport_token_<fingerprint>`.
+    """The login that began with one refresh token, stored in the Variable `segexport_token_<hash>`.
 
-    The key is no connection id: Airflow tests a connection under a random id, and a vendor may take a refresh token
-    once only. So the Test button and every connection with the same token use one sign-in.
+    The key does not contain the connection id, because Airflow tests a connection under a random id, and a vendor may
+    accept a refresh token only once. So the Test button and every connection with the same token share one login.
 
     Args:
-        conn_id: the connection that uses the sign-in; recorded by tasks, so that an old sign-in can be removed.
+        conn_id: the connection that uses the login. Tasks record it, so that an unused login can be deleted.
+        lock: the lock over all machines, with the text store.
         first: the vendor, the base URL, the client id and, last, the refresh token of the connection.
     """
 
-    def __init__(self, conn_id: str, claims: VariableLock, first: Sequence[str]) -> None:
-        self.key = PREFIX + fingerprint(*first)
+    def __init__(self, conn_id: str, lock: VariableLock, first: Sequence[str]) -> None:
+        self.key = variable_key(*first)
         self._conn_id = conn_id
-        self._mark = token_fingerprint(first[-1])
-        self._claims = claims
+        self._lock = lock
 
     def load(self) -> tuple[OAuthToken, str] | None:
-        """The stored sign-in and its mark."""
-        record = self._read(self.key)
-        if record is None:
-            record = self._earlier()
-        elif asks_airflow() and self._conn_id not in record.conn_ids:
-            record = self._joined() or record
-        return (record.token, record.mark) if record else None
+        """Return the stored tokens and the fingerprint of the first refresh token; None if nothing is stored."""
+        login = self._read(self.key)
+        if login is not None and in_task_or_trigger() and self._conn_id not in login.conn_ids:
+            login = self._add_connection() or login
+        return (login.token, login.fingerprint) if login else None
 
-    def save(self, token: OAuthToken, mark: str) -> None:
-        """Keep it; on return every machine sees it. Only one that `lock` lets in may save."""
+    def save(self, token: OAuthToken, fingerprint: str) -> None:
+        """Store the tokens; when this returns, every machine sees them. The caller holds `lock`."""
         before = self._read(self.key)
         conn_ids = before.conn_ids if before else ()
-        if asks_airflow():
+        if in_task_or_trigger():
             conn_ids = tuple(sorted({*conn_ids, self._conn_id}))
-        self._write(self.key, Record(token, mark, conn_ids))
+        self._write(self.key, StoredLogin(token, fingerprint, conn_ids))
         if before is None:
-            with suppress(AirflowException, AirflowRuntimeError):  # the sign-in is stored, and that is what counts
-                self._tidy()
+            with suppress(AirflowException, AirflowRuntimeError):  # the new login is stored; deleting can fail
+                self._delete_unused()
 
     def lock(self) -> AbstractContextManager[None]:
-        """One at a time over all machines."""
-        return self._claims.hold(f"{self.key}{RENEWAL}")
+        """Return the lock that one process at a time holds, over all machines."""
+        return self._lock.hold(f"{self.key}{LOCK_SUFFIX}")
 
-    def _joined(self) -> Record | None:
-        """Record that this connection uses the sign-in, too: it is then not removed as another connection's old one."""
+    def _add_connection(self) -> StoredLogin | None:
+        """Record that this connection uses the login too, so that another connection does not delete it."""
         with self.lock():
-            record = self._read(self.key)
-            if record is not None and self._conn_id not in record.conn_ids:
-                record = replace(record, conn_ids=tuple(sorted({*record.conn_ids, self._conn_id})))
-                self._write(self.key, record)
-        return record
+            login = self._read(self.key)
+            if login is not None and self._conn_id not in login.conn_ids:
+                login = replace(login, conn_ids=tuple(sorted({*login.conn_ids, self._conn_id})))
+                self._write(self.key, login)
+        return login
 
-    def _earlier(self) -> Record | None:
-        """Return the newest sign-in of this token that an earlier release stored by connection id."""
-        keys = {PREFIX + self._conn_id, *self._claims.store.keys(PREFIX)}
-        records = [record for key in keys if (record := self._read(key)) and self._is_same(record)]
-        return max(records, key=lambda record: record.token.renewed_at, default=None)
-
-    def _tidy(self) -> None:
-        """Remove sign-ins that no connection uses any more: each was of this token or this connection, or is dead."""
-        shelf, dead = self._claims.store, self._claims.clock() - UNUSED_S
-        for key in {PREFIX + self._conn_id, *shelf.keys(PREFIX)} - {self.key}:
-            record = self._read(key)
-            if record is None:
+    def _delete_unused(self) -> None:
+        """Delete logins that this connection was the last to use, and logins whose tokens have expired."""
+        texts, expired_before = self._lock.store, self._lock.clock() - UNUSED_S
+        for key in texts.keys(VARIABLE_PREFIX):
+            login = self._read(key) if key != self.key else None
+            if login is None:
                 continue
-            if key == PREFIX + self._conn_id or self._is_same(record) or record.token.renewed_at < dead:
-                shelf.delete(key)
-            elif asks_airflow() and self._conn_id in record.conn_ids:
-                others = tuple(name for name in record.conn_ids if name != self._conn_id)
-                if others:
-                    self._write(key, replace(record, conn_ids=others))
-                else:
-                    shelf.delete(key)
+            others = tuple(conn_id for conn_id in login.conn_ids if conn_id != self._conn_id)
+            is_user = in_task_or_trigger() and self._conn_id in login.conn_ids
+            if login.token.renewed_at < expired_before or (is_user and not others):
+                texts.delete(key)
+            elif is_user:
+                self._write(key, replace(login, conn_ids=others))
 
-    def _is_same(self, record: Record) -> bool:
-        """Return whether an earlier release stored this sign-in under the id of a connection, or of a test."""
-        return record.is_old and record.mark == self._mark
-
-    def _read(self, key: str) -> Record | None:
-        """Return what a Variable holds; None where it is no sign-in, as one that a person has changed."""
-        text = None if key.endswith(RENEWAL) else self._claims.store.get(key)
+    def _read(self, key: str) -> StoredLogin | None:
+        """Return the login in a Variable; None if the Variable holds none, for example because a person edited it."""
+        text = None if key.endswith(LOCK_SUFFIX) else self._lock.store.get(key)
         try:
             fields = json.loads(text or "null")
-            mark, is_old = str(fields.pop("mark")), "conn_ids" not in fields
-            conn_ids = tuple(map(str, fields.pop("conn_ids", ())))
+            fingerprint, conn_ids = str(fields.pop("fingerprint")), tuple(map(str, fields.pop("conn_ids")))
             token = OAuthToken(**fields)
             expires_at, renewed_at = float(token.expires_at), float(token.renewed_at)
         except (ValueError, TypeError, KeyError, AttributeError):
             if text:
-                log.warning("Ignoring a Variable that holds no sign-in (key=%s)", key)
+                log.warning("Ignoring a Variable that holds no login (key=%s)", key)
             return None
-        return Record(replace(token, expires_at=expires_at, renewed_at=renewed_at), mark, conn_ids, is_old)
+        return StoredLogin(replace(token, expires_at=expires_at, renewed_at=renewed_at), fingerprint, conn_ids)
 
-    def _write(self, key: str, record: Record) -> None:
-        """Store a sign-in; tried several times, because a vendor may have made the one before it void."""
-        text = json.dumps({**asdict(record.token), "mark": record.mark, "conn_ids": record.conn_ids})
-        for wait in WRITE_AGAIN_S:
+    def _write(self, key: str, login: StoredLogin) -> None:
+        """Store a login. A failed write is repeated, because the vendor may have voided the login before this one."""
+        text = json.dumps({**asdict(login.token), "fingerprint": login.fingerprint, "conn_ids": login.conn_ids})
+        for wait_s in WRITE_RETRY_WAITS_S:
             try:
-                self._claims.store.set(key, text)
+                self._lock.store.set(key, text)
             except Exception as error:  # noqa: BLE001 - whatever a database or an API raises; the last one is raised
-                log.warning("Storing the sign-in failed (error=%s wait_s=%d)", type(error).__name__, wait)
-                self._claims.sleep(wait)
+                log.warning("Retrying to store the login (error=%s wait_s=%d)", type(error).__name__, wait_s)
+                self._lock.sleep(wait_s)
             else:
                 return
-        self._claims.store.set(key, text)
+        self._lock.store.set(key, text)
 
 
-def fingerprint(*parts: str) -> str:
-    """Return a name for a sign-in that tells nothing of its token."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+def variable_key(*parts: str) -> str:
+    """Return the name of the Variable for a login: a hash, which reveals nothing about the token."""
+    return VARIABLE_PREFIX + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def renewal(
-    refresh: Callable[[str], OAuthToken], store: VariableStore, mark: str, wait: Callable[[float], None]
+def renew_or_reload(
+    renew: Callable[[str], OAuthToken], store: VariableStore, fingerprint: str, sleep: Callable[[float], None]
 ) -> Callable[[str], OAuthToken]:
-    """A refresh that loses a race well: a claim may fail where clocks or writes lag, and a token may be good once only.
+    """Return a function that renews a login, or uses the one that another machine has just renewed.
 
-    Refused, it looks whether another machine has just stored a newer sign-in of the same mark.
+    The lock can fail if clocks differ or writes are delayed, and a vendor may accept a refresh token only once. So if
+    the vendor refuses the token, the function waits and reads the store again.
+
+    Args:
+        renew: calls the vendor with a refresh token.
+        store: where all machines store the login.
+        fingerprint: fingerprint of the first refresh token; a stored login with another one is not used.
+        sleep: waits some seconds.
     """
 
-    def renew(token: str) -> OAuthToken:
+    def renew_once(refresh_token: str) -> OAuthToken:
         try:
-            return refresh(token)
+            return renew(refresh_token)
         except AuthenticationFailed:
-            wait(RACE_S)
-            stored = store.load()
-            if stored is None or stored[1] != mark or stored[0].refresh_token == token:
+            sleep(STORE_DELAY_S)
+            latest = store.load()
+            if latest is None or latest[1] != fingerprint or latest[0].refresh_token == refresh_token:
                 raise
-            return stored[0]
+            return latest[0]
 
-    return renew
+    return renew_once
 
 
-def oauth_session(hook: SegmentExportHook, sign_in: OAuthCredentials) -> Bearer:
-    """A sign-in that renews itself through the hook's vendor, kept where other machines find it."""
-    oauth = hook.vendor.oauth
+def oauth_session(session: VendorSession, credentials: OAuthCredentials) -> Bearer:
+    """Return an authentication that renews its tokens at the vendor and stores them for all machines.
+
+    Raises:
+        SegexportError: the vendor has no OAuth.
+    """
+    oauth = session.vendor.oauth
     if oauth is None:
-        raise SegexportError(f"{hook.vendor.title} has no OAuth sign-in.")
-    first = (hook.vendor.name, hook.settings.endpoint.base_url, sign_in.client_id, sign_in.refresh_token)
-    store = VariableStore(hook.conn_id, VariableLock(Variables(), hook.clock, hook.interruptible_sleep), first)
+        raise SegexportError(f"{session.vendor.title} has no OAuth login.")
+    first = (
+        session.vendor.name,
+        session.settings.endpoint.base_url,
+        credentials.client_id,
+        credentials.refresh_token,
+    )
+    store = VariableStore(session.conn_id, VariableLock(Variables(), session.clock, session.interruptible_sleep), first)
 
-    def refresh(token: str) -> OAuthToken:
-        return hook.run_operation(
-            oauth.refresh(hook.settings.endpoint, replace(sign_in, refresh_token=token), hook.clock())
+    def renew(refresh_token: str) -> OAuthToken:
+        return session.run_operation(
+            oauth.refresh(session.settings.endpoint, replace(credentials, refresh_token=refresh_token), session.clock())
         )
 
-    mark = token_fingerprint(sign_in.refresh_token)
+    fingerprint = token_fingerprint(credentials.refresh_token)
     return Bearer(
-        sign_in.refresh_token,
+        credentials.refresh_token,
         store,
-        renewal(refresh, store, mark, hook.interruptible_sleep),
+        renew_or_reload(renew, store, fingerprint, session.interruptible_sleep),
         is_expired=oauth.is_expired,
         on_secret=mask,
-        clock=hook.clock,
-        sleep=hook.interruptible_sleep,
+        clock=session.clock,
+        sleep=session.interruptible_sleep,
     )

@@ -15,13 +15,13 @@ from airflow_provider_segexport.vendors.omnisend import account
 
 
 class ApiKey(AuthBase):
-    """Signs with an API key."""
+    """Authenticates requests with an API key."""
 
     def __init__(self, key: str) -> None:
         self._header = f"Omnisend-API-Key {key}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the key into the request."""
+        """Add the key to the request's headers."""
         request.headers["Authorization"] = self._header
         return request
 
@@ -36,33 +36,40 @@ class OmnisendHook(SegmentExportHook):
     hook_name = "Omnisend"
 
     def auth(self, connection: Any, extra: dict[str, Any]) -> Any:  # noqa: ARG002 - a vendor with extras needs them
-        """The key stands in a header, which holds printable ASCII only."""
+        """Return the authentication with an API key. It is sent in a header, which holds printable ASCII only."""
         if not connection.password:
-            raise InvalidConnection(f"Connection {self.conn_id!r} lacks the API key (Password).")
+            raise InvalidConnection(
+                f"Connection {self.conn_id!r} has no API key. To fix: enter it in the field 'API key'."
+            )
         if not re.fullmatch(r"[!-~]+", connection.password):
             raise InvalidConnection(
-                f"The API key of connection {self.conn_id!r} holds a blank, a line break or a letter that no key has. "
-                "Copy it again."
+                f"The API key of connection {self.conn_id!r} contains a blank, a line break or a letter outside ASCII. "
+                "To fix: copy the key again."
             )
         return ApiKey(connection.password)
 
     @property
     def quota_account(self) -> str:
-        """The brand, whose keys share one quota: a key begins with its id (omnisend/wp-omnisend, class-client.php)."""
+        """The brand's id, because all keys of a brand share one quota.
+
+        A key begins with the brand's id (omnisend/wp-omnisend, class-client.php).
+        """
         return str(self.connection.password).partition("-")[0]
 
     def create_segment(self, tag: str | None = None) -> str:
-        """A dynamic segment of whoever has the tag, made if there is none; returns its id.
+        """Return the id of the dynamic segment of people with a tag; create the segment if it does not exist.
 
-        The tag is the connection's default audience where none is named. The key needs the permission for segments
-        (read and write) beside those of an export. The audience is held meanwhile, as by an export: two tasks that come
-        at once make one segment.
+        The key needs the permission for segments (read and write) in addition to those for exports. The audience is
+        leased as by an export, so that two tasks at the same time create one segment.
+
+        Args:
+            tag: the tag; None for the connection's default audience.
 
         Raises:
-            AudienceLocked: a run writes the audience.
+            AudienceLocked: a run is writing the audience.
         """
-        from airflow_provider_segexport.hooks.holding import holding  # noqa: PLC0415 - the core, when it is asked for
+        from airflow_provider_segexport.hooks.holding import hold_audience  # noqa: PLC0415 - imports the core
 
-        target = self.resolve_audience(tag)
-        with holding(self, target, "segment"):
-            return self.run_operation(account.create_segment(target))
+        audience = self.resolve_audience(tag)
+        with hold_audience(self, audience, "segment"):
+            return self.run_operation(account.create_segment(audience))

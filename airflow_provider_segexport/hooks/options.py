@@ -1,8 +1,7 @@
-"""The table of an export's arguments, and the one builder that `SegmentExportOperator` and `hook.export` share.
+"""The table of an export's arguments, from which `SegmentExportOperator` and `hook.export` build an `ExportConfig`.
 
-A new option is three edits: a row of `EXPORT` here, the signatures of the operator and of `hook.export`, and the field
-of `Order` that carries it to the code which uses it (a row and a field of one name find each other).
-`tests/airflow/test_options.py` holds table, operator and hook against each other.
+A new option takes three edits: a row of `EXPORT` here, the signatures of the operator and of `hook.export`, and a field
+of the same name in `ExportConfig`. `tests/airflow/test_options.py` compares table, operator and hook.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ class Argument:
     """One argument.
 
     Attributes:
-        name: as operator and hook take it.
-        read: makes the value of what was given; takes the argument's name too, for its error.
-        default: the value when the argument is left out.
-        required: it cannot be left out.
-        may_be_empty: a value that says nothing is the same as leaving the argument out. For any other argument it stops
-            the run: a template that renders to nothing must not switch off what it was written for.
+        name: the argument's name in operator and hook.
+        read: converts the given value; also takes the argument's name, for its error.
+        default: the value if the argument is left out.
+        required: the argument cannot be left out.
+        may_be_empty: an empty value counts as leaving the argument out. For any other argument an empty value stops the
+            run, because a template that renders to nothing must not disable a safety.
     """
 
     name: str
@@ -78,7 +77,7 @@ EXPORT = (
     POLL_INTERVAL,
     JOB_TIMEOUT,
 )
-"""The arguments of `SegmentExportOperator` and `hook.export`. `deferrable` is the operator's alone."""
+"""The arguments of `SegmentExportOperator` and `hook.export`. Only the operator has `deferrable`."""
 
 UNDO = (
     AUDIENCE,
@@ -105,14 +104,14 @@ def values(table: tuple[Argument, ...], given: Mapping[str, Any]) -> dict[str, A
     """Read and check arguments.
 
     Args:
-        table: the arguments that there are.
-        given: by name, after templates were rendered; `LEFT_OUT`, or no entry, for one that is left out.
+        table: the arguments.
+        given: value by name, after templates were rendered; `LEFT_OUT` or no entry for an argument that is left out.
 
     Returns:
-        A value for each argument of the table.
+        Value by name, for each argument of the table.
 
     Raises:
-        InvalidArgument: an argument is missing, says nothing, or cannot be read.
+        InvalidArgument: an argument is missing or empty, or cannot be read.
         InvalidSegment: `segment` or `as_of` cannot be read.
     """
     return {argument.name: _value(argument, given.get(argument.name, LEFT_OUT)) for argument in table}
@@ -126,78 +125,82 @@ def _value(argument: Argument, given: Any) -> Any:
         return argument.read(given, argument.name)
     if argument.may_be_empty:
         return argument.default
-    what = "is missing" if given is LEFT_OUT else f"was given and says nothing: it is {given!r}"
-    way_out = "" if argument.required else ", or leave the argument out"
+    problem = "is missing" if given is LEFT_OUT else f"was given but is empty: {given!r}"
+    alternative = "" if argument.required else ", or leave the argument out"
     raise InvalidArgument(
-        f"`{argument.name}` {what}. Nothing was sent. To fix: give `{argument.name}` a value{way_out}. If it is a "
-        "template, look at the task's rendered template: an empty one stops the run, so that no safety is lost."
+        f"`{argument.name}` {problem}. Nothing was sent. To fix: give `{argument.name}` a value{alternative}. If it "
+        "is a template, check the task's rendered template. An empty value stops the run, because it could disable a "
+        "safety."
     )
 
 
-def export_config(told: Mapping[str, Any], *, as_of: datetime, run: str, export: str) -> ExportConfig:
-    """The order of an export.
+def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, export_name: str) -> ExportConfig:
+    """Build the configuration of an export.
 
     Args:
-        told: values of `EXPORT`.
+        values: values of `EXPORT`.
         as_of: the time that the segment describes.
         run: the run's name in the ledger.
-        export: the export's name, where the arguments give none.
+        export_name: the export's name if the arguments give none.
     """
-    same = {field.name for field in fields(ExportConfig)} & told.keys()
+    same = {field.name for field in fields(ExportConfig)} & values.keys()
     return ExportConfig(
-        **{name: told[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
-        segment=told["segment"] if isinstance(told["segment"], str) else tuple(told["segment"]),
-        audience=told["audience"] or "",
+        **{name: values[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
+        segment=values["segment"] if isinstance(values["segment"], str) else tuple(values["segment"]),
+        audience=values["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
-        export_name=told["export_name"] or export,
-        consent=read.consent(told["consent_column"], told["suppression_list"]),
-        snapshot_at=as_of.astimezone(UTC).isoformat() if told["as_of"] else "",
+        export_name=values["export_name"] or export_name,
+        consent=read.consent(values["consent_column"], values["suppression_list"]),
+        snapshot_at=as_of.astimezone(UTC).isoformat() if values["as_of"] else "",
     )
 
 
-def export_request(told: Mapping[str, Any], caller: Caller, content: str = "") -> ExportRequest:
-    """What to run, for a caller. A catch-up's older day ends here, when only the newest is wanted.
+def build_request(values: Mapping[str, Any], caller: Caller, content: str = "") -> ExportRequest:
+    """Build the request of an export.
 
     Args:
-        told: values of `EXPORT`.
-        caller: the task, or what calls a hook outside one.
-        content: what tells the rows of a frame from others; empty for files.
+        values: values of `EXPORT`.
+        caller: the task, or the program that calls a hook.
+        content: hash of a frame's rows; empty for files.
 
     Raises:
         AirflowSkipException: `latest_only` is set, and the DAG has a newer run.
+        InvalidArgument: mode `mirror` outside a task has no `export_name`.
     """
-    if told["latest_only"] and caller.context:
-        from airflow_provider_segexport.hooks.latest_only import skip_unless_latest  # noqa: PLC0415 - most need none of it
+    if values["latest_only"] and caller.context:
+        from airflow_provider_segexport.hooks.latest_only import skip_unless_latest  # noqa: PLC0415 - rarely needed
 
         skip_unless_latest(caller.context)
-    if told["mode"] == "mirror" and not told["export_name"] and not caller.context:
+    if values["mode"] == "mirror" and not values["export_name"] and not caller.context:
         raise InvalidArgument(
             "Outside a task, mode 'mirror' needs `export_name`: two programs that use one connection would remove each "
             "other's people. Nothing was sent. To fix: pass `export_name`, the same one in each run of this program."
         )
-    asked = export_config(told, as_of=told["as_of"] or caller.as_of(), run=caller.run, export=caller.export)
-    return ExportRequest(asked, caller.identity, state_path(), told["reports_path"], caller.attempt, content)
+    config = export_config(
+        values, as_of=values["as_of"] or caller.as_of(), run=caller.run, export_name=caller.export_name
+    )
+    return ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt, content)
 
 
-def undo_config(told: Mapping[str, Any], *, as_of: datetime, run: str) -> ExportConfig:
-    """The order that takes the last version of a ledger back.
+def undo_config(values: Mapping[str, Any], *, as_of: datetime, run: str) -> ExportConfig:
+    """Build the configuration that reverts a version of a ledger.
 
     Args:
-        told: values of `UNDO`.
-        as_of: the same in every try, so that a try goes on where the last one stopped.
+        values: values of `UNDO`.
+        as_of: the same time in every try, so that a retry resumes.
         run: the run's name in the ledger.
     """
     return ExportConfig(
         segment="",
         field_mapping={},
-        audience=told["audience"] or "",
+        audience=values["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
         mode="upsert",
-        export_name=told["export_name"] or "",
-        dry_run=told["dry_run"],
-        undo=Undo(told["ledger_version"]),
-        fetch_optouts=told["fetch_optouts"],
-        job_timeout=told["job_timeout"],
+        export_name=values["export_name"] or "",
+        dry_run=values["dry_run"],
+        undo=Undo(values["ledger_version"]),
+        fetch_optouts=values["fetch_optouts"],
+        job_timeout=values["job_timeout"],
     )

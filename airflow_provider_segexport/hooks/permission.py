@@ -1,4 +1,4 @@
-"""May this process change something through a connection? `running task, connection -> yes or ConnectionNotAllowed`."""
+"""Checks whether this process may change something through a connection: `session -> check that raises`."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from airflow.sdk import get_current_context
 from airflow_provider_segexport.errors import ConnectionNotAllowed
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
 
 
-def running_dag() -> str | None:
-    """Return the DAG id of the task that runs in this process, as Airflow has started it; None outside a task."""
+def running_dag_id() -> str | None:
+    """Return the DAG id of the task that Airflow runs in this process; None outside a task."""
     try:
         return str(get_current_context()["ti"].dag_id)
     except (RuntimeError, KeyError):
         return None
 
 
-def permit(hook: SegmentExportHook) -> Callable[[], None]:
-    """Return the check that a sender makes before the first call that changes something.
+def permission_check(session: VendorSession) -> Callable[[], None]:
+    """Return the check that an HTTP client makes before the first call that changes something.
 
-    The check raises `ConnectionNotAllowed` or `ExportsDisabled`. The DAG is that of the running task, read now: a
-    sender's calls run in threads of its own. An administrator's command needs a connection that is switched on and
-    agreed to, and no DAG.
+    The check raises `ConnectionNotAllowed` or `ExportsDisabled`. The DAG id is read now, because the client's calls run
+    in threads, where Airflow's context is missing. For an administrator's command the connection must be enabled and
+    have consent, but 'Allowed DAGs' does not apply.
     """
-    if hook.is_command:
-        return hook.settings.check_enabled
-    dag_id = running_dag()
-    return lambda: hook.settings.check_dag_allowed(dag_id)
+    if session.is_command:
+        return session.settings.check_enabled
+    dag_id = running_dag_id()
+    return lambda: session.settings.check_dag_allowed(dag_id)
 
 
-def same_dag(named: str | None) -> str | None:
-    """Return the running task's DAG, after a check of the DAG that a caller names.
+def check_same_dag(dag_id: str | None) -> str | None:
+    """Return the DAG id of the running task, and check it against the one that a caller names.
 
     Args:
-        named: `dag_id` of `hook.export`, or None.
+        dag_id: `dag_id` of `hook.export`, or None.
 
     Raises:
-        ConnectionNotAllowed: the caller names another DAG than that of the running task.
+        ConnectionNotAllowed: `dag_id` is not the DAG of the running task.
     """
-    running = running_dag()
-    if running is not None and named not in {None, running}:
+    running = running_dag_id()
+    if running is not None and dag_id not in {None, running}:
         raise ConnectionNotAllowed(
-            f"`dag_id` is {named!r}, and this task is of DAG {running!r}: a task uses connections in the name of "
-            "its own DAG. To fix: leave `dag_id` out."
+            f"`dag_id` is {dag_id!r}, but the running task belongs to DAG {running!r}. A task may use connections only "
+            "as its own DAG. To fix: remove the argument `dag_id`."
         )
     return running

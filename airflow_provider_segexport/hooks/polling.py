@@ -1,30 +1,35 @@
-"""How long a worker waits between two looks at the vendor's jobs."""
+"""Decides how long a worker waits between two polls of the vendor's jobs, and when it stops to defer."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_segexport.ratelimit.limiter import next_poll_s
 
-FIRST_LOOK_S = 0.5
-GRACE_S = 5.0
-"""So long a worker looks itself before it hands the waiting to the triggerer: most small jobs are done by then."""
+FIRST_POLL_S = 0.5
+"""Seconds before the first poll: a job with few rows is done by then."""
+
+POLL_BACKOFF = 1.5
+"""Factor by which the time between polls grows up to `interval_s`."""
+
+DEFER_AFTER_S = 5.0
+"""Seconds for which a worker polls before it defers: most small jobs are done by then."""
 
 
 @dataclass(slots=True)
 class JobPollPolicy:
-    """Decides between looking again and leaving, each time that there is nothing to do but wait.
+    """Decides whether to poll again or to leave the worker, each time that a run can do nothing but wait.
 
     Attributes:
-        interval_s: the longest time between two looks; the first ones come sooner.
-        may_defer: hand the waiting to the triggerer after the grace.
-        resumed: jobs have ended already: look at once.
-        sleep: lets time pass.
-        vendor_wait_s: the seconds that calls have waited for the vendor so far.
-        calls_made: how many calls went out so far.
-        heartbeat: logs a line where none was logged for long.
+        interval_s: the longest time between two polls, in seconds; the first polls come sooner.
+        may_defer: leave the worker after `DEFER_AFTER_S`, so that the triggerer waits.
+        resumed: the run comes back from the triggerer, so the first poll is due at once.
+        sleep: waits some seconds.
+        vendor_wait_s: returns how many seconds calls have waited for the vendor so far.
+        calls_made: returns how many calls were made so far.
+        heartbeat: logs a line if none was logged for some minutes.
     """
 
     interval_s: float
@@ -34,30 +39,33 @@ class JobPollPolicy:
     vendor_wait_s: Callable[[], float] = lambda: 0.0
     calls_made: Callable[[], int] = lambda: 0
     heartbeat: Callable[..., None] = lambda *_: None
-    _wait_s: float = FIRST_LOOK_S
-    _waited_s: float = 0.0
-    _seen_s: float = 0.0
-    _seen_calls: int = 0
+    _next_wait_s: float = field(default=FIRST_POLL_S, init=False)
+    _waited_s: float = field(default=0.0, init=False)
+    _vendor_wait_before_s: float = field(default=0.0, init=False)
+    _calls_before: int = field(default=0, init=False)
 
     def __call__(self, jobs: int) -> bool:
-        """Wait and return True to look; False to leave. `jobs` are in flight.
+        """Wait and return True to poll, or return False to leave the worker.
 
-        A look is one call a job at most. More calls than that since the last one: jobs have ended, and others have
-        taken their place, whose first looks come sooner again.
+        Polling takes at most one call per job. If more calls were made since the last poll, jobs have ended and new
+        ones were started, so the waits start again at `FIRST_POLL_S`.
+
+        Args:
+            jobs: number of jobs that run.
         """
-        before_calls, self._seen_calls = self._seen_calls, self.calls_made()
-        if self._seen_calls - before_calls > jobs:
-            self._wait_s = FIRST_LOOK_S
-            self._seen_s = self.vendor_wait_s()  # batches waited for the quota, and not looks
+        before, self._calls_before = self._calls_before, self.calls_made()
+        if self._calls_before - before > jobs:
+            self._next_wait_s = FIRST_POLL_S
+            self._vendor_wait_before_s = self.vendor_wait_s()  # not the polls but the new batches waited for the quota
         if self.resumed:
             self.resumed = False
             return True
-        if self.may_defer and self._waited_s >= GRACE_S:
+        if self.may_defer and self._waited_s >= DEFER_AFTER_S:
             return False
-        before, self._seen_s = self._seen_s, self.vendor_wait_s()
-        wait = next_poll_s(min(self._wait_s, self.interval_s), self._seen_s - before)
-        self.sleep(wait)
-        self._waited_s += wait
+        vendor_wait_before_s, self._vendor_wait_before_s = self._vendor_wait_before_s, self.vendor_wait_s()
+        wait_s = next_poll_s(min(self._next_wait_s, self.interval_s), self._vendor_wait_before_s - vendor_wait_before_s)
+        self.sleep(wait_s)
+        self._waited_s += wait_s
         self.heartbeat("Waiting for jobs at the vendor (jobs=%d waited_s=%.0f)", jobs, self._waited_s)
-        self._wait_s *= 1.5
+        self._next_wait_s *= POLL_BACKOFF
         return True

@@ -1,7 +1,8 @@
-"""Shows how far a run is: `phase, counts -> Airflow's task state store`, where Airflow has one (3.3).
+"""Shows how far a run is: `phase, counts -> Airflow's task state store`, in Airflow 3.3 and later.
 
-The UI shows it under the task's Storage tab. Nothing is decided by it: what a run has done stands in its run folder. It
-is deleted when the run has ended well, for it outlives a clear, and would tell of a run that is over.
+The UI shows it under the task's Storage tab. No decision depends on it, because the run folder records what a run has
+done. It is deleted when the run ends well: Airflow keeps it when a task is cleared, and it would then describe an old
+run.
 """
 
 from __future__ import annotations
@@ -19,49 +20,49 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 log = logging.getLogger(__name__)
 
 KEY = "segexport"
-EVERY_S = 10.0
-"""Between two writes of one phase: each is a call to Airflow's API server."""
+WRITE_INTERVAL_S = 10.0
+"""Seconds between two writes of one phase, because each is a call to Airflow's API server."""
 
 
 class Progress:
-    """What a run tells of itself while it lasts.
+    """Writes the progress of a run to Airflow.
 
     Args:
-        folder: the run's, whose place is told.
-        clock: epoch seconds.
+        folder: the run folder; its path is written too.
+        clock: returns epoch seconds.
     """
 
     def __init__(self, folder: RunFolder, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._clock = clock
-        self._store = store()
+        self._store = task_state_store()
         self._phase: object = None
-        self._next = 0.0
+        self._next_write_at = 0.0
 
-    def tell(self, told: Mapping[str, Any]) -> None:
-        """Write it down when the phase is another one, or when enough time has gone by."""
-        if self._store is None or (told.get("phase") == self._phase and self._clock() < self._next):
+    def update(self, progress: Mapping[str, Any]) -> None:
+        """Write the progress if the phase has changed or the last write was `WRITE_INTERVAL_S` ago."""
+        if self._store is None or (progress.get("phase") == self._phase and self._clock() < self._next_write_at):
             return
-        self._phase, self._next = told.get("phase"), self._clock() + EVERY_S
+        self._phase, self._next_write_at = progress.get("phase"), self._clock() + WRITE_INTERVAL_S
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         try:
-            self._store.set(KEY, {**told, "run_folder": str(self._folder.path), "at": at})
+            self._store.set(KEY, {**progress, "run_folder": str(self._folder.path), "at": at})
         except (AirflowException, AirflowRuntimeError) as error:
-            log.warning("How far this run is cannot be shown (%s).", type(error).__name__)
+            log.warning("Giving up showing the run's progress (error=%s)", type(error).__name__)
             self._store = None
 
-    def end(self) -> None:
-        """Leave nothing behind."""
+    def clear(self) -> None:
+        """Delete the progress."""
         if self._store is None:
             return
         try:
             self._store.delete(KEY)
         except (AirflowException, AirflowRuntimeError) as error:
-            log.warning("How far this run was is still shown (%s).", type(error).__name__)
+            log.warning("Leaving the run's old progress in Airflow (error=%s)", type(error).__name__)
 
 
-def store() -> Any:
-    """The store of the task that runs here; None outside a task, and in Airflow before 3.3."""
+def task_state_store() -> Any:
+    """Return the state store of the running task; None outside a task, and in Airflow before 3.3."""
     try:
         return get_current_context().get("task_state_store")
     except RuntimeError:

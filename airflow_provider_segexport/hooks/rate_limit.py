@@ -1,4 +1,4 @@
-"""Where the calls of a connection's account are counted: `hook -> pace`."""
+"""Chooses where the calls of a connection's account are counted: `session -> rate limiter`."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.storage.paths import as_local_path
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
 
 
-def pace_of(hook: SegmentExportHook, max_wait_s: float, *, backfill: bool = False) -> RateLimiter:
-    """What every call of a hook waits for; shared with all tasks that use the same account and store.
+def rate_limiter_for(session: VendorSession, max_wait_s: float) -> RateLimiter:
+    """Return the rate limiter for a session; all tasks that use the same account and store share its counts.
 
-    A backfill's calls go after those of scheduled runs.
+    Args:
+        session: the account. If it has low priority, it leaves a part of the quota to other tasks.
+        max_wait_s: a call that would have to wait longer than this fails, in seconds.
     """
-    account = account_key(hook.vendor.name, hook.settings.endpoint.base_url, hook.quota_account)
-    limits, contract = hook.vendor.limits, hook.settings.calls_per_minute
-    if contract is not None:
-        limits = replace(limits, rates=(Rate(contract, 60),))
-    store = open_store(rate_limit_store(), account, limits, backfill=backfill)
+    account = account_key(session.vendor.name, session.settings.endpoint.base_url, session.quota_account)
+    limits, calls_per_minute = session.vendor.limits, session.settings.calls_per_minute
+    if calls_per_minute is not None:
+        limits = replace(limits, rates=(Rate(calls_per_minute, 60),))
+    store = open_store(rate_limit_store(), account, limits, backfill=session.low_priority)
     return RateLimiter(
-        hook.vendor,
+        session.vendor,
         store,
         max_wait_s=max_wait_s,
-        backfill=backfill,
-        sleep=hook.interruptible_sleep,
-        clock=hook.clock,
-        raise_if_stopped=hook.raise_if_stopped,
+        backfill=session.low_priority,
+        sleep=session.interruptible_sleep,
+        clock=session.clock,
+        raise_if_stopped=session.raise_if_stopped,
     )
 
 
 def rate_limit_store() -> str:
-    """`[segexport] rate_limit_store`, by default a folder in the root, or in AIRFLOW_HOME where the root is no folder.
+    """Return `[segexport] rate_limit_store`, and mask the password in it.
 
-    A server's password is masked from here on.
+    The default is the folder `quotas` in the state path, or in `$AIRFLOW_HOME/segexport` if the state path is in object
+    storage.
     """
-    told = str(conf.get(SECTION, "rate_limit_store", fallback="")).strip()  # a command's output ends with its line
-    mask(unquote(urlsplit(told).password or ""))
-    return told or str((as_local_path(state_path()) or default_root()) / "quotas")
+    url = str(conf.get(SECTION, "rate_limit_store", fallback="")).strip()  # the output of a `_cmd` ends with a newline
+    mask(unquote(urlsplit(url).password or ""))
+    return url or str((as_local_path(state_path()) or default_root()) / "quotas")

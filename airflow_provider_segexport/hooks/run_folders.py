@@ -1,4 +1,4 @@
-"""What a task was told, the order that this makes, and the run folder in which it is carried out."""
+"""Finds the run folder of a task instance, and decides whether a retry resumes in it: `request -> run folder`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_provider_segexport.storage.paths import StoragePath, exists, read, 
 from airflow_provider_segexport.storage.run_folder import RunFolder, task_folder
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
 
 log = logging.getLogger(__name__)
 
-PLAN = "plan.json"
+PLAN_FILE = "plan.json"
 
-PASSING = re.compile(
+VARYING_PATH_PARTS = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\d{4}([-_/]?)(?:\d{2}\1\d{2}|\d{2}|W\d{2}|Q[1-4])"
     r"(?:[T_ ]?\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?)?(?:Z|[+-]\d{2}:?\d{2})?(?!\d)"
@@ -30,29 +30,31 @@ PASSING = re.compile(
     r"|\d{8,}",
     re.IGNORECASE,
 )
-"""What of a segment's path changes from run to run."""
+"""Parts of a segment's path that change from run to run: unique ids, dates, times and long numbers."""
 
-FRAME = "a data frame"
-"""What reports call a segment that was in memory: its temporary file is gone by then."""
+FRAME_NAME = "a data frame"
+"""Name of an in-memory segment in reports, because its temporary file no longer exists by then."""
 
-UNASKED = frozenset({"run", "conn_id", "job_timeout", "segment_name"})
-"""Fields of an order that may change between the tries of a task without a new plan."""
+NOT_COMPARED = frozenset({"run", "conn_id", "job_timeout", "segment_name"})
+"""Fields of a configuration that may change between the tries of a task without a new plan."""
 
-ORDER, ATTEMPT = "config.json", "attempt.json"
-"""What a run folder was begun for, and by which try of the task."""
+CONFIG_FILE, ATTEMPT_FILE = "config.json", "attempt.json"
+"""Files of a run folder: the configuration of its plan, and the try of the task that last used it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What a task was told.
+    """An export's configuration, and the task instance that runs it.
+
+    The configuration is what the user asked for. The other fields only decide which run folder is used.
 
     Attributes:
-        config: what is exported; its audience and connection are settled by `order_of`.
-        identity: DAG, task, run and map index: the name of the run folder, and who stands in the ledger.
-        state_root: where ledgers and run folders stand.
-        reports_path: where the run folder goes instead of below the root.
-        attempt: the number of this try, and how many there may be: a task that is cleared is given more.
-        content: what tells the rows of a frame from others; the path of its file differs in every try.
+        config: what to export. `build_config` adds the audience and the connection.
+        identity: DAG, task, run and map index: the path of the run folder, and the run's name in the ledger.
+        state_root: the folder of ledgers and run folders.
+        reports_path: the folder of run folders; None for `runs` below `state_root`.
+        attempt: number of this try, and the highest number of tries. Clearing a task raises the latter.
+        content: hash of a frame's rows, because the path of its file differs in every try; empty for files.
     """
 
     config: ExportConfig
@@ -64,25 +66,29 @@ class ExportRequest:
 
 
 def segment_part(segment: str | Sequence[str]) -> str:
-    """Name one of several mapped segments, alike on every day: its paths without dates, times and unique ids."""
+    """Return a name of one mapped segment that is the same in every run: its paths without dates and ids."""
     paths = [segment] if isinstance(segment, str) else segment
-    return " ".join(PASSING.sub("*", str(path)) for path in paths)
+    return " ".join(VARYING_PATH_PARTS.sub("*", str(path)) for path in paths)
 
 
-def build_config(hook: SegmentExportHook, request: ExportRequest) -> ExportConfig:
-    """The order, at the audience that the errand or else the connection names."""
-    audience = request.config.audience or hook.settings.audience
+def build_config(session: VendorSession, request: ExportRequest) -> ExportConfig:
+    """Return the request's configuration with its audience, or the connection's default, and with the connection's id.
+
+    Raises:
+        InvalidArgument: neither the request nor the connection names an audience.
+    """
+    audience = request.config.audience or session.settings.audience
     if not audience:
         raise InvalidArgument(
-            f"No {hook.vendor.audience_noun} is named: give `audience`, or a default audience in connection "
-            f"{hook.conn_id!r}."
+            f"No {session.vendor.audience_noun} given. To fix: pass `audience=`, or set a default audience on "
+            f"connection {session.conn_id!r}."
         )
-    name = FRAME if request.content else ""
-    return replace(request.config, audience=str(audience), conn_id=hook.conn_id, segment_name=name)
+    name = FRAME_NAME if request.content else ""
+    return replace(request.config, audience=str(audience), conn_id=session.conn_id, segment_name=name)
 
 
 def run_folders_path(request: ExportRequest) -> StoragePath:
-    """Where the run folders of this task instance stand."""
+    """Return the folder that holds the run folders of a task instance."""
     root = (
         open_storage_path(request.reports_path, "`reports_path`")
         if request.reports_path
@@ -92,74 +98,79 @@ def run_folders_path(request: ExportRequest) -> StoragePath:
 
 
 def run_folder(request: ExportRequest) -> RunFolder:
-    """The run folder that this task instance is in."""
+    """Return the current run folder of a task instance."""
     return RunFolder.open(run_folders_path(request))
 
 
 def plan_folder(request: ExportRequest) -> str:
-    """Return the run folder that holds the task's frozen plan; empty where no plan was made yet."""
-    place = run_folder(request).path
-    return str(place) if exists(place / PLAN) else ""
+    """Return the path of the run folder if it holds a plan; empty if no plan was made yet."""
+    path = run_folder(request).path
+    return str(path) if exists(path / PLAN_FILE) else ""
 
 
-def check_plan_folder(request: ExportRequest, place: str) -> None:
-    """Pass if the run folder that a task left when it was deferred is the one that it would go on in.
+def check_plan_folder(request: ExportRequest, deferred_in: str) -> None:
+    """Check that a task resumes in the run folder that it used when it was deferred.
+
+    Args:
+        request: the request of the resumed task.
+        deferred_in: path of the run folder at the time of the deferral.
 
     Raises:
-        RunFolderMissing: the folder is elsewhere or lost; a new plan would send everything once more.
+        RunFolderMissing: this worker does not have the folder; a new plan would send every row again.
     """
-    folder, own = resolve(place), run_folders_path(request)
-    if str(folder.parent) == str(own) and exists(folder / PLAN):
+    folder, own = resolve(deferred_in), run_folders_path(request)
+    if str(folder.parent) == str(own) and exists(folder / PLAN_FILE):
         return
     root = "`reports_path`" if request.reports_path else "`[segexport] state_path`"
     raise RunFolderMissing(
-        f"The task returns from deferral, and this worker has no plan in the run folder {place}, which holds what was "
-        f"sent. Nothing was sent now; the worker looks below {own}. To fix: set {root} to the same place on all "
-        "workers, a shared disk or object storage, then clear the task. If the folder is lost, check first at the "
-        "vendor what has arrived: a cleared task makes a new plan."
+        f"The task resumes after a deferral, but this worker has no plan in the run folder {deferred_in}, which "
+        f"records what was sent. Nothing was sent now; the worker looks below {own}. To fix: set {root} to the same "
+        "path on all workers, on a shared disk or in object storage, then clear the task. If the folder is lost, "
+        "check first at the vendor what has arrived, because a cleared task makes a new plan."
     )
 
 
 def open_run_folder(request: ExportRequest, config: ExportConfig) -> RunFolder:
-    """The run folder to go on in; a plan that was made for other arguments is left alone, and a new one is made.
+    """Return the run folder to resume in, or a new one if the task's arguments have changed since the last plan.
 
-    Arguments change between tries when a DAG is mended, and when a mapped task's index means another pair by now.
+    Arguments change between tries if a DAG is corrected, or if a mapped task's index now means another segment.
     """
-    folder, asked = run_folder(request), _asked(request, config)
-    note = folder.path / ORDER
-    if not note.exists() or read(note) != asked:
-        if note.exists() and folder.plan() is not None:
+    folder, config_json = run_folder(request), _config_json(request, config)
+    config_file = folder.path / CONFIG_FILE
+    if not config_file.exists() or read(config_file) != config_json:
+        if config_file.exists() and folder.plan() is not None:
             folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
-            log.warning("The task's arguments have changed since its last try: this try makes a new plan.")
-        write(folder.path / ORDER, asked)
+            log.warning("Making a new plan, because the task's arguments have changed since its last try.")
+        write(folder.path / CONFIG_FILE, config_json)
     elif folder.plan() is not None:
-        log.info("An earlier try has made the plan: this one goes on where that stopped.")
-    write(folder.path / ATTEMPT, json.dumps(request.attempt).encode())
+        log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
+    write(folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode())
     return folder
 
 
-def _asked(request: ExportRequest, config: ExportConfig) -> bytes:
-    """The order as a run folder keeps it."""
-    kept = {name: value for name, value in asdict(config).items() if name not in UNASKED}
+def _config_json(request: ExportRequest, config: ExportConfig) -> bytes:
+    """Return the configuration as a run folder stores it."""
+    fields = {name: value for name, value in asdict(config).items() if name not in NOT_COMPARED}
     if request.content:
-        kept["segment"] = request.content
-    return json.dumps(kept, indent=2).encode()
+        fields["segment"] = request.content
+    return json.dumps(fields, indent=2).encode()
 
 
 def finished_report(request: ExportRequest, config: ExportConfig) -> dict[str, Any] | None:
-    """The report of an earlier try that came to its end, and whose worker died before Airflow knew.
+    """Return the report of an earlier try that finished, but whose worker died before Airflow recorded its success.
 
-    Clearing a task raises the number of its tries (`clear_task_instances`, Airflow 3.3.2): then it begins anew.
+    None if there is none, or if the task was cleared: that raises the number of its tries (`clear_task_instances`,
+    Airflow 3.3.2), and the task begins again.
     """
     last = RunFolder.latest(run_folders_path(request)) if request.attempt[0] > 1 else None
     report = last.summary() if last is not None else None
     if last is None or report is None or not report["finished"]:
         return None
-    note, attempt = last.path / ORDER, last.path / ATTEMPT
-    if not (note.exists() and attempt.exists()) or read(note) != _asked(request, config):
+    config_file, attempt_file = last.path / CONFIG_FILE, last.path / ATTEMPT_FILE
+    if not (config_file.exists() and attempt_file.exists()) or read(config_file) != _config_json(request, config):
         return None
     try:
-        number, most = json.loads(read(attempt))
-    except (ValueError, TypeError):  # damaged: the task begins anew
+        number, max_number = json.loads(read(attempt_file))
+    except (ValueError, TypeError):  # damaged: the task begins again
         return None
-    return report if number < request.attempt[0] and most == request.attempt[1] else None
+    return report if number < request.attempt[0] and max_number == request.attempt[1] else None

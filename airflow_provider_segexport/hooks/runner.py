@@ -1,4 +1,4 @@
-"""Puts an export together from a hook and what a task was told, and runs it."""
+"""Runs an export: builds its environment from a session and a request, and records how it ends."""
 
 from __future__ import annotations
 
@@ -24,89 +24,112 @@ from airflow_provider_segexport.hooks.tidying import tidy
 from airflow_provider_segexport.http.quiet_logs import quiet
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.session import VendorSession
     from airflow_provider_segexport.http.client import Sender
 
 __all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder"]
 
 log = logging.getLogger(__name__)
 
-LOOKS_PER_JOB_TIMEOUT = 10
-"""A `poll_interval` near `job_timeout` would find out late that the time is over."""
+MIN_POLLS_PER_JOB_TIMEOUT = 10
+"""Polls within one `job_timeout`, at least: with a `poll_interval` near `job_timeout`, a run would notice late that the
+time is over."""
 
 
 @quiet()
 def run_export(
-    hook: SegmentExportHook, request: ExportRequest, policy: JobPollPolicy | None = None
+    session: VendorSession,
+    request: ExportRequest,
+    *,
+    poll_interval_s: float = 10,
+    may_defer: bool = False,
+    resumed: bool = False,
 ) -> dict[str, Any] | PendingJobs:
-    """Run the export as far as it goes: its report, or what it waits for."""
-    config = build_config(hook, request)
+    """Run an export until it ends or has to wait for jobs in the triggerer.
+
+    Args:
+        session: the account.
+        request: what to export, and in which run folder.
+        poll_interval_s: the longest time between two polls of jobs, in seconds.
+        may_defer: return `PendingJobs` instead of waiting for long.
+        resumed: the run comes back from the triggerer.
+
+    Returns:
+        The report, or the jobs that the run waits for.
+
+    Raises:
+        SegexportError: the run cannot go on now.
+    """
+    config = build_config(session, request)
     if report := finished_report(request, config):
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
-        Progress(run_folder(request), hook.clock).end()
+        Progress(run_folder(request), session.clock).clear()
         return report
-    sender = hook.http_client()
+    client = session.http_client()
+    policy = JobPollPolicy(
+        interval_s=min(poll_interval_s, config.job_timeout / MIN_POLLS_PER_JOB_TIMEOUT),
+        may_defer=may_defer,
+        resumed=resumed,
+        sleep=session.interruptible_sleep,
+        vendor_wait_s=lambda: client.traffic.wait_s,
+        calls_made=lambda: client.traffic.calls,
+        heartbeat=session.heartbeat,
+    )
+    try:
+        return _run(session, client, request, config, policy)
+    finally:
+        client.close()
+        metrics.record_traffic(session.vendor.name, client.traffic)
+
+
+def _run(
+    session: VendorSession, client: Sender, request: ExportRequest, config: ExportConfig, policy: JobPollPolicy
+) -> dict[str, Any] | PendingJobs:
+    """Run an export in its run folder, and record its end in progress and metrics."""
     folder = open_run_folder(request, config)
-    log.info("%s Run folder: %s", _describe(hook, config), folder.path)
-    progress = Progress(folder, hook.clock)
-    policy = _equipped(policy, hook, sender, config)
+    log.info("%s Run folder: %s", _describe(session, config), folder.path)
+    progress = Progress(folder, session.clock)
     environment = ExportEnvironment(
-        http=sender,
+        http=client,
         run_folder=folder,
         state_root=request.state_root,
         wait_or_leave=policy,
         resolve=resolve,
-        clock=hook.clock,
-        sleep=hook.interruptible_sleep,
-        on_progress=progress.tell,
+        clock=session.clock,
+        sleep=session.interruptible_sleep,
+        on_progress=progress.update,
         is_task_running=is_task_running,
         is_holder_gone=is_holder_gone,
         airflow_id=airflow_id,
-        remaining_quota=sender.remaining_quota,
+        remaining_quota=client.remaining_quota,
     )
     try:
-        progress.tell({"phase": "checking"})
-        found = Export(hook.vendor, hook.settings.endpoint, config, environment).run()
+        progress.update({"phase": "checking"})
+        result = Export(session.vendor, session.settings.endpoint, config, environment).run()
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
-            progress.end()
+            progress.clear()
         else:
             waits = isinstance(error, (AudienceLocked, RateLimited))
-            progress.tell({"phase": "waiting" if waits else "stopped", "why": str(error)})
-        metrics.record_failure(hook.vendor.name, error)
+            progress.update({"phase": "waiting" if waits else "stopped", "why": str(error)})
+        metrics.record_failure(session.vendor.name, error)
         raise
+    if isinstance(result, PendingJobs):
+        progress.update({"phase": "waiting", "jobs": len(result.job_ids)})
     else:
-        if isinstance(found, PendingJobs):
-            progress.tell({"phase": "waiting", "jobs": len(found.job_ids)})
-        else:
-            progress.end()
-            tidy(request, hook.clock())
-        metrics.record_end(hook.vendor.name, found)
-        return found
-    finally:
-        sender.close()
-        metrics.record_traffic(hook.vendor.name, sender.traffic)
+        progress.clear()
+        tidy(request, session.clock())
+    metrics.record_end(session.vendor.name, result)
+    return result
 
 
-def _equipped(
-    policy: JobPollPolicy | None, hook: SegmentExportHook, sender: Sender, config: ExportConfig
-) -> JobPollPolicy:
-    """Return the policy with access to the traffic and the clock of its run; a default policy if none is given."""
-    patient = policy or JobPollPolicy(interval_s=10, sleep=hook.interruptible_sleep)
-    patient.interval_s = min(patient.interval_s, config.job_timeout / LOOKS_PER_JOB_TIMEOUT)
-    patient.vendor_wait_s = lambda: sender.traffic.wait_s
-    patient.calls_made = lambda: sender.traffic.calls
-    patient.heartbeat = hook.heartbeat
-    return patient
-
-
-def _describe(hook: SegmentExportHook, config: ExportConfig) -> str:
-    """What is about to be done, in words."""
-    where = f"{hook.vendor.title} {hook.vendor.audience_noun} {config.audience} through connection {hook.conn_id}"
+def _describe(session: VendorSession, config: ExportConfig) -> str:
+    """Return a sentence about what the run is going to do, for the log."""
+    vendor = session.vendor
+    audience = f"{vendor.title} {vendor.audience_noun} {config.audience} through connection {session.conn_id}"
     dry = " Nothing is sent: this is a dry run." if config.dry_run else ""
     if config.undo:
         version = "the newest version" if config.undo.version is None else f"version {config.undo.version}"
-        return f"Taking back {version} of the ledger at {where}.{dry}"
-    shown = config.shown_segment
-    what = shown if isinstance(shown, str) else ", ".join(shown)
-    return f"Exporting {what} to {where}: mode {config.mode}, as of {config.as_of}.{dry}"
+        return f"Reverting {version} of the ledger at {audience}.{dry}"
+    segment = config.shown_segment if isinstance(config.shown_segment, str) else ", ".join(config.shown_segment)
+    return f"Exporting {segment} to {audience}: mode {config.mode}, as of {config.as_of}.{dry}"

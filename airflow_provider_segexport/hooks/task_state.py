@@ -1,4 +1,4 @@
-"""Whether another task is still at it: `dag/task/run/map index -> yes, no, nobody here knows`."""
+"""Asks Airflow whether another task is running: `dag/task/run/map index -> True, False, or None if unknown`."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 
-from airflow_provider_segexport.hooks.oauth_store import Variables, asks_airflow
+from airflow_provider_segexport.hooks.oauth_store import Variables, in_task_or_trigger
 
-ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-"""A task instance in one of these does nothing more by itself; in any other it runs, or Airflow will run it."""
+ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+"""States in which a task instance has ended; in any other it is running, or Airflow will run it."""
 
-ENDED_RUN = frozenset({"success", "failed"})
+ENDED_RUN_STATES = frozenset({"success", "failed"})
 DEFERRED = "deferred"
 
-UNANSWERED = (AirflowException, AirflowRuntimeError, ImportError, AttributeError, NameError)
-"""What asking Airflow raises where it does not answer, or no task asks."""
+LOOKUP_ERRORS = (AirflowException, AirflowRuntimeError, ImportError, AttributeError, NameError)
+"""Exceptions of a request to Airflow that fails, or that is made outside a task."""
 
-PARTS = 4
+OWNER_PARTS = 4
+"""Parts of an owner's name, at least: DAG, task, run and map index; a run id may contain slashes."""
 
-DEPLOYMENT = "segexport_deployment"
-"""The Variable that names this Airflow: two of them may share a state root, and run DAGs of the same name."""
+DEPLOYMENT_VARIABLE = "segexport_deployment"
+"""Variable that identifies this Airflow, because two of them may share a state path and have DAGs of the same name."""
 
 
 def is_task_running(owner: str) -> bool | None:
-    """Ask Airflow for the state of the task instance that is named so.
+    """Return whether a task instance is running, or will be run by Airflow.
 
-    None where it cannot be known: the name is no task's, no task asks here, or this Airflow has no such task instance,
-    as where two of them share a state root.
+    None if it is unknown: the owner is no task, this process runs no task, or this Airflow has no such task instance,
+    for example because two Airflows share a state path.
     """
     task = _task(owner)
-    states = _states(task) if task else None
+    states = _instance_states(task) if task else None
     if task is None or not states:
         return None
     state = next((str(states[name]) for name in task.names if name in states), None)
     if state is None:
         return None
-    if state in ENDED:
+    if state in ENDED_STATES:
         return False
     return state != DEFERRED or not _run_has_ended(task)
 
@@ -50,37 +51,37 @@ def is_holder_gone(owner: str, airflow: str) -> bool:
 
     Args:
         owner: `dag/task/run/map index`.
-        airflow: the mark of the Airflow that ran it. Another Airflow that shares the state root answers for its own.
+        airflow: id of the Airflow that ran it. For another Airflow's task the answer is False.
     """
     task = _task(owner)
     if task is None or not airflow or airflow != airflow_id(make=False):
         return False
-    states = _states(task)
+    states = _instance_states(task)
     return states is not None and not any(name in states for name in task.names)
 
 
 def airflow_id(*, make: bool = True) -> str:
-    """Return the mark of this Airflow, kept in a Variable; empty outside a task, or where there is none.
+    """Return the id of this Airflow, stored in a Variable; empty outside a task, or if there is none.
 
     Args:
-        make: store a new mark where there is none.
+        make: store a new id if there is none.
     """
-    if not asks_airflow():
+    if not in_task_or_trigger():
         return ""
     variables = Variables()
     try:
-        mark = variables.get(DEPLOYMENT)
-        if not mark and make:
-            variables.set(DEPLOYMENT, uuid.uuid4().hex, "Made by segexport: names this Airflow to others.")
-            mark = variables.get(DEPLOYMENT)
-    except UNANSWERED:
+        stored_id = variables.get(DEPLOYMENT_VARIABLE)
+        if not stored_id and make:
+            variables.set(DEPLOYMENT_VARIABLE, uuid.uuid4().hex, "Created by segexport: identifies this Airflow.")
+            stored_id = variables.get(DEPLOYMENT_VARIABLE)
+    except LOOKUP_ERRORS:
         return ""
-    return mark or ""
+    return stored_id or ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A task instance as an owner names it."""
+    """A task instance, read from an owner's name."""
 
     dag_id: str
     task_id: str
@@ -89,35 +90,34 @@ class _Task:
 
     @property
     def names(self) -> tuple[str, str]:
-        """How Airflow calls it in the states of its run: with its index if it is mapped."""
+        """The keys under which Airflow lists the task in the states of its run: with its index if it is mapped."""
         return f"{self.task_id}_{self.index}", self.task_id
 
 
 def _task(owner: str) -> _Task | None:
-    """Return the task instance of an owner; None where the name is no task's."""
+    """Return the task instance of an owner; None if the owner is no task."""
     parts = owner.split("/")
-    if len(parts) < PARTS:
+    if len(parts) < OWNER_PARTS:
         return None
-    return _Task(
-        parts[0], parts[1], "/".join(parts[2:-1]), parts[-1].partition(".")[0]
-    )  # `0.2`: a task's second `hook.export`
+    index = parts[-1].partition(".")[0]  # the second `hook.export` of a task has the index `0.2`
+    return _Task(parts[0], parts[1], "/".join(parts[2:-1]), index)
 
 
-def _states(task: _Task) -> dict[str, Any] | None:
-    """Return the states of the task's instances in its run; none where Airflow has no such run, None if not told."""
+def _instance_states(task: _Task) -> dict[str, Any] | None:
+    """Return the states of a task's instances in its run; empty if there is no such run, None if Airflow fails."""
     try:
         states = task_runner.RuntimeTaskInstance.get_task_states(
             dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id]
         )
-    except UNANSWERED:
+    except LOOKUP_ERRORS:
         return None
-    of_run: dict[str, Any] = (states or {}).get(task.run_id, {})
-    return of_run
+    instances: dict[str, Any] = (states or {}).get(task.run_id, {})
+    return instances
 
 
 def _run_has_ended(task: _Task) -> bool:
-    """Return whether the DAG run has ended: Airflow does not resume a deferred task of it."""
-    with contextlib.suppress(*UNANSWERED):
+    """Return whether the DAG run has ended; if so, Airflow does not resume its deferred tasks."""
+    with contextlib.suppress(*LOOKUP_ERRORS):
         state = task_runner.RuntimeTaskInstance.get_dagrun_state(dag_id=task.dag_id, run_id=task.run_id)
-        return str(getattr(state, "value", state)) in ENDED_RUN
+        return str(getattr(state, "value", state)) in ENDED_RUN_STATES
     return False

@@ -1,4 +1,4 @@
-"""Removes what old runs of a task have left, after one of its runs has ended: a few folders at a time."""
+"""Removes a few old run folders of a task each time that one of its runs ends."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DAYS = 30
+DEFAULT_KEEP_DAYS = 30
+"""Default of `[segexport] keep_runs_days`, in days."""
 
 
 def keep_days() -> int:
-    """`[segexport] keep_runs_days`; 0 keeps all."""
-    days: int = conf.getint(SECTION, "keep_runs_days", fallback=DEFAULT_DAYS)
+    """Return `[segexport] keep_runs_days`; 0 keeps all run folders."""
+    days: int = conf.getint(SECTION, "keep_runs_days", fallback=DEFAULT_KEEP_DAYS)
     return max(0, days)
 
 
 def tidy(request: ExportRequest, now: float) -> None:
-    """Remove some old run folders of the errand's task. What cannot be removed now fails no export."""
+    """Remove some old run folders of the request's task. An error is logged and does not fail the export.
+
+    Args:
+        request: the request of the run that has ended.
+        now: epoch seconds.
+    """
     try:
         days = keep_days()
         if not days:
             return
         task = run_folders_path(request).parent.parent
         for run in islice(Retention(request.state_root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
-            log.info("Removing an old run folder (folder=%s days=%d).", run.place, days)
+            log.info("Removing an old run folder (folder=%s days=%d)", run.place, days)
             remove(run)
     except Exception as error:  # noqa: BLE001 - the export has ended well
-        log.warning("Old run folders could not be removed (error=%s).", type(error).__name__)
+        log.warning("Leaving old run folders, which cannot be removed (error=%s)", type(error).__name__)

@@ -1,34 +1,27 @@
-"""How a task ends that cannot go on: `error -> skip, fail for good, come back, or let Airflow try again`."""
+"""Decides how a try ends that has met an error: `error -> skip, fail, retry, reschedule or defer`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+import datetime as dt
+
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.errors import RetryableError, SegexportError
-from airflow_provider_segexport.hooks.failures import AGAIN, RetryLater, airflow_class, message, unexpected
+from airflow_provider_segexport.hooks.failures import RetryLater, airflow_class, message
 from airflow_provider_segexport.operators import waits
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-    from airflow_provider_segexport.operators.base import BaseAudienceOperator
+def ending(error: SegexportError, *, deferrable: bool, timeout: dt.timedelta | None) -> AirflowException | waits.Wait:
+    """Return the exception that the task raises, or the wait that it begins.
 
-__all__ = ["AGAIN", "RetryLater", "raise_for_airflow", "raise_unexpected"]
-
-
-def raise_for_airflow(task: BaseAudienceOperator, error: SegexportError, started: datetime | None = None) -> NoReturn:
-    """Translate by what comes next; `started` is when this try of the task began.
-
-    Causes are not chained: a library's own words may quote a row or an address, and the message says it all.
+    Args:
+        error: why the try cannot go on.
+        deferrable: the task may wait in the triggerer.
+        timeout: how long the task may stay deferred; None for no limit.
     """
-    if isinstance(error, RetryableError) and waits.is_worth_leaving(error):
-        waits.resume_later(task, error, started)
+    if isinstance(error, RetryableError) and waits.is_wait(error):
+        return waits.wait_for_retry(error, deferrable=deferrable, timeout=timeout)
     kind = airflow_class(error)
     if kind is RetryLater:
-        raise RetryLater(message(error), getattr(error, "retry_after_s", None)) from None
-    raise kind(message(error)) from None
-
-
-def raise_unexpected(error: Exception) -> NoReturn:
-    """Log where the exception came from, line by line, and end the try without the exception's own text."""
-    raise unexpected(error) from None
+        return RetryLater(message(error), getattr(error, "retry_after_s", None))
+    return kind(message(error))

@@ -1,6 +1,6 @@
-"""What OpenLineage is told of an export: `segment -> audience`, column by field.
+"""Reports an export to OpenLineage: `segment -> audience`, column by field.
 
-The OpenLineage provider asks for it, where there is one; without it nothing here is imported.
+The OpenLineage provider calls this module. Without that provider it is not imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as OpenLineage calls it
-    """The datasets of a run that has ended, well or not; None where it came to no plan, or was a dry run."""
+    """Return the datasets of a run that has ended, also with an error; None for a dry run, or if it made no plan.
+
+    Args:
+        operator: the task, after it was executed.
+        task_instance: not used.
+    """
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
 
     from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
@@ -28,44 +33,45 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
     if folder is None or plan is None:
         return None
     _, facts = plan
-    request: ExportRequest = operator._errand  # noqa: SLF001 - what the task was told is the task's
+    request: ExportRequest = operator.export_request
     if request.config.dry_run:
         return None
     report = folder.summary() or {}
     vendor = VENDORS[facts.vendor]
-    columns = fed(vendor, request)
-    segments = places(request)
+    columns = columns_by_field(vendor, request)
+    segments = segment_datasets(request)
     return OperatorLineage(
-        inputs=[_segment(place, columns) for place in segments],
+        inputs=[_segment(segment, columns) for segment in segments],
         outputs=[_audience(vendor, facts.audience, columns, segments, report)],
     )
 
 
-def fed(vendor: Vendor, request: ExportRequest) -> dict[str, str]:
-    """The segment's column by the vendor's field that it feeds."""
-    found = {
+def columns_by_field(vendor: Vendor, request: ExportRequest) -> dict[str, str]:
+    """Return the segment's column by the vendor's field."""
+    columns = {
         rule.key: column for field, column in request.config.field_mapping.items() for rule in vendor.rules_for(field)
     }
-    return {**found, **request.config.custom_fields}
+    return {**columns, **request.config.custom_fields}
 
 
-def places(request: ExportRequest) -> list[tuple[str, str]]:
-    """Namespace and name of each segment, as OpenLineage names files; the connection's id is no part of it.
+def segment_datasets(request: ExportRequest) -> list[tuple[str, str]]:
+    """Return namespace and name of each segment as OpenLineage names files, without the connection's id.
 
     https://openlineage.io/docs/spec/naming, read 2026-11.
     """
     if request.config.undo is not None:
         return []
     segment = request.config.segment
-    return [place(text) for text in ([segment] if isinstance(segment, str) else segment)]
+    return [segment_dataset(text) for text in ([segment] if isinstance(segment, str) else segment)]
 
 
-def place(text: str) -> tuple[str, str]:
-    """`s3://connection@bucket/key` is `key` in `s3://bucket`, and a local path is itself in `file`.
+def segment_dataset(text: str) -> tuple[str, str]:
+    """Return namespace and name of a segment.
 
-    A table is its folder, or its name in a catalog.
+    `s3://connection@bucket/key` is `key` in `s3://bucket`; a local path has the namespace `file`. A table is named by
+    its folder, or by its name in a catalog.
     """
-    from airflow_provider_segexport.segment_files.snapshots import table_of  # noqa: PLC0415 - brings pyarrow
+    from airflow_provider_segexport.segment_files.snapshots import table_of  # noqa: PLC0415 - imports pyarrow
 
     kind, table = table_of(text)
     if kind == "iceberg" and "/" not in table:
@@ -77,14 +83,14 @@ def place(text: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.lstrip("/") or "/"
 
 
-def _segment(where: tuple[str, str], columns: Mapping[str, str]) -> Any:
+def _segment(dataset: tuple[str, str], columns: Mapping[str, str]) -> Any:
     from airflow.providers.common.compat.openlineage.facet import (  # noqa: PLC0415
         Dataset,
         SchemaDatasetFacet,
         SchemaDatasetFacetFields,
     )
 
-    namespace, name = where
+    namespace, name = dataset
     fields = [SchemaDatasetFacetFields(name=column) for column in dict.fromkeys(columns.values())]
     return Dataset(namespace=namespace, name=name, facets={"schema": SchemaDatasetFacet(fields=fields)})
 

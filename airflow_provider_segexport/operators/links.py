@@ -1,6 +1,6 @@
 """Buttons on the task: the audience at the vendor, the report, the rejects.
 
-Airflow asks for the links at the end of every try, in the task's own process, and keeps what it is told.
+Airflow calls `get_link` at the end of every try, in the task's own process, and stores the links.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def folder_of(operator: Any) -> RunFolder | None:
-    """The run folder that the task has worked in; None where it came to none."""
-    from airflow_provider_segexport.hooks.run_folders import run_folders_path  # noqa: PLC0415 - the worker has it by then
+    """Return the task's latest run folder; None if the task has none."""
+    from airflow_provider_segexport.hooks.run_folders import run_folders_path  # noqa: PLC0415 - the worker has imported it by then
     from airflow_provider_segexport.storage.run_folder import RunFolder  # noqa: PLC0415
 
-    request = getattr(operator, "_errand", None)
+    request = getattr(operator, "export_request", None)
     return RunFolder.latest(run_folders_path(request)) if request is not None else None
 
 
 def base_url() -> str:
-    """Where Airflow is served: with its path, without a slash at the end."""
+    """Return the URL of Airflow's UI, without a slash at the end."""
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
 class _Link(BaseOperatorLink):
-    """What the three have in common."""
+    """The base of the three links."""
 
     @property
     def xcom_key(self) -> str:
-        """Where Airflow keeps the link."""
+        """The key under which Airflow stores the link."""
         return f"segexport_{type(self).__name__.removesuffix('Link').lower()}_link"
 
 
@@ -44,7 +44,7 @@ class AudienceLink(_Link):
     name = "Audience at the vendor"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
-        """From the plan, which holds what the vendor said of the audience."""
+        """Return the audience's URL, from the plan; empty if there is no plan."""
         from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
@@ -56,12 +56,12 @@ class AudienceLink(_Link):
 
 
 class ReportLink(_Link):
-    """The tab with what the run did."""
+    """The tab with the run's report."""
 
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The task instance's tab *Export*, where there is something in it."""
+        """Return the URL of the task instance's tab *Export*; empty if the run has no run folder."""
         if folder_of(operator) is None:
             return ""
         parts = ["dags", ti_key.dag_id, "runs", ti_key.run_id, "tasks", ti_key.task_id]
@@ -72,18 +72,18 @@ class ReportLink(_Link):
 
 
 class RejectsLink(_Link):
-    """Whom the run could not deliver, for those who may see it."""
+    """The rows that were not delivered, for users who may see them."""
 
     name = "Rejects"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The download, where there are any."""
+        """Return the URL of the download; empty if there are no such rows."""
         folder = folder_of(operator)
         if folder is None or not (folder.path / "rejects.parquet").exists():
             return ""
-        who = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+        instance = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         index = -1 if ti_key.map_index is None else ti_key.map_index
-        return f"{base_url()}/segexport/rejects.csv?{urlencode({**who, 'map_index': index})}"
+        return f"{base_url()}/segexport/rejects.csv?{urlencode({**instance, 'map_index': index})}"
 
 
 LINKS = (AudienceLink(), ReportLink(), RejectsLink())

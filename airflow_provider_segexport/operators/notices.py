@@ -1,7 +1,8 @@
-"""Gives a task's callbacks a message, however the task ends: `context -> title, body, error, report`.
+"""Gives a task's callbacks a message, however the task ends: `context -> title, body, error, run_folder`.
 
-A task that ends well, or by an error of its own, has put the message into the context. A template that does not render,
-`pre_execute`, a timeout, a skip or a kill ends it elsewhere, perhaps in another process.
+A task that succeeds, or fails with an error of this package, has put the message into the context. If a template cannot
+be rendered, or `pre_execute`, a timeout, a skip or a kill ends the task, the message is made here, perhaps in another
+process.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
+from airflow_provider_segexport.hooks.failures import RETRY_RESUMES
+
 MESSAGE = "segexport"
 """Key of the message in the context of a task: `title`, `body`, `error`, `run_folder`."""
 
 KINDS = ("execute", "failure", "retry", "skipped", "success")
 """The callbacks of a task: `on_<kind>_callback`."""
 
-BROKEN_OFF = frozenset({"failure", "retry", "skipped"})
+ERROR_KINDS = frozenset({"failure", "retry", "skipped"})
+"""Callbacks whose message has an error."""
+
 TITLES = {"execute": "starts", "skipped": "was skipped", "success": "has ended"}
-KILLED = "The task was killed, or its worker died. A retry goes on where this one stopped."
+"""End of the title by callback; `has stopped` for the others."""
+
+KILLED = f"The task was killed, or its worker died. {RETRY_RESUMES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class WithMessage:
     """A callback whose context holds a message.
 
     Attributes:
-        callback: the user's own; a function or a notifier.
+        callback: the user's callback: a function or a notifier.
         kind: one of `KINDS`.
     """
 
@@ -36,10 +43,10 @@ class WithMessage:
     kind: str
 
     def __call__(self, context: Any) -> Any:
-        """Add the message where it is missing, or where it speaks of another end, and call."""
+        """Add the message if it is missing or describes another end, and call the callback."""
         message = context.get(MESSAGE)
-        if message is None or (self.kind in BROKEN_OFF and "error" not in message):
-            context[MESSAGE] = made(context, self.kind)
+        if message is None or (self.kind in ERROR_KINDS and "error" not in message):
+            context[MESSAGE] = default_message(context, self.kind)
         return self.callback(context)
 
 
@@ -47,10 +54,10 @@ CALLBACKS = frozenset(f"on_{kind}_callback" for kind in KINDS)
 
 
 def with_message(name: str, value: Any) -> Any:
-    """Return the value of a task's attribute; callbacks are wrapped, so that their context holds a message.
+    """Return the value of a task's attribute. Callbacks are wrapped, so that their context holds a message.
 
     Args:
-        name: of the attribute.
+        name: the attribute's name.
         value: a callback, a list of them or None, if the name is one of `CALLBACKS`.
     """
     if name not in CALLBACKS or value is None:
@@ -60,33 +67,33 @@ def with_message(name: str, value: Any) -> Any:
     return [item if isinstance(item, WithMessage) else WithMessage(item, kind) for item in callbacks]
 
 
-def made(context: MutableMapping[str, Any], kind: str) -> dict[str, Any]:
-    """Return a message about an end that the task itself did not see.
+def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return a message about an end of which the task itself has made none.
 
     Args:
-        context: Airflow's; in the DAG processor it may hold little more than the task instance.
+        context: Airflow's context; in the DAG processor it may hold little more than the task instance.
         kind: one of `KINDS`.
     """
     instance = context.get("ti") or context.get("task_instance") or context.get("task")
     title = f"{getattr(instance, 'dag_id', '?')}.{getattr(instance, 'task_id', '?')} {TITLES.get(kind, 'has stopped')}"
-    if kind not in BROKEN_OFF:
+    if kind not in ERROR_KINDS:
         return {"title": title, "body": title + ".", "run_folder": None}
-    error = said(context.get("exception"))
+    error = error_text(context.get("exception"))
     return {"title": title, "body": error, "error": error, "run_folder": None}
 
 
-def said(error: object) -> str:
-    """Return what ended the task; an exception's own text is left out, because it may quote a row."""
+def error_text(error: object) -> str:
+    """Return what has ended the task. An exception's own text is left out, because it may quote a row."""
     match error:
         case None:
             return KILLED
         case AirflowTaskTimeout():
-            return "The task ran for longer than its `execution_timeout`. A retry goes on where this one stopped."
+            return f"The task ran for longer than its `execution_timeout`. {RETRY_RESUMES}"
         case TaskDeferralTimeout():
-            return "The task waited in the triggerer for longer than it may. A retry goes on where this one stopped."
+            return f"The task waited in the triggerer for longer than it may. {RETRY_RESUMES}"
         case TaskDeferralError():
-            return "The trigger failed: see the log of the triggerer. A retry goes on where this one stopped."
+            return f"The trigger failed: see the log of the triggerer. {RETRY_RESUMES}"
         case BaseException():
-            return f"{type(error).__name__}. Its text may quote a row and is left out; the task's log has it."
+            return f"{type(error).__name__}. Its text is left out, because it may quote a row; the task's log has it."
         case _:
             return KILLED

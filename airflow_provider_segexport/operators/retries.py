@@ -1,4 +1,4 @@
-"""When a task that may succeed later is tried again: at the time that the vendor has named (Airflow 3.3, AIP-105)."""
+"""Retries a task after the time that the vendor names (Airflow 3.3, AIP-105)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_segexport.operators.failures import RetryLater
+from airflow_provider_segexport.hooks.failures import RetryLater
 
-LONGEST_S = 86_400.0
+MAX_WAIT_S = 86_400.0
+"""Longest wait between two tries, in seconds: one day, because quotas are renewed daily at the latest."""
 
 retry_policy: Callable[[], Any] | None
-"""Makes the policy that a task has which names none of its own; None where Airflow knows of no such thing."""
+"""Creates the default retry policy of a task; None if this Airflow has no retry policies."""
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -19,28 +20,28 @@ except ImportError:
     retry_policy = None
 else:
 
-    class AsTheVendorAsks(RetryPolicy):
-        """Waits for as long as the vendor asks, in place of `retry_delay`; how often is up to `retries`."""
+    class VendorRetryPolicy(RetryPolicy):
+        """Waits as long as the vendor asks instead of `retry_delay`; `retries` limits the number of tries."""
 
         def evaluate(
             self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
         ) -> RetryDecision:
-            """A vendor that has said when to come back is believed."""
+            """Return the delay that the vendor asks for, or Airflow's default."""
             del try_number, max_tries, context
-            after = exception.after if isinstance(exception, RetryLater) else None
-            if not after:
+            after_s = exception.retry_after_s if isinstance(exception, RetryLater) else None
+            if not after_s:
                 return RetryDecision.default()
-            wait = timedelta(seconds=min(after, LONGEST_S))
-            return RetryDecision.retry(delay=wait, reason=f"The vendor asks to wait for {after:.0f} s.")
+            wait = timedelta(seconds=min(after_s, MAX_WAIT_S))
+            return RetryDecision.retry(delay=wait, reason=f"The vendor asks to wait for {after_s:.0f} s.")
 
         def serialize(self) -> dict[str, Any]:
-            """It has nothing to keep."""
+            """Return no settings, because the policy has none."""
             return {}
 
         @classmethod
-        def deserialize(cls, data: dict[str, Any]) -> AsTheVendorAsks:
-            """The same again."""
+        def deserialize(cls, data: dict[str, Any]) -> VendorRetryPolicy:
+            """Return a policy."""
             del data
             return cls()
 
-    retry_policy = AsTheVendorAsks
+    retry_policy = VendorRetryPolicy

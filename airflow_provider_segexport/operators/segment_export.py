@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.export.config import Mode, OnStale
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
-OTHERS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "__class__"})
-"""What stands among the locals of `__init__` and is none of an export's arguments."""
+NOT_ARGUMENTS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "__class__"})
+"""Locals of `__init__` that are not arguments of an export."""
 
 
 class SegmentExportOperator(BaseAudienceOperator):
@@ -104,7 +104,7 @@ class SegmentExportOperator(BaseAudienceOperator):
     template_fields_renderers = {"field_mapping": "json", "custom_fields": "json", "guards": "json"}  # noqa: RUF012 - as BaseOperator has it
     ui_color = "#d7ecf2"
 
-    def __init__(  # noqa: PLR0913 - what an export is configured with
+    def __init__(  # noqa: PLR0913 - the options of an export
         self,
         *,
         conn_id: str,
@@ -139,19 +139,21 @@ class SegmentExportOperator(BaseAudienceOperator):
         job_timeout: float | str | dt.timedelta = 21_600,
         **kwargs: Any,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in OTHERS}
+        given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
         super().__init__(conn_id=conn_id, fetch_optouts=fetch_optouts, optouts_asset=optouts_asset, **kwargs)
-        if isinstance(guards, Mapping):  # a guard whose own template renders to None is then refused, and not off
+        if isinstance(
+            guards, Mapping
+        ):  # so that a limit whose template renders to None is refused, and does not disable the guard
             given["guards"] = {
                 name: {"limit": value} if isinstance(value, str) else value for name, value in guards.items()
             }
-        self.keep(given)
+        self.set_arguments(given)
 
-    def errand(self, context: Any) -> ExportRequest:
-        """The task's arguments after templates. A catch-up's older day ends here, when only the newest is wanted."""
+    def build_request(self, context: Any) -> ExportRequest:
+        """Return what to run, from the arguments after templates were rendered."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.callers import of_task  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
 
-        told = options.values(options.EXPORT, self.given(options.EXPORT))
-        self.settle_waiting(told)
-        return options.export_request(told, of_task(context))
+        values = options.values(options.EXPORT, self.rendered_arguments(options.EXPORT))
+        self.set_waiting(values)
+        return options.build_request(values, task_caller(context))

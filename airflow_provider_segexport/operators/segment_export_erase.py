@@ -1,4 +1,4 @@
-"""The operator that takes people out of everything that exports have left of them."""
+"""The operator that erases people from audiences, ledgers and run folders."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class SegmentExportEraseOperator(BaseOperator):
-    """Takes people out of audiences, of every kept version of the ledgers and of all run folders, with receipts.
+    """Erases people from audiences, from every stored version of the ledgers and from all run folders, with receipts.
 
-    The people are read from a file, for what a task is given shows in Airflow's UI. Take them out of the sources of
-    your segments first: the next export would send them again. Fails where something was left, such as an audience that
-    another run is writing; another try goes on.
+    The people are read from a file, because a task's arguments are shown in Airflow's UI. Remove them from the sources
+    of your segments first, because the next export would send them again. The task fails if something could not be
+    erased, such as an audience that another run is writing; a retry continues.
 
-    Returns how many people there were, and the places of the receipts, which hold no address.
+    Returns the number of people, and the paths of the receipts, which contain no address.
 
     Args:
-        emails_path: Parquet with a column `email`, or text with an address a line: a path, or anything that
+        emails_path: Parquet with a column `email`, or text with one address per line: a local path, or any path that
             ObjectStoragePath opens.
         requested_by: who asks for the erasure; it is written to the receipts.
-        dry_run: look only, and write no receipt.
+        dry_run: only report what would be erased; write no receipt.
     """
 
     template_fields: Sequence[str] = ("emails_path", "requested_by", "is_dry_run")
@@ -51,12 +51,12 @@ class SegmentExportEraseOperator(BaseOperator):
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Erase one after the other."""
+        """Erase the people one after the other."""
         from airflow_provider_segexport.hooks import get_hook, options  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.erasure import tools  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
         from airflow_provider_segexport.person.erase import erase  # noqa: PLC0415
 
-        def allowed(conn_id: str) -> SegmentExportHook:
+        def allowed_hook(conn_id: str) -> SegmentExportHook:
             hook = get_hook(conn_id)
             hook.settings.check_dag_allowed(context["dag"].dag_id)
             return hook
@@ -67,23 +67,27 @@ class SegmentExportEraseOperator(BaseOperator):
                 "requested_by": self.requested_by,
                 "dry_run": self.is_dry_run,
             }
-            told = options.values(options.ERASE, given)
-            dry_run = told["dry_run"]
-            people = self._people(told["emails_path"])
+            values = options.values(options.ERASE, given)
+            dry_run = values["dry_run"]
+            people = self._people(values["emails_path"])
         except FatalError as error:
             raise AirflowFailException(str(error)) from None
-        made = tools(allowed)
-        receipts = [erase(made, person, told["requested_by"], dry_run=dry_run) for person in people]
-        left = [words for receipt in receipts for words in receipt.left]
-        for words in left:
-            self.log.warning("Left: %s", words)
-        found = sum(len(receipt.findings) for receipt in receipts)
-        self.log.info("Erasure (people=%d places=%d left=%d dry_run=%s).", len(people), found, len(left), dry_run)
+        deps = erasure_deps(allowed_hook)
+        receipts = [erase(deps, person, values["requested_by"], dry_run=dry_run) for person in people]
+        left = [text for receipt in receipts for text in receipt.left]
+        for text in left:
+            self.log.warning("Not erased: %s", text)
+        findings = sum(len(receipt.findings) for receipt in receipts)
+        self.log.info(
+            "Erasing people (people=%d places=%d left=%d dry_run=%s)", len(people), findings, len(left), dry_run
+        )
         if left and not dry_run:
             raise AirflowException(
-                f"A person who was to be erased is still held in {counted(len(left), 'place')}: see the log."
+                f"People who should be erased remain in {counted(len(left), 'place')}; the task's log lists them. "
+                "To fix: remove the cause that the log names, and clear the task."
             )
-        return {"people": len(people), "places": found, "left": len(left), "receipts": [one.path for one in receipts]}
+        paths = [receipt.path for receipt in receipts]
+        return {"people": len(people), "places": findings, "left": len(left), "receipts": paths}
 
     @staticmethod
     def _people(emails_path: str) -> list[Person]:
@@ -93,12 +97,12 @@ class SegmentExportEraseOperator(BaseOperator):
         from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
         from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
 
-        place = open_storage_path(emails_path, "`emails_path`")
-        if not place.exists():
-            raise InvalidSegment(f"{emails_path} does not exist.")
-        if place.name.endswith(".parquet"):
-            with place.open("rb") as file:
+        path = open_storage_path(emails_path, "`emails_path`")
+        if not path.exists():
+            raise InvalidSegment(f"`emails_path` {emails_path} does not exist. To fix: correct the path.")
+        if path.name.endswith(".parquet"):
+            with path.open("rb") as file:
                 texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()
         else:
-            texts = read(place).decode().splitlines()
+            texts = read(path).decode().splitlines()
         return [Person.of(text) for text in dict.fromkeys(texts) if text and text.strip()]

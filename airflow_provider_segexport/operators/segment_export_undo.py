@@ -1,4 +1,4 @@
-"""The operator that takes an export's last run back."""
+"""The operator that reverts a run of an audience."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 
 
 class SegmentExportUndoOperator(BaseAudienceOperator):
-    """Takes a version of an audience's ledger back, as far as the vendor allows.
+    """Reverts a version of an audience's ledger, as far as the vendor allows.
 
-    Whom that version put into the audience is taken out again, and whom it took out is put back. A profile that it only
-    changed stays as it is: no vendor tells what it held before. Nobody is brought back who has opted out meanwhile.
+    People whom that version added to the audience are removed, and people whom it removed are added again. Profiles
+    that it only changed keep their values, because vendors do not report earlier values. A person who has opted out
+    since then is not added again.
 
     Args:
         conn_id: the Airflow connection.
-        audience: the vendor's id of the audience; the connection's default audience where none is given.
-        ledger_version: the version to take back, as an export's summary gives it (`ledger_version`); no later
-            version may have changed the same people. By default the newest that put people in or took people out.
-        export_name: take back only what this export did; a version that another export wrote is refused. By default
+        audience: the vendor's id of the audience; the default is the connection's default audience.
+        ledger_version: the version to revert, from an export's summary (`ledger_version`). No later version may have
+            changed the same people. The default is the newest version that added or removed people.
+        export_name: revert only what this export did; a version that another export wrote is refused. The default is
             the version of any export.
-        dry_run: tell what would be taken back, send nothing.
-        reports_path: folder for run folders and reports; by default below `[segexport] state_path`.
-        deferrable: wait in the triggerer; by default `[operators] default_deferrable`.
-        poll_interval: seconds between two looks at import jobs.
+        dry_run: report what would be reverted; send nothing.
+        reports_path: folder for run folders and reports; the default is below `[segexport] state_path`.
+        deferrable: wait in the triggerer; the default is `[operators] default_deferrable`.
+        poll_interval: seconds between two polls of the import jobs.
         job_timeout: how long a job may run at the vendor before the task fails, as for `SegmentExportOperator`.
     """
 
@@ -47,7 +48,7 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
     )
     ui_color = "#f2e3d7"
 
-    def __init__(  # noqa: PLR0913 - what a person may say of it
+    def __init__(  # noqa: PLR0913 - the options of an undo
         self,
         *,
         conn_id: str,
@@ -59,7 +60,7 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, **kwargs)
-        self.keep(
+        self.set_arguments(
             {
                 "audience": audience,
                 "ledger_version": ledger_version,
@@ -69,15 +70,15 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
             }
         )
 
-    def errand(self, context: Any) -> ExportRequest:
-        """The task's arguments after templates."""
+    def build_request(self, context: Any) -> ExportRequest:
+        """Return what to run, from the arguments after templates were rendered."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.callers import of_task  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
         from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
         from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
 
-        told = options.values(options.UNDO, self.given(options.UNDO))
-        self.settle_waiting(told)
-        caller = of_task(context)
-        order = options.undo_config(told, as_of=caller.run_time(), run=caller.run)
-        return ExportRequest(order, caller.identity, state_path(), told["reports_path"], caller.attempt)
+        values = options.values(options.UNDO, self.rendered_arguments(options.UNDO))
+        self.set_waiting(values)
+        caller = task_caller(context)
+        config = options.undo_config(values, as_of=caller.run_time(), run=caller.run)
+        return ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt)

@@ -1,123 +1,138 @@
-"""A task that waits gives its place back: until a moment, until another run is done, until enough jobs have ended.
+"""Lets a waiting task release its worker slot: until a time, until another run is done, or until jobs have ended.
 
-None of it costs a retry. A deferrable task waits in the triggerer; any other is rescheduled, as a sensor is.
+None of these waits uses up a retry. A deferrable task waits in the triggerer; any other task is rescheduled, as a
+sensor is.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NoReturn
-
-from airflow.sdk.exceptions import AirflowRescheduleException
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, RetryableError, SegexportError
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
     from airflow_provider_segexport.export.config import PendingJobs
-    from airflow_provider_segexport.hooks.base import SegmentExportHook
-    from airflow_provider_segexport.operators.base import BaseAudienceOperator
+    from airflow_provider_segexport.hooks.session import VendorSession
 
-LONG_S = 60.0
-"""Shorter waits for a quota are sat out in the worker, a few times; then the task fails and its retries decide."""
+MIN_QUOTA_WAIT_S = 60.0
+"""A shorter wait for a quota is spent in the worker, a few times; then the task fails, and Airflow retries it."""
 
-SHORTEST_S = 5.0
-"""Before this, nobody comes back."""
+MIN_WAIT_S = 5.0
+"""Shortest time, in seconds, for which a task leaves its worker."""
 
-LOOK_AGAIN_S = 60.0
-"""An audience may be free long before its holder's time is over: nobody waits longer than this without a look."""
+MAX_LOCK_WAIT_S = 60.0
+"""Longest time, in seconds, until a locked audience is checked again, because its holder may finish early."""
 
-LONGEST_WAIT = dt.timedelta(hours=24)
+MAX_DEFERRAL = dt.timedelta(hours=24)
+"""Longest deferral: the longest `job_timeout`."""
 
 TRIGGER_MARGIN = dt.timedelta(minutes=10)
-"""A trigger answers by itself when `job_timeout` is over; Airflow ends it this much later, if the triggerer is dead."""
+"""Time from the end of `job_timeout` until Airflow ends a deferral. A trigger ends by itself before that, unless the
+triggerer is dead."""
 
 
-def is_worth_leaving(error: SegexportError) -> bool:
-    """Whether to come back later is all there is to do: a quota that is used up for long, an audience at work."""
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait without a worker slot.
+
+    Attributes:
+        message: the line for the task's log.
+        until: when a rescheduled task runs again; a trigger may fire earlier.
+        trigger: what to wait for in the triggerer; None reschedules the task.
+        timeout: how long Airflow lets the task stay deferred; None for no limit.
+    """
+
+    message: str
+    until: dt.datetime
+    trigger: BaseTrigger | None = None
+    timeout: dt.timedelta | None = None
+
+
+def is_wait(error: SegexportError) -> bool:
+    """Return whether a task should wait without its worker: the audience is locked, or a quota is used up for long."""
     match error:
         case AudienceLocked():
             return True
         case RateLimited(retry_after_s=float() | int() as retry_after_s):
-            return retry_after_s > LONG_S
+            return retry_after_s > MIN_QUOTA_WAIT_S
         case _:
             return False
 
 
-def resume_later(task: BaseAudienceOperator, error: RetryableError, started: dt.datetime | None = None) -> NoReturn:
-    """Leave the worker and go on by itself at the moment that the error names; log the reason and the moment.
+def wait_for_retry(error: RetryableError, *, deferrable: bool, timeout: dt.timedelta | None) -> Wait:
+    """Return the wait until the time that an error names.
 
     Args:
-        task: the task that waits.
-        error: why it waits, and for how long.
-        started: when this try of the task began; deferrals do not change it.
+        error: why the task waits, and for how long.
+        deferrable: wait in the triggerer; else the task is rescheduled.
+        timeout: how long the task may stay deferred; None for no limit.
     """
-    after = (
-        min(error.retry_after_s or 0, LOOK_AGAIN_S) if isinstance(error, AudienceLocked) else error.retry_after_s or 0
-    )
-    moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after, SHORTEST_S))
-    task.log.warning("%s The task gives its place back, and goes on at %s UTC.", error, f"{moment:%Y-%m-%d %H:%M:%S}")
-    if task.deferrable:
-        from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415
+    after_s = error.retry_after_s or 0
+    if isinstance(error, AudienceLocked):
+        after_s = min(after_s, MAX_LOCK_WAIT_S)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after_s, MIN_WAIT_S))
+    message = f"{error} Releasing the worker slot; the task resumes at {until:%Y-%m-%d %H:%M:%S} UTC."
+    if not deferrable:
+        return Wait(message, until)
+    from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415
 
-        kwargs = {"run_folder": task.plan_folder()}
-        left = time_left(task, started) if task.execution_timeout else None
-        task.defer(trigger=UntilTrigger(moment=moment.timestamp()), method_name="resume", kwargs=kwargs, timeout=left)
-    raise AirflowRescheduleException(moment)
+    return Wait(message, until, UntilTrigger(moment=until.timestamp()), timeout)
 
 
 def wait_for_jobs(
-    task: BaseAudienceOperator,
-    hook: SegmentExportHook,
-    waiting: PendingJobs,
+    session: VendorSession,
+    jobs: PendingJobs,
+    *,
     job_timeout_s: float,
-    started: dt.datetime | None,
-) -> NoReturn:
-    """Give the worker's slot back until enough jobs have ended, or the oldest has run for `job_timeout`.
+    poll_interval_s: float,
+    timeout: dt.timedelta,
+) -> Wait:
+    """Return the wait in the triggerer until enough jobs have ended, or the oldest has run for `job_timeout`.
 
     Args:
-        task: the task that waits.
-        hook: the hook of its connection.
-        waiting: the jobs.
+        session: the account.
+        jobs: the jobs.
         job_timeout_s: `job_timeout`, in seconds.
-        started: when this try of the task began; deferrals do not change it.
+        poll_interval_s: time between two polls, in seconds.
+        timeout: how long the task may stay deferred.
     """
     from airflow_provider_segexport.triggers.import_jobs import ImportJobsTrigger  # noqa: PLC0415
 
-    now = hook.clock()
-    until = min(waiting.since, now) + job_timeout_s
-    task.log.info(
-        "Waiting in the triggerer for jobs at %s (jobs=%d job_timeout_at=%s)",
-        hook.vendor.title,
-        len(waiting.job_ids),
-        f"{dt.datetime.fromtimestamp(until, dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
+    now = session.clock()
+    until_s = min(jobs.since, now) + job_timeout_s
+    until = dt.datetime.fromtimestamp(until_s, dt.UTC)
+    trigger = ImportJobsTrigger(
+        vendor=session.vendor.name,
+        conn_id=session.conn_id,
+        base_url=jobs.base_url,
+        audience=jobs.audience,
+        job_ids=jobs.job_ids,
+        min_done=jobs.min_done,
+        poll_interval=poll_interval_s,
+        kind=jobs.kind,
+        until=until_s,
     )
-    task.defer(
-        trigger=ImportJobsTrigger(
-            vendor=hook.vendor.name,
-            conn_id=task.conn_id,
-            base_url=waiting.base_url,
-            audience=waiting.audience,
-            job_ids=waiting.job_ids,
-            min_done=waiting.min_done,
-            poll_interval=task.poll_interval,
-            kind=waiting.kind,
-            until=until,
-        ),
-        method_name="resume",
-        kwargs={"run_folder": task.plan_folder()},
-        timeout=min(dt.timedelta(seconds=max(until - now, 0)) + TRIGGER_MARGIN, time_left(task, started)),
+    return Wait(
+        f"Waiting in the triggerer for jobs at {session.vendor.title} "
+        f"(jobs={len(jobs.job_ids)} job_timeout_at={until:%Y-%m-%d %H:%M:%S} UTC)",
+        until,
+        trigger,
+        min(dt.timedelta(seconds=max(until_s - now, 0)) + TRIGGER_MARGIN, timeout),
     )
-    raise AssertionError  # defer has raised
 
 
-def time_left(task: BaseAudienceOperator, started: dt.datetime | None) -> dt.timedelta:
-    """Return how long a task may stay deferred: Airflow 3 leaves this time out of `execution_timeout`.
+def max_deferral(execution_timeout: dt.timedelta | None, try_started: dt.datetime | None) -> dt.timedelta:
+    """Return how long a task may stay deferred. Airflow 3 does not count this time towards `execution_timeout`.
 
     Args:
-        task: the task; without an `execution_timeout` it may stay for `LONGEST_WAIT`.
-        started: when this try of the task began.
+        execution_timeout: of the task; None allows `MAX_DEFERRAL`.
+        try_started: when this try of the task began. Deferrals do not change it.
     """
-    if task.execution_timeout is None or started is None:
-        return LONGEST_WAIT
-    left = task.execution_timeout - (dt.datetime.now(dt.UTC) - started)
-    return min(max(left, dt.timedelta(seconds=1)), LONGEST_WAIT)
+    if execution_timeout is None or try_started is None:
+        return MAX_DEFERRAL
+    left = execution_timeout - (dt.datetime.now(dt.UTC) - try_started)
+    return min(max(left, dt.timedelta(seconds=1)), MAX_DEFERRAL)

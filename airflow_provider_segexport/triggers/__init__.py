@@ -1,1 +1,1 @@
-"""Airflow triggers: they wait, and carry ids and states only."""
+"""Airflow triggers, which wait. They carry ids and states, and no rows."""

@@ -1,4 +1,4 @@
-"""Waits for import jobs at a vendor: `job_ids -> enough of them have ended`."""
+"""Waits for import jobs at a vendor: `job ids -> enough of them have ended`."""
 
 from __future__ import annotations
 
@@ -17,33 +17,36 @@ from airflow_provider_segexport.ratelimit.limiter import next_poll_s
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.operations import run_operation
 
-ENDED = "ended"
-LOOK = "look"
-EVENTS = frozenset({ENDED, LOOK})
-"""All that crosses to the worker: jobs have ended, or it should look itself (and meet the error there)."""
+JOBS_ENDED = "ended"
+RUN_AGAIN = "run_again"
+EVENTS = frozenset({JOBS_ENDED, RUN_AGAIN})
+"""Events of the triggers: enough jobs have ended, or the worker should run again and meet the error itself."""
 
-SHORTEST_S = 5.0
-"""Airflow 3.3.2 may fail a task whose trigger fires at once (apache/airflow#67287)."""
+MIN_WAIT_S = 5.0
+"""Shortest time, in seconds, until a trigger fires: Airflow 3.3.2 may fail a task whose trigger fires at once
+(apache/airflow#67287)."""
 
-MOST_FAILURES = 10
-LONGEST_S = 60.0
-"""A vendor that asks to wait for longer than this is asked again by the worker, which can give its place back."""
+MAX_FAILURES = 10
+"""Failed polls after which the worker takes over."""
+
+MAX_RETRY_AFTER_S = 60.0
+"""If the vendor asks to wait for longer than this, in seconds, the worker takes over."""
 
 
 class ImportJobsTrigger(BaseTrigger):
-    """Polls jobs without holding a worker's slot. Carries ids only, and no row.
+    """Polls jobs without a worker slot. It carries ids and no rows.
 
     Args:
-        vendor: connection type.
-        conn_id: Airflow connection.
-        api: base URL of the account's region.
-        audience: the vendor's id.
-        job_ids: job ids.
-        min_done: how many must have ended.
-        poll_interval: seconds between two looks.
-        kind: what the jobs do, as `model.Kind` has it: jobs that take people out are asked for in another way.
-        until: epoch seconds at which `job_timeout` is over; the worker then looks once more, and fails. None in a
-            trigger that an earlier version has stored.
+        vendor: the vendor's connection type.
+        conn_id: the Airflow connection.
+        base_url: base URL of the account's region.
+        audience: the vendor's id of the audience.
+        job_ids: the jobs.
+        min_done: how many of the jobs must have ended.
+        poll_interval: seconds between two polls.
+        kind: a `model.BatchKind`: import jobs and removal jobs are polled with different calls.
+        until: epoch seconds at which `job_timeout` ends. The worker then polls once more, and fails the task. None for
+            no limit.
     """
 
     def __init__(  # noqa: PLR0913 - what Airflow stores is flat
@@ -73,61 +76,64 @@ class ImportJobsTrigger(BaseTrigger):
         self._is_late = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What Airflow stores of it."""
-        kept = ("vendor", "conn_id", "base_url", "audience", "job_ids", "min_done", "poll_interval", "kind", "until")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
+        """Return what Airflow stores of the trigger."""
+        fields = ("vendor", "conn_id", "base_url", "audience", "job_ids", "min_done", "poll_interval", "kind", "until")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sleep, look, until enough jobs have ended. Calls run in a thread: the loop is shared with all triggers."""
+        """Sleep and poll until enough jobs have ended. Calls run in a thread, because triggers share the event loop."""
         failures = 0
         while True:
-            await self._rest()
+            await self._sleep()
             try:
                 ended = await to_thread(self._ended)
             except RetryableError as error:
                 failures += 1
-                self.log.warning("The jobs' states could not be read (%d of %d): %s", failures, MOST_FAILURES, error)
-                if failures < MOST_FAILURES and (error.retry_after_s or 0) <= LONGEST_S:
+                self.log.warning(
+                    "Failed to read the jobs' states (failure=%d of %d): %s", failures, MAX_FAILURES, error
+                )
+                if failures < MAX_FAILURES and (error.retry_after_s or 0) <= MAX_RETRY_AFTER_S:
                     continue
                 ended = -1
             except SegexportError as error:
-                self.log.warning("The jobs' states could not be read: %s", error)
+                self.log.warning("Failed to read the jobs' states: %s", error)
                 ended = -1
-            except Exception as error:  # noqa: BLE001 - the worker meets it again, where it can be told and tried again
-                self.log.warning("The jobs' states could not be read (%s).", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the worker meets it again, and reports it
+                self.log.warning("Failed to read the jobs' states (error=%s)", type(error).__name__)
                 ended = -1
             if ended < 0 or (self._is_late and ended < self.min_done):
-                yield TriggerEvent({"status": LOOK})
+                yield TriggerEvent({"status": RUN_AGAIN})
                 return
             if ended >= self.min_done:
-                yield TriggerEvent({"status": ENDED})
+                yield TriggerEvent({"status": JOBS_ENDED})
                 return
             jobs = counted(len(self.job_ids), "job")
-            self.log.info("Waiting for import jobs (ended=%d of %s, min_done=%d).", ended, jobs, self.min_done)
+            self.log.info("Waiting for import jobs (ended=%d of %s min_done=%d)", ended, jobs, self.min_done)
 
-    async def _rest(self) -> None:
-        """Sleep until the next look, which is no later than `until`; log a line every `HEARTBEAT_S`."""
-        seconds = next_poll_s(max(SHORTEST_S, self.poll_interval), self._waited_s)
+    async def _sleep(self) -> None:
+        """Sleep until the next poll, but not beyond `until`; log a line every `HEARTBEAT_S`."""
+        seconds = next_poll_s(max(MIN_WAIT_S, self.poll_interval), self._waited_s)
         if self.until is not None:
             left = self.until - get_hook_class(self.vendor).clock()
-            seconds = min(seconds, max(SHORTEST_S, left))
+            seconds = min(seconds, max(MIN_WAIT_S, left))
             self._is_late = left <= seconds
         while seconds > 0:
             part = min(seconds, HEARTBEAT_S)
             await sleep(part)
             seconds -= part
             if seconds > 0:
-                self.log.info("Waiting for jobs (jobs=%d next_look_s=%.0f)", len(self.job_ids), seconds)
+                self.log.info("Waiting for jobs (jobs=%d next_poll_s=%.0f)", len(self.job_ids), seconds)
 
     def _ended(self) -> int:
+        """Return how many of the jobs have ended."""
         hook = get_hook_class(self.vendor)(self.conn_id)
-        target = Audience(base_url=self.base_url, account="", account_name="", audience=self.audience)
-        sender = hook.http_client()
+        audience = Audience(base_url=self.base_url, account="", account_name="", audience=self.audience)
+        client = hook.http_client()
         try:
-            states = run_operation(self._poll(hook.vendor)(target, self.job_ids), sender)
+            states = run_operation(self._poll(hook.vendor)(audience, self.job_ids), client)
         finally:
-            sender.close()
-            self._waited_s = sender.traffic.wait_s
+            client.close()
+            self._waited_s = client.traffic.wait_s
         return sum(state is not JobState.RUNNING for state in states.values())
 
     def _poll(self, vendor: Vendor) -> Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]]:

@@ -1,4 +1,4 @@
-"""Waits for a moment: `time -> look`. What a task does that has met a quota which is used up for hours."""
+"""Waits until a time: `epoch seconds -> run again`. A task uses it if a quota is used up for hours."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
-from airflow_provider_segexport.triggers.import_jobs import LOOK, SHORTEST_S
+from airflow_provider_segexport.triggers.import_jobs import MIN_WAIT_S, RUN_AGAIN
 
-SLICE_S = 60.0
-"""A clock that is set, or a machine that slept, is noticed within this time."""
+SLEEP_SLICE_S = 60.0
+"""Longest sleep, in seconds, between two looks at the clock, which may be set while the trigger sleeps."""
 
 
 class UntilTrigger(BaseTrigger):
-    """Fires at a moment.
+    """Fires at a time.
 
     Args:
         moment: epoch seconds.
@@ -28,16 +28,16 @@ class UntilTrigger(BaseTrigger):
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What Airflow stores of it."""
+        """Return what Airflow stores of the trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sleep until then."""
-        await asyncio.sleep(SHORTEST_S)
+        """Sleep until the time, and fire."""
+        await asyncio.sleep(MIN_WAIT_S)
         logged_at = time.time()
         while (left := self.moment - time.time()) > 0:
             if time.time() - logged_at >= HEARTBEAT_S:
                 self.log.info("Waiting (left_s=%.0f)", left)
                 logged_at = time.time()
-            await asyncio.sleep(min(left, SLICE_S))
-        yield TriggerEvent({"status": LOOK})
+            await asyncio.sleep(min(left, SLEEP_SLICE_S))
+        yield TriggerEvent({"status": RUN_AGAIN})

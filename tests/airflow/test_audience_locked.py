@@ -53,7 +53,8 @@ def test_a_deferrable_task_waits_in_the_triggerer(stage, busy, monkeypatch, caps
     assert ("success", 1) == (run.state, run.task().try_number)
     assert 4 == run.summary()["counts"]["delivered"]
     log = capsys.readouterr().out
-    assert 2 == log.count(f"This audience is being written by {HOLDER}. The task gives its place back, and goes on at ")
+    waiting = f"This audience is being written by {HOLDER}. Releasing the worker slot; the task resumes at "
+    assert 2 == log.count(waiting)
 
 
 def test_any_other_task_is_rescheduled(stage, busy):

@@ -141,14 +141,14 @@ def test_a_return_to_a_run_folder_that_lies_elsewhere_names_reports(stage, naps,
 
     monkeypatch.setattr(import_jobs.ImportJobsTrigger, "run", run)
     ended = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True, reports_path=reports)
-    assert "set `reports_path` to the same place" in ended.error
+    assert "set `reports_path` to the same path" in ended.error
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, "ended", {"state": "ended"}])
 def test_an_event_of_another_kind_fails_loudly(stage, event):
     """What the triggerer sent is named: versions may differ between worker and triggerer."""
     operator = export_dag("unknown_event", stage.folder, conn_id="any").get_task("export")
-    with pytest.raises(AirflowException, match="which is none of ended, look"):
+    with pytest.raises(AirflowException, match="which is none of ended, run_again"):
         operator.resume({}, event)
 
 

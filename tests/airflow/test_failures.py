@@ -92,7 +92,7 @@ class TestDisk:
         break_journal(monkeypatch, OSError(code, os.strerror(code)), after=after)
         run = stage.export(conn_id=conn_id, retries=8, retry_delay=timedelta(0))
         assert "success" == run.state
-        assert "no room left to write run folder and ledger" in str(run.errors[0])
+        assert "The disk is full, so run folder and ledger cannot be written" in str(run.errors[0])
         assert "[segexport] state_path" in str(run.errors[0])
         assert 60 == len(stage.members("campaign_monitor"))
         [path] = (stage.folder / "state" / "runs").glob("*/*/*/*/*/summary.json")
@@ -103,7 +103,7 @@ class TestDisk:
         stage.segment(3)
         error = duckdb.IOException('Could not write file "x": No space left on device')
         monkeypatch.setattr(Export, "run", lambda _: (_ for _ in ()).throw(error))
-        assert "no room left to write" in stage.export(conn_id=stage.connection("dotdigital")).error
+        assert "The disk is full" in stage.export(conn_id=stage.connection("dotdigital")).error
 
     def test_a_state_root_out_of_reach_costs_a_try(self, stage):
         """A share that is gone for a while: the task says which place to look at, and its next try goes on."""
@@ -114,7 +114,7 @@ class TestDisk:
         run = stage.begin(dag)
         assert "up_for_retry" == run.go(dag)
         assert "cannot be reached (NotADirectoryError" in run.error
-        assert "below `[segexport] state_path`. Another try goes on" in run.error
+        assert "of `[segexport] state_path`. A retry resumes" in run.error
         assert stage.nothing_was_sent()
         root.unlink()
         assert "success" == run.go(dag)

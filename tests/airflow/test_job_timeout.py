@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException
 from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.operators import waits
-from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.triggers import until
-from airflow_provider_segexport.triggers.import_jobs import LOOK, ImportJobsTrigger
+from airflow_provider_segexport.triggers.import_jobs import RUN_AGAIN, ImportJobsTrigger
 from airflow_provider_segexport.triggers.until import UntilTrigger
 
 pytestmark = pytest.mark.airflow
@@ -98,7 +97,7 @@ def trigger(stuck, **told):
 
 def test_a_trigger_that_sleeps_for_long_logs_lines(stage, naps, stuck):
     """No sleep is longer than the time between two lines."""
-    asyncio.run(trigger(stuck)._rest())
+    asyncio.run(trigger(stuck)._sleep())
     assert 1800 == sum(naps)
     assert max(naps) <= HEARTBEAT_S < 300
 
@@ -106,7 +105,7 @@ def test_a_trigger_that_sleeps_for_long_logs_lines(stage, naps, stuck):
 def test_a_trigger_is_not_late_for_the_timeout(stage, naps, stuck):
     """The next look is due when the time is over, and not a poll interval later."""
     late = trigger(stuck, until=stage.sim.clock.now() + 700)
-    asyncio.run(late._rest())
+    asyncio.run(late._sleep())
     assert 700 == sum(naps)
     assert late._is_late
 
@@ -134,7 +133,7 @@ def test_a_trigger_that_waits_for_a_moment_logs_lines(monkeypatch):
     async def first():
         return [event.payload async for event in waiting.run()]
 
-    assert [{"status": LOOK}] == asyncio.run(first())
+    assert [{"status": RUN_AGAIN}] == asyncio.run(first())
     assert len(lines) >= 12
 
 
@@ -151,24 +150,19 @@ def test_a_trigger_that_waits_for_a_moment_logs_lines(monkeypatch):
 def test_execution_timeout_counts_while_the_task_is_deferred(stage, stuck, limit, ago, expected):
     """Airflow counts only the time in the worker: what is left becomes the deferral's timeout."""
     hook = get_hook(stuck)
-    task = SegmentExportOperator(
-        task_id="t", conn_id=stuck, segment="x", field_mapping=FIELD_MAPPING, execution_timeout=limit, poll_interval=30
-    )
-    waiting = SimpleNamespace(job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock())
-    began = datetime.now(UTC) - timedelta(minutes=ago)
-    with pytest.raises(TaskDeferred) as deferred:
-        waits.wait_for_jobs(task, hook, waiting, 2 * HOUR, began)
-    assert abs(deferred.value.timeout - expected) < timedelta(seconds=5)
+    jobs = SimpleNamespace(job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock())
+    timeout = waits.max_deferral(limit, datetime.now(UTC) - timedelta(minutes=ago))
+    wait = waits.wait_for_jobs(hook, jobs, job_timeout_s=2 * HOUR, poll_interval_s=30, timeout=timeout)
+    assert abs(wait.timeout - expected) < timedelta(seconds=5)
 
 
 def test_a_deferral_is_limited_by_what_is_left_of_job_timeout(stage, stuck):
     """A second deferral does not begin the time anew."""
     hook = get_hook(stuck)
-    task = SegmentExportOperator(task_id="t", conn_id=stuck, segment="x", field_mapping=FIELD_MAPPING)
-    waiting = SimpleNamespace(
+    jobs = SimpleNamespace(
         job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock() - 1.5 * HOUR
     )
-    with pytest.raises(TaskDeferred) as deferred:
-        waits.wait_for_jobs(task, hook, waiting, 2 * HOUR, datetime.now(UTC))
-    assert deferred.value.trigger.until == waiting.since + 2 * HOUR
-    assert abs(deferred.value.timeout - timedelta(minutes=40)) < timedelta(seconds=5)
+    timeout = waits.max_deferral(None, datetime.now(UTC))
+    wait = waits.wait_for_jobs(hook, jobs, job_timeout_s=2 * HOUR, poll_interval_s=30, timeout=timeout)
+    assert wait.trigger.until == jobs.since + 2 * HOUR
+    assert abs(wait.timeout - timedelta(minutes=40)) < timedelta(seconds=5)

@@ -205,7 +205,7 @@ def test_airflow_tries_again_what_may_succeed_later(stage):
     stage.sim.clear_faults()
     assert "success" == run.go(dag)
     assert 2 == run.task().try_number
-    assert "Another try goes on where this one stopped" in run.error
+    assert "A retry resumes where this try stopped" in run.error
     assert 50 == report(stage)["counts"]["delivered"] == len(stage.members("campaign_monitor"))
 
 

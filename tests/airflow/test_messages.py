@@ -108,7 +108,7 @@ def test_a_notifier_of_success(stage):
     title, first, *_, last = words.splitlines()
     assert "Customers at dotdigital: 4 delivered" == title
     assert "4 profiles: 4 delivered." == first
-    assert last.startswith("Report: ")
+    assert last.startswith("Run folder: ")
 
 
 def test_a_notifier_of_failure(stage):

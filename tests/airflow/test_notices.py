@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow_fixtures import export_dag, people
 
-from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, WithMessage, made
+from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, WithMessage, default_message
 
 pytestmark = pytest.mark.airflow
 
@@ -91,7 +91,7 @@ def test_a_context_of_any_process_gives_a_title_and_a_body(kind, error, names):
 
 def test_no_address_is_in_the_message():
     """Another library's exception may quote a row."""
-    assert "jane" not in str(made({"exception": ValueError("jane@example.com is bad")}, "failure"))
+    assert "jane" not in str(default_message({"exception": ValueError("jane@example.com is bad")}, "failure"))
 
 
 def test_callbacks_survive_copies(stage):

@@ -72,11 +72,11 @@ def test_a_pinned_store(hook, vendor):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        (None, "lacks the API key"),
-        ("", "lacks the API key"),
+        (None, "has no API key"),
+        ("", "has no API key"),
         (f"{KEY}\n", "begins or ends with a blank"),
         (f" {KEY}", "begins or ends with a blank"),
-        ("schlüssel", "holds a blank, a line break"),
+        ("schlüssel", "contains a blank, a line break"),
     ],
 )
 def test_a_key_that_cannot_be_one(hook, vendor, key, words):
@@ -153,5 +153,5 @@ def test_a_hook_that_was_told_to_stop_calls_nobody(hook, vendor):
     stopping = hook()
     stopping.request_stop()
     works, words = stopping.test_connection()
-    assert (False, "The task was told to end. Another try goes on where this one stopped.") == (works, words)
+    assert (False, "Airflow has stopped the task. A retry resumes where this try stopped.") == (works, words)
     assert [] == vendor.request_history

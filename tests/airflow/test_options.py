@@ -17,7 +17,7 @@ from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks import arguments, get_hook, options
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.operators.base import ATTRIBUTES, BaseAudienceOperator
+from airflow_provider_segexport.operators.base import ATTRIBUTE_NAMES, BaseAudienceOperator
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
@@ -72,7 +72,7 @@ class TestParity:
     )
     def test_every_argument_is_a_template_field(self, operator, table):
         """And nothing else is, but the connection."""
-        wanted = {ATTRIBUTES.get(argument.name, argument.name) for argument in table}
+        wanted = {ATTRIBUTE_NAMES.get(argument.name, argument.name) for argument in table}
         assert wanted == set(operator.template_fields) - {"conn_id"}
         taken = set(parameters(operator.__init__)) | set(parameters(BaseAudienceOperator.__init__))
         assert {argument.name for argument in table} <= taken
@@ -109,13 +109,13 @@ EMPTY = ("", " \n", "None", "null", None, [], [""], ["/a.parquet", None], "[]", 
 
 
 class TestNothing:
-    """A value that was given and says nothing."""
+    """A value that was given but is empty."""
 
     @pytest.mark.parametrize("empty", EMPTY, ids=repr)
     @pytest.mark.parametrize("name", SAFETIES)
     def test_stops_the_run_for_every_safety(self, name, empty):
         """Whatever it is that a template, a form or an upstream task has brought."""
-        with pytest.raises(InvalidArgument, match=f"`{name}` was given and says nothing"):
+        with pytest.raises(InvalidArgument, match=f"`{name}` was given but is empty"):
             options.values(options.EXPORT, {"segment": "/a", "field_mapping": FIELD_MAPPING, name: empty})
 
     @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ class TestNothing:
         about = {"params": {"x": None}, "render_template_as_native_obj": native}
         run = stage.export(conn_id=stage.connection("dotdigital"), **about, **{name: "{{ params.x }}"})
         assert "failed" == run.state
-        assert f"`{name}` was given and says nothing" in run.error
+        assert f"`{name}` was given but is empty" in run.error
         assert "leave the argument out" in run.error
         assert [] == stage.sim.requests()
 
@@ -167,7 +167,7 @@ class TestNothing:
     @pytest.mark.parametrize("name", ["audience", "ledger_version", "export_name", "dry_run"])
     def test_stops_an_undo(self, name):
         """An undo of whichever version is another one than was meant."""
-        with pytest.raises(InvalidArgument, match=f"`{name}` was given and says nothing"):
+        with pytest.raises(InvalidArgument, match=f"`{name}` was given but is empty"):
             options.values(options.UNDO, {name: "None"})
 
 
@@ -214,7 +214,7 @@ class TestEndings:
         stage.sim.faults([{"count": 0, "status": 503}])
         error = self.ending(stage)
         assert not isinstance(error, AirflowFailException | AirflowSkipException)
-        assert "Another try goes on where this one stopped" in str(error)
+        assert "A retry resumes where this try stopped" in str(error)
 
     def test_a_foreign_error_quotes_no_value(self, stage, monkeypatch, caplog):
         """Neither an address nor a number nor anything in quotes."""

@@ -35,9 +35,9 @@ PERSON = Person.of(EMAIL)
 @pytest.fixture(autouse=True)
 def soon(monkeypatch, stage):
     """Waiting moves the simulator's clock."""
-    real = erasure.tools
-    monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
-    monkeypatch.setattr(command, "hook_of", get_hook)
+    real = erasure.erasure_deps
+    monkeypatch.setattr(erasure, "erasure_deps", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
+    monkeypatch.setattr(command, "command_hook", get_hook)
 
 
 def exported(stage, vendor, rows=8, **told):
@@ -283,7 +283,7 @@ def test_a_task_fails_where_something_is_left(stage, tmp_path, monkeypatch):
     (tmp_path / "requests.txt").write_text(EMAIL)
     run = erased(stage, tmp_path / "requests.txt")
     assert "failed" == run.state
-    assert "is still held in" in run.error
+    assert "remain in 1 place" in run.error
     assert EMAIL in stage.members("campaign_monitor")
 
 

@@ -24,9 +24,9 @@ EMAIL, OTHER = "person3@example.com", "person4@example.com"
 @pytest.fixture
 def bucket(stage, s3_root, monkeypatch):
     """The objects of the state root; erasing lets the simulator's time pass."""
-    real = erasure.tools
-    monkeypatch.setattr(erasure, "tools", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
-    monkeypatch.setattr(command, "hook_of", get_hook)
+    real = erasure.erasure_deps
+    monkeypatch.setattr(erasure, "erasure_deps", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
+    monkeypatch.setattr(command, "command_hook", get_hook)
     return s3_root
 
 

@@ -92,7 +92,7 @@ def shown(monkeypatch, tmp_path):
 
     def make(error=None):
         clock, store = ManualClock(), Store(error)
-        monkeypatch.setattr(progress, "store", lambda: store)
+        monkeypatch.setattr(progress, "task_state_store", lambda: store)
         folder = progress.RunFolder(tmp_path)
         return progress.Progress(folder, clock.now), store, clock
 
@@ -103,10 +103,10 @@ def test_it_is_written_now_and_then(shown):
     """A thousand batches a minute make six writes; another phase is told at once."""
     one, store, clock = shown()
     for settled in range(1_000):
-        one.tell({"phase": "sending", "settled": settled, "batches": 1_000})
+        one.update({"phase": "sending", "settled": settled, "batches": 1_000})
         clock.advance(0.06)
     assert 6 == store.writes
-    one.tell({"phase": "reporting"})
+    one.update({"phase": "reporting"})
     assert ("reporting", 7) == (store.held["segexport"]["phase"], store.writes)
 
 
@@ -115,24 +115,24 @@ def test_a_store_out_of_order_stops_nothing(shown, caplog):
     error = AirflowRuntimeError(ErrorResponse(detail={"status": 422}))
     one, store, clock = shown(error)
     for _ in range(3):
-        one.tell({"phase": "sending"})
+        one.update({"phase": "sending"})
         clock.advance(60)
-    one.end()
+    one.clear()
     assert 1 == store.writes
     assert "AirflowRuntimeError" in caplog.text
 
 
 def test_airflow_before_the_store_and_no_airflow_at_all(monkeypatch, tmp_path):
     """Without a store there is nothing to write to, and nothing happens."""
-    monkeypatch.setattr(progress, "store", lambda: None)
+    monkeypatch.setattr(progress, "task_state_store", lambda: None)
     one = progress.Progress(progress.RunFolder(tmp_path), lambda: 0.0)
-    one.tell({"phase": "sending"})
-    one.end()
+    one.update({"phase": "sending"})
+    one.clear()
 
 
 def test_outside_a_task_there_is_no_store():
     """A hook that a script calls has no task to write for."""
-    assert progress.store() is None
+    assert progress.task_state_store() is None
 
 
 def test_what_is_told_reaches_the_store(stage, monkeypatch):
@@ -152,7 +152,7 @@ def test_what_is_told_reaches_the_store(stage, monkeypatch):
 def test_a_run_tells_its_phases(stage, monkeypatch, ten_a_call):
     """Checking, sending with its batches, taking leavers out: each is told when it begins."""
     told = []
-    monkeypatch.setattr(progress.Progress, "tell", lambda _, words: told.append(dict(words)))
+    monkeypatch.setattr(progress.Progress, "update", lambda _, words: told.append(dict(words)))
     conn_id = stage.connection("campaign_monitor")
     for day, count in (("2026-03-01", 40), ("2026-03-02", 38)):
         stage.segment(count)

@@ -55,7 +55,7 @@ def test_a_deferrable_task_waits_in_the_triggerer(evening, trigger_time, capsys)
     assert 3_600 <= sum(trigger_time) <= 3_700
     log = capsys.readouterr().out
     assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in log
-    assert "gives its place back, and goes on at" in log
+    assert "Releasing the worker slot; the task resumes at" in log
 
 
 def test_the_day_ends_in_the_middle_of_an_export(evening, trigger_time):
@@ -84,7 +84,7 @@ def test_any_other_task_is_rescheduled(evening, capsys):
     with create_session() as session:
         (asked,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
         assert 3_590 <= (asked.reschedule_date - began).total_seconds() <= 3_660
-    assert "gives its place back, and goes on at" in capsys.readouterr().out
+    assert "Releasing the worker slot; the task resumes at" in capsys.readouterr().out
     assert [] == run.errors
     evening.sim.clock.advance(3_601)
     assert "success" == run.go(dag)
@@ -117,5 +117,5 @@ def test_a_moment_that_has_passed(monkeypatch):
     async def fired():
         return [event.payload async for event in UntilTrigger(moment=0).run()]
 
-    assert [{"status": "look"}] == asyncio.run(fired())
+    assert [{"status": "run_again"}] == asyncio.run(fired())
     assert [5.0] == slept

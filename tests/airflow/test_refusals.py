@@ -42,21 +42,21 @@ class TestConnection:
         """Consent is a switch that is off until somebody switches it on, in whatever way the form writes that."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", extra={"privacy_consent": consent})
-        refused(stage, "no consent to the data privacy terms", "An administrator", conn_id=conn_id)
+        refused(stage, "no consent to the data privacy terms", "ask an administrator", conn_id=conn_id)
 
     @pytest.mark.parametrize("nobody", [None, "", "  "])
     def test_without_a_name_under_the_consent(self, stage, nobody):
         """Consent is somebody's."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", extra={"consented_by": nobody})
-        refused(stage, "does not say who stands for the exports", "'Consented by'", conn_id=conn_id)
+        refused(stage, "does not name who consented to the exports", "'Consented by'", conn_id=conn_id)
 
     @pytest.mark.parametrize("allowed", [None, "", "other", "other, export", "Exports", "export?s", ["others"]])
     def test_dag_not_allowed(self, stage, allowed):
         """The error says how an administrator lets this DAG in, and what the connection allows now."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", extra={"allowed_dags": allowed})
-        words = ("DAG 'exports' may not use connection", "'Allowed DAGs'", "as exports;")
+        words = ("DAG 'exports' may not use connection", "'Allowed DAGs'", "add `exports`")
         refused(stage, *words, conn_id=conn_id)
 
     @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ class TestConnection:
         assert "skipped" == stage.export(conn_id=conn_id).task().state
         assert [] == stage.sim.requests()
         log = capsys.readouterr().out
-        assert f"Exports through connection '{conn_id}' are switched off" in log
+        assert f"Exports through connection '{conn_id}' are disabled" in log
         assert "'Exports enabled'" in log
 
     def test_switch_that_was_never_touched(self, stage):
@@ -107,7 +107,7 @@ class TestConnection:
     def test_no_audience_anywhere(self, stage):
         """Either the task or the connection names the audience."""
         stage.segment(3)
-        words = ("No address book is named", "`audience`")
+        words = ("No address book given", "`audience=`")
         refused(stage, *words, conn_id=stage.connection("dotdigital", extra={"default_audience": None}))
 
 
@@ -157,7 +157,7 @@ class TestVendor:
         """A vendor that stays down fails the try, which Airflow may repeat."""
         stage.segment(3)
         stage.sim.faults([{"vendor": vendor, "count": 0, **fault}])
-        refused(stage, vendor, "Another try goes on where this one stopped", conn_id=stage.connection(vendor))
+        refused(stage, vendor, "A retry resumes where this try stopped", conn_id=stage.connection(vendor))
         assert len(stage.sim.requests(vendor=vendor)) > 3
 
     @pytest.mark.parametrize("vendor", TWO)
@@ -172,7 +172,7 @@ class TestVendor:
     def test_nobody_there(self, stage):
         """A port where nobody listens is a vendor that is down."""
         stage.segment(3)
-        refused(stage, "Another try", conn_id=stage.connection("dotdigital", host="http://127.0.0.1:9"))
+        refused(stage, "A retry resumes", conn_id=stage.connection("dotdigital", host="http://127.0.0.1:9"))
 
     def test_redirect(self, stage):
         """Credentials do not follow a redirect."""
@@ -296,8 +296,8 @@ class TestMatching:
             ),
             ({"field_mapping": {"email": "{{ '{{ c }}' }}"}}, "`field_mapping` holds a template that was not rendered"),
             ({"as_of": "yesterday"}, "`as_of` is 'yesterday'"),
-            ({"segment": " "}, "`segment` was given and says nothing"),
-            ({"segment": []}, "`segment` was given and says nothing"),
+            ({"segment": " "}, "`segment` was given but is empty"),
+            ({"segment": []}, "`segment` was given but is empty"),
             ({"conn_id": ""}, "no Airflow connection ''"),
         ],
     )

@@ -110,7 +110,7 @@ def test_a_safety_whose_param_is_null_stops_the_run(stage, name, native):
     """Nothing is sent: the form was left empty, and nobody has said that the safety is not wanted."""
     values = everything(stage, **{name: Param(None, type=["null", "string", "array", "boolean"])})
     run = stage.export(**from_params(**values), render_template_as_native_obj=native)
-    assert f"`{name}` was given and says nothing" in run.error
+    assert f"`{name}` was given but is empty" in run.error
     assert stage.nothing_was_sent()
 
 

@@ -9,7 +9,13 @@ import pytest
 from airflow_fixtures import people
 
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
-from airflow_provider_segexport.triggers.import_jobs import ENDED, LOOK, MOST_FAILURES, SHORTEST_S, ImportJobsTrigger
+from airflow_provider_segexport.triggers.import_jobs import (
+    JOBS_ENDED,
+    MAX_FAILURES,
+    MIN_WAIT_S,
+    RUN_AGAIN,
+    ImportJobsTrigger,
+)
 from airflow_provider_segexport.vendors import dotdigital
 
 pytestmark = pytest.mark.airflow
@@ -75,21 +81,21 @@ def test_serialized_and_made_anew_it_is_the_same(stage):
 def test_it_sleeps_before_it_looks(stage, naps):
     """Airflow may fail a task whose trigger fires at once: even finished jobs are looked at after a while."""
     hook, job_ids = jobs(stage, ["Finished"])
-    assert {"status": ENDED} == event(trigger_for(hook, job_ids, poll_interval=0.1))
-    assert [SHORTEST_S] == naps
+    assert {"status": JOBS_ENDED} == event(trigger_for(hook, job_ids, poll_interval=0.1))
+    assert [MIN_WAIT_S] == naps
 
 
 def test_it_waits_until_all_jobs_have_ended(stage, naps):
     """It looks every poll interval, and fires when the last job has ended, well or not."""
     hook, job_ids = jobs(stage, ["NotFinished", "NotFinished", "Finished"], ["NotFinished", "Failed"])
-    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
+    assert {"status": JOBS_ENDED} == event(trigger_for(hook, job_ids))
     assert [7.0, 7.0, 7.0] == naps
 
 
 def test_it_fires_as_soon_as_enough_have_ended(stage, naps):
     """A worker with more to send does not wait for the slowest job."""
     hook, job_ids = jobs(stage, ["NotFinished"] * 9, ["NotFinished", "Finished"])
-    assert {"status": ENDED} == event(trigger_for(hook, job_ids, min_done=1))
+    assert {"status": JOBS_ENDED} == event(trigger_for(hook, job_ids, min_done=1))
     assert 2 == len(naps)
 
 
@@ -97,7 +103,7 @@ def test_an_outage_is_sat_out(stage, naps):
     """A vendor that is down for some looks costs nothing but time."""
     hook, job_ids = jobs(stage, ["Finished"])
     stage.sim.faults([{"path": "/contacts/v3/import/", "count": 12, "status": 503}])
-    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
+    assert {"status": JOBS_ENDED} == event(trigger_for(hook, job_ids))
     assert 3 == len(naps)
 
 
@@ -105,15 +111,15 @@ def test_after_many_failures_the_worker_looks_itself(stage, naps):
     """The worker meets the same error, where it is told and counted as a try."""
     hook, job_ids = jobs(stage, ["Finished"])
     stage.sim.faults([{"path": "/contacts/v3/import/", "count": 0, "status": 503}])
-    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
-    assert MOST_FAILURES == len(naps)
+    assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
+    assert MAX_FAILURES == len(naps)
 
 
 def test_an_error_that_needs_a_person_is_left_to_the_worker(stage, naps):
     """Credentials that were changed meanwhile end the waiting at the first look."""
     hook, job_ids = jobs(stage, ["Finished"])
     stage.connection("dotdigital", hook.conn_id, password="changed-since")
-    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
+    assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
     assert 1 == len(naps)
 
 
@@ -121,14 +127,14 @@ def test_a_connection_that_is_gone_is_left_to_the_worker(stage, naps, monkeypatc
     """A trigger never fails by itself: the task would end without a report."""
     hook, job_ids = jobs(stage, ["Finished"])
     monkeypatch.delenv(f"AIRFLOW_CONN_{hook.conn_id.upper()}")
-    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
+    assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
 
 
 def test_an_unforeseen_error_is_left_to_the_worker(stage, naps, monkeypatch, capsys):
     """Also a bug: its type is logged, its text is not."""
     hook, job_ids = jobs(stage, ["Finished"])
     monkeypatch.setattr(ImportJobsTrigger, "_ended", lambda self: {}["ann@example.com"])
-    assert {"status": LOOK} == event(trigger_for(hook, job_ids))
+    assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
     log = capsys.readouterr().out
     assert "KeyError" in log
     assert "ann@" not in log
@@ -138,7 +144,7 @@ def test_a_quota_that_is_used_up_is_not_spent_on_looking(stage, naps, monkeypatc
     """After a look that had to wait for its calls, the next one comes later than the interval."""
     hook, job_ids = jobs(stage, ["NotFinished", "NotFinished", "Finished"])
     stage.sim.faults([{"vendor": "dotdigital", "path": "import/", "status": 429, "headers": {"Retry-After": "6"}}])
-    assert {"status": ENDED} == event(trigger_for(hook, job_ids))
+    assert {"status": JOBS_ENDED} == event(trigger_for(hook, job_ids))
     assert [7.0, 30.0, 7.0] == naps
 
 

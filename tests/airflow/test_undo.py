@@ -190,7 +190,7 @@ class TestCommand:
         """Exports through it are not wanted, and neither is this."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
         told = Namespace(conn_id=conn_id, audience="1", ledger_version=None, export=None, dry_run=True, yes=False)
-        with pytest.raises(SystemExit, match="are switched off"):
+        with pytest.raises(SystemExit, match="are disabled"):
             command.undo(told)
 
     def test_airflows_command_line_knows_it(self, airflow_db):

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from airflow_provider_segexport.operators.loading import without_collecting
+from airflow_provider_segexport.operators.loading import gc_disabled
 
 
 @pytest.mark.parametrize("was_on", [True, False])
@@ -17,7 +17,7 @@ def test_collecting_goes_on_as_it_was(was_on, fails):
     before = gc.isenabled()
     (gc.enable if was_on else gc.disable)()
     try:
-        with pytest.raises(ImportError) if fails else nullcontext(), without_collecting():
+        with pytest.raises(ImportError) if fails else nullcontext(), gc_disabled():
             assert not gc.isenabled()
             if fails:
                 raise ImportError

@@ -67,7 +67,7 @@ def test_no_test_sees_what_another_has_left(pytester):
         def test_another_name(segexport_connect, sim):
             conn_id = segexport_connect("constant_contact", "newsletter_eu", allowed_dags="", export_enabled=False)
             assert "AIRFLOW_CONN_NEWSLETTER_EU" in os.environ
-            with pytest.raises(Exception, match="switched off"):
+            with pytest.raises(Exception, match="disabled"):
                 ConstantContactHook(conn_id).export(FRAME, matching={"email": "email"})
         """
     )

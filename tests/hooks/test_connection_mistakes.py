@@ -12,7 +12,8 @@ from airflow.sdk.definitions.connection import Connection
 import airflow_provider_segexport
 from airflow_provider_segexport.errors import InvalidConnection, SegexportError
 from airflow_provider_segexport.hooks import HOOKS, get_hook, get_hook_class
-from airflow_provider_segexport.hooks.connection import check_credential, settings
+from airflow_provider_segexport.hooks.connection import settings
+from airflow_provider_segexport.hooks.extra import check_credential
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.http.base_url import base_url
 from airflow_provider_segexport.vendors.registry import VENDORS

@@ -123,9 +123,7 @@ def test_transport_that_cannot_work_is_refused_in_words(connect, extra):
 
 def test_a_connection_of_another_vendor_is_refused(connect):
     """Credentials go to no vendor but their own."""
-    with pytest.raises(
-        InvalidConnection, match="of type 'dotdigital', and CampaignMonitorHook needs 'campaign_monitor'"
-    ):
+    with pytest.raises(InvalidConnection, match="of type 'dotdigital', but CampaignMonitorHook needs"):
         CampaignMonitorHook(connect("dotdigital")).resolve_audience()
 
 
@@ -149,7 +147,7 @@ def test_told_to_stop_it_wakes_up_and_calls_no_more(dd, requests_mock, time, mon
     """A kill while the vendor makes us wait ends the wait."""
     requests_mock.get(INFO, status_code=429, headers={"Retry-After": "50"}, json={})
     monkeypatch.setattr(type(dd), "sleep", staticmethod(lambda seconds: dd.request_stop() or time.sleep(seconds)))
-    with pytest.raises(SegexportError, match="told to end"):
+    with pytest.raises(SegexportError, match="Airflow has stopped the task"):
         dd.resolve_audience()
     assert 1 == requests_mock.call_count
     assert sum(time.slept) <= 1
@@ -161,7 +159,7 @@ def test_httphooks_own_run_is_bounded_and_keeps_to_itself_what_the_vendor_says(d
     with caplog.at_level(logging.DEBUG), pytest.raises(AirflowException) as raised:
         dd.run("v2/contacts", data="{}")
     assert "ann@" not in caplog.text + str(raised.value)
-    assert "v2/contacts answered 400" in str(raised.value)
+    assert "v2/contacts returned 400" in str(raised.value)
     assert 121 == requests_mock.last_request.timeout
     assert not requests_mock.last_request.allow_redirects
     requests_mock.post(f"{DD}/v2/contacts", json={"id": 1})

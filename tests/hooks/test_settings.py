@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidConnection
-from airflow_provider_segexport.hooks.connection import extras, settings
+from airflow_provider_segexport.hooks.connection import settings
+from airflow_provider_segexport.hooks.extra import extras
 from airflow_provider_segexport.http.base_url import base_url
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -141,10 +142,10 @@ def test_an_empty_switch_has_its_default(value):
     ("extra", "words"),
     [
         ({}, []),
-        ({"export_enabled": False}, ["switched off"]),
+        ({"export_enabled": False}, ["disabled"]),
         ({"privacy_consent": None}, ["no consent"]),
-        ({"consented_by": ""}, ["does not say who"]),
-        ({"allowed_dags": ""}, ["no DAG stands under"]),
+        ({"consented_by": ""}, ["does not name who"]),
+        ({"allowed_dags": ""}, ["'Allowed DAGs' is empty"]),
     ],
 )
 def test_what_is_still_missing_is_noted(extra, words):
@@ -159,4 +160,4 @@ def test_what_is_still_missing_is_noted(extra, words):
 def test_an_address_without_tls_is_noted(host, noted):
     """A simulator on this machine is not."""
     found = settings(VENDORS["dotdigital"], "c", host, 443, READY)
-    assert noted == any("in clear" in note for note in found.warnings())
+    assert noted == any("unencrypted" in note for note in found.warnings())

@@ -59,7 +59,7 @@ def test_a_segment_by_path_is_exported_by_hand(stage):
     assert 5 == hook.export(path, FIELD_MAPPING)["counts"]["delivered"]
     assert 5 == hook.export(stage.folder / "segment.parquet", FIELD_MAPPING, mode="full")["counts"]["delivered"]
     assert 5 == hook.export([path], FIELD_MAPPING, mode="upsert")["counts"]["unchanged"]
-    with pytest.raises(ConnectionNotAllowed, match="outside any DAG"):
+    with pytest.raises(ConnectionNotAllowed, match="outside a DAG"):
         get_hook(stage.connection("dotdigital", extra={"allowed_dags": "exports"})).export(path, FIELD_MAPPING)
 
 
@@ -105,7 +105,7 @@ class TestButton:
         ("changes", "expected"),
         [
             ({"password": "planted-wrong-password"}, "password of the API user"),
-            ({"login": None}, "lacks the API user"),
+            ({"login": None}, "has no API user"),
             ({"host": "http://127.0.0.1:9"}, "127.0.0.1:9"),
             ({"host": "ftp://x"}, "base URL"),
             ({"extra": {"default_audience": "99"}}, "address book"),

@@ -62,4 +62,4 @@ def test_two_tasks_race_for_one_audience(live, slow_jobs):
     assert other["time"] - one["time"] >= 30
     log = live.log(waiting[0], runs[waiting[0]])
     assert "This audience is being written by " in log
-    assert "The task gives its place back, and goes on at " in log
+    assert "Releasing the worker slot; the task resumes at " in log

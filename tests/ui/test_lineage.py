@@ -38,7 +38,7 @@ if __name__ == "__main__":
 )
 def test_a_segment_is_named_as_openlineage_names_files(text, place):
     """The connection's id is how we reach the store, and no part of the file's name."""
-    assert place == lineage.place(text)
+    assert place == lineage.segment_dataset(text)
 
 
 def run(tmp_path, told: dict, hopeless: dict) -> dict[str, dict]:

@@ -1,0 +1,65 @@
+"""Waits that can be stopped, with a line in the log now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.failures import RETRY_RESUMES
+from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
+
+log = logging.getLogger(__name__)
+
+SLEEP_SLICE_S = 0.5
+"""Seconds that a wait lasts after `request_stop` at most; short, because Airflow soon kills the process."""
+
+
+class Interruptible:
+    """The part of a hook that waits.
+
+    Attributes:
+        stop_requested: `request_stop` was called.
+    """
+
+    stop_requested: bool = False
+    _heartbeat_at: float | None = None
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """Sleep. Tests replace this method and `clock`."""
+        time.sleep(seconds)
+
+    @staticmethod
+    def clock() -> float:
+        """Return the time in epoch seconds."""
+        return time.time()
+
+    def request_stop(self) -> None:
+        """Stop what runs through this hook: waits end early, and no further call is made."""
+        self.stop_requested = True
+
+    def interruptible_sleep(self, seconds: float) -> None:
+        """Sleep until `request_stop` is called at the latest; log a line every `HEARTBEAT_S`."""
+        while seconds > 0 and not self.stop_requested:
+            self.heartbeat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
+            self.sleep(min(seconds, SLEEP_SLICE_S))
+            seconds -= SLEEP_SLICE_S
+
+    def heartbeat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
+        """Log a line if the last one was logged `after_s` seconds ago or earlier."""
+        now = self.clock()
+        if self._heartbeat_at is None:
+            self._heartbeat_at = now
+        elif now - self._heartbeat_at >= after_s:
+            log.info(text, *values)
+            self._heartbeat_at = now
+
+    def raise_if_stopped(self) -> None:
+        """Raise if a stop was requested.
+
+        Raises:
+            SegexportError: `request_stop` was called.
+        """
+        if self.stop_requested:
+            raise SegexportError(f"Airflow has stopped the task. {RETRY_RESUMES}")
