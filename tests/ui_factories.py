@@ -125,9 +125,7 @@ def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] =
             run=f"{dag_ids[number % len(dag_ids)]}/export/scheduled__{i:03d}/{number}",
             ended_at=now - DAY * (runs - 1 - i) - 600 * number - (5 * DAY if number % 11 == 7 else 0),
             finished=not failed,
-            error="The vendor answered 503 for 10 minutes. A retry resumes where this try stopped."
-            if failed
-            else None,
+            error="The vendor answered 503 for 10 minutes. A retry resumes where this try stopped." if failed else None,
             counts={
                 "profiles": members + rejected + 12,
                 "delivered": delivered,
