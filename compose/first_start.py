@@ -1,9 +1,8 @@
-"""What a new cluster needs once, and may be done again: database, bucket, connections, the exports' audiences.
+"""Sets up a new cluster: database, bucket, connections and the exports' audiences. It can run repeatedly.
 
 Usage: python first_start.py KEYS STORE_URL BUCKET SIMULATOR_URL
 
-The connections point to the simulator. Those of real vendors are made in Airflow's own form, or kept in its secrets
-backend; this script is not run for them.
+The connections point to the simulator. Create connections to real vendors in Airflow's form or secrets backend.
 """
 
 from __future__ import annotations
@@ -24,13 +23,19 @@ from airflow_provider_segexport.simulator.connections import connection
 SEGMENTS = ("newsletter_active", "high_value", "lapsed")
 
 
-def airflow(*words: str) -> None:
-    """Run a command of Airflow's; a failure ends the start."""
-    subprocess.run(["airflow", *words], check=True)  # noqa: S603, S607 - Airflow, from the image's own PATH
+def airflow(*arguments: str) -> None:
+    """Run a command of Airflow; exit if it fails."""
+    subprocess.run(["airflow", *arguments], check=True)  # noqa: S603, S607 - Airflow, from the image's own PATH
 
 
-def imported(kind: str, content: dict[str, Any], *more: str) -> None:
-    """Hand connections or Variables to Airflow in a file that only this user can read, and that goes away."""
+def import_objects(kind: str, content: dict[str, Any], *more: str) -> None:
+    """Import connections or Variables through a temporary file that only this user can read.
+
+    Args:
+        kind: `connections` or `variables`.
+        content: the objects by id.
+        more: further arguments of the command.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(content, file)
         file.flush()
@@ -38,13 +43,13 @@ def imported(kind: str, content: dict[str, Any], *more: str) -> None:
 
 
 def object_store(keys: Path, url: str) -> dict[str, Any]:
-    """The connection to the object storage."""
-    told = json.loads((keys / "store.json").read_text())
-    return {"conn_type": "aws", **told, "extra": {"endpoint_url": url, "region_name": "us-east-1"}}
+    """Return the connection to the object storage."""
+    credentials = json.loads((keys / "store.json").read_text())
+    return {"conn_type": "aws", **credentials, "extra": {"endpoint_url": url, "region_name": "us-east-1"}}
 
 
 def make_bucket(store: dict[str, Any], bucket: str) -> None:
-    """Make the bucket, unless it is there."""
+    """Create the bucket if it does not exist."""
     client = boto3.client(
         "s3",
         aws_access_key_id=store["login"],
@@ -58,29 +63,29 @@ def make_bucket(store: dict[str, Any], bucket: str) -> None:
             raise
 
 
-def simulated(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A connection to each of the simulator's vendors, and which audience each segment goes to."""
+def simulator_connections(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a connection to each simulated vendor, and the audience of each segment by connection."""
     with urllib.request.urlopen(f"{url}/_sim", timeout=30) as reply:  # noqa: S310 - the cluster's own simulator
         vendors = json.load(reply)["vendors"]
     connections, audiences = {}, {}
-    for name, told in vendors.items():
+    for name, vendor in vendors.items():
         connections[f"{name}_default"] = connection(
-            name, told, consented_by="first start", allowed_dags="segment_exports"
+            name, vendor, consented_by="first start", allowed_dags="segment_exports"
         )
-        ids = [str(audience["id"]) for audience in told["audiences"]]
+        ids = [str(audience["id"]) for audience in vendor["audiences"]]
         audiences[f"{name}_default"] = dict(zip(SEGMENTS, ids, strict=False))
     return connections, audiences
 
 
 def main() -> None:
-    """Bring the cluster to where its processes can start."""
+    """Prepare everything that the cluster's processes need."""
     keys, store_url, bucket, simulator_url = Path(sys.argv[1]), *sys.argv[2:5]
     airflow("db", "migrate")
     store = object_store(keys, store_url)
     make_bucket(store, bucket)
-    connections, audiences = simulated(simulator_url)
-    imported("connections", {"object_store": store, **connections}, "--overwrite")
-    imported("variables", {"segexport_audiences": audiences})
+    connections, audiences = simulator_connections(simulator_url)
+    import_objects("connections", {"object_store": store, **connections}, "--overwrite")
+    import_objects("variables", {"segexport_audiences": audiences})
 
 
 if __name__ == "__main__":

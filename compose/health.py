@@ -1,4 +1,4 @@
-"""Ends with 0 when an address answers below 400: `python health.py URL`. The images have no curl."""
+"""Ends with 0 if a URL answers with a status below 400: `python health.py URL`. The images have no curl."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Makes the cluster's keys at the first start, and leaves those alone that there are.
+"""Creates the cluster's missing keys; existing keys are not changed.
 
 Usage: python keys.py FOLDER DATABASE_FOLDER DATABASE_ADDRESS
 
-FOLDER is for Airflow's processes. DATABASE_FOLDER holds the one password that PostgreSQL's own container reads, and
-nothing else. DATABASE_ADDRESS is `user@host:port/name`.
+FOLDER is for Airflow's processes. DATABASE_FOLDER holds only the password that PostgreSQL's container reads.
+DATABASE_ADDRESS is `user@host:port/name`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from cryptography.fernet import Fernet
 
 OWNER_ONLY = 0o600
 FOR_ANOTHER_USER = 0o644
-"""PostgreSQL's image runs as a user of its own; the folder is mounted by that container alone."""
+"""PostgreSQL's image runs as another user. Only that container mounts the folder."""
 
 
-def keep(path: Path, text: str, mode: int = OWNER_ONLY) -> str:
-    """Write the text with a mode that is right from the start, if nothing is there; tell what is there."""
+def write_once(path: Path, text: str, mode: int = OWNER_ONLY) -> str:
+    """Write the text if the file does not exist, with the final mode before it appears; return the file's text.
+
+    Args:
+        path: the file.
+        text: content of a new file.
+        mode: permission bits of a new file.
+    """
     if not path.exists():
         half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         half.touch(mode=OWNER_ONLY)
@@ -32,19 +38,19 @@ def keep(path: Path, text: str, mode: int = OWNER_ONLY) -> str:
 
 
 def main() -> None:
-    """Make what is missing."""
+    """Create the missing keys."""
     folder, database_folder, address = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     folder.mkdir(parents=True, exist_ok=True)
     database_folder.mkdir(parents=True, exist_ok=True)
-    keep(folder / "fernet_key", Fernet.generate_key().decode())
-    keep(folder / "jwt_secret", secrets.token_urlsafe(48))
-    keep(folder / "api_secret_key", secrets.token_urlsafe(48))
-    keep(folder / "passwords.json", json.dumps({"admin": secrets.token_urlsafe(15)}) + "\n")
-    keep(folder / "store.json", json.dumps({"login": "segexport", "password": secrets.token_urlsafe(30)}))
-    password = keep(database_folder / "password", secrets.token_hex(24), FOR_ANOTHER_USER)
+    write_once(folder / "fernet_key", Fernet.generate_key().decode())
+    write_once(folder / "jwt_secret", secrets.token_urlsafe(48))
+    write_once(folder / "api_secret_key", secrets.token_urlsafe(48))
+    write_once(folder / "passwords.json", json.dumps({"admin": secrets.token_urlsafe(15)}) + "\n")
+    write_once(folder / "store.json", json.dumps({"login": "segexport", "password": secrets.token_urlsafe(30)}))
+    password = write_once(database_folder / "password", secrets.token_hex(24), FOR_ANOTHER_USER)
     user, _, rest = address.partition("@")
-    keep(folder / "sql_alchemy_conn", f"postgresql+psycopg2://{user}:{password}@{rest}")
-    keep(folder / "result_backend", f"db+postgresql://{user}:{password}@{rest}")
+    write_once(folder / "sql_alchemy_conn", f"postgresql+psycopg2://{user}:{password}@{rest}")
+    write_once(folder / "result_backend", f"db+postgresql://{user}:{password}@{rest}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Runs both example DAGs as Airflow runs them (`dag.test()` on SQLite); started by demo.py, which sets the environment.
+"""Runs both example DAGs with `dag.test()` on SQLite. demo.py starts it and sets the environment.
 
 Usage: python scripts/demo_dags.py DAY PROFILES refresh|export|refresh+1|export+1 [...]
 
-`+1` is the next day: its export takes out who has left (`mirror`).
+`+1` is the next day: its export also removes leavers (`mirror`).
 
-Before each DAG it says `ready` on standard output and waits for a line on standard input.
+Before each DAG, the script prints `ready` and waits for a line on standard input.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ warnings.simplefilter("ignore")
 
 
 def main() -> int:
-    """Run the DAGs for the day, one after the other; 0 when all runs succeeded."""
+    """Run the DAGs for the day in order; return 0 if all runs succeeded."""
     day, profiles, *stages = sys.argv[1:]
-    said = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Airflow's own words go to the log
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Airflow's output goes to the log
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     sys.path.insert(0, str(folder))
 
@@ -36,10 +36,10 @@ def main() -> int:
         print(bag.import_errors)
         return 1
     for stage in stages:
-        said.write("ready\n")
+        output.write("ready\n")
         sys.stdin.readline()
         name, _, later = stage.partition("+")
-        # The same moment names the same run: after a kill, the run goes on.
+        # The same logical date gives the same run id, so a run resumes after a kill.
         moment = datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=int(later or 0))
         conf: dict[str, Any] = {"day": f"{moment:%Y-%m-%d}"}
         conf |= {"profiles": int(profiles)} if name == "refresh" else {"mode": "mirror" if later else "upsert"}

@@ -1,8 +1,8 @@
-"""Checks what `make dist` built: contents, metadata, a wheel that is the same twice, and an install that Airflow sees.
+"""Checks the result of `make dist`: contents, metadata, a reproducible wheel, and an install that Airflow detects.
 
 Usage: python scripts/dist_check.py DIST_FOLDER CLEAN_VENV
 
-CLEAN_VENV holds the pinned runtime dependencies and nothing else; the wheel is installed into it without its own.
+CLEAN_VENV holds only the pinned runtime dependencies. The script installs the wheel into it without dependencies.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IN_SDIST = (
 
 
 def tracked() -> set[str]:
-    """The package's files in the checkout."""
+    """Return the package's files in the checkout."""
     listed = subprocess.run(  # noqa: S603 - git, on our own checkout
         ["git", "ls-files", "-z", PACKAGE],  # noqa: S607
         cwd=CHECKOUT,
@@ -46,18 +46,18 @@ def tracked() -> set[str]:
 
 
 def wheel_contents(wheel: Path) -> list[str]:
-    """What is missing in the wheel, and what is in it that should not be."""
+    """Return messages about missing and unexpected files in the wheel."""
     with zipfile.ZipFile(wheel) as opened:
         held = {name for name in opened.namelist() if not name.endswith("/")}
     info = next(name.split("/")[0] for name in held if ".dist-info/" in name)
-    known = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
-    faults = [f"{wheel.name} lacks {name}" for name in sorted((tracked() | known) - held)]
-    faults += [f"{wheel.name} holds {name}" for name in sorted(held - tracked() - known)]
+    generated = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
+    faults = [f"{wheel.name} lacks {name}" for name in sorted((tracked() | generated) - held)]
+    faults += [f"{wheel.name} holds {name}" for name in sorted(held - tracked() - generated)]
     return faults
 
 
 def sdist_contents(sdist: Path) -> list[str]:
-    """What is missing in the source distribution: the package, its tests, and what they are run with."""
+    """Return messages about missing files in the source distribution."""
     with tarfile.open(sdist) as opened:
         held = {name.partition("/")[2] for name in opened.getnames()}
     wanted = [*IN_SDIST, *tracked(), *(f"tests/{folder}" for folder in ("core/test_ledger.py", "conftest.py"))]
@@ -65,24 +65,24 @@ def sdist_contents(sdist: Path) -> list[str]:
 
 
 def metadata(wheel: Path) -> list[str]:
-    """What is wrong with the metadata, by the packaging specifications and by our own wishes."""
+    """Return messages about wrong metadata."""
     with zipfile.ZipFile(wheel) as opened:
         name = next(name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
-        found = Metadata.from_email(opened.read(name), validate=True)
+        parsed = Metadata.from_email(opened.read(name), validate=True)
     wanted = {
-        "name": (found.name, "airflow-provider-segexport"),
-        "version": (str(found.version), wheel.name.split("-")[1]),
-        "license": (str(found.license_expression), "Apache-2.0"),
-        "license files": (found.license_files, ["LICENSE"]),
-        "description": (found.description_content_type, "text/markdown"),
+        "name": (parsed.name, "airflow-provider-segexport"),
+        "version": (str(parsed.version), wheel.name.split("-")[1]),
+        "license": (str(parsed.license_expression), "Apache-2.0"),
+        "license files": (parsed.license_files, ["LICENSE"]),
+        "description": (parsed.description_content_type, "text/markdown"),
     }
-    faults = [f"{what} is {is_!r}, not {should!r}" for what, (is_, should) in wanted.items() if is_ != should]
-    faults += [f"no bound on {one}" for one in found.requires_dist or [] if not one.specifier]
+    faults = [f"{name} is {value!r}, not {right!r}" for name, (value, right) in wanted.items() if value != right]
+    faults += [f"no bound on {requirement}" for requirement in parsed.requires_dist or [] if not requirement.specifier]
     return faults
 
 
-def twice(wheel: Path) -> list[str]:
-    """Whether another build makes the same bytes."""
+def not_reproducible(wheel: Path) -> list[str]:
+    """Return a message if another build gives different bytes."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(  # noqa: S603 - our own environment's build
             [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder],
@@ -92,15 +92,15 @@ def twice(wheel: Path) -> list[str]:
         )
         again = Path(folder) / wheel.name
         same = again.exists() and _digest(again) == _digest(wheel)
-    return [] if same else [f"{wheel.name} is another one when it is built again"]
+    return [] if same else [f"{wheel.name} has different bytes when it is built again"]
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def installed(wheel: Path, venv: Path) -> list[str]:
-    """Whether the wheel installs, its bounds allow the pins, and Airflow lists the provider with all its hooks."""
+def install_faults(wheel: Path, venv: Path) -> list[str]:
+    """Return messages if the wheel does not install, or Airflow does not list the provider with all its hooks."""
     python = venv / "bin" / "python"
     _run(UV, "pip", "install", "--quiet", "--reinstall", "--no-deps", "--python", python, wheel)
     _run(UV, "pip", "check", "--quiet", "--python", python)
@@ -113,21 +113,21 @@ def installed(wheel: Path, venv: Path) -> list[str]:
         }
         airflow = venv / "bin" / "airflow"
         listed = {
-            one["package_name"]: one
-            for one in json.loads(_run(airflow, "providers", "list", "-o", "json", **environment))
+            provider["package_name"]: provider
+            for provider in json.loads(_run(airflow, "providers", "list", "-o", "json", **environment))
         }
         hooks = {
-            one["connection_type"]
-            for one in json.loads(_run(airflow, "providers", "hooks", "-o", "json", **environment))
+            hook["connection_type"]
+            for hook in json.loads(_run(airflow, "providers", "hooks", "-o", "json", **environment))
         }
-        where = _run(python, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)", **environment).strip()
+        location = _run(python, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)", **environment).strip()
     provider = listed.get("airflow-provider-segexport", {})
     faults = []
     if provider.get("version") != wheel.name.split("-")[1]:
-        faults.append(f"`airflow providers list` tells {provider or 'nothing'}")
-    faults += [f"`airflow providers hooks` lacks {one}" for one in sorted(VENDORS - hooks)]
-    if not where.startswith(str(venv)):
-        faults.append(f"the package comes from {where}")
+        faults.append(f"`airflow providers list` shows {provider or 'nothing'}")
+    faults += [f"`airflow providers hooks` lacks {hook}" for hook in sorted(VENDORS - hooks)]
+    if not location.startswith(str(venv)):
+        faults.append(f"the package comes from {location}")
     return faults
 
 
@@ -136,7 +136,7 @@ VENDORS = {"campaign_monitor", "constant_contact", "dotdigital", "omnisend"}
 
 def _run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own environments' programs
-        [str(word) for word in command],
+        [str(part) for part in command],
         cwd="/",
         env=environment or dict(os.environ),
         capture_output=True,
@@ -149,21 +149,27 @@ def _run(*command: str | Path, **environment: str) -> str:
 
 
 def main() -> int:
-    """Check everything; 0 when nothing is wrong."""
+    """Check everything; return 0 if nothing is wrong."""
     folder, venv = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     wheels, sdists = sorted(folder.glob("*.whl")), sorted(folder.glob("*.tar.gz"))
     if (len(wheels), len(sdists)) != (1, 1):
-        print(f"{folder} holds {len(wheels)} wheels and {len(sdists)} source distributions: one of each is wanted.")
+        print(f"{folder} holds {len(wheels)} wheels and {len(sdists)} source distributions: expected one of each.")
         return 1
     wheel, sdist = wheels[0], sdists[0]
-    faults = wheel_contents(wheel) + sdist_contents(sdist) + metadata(wheel) + twice(wheel) + installed(wheel, venv)
+    faults = (
+        wheel_contents(wheel)
+        + sdist_contents(sdist)
+        + metadata(wheel)
+        + not_reproducible(wheel)
+        + install_faults(wheel, venv)
+    )
     for fault in faults:
         print(f"WRONG: {fault}")
     if not faults:
         size = wheel.stat().st_size / 1024
         print(f"{wheel.name} ({size:.0f} KiB) and {sdist.name}:")
-        print("contents and metadata are right, a second build is the same to the byte, and a clean environment's")
-        print("`airflow providers list` shows it with its four hooks.")
+        print("contents and metadata are correct, a second build gives the same bytes, and `airflow providers list`")
+        print("in a clean environment shows the provider with its four hooks.")
     return 1 if faults else 0
 
 

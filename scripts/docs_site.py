@@ -1,9 +1,9 @@
-"""Builds the documentation into a site: `docs/ and a few pages beside it -> .docs/site`.
+"""Builds the documentation site in .docs/site from docs/ and a few other pages.
 
 Usage: .docs/venv/bin/python scripts/docs_site.py [--output FOLDER]
 
-Pages are written to be read in the repository. Here they are laid together in one folder, links that leave docs/ follow
-the page to where it lies now, and Sphinx builds the site; a link that leads nowhere fails the build.
+Pages are written for reading in the repository. The script copies them into one folder, adapts links that leave docs/,
+and runs Sphinx. A broken link fails the build.
 """
 
 from __future__ import annotations
@@ -24,35 +24,41 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "airflow_provider_segexport/simulator/README.md": "simulator.md",
 }
-"""Pages that lie outside of docs/, and their names on the site."""
+"""Pages outside of docs/, with their names on the site."""
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(https?://[^"]+)"')
-"""What a reader's browser would ask another host for."""
+"""URLs of other hosts that a reader's browser would fetch."""
 
 FENCE = re.compile(r"^( *)(```+)[^\n]*\n.*?^\1\2\s*$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> dict[Path, Path]:
-    """What goes into the site: from where, to where in it."""
-    found = {path: path.relative_to(DOCS) for path in sorted(DOCS.rglob("*")) if path.is_file()}
-    found = {path: to for path, to in found.items() if "__pycache__" not in to.parts}
-    return found | {CHECKOUT / name: Path(to) for name, to in ELSEWHERE.items()}
+    """Return the site's files: path on the site by path in the repository."""
+    files = {path: path.relative_to(DOCS) for path in sorted(DOCS.rglob("*")) if path.is_file()}
+    files = {path: to for path, to in files.items() if "__pycache__" not in to.parts}
+    return files | {CHECKOUT / name: Path(to) for name, to in ELSEWHERE.items()}
 
 
-def moved(text: str, page: Path, to: dict[Path, Path]) -> str:
-    """The page's text, with its links as they are on the site. Code is left alone."""
+def with_site_links(text: str, page: Path, to: dict[Path, Path]) -> str:
+    """Return a page's text with links adapted to the site; code blocks are not changed.
 
-    def replace(found: re.Match[str]) -> str:
-        image, words, target, anchor = found[1], found[2], found[3], found[4] or ""
+    Args:
+        text: the page.
+        page: path of the page in the repository.
+        to: the result of `pages`.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        image, label, target, anchor = match[1], match[2], match[3], match[4] or ""
         path = (page.parent / target).resolve()
         if path in to:
             link = os.path.relpath(to[path], to[page].parent)
-            return f"{image}[{words}]({link}{anchor})"
+            return f"{image}[{label}]({link}{anchor})"
         if not path.exists():
-            raise SystemExit(f"{page.relative_to(CHECKOUT)} links to {target}, which is not there.")
+            raise SystemExit(f"{page.relative_to(CHECKOUT)} links to {target}, which does not exist.")
         name = str(path.relative_to(CHECKOUT))
-        return f"`{name}`" if words.strip("`") in name else f"{words} (`{name}`)"
+        return f"`{name}`" if label.strip("`") in name else f"{label} (`{name}`)"
 
     parts, last = [], 0
     for fence in FENCE.finditer(text):
@@ -62,19 +68,19 @@ def moved(text: str, page: Path, to: dict[Path, Path]) -> str:
 
 
 def stage(folder: Path) -> None:
-    """Lay the pages together."""
-    found = pages()
-    for path, to in found.items():
+    """Copy the pages into a folder, with adapted links."""
+    files = pages()
+    for path, to in files.items():
         target = folder / to
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            target.write_text(moved(path.read_text(), path, found))
+            target.write_text(with_site_links(path.read_text(), path, files))
         else:
             shutil.copyfile(path, target)
 
 
 def main() -> int:
-    """Build; what Sphinx warns of is a failure."""
+    """Build the site; warnings of Sphinx are errors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=CHECKOUT / ".docs" / "site")
     output = parser.parse_args().output
@@ -89,7 +95,7 @@ def main() -> int:
     if built.returncode:
         return built.returncode
     site = sorted(output.rglob("*.html"))
-    fetched = {page.name: found for page in site if (found := FETCHED.findall(page.read_text()))}
+    fetched = {page.name: urls for page in site if (urls := FETCHED.findall(page.read_text()))}
     for page, links in fetched.items():
         print(f"WRONG: {page} fetches {', '.join(links)}")
     print(f"{len(site)} pages in {output}")

@@ -1,9 +1,9 @@
-"""The bill of materials of what the provider brings along, and its licences: `environments -> sbom, table`.
+"""Writes the bill of materials of the provider's dependencies, and their licences.
 
 Usage: python scripts/licences.py SBOM_VENV CLEAN_VENV OUTPUT_FOLDER
 
-Writes `sbom.cdx.json` (CycloneDX, by cyclonedx-py) and `licences.csv`; fails when a dependency has a licence that is
-not in the list below, or tells none.
+Writes `sbom.cdx.json` (CycloneDX, by cyclonedx-py) and `licences.csv`; fails if a dependency's licence
+is missing or not in the list below.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FREE = {
     "Zlib",
     "ZPL-2.1",
 }
-"""Licences that ask for no more than to be named, or (MPL) for changes to their own files."""
+"""Licences that require no more than attribution, or (MPL) the publication of changes to their own files."""
 
 SPELLED = {
     "apache": "Apache-2.0",
@@ -56,43 +56,43 @@ SPELLED = {
     "python software foundation license": "PSF-2.0",
     "the unlicense (unlicense)": "Unlicense",
 }
-"""How package metadata without an SPDX expression says it."""
+"""SPDX id by the licence text of package metadata without an SPDX expression."""
 
 BY_HAND = {
-    "protobuf": "BSD-3-Clause",  # its metadata say "3-Clause BSD License"; the file LICENSE in its wheel is that text
-    "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later",  # "You can use it under either", says its README
+    "protobuf": "BSD-3-Clause",  # its metadata has "3-Clause BSD License"; the file LICENSE in its wheel is that text
+    "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later",  # its README: "You can use it under either"
 }
-"""What the bill of materials does not tell, or not as the choice that it is; read 2026-11."""
+"""Licences that the bill of materials lacks, or lists without the choice between them; read 2026-11."""
 
 
 def licences(component: dict[str, Any]) -> list[str]:
-    """What a component says of its licence, as SPDX ids or expressions where that can be told."""
+    """Return the licences of a component, as SPDX ids or expressions if possible."""
     if component["name"] in BY_HAND:
         return [BY_HAND[component["name"]]]
-    found = []
-    for one in component.get("licenses", []):
-        licence = one.get("license", {})
-        told = one.get("expression") or licence.get("id") or licence.get("name") or ""
-        said = told.removeprefix("License :: ").removeprefix("OSI Approved :: ").strip()
-        found.append(SPELLED.get(said.lower(), said))
-    spdx = [one for one in found if all(part in FREE for part in parts(one))]
-    return sorted(set(spdx or found))
+    names = []
+    for entry in component.get("licenses", []):
+        licence = entry.get("license", {})
+        text = entry.get("expression") or licence.get("id") or licence.get("name") or ""
+        name = text.removeprefix("License :: ").removeprefix("OSI Approved :: ").strip()
+        names.append(SPELLED.get(name.lower(), name))
+    spdx = [name for name in names if all(part in FREE for part in parts(name))]
+    return sorted(set(spdx or names))
 
 
 def parts(expression: str) -> Iterator[str]:
-    """The licences that an SPDX expression names."""
-    yield from (word for word in re.split(r"[\s()]+|\bAND\b|\bOR\b", expression) if word)
+    """Yield the licences in an SPDX expression."""
+    yield from filter(None, re.split(r"[\s()]+|\bAND\b|\bOR\b", expression))
 
 
 def is_free(component: dict[str, Any]) -> bool:
-    """Whether one of the licences that it may be used under is in the list, with all its parts."""
-    choices = [choice for one in licences(component) for choice in one.split(" OR ")]
+    """Return whether one of the component's alternative licences is in the list, with all its parts."""
+    choices = [choice for licence in licences(component) for choice in licence.split(" OR ")]
     return any(all(part in FREE for part in parts(choice)) for choice in choices)
 
 
 def main() -> int:
-    """Write both files; 0 when every licence is known and in the list."""
-    sbom_venv, clean, folder = (Path(word) for word in sys.argv[1:4])
+    """Write both files; return 0 if every licence is in the list."""
+    sbom_venv, clean, folder = map(Path, sys.argv[1:4])
     sbom = folder / "sbom.cdx.json"
     environment = {**os.environ, "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0")}
     command = [
@@ -115,14 +115,16 @@ def main() -> int:
         clean / "bin" / "python",
     ]
     subprocess.run([*map(str, command), *map(str, options)], check=True, env=environment)  # noqa: S603 - our own environment
-    components = sorted(json.loads(sbom.read_text())["components"], key=lambda one: str(one["name"]).lower())
+    components = sorted(
+        json.loads(sbom.read_text())["components"], key=lambda component: str(component["name"]).lower()
+    )
     with (folder / "licences.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["package", "version", "licence"])
-        table.writerows([one["name"], one["version"], " / ".join(licences(one))] for one in components)
-    unknown = [one for one in components if not is_free(one)]
-    for one in unknown:
-        print(f"WRONG: {one['name']} {one['version']}: {' / '.join(licences(one)) or 'no licence told'}")
+        table.writerows([part["name"], part["version"], " / ".join(licences(part))] for part in components)
+    unknown = [part for part in components if not is_free(part)]
+    for part in unknown:
+        print(f"WRONG: {part['name']} {part['version']}: {' / '.join(licences(part)) or 'no licence in its metadata'}")
     if not unknown:
         print(f"{len(components)} packages, all under licences of the list: {sbom}, {folder / 'licences.csv'}.")
     return 1 if unknown else 0

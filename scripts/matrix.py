@@ -1,9 +1,9 @@
-"""Runs the tests on each Airflow and Python that the provider is for, as far as this machine has them.
+"""Runs the tests on each supported Airflow and Python that this machine has.
 
 Usage: python scripts/matrix.py [--rows 3.2-3.11,3.3-3.13] [pytest arguments]
 
-The oldest row has the oldest of every dependency that pyproject.toml allows (requirements/floor.txt), the others what
-it is developed on (requirements/dev.txt). Environments are kept in .matrix.
+The oldest row has the oldest allowed version of every dependency (requirements/floor.txt), the others the versions of
+development (requirements/dev.txt). Environments are stored in .matrix.
 """
 
 from __future__ import annotations
@@ -25,47 +25,47 @@ UV = Path(sys.executable).parent / "uv"
 PYTHONS = ("3.11", "3.12", "3.13")
 AIRFLOWS = {"3.2": "floor", "3.3": "dev"}
 TESTS = ("tests/core", "tests/hooks", "tests/vendors", "tests/wire", "tests/airflow", "tests/dags", "tests/ui")
-"""What depends on Airflow, Python or a dependency; the rest is the same on all of them."""
+"""Tests that depend on Airflow, Python or a dependency."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One combination."""
+    """One combination of Airflow and Python."""
 
     airflow: str
     python: str
 
     @property
     def name(self) -> str:
-        """How it is asked for."""
+        """Name of the row in `--rows`."""
         return f"{self.airflow}-{self.python}"
 
 
 def interpreters() -> Iterator[Path]:
-    """Where Pythons may be: on the path, and among pyenv's versions."""
-    yield from (Path(found) for version in PYTHONS if (found := shutil.which(f"python{version}")))
+    """Yield possible Pythons: on the path, and among pyenv's versions."""
+    yield from (Path(path) for version in PYTHONS if (path := shutil.which(f"python{version}")))
     if pyenv := shutil.which("pyenv"):
         root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
         yield from sorted(Path(root).glob("versions/*/bin/python"), reverse=True)
 
 
 def version(python: Path) -> str:
-    """What a Python is; nothing where it does not run."""
-    told = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    done = subprocess.run(told, capture_output=True, text=True, check=False)  # noqa: S603 - an interpreter
+    """Return the version of a Python; an empty string if it does not run."""
+    command = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - an interpreter
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def pythons() -> dict[str, Path]:
-    """The first of each version that there is."""
-    found: dict[str, Path] = {}
+    """Return the first Python of each version."""
+    paths: dict[str, Path] = {}
     for python in interpreters():
-        found.setdefault(version(python), python)
-    return found
+        paths.setdefault(version(python), python)
+    return paths
 
 
 def environment(row: Row, python: Path) -> Path:
-    """The row's environment, made if its pins have changed."""
+    """Return the Python of the row's environment; create the environment if its pins have changed."""
     venv, pins = HOME / row.name, CHECKOUT / "requirements" / f"{AIRFLOWS[row.airflow]}.txt"
     ready = venv / ".ready"
     if not ready.exists() or ready.stat().st_mtime < pins.stat().st_mtime:
@@ -79,24 +79,24 @@ def environment(row: Row, python: Path) -> Path:
 
 
 def _run(*command: str | Path) -> None:
-    subprocess.run([str(word) for word in command], check=True, env={**os.environ, "VIRTUAL_ENV": ""})  # noqa: S603
+    subprocess.run([str(part) for part in command], check=True, env={**os.environ, "VIRTUAL_ENV": ""})  # noqa: S603
 
 
 def main() -> int:
-    """Run every row; 0 when none failed."""
+    """Run every row; return 0 if none failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="", help="such as 3.2-3.11,3.3-3.13; by default all")
-    asked, told = parser.parse_known_args()
+    arguments, pytest_arguments = parser.parse_known_args()
     rows = [Row(airflow, python) for airflow in AIRFLOWS for python in PYTHONS]
-    rows = [row for row in rows if not asked.rows or row.name in asked.rows.split(",")]
-    here, lines, failed = pythons(), [], False
+    rows = [row for row in rows if not arguments.rows or row.name in arguments.rows.split(",")]
+    available, lines, failed = pythons(), [], False
     for row in rows:
-        if row.python not in here:
+        if row.python not in available:
             lines.append(f"Airflow {row.airflow}  Python {row.python}  skipped: this machine has no such Python")
             continue
         started = time.monotonic()
-        python = environment(row, here[row.python])
-        command = [str(python), "-m", "pytest", "-n", "auto", *(told or TESTS)]
+        python = environment(row, available[row.python])
+        command = [str(python), "-m", "pytest", "-n", "auto", *(pytest_arguments or TESTS)]
         done = subprocess.run(  # noqa: S603 - our own tests
             command,
             cwd=CHECKOUT,
@@ -106,12 +106,12 @@ def main() -> int:
             check=False,
         )
         (HOME / f"{row.name}.log").write_text(done.stdout + done.stderr)
-        counted = re.findall(r"^=*\s*(\d+ (?:passed|failed|error).*? in .*?)\s*=*$", done.stdout, re.MULTILINE)
-        last = counted[-1] if counted else "no test ran"
+        result_lines = re.findall(r"^=*\s*(\d+ (?:passed|failed|error).*? in .*?)\s*=*$", done.stdout, re.MULTILINE)
+        last = result_lines[-1] if result_lines else "no test ran"
         failed = failed or done.returncode != 0
-        verdict = "passed" if done.returncode == 0 else f"FAILED, see .matrix/{row.name}.log"
+        status = "passed" if done.returncode == 0 else f"FAILED, see .matrix/{row.name}.log"
         seconds = time.monotonic() - started
-        lines.append(f"Airflow {row.airflow}  Python {row.python}  {verdict}: {last} ({seconds:.0f} s)")
+        lines.append(f"Airflow {row.airflow}  Python {row.python}  {status}: {last} ({seconds:.0f} s)")
         print(lines[-1], flush=True)
     print("\n".join(["", *lines]))
     return 1 if failed else 0

@@ -1,10 +1,10 @@
-"""Simulates a day of exports and tells which limit binds: quotas, calls in flight, workers' cores, workers' slots.
+"""Simulates a day of exports and shows which limit binds: quotas, calls in flight, workers' cores, workers' slots.
 
 Usage: python scripts/scale.py [--check | --write]
 
-Second by second: a task waits for a slot, plans on a core, and sends at the pace of whichever is slower, its calls in
-flight or its part of the account's quota. Import jobs run on in the triggerer, without a slot. What vendors limit is
-read from `vendors/`, what a task costs was measured (benchmarks/README.md), what is assumed stands in docs/scale.md.
+The simulation advances by seconds. A task waits for a slot, plans on a core, and sends at the slower of two rates: its
+calls in flight, or its share of the account's quota. The triggerer polls import jobs without a slot. Limits come from
+`vendors/`, costs of a task from measurements (benchmarks/README.md). docs/scale.md lists the assumptions.
 """
 
 from __future__ import annotations
@@ -22,43 +22,44 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- written by scripts/scale.py -->\n", "<!-- end -->\n"
 
+DAY_S = 86_400.0
 PROFILES = 1_000_000
 AUDIENCES = 25
-"""A vendor; a hundred over all four."""
+"""Audiences at each vendor: a hundred at all four."""
 
 FIXED_CPU_S = 0.5
 PLAN_CPU_S = 3.1
 SEND_CPU_S = {"campaign_monitor": 2.3, "constant_contact": 1.1, "dotdigital": 3.3, "omnisend": 16.1}
-"""CPU seconds of a task that sends 1,000,000: medians of five, up to the first call and after it."""
+"""CPU seconds of a task that sends 1,000,000 profiles, before and after the first call: medians of five runs."""
 
 ROW_BYTES = {"campaign_monitor": 330, "constant_contact": 205, "dotdigital": 259, "omnisend": 294}
-"""Measured over the benchmark's segment of thirteen matched columns."""
+"""Bytes of a row, measured with the benchmark's segment of thirteen mapped columns."""
 
 OTHER_CALLS = {"campaign_monitor": 1.0, "constant_contact": 1.1, "dotdigital": 1.0, "omnisend": 1.01}
-"""Calls that count, for each import: polls of jobs, where the vendor counts them."""
+"""Calls for each import that count against the quota, with polls of jobs if the vendor counts them."""
 
 LATENCY_S = {"campaign_monitor": 1.0, "constant_contact": 1.0, "dotdigital": 2.0, "omnisend": 0.5}
 ASSUMED_RATE = {"dotdigital": 35 / 60}
-"""Calls a second where the vendor publishes none for imports: dotdigital's lowest package."""
+"""Calls per second if the vendor publishes no limit for imports: dotdigital's lowest package."""
 
 CORES, SLOTS = 2, 4
-"""Of one worker."""
+"""Cores and slots of one worker."""
 
 
 @dataclass(slots=True)
 class Task:
-    """One export under way."""
+    """One running export."""
 
     vendor: str
     account: int
     plan_s: float
     calls: float
-    cpu_a_call: float
+    cpu_s_per_call: float
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What is simulated; `pool` is how many exports to one vendor run at a time, as an Airflow pool limits them."""
+    """Parameters of a day; `pool` is the size of an Airflow pool that limits the exports to one vendor."""
 
     changed: float
     accounts: int
@@ -66,90 +67,90 @@ class Day:
     pool: int = AUDIENCES
 
     def tasks(self, vendor: str) -> list[Task]:
-        """The day's exports to a vendor."""
+        """Return the day's exports to a vendor."""
         rows = PROFILES * self.changed
-        calls = max(1.0, math.ceil(rows / rows_a_call(vendor))) * OTHER_CALLS[vendor]
+        calls = max(1.0, math.ceil(rows / rows_per_call(vendor))) * OTHER_CALLS[vendor]
         cpu = SEND_CPU_S[vendor] * self.changed / calls
         return [Task(vendor, i % self.accounts, FIXED_CPU_S + PLAN_CPU_S, calls, cpu) for i in range(AUDIENCES)]
 
 
 @dataclass(slots=True)
-class Ended:
-    """When the last export of each vendor had sent all, and how busy the workers were until then."""
+class Result:
+    """Seconds until the last export of each vendor has sent everything, and the workers' load until then."""
 
     seconds: dict[str, int] = field(default_factory=dict)
     cpu_s: float = 0.0
     slot_s: float = 0.0
-    waited_for_slots: int = 0
+    seconds_without_slot: int = 0
 
 
-def rows_a_call(vendor: str) -> int:
-    """As many as the vendor's rows and bytes allow."""
+def rows_per_call(vendor: str) -> int:
+    """Return the rows of a call, by the vendor's limits on rows and bytes."""
     limits = VENDORS[vendor].limits
     return min(limits.batch_rows, limits.batch_bytes // ROW_BYTES[vendor])
 
 
 @cache
-def flight(vendor: str) -> float:
-    """Calls a second that one task can make with all its connections."""
+def task_rate(vendor: str) -> float:
+    """Return the calls per second of one task with all its connections."""
     return VENDORS[vendor].limits.max_concurrency / LATENCY_S[vendor]
 
 
 @cache
-def rate(vendor: str) -> float:
-    """Calls a second that an account may make; none published counts as none."""
-    found = [one.calls / one.seconds for one in VENDORS[vendor].limits.rates if one.seconds < 86_400]  # noqa: PLR2004
-    return min(found, default=ASSUMED_RATE.get(vendor, math.inf))
+def account_rate(vendor: str) -> float:
+    """Return the calls per second that an account may make; infinity without a published limit."""
+    calls = [limit.calls / limit.seconds for limit in VENDORS[vendor].limits.rates if limit.seconds < DAY_S]
+    return min(calls, default=ASSUMED_RATE.get(vendor, math.inf))
 
 
-def daily(vendor: str) -> float:
-    """Calls a day that an account may make."""
-    found = [one.calls for one in VENDORS[vendor].limits.rates if one.seconds >= 86_400]  # noqa: PLR2004
-    return min(found, default=math.inf)
+def account_rate_per_day(vendor: str) -> float:
+    """Return the calls per day that an account may make; infinity without a published limit."""
+    calls = [limit.calls for limit in VENDORS[vendor].limits.rates if limit.seconds >= DAY_S]
+    return min(calls, default=math.inf)
 
 
-def simulate(day: Day) -> Ended:
-    """Run the day from its first second."""
+def simulate(day: Day) -> Result:
+    """Simulate a day until all exports have ended."""
     queue = [task for row in zip(*(day.tasks(vendor) for vendor in VENDORS), strict=True) for task in row]
     running: list[Task] = []
-    ended, now = Ended(), 0
+    result, now = Result(), 0
     while queue or running:
         _start(day, queue, running)
-        ended.waited_for_slots += bool(queue) and len(running) >= day.workers * SLOTS
+        result.seconds_without_slot += bool(queue) and len(running) >= day.workers * SLOTS
         cores = float(day.workers * CORES)
         planning = [task for task in running if task.plan_s > 0]
         for task in planning:
             used = min(1.0, cores / len(planning), task.plan_s)
             task.plan_s -= used
-            ended.cpu_s += used
+            result.cpu_s += used
         cores -= min(cores, len(planning))
-        ended.cpu_s += send([task for task in running if task not in planning], max(cores, 0.2))
+        result.cpu_s += send([task for task in running if task not in planning], max(cores, 0.2))
         now += 1
-        ended.slot_s += len(running)
+        result.slot_s += len(running)
         for task in [task for task in running if task.plan_s <= 0 and task.calls <= 0]:
             running.remove(task)
-            ended.seconds[task.vendor] = now
-    return ended
+            result.seconds[task.vendor] = now
+    return result
 
 
 def _start(day: Day, queue: list[Task], running: list[Task]) -> None:
-    """Fill the slots that are free, in order, with tasks whose pool has room."""
+    """Fill free slots in order with tasks whose pool has free slots."""
     for task in list(queue):
         if len(running) >= day.workers * SLOTS:
             return
-        if sum(one.vendor == task.vendor for one in running) < day.pool:
+        if sum(other.vendor == task.vendor for other in running) < day.pool:
             queue.remove(task)
             running.append(task)
 
 
 def send(tasks: list[Task], cores: float) -> float:
-    """One second of calls; returns the CPU seconds that it took."""
+    """Simulate one second of calls; return the CPU seconds that they took."""
     wanted: dict[int, float] = {}
     peers = Counter((task.vendor, task.account) for task in tasks)
     for task in tasks:
-        fair = rate(task.vendor) / peers[task.vendor, task.account]
-        wanted[id(task)] = min(flight(task.vendor), fair, task.calls)
-    cpu = sum(wanted[id(task)] * task.cpu_a_call for task in tasks)
+        fair = account_rate(task.vendor) / peers[task.vendor, task.account]
+        wanted[id(task)] = min(task_rate(task.vendor), fair, task.calls)
+    cpu = sum(wanted[id(task)] * task.cpu_s_per_call for task in tasks)
     share = min(1.0, cores / cpu) if cpu else 1.0
     for task in tasks:
         task.calls -= wanted[id(task)] * share
@@ -158,19 +159,19 @@ def send(tasks: list[Task], cores: float) -> float:
     return cpu * share
 
 
-def floors(day: Day, vendor: str) -> dict[str, float]:
-    """How long a vendor's exports take at least, by each limit alone."""
+def minimum_seconds(day: Day, vendor: str) -> dict[str, float]:
+    """Return the minimum duration of a vendor's exports in seconds, by each limit alone."""
     tasks = day.tasks(vendor)
     calls = sum(task.calls for task in tasks)
     return {
-        "quota": calls / day.accounts / rate(vendor),
-        "calls in flight": tasks[0].calls / flight(vendor),
-        "day's quota": 86_400.0 if calls / day.accounts > daily(vendor) else 0.0,
+        "quota": calls / day.accounts / account_rate(vendor),
+        "calls in flight": tasks[0].calls / task_rate(vendor),
+        "day's quota": DAY_S if calls / day.accounts > account_rate_per_day(vendor) else 0.0,
     }
 
 
-def spoken(seconds: float) -> str:
-    """A time as people say it."""
+def duration_text(seconds: float) -> str:
+    """Return a duration in the largest unit that fits."""
     if seconds < 90:  # noqa: PLR2004
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
@@ -188,19 +189,21 @@ DAYS = (
 
 
 def table() -> str:
-    """The page's table."""
+    """Return the page's table."""
     names = [vendor.title for vendor in VENDORS.values()]
     lines = [
         f"| changed | accounts a vendor | workers | pool a vendor | {' | '.join(names)} | CPU | slots | binds first |",
         "|---|---|---|---|" + "---|" * (len(names) + 3),
     ]
     for day in DAYS:
-        ended = simulate(day)
-        whole = max(ended.seconds.values())
-        last = max(ended.seconds, key=lambda vendor: ended.seconds[vendor])
-        limits = floors(day, last)
-        limits["slots of workers"] = float(ended.waited_for_slots) if ended.waited_for_slots > whole / 2 else 0.0
-        limits["cores of workers"] = ended.cpu_s / (day.workers * CORES)
+        result = simulate(day)
+        total_s = max(result.seconds.values())
+        last = max(result.seconds, key=lambda vendor: result.seconds[vendor])
+        limits = minimum_seconds(day, last)
+        limits["slots of workers"] = (
+            float(result.seconds_without_slot) if result.seconds_without_slot > total_s / 2 else 0.0
+        )
+        limits["cores of workers"] = result.cpu_s / (day.workers * CORES)
         binds = max(limits, key=lambda name: limits[name])
         cells = [
             f"{day.changed:.0%}",
@@ -208,25 +211,25 @@ def table() -> str:
             str(day.workers),
             str(day.pool) if day.pool < AUDIENCES else "none",
         ]
-        cells += [spoken(ended.seconds[vendor]) for vendor in VENDORS]
-        cells.append(f"{ended.cpu_s / (whole * day.workers * CORES):.0%}")
-        cells.append(f"{ended.slot_s / (whole * day.workers * SLOTS):.0%}")
+        cells += [duration_text(result.seconds[vendor]) for vendor in VENDORS]
+        cells.append(f"{result.cpu_s / (total_s * day.workers * CORES):.0%}")
+        cells.append(f"{result.slot_s / (total_s * day.workers * SLOTS):.0%}")
         lines.append(f"| {' | '.join(cells)} | {binds} ({VENDORS[last].title}) |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
-    """Print the table, write it into the page, or check that it stands there."""
+    """Print the table, write it into the page, or check that the page has it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--check", action="store_true")
-    asked, found = parser.parse_args(), table()
-    if not (asked.write or asked.check):
-        print(found, end="")
+    arguments, rows = parser.parse_args(), table()
+    if not (arguments.write or arguments.check):
+        print(rows, end="")
         return 0
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    text = f"{before}{BEGIN}\n{found}\n{END}{rest.partition(END)[2]}"
-    if asked.check:
+    text = f"{before}{BEGIN}\n{rows}\n{END}{rest.partition(END)[2]}"
+    if arguments.check:
         current = PAGE.read_text() == text
         if not current:
             print("docs/scale.md is not current: python scripts/scale.py --write")

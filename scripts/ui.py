@@ -2,7 +2,7 @@
 
 Usage: python scripts/ui.py [--port 8080] [--profiles 2000] [--days 3]
 
-Everything is made anew at each start, below .ui/; everything is stopped by Ctrl-C or SIGTERM.
+Each start creates everything again below .ui/. Ctrl-C or SIGTERM stops everything.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ DAGS = ("unification_refresh", "segment_exports")
 
 
 def port(wanted: int = 0) -> int:
-    """A free loopback port: the wanted one, or any where none is wanted or it is taken."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return a free loopback port: the wanted one if it is free, else any."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind((HOST, wanted))
+            listener.bind((HOST, wanted))
         except OSError:
             return port()
-        return int(one.getsockname()[1])
+        return int(listener.getsockname()[1])
 
 
 @dataclass
 class Processes:
-    """Children, each the head of a group of its own, so that all that they start ends with them."""
+    """Child processes. Each leads a process group, so that its own children end with it."""
 
     home: Path
     environment: Mapping[str, str]
     running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     def start(self, name: str, *command: str) -> None:
-        """Start one; what it says goes to a log of its name."""
+        """Start a process; its output goes to a log of its name."""
         with (self.home / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(  # noqa: S603 - our own commands
                 command,
@@ -70,35 +70,35 @@ class Processes:
             )
 
     def airflow(self, *arguments: str) -> None:
-        """Start one of Airflow's own."""
+        """Start a process of Airflow."""
         self.start(arguments[0], sys.executable, "-m", "airflow", *arguments)
 
-    def dead(self) -> str | None:
-        """The name of one that has ended, if one has."""
+    def ended(self) -> str | None:
+        """Return the name of a process that has ended, or None."""
         return next((name for name, process in self.running.items() if process.poll() is not None), None)
 
     def stop(self) -> None:
-        """End them all with their groups, the last started first."""
+        """Stop all processes with their groups, the last started first."""
         for process in reversed(self.running.values()):
             signal_group(process, signal.SIGTERM)
         until = time.monotonic() + STOP_S
         for process in self.running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, until - time.monotonic()))
-            signal_group(process, signal.SIGKILL)  # whoever of the group has not heard
+            signal_group(process, signal.SIGKILL)  # processes of the group that ignored SIGTERM
             process.wait()
         self.running.clear()
 
 
 def signal_group(process: subprocess.Popen[str], number: int) -> None:
-    """Send a signal to a process and all that it has started."""
+    """Send a signal to a process and its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 @dataclass
 class Api:
-    """Airflow's REST API, as the one user."""
+    """Client of Airflow's REST API for one user."""
 
     url: str
     password: str
@@ -106,10 +106,16 @@ class Api:
     _token: str = ""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask, and read the answer; logs in first."""
+        """Send a request and return the JSON response; log in first.
+
+        Args:
+            method: HTTP method.
+            path: path and query below the URL of Airflow.
+            body: JSON body, or None.
+        """
         if not self._token and path != "/auth/token":
-            answer = self.call("POST", "/auth/token", {"username": self.user, "password": self.password})
-            self._token = answer["access_token"]
+            response = self.call("POST", "/auth/token", {"username": self.user, "password": self.password})
+            self._token = response["access_token"]
         headers = {"content-type": "application/json"}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
@@ -119,21 +125,21 @@ class Api:
             return json.load(reply)
 
     def healthy(self) -> bool:
-        """Whether scheduler, DAG processor and triggerer are at work."""
+        """Return whether scheduler, DAG processor and triggerer are healthy."""
         try:
             with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=10) as reply:  # noqa: S310
-                told = json.load(reply)
+                health = json.load(reply)
         except (OSError, ValueError):
             return False
-        return all(told[name]["status"] == "healthy" for name in ("scheduler", "dag_processor", "triggerer"))
+        return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor", "triggerer"))
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """The runs of a DAG."""
-        found: list[dict[str, Any]] = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
-        return found
+        """Return the runs of a DAG."""
+        runs: list[dict[str, Any]] = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
+        return runs
 
     def dags(self) -> set[str]:
-        """The DAGs that have been read so far."""
+        """Return the ids of the DAGs that have been parsed so far."""
         return {dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"]}
 
 
@@ -161,11 +167,11 @@ class Ui:
 
     @property
     def url(self) -> str:
-        """Where Airflow is."""
+        """URL of Airflow."""
         return f"http://{HOST}:{self.port}{self.base_path}"
 
     def environment(self) -> dict[str, str]:
-        """Airflow's configuration."""
+        """Return Airflow's configuration as environment variables."""
         airflow = self.home / "airflow"
         return {
             "AIRFLOW_HOME": str(airflow),
@@ -181,7 +187,7 @@ class Ui:
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
-            # Each process would make up its own, and tasks could not speak to the API server.
+            # Without a common secret, the API server would reject the tasks' tokens.
             "AIRFLOW__API_AUTH__JWT_SECRET": self.secret,
             "AIRFLOW__API__SECRET_KEY": self.secret,
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(bytes.fromhex(self.secret)).decode(),
@@ -197,10 +203,10 @@ class Ui:
         }
 
     def start(self) -> None:
-        """Make everything anew, start it and wait until it is ready."""
+        """Create everything again, start it and wait until it is ready."""
         shutil.rmtree(self.home, ignore_errors=True)
         (self.home / "airflow").mkdir(parents=True)
-        users = [one.split(":")[0] for one in self.users.split(",")]
+        users = [user.split(":")[0] for user in self.users.split(",")]
         passwords = self.home / "passwords.json"
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps(dict.fromkeys(users, self.password)))
@@ -212,7 +218,7 @@ class Ui:
             )
         if done.returncode:
             raise SystemExit(f"Airflow's database could not be made; see {self.home / 'prepare.log'}.")
-        # No server of logs: API server and tasks share this disk, and the server would listen to other machines.
+        # No log server: it would listen on all interfaces, and the API server reads the logs from this disk.
         self.processes.airflow("api-server")
         self.processes.airflow("scheduler", "--skip-serve-logs")
         self.processes.airflow("dag-processor")
@@ -221,48 +227,54 @@ class Ui:
         self.wait(lambda: set(DAGS) <= self.api.dags(), "the example DAGs are not read")
 
     def _simulate(self) -> None:
-        told = self.home / "simulator.log"
+        log = self.home / "simulator.log"
         module = "airflow_provider_segexport.simulator"
         self.processes.start("simulator", sys.executable, "-u", "-m", module, "--port", "0", "--seed", "1")
-        self.wait(lambda: "ready on " in told.read_text(), "the simulator is not ready")
-        self.simulator = told.read_text().split("ready on ")[1].split()[0]
+        self.wait(lambda: "ready on " in log.read_text(), "the simulator is not ready")
+        self.simulator = log.read_text().split("ready on ")[1].split()[0]
 
-    def wait(self, good: Any, words: str, seconds: float = READY_S) -> None:
-        """Until something is so; a process that ended meanwhile is named."""
+    def wait(self, condition: Any, message: str, seconds: float = READY_S) -> None:
+        """Wait until a condition holds; exit if a process has ended, or after the timeout.
+
+        Args:
+            condition: function that returns whether the wait is over.
+            message: the error after the timeout.
+            seconds: timeout.
+        """
         until = time.monotonic() + seconds
-        while not self._is(good):
-            if dead := self.processes.dead():
+        while not self._holds(condition):
+            if dead := self.processes.ended():
                 raise SystemExit(f"{dead} has ended; see {self.home / f'{dead}.log'}.")
             if time.monotonic() > until:
-                raise SystemExit(f"After {seconds:.0f} s, {words}. The logs are in {self.home}.")
+                raise SystemExit(f"After {seconds:.0f} s, {message}. The logs are in {self.home}.")
             time.sleep(1)
 
     @staticmethod
-    def _is(good: Any) -> bool:
+    def _holds(condition: Any) -> bool:
         try:
-            return bool(good())
+            return bool(condition())
         except urllib.error.URLError:
             return False
 
-    def story(self, days: int) -> None:
-        """Let the refresh run for some days, the oldest first; the exports follow each by themselves."""
+    def run_days(self, days: int) -> None:
+        """Refresh the segments of some days, the oldest first; each refresh triggers the exports."""
         today = datetime.now(UTC).date()
         for back in range(days - 1, 0, -1):
             day = today - timedelta(days=back)
             body = {"logical_date": None, "run_after": f"{day}T02:00:00Z", "conf": {"day": day.isoformat()}}
             self.api.call("POST", f"/api/v2/dags/{DAGS[0]}/dagRuns", body)
-        for dag_id in DAGS:  # today's run is made by the schedule as soon as the DAG is not paused any more
+        for dag_id in DAGS:  # the schedule creates today's run when the DAG is unpaused
             self.api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
-    def told(self, days: int) -> bool:
-        """Whether all of these days have been exported."""
+    def days_exported(self, days: int) -> bool:
+        """Return whether all of these days have been exported."""
         runs = self.api.runs(DAGS[1])
         return len(runs) >= days and all(run["state"] in {"success", "failed"} for run in runs)
 
 
 @contextlib.contextmanager
 def stopping(ui: Ui) -> Iterator[None]:
-    """Stop everything at the end, however it comes."""
+    """Stop everything at the end of the block and on signals."""
 
     def leave(number: int, _frame: Any) -> None:
         raise SystemExit(128 + number)
@@ -275,30 +287,30 @@ def stopping(ui: Ui) -> Iterator[None]:
         print()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # once is enough
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the stop
         print("Stopping ...", flush=True)
         ui.processes.stop()
         print("Everything is stopped.", flush=True)
 
 
 def main() -> int:
-    """Bring it up, tell where it is, and stay until told to stop."""
+    """Start everything, print the URLs, and run until a signal."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="of Airflow; another one where it is taken")
-    parser.add_argument("--profiles", type=int, default=2000, help="profiles to make up a day")
+    parser.add_argument("--port", type=int, default=8080, help="port of Airflow; another one if it is in use")
+    parser.add_argument("--profiles", type=int, default=2000, help="profiles to generate for each day")
     parser.add_argument("--days", type=int, default=3, help="days to refresh and export at the start")
-    asked = parser.parse_args()
-    ui = Ui(wanted_port=asked.port, profiles=asked.profiles)
+    arguments = parser.parse_args()
+    ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles)
     with stopping(ui):
         print("Starting Airflow and the simulated vendors; this takes about a minute.", flush=True)
         ui.start()
-        ui.story(asked.days)
+        ui.run_days(arguments.days)
         print(f"\n  Airflow    {ui.url}")
         print(f"  log in as  {USER}  with password  {ui.password}")
         print(f"  exports    {ui.url}/plugin/segment_exports   (Browse > Segment exports)")
         print(f"  simulator  {ui.simulator}/_sim\n")
-        print(f"{asked.days} days are being refreshed and exported now. Ctrl-C stops everything.", flush=True)
-        ui.wait(lambda: ui.told(asked.days), "the exports are not done", seconds=900)
+        print(f"{arguments.days} days are being refreshed and exported now. Ctrl-C stops everything.", flush=True)
+        ui.wait(lambda: ui.days_exported(arguments.days), "the exports are not done", seconds=900)
         print("Done: every audience has its history.", flush=True)
         ui.wait(lambda: False, "", seconds=float("inf"))
     return 0

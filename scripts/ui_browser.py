@@ -1,4 +1,4 @@
-"""Finds Chromium for the browser tests, or installs the distribution's; prints its path.
+"""Prints the path of Chromium for the browser tests; installs the distribution's package if there is none.
 
 Usage: python scripts/ui_browser.py
 """
@@ -15,21 +15,21 @@ INSTALL = (("apt-get", "update", "-q"), ("apt-get", "install", "-y", "-q", "--no
 
 
 def chromium() -> str | None:
-    """The browser on this machine, if there is one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    """Return the path of the browser, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def main() -> int:
-    """Find it, or get it, or say how."""
+    """Print the path, install Chromium first if possible, or print how to install it."""
     if chromium() is None and shutil.which("apt-get") and os.geteuid() == 0:
-        print("Chromium is not there: it is installed with apt-get.", file=sys.stderr)
+        print("Installing Chromium with apt-get ...", file=sys.stderr)
         for command in INSTALL:
             subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603 - the distribution's own
-    found = chromium()
-    if found is None:
+    path = chromium()
+    if path is None:
         print("The browser tests need Chromium: `apt-get install chromium`, or your distribution's.", file=sys.stderr)
         return 1
-    print(found)
+    print(path)
     return 0
 
 

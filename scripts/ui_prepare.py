@@ -1,4 +1,4 @@
-"""Makes Airflow's database with four connections to the simulator in it; started by ui.py, which sets the environment.
+"""Creates Airflow's database with four connections to the simulator. ui.py starts it and sets the environment.
 
 Usage: python scripts/ui_prepare.py SIMULATOR_URL
 """
@@ -18,7 +18,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 def main() -> int:
-    """Make them."""
+    """Create the database, the connections and the Variable."""
     from airflow.models import Connection, Variable  # noqa: PLC0415 - not before the environment is looked at
     from airflow.utils.db import initdb  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
@@ -31,18 +31,24 @@ def main() -> int:
         for name in CREDENTIALS:
             ids = [str(audience["id"]) for audience in vendors[name]["audiences"]]
             audiences[f"{name}_default"] = dict(zip(SEGMENTS, ids, strict=False))
-            fields = ready(name, vendors[name], ids[0])
+            fields = connection_fields(name, vendors[name], ids[0])
             session.add(Connection(conn_id=f"{name}_default", **fields))  # noqa: AIR311 - no task runs here
         Variable.set("segexport_audiences", audiences, serialize_json=True, session=session)  # noqa: AIR311 - same
     return 0
 
 
-def ready(name: str, told: dict[str, Any], audience: str) -> dict[str, Any]:
-    """A connection with every field, as the form saves it: the form for editing shows no field that is not there."""
-    found = connection(name, told, audience=audience, consented_by="the demo", allowed_dags="segment_*")
+def connection_fields(name: str, description: dict[str, Any], audience: str) -> dict[str, Any]:
+    """Return a connection with every extra field, because the edit form hides fields that the extra lacks.
+
+    Args:
+        name: connection type.
+        description: the vendor in the simulator's control API.
+        audience: id of the default audience.
+    """
+    fields = connection(name, description, audience=audience, consented_by="the demo", allowed_dags="segment_*")
     empty = dict.fromkeys(connection_type(VENDORS[name])["conn-fields"])
-    extra = {**empty, "export_enabled": True, **found["extra"]}
-    return {**found, "extra": json.dumps(extra), "description": "The simulated vendor on this machine."}
+    extra = {**empty, "export_enabled": True, **fields["extra"]}
+    return {**fields, "extra": json.dumps(extra), "description": "The simulated vendor on this machine."}
 
 
 if __name__ == "__main__":

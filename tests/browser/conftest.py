@@ -116,8 +116,8 @@ def site() -> Iterator[Site]:
     ui = Ui(home=REPO / ".ui-test" / "run", wanted_port=wanted, profiles=1500, extra=extra, users=USERS, user="ann")
     try:
         ui.start()
-        ui.story(2)
-        ui.wait(lambda: ui.told(2), "the exports are not done", 600)
+        ui.run_days(2)
+        ui.wait(lambda: ui.days_exported(2), "the exports are not done", 600)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
             yield Site(ui, browser)
