@@ -72,7 +72,7 @@ VENDOR = Vendor(
                 secret=True,
             ),
             ConnectionFormField(
-                "authorization_url", "Authorization URL", f"Empty: {account.AUTHORIZATION_URL}{account.OAUTH_PATH}."
+                "authorize_url", "Authorization URL", f"Empty: {account.AUTHORIZATION_URL}{account.OAUTH_PATH}."
             ),
         ),
     ),

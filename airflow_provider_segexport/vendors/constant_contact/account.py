@@ -170,7 +170,7 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
 
 def authorization_url(endpoint: ApiEndpoint) -> str:
     """Return the base URL of the token endpoint: the connection's, or the vendor's, or that of a set base URL."""
-    url = endpoint.options.get("authorization_url", "").rstrip("/")
+    url = endpoint.options.get("authorize_url", "").rstrip("/")
     if url:
         if "?" not in url and is_vendor_host(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
             return url
