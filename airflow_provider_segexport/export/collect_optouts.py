@@ -16,6 +16,7 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.tables import LISTED_OPTOUTS
 
 SCHEMA = pa.schema(
     [
@@ -41,11 +42,11 @@ def collect(context: ExportContext, audience: Audience) -> int:
     started = environment.clock()
     with engine() as sql:
         pages = readback.OptOuts(sql)
-        sql.run("create or replace table known (email varchar)")
+        sql.run("create or replace table known_emails (email varchar)")
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
             _stage_known_emails(sql, context, ledger)
             since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
-            if sql.one("select count(*) from sending anti join held using (email)") != (0,):
+            if sql.one("select count(*) from run_emails anti join ledger_emails using (email)") != (0,):
                 since = 0.0  # people that this run adds first may have opted out at any time before
             context.run_operation(context.vendor.list_optouts(audience, since, pages))
         reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
@@ -61,8 +62,8 @@ def collect(context: ExportContext, audience: Audience) -> int:
                 max(since) as since, '{seen_at}' as seen_at,
                 min(source) as source from (
                 select email, reason, '' as since, 'answer' as source from ({seen_by_run})
-                union all select l.email, l.reason, l.since, 'list' from listed l
-                semi join known k on k.email = l.email)
+                union all select l.email, l.reason, l.since, 'list' from {LISTED_OPTOUTS} l
+                semi join known_emails k on k.email = l.email)
             group by email order by email"""
         count = write_parquet(folder.path / "optouts.parquet", sql.stream(rows), SCHEMA)
     if context.config.fetch_optouts:
@@ -80,14 +81,16 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _stage_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
-    """Create `known(email)`, of the ledger (`held`) and of this run (`sending`). Only these opt-outs are written."""
+    """Create `known_emails(email)`: of the ledger (`ledger_emails`) and of this run (`run_emails`). Only these opt-outs are written."""
     version = ledger.version()
-    held = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
-    sql.run(f"create or replace view held as {held}")
+    in_ledger = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
+    sql.run(f"create or replace view ledger_emails as {in_ledger}")
     schema = pa.schema([("email", pa.string())])
     reader = context.environment.run_folder.upserts(["email"])
     try:
-        sql.table("sending", pa.RecordBatchReader.from_batches(schema, iter(reader)))
+        sql.table("run_emails", pa.RecordBatchReader.from_batches(schema, iter(reader)))
     finally:
         reader.close()
-    sql.run("create or replace table known as select email from held union select email from sending")
+    sql.run(
+        "create or replace table known_emails as select email from ledger_emails union select email from run_emails"
+    )

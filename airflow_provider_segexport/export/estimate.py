@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.plan import Estimate, Plan
+from airflow_provider_segexport.storage.tables import CLEAN_ROWS, NOT_SENT
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 
 SAMPLES = 5
@@ -44,8 +45,8 @@ def _seconds(limits: Limits, calls: int) -> float:
 
 def sample_rows(engine: Engine) -> dict[str, list[int]]:
     """Return the numbers of the first rows to be sent, and of the first rows that are not sent by reason."""
-    clean_rows = [row for (row,) in engine.rows(f"select row from clean order by row limit {SAMPLES}")]
+    clean_rows = [row for (row,) in engine.rows(f"select row from {CLEAN_ROWS} order by row limit {SAMPLES}")]
     not_sent = engine.rows(
-        f"""select reason, list(row order by row)[1:{SAMPLES}] from aside group by reason order by reason"""
+        f"""select reason, list(row order by row)[1:{SAMPLES}] from {NOT_SENT} group by reason order by reason"""
     )
     return {"clean": clean_rows} | {str(reason): list(rows) for reason, rows in not_sent}

@@ -33,6 +33,7 @@ from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, eng
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.plan import BEHIND, CleanResult, Plan, PlanFacts, RowSql
+from airflow_provider_segexport.storage.tables import LEDGER_MEMBERS
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def _prepare(
             plan.write_returning(sql, environment.run_folder.path / "returning.parquet", marks(ledger.path))
         stale = state.stale(config.export_name, facts.fields)
         again = [column.name for column in checked.mapping.columns if column.label in stale]
-        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, again=again)
+        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=again)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, environment.run_folder.path, cleaned)
         leaver_count = removing.find(context, sql, version, bit, encoded.hash if state.is_shared else None)
         _write_bars(context, sql, state, bit)
@@ -151,8 +152,10 @@ def _load(  # noqa: PLR0913 - the ledger and all that it is compared with
     else:
         load_ledger.load_nothing(sql)
     shares = state.shared or state.is_shared
-    if lists and (shares or sql.one("select count(*) from ledger_in where existed") != (0,)):
+    if lists and (shares or sql.one(f"select count(*) from {LEDGER_MEMBERS} where existed") != (0,)):
         suppression.match_members(sql)
+    else:
+        suppression.match_no_members(sql)
     if shares:
         consent.withhold_barred(sql, bit)
 
@@ -160,7 +163,7 @@ def _load(  # noqa: PLR0913 - the ledger and all that it is compared with
 def _write_bars(context: ExportContext, sql: Engine, state: AudienceState, bit: int) -> None:
     """If other exports use the audience, or may do so, write which bars of this export change."""
     if state.shared or state.is_shared:
-        removals.bar(sql, bit)
+        removals.update_bars(sql, bit)
         removals.write_bars(sql, context.environment.run_folder.path / "bars.parquet")
 
 
@@ -239,7 +242,7 @@ def _measure(  # noqa: PLR0913 - guards measure each
         new=new,
         contact_headroom=audience.contact_headroom,
         not_sent=planned.not_sent,
-        lists=[(*tally.unclear, tally.words()) for tally in lists],
+        lists=[(*tally.unclear, tally.message()) for tally in lists],
     )
     return guards.measure(figures, context.config.guard, context.config.guards)
 

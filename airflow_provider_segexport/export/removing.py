@@ -58,7 +58,7 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: s
         return 0
     if is_mirror:
         removals.find(sql)
-    removals.update_sharers(sql, bit, lets_go=is_mirror)
+    removals.update_sharers(sql, bit, release=is_mirror)
     if is_mirror and not context.config.adopt_existing:
         removals.keep_existing(sql, bit)
     if is_mirror and context.vendor.import_readds_leavers:

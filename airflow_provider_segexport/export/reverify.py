@@ -78,7 +78,7 @@ def drop_leavers(
             if not has_members:
                 load_ledger.load(sql, ledger, ledger.version())
                 context.run_operation(context.vendor.list_members(audience, readback.Pages(sql)))
-                readback.find_gone(sql)
+                readback.find_left(sql)
                 has_members = True
             if indexes := readback.left_rows(sql, batch):
                 yield from record_reply(batch, split_result(batch, indexes, Reason.LEFT_AUDIENCE, LEFT_MESSAGE))

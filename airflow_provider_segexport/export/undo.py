@@ -20,6 +20,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, PlanFacts
+from airflow_provider_segexport.storage.tables import CLEAN_ROWS
 from airflow_provider_segexport.vendors.base import MappedFields
 
 
@@ -44,7 +45,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
         upserts = plan.upsert_sql(encoded, against_ledger=False)
         planned = plan.write_plan_rows(sql, upserts, context.vendor.limits, folder.path, CleanResult(people))
         if context.vendor.resubscribe_removed:
-            plan.write_returning(sql, folder.path / "returning.parquet")
+            plan.write_returning(sql, folder.path / "returning.parquet", removed=CLEAN_ROWS)
         removing.removal_of(context)
         removals.write_sharers(sql, folder.path / "sharers.parquet")
         removals.write_bars(sql, folder.path / "bars.parquet")

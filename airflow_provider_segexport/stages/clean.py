@@ -1,11 +1,10 @@
-"""Cleans and de-duplicates: `segment files -> view clean, table aside`, without a row in Python.
+"""Clean and de-duplicate a segment: `segment files -> CLEAN_ROWS, NOT_SENT`, without a row in Python.
 
-After it, the engine holds `clean(row, email, <carried>...)`, everything ready to be encoded, and `aside(row, outcome,
-reason, field)`, every row that will not be sent and why. A row stands in one of the two. `addressed(row, email)` holds
-every row with a good address, duplicates too.
+Afterwards each row is either in `CLEAN_ROWS`, ready to be encoded, or in `NOT_SENT` with a reason. `VALID_EMAIL_ROWS`
+holds every row with a valid address, duplicates too.
 
-Most rows need nothing done to them, and what has to be looked at letter by letter is dear. So one scan finds the rows
-in doubt by a single pattern over all texts, and only those are trimmed, mended and judged.
+Most rows need no change, and examining a text character by character is slow. So one scan selects the suspect rows with
+a single pattern over all texts, and only those rows are trimmed, mended and judged.
 """
 
 from __future__ import annotations
@@ -23,209 +22,256 @@ from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.email_column import judge_column
 from airflow_provider_segexport.storage.plan import CleanResult, MappedColumn, ResolvedMapping, SegmentFiles
+from airflow_provider_segexport.storage.tables import (
+    CLEAN_ROWS,
+    EMAIL_KEYS,
+    NOT_SENT,
+    VALID_EMAIL_ROWS,
+    add_not_sent,
+    create_not_sent,
+)
 
-MARKS_CHUNK = 131_072
-MARKS_AT_ONCE = 4_000_000
-"""Hashes of addresses in memory at a time."""
+HASH_CHUNK_ROWS = 131_072
+"""Address hashes that leave the engine at a time."""
+
+MAX_HASHES_IN_MEMORY = 4_000_000
+"""Address hashes in memory at a time: 8 bytes each, so 32 MB."""
 
 BLANK = "".join(f"\\x{{{ord(sign):x}}}" for sign in email_address.WHITESPACE if not sign.isascii()) + " "
-DOUBT = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
-"""Over texts joined by quotes: a control character, an empty text, or a blank at either end of one."""
+SUSPECT_PATTERN = rf"""[\x00-\x1f\x7f]|""|"[{BLANK}]|[{BLANK}]\""""
+"""Over texts joined by quotes: a control character, an empty text, or a blank at either end of a text."""
 
-SHORT = 40
-"""No date, switch or number without an exponent is written in more characters."""
+MAX_FORMATTED_CHARS = 40
+"""No date, boolean or number without an exponent is longer, so a field that takes as much needs no length check."""
 
 OVERSIZED = "(more than 1,000,000 bytes)"
-"""What stands for an address that is too large to be looked at."""
+"""Replaces an address that is too large to be examined."""
 
-MOST_ROW_BYTES = 1_000_000
-"""A profile whose texts are longer is rejected before anything is done to them. The smallest body that a vendor takes
+MAX_ROW_BYTES = 1_000_000
+"""A profile whose texts are longer is rejected before they are processed. The smallest body that a vendor takes
 (Omnisend, 990,000 bytes) cannot hold it, and no vendor takes a field of more than a few thousand characters."""
 
 Warnings = dict[str, dict[str, int]]
 
 
 def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> CleanResult:
-    """Make `clean` and `aside`; tells which values were changed or left out, by field."""
-    _source(engine, files, field_mapping)
-    _judge_addresses(engine)
-    _set_aside_by_address(engine, files.rows)
-    warnings = _set_aside_by_value(engine, field_mapping)
+    """Create `CLEAN_ROWS` and `NOT_SENT`; return which values were changed or left out, by field."""
+    _create_source_rows(engine, files, field_mapping)
+    _validate_emails(engine)
+    _reject_by_email(engine, files.rows)
+    warnings = _reject_by_value(engine, field_mapping)
     engine.run(
-        """create or replace table special as
-        select row, any_value(email) as email, bool_or(doubtful) as doubtful from (
-            select k.row, v.clean as email, false as doubtful from keys k join verdict v using (email)
+        f"""create or replace table mended_rows as
+        select row, any_value(email) as email, bool_or(suspect) as suspect from (
+            select k.row, v.clean as email, false as suspect from {EMAIL_KEYS} k join email_verdicts v using (email)
             where not k.plain and v.reason is null
-            union all select d.row, null, true from doubts d anti join aside a on a.row = d.row)
+            union all select s.row, null, true from suspect_rows s anti join {NOT_SENT} n on n.row = s.row)
         group by row"""
     )
-    values = "".join(f", {sql} as {quoted(one.name)}" for one, sql in _values(engine, field_mapping))
+    values = "".join(f", {sql} as {quoted(column.name)}" for column, sql in _values(engine, field_mapping))
     engine.run(
-        f"""create or replace view clean as
-        select s.row, coalesce(x.email, lower(s.email)) as email{values}
-        from source s left join special x on x.row = s.row anti join aside a on a.row = s.row"""
+        f"""create or replace view {CLEAN_ROWS} as
+        select s.row, coalesce(m.email, lower(s.email)) as email{values}
+        from source_rows s left join mended_rows m on m.row = s.row anti join {NOT_SENT} n on n.row = s.row"""
     )
     return CleanResult(files.rows, warnings)
 
 
-def _source(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
-    """`source(row, email, <raw values>...)`: the rows as the files have them. A row's number counts over all files."""
-    engine.run(field_values.MACROS)
-    raws = "".join(f", {field_values.typed(one)} as {field_values.raw(one)}" for one in field_mapping.columns)
-    reads = [Read(field_values.raw_name(one), one.column, as_date=one.type == "date") for one in field_mapping.columns]
-    rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
-    engine.run(f"create or replace view source as select row, email{raws} from {rows}")
+def use_emails(engine: Engine, emails: str) -> int:
+    """Create `CLEAN_ROWS`, `NOT_SENT` and `EMAIL_KEYS` from addresses that the ledger holds, so they are clean.
 
+    Args:
+        engine: where they are created.
+        emails: SQL of a relation with the column `email`, without duplicates.
 
-def _judge_addresses(engine: Engine) -> None:
-    """`keys` and `verdict` of all rows, and `addressed`: every row with a good address."""
-    bounded = f"case when strlen(email) > {MOST_ROW_BYTES} then {literal(OVERSIZED)} else email end"
-    judge_column(engine, f"(select row, {bounded} as email from source)")
-    engine.run("create or replace view addressed as select row, email from judged where reason is null")
-
-
-def _set_aside_by_address(engine: Engine, rows: int) -> None:
-    """No address, a bad one, or one that an earlier row has: the first row of a duplicate wins."""
-    engine.run("create or replace table aside (row bigint, outcome varchar, reason varchar, field varchar)")
+    Returns:
+        The number of rows.
+    """
     engine.run(
-        "insert into aside select row, ?, ?, 'email' from keys where email is null",
-        [Outcome.REJECTED, Reason.NO_EMAIL],
+        f"""create or replace table {CLEAN_ROWS} as
+        select (row_number() over (order by email) - 1)::bigint as row, email from {emails} order by email"""
     )
+    engine.run(f"create or replace table {EMAIL_KEYS} as select row, true as plain, email from {CLEAN_ROWS}")
+    create_not_sent(engine)
+    return int(engine.one(f"select count(*) from {CLEAN_ROWS}")[0])
+
+
+def _create_source_rows(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
+    """Create `source_rows(row, email, <raw values>...)`: the rows as read. `row` counts over all files."""
+    engine.run(field_values.MACROS)
+    columns = field_mapping.columns
+    raws = "".join(f", {field_values.typed(column)} as {field_values.raw(column)}" for column in columns)
+    reads = [Read(field_values.raw_name(column), column.column, as_date=column.type == "date") for column in columns]
+    rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
+    engine.run(f"create or replace view source_rows as select row, email{raws} from {rows}")
+
+
+def _validate_emails(engine: Engine) -> None:
+    """Create `EMAIL_KEYS` and `email_verdicts` of all rows, and `VALID_EMAIL_ROWS`."""
+    bounded = f"case when strlen(email) > {MAX_ROW_BYTES} then {literal(OVERSIZED)} else email end"
+    judge_column(engine, f"(select row, {bounded} as email from source_rows)")
     engine.run(
-        f"""insert into aside
+        f"create or replace view {VALID_EMAIL_ROWS} as select row, email from judged_emails where reason is null"
+    )
+
+
+def _reject_by_email(engine: Engine, rows: int) -> None:
+    """Reject rows without an address or with an invalid one, and withhold all but the first row of an address."""
+    create_not_sent(engine)
+    missing = f"{EMAIL_KEYS} where email is null"
+    add_not_sent(engine, missing, Outcome.REJECTED, Reason.NO_EMAIL, "email")
+    engine.run(
+        f"""insert into {NOT_SENT}
         select k.row, ?, case when k.email = {literal(OVERSIZED)} then ? else v.reason end, 'email'
-        from keys k join verdict v using (email) where not k.plain and v.reason is not null""",
+        from {EMAIL_KEYS} k join email_verdicts v using (email) where not k.plain and v.reason is not null""",
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
-    _note_repeated(engine, rows)
+    _find_duplicate_hashes(engine, rows)
     engine.run(
-        """insert into aside
-        with alike as materialized (select row, email from addressed a semi join marks m on m.mark = hash(a.email)),
-        repeated as (select email, min(row) as first_row from alike group by email having count(*) > 1)
-        select a.row, ?, ?, 'email' from alike a join repeated r using (email) where a.row > r.first_row""",
+        f"""insert into {NOT_SENT}
+        with candidates as materialized (
+            select row, email from {VALID_EMAIL_ROWS} v semi join duplicate_hashes d on d.email_hash = hash(v.email)),
+        repeated as (select email, min(row) as first_row from candidates group by email having count(*) > 1)
+        select c.row, ?, ?, 'email' from candidates c join repeated r using (email) where c.row > r.first_row""",
         [Outcome.WITHHELD, Reason.DUPLICATE],
     )
 
 
-def _note_repeated(engine: Engine, rows: int) -> None:
-    """`marks(mark)`: hashes that two rows' addresses share. Only those addresses are compared as texts.
+def _find_duplicate_hashes(engine: Engine, rows: int) -> None:
+    """Create `duplicate_hashes(email_hash)`: hashes that the addresses of two rows share.
 
-    Sorted as an array they take 8 bytes a row; grouped in the engine, 60 more. They are of this run alone.
+    Only those addresses are compared as texts. The hashes are sorted as an array, which takes 8 bytes a row; grouping
+    them in the engine takes 60 more. They are not stored, so the engine may change its hash function.
     """
-    turns = -(-rows // MARKS_AT_ONCE)
-    repeated = [np.zeros(0, np.uint64)]
-    for turn in range(turns):
-        sql = f"select mark from (select hash(email) as mark from addressed) where mark % {turns} = {turn}"
-        found = [to_numpy(batch.column(0), np.uint64) for batch in engine.stream(sql, MARKS_CHUNK)]
-        marks = np.concatenate([repeated[0], *found])
-        found.clear()
-        marks.sort()
-        repeated.append(np.unique(marks[1:][marks[1:] == marks[:-1]]))
-    engine.table("marks", pa.table({"mark": from_numpy(np.concatenate(repeated))}))
+    passes = -(-rows // MAX_HASHES_IN_MEMORY)
+    duplicates = [np.zeros(0, np.uint64)]
+    for number in range(passes):
+        sql = f"""select email_hash from (select hash(email) as email_hash from {VALID_EMAIL_ROWS})
+            where email_hash % {passes} = {number}"""
+        chunks = [to_numpy(batch.column(0), np.uint64) for batch in engine.stream(sql, HASH_CHUNK_ROWS)]
+        hashes = np.concatenate([duplicates[0], *chunks])
+        chunks.clear()
+        hashes.sort()
+        duplicates.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+    engine.table("duplicate_hashes", pa.table({"email_hash": from_numpy(np.concatenate(duplicates))}))
 
 
-def _set_aside_by_value(engine: Engine, field_mapping: ResolvedMapping) -> Warnings:
-    """Find values with control characters, too long, or not of the field's type; leaves `doubts`, rows to be mended."""
-    names = [field_values.raw(one) for one in field_mapping.columns]
+def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping) -> Warnings:
+    """Find values with control characters, too long, or not of the field's type.
+
+    Creates `suspect_rows(row, large, <raw values>...)`, which are mended afterwards.
+    """
+    names = [field_values.raw(column) for column in field_mapping.columns]
     raws = "".join(f", case when large is null then {name} end as {name}" for name in names)
-    doubt = " or ".join(_doubts(field_mapping)) or "false"
+    suspect = " or ".join(_suspect_tests(field_mapping)) or "false"
     engine.run(
-        f"""create or replace table doubts as
-        select row, large{raws} from (select *, {_large(field_mapping)} as large from source where {doubt})"""
+        f"""create or replace table suspect_rows as
+        select row, large{raws} from (
+            select *, {_oversized_field(field_mapping)} as large from source_rows where {suspect})"""
     )
     engine.run(
-        """insert into aside select d.row, ?, ?, d.large from doubts d anti join aside a on a.row = d.row
-        where d.large is not null""",
+        f"""insert into {NOT_SENT} select s.row, ?, ?, s.large
+        from suspect_rows s anti join {NOT_SENT} n on n.row = s.row where s.large is not null""",
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     warnings: Warnings = defaultdict(dict)
-    for one in field_mapping.columns:
-        for count, reason, test in _faults(engine, one, field_mapping.date_format):
+    for column in field_mapping.columns:
+        for count, reason, test in _faults(engine, column, field_mapping.date_format):
             if reason is None:
-                warnings[one.label]["control_characters_replaced"] = count
-            elif one.drop_invalid:
-                warnings[one.label][f"left_out_{reason}"] = count
+                warnings[column.label]["control_characters_replaced"] = count
+            elif column.drop_invalid:
+                warnings[column.label][f"left_out_{reason}"] = count
             else:
-                engine.run(
-                    f"""insert into aside select d.row, ?, ?, ?
-                    from doubts d anti join aside a on a.row = d.row where {test}""",
-                    [Outcome.REJECTED, reason, one.label],
-                )
+                faulty = f"(select s.* from suspect_rows s anti join {NOT_SENT} n on n.row = s.row where {test})"
+                add_not_sent(engine, faulty, Outcome.REJECTED, reason, column.label)
     return dict(warnings)
 
 
 def _joined(raws: Sequence[str]) -> str:
-    """SQL of all texts of a row, joined by quotes."""
+    """Return SQL of all texts of a row, joined by quotes."""
     return f"concat_ws('\"', '', {', '.join(raws)}, '')"
 
 
-def _share(field_mapping: ResolvedMapping) -> int:
-    """Bytes that at least one text of a row has which is too large."""
-    return MOST_ROW_BYTES // (sum(one.type == "text" for one in field_mapping.columns) + 1)
+def _share_bytes(field_mapping: ResolvedMapping) -> int:
+    """Return the bytes that at least one text of a row exceeds if the row is too large."""
+    return MAX_ROW_BYTES // (sum(column.type == "text" for column in field_mapping.columns) + 1)
 
 
-def _large(field_mapping: ResolvedMapping) -> str:
-    """SQL of the field that makes a row too large, which is the first with its share of the bytes; null elsewhere."""
-    labels = {field_values.raw(one): one.label for one in field_mapping.columns if one.type == "text"}
+def _oversized_field(field_mapping: ResolvedMapping) -> str:
+    """Return SQL of the first field that exceeds its share of a row that is too large; null for other rows."""
+    labels = {field_values.raw(column): column.label for column in field_mapping.columns if column.type == "text"}
     if not labels:
         return "null::varchar"
-    fields = " ".join(
-        f"when strlen({raw}) > {_share(field_mapping)} then {literal(label)}" for raw, label in labels.items()
-    )
-    return f"case when strlen({_joined(list(labels))}) > {MOST_ROW_BYTES} then case {fields} else '' end end"
+    share = _share_bytes(field_mapping)
+    fields = " ".join(f"when strlen({raw}) > {share} then {literal(label)}" for raw, label in labels.items())
+    return f"case when strlen({_joined(list(labels))}) > {MAX_ROW_BYTES} then case {fields} else '' end end"
 
 
-def _doubts(field_mapping: ResolvedMapping) -> Iterator[str]:
-    """Quick tests that no good row fails; a row that fails one may be good all the same."""
-    raws = [field_values.raw(one) for one in field_mapping.columns if one.type == "text"]
+def _suspect_tests(field_mapping: ResolvedMapping) -> Iterator[str]:
+    """Yield fast SQL tests that no valid row needing no change meets; a row that meets one may still be valid."""
+    raws = [field_values.raw(column) for column in field_mapping.columns if column.type == "text"]
     if raws:
-        yield f"regexp_matches({_joined(raws)}, {literal(DOUBT)})"
-    for one in field_mapping.columns:
-        if one.type == "text":
-            yield f"strlen({field_values.raw(one)}) > {min(one.max_chars or MOST_ROW_BYTES, _share(field_mapping))}"
-        elif one.max_chars and one.max_chars < SHORT:
-            yield f"strlen({field_values.value(one, field_mapping.date_format)}) > {one.max_chars}"
-        if one.max_chars and (growth := field_values.may_grow(one)) != "false":
+        yield f"regexp_matches({_joined(raws)}, {literal(SUSPECT_PATTERN)})"
+    share = _share_bytes(field_mapping)
+    for column in field_mapping.columns:
+        if column.type == "text":
+            yield f"strlen({field_values.raw(column)}) > {min(column.max_chars or MAX_ROW_BYTES, share)}"
+        elif column.max_chars and column.max_chars < MAX_FORMATTED_CHARS:
+            yield f"strlen({field_values.value(column, field_mapping.date_format)}) > {column.max_chars}"
+        if column.max_chars and (growth := field_values.may_grow(column)) != "false":
             yield growth
-        misfit = field_values.misfit(one, field_mapping.date_format)
+        misfit = field_values.misfit(column, field_mapping.date_format)
         if misfit != "false":
             yield misfit
 
 
-def _faults(engine: Engine, one: MappedColumn, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
-    """What is wrong with a column's values in the rows in doubt: how often, why, and how it is found."""
-    mended = field_values.spaced(one) if one.type == "text" else None
+def _faults(engine: Engine, column: MappedColumn, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
+    """Yield the faults of a column's values in the suspect rows.
+
+    Args:
+        engine: holds `suspect_rows` and `NOT_SENT`.
+        column: whose values are tested.
+        date_format: the vendor's, for `strftime`.
+
+    Yields:
+        Count of rows, reason and SQL test. The reason is None for control characters, which are only replaced.
+    """
+    mended = field_values.spaced(column) if column.type == "text" else None
     tests: list[tuple[Reason | None, str]] = []
-    if one.type == "text":
-        tests.append((None, f"regexp_matches({field_values.raw(one)}, '{field_values.CONTROL}')"))
-    if one.max_chars:
-        tests.append(
-            (Reason.VALUE_TOO_LONG, field_values.too_long(one, field_values.value(one, date_format, text=mended)))
-        )
-    tests.append((Reason.INVALID_VALUE, field_values.misfit(one, date_format, text=mended)))
-    counts = ", ".join(f"count_if({test})" for _, test in tests)
-    found = engine.one(f"select {counts} from doubts d anti join aside a on a.row = d.row")
-    for count, (reason, test) in zip(found, tests, strict=True):
+    if column.type == "text":
+        tests.append((None, f"regexp_matches({field_values.raw(column)}, '{field_values.CONTROL}')"))
+    if column.max_chars:
+        value = field_values.value(column, date_format, text=mended)
+        tests.append((Reason.VALUE_TOO_LONG, field_values.too_long(column, value)))
+    tests.append((Reason.INVALID_VALUE, field_values.misfit(column, date_format, text=mended)))
+    sums = ", ".join(f"count_if({test})" for _, test in tests)
+    counts = engine.one(f"select {sums} from suspect_rows s anti join {NOT_SENT} n on n.row = s.row")
+    for count, (reason, test) in zip(counts, tests, strict=True):
         if count:
             yield count, reason, test
 
 
 def _values(engine: Engine, field_mapping: ResolvedMapping) -> Iterator[tuple[MappedColumn, str]]:
-    """Each column as it is sent. Where nothing in doubt has to be mended, there is nothing to choose between."""
-    ways = [
-        (one, field_values.value(one, field_mapping.date_format), _mended(one, field_mapping.date_format))
-        for one in field_mapping.columns
+    """Yield each column with the SQL of its value as sent.
+
+    If mending changes no value of a column in the suspect rows, the fast expression serves all rows.
+    """
+    date_format = field_mapping.date_format
+    expressions = [
+        (column, field_values.value(column, date_format), _mended(column, date_format))
+        for column in field_mapping.columns
     ]
-    if not ways:
+    if not expressions:
         return
-    differ = ", ".join(f"count_if({quick} is distinct from {mended})" for _, quick, mended in ways)
-    for (one, quick, mended), count in zip(ways, engine.one(f"select {differ} from doubts"), strict=True):
-        yield one, f"case when x.doubtful then {mended} else {quick} end" if count else quick
+    differ = ", ".join(f"count_if({fast} is distinct from {mended})" for _, fast, mended in expressions)
+    counts = engine.one(f"select {differ} from suspect_rows")
+    for (column, fast, mended), count in zip(expressions, counts, strict=True):
+        yield column, f"case when m.suspect then {mended} else {fast} end" if count else fast
 
 
-def _mended(one: MappedColumn, date_format: str) -> str:
-    """The value of a row in doubt; one that does not fit is null where the vendor's rule is to leave it out."""
-    sql = field_values.value(one, date_format, text=field_values.spaced(one) if one.type == "text" else None)
-    if one.drop_invalid and one.max_chars:
-        return f"case when not {field_values.too_long(one, sql)} then {sql} end"
+def _mended(column: MappedColumn, date_format: str) -> str:
+    """Return SQL of a suspect row's value; null if it is too long and the vendor's rule is to leave it out."""
+    sql = field_values.value(column, date_format, text=field_values.spaced(column) if column.type == "text" else None)
+    if column.drop_invalid and column.max_chars:
+        return f"case when not {field_values.too_long(column, sql)} then {sql} end"
     return sql

@@ -1,7 +1,6 @@
-"""Withholds people before anything is sent: by a consent column, and by suppression lists.
+"""Withhold people before anything is sent: by a consent column, by suppression lists, by other exports' bars.
 
-`addressed, suppressed, aside -> more of aside`, where `addressed(row, email)` holds every row with a good address and
-`suppressed(email)` the people of suppression lists.
+`VALID_EMAIL_ROWS, SUPPRESSED_EMAILS, BARRED_EMAILS, NOT_SENT -> more of NOT_SENT`.
 """
 
 from __future__ import annotations
@@ -13,77 +12,104 @@ from airflow_provider_segexport.model import WITHDRAWN, Outcome, Reason
 from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.storage.duckdb_engine import Engine, listed
 from airflow_provider_segexport.storage.plan import SegmentFiles
+from airflow_provider_segexport.storage.tables import (
+    BARRED_EMAILS,
+    NOT_SENT,
+    SUPPRESSED_EMAILS,
+    VALID_EMAIL_ROWS,
+    add_not_sent,
+)
 from airflow_provider_segexport.vendors.base import ColumnType
 from airflow_provider_segexport.yes_no import blank_sql, yes_no_sql
 
-COUNTS: Sequence[ColumnType] = ("boolean", "text", "integer", "decimal")
+CONSENT_TYPES: Sequence[ColumnType] = ("boolean", "text", "integer", "decimal")
 
 
 def column_type(files: SegmentFiles, column: str) -> ColumnType:
-    """The type of the consent column, if it is one that can say yes or no."""
-    found = files.columns[column]
-    if found is None or found not in COUNTS:
+    """Return the type of the consent column.
+
+    Raises:
+        InvalidSegment: a column of this type cannot express yes or no.
+    """
+    type_ = files.columns[column]
+    if type_ is None or type_ not in CONSENT_TYPES:
         raise InvalidSegment(
             f"The consent column {column!r} is {files.type_words[column]}, and should be boolean, text or a number."
         )
-    return found
+    return type_
 
 
 def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -> Mapping[str, int]:
-    """Set aside every row of an address of which any row does not say yes.
+    """Withhold every row of an address if any of its rows does not say yes.
+
+    Args:
+        engine: holds `VALID_EMAIL_ROWS` and `NOT_SENT`.
+        files: of the segment.
+        column: the consent column.
 
     Returns:
-        Rows by what their value says: `yes`, `no`, `empty`, or `unclear` for a value that is neither yes nor no.
+        Rows by answer: `yes`, `no`, `empty`, or `unclear` for a value that is neither yes nor no.
+
+    Raises:
+        InvalidSegment: a column of this type cannot express yes or no.
     """
     text = column_type(files, column) == "text"
     value = "value::varchar" if text else "value"
-    says, empty = yes_no_sql(value, text=text), blank_sql(value, text=text)
-    answer = f"select row, {says} as said, {empty} as blank from {relation(engine, files, [Read('value', column)])}"
+    is_yes, is_empty = yes_no_sql(value, text=text), blank_sql(value, text=text)
+    rows = relation(engine, files, [Read("value", column)])
     engine.run(
-        f"""create or replace table refusing as
-        select row, case when not said then 'no' when blank then 'empty' else 'unclear' end as answer
-        from ({answer}) where not coalesce(said, false)"""
+        f"""create or replace table no_consent_rows as
+        select row, case when not is_yes then 'no' when is_empty then 'empty' else 'unclear' end as answer
+        from (select row, {is_yes} as is_yes, {is_empty} as is_empty from {rows}) where not coalesce(is_yes, false)"""
     )
-    counts = dict(engine.rows("select answer, count(*) from refusing group by answer"))
+    answers = dict(engine.rows("select answer, count(*) from no_consent_rows group by answer"))
     engine.run(
-        """create or replace table unwilling as
-        select distinct a.email from addressed a semi join refusing r on r.row = a.row"""
+        f"""create or replace table no_consent_emails as
+        select distinct v.email from {VALID_EMAIL_ROWS} v semi join no_consent_rows n on n.row = v.row"""
     )
-    _withhold(engine, "unwilling", Reason.NO_CONSENT, column)
-    refusing = {answer: int(counts.get(answer, 0)) for answer in ("no", "empty", "unclear")}
-    return {"yes": files.rows - sum(refusing.values()), **refusing}
+    _withhold(engine, "no_consent_emails", Reason.NO_CONSENT, column)
+    counts = {answer: int(answers.get(answer, 0)) for answer in ("no", "empty", "unclear")}
+    return {"yes": files.rows - sum(counts.values()), **counts}
 
 
 def withhold_suppressed(engine: Engine) -> int:
-    """Set aside every row of the people in `suppressed`; returns how many."""
-    return _withhold(engine, "suppressed", Reason.ON_SUPPRESSION_LIST, "email")
+    """Withhold every row of the people in `SUPPRESSED_EMAILS`; return the number of rows."""
+    return _withhold(engine, SUPPRESSED_EMAILS, Reason.ON_SUPPRESSION_LIST, "email")
 
 
 def withhold_barred(engine: Engine, bit: int) -> int:
-    """Set aside every row of the people whom another export of the audience has barred; returns how many.
+    """Withhold every row of the people whom another export of the audience has barred; return the number of rows.
 
     Args:
-        engine: holds `bars(email, barred)`, from the ledger.
-        bit: this export's. Its own bar does not count, because its own segment and lists decide anew.
+        engine: holds `BARRED_EMAILS`, from the ledger.
+        bit: this export's bit in `barred`. Its own bar does not count, because its segment and lists decide again.
     """
     engine.run(
-        f"""create or replace table barred_elsewhere as
-        select email from bars where (barred & ~({bit}::ubigint)) <> 0"""
+        f"""create or replace table barred_by_others as
+        select email from {BARRED_EMAILS} where (barred & ~({bit}::ubigint)) <> 0"""
     )
-    return _withhold(engine, "barred_elsewhere", Reason.WITHDRAWN_ELSEWHERE, "email")
+    return _withhold(engine, "barred_by_others", Reason.WITHDRAWN_ELSEWHERE, "email")
 
 
 def _withhold(engine: Engine, people: str, reason: Reason, field: str) -> int:
-    """Set aside every row of these people, whatever other reason a row has: a withdrawal holds for an address.
+    """Withhold every row of some people. A withdrawal holds for an address, so it replaces any other reason.
 
-    The first of these reasons stays: consent, suppression, another export's bar. Returns how many rows have this one.
+    If several withdrawals apply, the first stays: consent, suppression, another export's bar.
+
+    Args:
+        engine: holds `VALID_EMAIL_ROWS` and `NOT_SENT`.
+        people: table with the column `email`.
+        reason: of these rows.
+        field: the column that causes it.
+
+    Returns:
+        The number of rows that are now withheld for this reason.
     """
-    rows = f"select a.row from addressed a semi join {people} p on p.email = a.email"
     engine.run(
-        f"""create or replace table barred as select r.row from ({rows}) r
-        anti join (select row from aside where reason in ({listed(WITHDRAWN)})) x
-        on x.row = r.row"""
+        f"""create or replace table newly_withheld as
+        select v.row from {VALID_EMAIL_ROWS} v semi join {people} p on p.email = v.email
+        anti join (select row from {NOT_SENT} where reason in ({listed(WITHDRAWN)})) n on n.row = v.row"""
     )
-    engine.run("delete from aside where row in (select row from barred)")
-    engine.run("insert into aside select row, ?, ?, ? from barred", [Outcome.WITHHELD, reason, field])
-    return int(engine.one("select count(*) from barred")[0])
+    engine.run(f"delete from {NOT_SENT} where row in (select row from newly_withheld)")
+    add_not_sent(engine, "newly_withheld", Outcome.WITHHELD, reason, field)
+    return int(engine.one("select count(*) from newly_withheld")[0])

@@ -1,6 +1,6 @@
-"""Decides and freezes what this run will do: `clean rows -> upserts.arrow, not_sent.parquet, plan.json`.
+"""Decide what this run will do, and write it: `CLEAN_ROWS -> upserts.arrow, not_sent.parquet, Plan`.
 
-One record batch of `upserts.arrow` is one batch at the vendor, so that a resumed run reads just those that it needs.
+One record batch of `upserts.arrow` is one batch at the vendor, so a resumed run reads only the batches that it needs.
 """
 
 from __future__ import annotations
@@ -15,123 +15,25 @@ from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.batching import batch_id_of, cut
 from airflow_provider_segexport.storage.duckdb_engine import Engine, quoted
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
-from airflow_provider_segexport.storage.ledger import TRIES_DAYS
+from airflow_provider_segexport.storage.ledger import ATTEMPTS_DAYS
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, RowSql
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.tables import (
+    CLEAN_ROWS,
+    EMAIL_KEYS,
+    LAST_REJECTIONS,
+    LEDGER_HASHES,
+    LEDGER_MEMBERS,
+    NOT_SENT,
+    REMOVED_EMAILS,
+    add_not_sent,
+)
 from airflow_provider_segexport.vendors.base import Limits
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64()), ("item", pa.string())])
 
-
-def upsert_sql(encoded: RowSql, *, against_ledger: bool, again: Sequence[str] = ()) -> str:
-    """SQL of the rows to send. The JSON of a row that is unchanged since the ledger is not even made.
-
-    Args:
-        encoded: what is sent of a row.
-        against_ledger: leave out rows that the ledger holds with the same content.
-        again: columns whose values the vendor has lost; a row with a value in one of them is sent all the same.
-    """
-    rows = f"select *, {encoded.hash} as row_hash from clean"
-    if against_ledger:
-        lost = "".join(f" or c.{quoted(name)} is not null" for name in again)
-        rows = f"""select c.* from ({rows}) c left join ledger l on l.email = c.email
-            where l.row_hash is distinct from c.row_hash{lost}"""
-    return f"select row, email, row_hash, {encoded.item} as item from ({rows})"
-
-
-MOST_TRIES = 3
-"""A row that was rejected is tried again as it is at most so often in `ledger.TRIES_DAYS`."""
-
-
-def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> int:
-    """Set aside rows that were rejected as they are, often enough of late; returns how many.
-
-    Args:
-        engine: holds `clean` and what the ledger tells, `ledger` and
-            `refusals(email, rejected_hash, attempts, first_rejected_at)`.
-        encoded: what is sent of a row; one whose content has changed is tried, and one that was delivered is unchanged.
-        now: epoch seconds.
-    """
-    engine.run(
-        f"""create or replace table waiting as
-        select c.row from (
-            select row, email, {encoded.hash} as row_hash from clean semi join often on often.email = clean.email) c
-        join often r on r.email = c.email left join delivered d on d.email = c.email
-        where c.row_hash = r.rejected_hash and c.row_hash is distinct from d.row_hash"""
-        if _retry_exhausted(engine, now)
-        else "create or replace table waiting (row bigint)"
-    )
-    engine.run("insert into aside select row, ?, ?, '' from waiting", [Outcome.WITHHELD, Reason.REJECTED_RECENTLY])
-    return int(engine.one("select count(*) from waiting")[0])
-
-
-def _retry_exhausted(engine: Engine, now: float) -> bool:
-    """`often`: whom the ledger tells to have been rejected as often as is allowed, not long ago."""
-    engine.run(
-        f"""create or replace table often as select email, rejected_hash from refusals
-        where attempts >= {MOST_TRIES}
-            and first_rejected_at > make_timestamptz({int(now * 1e6)}) - interval {TRIES_DAYS} days"""
-    )
-    engine.run("create or replace table delivered as select email, row_hash from ledger semi join often using (email)")
-    return bool(engine.one("select count(*) from often")[0])
-
-
-def write_returning(engine: Engine, path: StoragePath, erased: Sequence[str] = ()) -> int:
-    """Write which rows are of people whom an export or an erasure took out; returns how many.
-
-    Args:
-        engine: holds `clean`, `removed` and, with `erased`, `ledger_in`.
-        path: of the file.
-        erased: SHA-256 of the addresses of people whom an erasure took out. A person who is in again is none of them.
-    """
-    rows = "select c.row from clean c semi join removed r on r.email = c.email"
-    if erased:
-        engine.table("erased", pa.table({"mark": string_array(erased)}))
-        rows += """ union select c.row from (select row, email from clean anti join ledger_in using (email)) c
-            semi join erased e on e.mark = sha256(c.email)"""
-    return write_parquet(path, engine.stream(rows), pa.schema([("row", pa.int64())]))
-
-
-def count_known(engine: Engine, folder: RunFolder) -> int:
-    """How many of the plan's people the ledger has as in. The plan is hashed, which is mostly the small side."""
-    with closing(folder.upserts(["email"])) as rows:
-        schema = pa.schema([SCHEMA.field("email")])
-        engine.table("planned", pa.RecordBatchReader.from_batches(schema, iter(rows)))
-    return int(engine.one("select count(*) from ledger l semi join planned p on p.email = l.email")[0])
-
-
-def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath, cleaned: CleanResult) -> Plan:
-    """Write the plan's rows. They count once `plan.json`, which the caller writes last, is there."""
-    names: list[str] = []
-    sent = size = 0
-    too_large: list[int] = []
-    with ArrowFileWriter(path / "upserts.arrow", SCHEMA) as out:
-        for batch in cut(engine.stream(sql), limits, too_large):
-            names.append(batch_id_of(batch))
-            sent += batch.num_rows
-            size += batch.column("item").nbytes
-            out.write(batch)
-    if too_large:
-        engine.table("too_large", pa.table({"row": int_array(too_large)}))
-        engine.run("insert into aside select row, ?, ?, '' from too_large", [Outcome.REJECTED, Reason.ROW_TOO_LARGE])
-    write_parquet(path / "not_sent.parquet", engine.stream(ASIDE_ROWS), ASIDE)
-    aside: dict[str, dict[str, int]] = {}
-    for outcome, reason, count in engine.rows("select outcome, reason, count(*) from aside group by all order by all"):
-        aside.setdefault(outcome, {})[reason] = count
-    set_aside = sum(sum(reasons.values()) for reasons in aside.values())
-    return Plan(
-        profiles=cleaned.profiles,
-        upsert_rows=sent,
-        unchanged=cleaned.profiles - set_aside - sent,
-        batches=tuple(names),
-        bytes=size,
-        not_sent=aside,
-        warnings=cleaned.warnings,
-    )
-
-
-ASIDE = pa.schema(
+NOT_SENT_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
         ("email", pa.string()),
@@ -141,7 +43,134 @@ ASIDE = pa.schema(
     ]
 )
 
+MAX_ATTEMPTS = 3
+"""A rejected row is sent unchanged at most so often in `ledger.ATTEMPTS_DAYS`."""
 
-# The addresses of the few first: joined to all of them at once, DuckDB takes 40 MiB and twice the time.
-ASIDE_ROWS = """select a.row, k.email, a.outcome, a.reason, a.field
-    from aside a join (select row, email from keys semi join aside using (row)) k using (row) order by a.row"""
+# The few addresses are selected first: joined to all addresses at once, DuckDB takes 40 MiB and twice the time.
+NOT_SENT_SQL = f"""select n.row, k.email, n.outcome, n.reason, n.field
+    from {NOT_SENT} n join (select row, email from {EMAIL_KEYS} semi join {NOT_SENT} using (row)) k using (row)
+    order by n.row"""
+
+
+def upsert_sql(encoded: RowSql, *, against_ledger: bool, resend: Sequence[str] = ()) -> str:
+    """Return SQL of the rows to send. Rows unchanged since the ledger are left out before their JSON is built.
+
+    Args:
+        encoded: SQL of a row's JSON and hash.
+        against_ledger: leave out rows that the ledger holds with the same content.
+        resend: columns whose values the vendor has lost; a row with a value in one of them is sent even if unchanged.
+    """
+    rows = f"select *, {encoded.hash} as row_hash from {CLEAN_ROWS}"
+    if against_ledger:
+        lost = "".join(f" or c.{quoted(name)} is not null" for name in resend)
+        rows = f"""select c.* from ({rows}) c left join {LEDGER_HASHES} l on l.email = c.email
+            where l.row_hash is distinct from c.row_hash{lost}"""
+    return f"select row, email, row_hash, {encoded.item} as item from ({rows})"
+
+
+def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> int:
+    """Withhold rows that were rejected unchanged `MAX_ATTEMPTS` times in the last days; return how many.
+
+    Args:
+        engine: holds `CLEAN_ROWS`, `NOT_SENT`, `LAST_REJECTIONS` and `LEDGER_HASHES`.
+        encoded: SQL of a row's hash. A row whose content has changed since the rejection is sent, and a row that was
+            delivered as it is counts as unchanged.
+        now: epoch seconds.
+    """
+    if not _find_retry_exhausted(engine, now):
+        return 0
+    engine.run(
+        f"""create or replace table held_rows as
+        select c.row from (
+            select row, email, {encoded.hash} as row_hash from {CLEAN_ROWS} c
+            semi join retry_exhausted r on r.email = c.email) c
+        join retry_exhausted r on r.email = c.email left join last_delivered d on d.email = c.email
+        where c.row_hash = r.rejected_hash and c.row_hash is distinct from d.row_hash"""
+    )
+    add_not_sent(engine, "held_rows", Outcome.WITHHELD, Reason.REJECTED_RECENTLY)
+    return int(engine.one("select count(*) from held_rows")[0])
+
+
+def _find_retry_exhausted(engine: Engine, now: float) -> bool:
+    """Create `retry_exhausted(email, rejected_hash)` and `last_delivered(email, row_hash)`; return if there are any."""
+    engine.run(
+        f"""create or replace table retry_exhausted as select email, rejected_hash from {LAST_REJECTIONS}
+        where attempts >= {MAX_ATTEMPTS}
+            and first_rejected_at > make_timestamptz({int(now * 1e6)}) - interval {ATTEMPTS_DAYS} days"""
+    )
+    engine.run(
+        f"""create or replace table last_delivered as
+        select email, row_hash from {LEDGER_HASHES} semi join retry_exhausted using (email)"""
+    )
+    return bool(engine.one("select count(*) from retry_exhausted")[0])
+
+
+def write_returning(
+    engine: Engine, path: StoragePath, erased: Sequence[str] = (), removed: str = REMOVED_EMAILS
+) -> int:
+    """Write which rows are of people whom an export or an erasure removed; return how many.
+
+    Args:
+        engine: holds `CLEAN_ROWS`, `removed` and, with `erased`, `LEDGER_MEMBERS`.
+        path: of the file.
+        erased: SHA-256 of the addresses of people whom an erasure removed. People who have been added since are left
+            out.
+        removed: table with the column `email`: people whom an export removed.
+    """
+    rows = f"select c.row from {CLEAN_ROWS} c semi join {removed} r on r.email = c.email"
+    if erased:
+        engine.table("erased_hashes", pa.table({"email_sha256": string_array(erased)}))
+        rows += f""" union
+            select c.row from (select row, email from {CLEAN_ROWS} anti join {LEDGER_MEMBERS} using (email)) c
+            semi join erased_hashes e on e.email_sha256 = sha256(c.email)"""
+    return write_parquet(path, engine.stream(rows), pa.schema([("row", pa.int64())]))
+
+
+def count_known(engine: Engine, folder: RunFolder) -> int:
+    """Count the plan's people whom the ledger has as members. The join hashes the plan, usually the smaller side."""
+    with closing(folder.upserts(["email"])) as rows:
+        schema = pa.schema([SCHEMA.field("email")])
+        engine.table("planned_emails", pa.RecordBatchReader.from_batches(schema, iter(rows)))
+    known = f"select count(*) from {LEDGER_HASHES} l semi join planned_emails p on p.email = l.email"
+    return int(engine.one(known)[0])
+
+
+def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath, cleaned: CleanResult) -> Plan:
+    """Write the rows to send, in batches, and the rows that are not sent.
+
+    The files count once `plan.json`, which the caller writes last, is there.
+
+    Args:
+        engine: holds `NOT_SENT` and `EMAIL_KEYS`.
+        sql: of the rows to send, see `upsert_sql`.
+        limits: of a batch at the vendor: rows and bytes.
+        path: of the run folder.
+        cleaned: counts of the cleaning.
+    """
+    names: list[str] = []
+    rows = size = 0
+    too_large: list[int] = []
+    with ArrowFileWriter(path / "upserts.arrow", SCHEMA) as out:
+        for batch in cut(engine.stream(sql), limits, too_large):
+            names.append(batch_id_of(batch))
+            rows += batch.num_rows
+            size += batch.column("item").nbytes
+            out.write(batch)
+    if too_large:
+        engine.table("too_large_rows", pa.table({"row": int_array(too_large)}))
+        add_not_sent(engine, "too_large_rows", Outcome.REJECTED, Reason.ROW_TOO_LARGE)
+    write_parquet(path / "not_sent.parquet", engine.stream(NOT_SENT_SQL), NOT_SENT_SCHEMA)
+    not_sent: dict[str, dict[str, int]] = {}
+    counts = f"select outcome, reason, count(*) from {NOT_SENT} group by all order by all"
+    for outcome, reason, count in engine.rows(counts):
+        not_sent.setdefault(outcome, {})[reason] = count
+    withheld_or_rejected = sum(sum(reasons.values()) for reasons in not_sent.values())
+    return Plan(
+        profiles=cleaned.profiles,
+        upsert_rows=rows,
+        unchanged=cleaned.profiles - withheld_or_rejected - rows,
+        batches=tuple(names),
+        bytes=size,
+        not_sent=not_sent,
+        warnings=cleaned.warnings,
+    )

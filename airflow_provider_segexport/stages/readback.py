@@ -1,6 +1,7 @@
-"""Reads the audience back, and finds who is not in it: before the plan those who left, after it those not named.
+"""Read the audience back and compare it with the ledger or with what was sent.
 
-Some vendors bring people back who left an audience by their own choice, and some only count whom they did not take.
+Before the plan, the comparison finds people who left on their own, because some vendors' imports bring them back. After
+the calls, it finds the rows that a vendor rejected but only counted.
 """
 
 from __future__ import annotations
@@ -13,182 +14,202 @@ import pyarrow as pa
 from airflow_provider_segexport.model import Batch, BatchResult, Member, OptOut, Outcome, Reason, RowRejection
 from airflow_provider_segexport.storage.arrow import bool_array, int_array, string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.journal import Entry
 from airflow_provider_segexport.storage.results import settled
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.tables import (
+    AUDIENCE_MEMBERS,
+    CLEAN_ROWS,
+    LEDGER_HASHES,
+    LEFT_BEFORE,
+    LEFT_ON_THEIR_OWN,
+    LISTED_OPTOUTS,
+    add_not_sent,
+)
 
 log = logging.getLogger(__name__)
 
 STILL_IN_AUDIENCE = "still_in_audience"
-NOT_REMOVED = "Taken out, and in the audience all the same when it was read back."
+NOT_REMOVED = "The vendor confirmed the removal, but the person was in the audience when it was read back."
 NOT_ADDED_CODE = "not_added"
 NOT_ADDED = "Counted by the vendor as not added, and not in the audience when it was read back."
 
 
 class Pages:
-    """Takes pages of members into the table `members(email, contact_id, active)`."""
+    """Collect pages of members in `AUDIENCE_MEMBERS`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        engine.run("create or replace table members (email varchar, contact_id varchar, active boolean)")
+        engine.run(f"create or replace table {AUDIENCE_MEMBERS} (email varchar, contact_id varchar, active boolean)")
 
     def __call__(self, people: Sequence[Member]) -> None:
         """Add one page."""
-        self._engine.table(
-            "page",
-            pa.table(
-                {
-                    "email": string_array(person.email for person in people),
-                    "contact_id": string_array(person.contact_id for person in people),
-                    "active": bool_array(person.active for person in people),
-                }
-            ),
+        page = pa.table(
+            {
+                "email": string_array(person.email for person in people),
+                "contact_id": string_array(person.contact_id for person in people),
+                "active": bool_array(person.active for person in people),
+            }
         )
-        self._engine.run("insert into members select * from page")
+        self._engine.append(AUDIENCE_MEMBERS, page, "from incoming")
 
 
 class OptOuts:
-    """Takes pages of opt-outs into the table `listed(email, reason, since)`."""
+    """Collect pages of opt-outs in `LISTED_OPTOUTS`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        engine.run("create or replace table listed (email varchar, reason varchar, since varchar)")
+        engine.run(f"create or replace table {LISTED_OPTOUTS} (email varchar, reason varchar, since varchar)")
 
     def __call__(self, people: Sequence[OptOut]) -> None:
         """Add one page."""
         page = pa.table(
             {
-                "email": string_array(one.email for one in people),
-                "reason": string_array(one.reason for one in people),
-                "since": string_array(one.since for one in people),
+                "email": string_array(person.email for person in people),
+                "reason": string_array(person.reason for person in people),
+                "since": string_array(person.since for person in people),
             }
         )
-        self._engine.table("page", page)
-        self._engine.run("insert into listed select * from page")
+        self._engine.append(LISTED_OPTOUTS, page, "from incoming")
 
 
 def opted_out(engine: Engine, batch: Batch) -> list[int]:
-    """Entries of a batch who are listed as opted out."""
-    _sent(engine, batch)
-    rows = engine.rows("select distinct s.i from sent s semi join listed l on l.email = s.email")
-    return sorted(index for (index,) in rows)
+    """Return the indexes of a batch's entries whose people are listed as opted out."""
+    _load_batch_emails(engine, batch)
+    return _indexes(
+        engine, f"select distinct b.i from batch_emails b semi join {LISTED_OPTOUTS} o on o.email = b.email"
+    )
 
 
 def withhold_leavers(engine: Engine) -> int:
-    """Set aside whom we put into the audience and who is not in it any more; returns how many.
+    """Withhold people whom an export added and who left or were deleted at the vendor; return how many.
 
-    They left, or were taken out there, and an import would bring them back. Who is in it and gets no mail has not left.
+    An import would bring them back. A member who gets no mail has not left.
     """
-    find_gone(engine)
-    engine.run("create or replace table leavers as select c.row from clean c semi join gone g on g.email = c.email")
+    find_left(engine)
     engine.run(
-        "insert into aside select row, ?, ?, 'email' from leavers",
-        [Outcome.WITHHELD, Reason.LEFT_AUDIENCE],
+        f"""create or replace table left_rows as
+        select c.row from {CLEAN_ROWS} c semi join {LEFT_ON_THEIR_OWN} l on l.email = c.email"""
     )
-    return int(engine.one("select count(*) from leavers")[0])
+    add_not_sent(engine, "left_rows", Outcome.WITHHELD, Reason.LEFT_AUDIENCE, "email")
+    return int(engine.one("select count(*) from left_rows")[0])
 
 
-def find_gone(engine: Engine) -> None:
-    """`gone(email)`: whom the ledger says we put into the audience, and who is not among its members."""
+def find_left(engine: Engine) -> None:
+    """Create `LEFT_ON_THEIR_OWN`: people whom the ledger has as added or as left, and who are no members."""
     engine.run(
-        """create or replace table gone as select l.email
-        from (select email from ledger where sure union all select email from gone_before) l
-        anti join members m on m.email = l.email"""
+        f"""create or replace table {LEFT_ON_THEIR_OWN} as select l.email
+        from (select email from {LEDGER_HASHES} where confirmed union all select email from {LEFT_BEFORE}) l
+        anti join {AUDIENCE_MEMBERS} m on m.email = l.email"""
     )
 
 
 def left_rows(engine: Engine, batch: Batch) -> list[int]:
-    """Entries of a batch who are gone."""
-    _sent(engine, batch)
-    return sorted(index for (index,) in engine.rows("select s.i from sent s semi join gone g on g.email = s.email"))
+    """Return the indexes of a batch's entries whose people left on their own."""
+    _load_batch_emails(engine, batch)
+    return _indexes(engine, f"select b.i from batch_emails b semi join {LEFT_ON_THEIR_OWN} l on l.email = b.email")
 
 
 def unattributed_count(folder: RunFolder) -> int:
-    """Rows that the vendor has only counted as not taken, or taken without a word on whom."""
+    """Count the rows whose result is open: the vendor counted rejections without naming them, or confirmed nothing."""
     return sum(entry.unattributed for entry in folder.journal.states().values())
 
 
 def attribute(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None:
-    """Give the rows that were only counted their verdict: they are those that the audience does not hold as active.
+    """Attribute counted rejections to rows: those whose people are not active members.
 
-    A batch is named once: what it writes into the journal says that nothing is left to name.
+    Each batch is attributed once, because its journal entry then has no unattributed rows left.
+
+    Args:
+        engine: holds `AUDIENCE_MEMBERS`.
+        folder: of the run.
+        names: the planned batches.
     """
     for batch, entry in settled(folder, names):
         if entry.unattributed:
-            known = folder.rejected_rows(batch) | {batch.rows[index] for index in (*entry.retry, *entry.resubscribe)}
-            found = [index for index in absent_rows(engine, batch) if batch.rows[index] not in known]
-            folder.add_rejections(batch, entry, BatchResult(rejected=tuple(_verdict(i, found, entry) for i in found)))
-            if len(found) != entry.unattributed:
+            decided = folder.rejected_rows(batch) | {batch.rows[index] for index in (*entry.retry, *entry.resubscribe)}
+            absent = [index for index in absent_rows(engine, batch) if batch.rows[index] not in decided]
+            # No more people absent than counted: the count's reason applies to them.
+            counted_only = len(absent) <= entry.unattributed
+            reason = Reason(entry.unattributed_reason) if counted_only else Reason.NO_RESULT
+            rejected = tuple(RowRejection(index, reason, NOT_ADDED_CODE, NOT_ADDED) for index in absent)
+            folder.add_rejections(batch, entry, BatchResult(rejected=rejected))
+            if len(absent) != entry.unattributed:
                 log.warning(
-                    "Rows that the vendor counted as not added: %d; not in the audience: %d. The report names these.",
+                    "Attributing rejections by absence (counted_by_vendor=%d absent=%d)",
                     entry.unattributed,
-                    len(found),
+                    len(absent),
                 )
 
 
 def unconfirmed(folder: RunFolder, names: tuple[str, ...]) -> list[str]:
-    """Leavers whom an answer has only promised to take out."""
-    waiting = [(batch, folder.rejected_rows(batch)) for batch, entry in settled(folder, names) if entry.unattributed]
+    """Return addresses of leavers whose removal the vendor has accepted but not confirmed."""
+    accepted = [(batch, folder.rejected_rows(batch)) for batch, entry in settled(folder, names) if entry.unattributed]
     return [
         email
-        for batch, known in waiting
+        for batch, rejected in accepted
         for row, email in zip(batch.rows, batch.emails, strict=True)
-        if row not in known
+        if row not in rejected
     ]
 
 
 def count_still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
-    """Look at leavers whose removal nobody has confirmed; returns how many are in the audience yet.
+    """Count the leavers who are still members although the vendor accepted their removal.
 
-    Whoever is gone has their verdict. At the last look whoever is not has one too.
+    A batch without such people is settled. With `last`, people who are still members are recorded as rejected.
+
+    Args:
+        engine: holds `AUDIENCE_MEMBERS`.
+        folder: the removals' part of the run folder.
+        names: the planned batches.
+        last: whether this is the last check.
     """
-    left_rows = 0
+    total = 0
     for batch, entry in settled(folder, names):
         if entry.unattributed:
-            known = folder.rejected_rows(batch)
-            found = [index for index in present_rows(engine, batch) if batch.rows[index] not in known]
-            left_rows += len(found)
-            if last or not found:
-                refused = tuple(
-                    RowRejection(index, Reason.STILL_IN_AUDIENCE, STILL_IN_AUDIENCE, NOT_REMOVED) for index in found
+            decided = folder.rejected_rows(batch)
+            present = [index for index in present_rows(engine, batch) if batch.rows[index] not in decided]
+            total += len(present)
+            if last or not present:
+                rejected = tuple(
+                    RowRejection(index, Reason.STILL_IN_AUDIENCE, STILL_IN_AUDIENCE, NOT_REMOVED) for index in present
                 )
-                folder.add_rejections(batch, entry, BatchResult(rejected=refused))
-    return left_rows
+                folder.add_rejections(batch, entry, BatchResult(rejected=rejected))
+    return total
 
 
 def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """People to be taken out by contact id who are in the audience under another id: address and id."""
+    """Return address and contact id of people to be removed by id who are members under another id."""
     people: list[tuple[str, str]] = []
     for batch, entry in settled(folder, names):
         if entry.unattributed:
             ids = dict(zip(batch.emails, batch.items, strict=True))
-            _sent(engine, batch)
-            rows = engine.rows(
-                "select distinct m.email, m.contact_id from members m semi join sent s on s.email = m.email"
+            _load_batch_emails(engine, batch)
+            members = engine.rows(
+                f"""select distinct m.email, m.contact_id from {AUDIENCE_MEMBERS} m
+                semi join batch_emails b on b.email = m.email"""
             )
-            people += [(email, id_) for email, id_ in rows if id_ and id_ != ids[email]]
+            people += [(email, contact_id) for email, contact_id in members if contact_id and contact_id != ids[email]]
     return people
 
 
 def present_rows(engine: Engine, batch: Batch) -> list[int]:
-    """Entries of a batch whom the audience holds."""
-    _sent(engine, batch)
-    rows = engine.rows("select distinct s.i from members m join sent s on s.email = m.email")
-    return sorted(index for (index,) in rows)
+    """Return the indexes of a batch's entries whose people are members."""
+    _load_batch_emails(engine, batch)
+    return _indexes(engine, f"select distinct b.i from {AUDIENCE_MEMBERS} m join batch_emails b on b.email = m.email")
 
 
 def absent_rows(engine: Engine, batch: Batch) -> list[int]:
-    """Entries of a batch whom the audience does not hold as active. The batch, not the audience, is what is hashed."""
-    _sent(engine, batch)
-    present_rows = engine.rows("select s.i from members m join sent s on s.email = m.email where m.active")
-    return sorted(set(range(len(batch))) - {index for (index,) in present_rows})
+    """Return the indexes of a batch's entries whose people are no active members."""
+    _load_batch_emails(engine, batch)
+    # The join hashes its right side: the batch, not the audience.
+    active = f"select b.i from {AUDIENCE_MEMBERS} m join batch_emails b on b.email = m.email where m.active"
+    return sorted(set(range(len(batch))) - set(_indexes(engine, active)))
 
 
-def _sent(engine: Engine, batch: Batch) -> None:
-    engine.table("sent", pa.table({"i": int_array(range(len(batch))), "email": string_array(batch.emails)}))
+def _load_batch_emails(engine: Engine, batch: Batch) -> None:
+    """Create `batch_emails(i, email)`: a batch's addresses by index."""
+    engine.table("batch_emails", pa.table({"i": int_array(range(len(batch))), "email": string_array(batch.emails)}))
 
 
-def _verdict(index: int, found: Sequence[int], entry: Entry) -> RowRejection:
-    """Where no more are missing than were counted, they are the counted ones, and the count's reason is theirs."""
-    reason = Reason(entry.unattributed_reason) if len(found) <= entry.unattributed else Reason.NO_RESULT
-    return RowRejection(index, reason, NOT_ADDED_CODE, NOT_ADDED)
+def _indexes(engine: Engine, sql: str) -> list[int]:
+    return sorted(index for (index,) in engine.rows(sql))

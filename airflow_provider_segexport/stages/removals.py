@@ -1,7 +1,12 @@
-"""Finds whom this run may take out: `ledger, segment -> leavers, held`. Only people whom the ledger says we put there.
+"""Find the people whom this run may remove: `ledger, segment -> leavers, leavers_not_sent`.
 
-A row that cannot be sent this time (a bad value, a rejection that waits) is still in the segment: its person has not
-left. Who is withheld for want of consent, or by a suppression file, has.
+Only people whom the ledger says an export added are ever removed. A row that cannot be sent this time (an invalid
+value, a recent rejection) is still in the segment, so its person has not left. A person who is withheld for missing
+consent or by a suppression list has left.
+
+This stage owns `leavers(email, contact_id, sharers_mask)`, the people to remove, `leavers_not_sent(email, outcome,
+reason)`, and the changes that the run makes in the ledger: `sharers_changed(email, sharers_mask, row_hash)`,
+`bars_changed(email, barred)` and `existing_members(email)`.
 """
 
 from __future__ import annotations
@@ -17,244 +22,275 @@ from airflow_provider_segexport.storage.batching import batch_id_of, cut
 from airflow_provider_segexport.storage.duckdb_engine import Engine, hashed, listed
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
 from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.tables import (
+    AUDIENCE_MEMBERS,
+    BARRED_EMAILS,
+    CLEAN_ROWS,
+    LEDGER_MEMBERS,
+    LEFT_ON_THEIR_OWN,
+    NOT_SENT,
+    SUPPRESSED_MEMBERS,
+    VALID_EMAIL_ROWS,
+)
 from airflow_provider_segexport.vendors.base import Limits
 
 SCHEMA = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64()), ("item", pa.string())])
-HOLDS = pa.schema([("email", pa.string()), ("sharers_mask", pa.uint64()), ("row_hash", pa.uint64())])
-BARS = pa.schema([("email", pa.string()), ("barred", pa.uint64())])
-EXISTING = pa.schema([("email", pa.string())])
-ASIDE = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
-MOST_BYTES = 10_000_000
-"""Addresses and ids are short: rows bound a call, not bytes."""
+SHARERS_SCHEMA = pa.schema([("email", pa.string()), ("sharers_mask", pa.uint64()), ("row_hash", pa.uint64())])
+BARS_SCHEMA = pa.schema([("email", pa.string()), ("barred", pa.uint64())])
+EXISTING_SCHEMA = pa.schema([("email", pa.string())])
+NOT_SENT_SCHEMA = pa.schema([("email", pa.string()), ("outcome", pa.string()), ("reason", pa.string())])
+
+MAX_BATCH_BYTES = 10_000_000
+"""Addresses and ids are short, so a batch of removals is limited by rows, not by bytes."""
 
 KEPT, ALREADY_GONE = "kept", "already_gone"
+"""Outcomes of leavers who are not sent."""
+
 SHARED = "shared"
 EXISTED = "existed"
+"""Reasons to keep a leaver: another export has a claim; the person was a member before any export."""
 
-PRESENT = f"""create or replace view present as
-    select a.email from addressed a anti join (
-        select row from aside where reason in ({listed(WITHDRAWN)})) x on x.row = a.row"""
+SEGMENT_EMAILS_SQL = f"""create or replace view segment_emails as
+    select v.email from {VALID_EMAIL_ROWS} v anti join (
+        select row from {NOT_SENT} where reason in ({listed(WITHDRAWN)})) n on n.row = v.row"""
 
-WITHHELD = f"""create or replace table withheld as
-    select distinct a.email from addressed a semi join (
-        select row from aside where reason in ({listed(WITHHELD_HERE)})) x on x.row = a.row
-    union select email from suppressed_members"""
-"""People who must not be mailed, by this export's own segment and suppression lists; where others may hold them, also
-people of the ledger."""
+WITHHELD_EMAILS_SQL = f"""create or replace table withheld_emails as
+    select distinct v.email from {VALID_EMAIL_ROWS} v semi join (
+        select row from {NOT_SENT} where reason in ({listed(WITHHELD_HERE)})) n on n.row = v.row
+    union select email from {SUPPRESSED_MEMBERS}"""
+"""People who must not be mailed, by this export's own segment and suppression lists. People of the ledger are included
+if `SUPPRESSED_MEMBERS` was matched."""
+
+NOT_WITHDRAWN = f"email not in (select email from withheld_emails union all select email from {BARRED_EMAILS})"
+"""SQL condition: the person may stay in the audience."""
+
+
+def create_tables(engine: Engine) -> None:
+    """Create `leavers`, `leavers_not_sent` and `sharers_changed` without a row."""
+    engine.run("create or replace table leavers (email varchar, contact_id varchar, sharers_mask ubigint)")
+    engine.run("create or replace table leavers_not_sent (email varchar, outcome varchar, reason varchar)")
+    engine.run("create or replace table sharers_changed (email varchar, sharers_mask ubigint, row_hash ubigint)")
 
 
 def find(engine: Engine) -> int:
-    """`leavers(email, contact_id)`: in the audience by the ledger, and not in the segment; returns how many."""
-    engine.run(PRESENT)
-    engine.run(
-        """create or replace table leavers as
-        select l.email, l.contact_id, l.sharers_mask from ledger_in l anti join present p on p.email = l.email"""
+    """Fill `leavers` with people who are members by the ledger and not in the segment; return how many."""
+    engine.run(SEGMENT_EMAILS_SQL)
+    add_leavers(
+        engine,
+        f"""(select l.email, l.contact_id, l.sharers_mask from {LEDGER_MEMBERS} l
+            anti join segment_emails s on s.email = l.email)""",
     )
     return count(engine)
 
 
+def add_leavers(engine: Engine, people: str) -> None:
+    """Add people to remove. `people` is SQL of a relation with the columns email, contact_id and sharers_mask."""
+    engine.run(f"insert into leavers select email, contact_id, sharers_mask from {people}")
+
+
+def change_sharers(engine: Engine, people: str, sharers_mask: str, row_hash: str = "null") -> None:
+    """Record changed claims for the ledger.
+
+    Args:
+        engine: holds `sharers_changed`.
+        people: SQL after `from`: a relation with the column `email`, and conditions.
+        sharers_mask: SQL of the new claims; `null` leaves them.
+        row_hash: SQL of the content that counts as delivered by this export; `null` leaves it.
+    """
+    engine.run(f"insert into sharers_changed select email, {sharers_mask}, {row_hash} from {people}")
+
+
 def count(engine: Engine) -> int:
-    """How many leavers there are."""
+    """Count the people to remove."""
     return int(engine.one("select count(*) from leavers")[0])
 
 
-def create_tables(engine: Engine) -> None:
-    """`leavers_aside(email, outcome, reason)`: leavers who are not sent. `holds`: changed claims. None of them yet."""
-    engine.run("create or replace table leavers (email varchar, contact_id varchar, sharers_mask ubigint)")
-    engine.run("create or replace table holds (email varchar, sharers_mask ubigint, row_hash ubigint)")
-    engine.run("create or replace table leavers_aside (email varchar, outcome varchar, reason varchar)")
-
-
 def keep(engine: Engine, reason: str, where: str = "true") -> int:
-    """Leave leavers where they are, and say why; returns how many."""
-    engine.run(f"insert into leavers_aside select email, ?, ? from leavers where {where}", [KEPT, reason])
+    """Keep leavers in the audience, with a reason; return how many. `where` is an SQL condition on `leavers`."""
+    return _drop(engine, KEPT, reason, where)
+
+
+def _drop(engine: Engine, outcome: str, reason: str, where: str) -> int:
+    """Move leavers to `leavers_not_sent`; return how many."""
     before = count(engine)
+    engine.run(f"insert into leavers_not_sent select email, ?, ? from leavers where {where}", [outcome, reason])
     engine.run(f"delete from leavers where {where}")
     return before - count(engine)
 
 
-def update_sharers(engine: Engine, bit: int, *, lets_go: bool) -> None:
-    """`holds(email, sharers_mask, row_hash)`: where this export's claim changes.
+def update_sharers(engine: Engine, bit: int, *, release: bool) -> None:
+    """Find the claims of this export that change, and keep leavers whom another export has a claim on.
 
-    A leaver whom another export holds stays.
-
-    A person who lacks consent in this export's segment, or is in a suppression list of its own, or whom an export has
-    barred, does not stay: a withdrawal holds for all exports.
-
-    A person held by no export any more, because the last one was released, is taken out by any export.
+    A leaver is not kept if this export withholds the person for missing consent or as suppressed, or if any export has
+    barred the person, because a withdrawal holds for all exports. A person without any claim left, because the last
+    export was released, is removed by any export.
 
     Args:
-        engine: holds `ledger_in`, `leavers` and `bars`.
-        bit: this export's.
-        lets_go: this export gives up its claim on leavers; only `mirror` does so.
+        engine: holds `LEDGER_MEMBERS`, `BARRED_EMAILS`, `SUPPRESSED_MEMBERS` and `leavers`.
+        bit: this export's bit in `sharers_mask`.
+        release: this export gives up its claim on leavers; only mode `mirror` does.
     """
-    mine, others = f"(sharers_mask & {bit}::ubigint)", f"(sharers_mask & ~({bit}::ubigint))"
-    if engine.one(f"select count(*) from ledger_in where {mine} = 0") != (0,):
-        engine.run(PRESENT)
-        engine.run(
-            f"""insert into holds select l.email, l.sharers_mask | {bit}::ubigint, null
-            from (select email, sharers_mask from ledger_in where {mine} = 0) l
-            semi join present p on p.email = l.email"""
-        )
-    if lets_go:
-        _withheld(engine)
-        may_stay = "email not in (select email from withheld union all select email from bars)"
-        engine.run(f"delete from leavers where {mine} = 0 and sharers_mask <> 0 and {may_stay}")
-        engine.run(f"insert into holds select email, {others}, null from leavers where {others} <> 0 and {may_stay}")
-        keep(engine, SHARED, f"{others} <> 0 and {may_stay}")
-
-
-def _withheld(engine: Engine) -> None:
-    engine.run("create table if not exists suppressed_members (email varchar)")
-    engine.run(WITHHELD)
+    own, others = f"(sharers_mask & {bit}::ubigint)", f"(sharers_mask & ~({bit}::ubigint))"
+    if engine.one(f"select count(*) from {LEDGER_MEMBERS} where {own} = 0") != (0,):
+        engine.run(SEGMENT_EMAILS_SQL)
+        unclaimed = f"(select email, sharers_mask from {LEDGER_MEMBERS} where {own} = 0) l"
+        people = f"{unclaimed} semi join segment_emails s on s.email = l.email"
+        change_sharers(engine, people, f"sharers_mask | {bit}::ubigint")
+    if release:
+        engine.run(WITHHELD_EMAILS_SQL)
+        engine.run(f"delete from leavers where {own} = 0 and sharers_mask <> 0 and {NOT_WITHDRAWN}")
+        shared = f"{others} <> 0 and {NOT_WITHDRAWN}"
+        change_sharers(engine, f"leavers where {shared}", others)
+        keep(engine, SHARED, shared)
 
 
 def keep_existing(engine: Engine, bit: int) -> None:
-    """Leave people where they are who were in the audience before an export put them in; the export gives up its claim.
+    """Keep leavers who were members before any export added them; this export gives up its claim on them.
 
-    A person who is withheld or barred is taken out all the same.
+    A person who is withheld or barred is removed all the same.
 
     Args:
-        engine: holds `ledger_in`, `leavers`, `bars` and `withheld`.
-        bit: this export's.
+        engine: holds `LEDGER_MEMBERS`, `BARRED_EMAILS`, `leavers` and `withheld_emails`.
+        bit: this export's bit in `sharers_mask`.
     """
-    if engine.one("select count(*) from ledger_in where existed") == (0,):
+    if engine.one(f"select count(*) from {LEDGER_MEMBERS} where existed") == (0,):
         return
-    theirs = """email in (select email from ledger_in where existed)
-        and email not in (select email from withheld union all select email from bars)"""
-    engine.run(f"delete from leavers where (sharers_mask & {bit}::ubigint) = 0 and {theirs}")
-    engine.run(f"insert into holds select email, sharers_mask & ~({bit}::ubigint), null from leavers where {theirs}")
-    keep(engine, EXISTED, theirs)
+    existed = f"email in (select email from {LEDGER_MEMBERS} where existed) and {NOT_WITHDRAWN}"
+    engine.run(f"delete from leavers where (sharers_mask & {bit}::ubigint) = 0 and {existed}")
+    change_sharers(engine, f"leavers where {existed}", f"sharers_mask & ~({bit}::ubigint)")
+    keep(engine, EXISTED, existed)
 
 
-def bar(engine: Engine, bit: int) -> None:
-    """`bars_changed(email, barred)`: people whom this export bars from the audience, or bars no longer.
+def update_bars(engine: Engine, bit: int) -> None:
+    """Create `bars_changed(email, barred)`: people whom this export starts or ceases to bar from the audience.
 
-    It bars a person whom its own segment withholds for want of consent, or who is in one of its suppression lists. The
-    bar stays until a run of the same export has the person in its segment and withholds them for neither reason.
+    An export bars a person whom its segment withholds for missing consent, or who is in one of its suppression lists.
+    The bar ends when a later run of the same export has the person in its segment and withholds them for neither
+    reason.
 
     Args:
-        engine: holds `addressed`, `aside` and `bars`.
-        bit: this export's.
+        engine: holds `VALID_EMAIL_ROWS`, `NOT_SENT`, `BARRED_EMAILS` and `SUPPRESSED_MEMBERS`.
+        bit: this export's bit in `barred`.
     """
-    _withheld(engine)
+    engine.run(WITHHELD_EMAILS_SQL)
     own = f"(barred & {bit}::ubigint) <> 0"
     engine.run(
         f"""create or replace table bars_changed as
         select w.email, coalesce(b.barred, 0)::ubigint | {bit}::ubigint as barred
-        from withheld w left join bars b on b.email = w.email where not coalesce({own}, false)"""
+        from withheld_emails w left join {BARRED_EMAILS} b on b.email = w.email where not coalesce({own}, false)"""
     )
-    if engine.one(f"select count(*) from bars where {own}") != (0,):
+    if engine.one(f"select count(*) from {BARRED_EMAILS} where {own}") != (0,):
         engine.run(
             f"""insert into bars_changed select b.email, b.barred & ~({bit}::ubigint)
-            from (select * from bars where {own}) b
-            semi join addressed a on a.email = b.email anti join withheld w on w.email = b.email"""
+            from (select * from {BARRED_EMAILS} where {own}) b
+            semi join {VALID_EMAIL_ROWS} v on v.email = b.email
+            anti join withheld_emails w on w.email = b.email"""
         )
+
+
+def lift_bars(engine: Engine) -> None:
+    """Create `bars_changed`: no export bars the people in `CLEAN_ROWS` any more."""
+    engine.run(f"create or replace table bars_changed as select email, 0::ubigint as barred from {CLEAN_ROWS}")
 
 
 def find_existing(engine: Engine) -> None:
-    """`existing(email)`: people of the segment who are in the audience, and not by an export.
+    """Create `existing_members`: people of the segment who are members, and not by an export.
 
     Args:
-        engine: holds `clean`, `members` and, where there is a ledger, `ledger_in`.
+        engine: holds `CLEAN_ROWS`, `AUDIENCE_MEMBERS` and `LEDGER_MEMBERS`.
     """
     engine.run(
-        """create or replace table existing as select c.email from clean c
-        semi join members m on m.email = c.email anti join ledger_in l on l.email = c.email"""
+        f"""create or replace table existing_members as select c.email from {CLEAN_ROWS} c
+        semi join {AUDIENCE_MEMBERS} m on m.email = c.email anti join {LEDGER_MEMBERS} l on l.email = c.email"""
     )
 
 
-def find_already_delivered(engine: Engine, content: str) -> None:
-    """`holds`: people to whom another export has delivered the very content that this one would.
+def find_already_delivered(engine: Engine, row_hash: str) -> None:
+    """Record people to whom another export has delivered the same content that this export would send.
 
-    Nothing is sent to them, and this export's own content is known from here on: when the other export changes its
-    values later, this one does not send its old ones over them.
+    Nothing is sent to them. The content counts as delivered by this export too, so when the other export changes its
+    values later, this export does not overwrite them with its old ones.
 
     Args:
-        engine: holds `ledger_in` and `clean`.
-        content: SQL of a clean row's hash.
+        engine: holds `LEDGER_MEMBERS` and `CLEAN_ROWS`.
+        row_hash: SQL of a clean row's hash.
     """
-    engine.run(
-        f"""insert into holds select c.email, null, c.row_hash
-        from (select email, {content} as row_hash from clean
-            semi join (select email as known from ledger_in where borrowed is not null) on known = clean.email) c
-        join ledger_in l on l.email = c.email where l.borrowed = c.row_hash"""
-    )
+    shared = f"select email as shared_email from {LEDGER_MEMBERS} where other_hash is not null"
+    rows = f"""(select c.email, c.row_hash from (
+            select email, {row_hash} as row_hash from {CLEAN_ROWS} semi join ({shared}) on shared_email = email) c
+        join {LEDGER_MEMBERS} l on l.email = c.email where l.other_hash = c.row_hash)"""
+    change_sharers(engine, rows, "null", "row_hash")
 
 
 def drop_left(engine: Engine) -> None:
-    """People whom the audience, which was read, does not hold, or holds as unsubscribed: nothing is to be removed."""
-    engine.run("create or replace view quiet as select email from members where not active")
-    for people, reason in (("gone", Reason.LEFT_AUDIENCE), ("quiet", Reason.UNSUBSCRIBED)):
-        engine.run(
-            f"insert into leavers_aside select email, ?, ? from leavers semi join {people} using (email)",
-            [ALREADY_GONE, reason],
-        )
-        engine.run(f"delete from leavers where email in (select email from {people})")
+    """Drop leavers who are no members, or not active ones, in the audience as read: there is nothing to remove."""
+    inactive = f"(select email from {AUDIENCE_MEMBERS} where not active)"
+    for people, reason in ((LEFT_ON_THEIR_OWN, Reason.LEFT_AUDIENCE), (inactive, Reason.UNSUBSCRIBED)):
+        _drop(engine, ALREADY_GONE, reason, f"email in (select email from {people})")
 
 
 def without_contact_id(engine: Engine) -> list[str]:
-    """Leavers whose contact id is not known."""
+    """Return addresses of leavers whose contact id is unknown."""
     return [email for (email,) in engine.rows("select email from leavers where contact_id is null order by email")]
 
 
 def identify(engine: Engine, people: Sequence[Member]) -> None:
-    """Take contact ids that the vendor has told."""
-    engine.table(
-        "told",
-        pa.table(
-            {
-                "email": string_array(one.email for one in people),
-                "contact_id": string_array(one.contact_id for one in people),
-            }
-        ),
-    )
-    engine.run("update leavers set contact_id = told.contact_id from told where told.email = leavers.email")
+    """Set contact ids that the vendor has returned."""
+    ids = {
+        "email": string_array(person.email for person in people),
+        "contact_id": string_array(person.contact_id for person in people),
+    }
+    engine.table("contact_ids", pa.table(ids))
+    engine.run("update leavers set contact_id = c.contact_id from contact_ids c where c.email = leavers.email")
 
 
 def drop_without_id(engine: Engine) -> int:
-    """Who has no contact id after all is not in the audience: there is nobody to take out."""
-    engine.run(
-        "insert into leavers_aside select email, ?, ? from leavers where coalesce(contact_id, '') = ''",
-        [ALREADY_GONE, Reason.NOT_IN_AUDIENCE],
-    )
-    before = count(engine)
-    engine.run("delete from leavers where coalesce(contact_id, '') = ''")
-    return before - count(engine)
+    """Drop leavers who have no contact id, because they are not in the audience; return how many."""
+    return _drop(engine, ALREADY_GONE, Reason.NOT_IN_AUDIENCE, "coalesce(contact_id, '') = ''")
 
 
 def write_batches(engine: Engine, path: StoragePath, limits: Limits, *, by_id: bool) -> tuple[str, ...]:
-    """Write the leavers in batches, and tell the batches' names. The order is the addresses', on every machine."""
+    """Write the people to remove in batches, in the order of their addresses.
+
+    Args:
+        engine: holds `leavers`.
+        path: of the file.
+        limits: of a batch at the vendor.
+        by_id: the vendor removes by contact id; otherwise by address.
+
+    Returns:
+        The ids of the batches.
+    """
     item = "contact_id" if by_id else "email"
     sql = f"""select (row_number() over (order by email) - 1)::bigint as row, email,
             {hashed("item")} as row_hash, item
         from (select email, {item} as item from leavers) order by email"""
     names: list[str] = []
     with ArrowFileWriter(path, SCHEMA) as out:
-        for batch in cut(engine.stream(sql), replace(limits, batch_bytes=MOST_BYTES), []):
+        for batch in cut(engine.stream(sql), replace(limits, batch_bytes=MAX_BATCH_BYTES), []):
             names.append(batch_id_of(batch, BatchKind.REMOVE))
             out.write(batch)
     return tuple(names)
 
 
 def write_not_sent(engine: Engine, path: StoragePath) -> dict[str, int]:
-    """Write the leavers who are not sent; returns how many by outcome."""
-    write_parquet(path, engine.stream("select * from leavers_aside order by email"), ASIDE)
-    return dict(engine.rows("select outcome, count(*) from leavers_aside group by all"))
+    """Write the leavers who are not sent; return how many by outcome."""
+    write_parquet(path, engine.stream("select * from leavers_not_sent order by email"), NOT_SENT_SCHEMA)
+    return dict(engine.rows("select outcome, count(*) from leavers_not_sent group by all"))
 
 
 def write_sharers(engine: Engine, path: StoragePath) -> None:
-    """Write where an export's claim on a person, or what it is known to have delivered, changes."""
+    """Write the changes in this export's claims and delivered content."""
     rows = """select email, max(sharers_mask) as sharers_mask, max(row_hash) as row_hash
-        from holds group by email order by email"""
-    write_parquet(path, engine.stream(rows), HOLDS)
+        from sharers_changed group by email order by email"""
+    write_parquet(path, engine.stream(rows), SHARERS_SCHEMA)
 
 
 def write_bars(engine: Engine, path: StoragePath) -> None:
-    """Write which bars change."""
-    write_parquet(path, engine.stream("select email, barred from bars_changed order by email"), BARS)
+    """Write the changes in this export's bars."""
+    write_parquet(path, engine.stream("select email, barred from bars_changed order by email"), BARS_SCHEMA)
 
 
 def write_existing(engine: Engine, path: StoragePath) -> None:
-    """Write who was in the audience before."""
-    write_parquet(path, engine.stream("select email from existing order by email"), EXISTING)
+    """Write the people who were members before any export added them."""
+    write_parquet(path, engine.stream("select email from existing_members order by email"), EXISTING_SCHEMA)

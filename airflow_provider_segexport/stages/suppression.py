@@ -1,10 +1,10 @@
-"""Reads suppression lists and finds which people of a segment are in them: `files, addressed -> suppressed, tallies`.
+"""Read suppression lists and match them with people: `files, VALID_EMAIL_ROWS -> SUPPRESSED_EMAILS, tallies`.
 
-An entry is an address, read as the segment's addresses are, or a hash of one. Each entry ends as blank, understood or
-not understood, and is counted as such: a list that is not understood protects nobody, so it must not pass unnoticed.
+An entry is an address, parsed like the segment's addresses, or a hash of one. Each entry is counted as blank,
+understood or not understood, because a list that is not understood protects no person and must not pass unnoticed.
 
-After `read` the engine holds `suppression(list, file, row, kind, mark)`, a row for each entry that is understood. After
-`match` it holds `suppressed(email)`; after `match_members`, `suppressed_members(email)`.
+`read` creates `suppression_entries(list, file, row, kind, key)`, a row for each entry that is understood. `key` is the
+address or the hexadecimal hash. `match` creates `SUPPRESSED_EMAILS`, `match_members` creates `SUPPRESSED_MEMBERS`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
 from airflow_provider_segexport.storage.email_column import judge_column
 from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.tables import (
+    LEDGER_MEMBERS,
+    SUPPRESSED_EMAILS,
+    SUPPRESSED_MEMBERS,
+    VALID_EMAIL_ROWS,
+)
 
-FIRST = 5
-"""How many rows that are not understood are kept for the error."""
+MAX_EXAMPLES = 5
+"""Rows that are not understood and that the error names."""
 
 DIGITS = {"md5": 32, "sha1": 40, "sha256": 64}
 """Hexadecimal digits of each kind of hash. Its name is that of the engine's function."""
@@ -47,15 +53,15 @@ PATTERN = r"[%*?._+-]+@.*|.*\*.*@.*"
 """An entry such as `*@example.com`: valid as an address, and meant as a pattern, which lists do not have."""
 
 ADDRESS = r"[^@\x00-\x20]+@[^@\x00-\x20]+\.[^@\x00-\x20.]{2,}\s*"
-"""What tells a text of 16, 20 or 32 bytes from a digest in a column of bytes."""
+"""In a column of bytes, distinguishes a text of 16, 20 or 32 bytes from a digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a list's entries came to. Every entry read is blank, understood or not understood.
+    """Counts of a list's entries. Every entry read is blank, understood or not understood.
 
     Attributes:
-        matched: entries that are a person of the segment.
+        matched: entries that match a person of the segment.
         examples: file and row, from 0, of the first entries that are not understood.
     """
 
@@ -78,8 +84,8 @@ class Tally:
             return self.read, self.read
         return self.not_understood, self.understood + self.not_understood
 
-    def words(self) -> str:
-        """Return what is not understood in words, without any value."""
+    def message(self) -> str:
+        """Return a sentence on the entries that are not understood, without any value."""
         if self.read and self.blank == self.read:
             return f"Suppression list {self.name}: all of {counted(self.read, 'entry')} are empty."
         if not self.not_understood:
@@ -96,29 +102,30 @@ class Tally:
 
 
 def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, str]]]]) -> list[Tally]:
-    """Read all lists.
+    """Read all lists into `suppression_entries`.
 
     Args:
-        engine: where `suppression` is made.
+        engine: gets `suppression_entries`.
         lists: the name of each list, and its files with their names.
 
     Returns:
         A tally for each list, without the matches.
 
     Raises:
-        InvalidSegment: a file cannot be read, or no column of it can be meant.
+        InvalidSegment: a file cannot be read, or none of its columns can hold the entries.
     """
     engine.run(
-        """create or replace table suppression (list integer, file integer, row bigint, kind varchar, mark varchar)"""
+        """create or replace table suppression_entries (
+            list integer, file integer, row bigint, kind varchar, key varchar)"""
     )
     tallies = []
     for number, (name, files) in enumerate(lists):
         tally = Tally(name)
-        for at, (place, file) in enumerate(files):
-            for columns, table in entries(place, file):
+        for at, (path, file) in enumerate(files):
+            for columns, table in entries(path, file):
                 _classify(engine, columns, table)
                 engine.run(
-                    f"""insert into suppression select {number}, {at}, row, kind, mark from suppression_batch
+                    f"""insert into suppression_entries select {number}, {at}, row, kind, key from suppression_batch
                     where kind not in ('blank', 'unsendable')"""
                 )
                 tally = _counted(engine, tally, file)
@@ -127,7 +134,7 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
 
 
 def _classify(engine: Engine, columns: Columns, table: pa.Table) -> None:
-    """`suppression_batch(row, kind, mark)`: the cells of a batch; `kind` is null where one is not understood."""
+    """Create `suppression_batch(row, kind, key)`: a batch's cells; `kind` is null if a cell is not understood."""
     engine.table("suppression_raw", table)
     cells = ", ".join(_text(f"cell_{at}", binary=binary) for at, binary in enumerate(columns.binary))
     whitespace = literal(email_address.WHITESPACE)
@@ -136,18 +143,18 @@ def _classify(engine: Engine, columns: Columns, table: pa.Table) -> None:
         f"""create or replace table suppression_cells as select row, cell, {_kind("cell")} as kind
         from (select row, {trimmed} end as cell from (select row, unnest([{cells}]) as cell from suppression_raw))"""
     )
-    judge_column(engine, "(select rowid as row, cell as email from suppression_cells where kind = 'email')", "listed_")
+    judge_column(engine, "(select rowid as row, cell as email from suppression_cells where kind = 'email')", "list_")
     engine.run(
         f"""create or replace table suppression_batch as
-        select row, kind, {_digits("cell")} as mark from suppression_cells where kind is distinct from 'email'
+        select row, kind, {_digits("cell")} as key from suppression_cells where kind is distinct from 'email'
         union all select c.row, case when j.email is not null then 'email'
             when j.reason = '{Reason.NON_ASCII_EMAIL}' then 'unsendable' end, j.email
-        from suppression_cells c join listed_judged j on j.row = c.rowid"""
+        from suppression_cells c join list_judged_emails j on j.row = c.rowid"""
     )
 
 
 def _text(cell: str, *, binary: bool) -> str:
-    """SQL of a cell as text; a digest in a column of bytes becomes hexadecimal digits, bytes that are no text `?`."""
+    """Return SQL of a cell as text. In a column of bytes, a digest becomes hexadecimal and any other non-text `?`."""
     text = f"coalesce(try(decode({cell})), '?')"
     if binary:
         lengths = ", ".join(map(str, BYTES.values()))
@@ -157,7 +164,7 @@ def _text(cell: str, *, binary: bool) -> str:
 
 
 def _kind(cell: str) -> str:
-    """SQL of what a trimmed cell is: by its length, and by a prefix that must agree with it."""
+    """Return SQL of a trimmed cell's kind, by its length and by a prefix that must agree with the length."""
     bare = " ".join(f"when {digits} then '{kind}'" for kind, digits in DIGITS.items())
     hashes = " ".join(f"when regexp_full_match({cell}, '{_hash(kind)}') then '{kind}'" for kind in DIGITS)
     return f"""case when {cell} is null or {cell} = '' then 'blank'
@@ -169,13 +176,13 @@ def _kind(cell: str) -> str:
 
 
 def _hash(kind: str) -> str:
-    """The pattern of a hash as text: hexadecimal, or Base64."""
+    """Return the pattern of a hash as text: hexadecimal or Base64."""
     named = rf"(?i:{PREFIX[kind]}[:=-]\s?)?"
     return rf"{named}((0[xX]|\\x)?[0-9a-fA-F]{{{DIGITS[kind]}}}|{BASE64[kind]})"
 
 
 def _digits(cell: str) -> str:
-    """SQL of the hexadecimal digits of a hash."""
+    """Return SQL of the hexadecimal digits of a hash."""
     choices = []
     for kind, digits in DIGITS.items():
         coded = f"rtrim(regexp_extract({cell}, '{BASE64[kind]}$'), '=')"
@@ -190,63 +197,70 @@ def _digits(cell: str) -> str:
 
 
 def _counted(engine: Engine, tally: Tally, file: str) -> Tally:
-    """The tally with a batch added. An entry of several cells is understood if each that is not blank is."""
+    """Return the tally with a batch added. An entry of several cells is understood if each of them is, or is blank."""
     engine.run(
         """create or replace table suppression_rows as
-        select row, bool_and(kind is not null and kind = 'blank') as blank, bool_or(kind is null) as lost
+        select row, bool_and(kind is not null and kind = 'blank') as blank, bool_or(kind is null) as not_understood
         from suppression_batch group by row"""
     )
-    rows, blank, lost = engine.one("select count(*), count_if(blank), count_if(lost) from suppression_rows")
+    sums = "count(*), count_if(blank), count_if(not_understood)"
+    rows, blank, not_understood = engine.one(f"select {sums} from suppression_rows")
     examples = tally.examples
-    if lost and len(examples) < FIRST:
-        worst = engine.rows(f"select row from suppression_rows where lost order by row limit {FIRST - len(examples)}")
-        examples += tuple((file, int(row)) for (row,) in worst)
+    if not_understood and len(examples) < MAX_EXAMPLES:
+        limit = MAX_EXAMPLES - len(examples)
+        bad_rows = engine.rows(f"select row from suppression_rows where not_understood order by row limit {limit}")
+        examples += tuple((file, int(row)) for (row,) in bad_rows)
     return replace(
         tally,
         read=tally.read + rows,
         blank=tally.blank + blank,
-        understood=tally.understood + rows - blank - lost,
-        not_understood=tally.not_understood + lost,
+        understood=tally.understood + rows - blank - not_understood,
+        not_understood=tally.not_understood + not_understood,
         examples=examples,
     )
 
 
 def match(engine: Engine, tallies: Sequence[Tally]) -> list[Tally]:
-    """Find the people of `addressed` who are in a list; returns the tallies with their matches."""
-    _find(engine, "addressed", "suppression_hits")
-    engine.run("create or replace table suppressed as select distinct email from suppression_hits")
+    """Create `SUPPRESSED_EMAILS` from `VALID_EMAIL_ROWS`; return the tallies with their matches."""
+    _find(engine, VALID_EMAIL_ROWS, "suppression_hits")
+    engine.run(f"create or replace table {SUPPRESSED_EMAILS} as select distinct email from suppression_hits")
     counts = dict(
         engine.rows(
-            """select list, count(*) from (select distinct list, file, row from suppression s
-                semi join suppression_hits h on h.kind = s.kind and h.mark = s.mark) group by list"""
+            """select list, count(*) from (select distinct list, file, row from suppression_entries s
+                semi join suppression_hits h on h.kind = s.kind and h.key = s.key) group by list"""
         )
     )
     return [replace(tally, matched=counts.get(number, 0)) for number, tally in enumerate(tallies)]
 
 
 def match_members(engine: Engine) -> None:
-    """`suppressed_members(email)`: people of `ledger_in` who are in a list, whether or not the segment has them."""
-    _find(engine, "ledger_in", "suppression_members")
-    engine.run("create or replace table suppressed_members as select distinct email from suppression_members")
+    """Create `SUPPRESSED_MEMBERS`: people of the ledger who are in a list, whether or not the segment has them."""
+    _find(engine, LEDGER_MEMBERS, "member_hits")
+    engine.run(f"create or replace table {SUPPRESSED_MEMBERS} as select distinct email from member_hits")
+
+
+def match_no_members(engine: Engine) -> None:
+    """Create `SUPPRESSED_MEMBERS` without a row."""
+    engine.run(f"create or replace table {SUPPRESSED_MEMBERS} (email varchar)")
 
 
 def _find(engine: Engine, people: str, hits: str) -> None:
-    """Make the table `hits(email, kind, mark)` of everyone in `people(email)` who is in a list."""
-    engine.run(f"create or replace table {hits} (email varchar, kind varchar, mark varchar)")
-    kinds = [kind for (kind,) in engine.rows("select distinct kind from suppression")]
+    """Create the table `hits(email, kind, key)` of the people in the table `people(email)` who are in a list."""
+    engine.run(f"create or replace table {hits} (email varchar, kind varchar, key varchar)")
+    kinds = [kind for (kind,) in engine.rows("select distinct kind from suppression_entries")]
     if set(kinds) - {"email"}:
         _spell(engine, people)
     for kind in kinds:
-        hashed = f"(select email, {kind}(form) as mark from suppression_forms)"
-        plain = f"(select email, email as mark from {people})"
+        hashed = f"(select email, {kind}(form) as key from suppression_forms)"
+        plain = f"(select email, email as key from {people})"
         engine.run(
-            f"""insert into {hits} select distinct email, '{kind}', mark from {plain if kind == "email" else hashed} p
-            semi join (select mark from suppression where kind = '{kind}') s on s.mark = p.mark"""
+            f"""insert into {hits} select distinct email, '{kind}', key from {plain if kind == "email" else hashed} p
+            semi join (select key from suppression_entries where kind = '{kind}') s on s.key = p.key"""
         )
 
 
 def _spell(engine: Engine, people: str) -> None:
-    """`suppression_forms(email, form)`: each address as it may have been hashed, with either form of its domain."""
+    """Create `suppression_forms(email, form)`: each address as it may have been hashed, with either domain form."""
     coded = f"select email, split_part(email, '@', 2) as domain from {people} where contains(email, 'xn--')"
     engine.run("create or replace table suppression_domains (domain varchar, form varchar)")
     for batch in engine.stream(f"select distinct domain from ({coded})"):

@@ -1,4 +1,4 @@
-"""A column of email addresses, judged in the engine: `(row, email) -> keys, verdict`.
+"""A column of email addresses, judged in the engine: `(row, email) -> email_keys, email_verdicts`.
 
 Segments and suppression lists go through here, so that an address is read alike in both. Most addresses are plain: the
 engine's pattern reads them. Only the distinct others are judged one by one.
@@ -17,18 +17,18 @@ SLOW_CHUNK = 20_000
 
 
 def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
-    """Make the tables `keys` and `verdict`, and the view `judged` that joins them.
+    """Create the tables `email_keys` and `email_verdicts`, and the view `judged_emails` that joins them.
 
-    `keys(row, plain, email)`: a plain address as it is sent, any other as it stands but trimmed, null where there is
-    none. `verdict(email, clean, reason)`: one row for each distinct address that is not plain.
-    `judged(row, email, reason)`: one row for each row that has an address; `email` is null where it cannot be sent.
+    `email_keys(row, plain, email)`: a plain address as it is sent; any other address trimmed; null if there is none.
+    `email_verdicts(email, clean, reason)`: one row per distinct address that is not plain.
+    `judged_emails(row, email, reason)`: one row per row with an address; `email` is null if it cannot be sent.
 
     Args:
         engine: where they are made.
         source: SQL of a relation with the columns `row` and `email`, as text.
         prefix: what the three names begin with.
     """
-    keys, verdict = f"{prefix}keys", f"{prefix}verdict"
+    keys, verdict = f"{prefix}email_keys", f"{prefix}email_verdicts"
     engine.run(
         f"""create or replace table {keys} as
         select row, plain, case when plain then lower(email)
@@ -47,6 +47,6 @@ def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
         }
         engine.append(verdict, pa.table({"email": batch.column(0), **columns}), "select * from incoming")
     engine.run(
-        f"""create or replace view {prefix}judged as select row, email, null as reason from {keys} where plain
+        f"""create or replace view {prefix}judged_emails as select row, email, null as reason from {keys} where plain
         union all select k.row, v.clean, v.reason from {keys} k join {verdict} v using (email) where not k.plain"""
     )

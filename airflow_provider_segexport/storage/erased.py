@@ -1,9 +1,9 @@
-"""Marks of people whom an erasure took out of an audience, beside its ledger: SHA-256 of the address, no address.
+"""Marks of people whom an erasure removed from an audience: SHA-256 of the address, beside the ledger.
 
     <root>/ledgers/<vendor>/<account>/<audience>/erased/<sha256>
 
-A vendor may refuse a deleted person without saying who deleted them. The mark says that it was an erasure, so that the
-person can be put in again if they lawfully return.
+A vendor may reject a deleted person without naming who deleted them. The mark says that it was an erasure, so the
+person can be added again if they lawfully return.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ FOLDER = "erased"
 
 
 def note(path: StoragePath, mark: str) -> None:
-    """Keep the mark of a person. `path` is the ledger's."""
+    """Write the mark of a person. `path` is the ledger's."""
     write(folder(path / FOLDER) / mark, b"")
 
 
 def marks(path: StoragePath) -> list[str]:
-    """The marks that are kept."""
+    """Return all marks. `path` is the ledger's."""
     return list_names(path / FOLDER)
 
 
 def forget(engine: Engine, path: StoragePath, file: StoragePath) -> None:
-    """Remove the marks of people who are in the audience again: a later deletion is not ours.
+    """Remove the marks of people who are members again, because a later deletion is not an erasure's.
 
     Args:
-        engine: gets the table `erased`.
+        engine: gets the table `erasure_marks`.
         path: the ledger's.
         file: a version of the ledger.
     """
-    kept = marks(path)
-    if not kept:
+    names = marks(path)
+    if not names:
         return
-    engine.table("erased", pa.table({"mark": pa.array(kept, pa.string())}))
-    there = f"""select sha256(email) as mark from {engine.scan([file])}
+    engine.table("erasure_marks", pa.table({"mark": pa.array(names, pa.string())}))
+    members = f"""select sha256(email) as mark from {engine.scan([file])}
         where state in {MAYBE_MEMBER} and added_at is not null"""
-    for (mark,) in engine.rows(f"select e.mark from erased e semi join ({there}) l on l.mark = e.mark"):
+    for (mark,) in engine.rows(f"select e.mark from erasure_marks e semi join ({members}) m on m.mark = e.mark"):
         (path / FOLDER / mark).unlink(missing_ok=True)

@@ -98,7 +98,7 @@ where none has. `existed`: the person was in the audience before an export first
 MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED = "member", "removed", "removing", "left", "not_added"
 MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
 """States of who may be in the audience, as SQL."""
-TRIES_DAYS = 14
+ATTEMPTS_DAYS = 14
 """After so many days the attempts of a rejected row are counted anew."""
 
 FACTS = b"segexport"

@@ -98,8 +98,8 @@ PLANTS = {
     "a person who withdraws stays in the audience": Plant(
         "dotdigital",
         "stages.removals",
-        "PRESENT",
-        "create or replace view present as select email from addressed",
+        "SEGMENT_EMAILS_SQL",
+        "create or replace view segment_emails as select email from valid_email_rows",
         (segment("ann", "bob"), segment("ann", bob=NO)),
     ),
     "a person of the other sharer is taken out": Plant(

@@ -138,12 +138,12 @@ def cleaned(
 
 def outcomes(sql: Engine) -> dict[int, tuple[str, str, str]]:
     """Outcome, reason and field of every row that was set aside."""
-    return {row: (outcome, reason, field) for row, outcome, reason, field in sql.rows("select * from aside")}
+    return {row: (outcome, reason, field) for row, outcome, reason, field in sql.rows("select * from not_sent")}
 
 
 def values(sql: Engine, column: str) -> list[object]:
     """One column of the clean rows, in order."""
-    return [value for (value,) in sql.rows(f'select "{column}" from clean')]
+    return [value for (value,) in sql.rows(f'select "{column}" from clean_rows')]
 
 
 def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:

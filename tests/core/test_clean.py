@@ -54,7 +54,7 @@ def test_the_first_row_of_a_duplicate_wins(tmp_path):
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])
 def test_duplicates_are_found_in_several_turns(tmp_path, monkeypatch, at_once):
     """Of ten million addresses not all hashes are held at once; that there are no two alike is found as well."""
-    monkeypatch.setattr(clean, "MARKS_AT_ONCE", at_once)
+    monkeypatch.setattr(clean, "MAX_HASHES_IN_MEMORY", at_once)
     emails = [f"{name}@example.com" for name in "abcabdaefa"]
     with cleaned(written(tmp_path / "1.parquet", {"email": emails})) as (sql, _):
         assert values(sql, "row") == [0, 1, 2, 5, 7, 8]
@@ -96,7 +96,7 @@ def test_a_row_with_two_faults_has_one_reason(tmp_path):
     """Nobody is counted twice."""
     people = {"email": ["a@example.com", "a@example.com", "nobody"], "sex": ["x" * 11] * 3, "note": ["y" * 31] * 3}
     with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}, note="note") as (sql, _):
-        assert sorted(row for (row,) in sql.rows("select row from aside")) == [0, 1, 2]
+        assert sorted(row for (row,) in sql.rows("select row from not_sent")) == [0, 1, 2]
         assert values(sql, "row") == []
 
 
@@ -150,7 +150,7 @@ def test_every_row_is_clean_or_set_aside(paths, rows, at):
         written(path, part)
     with cleaned(*paths, fields={"gender": "sex"}, note="note", points="points") as (sql, _):
         kept = values(sql, "row")
-        aside = [row for (row,) in sql.rows("select row from aside")]
+        aside = [row for (row,) in sql.rows("select row from not_sent")]
         emails = values(sql, "email")
     assert sorted(kept + aside) == list(range(len(rows)))
     assert kept == sorted(kept)

@@ -62,11 +62,11 @@ def test_unmapped_columns_of_any_name_are_harmless(tmp_path, content):
         written(tmp_path / f"{number}.parquet", pa.table([columns[name] for name in names], names=names))
     with cleaned(tmp_path) as (sql, _):
         assert [(0, "00@example.com"), (1, "01@example.com"), (2, "02@example.com"), (3, "10@example.com")] == sql.rows(
-            "select row, email from clean"
+            "select row, email from clean_rows"
         )[:4]
         files = inspected(tmp_path, wanted=["email", "agreed"])
         assert 2 == consent.withhold_without_consent(sql, files, "agreed")["no"]
-        assert [1, 4] == [row for (row,) in sql.rows("select row from aside order by row")]
+        assert [1, 4] == [row for (row,) in sql.rows("select row from not_sent order by row")]
 
 
 @pytest.mark.parametrize("name", [name for name in (*ENGINE_NAMES, *AWKWARD_NAMES) if name])
@@ -74,9 +74,9 @@ def test_mapped_columns_of_any_name_are_read(tmp_path, name):
     """Such a column can be mapped, as a field and as the column of consent."""
     columns = {"email": ["a@example.com", "b@example.com"], name: ["yes", "no"], "file_row_number_": [5, 6]}
     with cleaned(written(tmp_path / "x.parquet", columns), fields={"first_name": name}) as (sql, _):
-        assert [(0, "yes"), (1, "no")] == sql.rows("select row, first_name from clean")
+        assert [(0, "yes"), (1, "no")] == sql.rows("select row, first_name from clean_rows")
         consent.withhold_without_consent(sql, inspected(tmp_path / "x.parquet", wanted=["email", name]), name)
-        assert [(1,)] == sql.rows("select row from aside")
+        assert [(1,)] == sql.rows("select row from not_sent")
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_nested_columns_beside_flat_ones(tmp_path):
     table = pa.table({"p": [{"email": "no@example.com"}], "p.email": ["yes@example.com"], "email": ["a@example.com"]})
     path = written(tmp_path / "x.parquet", table)
     with cleaned(path, fields={"first_name": "p.email"}) as (sql, _):
-        assert [("a@example.com", "yes@example.com")] == sql.rows("select email, first_name from clean")
+        assert [("a@example.com", "yes@example.com")] == sql.rows("select email, first_name from clean_rows")

@@ -171,7 +171,7 @@ def test_ids_and_json_are_text(tmp_path):
     )
     with cleaned(written(tmp_path / "x.parquet", table), fields={"full_name": "id"}, note="more") as (sql, _):
         assert [("00010203-0405-0607-0809-0a0b0c0d0e0f", '{"a":1}')] == sql.rows(
-            "select full_name, custom_0 from clean"
+            "select full_name, custom_0 from clean_rows"
         )
 
 

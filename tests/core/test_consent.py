@@ -71,7 +71,7 @@ def test_one_no_among_the_rows_of_an_address_is_a_no(segment):
 def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
     """A row that is also rejected or repeated says what counts: its person must not be mailed."""
     sql, files = segment([True, False, True, True, True])
-    sql.run("insert into aside values (1, 'rejected', 'invalid_value', 'x'), (2, 'rejected', 'value_too_long', 'y')")
+    sql.run("insert into not_sent values (1, 'rejected', 'invalid_value', 'x'), (2, 'rejected', 'value_too_long', 'y')")
     consent.withhold_without_consent(sql, files, "agreed")
     listed("a@example.com", "b@example.com", EMAILS[2])
     assert 3 == consent.withhold_suppressed(sql)
@@ -81,7 +81,7 @@ def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
         2: "on_suppression_list",
         4: "on_suppression_list",
     } == withheld(sql)
-    assert sql.one("select count(*), count(distinct row) from aside") == (5, 5)
+    assert sql.one("select count(*), count(distinct row) from not_sent") == (5, 5)
 
 
 def test_a_column_that_cannot_say_yes_is_refused(segment):

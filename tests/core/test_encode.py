@@ -134,7 +134,7 @@ def test_any_text_of_a_file_arrives_as_it_was_meant(tmp_path, rows):
     path = written(tmp_path / "x.parquet", columns)
     with cleaned(path, fields={"first_name": "f", "last_name": "l"}) as (sql, _):
         shape = PLAIN.item_template(MappedFields(("email", "first_name", "last_name")), TARGET)
-        items = [json.loads(item) for (item,) in sql.rows(f"select {expression(shape)} from clean")]
+        items = [json.loads(item) for (item,) in sql.rows(f"select {expression(shape)} from clean_rows")]
     names = [" ".join(part for part in map(meant, row) if part) for row in rows]
     assert items == [
         {"email": email} | ({"name": name} if name else {}) for email, name in zip(people, names, strict=True)

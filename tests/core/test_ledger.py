@@ -136,7 +136,7 @@ def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
 
 def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
     """Each stretch finds the verdicts on its own batches, and those on parts that went out once more."""
-    monkeypatch.setattr(update_ledger, "STRETCH", 3)
+    monkeypatch.setattr(update_ledger, "MAX_ROWS_PER_STEP", 3)
     emails = [f"{name}@example.com" for name in "abcdefgh"]
     answers = [
         BatchResult((RowRejection(0, Reason.BOUNCED, "207", ""),), (), {1: "b7", 2: "c7"}),

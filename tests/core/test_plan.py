@@ -90,7 +90,9 @@ def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):
     """A plan of addresses: what it holds, and its rows."""
     with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
         if ledger is not None:
-            sql.table("ledger", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("row_hash", pa.uint64())])))
+            sql.table(
+                "ledger_hashes", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("row_hash", pa.uint64())]))
+            )
         upserts = plan.upsert_sql(ITEM, against_ledger=ledger is not None)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, tmp_path / "run", told)
     rows = ArrowReader(tmp_path / "run" / "upserts.arrow")

@@ -151,7 +151,7 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_file(tmp_path):
         read.translate_read_errors(inspected(path)),
         cleaned(path) as (sql, _),
     ):
-        sql.rows("select no_such_column from clean")
+        sql.rows("select no_such_column from clean_rows")
 
 
 def test_files_with_different_types(tmp_path):

@@ -23,11 +23,11 @@ PEOPLE = [PLAIN, CODED, "o'brien@example.com", "joe@example.com"]
 KINDS = ("md5", "sha1", "sha256")
 
 
-def addressed(people):
+def people_of_segment(people):
     """The people of a segment, as cleaning leaves them."""
     rows = {"row": list(range(len(people))), "email": pa.array(people, pa.string())}
     shared().table("suppression_test_people", pa.table(rows))
-    shared().run("create or replace view addressed as from suppression_test_people")
+    shared().run("create or replace view valid_email_rows as from suppression_test_people")
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def listed(tmp_path):
 
     def go(columns, people=PEOPLE):
         sql = shared()
-        addressed(people)
+        people_of_segment(people)
         place = local_path(str(written(tmp_path / "stop.parquet", columns)))
         (tally,) = suppression.match(sql, suppression.read(sql, [("stop", [(place, "stop.parquet")])]))
         assert tally.read == tally.blank + tally.understood + tally.not_understood
-        return tally, {email for (email,) in sql.rows("from suppressed")}
+        return tally, {email for (email,) in sql.rows("from suppressed_emails")}
 
     return go
 
@@ -160,9 +160,9 @@ def test_what_is_not_understood_is_counted_and_named_by_its_row(listed, entry):
     assert (4, 1, 2, 1) == (tally.read, tally.blank, tally.understood, tally.not_understood)
     assert (("stop.parquet", 2),) == tally.examples
     assert (1, 3) == tally.unclear
-    assert "stop: 1 of 4 entries" in tally.words()
-    assert "stop.parquet, row 2" in tally.words()
-    assert entry not in tally.words()
+    assert "stop: 1 of 4 entries" in tally.message()
+    assert "stop.parquet, row 2" in tally.message()
+    assert entry not in tally.message()
 
 
 def test_bytes_that_are_no_text_are_an_entry_that_is_not_understood(listed):
@@ -179,7 +179,7 @@ def test_an_entry_without_a_value_is_blank(listed, entry):
     assert (2, 1, 1, (0, 1)) == (tally.read, tally.blank, tally.understood, tally.unclear)
     tally, _ = listed({"email": pa.array([entry] * 3, pa.string())})
     assert (3, (3, 3)) == (tally.blank, tally.unclear)
-    assert "all of 3 entries are empty" in tally.words()
+    assert "all of 3 entries are empty" in tally.message()
 
 
 def test_an_empty_list_is_understood(listed):
@@ -265,7 +265,7 @@ def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
 def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
     """Whatever the size of a batch; a person in two lists is matched in both."""
     monkeypatch.setattr(suppression_files, "BATCH_ROWS", 2)
-    addressed([PLAIN, "joe@example.com"])
+    people_of_segment([PLAIN, "joe@example.com"])
     contents = {
         "1": [PLAIN, "x", None, "y", PLAIN],
         "2": ["a@b.de", "z", "z", "z", "z"],
@@ -276,7 +276,7 @@ def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch
     first, second = suppression.match(shared(), suppression.read(shared(), lists))
     assert (10, 1, 3, 6, 2) == (first.read, first.blank, first.understood, first.not_understood, first.matched)
     assert (("1", 1), ("1", 3), ("2", 1), ("2", 2), ("2", 3)) == first.examples
-    assert "(rows from 0: 1, row 1, 3; 2, row 1, 2, 3, ...)" in first.words()
+    assert "(rows from 0: 1, row 1, 3; 2, row 1, 2, 3, ...)" in first.message()
     assert (2, 0, 2, 0, 2) == (second.read, second.blank, second.understood, second.not_understood, second.matched)
 
 
