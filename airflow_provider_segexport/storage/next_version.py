@@ -1,0 +1,155 @@
+"""SQL of the next version of a ledger, from the previous version and a run's results.
+
+It reads the tables that the stage `update_ledger` creates: `previous`, `previous_touched`, `delivered_rows`,
+`rejected_rows`, `removed_now`, `already_gone`, `changed_emails`, `planned_sharers`, `planned_bars`, `planned_existing`.
+In each statement `l` is a person's previous row and `n` the run's result.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.model import OPTED_OUT, Reason
+from airflow_provider_segexport.storage import per_export
+from airflow_provider_segexport.storage.duckdb_engine import listed, literal
+from airflow_provider_segexport.storage.ledger import (
+    ATTEMPTS_DAYS,
+    LEFT,
+    MAYBE_MEMBER,
+    MEMBER,
+    NOT_ADDED,
+    REMOVED,
+    REMOVING,
+)
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.per_export import NO_HASHES, NOT_REJECTED, NOT_REJECTED_BY, PerExport
+
+PERSON_REJECTED = OPTED_OUT | {Reason.DELETED, Reason.PENDING_CONFIRMATION, Reason.INVALID_EMAIL}
+"""Reasons for which a vendor rejects a person, not a value: that person is not in the audience as one who gets mail."""
+
+RESULT_UNKNOWN = frozenset({Reason.NO_RESULT, Reason.JOB_FAILED})
+"""Reasons that leave open if the vendor has accepted a row: its person may be in the audience."""
+
+UNCONFIRMED = f"(l.state = '{MEMBER}' and l.added_at is null)"
+"""SQL condition: an earlier run sent the person, and no response has said with which result."""
+
+REMOVED_BY_EXPORT = f"(l.state = '{REMOVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
+"""SQL condition: a person who is gone was removed by the run that had sent the removal without getting a response."""
+
+MAYBE_STATE = f"if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBER}')"
+"""SQL of the state of a person who was sent without a known result."""
+
+BARRED_AND_EXISTED = f"l.barred, coalesce(if(l.state in {MAYBE_MEMBER}, l.existed, null), x.email is not null)"
+"""SQL of the columns `barred` and `existed`."""
+
+WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
+        left join planned_existing x on x.email = n.email"""
+
+
+def count_members(*, first: bool) -> str:
+    """Return SQL of the number of members in the next version, with people who may be members."""
+    unchanged = f"""(select count(*) from previous l anti join changed_emails c on c.email = l.email
+        where l.state in {MAYBE_MEMBER})"""
+    # A row that this run took for delivered at first, and that was rejected later, counts too.
+    rejected = f"""(select count(*) from rejected_rows n left join previous_touched l on l.email = n.email
+        where l.state in {MAYBE_MEMBER} or n.reason in ({listed(RESULT_UNKNOWN)}))"""
+    return f"select {'0' if first else unchanged} + (select count(*) from delivered_rows) + {rejected}"
+
+
+def rows(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> str:
+    """Return SQL of the next version's rows, in the columns of `ledger.SCHEMA`.
+
+    Args:
+        origin: the run.
+        first: there is no previous version.
+        shared: the plan changes claims.
+        barring: the plan changes bars.
+    """
+    own = per_export.of(origin)
+    sql = f"""{"select * from previous_touched" if first else _unchanged_rows(own.slot, shared=shared)}
+        union all {_delivered_rows(origin, own)}
+        union all {_rejected_rows(origin, own)}
+        union all {_gone_rows(origin)}"""
+    return _with_bars(sql, first=first) if barring else sql
+
+
+def _run_sql(origin: LedgerCommit) -> tuple[str, str]:
+    """Return SQL of the run's `as_of` and name."""
+    return f"{literal(origin.as_of)}::timestamptz", literal(origin.run)
+
+
+def _time_sql(epoch_s: float) -> str:
+    return f"make_timestamptz({int(epoch_s * 1e6)})"
+
+
+def _delivered_rows(origin: LedgerCommit, own: PerExport) -> str:
+    """Return SQL of the rows of people whom the run delivered, or sent without getting a response."""
+    as_of, run = _run_sql(origin)
+    rejection = "l.rejected_hash, l.reason, l.attempts, l.first_rejected_at, l.last_rejected_at"
+    return f"""select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
+            coalesce(if(l.state = '{MEMBER}', l.added_at, null), {_time_sql(origin.ended_at)}), {own.delivered},
+            {own.sharers_mask}, {own.slot}, {own.hashes}, {own.delivered_by}, {BARRED_AND_EXISTED}
+        from delivered_rows n {WITH_PREVIOUS} where n.row_hash is not null
+        union all
+        select n.email, null, l.contact_id, if({UNCONFIRMED}, l.as_of, {as_of}), if({UNCONFIRMED}, l.run, {run}),
+            {MAYBE_STATE}, if(l.state = '{NOT_ADDED}', null, l.added_at), {rejection},
+            {own.sharers_mask}, {own.slot}, {own.hashes}, l.rejected_by, l.rejections, {BARRED_AND_EXISTED}
+        from delivered_rows n {WITH_PREVIOUS} where n.row_hash is null"""
+
+
+def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
+    """Return SQL of the rows of people whose rows were rejected, or may have been."""
+    as_of, run = _run_sql(origin)
+    now, started = _time_sql(origin.ended_at), _time_sql(origin.started_at)
+    last, oldest = own.last, f"{now} - interval {ATTEMPTS_DAYS} days"
+    same = f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {oldest})"
+    attempts = f"if({same}, {last['attempts']} + ({last['last_rejected_at']} < {started})::utinyint, 1)::utinyint"
+    maybe = f"(n.reason in ({listed(RESULT_UNKNOWN)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"
+    by_this_run = f"(l.run = {run} and l.as_of = {as_of})"
+    # Never added: only this run has sent them, or no response ever confirmed it and the vendor rejects the person.
+    person_rejected = f"(l.added_at is null and n.reason in ({listed(PERSON_REJECTED)}))"
+    first_sent_now = f"({by_this_run} and (l.added_at is null or l.added_at > {started}))"
+    never = f"(l.state = '{MEMBER}' and ({first_sent_now} or {person_rejected}))"
+    state = f"""case when {maybe} then {MAYBE_STATE} when {never} then '{NOT_ADDED}'
+        when l.state = '{REMOVING}' then '{REMOVED}' else coalesce(l.state, '{NOT_ADDED}') end"""
+    stays = f"({maybe} or (l.state = '{MEMBER}' and not {never}))"
+    return f"""select n.email, if({maybe} or {by_this_run} or l.state is distinct from '{MEMBER}', null, l.row_hash),
+            l.contact_id, coalesce(l.as_of, if({maybe}, {as_of}, null)), coalesce(l.run, if({maybe}, {run}, null)),
+            {state}, if({never}, null, l.added_at), n.row_hash, n.reason, {attempts},
+            if({same}, {last["first_rejected_at"]}, {now}), {now}, if({stays}, {own.sharers_mask}, 0::ubigint),
+            if({maybe}, {own.slot}, l.sent_by), if(l.state = '{MEMBER}', l.hashes, null), {own.rejected_by},
+            {BARRED_AND_EXISTED}
+        from rejected_rows n {WITH_PREVIOUS}"""
+
+
+def _unchanged_rows(slot: str, *, shared: bool) -> str:
+    """Return SQL of the rows that the run does not change, but for claims and content that the plan changes."""
+    hashes = f"if(s.row_hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [s.row_hash])))"
+    mask = "coalesce(s.sharers_mask, l.sharers_mask)"
+    columns = f"l.* replace ({mask} as sharers_mask, {hashes} as hashes)" if shared else "l.*"
+    join = "left join planned_sharers s on s.email = l.email" if shared else ""
+    return f"select {columns} from previous l {join} anti join changed_emails c on c.email = l.email"
+
+
+def _gone_rows(origin: LedgerCommit) -> str:
+    """Return SQL of the rows of people who were removed or found to be gone."""
+    as_of, run = _run_sql(origin)
+    rest = f"l.added_at, {NOT_REJECTED}, 0::ubigint, null::utinyint, {NO_HASHES}, {NOT_REJECTED_BY}, l.barred, false"
+    left = f"(l.added_at is not null and {str(origin.keep_left).lower()})"
+    return f"""select n.email, null, l.contact_id, {as_of}, {run},
+            if(n.row_hash is null, '{REMOVING}', '{REMOVED}'), {rest}
+        from removed_now n left join previous_touched l on l.email = n.email
+        union all
+        select l.email, null, l.contact_id, {as_of}, {run},
+            case when {REMOVED_BY_EXPORT} then '{REMOVED}' when {left} then '{LEFT}' else '{NOT_ADDED}' end, {rest}
+        from already_gone n join previous_touched l on l.email = n.email
+        left join planned_bars b on b.email = n.email
+        where {REMOVED_BY_EXPORT} or {left} or coalesce(b.barred, l.barred, 0) <> 0"""
+
+
+def _with_bars(sql: str, *, first: bool) -> str:
+    """Return SQL of the same rows with the changed bars. A barred person whom the ledger does not hold gets a row."""
+    not_held = "" if first else "anti join previous l on l.email = b.email"
+    return f"""select r.* replace (coalesce(b.barred, r.barred) as barred)
+        from ({sql}) r left join planned_bars b on b.email = r.email
+        union all by name
+        select b.email, b.barred, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask
+        from planned_bars b {not_held} anti join changed_emails c on c.email = b.email"""
