@@ -72,7 +72,7 @@ def drop_leavers(
     with engine() as sql:
         has_members = False
         for batch in pending:
-            if isinstance(batch, tuple) or not ledger.version() or batch.attempt >= record.MOST_GENERATIONS:
+            if isinstance(batch, tuple) or not ledger.version() or batch.attempt >= record.MAX_RETRIES:
                 yield batch
                 continue
             if not has_members:

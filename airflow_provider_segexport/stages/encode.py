@@ -1,6 +1,7 @@
-"""Turns an item's shape into one SQL expression: `Object -> text`, a column of ready-made JSON.
+"""Turn an item template into one SQL expression: `JsonTemplate -> text`, a column of finished JSON.
 
-All pieces of an item are arguments of one `concat`, which leaves out nulls: what stands around a value is null with it.
+All pieces of an item are arguments of one `concat`, which leaves out nulls. So the key, quotes and brackets around a
+value are null if the value is.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from collections.abc import Iterable, Sequence
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
 
-ALWAYS = "email"
-"""The column that no item lacks."""
+ALWAYS_PRESENT = "email"
+"""The column that has a value in every row."""
 
 
-def expression(item: JsonTemplate, behind: str = "") -> str:
-    """The item as SQL, with a text behind it; never null."""
-    return _concat(["'{'", *_members(item), literal("}" + behind)])
+def expression(item: JsonTemplate, suffix: str = "") -> str:
+    """Return the item as SQL, never null. `suffix` is a text after it, such as a comma."""
+    return _concat(["'{'", *_members(item), literal("}" + suffix)])
 
 
 def _concat(pieces: Iterable[str]) -> str:
-    """One text of all pieces."""
+    """Return SQL of the pieces joined."""
     return f"concat({', '.join(_merged(pieces))})"
 
 
 def _merged(pieces: Iterable[str]) -> list[str]:
-    """The pieces, with neighbouring constants made one."""
+    """Return the pieces with adjacent constants joined."""
     merged: list[str] = []
     for piece in pieces:
         if merged and merged[-1].startswith("'") and piece.startswith("'"):
@@ -36,13 +37,13 @@ def _merged(pieces: Iterable[str]) -> list[str]:
     return merged
 
 
-def _given(condition: str, sql: str) -> str:
-    """The SQL where the condition holds, and null elsewhere."""
+def _if(condition: str, sql: str) -> str:
+    """Return SQL that is null if the condition does not hold."""
     return sql if condition == "true" else f"case when {condition} then {sql} end"
 
 
 def _members(item: JsonTemplate) -> list[str]:
-    """The pairs of an object that are there, with commas between them."""
+    """Return the pieces of an object's present pairs, with commas between them."""
     pieces: list[str] = []
     earlier: list[str] = []
     for key, node in item.members.items():
@@ -51,25 +52,31 @@ def _members(item: JsonTemplate) -> list[str]:
     return pieces
 
 
-def _pieces(node: Node, head: str, earlier: Sequence[str]) -> list[str]:
-    """A node behind its head; all null where it is not there. `earlier`: when nodes before it are."""
+def _pieces(node: Node, prefix: str, earlier: Sequence[str]) -> list[str]:
+    """Return the pieces of a node, all null if the node is absent.
+
+    Args:
+        node: of the template.
+        prefix: a text before it, such as its key.
+        earlier: SQL conditions of the presence of the nodes before it, which decide if a comma is needed.
+    """
     condition = _presence(node)
     match node:
         case _ if condition == "false":
             return []
         case JsonTemplate():
-            opening, inner, closing = head + "{", _members(node), "}"
+            opening, inner, closing = prefix + "{", _members(node), "}"
         case Array(elements):
-            opening, inner, closing = head + "[", _elements(elements), "]"
+            opening, inner, closing = prefix + "[", _elements(elements), "]"
         case _:
-            return _guarded(condition, [_behind_comma(head, earlier), *_solid(node)])
-    return [_given(condition, _behind_comma(opening, earlier)), *inner, _given(condition, literal(closing))]
+            return _guarded(condition, [_with_comma(prefix, earlier), *_complete(node)])
+    return [_if(condition, _with_comma(opening, earlier)), *inner, _if(condition, literal(closing))]
 
 
-def _behind_comma(text: str, earlier: Sequence[str]) -> str:
-    """The text, with a comma before it where any of the earlier nodes is there.
+def _with_comma(text: str, earlier: Sequence[str]) -> str:
+    """Return SQL of the text, with a comma before it if any of the earlier nodes is present.
 
-    To write all commas and cut off the first would copy the object once more: a quarter of the time of an item.
+    Writing all commas and removing the first would copy the object once more, a quarter of an item's time.
     """
     possible = [condition for condition in earlier if condition != "false"]
     if "true" in possible:
@@ -81,29 +88,32 @@ def _behind_comma(text: str, earlier: Sequence[str]) -> str:
 
 
 def _guarded(condition: str, pieces: list[str]) -> list[str]:
-    """Pieces that are there under one condition."""
-    return [_given(condition, piece) for piece in _merged(pieces) if piece != "''"]
+    """Return the pieces, null if the condition does not hold."""
+    return [_if(condition, piece) for piece in _merged(pieces) if piece != "''"]
 
 
 def _elements(elements: tuple[Node, ...]) -> list[str]:
-    """Elements with commas between those that are there; of an object all is there, or it would name a key alone."""
+    """Return the pieces of an array's present elements, with commas between them.
+
+    An object is present only if all of it is; otherwise it would be a key without a value.
+    """
     pieces: list[str] = []
     earlier: list[str] = []
     for node in elements:
-        first, *rest = _merged(_solid(node))
-        opening = [_behind_comma(_text(first), earlier), *rest] if first.startswith("'") else None
-        pieces += _guarded(_whole(node), opening or [_behind_comma("", earlier), first, *rest])
-        earlier.append(f"({_whole(node)})" if _whole(node) != "true" else "true")
+        first, *rest = _merged(_complete(node))
+        opening = [_with_comma(_unquoted(first), earlier), *rest] if first.startswith("'") else None
+        pieces += _guarded(_is_complete(node), opening or [_with_comma("", earlier), first, *rest])
+        earlier.append(f"({_is_complete(node)})" if _is_complete(node) != "true" else "true")
     return pieces
 
 
-def _text(sql: str) -> str:
-    """What an SQL string says."""
+def _unquoted(sql: str) -> str:
+    """Return the text of an SQL string."""
     return sql[1:-1].replace("''", "'")
 
 
-def _solid(node: Node) -> list[str]:
-    """A node of which nothing lacks."""
+def _complete(node: Node) -> list[str]:
+    """Return the pieces of a node of which every part is present."""
     match node:
         case Const(value):
             return [literal(json.dumps(value, ensure_ascii=False))]
@@ -115,42 +125,42 @@ def _solid(node: Node) -> list[str]:
         case Joined(names):
             return [f"to_json(concat_ws(' ', {', '.join(map(quoted, names))}))"]
         case JsonTemplate(members):
-            pairs = [[literal(json.dumps(key) + ":"), *_solid(member)] for key, member in members.items()]
+            pairs = [[literal(json.dumps(key) + ":"), *_complete(member)] for key, member in members.items()]
             return ["'{'", *_with_commas(pairs), "'}'"]
         case Array(elements):
-            return ["'['", *_with_commas([_solid(element) for element in elements]), "']'"]
+            return ["'['", *_with_commas([_complete(element) for element in elements]), "']'"]
 
 
-def _with_commas(listed: list[list[str]]) -> list[str]:
-    return [piece for number, one in enumerate(listed) for piece in (["','"] if number else []) + one]
+def _with_commas(parts: list[list[str]]) -> list[str]:
+    return [piece for number, part in enumerate(parts) for piece in (["','"] if number else []) + part]
 
 
 def _presence(node: Node) -> str:
-    """When a node is there, as SQL."""
+    """Return the SQL condition under which a node is present."""
     match node:
         case Const():
             return "true"
         case Column(name):
-            return "true" if name == ALWAYS else f"({quoted(name)} is not null)"
+            return "true" if name == ALWAYS_PRESENT else f"({quoted(name)} is not null)"
         case Joined(names):
             return f"(coalesce({', '.join(map(quoted, names))}) is not null)"
         case Array(elements):
-            return _any(map(_whole, elements))
+            return _any(map(_is_complete, elements))
         case JsonTemplate(members):
             return _any(map(_presence, members.values()))
 
 
-def _whole(node: Node) -> str:
-    """When all of a node is there."""
+def _is_complete(node: Node) -> str:
+    """Return the SQL condition under which every part of a node is present."""
     if not isinstance(node, JsonTemplate | Array):
         return _presence(node)
     parts = node.members.values() if isinstance(node, JsonTemplate) else node.elements
-    conditions = [one for one in map(_whole, parts) if one != "true"]
+    conditions = [condition for condition in map(_is_complete, parts) if condition != "true"]
     return " and ".join(conditions) or "true"
 
 
 def _any(conditions: Iterable[str]) -> str:
-    listed = list(conditions)
-    if "true" in listed:
+    alternatives = list(conditions)
+    if "true" in alternatives:
         return "true"
-    return f"({' or '.join(listed)})" if listed else "false"
+    return f"({' or '.join(alternatives)})" if alternatives else "false"

@@ -1,4 +1,4 @@
-"""Proves that a segment's files can be read: `files -> SegmentFiles`. No row is read yet."""
+"""Check that a segment's files can be read: `files -> SegmentFiles`. No row is read yet."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 
 def read_schemas(
-    places: Sequence[tuple[StoragePath, str]], wanted: Sequence[str], *, partition_columns: bool = False
+    paths: Sequence[tuple[StoragePath, str]], wanted: Sequence[str], *, partition_columns: bool = False
 ) -> SegmentFiles:
-    """Read every file's footer. The wanted columns must be in all of them, with types that have an exact common one.
+    """Read every file's footer. Every file must have the wanted columns, with types that have an exact common type.
 
     Args:
-        places: the files, with their names for reports.
-        wanted: the columns that are mapped.
+        paths: the files, with their names for reports.
+        wanted: the mapped columns.
         partition_columns: a column that a file lacks may come from `key=value` folders above it, as text.
+
+    Raises:
+        InvalidSegment: a file cannot be read, lacks a column, or has a type that no common type can hold exactly.
     """
     files: list[SegmentFile] = []
     common: dict[str, pa.DataType] = {}
     first: dict[str, tuple[str, pa.DataType]] = {}
     first_row = 0
-    for place, name in places:
-        footer = footers.read(place, name)
-        partitions = partitions_of(place, footer.names, wanted) if partition_columns and not is_table(name) else {}
+    for path, name in paths:
+        footer = footers.read(path, name)
+        partitions = partitions_of(path, footer.names, wanted) if partition_columns and not is_table(name) else {}
         types = footers.types(footer, [column for column in wanted if column not in partitions], name)
         for column, kind in {**types, **dict.fromkeys(partitions, pa.string())}.items():
             if empty_type(kind):
-                continue  # nothing is in it, so it fits any type
+                continue  # every value is null, so it fits any type
             name_before, kind_before = first.setdefault(column, (name, kind))
             both = column_types.wider(common.get(column, kind), kind)
             if both is None:
@@ -49,22 +52,22 @@ def read_schemas(
                 )
             common[column] = both
         files.append(
-            SegmentFile(place, name, footer.rows, first_row, types, footer.version, footer.group_bytes, partitions)
+            SegmentFile(path, name, footer.rows, first_row, types, footer.version, footer.group_bytes, partitions)
         )
         first_row += footer.rows
-    words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
+    type_words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
     kinds = {column: column_type(common[column]) if column in common else "text" for column in wanted}
-    return SegmentFiles(tuple(files), kinds, words, {column: common.get(column, NO_TYPE) for column in wanted})
+    return SegmentFiles(tuple(files), kinds, type_words, {column: common.get(column, NO_TYPE) for column in wanted})
 
 
 def empty_type(kind: pa.DataType) -> bool:
-    """The type of a column in which every value is null, as pandas writes it."""
+    """Return whether this is the type of a column in which every value is null, as pandas writes it."""
     return bool(pa.types.is_null(column_types.plain(kind)))
 
 
 @contextmanager
 def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[StoragePath, str]] = ()) -> Iterator[None]:
-    """Turn the engine's errors while rows are read into errors that name the file, the cause and what to do.
+    """Turn the engine's errors while rows are read into errors that name the file, the cause and the fix.
 
     Raises:
         NeedsMemory: the engine's memory was not enough for the files' pages.
@@ -75,7 +78,7 @@ def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[Stora
         yield
         diagnosis.unchanged(files)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
-        raise  # a mistake of ours, not of the file's
+        raise  # an error of this provider, not of the file
     except duckdb.OutOfMemoryException:
         raise NeedsMemory from None
     except duckdb.Error as error:
@@ -85,4 +88,4 @@ def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[Stora
                 "space for temporary files (TMPDIR)."
             ) from None
         reason = diagnosis.cause(files, suppression, error)
-        raise reason from None  # the engine's own words quote values
+        raise reason from None  # the engine's own message quotes values

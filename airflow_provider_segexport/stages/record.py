@@ -1,4 +1,4 @@
-"""Writes down what becomes of each batch, and says what goes out next: `answer -> journal, verdicts, batches`."""
+"""Record the result of each batch, and return the batches to send next: `reply -> journal, batch results, batches`."""
 
 from __future__ import annotations
 
@@ -21,28 +21,35 @@ from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.results import leaf_batches
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
-MOST_GENERATIONS = 3
-"""How often a row goes out again because the vendor asked for it; then it is refused, with that reason."""
+MAX_RETRIES = 3
+"""A row that the vendor asks to retry is sent again so often, and then counts as rejected."""
 
-NO_REJECTS = OPTED_OUT | {Reason.DELETED}
-"""Reasons that say something of the person, not of the data: they do not count as rejects while it runs."""
+PERSON_REASONS = OPTED_OUT | {Reason.DELETED}
+"""Reasons that concern the person, not the data. The guard on rejected rows does not count them."""
 
-MOST_REFUSED_IN_A_ROW = 40
-"""Whole-batch refusals without one acceptance between them: halving on would be a storm of calls. One bad row in a
-thousand costs ten, each followed by an acceptance."""
+MAX_BATCH_REJECTIONS_IN_A_ROW = 40
+"""Rejections of whole batches without an acceptance in between. After so many, further splitting would only cost calls.
+One invalid row in a thousand costs ten rejections, each followed by an acceptance."""
 
 
 @dataclass(slots=True)
 class BatchRecorder:
-    """Keeps the journal of a run; called from one thread.
+    """Write the journal of a run; called from one thread.
 
     Attributes:
-        returning: rows of people whom we have taken out and may bring back; None where the vendor has no way.
-        check_rejected: asked after each batch with rows settled and rows rejected so far; an error ends the sending.
-        settled_before: rows for which the run had a verdict before this process: earlier tries, and before a deferral.
-        rejects_before: those of them that count as rejects.
-        read_back: an accepted batch says nothing of single people: they are looked at later.
-        on_settled: told the number of batches settled by this process.
+        folder: the part of the run folder that holds the batches.
+        returning: returns the rows of people whom an export removed and may add again; None if the vendor cannot.
+        check_rejected: called after each batch with the rows settled and rejected so far; an error ends the sending.
+        settled_before: rows settled before this process: in earlier attempts, or before a deferral.
+        rejects_before: rejected rows among them that the guard counts.
+        read_back: an accepted batch confirms no single row, so the audience is read back later.
+        on_settled: called with the number of batches settled by this process.
+        accepted, rejected: rows settled by this process.
+        rejects: rejected rows that the guard counts.
+        rejected_in_a_row: whole batches rejected since the last acceptance.
+        error: an error that ends the sending.
+        batches: batches settled by this process.
+        unanswered: batches that an earlier attempt sent without recording a reply.
     """
 
     folder: RunFolder
@@ -61,116 +68,120 @@ class BatchRecorder:
     unanswered: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """An earlier try may have made calls whose answer it did not live to see."""
+        """Find the calls of an earlier attempt that have no reply, and check the guard on its rows."""
         states = self.folder.journal.states()
         self.unanswered |= {name for name, entry in states.items() if entry.state is State.SENDING}
         if self.settled_before:
-            self._judge()
+            self._check_guard()
 
     def record_sending(self, batches: list[Batch]) -> None:
-        """Intent, before the calls."""
+        """Record the intent, before the calls."""
         self.folder.journal.write([Entry(batch.id, State.SENDING, len(batch)) for batch in batches])
 
-    def record_reply(self, batch: Batch, answer: BatchReply | BatchRejected) -> list[Batch]:
-        """Verdict, after a call; returns what is to go out in the batch's place."""
-        match answer:
+    def record_reply(self, batch: Batch, reply: BatchReply | BatchRejected) -> list[Batch]:
+        """Record the reply to a call; return the batches to send in its place."""
+        match reply:
             case JobId(id):
                 return self.record_submitted(batch, id)
             case BatchResult():
-                return self._settle(batch, answer)
+                return self._settle(batch, reply)
             case BatchRejected():
-                return self._isolate(batch, answer)
+                return self._split(batch, reply)
 
     def record_submitted(self, batch: Batch, job_id: str) -> list[Batch]:
-        """The batch became a job."""
+        """Record that the batch became an import job."""
         self.folder.journal.write([Entry(batch.id, State.SUBMITTED, len(batch), job_id=job_id)])
         return []
 
     def abort_error(self) -> SegexportError | None:
-        """An error found in the answers that ends the sending."""
+        """Return the error that ends the sending; None if there is none."""
         return self.error
 
-    def _settle(self, batch: Batch, settled: BatchResult) -> list[Batch]:
-        if settled.retry and batch.attempt >= MOST_GENERATIONS:
-            words = f"The vendor asked for this row again {counted(batch.attempt + 1, 'time')}."
-            given_up = tuple(RowRejection(index, Reason.JOB_FAILED, "", words) for index in settled.retry)
-            settled = replace(settled, rejected=settled.rejected + given_up, retry=())
-        settled, revive = self._revive(batch, self._taken_out(batch, settled))
-        part = self.folder.write_results(batch, settled)
-        accepted = len(batch) - len(settled.rejected) - len(settled.retry) - len(revive)
+    def _settle(self, batch: Batch, result: BatchResult) -> list[Batch]:
+        """Write a batch's result; return the batches that its rows are sent in again."""
+        if result.retry and batch.attempt >= MAX_RETRIES:
+            message = f"The vendor asked for this row again {counted(batch.attempt + 1, 'time')}."
+            exhausted = tuple(RowRejection(index, Reason.JOB_FAILED, "", message) for index in result.retry)
+            result = replace(result, rejected=result.rejected + exhausted, retry=())
+        result, resubscribe = self._resubscribe(batch, self._own_removals(batch, result))
+        has_rows = self.folder.write_results(batch, result)
+        accepted = len(batch) - len(result.rejected) - len(result.retry) - len(resubscribe)
         if self.read_back:
-            settled = replace(settled, unattributed=accepted, unattributed_reason=Reason.STILL_IN_AUDIENCE)
+            result = replace(result, unattributed=accepted, unattributed_reason=Reason.STILL_IN_AUDIENCE)
         entry = Entry(
             batch.id,
             State.SETTLED,
             len(batch),
             accepted=accepted,
-            rejected=len(settled.rejected),
-            retry=settled.retry,
-            unattributed=settled.unattributed,
-            unattributed_reason=str(settled.unattributed_reason) if settled.unattributed else "",
-            resubscribe=revive,
-            has_rows=part,
+            rejected=len(result.rejected),
+            retry=result.retry,
+            unattributed=result.unattributed,
+            unattributed_reason=str(result.unattributed_reason) if result.unattributed else "",
+            resubscribe=resubscribe,
+            has_rows=has_rows,
         )
         self.folder.journal.write([entry])
-        self._count(accepted, settled)
-        next_ = [batch.subset(settled.retry, generation=batch.attempt + 1)] if settled.retry else []
-        return next_ + ([batch.subset(revive, kind=BatchKind.REVIVE)] if revive else [])
+        self._count(accepted, result)
+        again = [batch.subset(result.retry, generation=batch.attempt + 1)] if result.retry else []
+        return again + ([batch.subset(resubscribe, kind=BatchKind.REVIVE)] if resubscribe else [])
 
-    def _taken_out(self, batch: Batch, settled: BatchResult) -> BatchResult:
-        """Whoever is deleted already, and was to be by a call that had no answer, was by that call: they are ours."""
+    def _own_removals(self, batch: Batch, result: BatchResult) -> BatchResult:
+        """Count people as removed who are already deleted, if an earlier attempt sent this removal without a reply."""
         if batch.kind is not BatchKind.REMOVE or batch.id not in self.unanswered:
-            return settled
-        return replace(settled, rejected=tuple(one for one in settled.rejected if one.reason is not Reason.DELETED))
+            return result
+        return replace(result, rejected=tuple(row for row in result.rejected if row.reason is not Reason.DELETED))
 
-    def _revive(self, batch: Batch, settled: BatchResult) -> tuple[BatchResult, tuple[int, ...]]:
-        """Take from the refused whom we have taken out ourselves: they go out once more, in a way that revives them."""
+    def _resubscribe(self, batch: Batch, result: BatchResult) -> tuple[BatchResult, tuple[int, ...]]:
+        """Take rejected rows of people whom an export removed out of the result; return it and those rows' indexes.
+
+        They are sent again by a call that resubscribes them.
+        """
         if self.returning is None or batch.kind is not BatchKind.UPSERT:
-            return settled, ()
-        deleted = [one.index for one in settled.rejected if one.reason is Reason.DELETED]
-        ours = self.returning() if deleted else frozenset()
-        revive = tuple(index for index in deleted if batch.rows[index] in ours)
-        refused = tuple(one for one in settled.rejected if one.index not in set(revive))
-        return replace(settled, rejected=refused), revive
+            return result, ()
+        deleted = [row.index for row in result.rejected if row.reason is Reason.DELETED]
+        returning = self.returning() if deleted else frozenset()
+        indexes = tuple(index for index in deleted if batch.rows[index] in returning)
+        taken = set(indexes)
+        return replace(result, rejected=tuple(row for row in result.rejected if row.index not in taken)), indexes
 
-    def _count(self, accepted: int, settled: BatchResult) -> None:
-        """Add up, and find out whether to go on."""
+    def _count(self, accepted: int, result: BatchResult) -> None:
+        """Add up the rows, and find out if the sending must end."""
         self.batches += 1
         self.accepted += accepted
-        self.rejected += len(settled.rejected)
-        self.rejects += sum(one.reason not in NO_REJECTS for one in settled.rejected)
+        self.rejected += len(result.rejected)
+        self.rejects += sum(row.reason not in PERSON_REASONS for row in result.rejected)
         if accepted:
             self.rejected_in_a_row = 0
-        if settled.abort_reason:
-            self.error = FatalError(settled.abort_reason)
+        if result.abort_reason:
+            self.error = FatalError(result.abort_reason)
         else:
-            self._judge()
+            self._check_guard()
         self.on_settled(self.batches)
 
-    def _judge(self) -> None:
-        """Find out whether the run has too many rejects, over all its tries."""
+    def _check_guard(self) -> None:
+        """Find out if the run has too many rejected rows, over all its attempts."""
         if self.check_rejected is not None and self.error is None:
             settled = self.settled_before + self.accepted + self.rejected
             self.error = self.check_rejected(settled, self.rejects_before + self.rejects)
 
-    def _isolate(self, batch: Batch, refused: BatchRejected) -> list[Batch]:
-        """Halve the batch until the bad rows stand alone; a row that is refused alone has its verdict."""
+    def _split(self, batch: Batch, rejection: BatchRejected) -> list[Batch]:
+        """Split a batch that was rejected as a whole, until the invalid rows are alone and can be rejected."""
         self.rejected_in_a_row += 1
-        if self.rejected_in_a_row >= MOST_REFUSED_IN_A_ROW:
+        if self.rejected_in_a_row >= MAX_BATCH_REJECTIONS_IN_A_ROW:
             self.error = FatalError(
-                f"The vendor refused {counted(self.rejected_in_a_row, 'batch')} in a row as a whole "
-                f"(error code {public_code(refused.code)}). No single row "
+                f"The vendor rejected {counted(self.rejected_in_a_row, 'batch')} in a row as a whole "
+                f"(error code {public_code(rejection.code)}). No single row "
                 "causes this. To fix: check field mapping and custom fields."
             )
         if len(batch) == 1:
-            only = RowRejection(0, Reason.REJECTED_BY_VENDOR, refused.code, refused.message)
+            only = RowRejection(0, Reason.REJECTED_BY_VENDOR, rejection.code, rejection.message)
             return self._settle(batch, BatchResult(rejected=(only,)))
         self.folder.journal.write([Entry(batch.id, State.SPLIT, len(batch))])
         return list(batch.halves())
 
 
 def unsettled(batch: Batch, states: Mapping[str, Entry]) -> Iterator[Batch | tuple[Batch, str]]:
-    """What of a planned batch still has to be done: itself, its job, or parts of it."""
+    """Yield what is still open of a planned batch: the batch or parts of it, or a batch with its job id."""
     for part, entry in leaf_batches(batch, states):
         if entry is None or entry.state is State.SENDING:
             yield part
@@ -179,7 +190,7 @@ def unsettled(batch: Batch, states: Mapping[str, Entry]) -> Iterator[Batch | tup
 
 
 def remaining(folder: RunFolder, names: tuple[str, ...]) -> Iterator[Batch | tuple[Batch, str]]:
-    """All that a run still has to do, in the plan's order. Batches that are settled are not even read."""
+    """Yield all open batches of a run, as `unsettled` does, in the plan's order. Settled batches are not read."""
     states = folder.journal.states()
     rows = folder.upserts()
     try:
@@ -192,11 +203,11 @@ def remaining(folder: RunFolder, names: tuple[str, ...]) -> Iterator[Batch | tup
 
 
 def count_rows(entries: Mapping[str, Entry]) -> tuple[int, int]:
-    """Rows accepted and refused over all settled batches."""
+    """Return the numbers of accepted and rejected rows over all settled batches."""
     settled = [entry for entry in entries.values() if entry.state is State.SETTLED]
     return sum(entry.accepted for entry in settled), sum(entry.rejected for entry in settled)
 
 
 def rejects(folder: RunFolder) -> int:
-    """Rows whose verdict counts as a reject: it says something of the data, not of the person."""
-    return sum(number for reason, number in folder.reasons().items() if reason not in NO_REJECTS)
+    """Count the rejected rows that the guard counts: those whose reason concerns the data, not the person."""
+    return sum(number for reason, number in folder.reasons().items() if reason not in PERSON_REASONS)

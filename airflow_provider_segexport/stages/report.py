@@ -1,4 +1,4 @@
-"""Adds up and writes the report: `plan, journal, verdicts -> summary.json, rejects.parquet`."""
+"""Add up a run's counts and write its report: `plan, journal, batch results -> summary.json, rejects.parquet`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,12 @@ REJECTS = pa.schema(
     ]
 )
 
-
 REMOVALS = pa.schema([(name, pa.string()) for name in ("email", "outcome", "reason", "vendor_code", "vendor_message")])
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where the profiles ended. They add up, in every report."""
+    """Profiles by outcome. The outcomes add up to `profiles` in every report."""
 
     profiles: int
     delivered: int
@@ -48,27 +47,27 @@ class Counts:
     not_attempted: int
 
     def add_up(self) -> bool:
-        """The law of conservation."""
+        """Return whether every profile has exactly one outcome."""
         parts = asdict(self)
         return parts.pop("profiles") == sum(parts.values()) and all(count >= 0 for count in parts.values())
 
 
 def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, int]]) -> dict[str, dict[str, int]]:
-    """Every row that was not delivered and has a verdict, by file and row; returns counts by outcome and reason.
+    """Write every row that was rejected or withheld, by file and row; return counts by outcome and reason.
 
     Args:
         engine: where the rows are joined.
-        folder: the run.
+        folder: of the run.
         files: name and first row of each file of the segment.
     """
-    engine.run(f"create or replace table set_aside as select * from {engine.scan([folder.path / 'not_sent.parquet'])}")
-    parts = folder.result_files()
-    sources = "select row, email, outcome, reason, field, '' as code, '' as message from set_aside"
-    if parts:
+    not_sent = engine.scan([folder.path / "not_sent.parquet"])
+    results = folder.result_files()
+    sources = f"select row, email, outcome, reason, field, '' as code, '' as message from {not_sent}"
+    if results:
         withheld = f"reason in ('{Reason.LEFT_AUDIENCE}', '{Reason.DELETED}')"
         outcome = f"if({withheld}, '{Outcome.WITHHELD}', '{Outcome.REJECTED}')"
         sources += f""" union all
-            select row, email, {outcome}, reason, '', code, message from {engine.scan(parts)}
+            select row, email, {outcome}, reason, '', code, message from {engine.scan(results)}
             where reason is not null"""
     engine.table(
         "segment_files",
@@ -79,21 +78,30 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
             }
         ),
     )
-    engine.run(f"create or replace table rejects as {sources}")
+    engine.run(f"create or replace table reject_rows as {sources}")
     rows = """select f.file, r.row - f.first_row as file_row, r.row, r.email, r.outcome, r.reason, r.field,
             r.code as vendor_code, r.message as vendor_message
-        from rejects r asof join segment_files f on r.row >= f.first_row order by r.row"""
+        from reject_rows r asof join segment_files f on r.row >= f.first_row order by r.row"""
     write_parquet(folder.path / "rejects.parquet", engine.stream(rows), REJECTS)
     reasons: dict[str, dict[str, int]] = {}
     for outcome, reason, count in engine.rows(
-        "select outcome, reason, count(*) from rejects group by all order by all"
+        "select outcome, reason, count(*) from reject_rows group by all order by all"
     ):
         reasons.setdefault(outcome, {})[reason] = count
     return reasons
 
 
 def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]) -> Counts:
-    """Counts of a run as far as it came; what has no verdict was not attempted."""
+    """Count the profiles of a run by outcome. A row without a result was not attempted.
+
+    Args:
+        planned: the plan.
+        accepted: rows that the vendor has accepted.
+        reasons: rows by outcome and reason, from `write_rejects`.
+
+    Raises:
+        SegexportError: the counts do not add up, which is an error of this provider.
+    """
     rejected = sum(reasons.get(Outcome.REJECTED, {}).values())
     withheld = sum(reasons.get(Outcome.WITHHELD, {}).values())
     rest = planned.profiles - accepted - planned.unchanged - rejected - withheld
@@ -104,30 +112,41 @@ def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]
 
 
 def write_removals(engine: Engine, folder: RunFolder, planned: Plan) -> dict[str, int]:
-    """Where the leavers ended, with each of whom there is something to tell; returns counts that add up."""
-    leavers = folder.removals
-    states = leavers.journal.states().values()
-    settled = [entry for entry in states if entry.state is State.SETTLED]
+    """Write the leavers who were not removed, with reasons; return counts of all leavers by outcome.
+
+    Args:
+        engine: where the rows are joined.
+        folder: of the run.
+        planned: the plan.
+
+    Raises:
+        SegexportError: the counts do not add up, which is an error of this provider.
+    """
+    entries = folder.removals.journal.states().values()
+    settled = [entry for entry in entries if entry.state is State.SETTLED]
     removed = sum(entry.accepted - entry.unattributed for entry in settled)
-    parts = leavers.result_files()
+    results = folder.removals.result_files()
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
     sources = ["select '' as email, '' as outcome, '' as reason, '' as vendor_code, '' as vendor_message where false"]
-    aside = folder.path / "leavers_not_sent.parquet"
-    if aside.exists():
-        sources.append(f"select email, outcome, reason, '', '' from {engine.scan([aside])}")
-    if parts:
+    not_sent = folder.path / "leavers_not_sent.parquet"
+    if not_sent.exists():
+        sources.append(f"select email, outcome, reason, '', '' from {engine.scan([not_sent])}")
+    if results:
         sources.append(
             f"""select email, if(reason in ({gone}), 'already_gone', 'rejected'), reason, code, message
-            from {engine.scan(parts)} where reason is not null"""
+            from {engine.scan(results)} where reason is not null"""
         )
-    engine.run("create or replace table leavers_told as " + " union all ".join(f"({one})" for one in sources))
+    union = " union all ".join(f"({source})" for source in sources)
+    engine.run(f"create or replace table leavers_not_removed as {union}")
     if len(sources) > 1:
-        write_parquet(folder.path / "removals.parquet", engine.stream("from leavers_told order by email"), REMOVALS)
-    told = dict(engine.rows("select outcome, count(*) from leavers_told group by all"))
+        write_parquet(
+            folder.path / "removals.parquet", engine.stream("from leavers_not_removed order by email"), REMOVALS
+        )
+    not_removed = dict(engine.rows("select outcome, count(*) from leavers_not_removed group by all"))
     counts = {
         "planned": sum(planned.leaver_counts.values()),
         "removed": removed,
-        **{name: told.get(name, 0) for name in ("already_gone", "kept", "rejected")},
+        **{name: not_removed.get(name, 0) for name in ("already_gone", "kept", "rejected")},
     }
     counts["not_attempted"] = counts["planned"] - sum(number for name, number in counts.items() if name != "planned")
     if counts["not_attempted"] < 0:
@@ -136,15 +155,21 @@ def write_removals(engine: Engine, folder: RunFolder, planned: Plan) -> dict[str
 
 
 def summarize(counts: Counts, reasons: Mapping[str, Mapping[str, int]], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The report as one JSON object; `facts` are the run's own: who, what, when, how much."""
+    """Return the report as one JSON object.
+
+    Args:
+        counts: profiles by outcome.
+        reasons: rows by outcome and reason.
+        facts: of the run: vendor, audience, export, times, traffic.
+    """
     return {
         **facts,
         "counts": asdict(counts),
-        "reasons": {outcome: dict(found) for outcome, found in reasons.items()},
+        "reasons": {outcome: dict(by_reason) for outcome, by_reason in reasons.items()},
     }
 
 
 def versions() -> dict[str, str]:
-    """The versions of what did the work, for whoever compares two reports."""
+    """Return the versions of the packages that process the rows, to compare reports."""
     names = ("airflow-provider-segexport", "duckdb", "pyarrow", "requests")
     return {name: metadata.version(name) for name in names}

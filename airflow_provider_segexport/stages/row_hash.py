@@ -1,9 +1,9 @@
-"""Turns an item's shape into one SQL expression of a hash: `Object -> ubigint`, the same where the same would be sent.
+"""Turn an item template into one SQL expression of a hash: `JsonTemplate -> ubigint`, equal if the same data is sent.
 
-It is of the values, each behind a mark of where it goes, and of what is the same in every item; nulls have no part in
-it, nor has the order of fields. So a row that did not change is known without its JSON being made, and a field that is
-matched anew concerns those who have a value for it. Stable over versions and machines: a stored hash is compared months
-later.
+The hash covers each value with a path mark, which says where the value goes, and the constants of every item. Nulls and
+the order of fields do not count. So an unchanged row is recognised without building its JSON, and a newly mapped field
+changes only the rows that have a value for it. The hash is stable over versions and machines, because a stored hash is
+compared months later.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from typing import Any
 from airflow_provider_segexport.storage.duckdb_engine import hashed, literal, quoted
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
 
-BETWEEN = "\x1f"
-"""Before each mark. No value holds it: control characters are replaced."""
+SEPARATOR = "\x1f"
+"""Before each path mark. No value contains it, because control characters are replaced."""
 
 MARK_BYTES = 4
+"""Length of a path mark's digest. An item has a few hundred paths at most, so two marks never coincide in practice."""
 
 
 def expression(item: JsonTemplate) -> str:
-    """The hash as SQL."""
+    """Return the hash as SQL."""
     marked = [f"case when {column} is not null then {mark} end, {column}" for mark, column in sorted(_columns(item))]
     pieces = ", ".join([literal(_digest(_form(item, constants=True))), *marked])
     return hashed(f"concat({pieces})")
 
 
 def _columns(item: JsonTemplate) -> Iterator[tuple[str, str]]:
-    """Every column of an item behind the mark of its place, as SQL."""
-    for place, name in _placed(item, ()):
-        yield literal(BETWEEN + _digest(place)), quoted(name)
+    """Yield path mark and column of every value of an item, as SQL."""
+    for path, name in _paths(item, ()):
+        yield literal(SEPARATOR + _digest(path)), quoted(name)
 
 
 def _digest(value: Any) -> str:
@@ -40,8 +41,8 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=MARK_BYTES).hexdigest()
 
 
-def _placed(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Where each column goes, and its name. What it is called here, and its number in a list, play no part."""
+def _paths(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield the path of each column, and its name. A path contains neither that name nor an index in a list."""
     match node:
         case Const():
             return
@@ -51,14 +52,14 @@ def _placed(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...]
             yield from (((*path, "joined", number), name) for number, name in enumerate(names))
         case JsonTemplate(members):
             for key, member in members.items():
-                yield from _placed(member, (*path, key))
+                yield from _paths(member, (*path, key))
         case Array(elements):
             for element in elements:
-                yield from _placed(element, (*path, [_form(element)]))
+                yield from _paths(element, (*path, [_form(element)]))
 
 
 def _form(node: Node, *, constants: bool = False) -> Any:
-    """What a node is but for the names of its columns; or of it only what stands in every item."""
+    """Return the structure of a node without the names of its columns; with `constants`, only what every item has."""
     match node:
         case Const(value):
             return {"always": value}
@@ -70,6 +71,6 @@ def _form(node: Node, *, constants: bool = False) -> Any:
             forms = {key: _form(member, constants=constants) for key, member in members.items()}
             return {key: form for key, form in forms.items() if form is not None} or None
         case Array(elements):
-            # An element with a column comes and goes with it, and its constants are part of that column's mark.
-            listed = [element for element in elements if not (constants and any(_placed(element, ())))]
-            return [_form(element, constants=constants) for element in listed] or None
+            # An element with a column is absent if the column is null, and its constants are part of that column's mark.
+            counted = [element for element in elements if not (constants and any(_paths(element, ())))]
+            return [_form(element, constants=constants) for element in counted] or None

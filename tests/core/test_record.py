@@ -99,7 +99,7 @@ def test_a_vendor_that_refuses_everything_is_left_alone(folder):
     upsert, calls, accepted = bad_rows(*range(100, 2000))
     with pytest.raises(Stopped, match=r"refused 40 batches in a row.*check field mapping"):
         go(folder, planned(folder, 100, 1000, 900), upsert)
-    assert (len(accepted), len(calls)) == (100, 1 + record.MOST_REFUSED_IN_A_ROW)
+    assert (len(accepted), len(calls)) == (100, 1 + record.MAX_BATCH_REJECTIONS_IN_A_ROW)
 
 
 def test_rows_that_the_vendor_asks_for_again(folder):
