@@ -13,7 +13,7 @@ from airflow_provider_segexport.export.poll_cache import PollResponseCache
 from airflow_provider_segexport.export.reverify import drop_leavers, is_stale_plan, reverify_resends
 from airflow_provider_segexport.model import Audience, Batch, BatchKind, BatchReply, Operation
 from airflow_provider_segexport.stages import guards, record, send
-from airflow_provider_segexport.stages.guards import SETTLED_BEFORE_JUDGING
+from airflow_provider_segexport.stages.guards import MIN_SETTLED_ROWS
 from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.plan import Plan
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -122,12 +122,18 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
     )
 
 
+<<<<<<< HEAD
 def _first_rows(recorder: record.BatchRecorder) -> int | None:
     """Return how many rows may be sent before the guard on rejected rows has results to measure; None for no limit."""
     settled = recorder.settled_before + recorder.accepted + recorder.rejected
     if recorder.check_rejected is None or settled >= SETTLED_BEFORE_JUDGING:
+=======
+def _first_rows(books: record.BatchRecorder) -> int | None:
+    """Rows that may go out before the guard on rejects has verdicts to judge by."""
+    if books.check_rejected is None or books.settled_before + books.accepted + books.rejected >= MIN_SETTLED_ROWS:
+>>>>>>> cf435a9 (Guards: constants name their quantity)
         return None
-    return SETTLED_BEFORE_JUDGING
+    return MIN_SETTLED_ROWS
 
 
 def _call(context: ExportContext, audience: Audience, batch: Batch) -> Operation[BatchReply]:

@@ -71,6 +71,6 @@ def _form(node: Node, *, constants: bool = False) -> Any:
             forms = {key: _form(member, constants=constants) for key, member in members.items()}
             return {key: form for key, form in forms.items() if form is not None} or None
         case Array(elements):
-            # An element with a column is absent if the column is null, and its constants are part of that column's mark.
+            # An element with a column is absent with it, and its constants are part of the column's mark.
             counted = [element for element in elements if not (constants and any(_paths(element, ())))]
             return [_form(element, constants=constants) for element in counted] or None

@@ -92,7 +92,7 @@ def test_guards_of_shares_trip_above_the_limit_and_not_at_it(thousandths, whole,
         if figures.get("rows", whole):
             assert trips(name, limit, figures) == expected, name
     look = guards.reject_watch(Guard(limit), lambda _: None)
-    if whole >= guards.SETTLED_BEFORE_JUDGING:
+    if whole >= guards.MIN_SETTLED_ROWS:
         assert (look(whole, part) is not None) == expected
 
 
