@@ -122,16 +122,10 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
     )
 
 
-<<<<<<< HEAD
 def _first_rows(recorder: record.BatchRecorder) -> int | None:
     """Return how many rows may be sent before the guard on rejected rows has results to measure; None for no limit."""
     settled = recorder.settled_before + recorder.accepted + recorder.rejected
-    if recorder.check_rejected is None or settled >= SETTLED_BEFORE_JUDGING:
-=======
-def _first_rows(books: record.BatchRecorder) -> int | None:
-    """Rows that may go out before the guard on rejects has verdicts to judge by."""
-    if books.check_rejected is None or books.settled_before + books.accepted + books.rejected >= MIN_SETTLED_ROWS:
->>>>>>> cf435a9 (Guards: constants name their quantity)
+    if recorder.check_rejected is None or settled >= MIN_SETTLED_ROWS:
         return None
     return MIN_SETTLED_ROWS
 
