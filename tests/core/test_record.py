@@ -97,7 +97,7 @@ def test_half_of_the_rows_bad_is_no_storm_yet(folder):
 def test_a_vendor_that_refuses_everything_is_left_alone(folder):
     """Refusals in a row, also after thousands were taken, are no bad rows: halving on would be a storm of calls."""
     upsert, calls, accepted = bad_rows(*range(100, 2000))
-    with pytest.raises(Stopped, match=r"refused 40 batches in a row.*check field mapping"):
+    with pytest.raises(Stopped, match=r"rejected 40 batches in a row.*check field mapping"):
         go(folder, planned(folder, 100, 1000, 900), upsert)
     assert (len(accepted), len(calls)) == (100, 1 + record.MAX_BATCH_REJECTIONS_IN_A_ROW)
 
