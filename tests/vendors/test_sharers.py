@@ -57,7 +57,7 @@ class TestMark:
         mark = account.day(1, people(3), dry_run=True)["plan_hash"]
         other = str(account.described["audiences"][1]["id"])
         first, account.audience = account.audience, other
-        with pytest.raises(InvalidArgument, match="another one than was approved"):
+        with pytest.raises(InvalidArgument, match="differs from the approved plan"):
             account.day(1, people(3), name="other", expected_plan=mark)
         account.audience = first
         assert account.upserts() == []
@@ -66,7 +66,7 @@ class TestMark:
     def test_it_does_not_approve_another_export(self, account: VendorHarness):
         """The name of the export belongs to the plan."""
         mark = account.day(1, people(3), dry_run=True, export_name="crm.one")["plan_hash"]
-        with pytest.raises(InvalidArgument, match="another one than was approved"):
+        with pytest.raises(InvalidArgument, match="differs from the approved plan"):
             account.day(1, people(3), name="two", export_name="crm.two", expected_plan=mark)
         assert (
             account.day(1, people(3), name="one", export_name="crm.one", expected_plan=mark)["counts"]["delivered"] == 3
