@@ -17,11 +17,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_segexport.simulator",
-        description="The email vendors' APIs on loopback. GET /_sim tells how to connect.",
+        description="The email vendors' APIs on loopback. GET /_sim returns how to connect.",
     )
     parser.add_argument("--host", default=HOST, help=f"the interface to listen on (default {HOST})")
     parser.add_argument("--port", type=int, default=8100, help="0 = a free one (default 8100)")
-    parser.add_argument("--address", default="", metavar="URL", help="what clients are told (default: host and port)")
+    parser.add_argument("--address", default="", metavar="URL", help="public URL for clients (default: host and port)")
     parser.add_argument("--seed", type=int, default=0, help="all ids follow from it (default 0)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MS", help="added to a call")
     parser.add_argument("--clock-speed", type=float, default=1.0, metavar="X", help="default 1")

@@ -45,7 +45,7 @@ class RunningClock:
 
 
 class ManualClock:
-    """Stands still until it is told to advance."""
+    """Does not move until `advance` is called."""
 
     def __init__(self, start: float = MANUAL_START) -> None:
         self._now = start

@@ -1,4 +1,4 @@
-"""How an Airflow connection to the simulator is filled in: what `describe()` tells -> a connection's fields."""
+"""Builds Airflow connections to the simulator from the result of `describe()`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = {
 """Which of the simulator's credentials feed which field of a connection; those after `extra.` go into its extra."""
 
 
-def connection(vendor: str, told: Mapping[str, Any], **extra: object) -> dict[str, Any]:
-    """An Airflow connection to a simulated vendor, as JSON that `AIRFLOW_CONN_...` and `connections import` take.
+def connection(vendor: str, description: Mapping[str, Any], **extra: object) -> dict[str, Any]:
+    """Return an Airflow connection to a simulated vendor, as JSON for `AIRFLOW_CONN_...` and `connections import`.
 
-    `told` is what `describe()` or `GET /_sim` says of the vendor. Consent is given, and every DAG may export, unless
-    `extra` says otherwise.
+    Consent is given and every DAG may export, unless `extra` sets other values.
+
+    Args:
+        vendor: name of the vendor.
+        description: the vendor's part of `describe()` or `GET /_sim`.
+        extra: fields of the connection's extra.
     """
     options: dict[str, Any] = {"privacy_consent": True, "consented_by": "the simulator", "allowed_dags": "*"}
-    found: dict[str, Any] = {"conn_type": vendor, "host": told["base_url"], "port": 443, "extra": options}
+    fields: dict[str, Any] = {"conn_type": vendor, "host": description["base_url"], "port": 443, "extra": options}
     for field, credential in CREDENTIALS[vendor].items():
-        into = options if field.startswith("extra.") else found
-        into[field.removeprefix("extra.")] = told["credentials"][credential]
+        into = options if field.startswith("extra.") else fields
+        into[field.removeprefix("extra.")] = description["credentials"][credential]
     options.update(extra)
-    return found
+    return fields

@@ -104,15 +104,15 @@ class Control:
         """Answer POST /_sim/reset."""
         body = dict(call.object())
         settings = _settings(body.pop("vendors", {}))
-        seed, latency, kept = (body.pop(key, None) for key in ("seed", "latency", "log_body_bytes"))
+        seed, latency, body_bytes = (body.pop(key, None) for key in ("seed", "latency", "log_body_bytes"))
         if body:
             msg = f"reset does not know {', '.join(body)}; it takes vendors, seed, latency, "
             raise ControlError(msg + "log_body_bytes")
         self._simulation.reset(
             settings,
-            seed=_whole("seed", seed),
+            seed=_integer("seed", seed),
             latency=None if latency is None else _seconds("latency", latency) / 1000,
-            log_body_bytes=_whole("log_body_bytes", kept),
+            log_body_bytes=_integer("log_body_bytes", body_bytes),
         )
         return self._simulation.describe()
 
@@ -181,7 +181,7 @@ def _settings(value: object) -> dict[str, Json]:
     raise ControlError("settings are an object of objects: {vendor: {setting: value}}")
 
 
-def _whole(name: str, value: object) -> int | None:
+def _integer(name: str, value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise ControlError(f"{name} is not a whole number: {value!r}")

@@ -1,4 +1,4 @@
-"""What all vendors' contacts have in common: a compact record, a history, an address rule."""
+"""Common parts of all vendors' contacts: a compact record, a history, an address rule."""
 
 from __future__ import annotations
 

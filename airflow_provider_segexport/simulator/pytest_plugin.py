@@ -47,7 +47,7 @@ def segexport_server() -> Iterator[Simulator]:
 def segexport_simulator(segexport_server: Simulator) -> Simulator:
     """The simulator as it was at the start: empty accounts, and the same audiences each time."""
     segexport_server.reset()
-    # Airflow keeps a renewed sign-in by the refresh token it began with, and knows it still in the next test.
+    # The hook stores a renewed login by its first refresh token, and would use it in the next test, too.
     for _ in range(next(SIGN_INS)):
         segexport_server.act("constant_contact", "authorize", {"key": "main"})
     return segexport_server
@@ -72,8 +72,8 @@ def segexport_connect(
 
     def connect(vendor: str, conn_id: str = "", **extra: object) -> str:
         vendors: Any = segexport_simulator.describe()["vendors"]
-        told = vendors[vendor]
-        made = connection(vendor, told, **{"default_audience": str(told["audiences"][0]["id"]), **extra})
+        description = vendors[vendor]
+        made = connection(vendor, description, **{"default_audience": str(description["audiences"][0]["id"]), **extra})
         conn_id = conn_id or f"{vendor}_default"
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(made))
         return conn_id

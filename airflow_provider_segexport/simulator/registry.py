@@ -12,9 +12,9 @@ from .omnisend import Omnisend
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .vendor import Vendor, World
+    from .vendor import Context, Vendor
 
-VENDORS: dict[str, Callable[[World, Mapping[str, object]], Vendor]] = {
+VENDORS: dict[str, Callable[[Context, Mapping[str, object]], Vendor]] = {
     CampaignMonitor.name: CampaignMonitor,
     Dotdigital.name: Dotdigital,
     ConstantContact.name: ConstantContact,

@@ -110,7 +110,9 @@ class RequestLog:
 
     def __contains__(self, entry: object) -> bool:
         """Whether an entry arrived since the last reset."""
-        return isinstance(entry, Entry) and any(entry is one for one in self._entries[entry.number - 1 : entry.number])
+        return isinstance(entry, Entry) and any(
+            entry is stored for stored in self._entries[entry.number - 1 : entry.number]
+        )
 
     def __len__(self) -> int:
         """Count the requests that arrived."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
 
-HOST = "127.0.0.1"  # another interface is asked for by name: what listens here opens to credentials known to everybody
+HOST = "127.0.0.1"  # other interfaces must be named, because the simulator accepts published credentials
 _START_SECONDS = 10.0
 
 
@@ -81,10 +81,10 @@ class Simulator(Simulation):
     ) -> None:
         """Prepare; `latency` is in real seconds a call, whatever the clock does.
 
-        `address` is what clients are told, where they reach it under another name than host and port.
+        `address` is the URL for clients that use another name than host and port.
         """
-        kept = {} if log_body_bytes is None else {"log_body_bytes": log_body_bytes}
-        super().__init__(seed=seed, latency=latency, clock=clock, settings=settings, **kept)
+        log_options = {} if log_body_bytes is None else {"log_body_bytes": log_body_bytes}
+        super().__init__(seed=seed, latency=latency, clock=clock, settings=settings, **log_options)
         self._host, self._port, self._address = host, port, address.rstrip("/")
         self._thread: Thread | None = None
         self._server: _Server | None = None
@@ -92,12 +92,12 @@ class Simulator(Simulation):
     @property
     def url(self) -> str:
         """The base address, without a slash at its end."""
-        return self.world.address
+        return self.context.address
 
     def start(self) -> None:
         """Bind the port and serve; returns when the server answers."""
         listener = socket.create_server((self._host, self._port))
-        self.world.address = self._address or f"http://{self._host}:{listener.getsockname()[1]}"
+        self.context.address = self._address or f"http://{self._host}:{listener.getsockname()[1]}"
         connections = _Connections()
         config = uvicorn.Config(
             build_app(self, connections.hang_up),

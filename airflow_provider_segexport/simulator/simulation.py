@@ -11,7 +11,7 @@ from .faults import FaultScript
 from .registry import VENDORS
 from .requestlog import BODY_BYTES, RequestLog
 from .settings import ControlError
-from .vendor import Json, World
+from .vendor import Context, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ class Simulation:
         settings: Mapping[str, Mapping[str, object]] | None = None,
         log_body_bytes: int = BODY_BYTES,
     ) -> None:
-        self.world = World(clock or RunningClock(), seed)
+        self.context = Context(clock or RunningClock(), seed)
         self.latency = latency
         self._settings = settings or {}
         self._log_body_bytes = log_body_bytes
@@ -44,7 +44,7 @@ class Simulation:
     @property
     def clock(self) -> Clock:
         """The clock that all vendors read."""
-        return self.world.clock
+        return self.context.clock
 
     def reset(
         self,
@@ -56,21 +56,21 @@ class Simulation:
     ) -> None:
         """Go back to the start, with `settings` per vendor over those of the start."""
         wanted = settings or {}
-        self._known([*wanted, *self._settings])
+        self._check_names([*wanted, *self._settings])
         with self._lock:
-            self.world.seed = self.world.seed if seed is None else seed
+            self.context.seed = self.context.seed if seed is None else seed
             self.latency = self.latency if latency is None else latency
             self._vendors: dict[str, Vendor] = {
-                name: kind(self.world, {**self._settings.get(name, {}), **wanted.get(name, {})})
+                name: kind(self.context, {**self._settings.get(name, {}), **wanted.get(name, {})})
                 for name, kind in VENDORS.items()
             }
             self._faults = FaultScript()
-            kept = self._log_body_bytes if log_body_bytes is None else log_body_bytes
-            self._log = RequestLog(kept)
+            body_bytes = self._log_body_bytes if log_body_bytes is None else log_body_bytes
+            self._log = RequestLog(body_bytes)
 
     def configure(self, settings: Mapping[str, Mapping[str, object]]) -> None:
         """Change settings per vendor while the accounts keep what they hold."""
-        self._known(settings)
+        self._check_names(settings)
         with self._lock:
             for name, changes in settings.items():
                 self._vendors[name].configure(changes)
@@ -133,7 +133,7 @@ class Simulation:
         with self._lock:
             vendors = {name: vendor.describe() for name, vendor in self._vendors.items()}
             now = self.clock.now()
-            return {"seed": self.world.seed, "time": now, "date": iso(now), "vendors": vendors}
+            return {"seed": self.context.seed, "time": now, "date": iso(now), "vendors": vendors}
 
     def arrive(self, call: Call) -> tuple[Entry, Fault | None]:
         """Log a request and ask the fault script about it."""
@@ -166,13 +166,13 @@ class Simulation:
         return vendor in self._vendors
 
     def _vendor(self, name: str) -> Vendor:
-        self._known([name])
+        self._check_names([name])
         vendor = self._vendors[name]
         vendor.settle()
         return vendor
 
     @staticmethod
-    def _known(names: Iterable[str]) -> None:
+    def _check_names(names: Iterable[str]) -> None:
         for name in names:
             if name not in VENDORS:
                 raise ControlError(f"no vendor {name!r}; there are: {', '.join(VENDORS)}")

@@ -20,8 +20,8 @@ Json = dict[str, object]
 
 
 @dataclass(slots=True)
-class World:
-    """What every vendor of one simulator shares; `address` is known once the server listens."""
+class Context:
+    """Values that all vendors of one simulator share; `address` is set when the server listens."""
 
     clock: Clock
     seed: int = 0
@@ -44,23 +44,23 @@ class Vendor(ABC):
 
     name: ClassVar[str]  # the connection type, and the prefix of all its paths
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.table = RouteTable(self.routes())
 
     @property
     def base_url(self) -> str:
-        """What stands where the vendor's own scheme and host would."""
-        return f"{self.world.address}/{self.name}"
+        """The URL prefix that replaces the vendor's own scheme and host."""
+        return f"{self.context.address}/{self.name}"
 
     def answer(self, call: Call) -> Reply:
         """Find the route, let `admit` check the call, and run the rules."""
-        found = self.table.find(call.method, call.path)
-        if found is None:
+        match = self.table.find(call.method, call.path)
+        if match is None:
             call.note("no such path; nearest:")
             call.notes += self.table.near_misses(call.method, call.path)
             return self.not_found(call)
-        route, call.params = found
+        route, call.params = match
         headers: dict[str, str] = {}
         try:
             self.admit(call, route, headers)
@@ -72,10 +72,10 @@ class Vendor(ABC):
 
     def act(self, action: str, details: Json) -> object:
         """Do one of the vendor's own control actions."""
-        known = self.actions()
-        if action not in known:
-            raise ControlError(f"{self.name} has no action {action!r}; there are: {', '.join(sorted(known))}")
-        return known[action](details)
+        actions = self.actions()
+        if action not in actions:
+            raise ControlError(f"{self.name} has no action {action!r}; there are: {', '.join(sorted(actions))}")
+        return actions[action](details)
 
     def settle(self) -> None:  # noqa: B027 - a vendor without jobs has nothing to settle
         """Do the work that has come due."""

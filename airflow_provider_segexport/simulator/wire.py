@@ -1,4 +1,4 @@
-"""What arrives and what goes back, without a web framework: `Call` -> `Reply`."""
+"""Requests and responses without a web framework: `Call` and `Reply`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def real_time(stage, monkeypatch):
     """The stage on the machine's clock: a task in a process of its own cannot move the simulator's."""
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
     monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
-    monkeypatch.setattr(stage.sim.world, "clock", RunningClock())
+    monkeypatch.setattr(stage.sim.context, "clock", RunningClock())
     stage.sim.reset(seed=1)
     return stage
 

@@ -20,7 +20,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def sim(simulator: Simulator) -> Simulator:
-    simulator.world.clock = ManualClock()
+    simulator.context.clock = ManualClock()
     simulator.reset(seed=1, latency=0.0, log_body_bytes=50_000_000)
     return simulator
 

@@ -67,7 +67,7 @@ class Schedule:
         shape: dict[str, Any] = {}
         if more:
             shape = {"columns": self.rng.choice(({}, *ODD_COLUMNS)), "below": self.rng.choice(("root", *ODD_FOLDERS))}
-            sim.world.clock = SharedClock(self.clock, sim.world.clock.now())
+            sim.context.clock = SharedClock(self.clock, sim.context.clock.now())
         self.stage = Stage(sim, name, home, small(name), **shape)
         self.shape = shape
         self.people = Population(self.rng, 24)

@@ -26,7 +26,7 @@ class Deathbed:
 
     def __init__(self, sim, fork_server: ForkServer, name: str, home: Path) -> None:
         clock = SharedClock(home / "clock", MANUAL_START)
-        sim.world.clock = clock
+        sim.context.clock = clock
         sim.reset(seed=1)
         self.fork_server = fork_server
         self.stage = Stage(sim, name, home, small(name, BATCH))

@@ -41,7 +41,7 @@ def plays(sim: Simulator, home: Path) -> Callable[[Sequence], Disagreement | Non
     def play(sequence: Sequence) -> Disagreement | None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
-        sim.world.clock = ManualClock()
+        sim.context.clock = ManualClock()
         try:
             Player(sim, home, sequence).play()
         except Disagreement as error:

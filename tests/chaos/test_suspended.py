@@ -60,7 +60,7 @@ class Pair:
     """An audience to which a process exports that is suspended, and this one after it."""
 
     def __init__(self, sim, fork_server: ForkServer, name: str, home: Path, store: dict[str, object] | None) -> None:
-        sim.world.clock = SharedClock(home / "clock", MANUAL_START)
+        sim.context.clock = SharedClock(home / "clock", MANUAL_START)
         sim.reset(seed=1)
         self.fork_server = fork_server
         self.stage = Stage(sim, name, home, small(name, BATCH), store=store)

@@ -283,7 +283,7 @@ def test_wrong_control_calls(cc):
     """Control calls that cannot be done say what would be right."""
     for action, details, words in (
         ("script_jobs", {"scripts": "x"}, "scripts"),
-        ("leave_list", {"email": "x"}, "nobody"),
+        ("leave_list", {"email": "x"}, "No contact"),
         ("authorize", {"scopes": "x"}, "list of names"),
         ("approve_device", {"user_code": "x"}, "no device"),
     ):

@@ -213,7 +213,7 @@ def test_removing_tags(sim, om):
     assert om.find("p0@example.com")["status"] == "subscribed"
     entry = next(e for e in sim.requests() if e["method"] == "DELETE")
     assert entry["facts"]["untagged"] == 2
-    assert "1 selectors match nobody" in entry["notes"][0]
+    assert "1 selectors match no contact" in entry["notes"][0]
 
 
 @pytest.mark.parametrize(

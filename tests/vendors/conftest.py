@@ -25,7 +25,7 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def sim(simulator: Simulator) -> Simulator:
     clock = ManualClock()
-    simulator.world.clock = clock
+    simulator.context.clock = clock
     simulator.reset(seed=1, latency=0.0, log_body_bytes=10_000_000)
     return simulator
 

@@ -114,7 +114,7 @@ class Life:
     def back(self, phase: str) -> None:
         """Go back to a snapshot, with an empty request log."""
         vendor, moment = self.kept[phase]
-        self.sim.world.clock = ManualClock(moment)
+        self.sim.context.clock = ManualClock(moment)
         self.sim.reset()
         self.sim._vendors[self.account.name] = self._copied(vendor)
         shutil.rmtree(self.account.home)
@@ -122,7 +122,7 @@ class Life:
 
     def _copied(self, vendor: Vendor) -> Vendor:
         """A vendor's account as it is now; its routes are made anew, because they lead to their own account."""
-        copied = copy.deepcopy(vendor, {id(self.sim.world): self.sim.world, id(vendor.table): None})
+        copied = copy.deepcopy(vendor, {id(self.sim.context): self.sim.context, id(vendor.table): None})
         copied.table = RouteTable(copied.routes())
         return copied
 

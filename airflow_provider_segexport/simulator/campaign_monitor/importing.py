@@ -89,14 +89,14 @@ class Importer:
             return 1
         code = self._consent(row.get("ConsentToTrack"))
         key = email.lower()
-        known = self._list.subscribers.get(key)
-        code = code or self._standing(key, known)
+        existing = self._list.subscribers.get(key)
+        code = code or self._status_code(key, existing)
         if code:
             return code
-        if known is None:
+        if existing is None:
             self._add(email, row)
         else:
-            self._update(known, row)
+            self._update(existing, row)
         return 0
 
     def _consent(self, consent: object) -> int:
@@ -104,11 +104,11 @@ class Importer:
             return 214 if self._account.settings.import_requires_consent else 0
         return 0 if isinstance(consent, str) and consent.lower() in _CONSENT else 215
 
-    def _standing(self, key: str, known: Subscriber | None) -> int:
-        if self._flags.resubscribe or (known and known.state == "Active"):
+    def _status_code(self, key: str, existing: Subscriber | None) -> int:
+        if self._flags.resubscribe or (existing and existing.state == "Active"):
             return 0
-        if known:
-            return _STATE_CODES[known.state]
+        if existing:
+            return _STATE_CODES[existing.state]
         return 204 if key in self._account.client.suppressed else 0
 
     def _add(self, email: str, row: Row) -> None:

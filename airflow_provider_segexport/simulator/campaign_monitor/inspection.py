@@ -1,4 +1,4 @@
-"""What the control API sees of an account, and how it puts people in."""
+"""The control API's views of an account, and its seeding of people."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
             account.client.suppress(email, str(row.get("reason", "Unsubscribed")), now)
             continue
         if status not in STATES:
-            known = ", ".join(state.lower() for state in STATES)
-            raise ControlError(f"no status {row.get('status')!r}; there are: {known}, suppressed")
+            statuses = ", ".join(state.lower() for state in STATES)
+            raise ControlError(f"no status {row.get('status')!r}; there are: {statuses}, suppressed")
         if audience_id is None:
             raise ControlError("people with a status other than suppressed need an audience")
         _put(_held(account, audience_id), email, status, row, now)

@@ -169,7 +169,7 @@ def client(account: Account, _call: Call) -> Reply:
 def holding(account: Account, call: Call) -> Reply:
     """Answer GET /clients/{clientid}/listsforemail.json."""
     email = call.query.get("email", "").lower()
-    found = ((held, held.subscribers.get(email)) for held in account.client.lists.values())
+    records = ((held, held.subscribers.get(email)) for held in account.client.lists.values())
     return Reply.json(
         [
             {
@@ -178,7 +178,7 @@ def holding(account: Account, call: Call) -> Reply:
                 "SubscriberState": person.state,
                 "DateSubscriberAdded": account.date(person.joined),
             }
-            for held, person in found
+            for held, person in records
             if person
         ]
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Token:
-    """An access token; it stays known after its end, so that 121 and 122 can be told apart."""
+    """An access token; it stays stored after it ends, so that errors 121 and 122 differ."""
 
     ends: float
     revoked: bool = False
@@ -44,12 +44,12 @@ class Tokens:
 
     def check(self, token: str, now: float) -> None:
         """Refuse a token that does not open the door."""
-        known = self._access.get(token)
-        if known is None:
+        issued = self._access.get(token)
+        if issued is None:
             raise refused(120, 401)
-        if known.revoked:
+        if issued.revoked:
             raise refused(122, 401)
-        if known.ends <= now:
+        if issued.ends <= now:
             raise refused(121, 401)
 
     def revoke(self) -> int:

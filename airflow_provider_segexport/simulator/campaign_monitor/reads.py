@@ -28,7 +28,7 @@ class Reader:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._kept: tuple[object, Sequence[Subscriber]] = (None, ())
+        self._cache: tuple[object, Sequence[Subscriber]] = (None, ())
 
     def members(self, call: Call, source: MailingList, state: str) -> Reply:
         """Answer GET /lists/{listid}/{state}.json."""
@@ -82,13 +82,13 @@ class Reader:
         self, source: MailingList, state: str, since: float, field: str, direction: str
     ) -> Sequence[Subscriber]:
         wanted = (source.id, source.version, state, since, field, direction)
-        if self._kept[0] != wanted:
-            found = [
+        if self._cache[0] != wanted:
+            people = [
                 person for person in source.subscribers.values() if person.state == state and person.changed >= since
             ]
-            found.sort(key=_KEYS[field], reverse=direction == "desc")
-            self._kept = (wanted, found)
-        return self._kept[1]
+            people.sort(key=_KEYS[field], reverse=direction == "desc")
+            self._cache = (wanted, people)
+        return self._cache[1]
 
 
 _KEYS: dict[str, Callable[[Subscriber], str | float]] = {

@@ -1,4 +1,4 @@
-"""What a Campaign Monitor account holds: a client, its lists, their subscribers."""
+"""State of a Campaign Monitor account: a client, its lists, their subscribers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCOPES = ["ImportSubscribers", "ManageLists", "ViewSubscribersInReports"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set; the README says which defaults are assumptions."""
+    """Settings of the vendor; the README marks the defaults that are assumptions."""
 
     max_concurrent: int | None = None
     calls_per_minute: int | None = None

@@ -28,10 +28,10 @@ def body_of(call: Call) -> Row:
 
 def present(source: MailingList, email: str) -> Subscriber:
     """Return the person of that address, or refuse with 203."""
-    found = source.subscribers.get(email.lower())
-    if found is None or found.state == "Deleted":
+    subscriber = source.subscribers.get(email.lower())
+    if subscriber is None or subscriber.state == "Deleted":
         raise refused(203)
-    return found
+    return subscriber
 
 
 def load(account: Account, target: MailingList, call: Call) -> Reply:

@@ -10,7 +10,7 @@ from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection, lists, subscribers
-from .door import Door
+from .access import AccessCheck
 from .errors import error, refused
 from .oauth import Tokens
 from .reads import Reader
@@ -19,7 +19,7 @@ from .state import STATES, Account, MailingList, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_segexport.simulator.vendor import World
+    from airflow_provider_segexport.simulator.vendor import Context
 
     Handler = Callable[[Call], Reply]
     ListRule = Callable[[Account, MailingList, Call], Reply]
@@ -35,22 +35,22 @@ class CampaignMonitor(Vendor):
 
     name = "campaign_monitor"
 
-    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
-        now = world.clock.now()
-        self.account = Account(world.seed, changed(Settings(), settings), now)
+    def __init__(self, context: Context, settings: Mapping[str, object]) -> None:
+        now = context.clock.now()
+        self.account = Account(context.seed, changed(Settings(), settings), now)
         self.tokens = Tokens(self.account, now)
-        self.door = Door(self.account, self.tokens)
+        self.access = AccessCheck(self.account, self.tokens)
         self.reader = Reader(self.account)
-        super().__init__(world)
+        super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
         """Change settings by name; a new quota starts a new window."""
         self.account.settings = changed(self.account.settings, settings)
-        self.door.renew()
+        self.access.renew()
 
     def routes(self) -> Sequence[Route]:
         """List the paths; the tag is the OAuth scope."""
-        one, people = f"{API}/lists/{{listid}}", f"{API}/subscribers/{{listid}}"
+        single_list, people = f"{API}/lists/{{listid}}", f"{API}/subscribers/{{listid}}"
         states = "|".join(STATES).lower()
         return (
             Route("POST", "/oauth/token", self.tokens.answer, _OPEN),
@@ -58,18 +58,18 @@ class CampaignMonitor(Vendor):
             Route("GET", f"{API}/clients.json", self._clients),
             *self._client_routes(f"{API}/clients/{{clientid}}"),
             Route("POST", f"{API}/lists/{{clientid}}.json", self._of_client(lists.create), _LISTS),
-            Route("GET", f"{one}.json", self._of_list(lists.details)),
-            Route("DELETE", f"{one}.json", self._of_list(lists.delete), _LISTS),
-            Route("GET", f"{one}/stats.json", self._of_list(lists.stats), _LISTS),
-            Route("GET", f"{one}/customfields.json", self._of_list(lists.custom_fields), _LISTS),
-            Route("POST", f"{one}/customfields.json", self._of_list(lists.create_field), _LISTS),
+            Route("GET", f"{single_list}.json", self._of_list(lists.details)),
+            Route("DELETE", f"{single_list}.json", self._of_list(lists.delete), _LISTS),
+            Route("GET", f"{single_list}/stats.json", self._of_list(lists.stats), _LISTS),
+            Route("GET", f"{single_list}/customfields.json", self._of_list(lists.custom_fields), _LISTS),
+            Route("POST", f"{single_list}/customfields.json", self._of_list(lists.create_field), _LISTS),
             Route(
                 "DELETE",
-                f"{one}/customfields/{{key}}.json",
+                f"{single_list}/customfields/{{key}}.json",
                 self._of_list(lists.delete_field),
                 _LISTS,
             ),
-            Route("GET", f"{one}/{{state:{states}}}.json", self._of_list(self._page), _LISTS),
+            Route("GET", f"{single_list}/{{state:{states}}}.json", self._of_list(self._page), _LISTS),
             Route("POST", f"{people}/import.json", self._of_list(subscribers.load), _PEOPLE),
             Route(
                 "POST",
@@ -83,21 +83,21 @@ class CampaignMonitor(Vendor):
             Route("GET", f"{people}.json", self._of_list(self._person), _LISTS),
         )
 
-    def _client_routes(self, one: str) -> Sequence[Route]:
+    def _client_routes(self, client_path: str) -> Sequence[Route]:
         return (
-            Route("GET", f"{one}.json", self._of_client(lists.client)),
-            Route("GET", f"{one}/lists.json", self._of_client(lists.names), _LISTS),
-            Route("GET", f"{one}/listsforemail.json", self._of_client(lists.holding), _LISTS),
-            Route("GET", f"{one}/suppressionlist.json", self._of_client(self._suppressed), _LISTS),
-            Route("POST", f"{one}/suppress.json", self._of_client(subscribers.suppress), _PEOPLE),
-            Route("PUT", f"{one}/unsuppress.json", self._of_client(subscribers.unsuppress), _PEOPLE),
+            Route("GET", f"{client_path}.json", self._of_client(lists.client)),
+            Route("GET", f"{client_path}/lists.json", self._of_client(lists.names), _LISTS),
+            Route("GET", f"{client_path}/listsforemail.json", self._of_client(lists.holding), _LISTS),
+            Route("GET", f"{client_path}/suppressionlist.json", self._of_client(self._suppressed), _LISTS),
+            Route("POST", f"{client_path}/suppress.json", self._of_client(subscribers.suppress), _PEOPLE),
+            Route("PUT", f"{client_path}/unsuppress.json", self._of_client(subscribers.unsuppress), _PEOPLE),
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
         """Check key or token and its scope, then the configured limits."""
         if route.tag != _OPEN:
-            self.door.check_credentials(call, route.tag)
-            self.door.check_limits(call, headers)
+            self.access.check_credentials(call, route.tag)
+            self.access.check_limits(call, headers)
 
     def not_found(self, _call: Call) -> Reply:
         """Answer a path that the vendor does not have."""
@@ -117,12 +117,12 @@ class CampaignMonitor(Vendor):
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
         """Seed people with one of the vendor's states, or `suppressed`."""
-        return inspection.seed(self.account, people, audience_id, self.world.clock.now())
+        return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
         """List the control actions."""
         return {
-            "expire_tokens": lambda _: self.tokens.expire(self.world.clock.now()),
+            "expire_tokens": lambda _: self.tokens.expire(self.context.clock.now()),
             "revoke_tokens": lambda _: self.tokens.revoke(),
         }
 

@@ -27,7 +27,7 @@ _UNFINISHED = ("initialized", "processing")
 
 @dataclass(slots=True)
 class Activity:
-    """What an activity reports; `status` holds the counters of its kind."""
+    """An activity's report; `status` holds the counters of its kind."""
 
     job: Job
     status: Json
@@ -71,7 +71,7 @@ class ActivityDesk:
         link = f"/v3/activities/{activity.job.id}"
         return Reply.json(shown, status, {"location": link} if status == 202 else None)  # noqa: PLR2004
 
-    def one(self, call: Call) -> Reply:
+    def single(self, call: Call) -> Reply:
         """Answer GET /activities/{activity_id}."""
         self._forget(call.now)
         activity_id = call.params["activity"]
@@ -93,9 +93,9 @@ class ActivityDesk:
         for activity in newest:
             if activity.job.active:
                 self._account.jobs.look(activity.job.id, call.now)
-        found = [a for a in newest if state in ("", self._state(a, call.now))]
-        body: Json = {"activities": [self._show(a, call.now) for a in found[offset : offset + size]]}
-        if offset + size < len(found):
+        matching = [a for a in newest if state in ("", self._state(a, call.now))]
+        body: Json = {"activities": [self._show(a, call.now) for a in matching[offset : offset + size]]}
+        if offset + size < len(matching):
             body["_links"] = page_link("activities", offset + size, size, filters)
         return Reply.json(body)
 

@@ -1,4 +1,4 @@
-"""What the vendor takes in a column of an import: its name, its limit, its form."""
+"""Columns of an import: their names, limits and formats."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ValueProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where a value stands in a row, under which name it is kept, and what it must be."""
+    """Position of a value in a row, the name it is stored under, and its format."""
 
     at: int
     name: str
@@ -74,28 +74,28 @@ class Plan:
 
     def read(self, values: Sequence[object], account: Account) -> dict[str, object]:
         """Return what a row sets, or raise what is wrong with it."""
-        found: dict[str, object] = {}
+        fields: dict[str, object] = {}
         clear = account.settings.empty_value == "clear"
         for column in self.columns:
             value = values[column.at]
             if value is None or value == "":
                 if clear:
-                    found[column.name] = ""
+                    fields[column.name] = ""
                 continue
             text = value if isinstance(value, str) else _text(value)
             if len(text) > column.most:
                 raise ValueProblem(f"{column.name} is longer than {column.most} {noun(column.most, 'character')}")
             if column.check is None:
-                found[column.name] = text
+                fields[column.name] = text
                 continue
             try:
-                found[column.name] = column.check(text)
+                fields[column.name] = column.check(text)
             except ValueProblem as problem:
                 if problem.correctable or account.settings.bad_value == "error":
                     raise
         if self.birthday:
-            _check_birthday(found)
-        return found
+            _check_birthday(fields)
+        return fields
 
 
 def plan(account: Account, names: Sequence[str]) -> Plan:
@@ -138,9 +138,9 @@ def _day(text: str) -> object:
     raise ValueProblem("Invalid birthday", correctable=True)
 
 
-def _check_birthday(found: dict[str, object]) -> None:
+def _check_birthday(fields: dict[str, object]) -> None:
     """Month and day come together (swagger 3.0.178); a 30th of February is assumed wrong."""
-    month, day = found.get("birthday_month"), found.get("birthday_day")
+    month, day = fields.get("birthday_month"), fields.get("birthday_day")
     if (month is None) != (day is None):
         raise ValueProblem("Invalid birthday", correctable=True)
     if isinstance(month, int) and isinstance(day, int) and day > _MONTH_DAYS[month - 1]:
@@ -184,8 +184,8 @@ def _custom(field: CustomField) -> Callable[[str], object] | None:
 
 def _fits(field: CustomField, text: str) -> bool:
     if field.kind in ("number", "currency"):
-        whole = field.metadata.get("integer") is True and field.kind == "number"
-        good = _NUMBER.fullmatch(text) is not None and not (whole and "." in text)
+        integers_only = field.metadata.get("integer") is True and field.kind == "number"
+        good = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text)
         return good and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
     if field.kind == "boolean":
         return text.lower() in ("true", "false", "yes", "no")

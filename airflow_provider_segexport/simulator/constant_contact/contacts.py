@@ -70,8 +70,8 @@ class ContactDesk:
         if permission != contact.permission:
             call.count("permission_changed")
             self._account.permit(contact, permission, call.now, f"set to {permission} by PUT")
-        kept = {name: value for name, value in unpack(contact.fields).items() if name not in _CORE}
-        contact.fields = pack(kept | fields)
+        other_fields = {name: value for name, value in unpack(contact.fields).items() if name not in _CORE}
+        contact.fields = pack(other_fields | fields)
         contact.updated = call.now
         self._account.tell(contact, call.now, "replaced by PUT")
         if isinstance(body.get("list_memberships"), list):
@@ -150,10 +150,10 @@ class ContactDesk:
         return Reply.json({"total": sum(held.values()), "pending": held["pending_confirmation"], **named})
 
     def _named(self, call: Call) -> Contact:
-        found = self._account.contact(call.params["contact"])
-        if found is None:
+        contact = self._account.contact(call.params["contact"])
+        if contact is None:
             raise not_found()
-        return found
+        return contact
 
     def _full(self, contact: Contact) -> Json:
         return contact_of(self._account, contact, includes(_EVERYTHING))
@@ -173,28 +173,28 @@ class ContactDesk:
 
     def _fields(self, body: Json) -> Json:
         """Bring the nested form of a contact into the flat one that is kept."""
-        found: Json = {name: body[name] for name in _CORE if body.get(name) is not None}
+        fields: Json = {name: body[name] for name in _CORE if body.get(name) is not None}
         names = {field.id: f"cf:{field.name}" for field in self._account.fields.values()}
         for row in _rows(body, "custom_fields"):
             if row.get("custom_field_id") not in names:
                 raise invalid("custom_field_id does not exist")
-            found[names[str(row["custom_field_id"])]] = row.get("value", "")
+            fields[names[str(row["custom_field_id"])]] = row.get("value", "")
         for row in _rows(body, "phone_numbers"):
-            found[_PHONES.get(str(row.get("kind")), "phone")] = row.get("phone_number", "")
+            fields[_PHONES.get(str(row.get("kind")), "phone")] = row.get("phone_number", "")
         if isinstance(body.get("phone_number"), str):
-            found["phone"] = body["phone_number"]
+            fields["phone"] = body["phone_number"]
         street = body.get("street_address")
         for row in [*_rows(body, "street_addresses"), *([street] if isinstance(street, dict) else [])]:
             prefix = _PREFIXES.get(str(row.get("kind")), "")
-            found |= {prefix + kept: row[name] for name, kept in _PARTS.items() if name in row}
-        return found
+            fields |= {prefix + stored_name: row[name] for name, stored_name in _PARTS.items() if name in row}
+        return fields
 
     def _lists(self, body: Json) -> list[ContactList]:
         given = body.get("list_memberships")
-        found = [self._account.find_list(list_id) for list_id in given] if isinstance(given, list) else []
-        if None in found:
+        targets = [self._account.find_list(list_id) for list_id in given] if isinstance(given, list) else []
+        if None in targets:
             raise not_found()
-        return [target for target in found if target]
+        return [target for target in targets if target]
 
     def _join(self, call: Call, contact: Contact, lists: list[ContactList]) -> None:
         for target in lists:

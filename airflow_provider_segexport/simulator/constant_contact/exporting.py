@@ -80,10 +80,10 @@ class ExportDesk:
 
         def work(activity: Activity, moment: float) -> None:
             del moment
-            found = [contact for contact in pick() if _fits(contact, status)]
-            self._files[activity.job.id] = self._csv(found, fields)
-            activity.status = {"items_total_count": len(found), "items_completed_count": len(found)}
-            facts["exported"] = len(found)
+            contacts = [contact for contact in pick() if _fits(contact, status)]
+            self._files[activity.job.id] = self._csv(contacts, fields)
+            activity.status = {"items_total_count": len(contacts), "items_completed_count": len(contacts)}
+            facts["exported"] = len(contacts)
 
         made = self._activities.accept(call, 0, {"items_total_count": 0, "items_completed_count": 0}, work)
         made.results = f"/v3/contact_exports/{made.job.id}"
@@ -109,7 +109,7 @@ class ExportDesk:
             ids = body["contact_ids"]
             if not isinstance(ids, list) or not 1 <= len(ids) <= _MOST_CONTACTS:
                 raise invalid(f"contact_ids takes 1 to {_MOST_CONTACTS} ids")
-            return lambda: [found for contact_id in ids if (found := account.contact(str(contact_id)))]
+            return lambda: [contact for contact_id in ids if (contact := account.contact(str(contact_id)))]
         if "list_ids" not in body:
             return lambda: account.contacts
         lists = body["list_ids"]
@@ -126,17 +126,17 @@ class ExportDesk:
 
     def _fields(self, body: Json) -> Sequence[str]:
         custom = [f"cf:{name}" for name in self._account.fields]
-        known = [*_FIELDS, *custom]
+        available = [*_FIELDS, *custom]
         if self._account.settings.export_contact_id:
-            known.insert(0, "contact_id")
+            available.insert(0, "contact_id")
         wanted = body.get("fields")
         if wanted is None:
-            return known
+            return available
         if not isinstance(wanted, list) or not wanted:
             raise invalid("fields must be an array of field names")
         named = [name if name not in self._account.fields else f"cf:{name}" for name in map(str, wanted)]
         for name in named:
-            if name not in known or (name in _DEPENDENT and "email_address" not in named):
+            if name not in available or (name in _DEPENDENT and "email_address" not in named):
                 raise invalid(f"fields does not have a valid value: {name}")
         return named
 

@@ -78,13 +78,13 @@ class ImportDesk:
         named = [list_id for list_id in list_ids if list_id != ""]
         if not 1 <= len(named) <= MOST_LISTS:
             raise invalid(f"list_ids takes 1 to {MOST_LISTS} list ids")
-        found = []
+        targets = []
         for list_id in dict.fromkeys(named):
             target = self._account.find_list(list_id)
             if target is None:
                 raise not_found() if file else invalid(f"list_ids: unknown list {list_id}")
-            found.append(target)
-        return found
+            targets.append(target)
+        return targets
 
     def _accept(
         self,
@@ -127,34 +127,34 @@ class ImportDesk:
             return rows
         text = body[:most].decode("utf-8", "ignore")
         at = text.find("[", text.find('"import_data"')) + 1
-        decoder, found = json.JSONDecoder(), 0
-        while found < rows:
+        decoder, complete_rows = json.JSONDecoder(), 0
+        while complete_rows < rows:
             try:
                 _, at = decoder.raw_decode(
                     text, at + len(text[at : at + 64]) - len(text[at : at + 64].lstrip(" ,\r\n\t"))
                 )
             except ValueError:
                 break
-            found += 1
-        return found
+            complete_rows += 1
+        return complete_rows
 
     def _file(self, call: Call, part: Part) -> tuple[bytes, int]:
         """Return the part of the file that is read, and how many rows the whole file has."""
-        whole = call.body[part.start : part.end]
-        rows = sum(1 for row in csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")) if row) - 1
+        content = call.body[part.start : part.end]
+        rows = sum(1 for row in csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")) if row) - 1
         most = self._account.settings.max_import_bytes
-        header = whole.partition(b"\n")[0].decode("utf-8-sig", "replace")
+        header = content.partition(b"\n")[0].decode("utf-8-sig", "replace")
         names = next(csv.reader([header.strip()]), [])
         if "email" not in names and "sms_number" not in names:
             raise invalid("The file must have a column email or sms_number")
         if part.end < most:
-            return whole, rows
+            return content, rows
         cut = call.body[part.start : most]
-        kept = cut[: cut.rfind(b"\n") + 1]
-        lost = rows - (sum(1 for row in csv.reader(io.StringIO(kept.decode("utf-8", "replace"))) if row) - 1)
+        complete_lines = cut[: cut.rfind(b"\n") + 1]
+        lost = rows - (sum(1 for row in csv.reader(io.StringIO(complete_lines.decode("utf-8", "replace"))) if row) - 1)
         call.note(f"{lost} of {counted(rows, 'row')} silently dropped: beyond {counted(most, 'byte')}")
         call.count("dropped", lost)
-        return kept, rows - lost
+        return complete_lines, rows - lost
 
 
 def _json_rows(body: bytes, taken: int) -> Iterator[Row]:
@@ -165,8 +165,8 @@ def _json_rows(body: bytes, taken: int) -> Iterator[Row]:
 def _csv_rows(content: bytes, taken: int) -> Iterator[Row]:
     lines = csv.reader(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
     shape = tuple(name.strip() for name in next(lines))
-    found = 0
+    row_count = 0
     for values in lines:
-        if values and found < taken:
-            found += 1
+        if values and row_count < taken:
+            row_count += 1
             yield shape, values

@@ -1,4 +1,4 @@
-"""What the control API sees of an account, and how it puts people in."""
+"""The control API's views of an account, and its seeding of people."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
 
 
 def _list(account: Account, list_id: str) -> ContactList:
-    found = account.find_list(list_id)
-    if found is None:
+    target = account.find_list(list_id)
+    if target is None:
         names = ", ".join(f"{held.id} ({held.name})" for held in account.lists.values() if held.deleted is None)
         raise ControlError(f"no list {list_id!r}; there are: {names}, {ALL}, {DELETED}")
-    return found
+    return target
 
 
 def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
@@ -113,8 +113,8 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
         given = str(row.get("status", "implicit"))
         status = _PLAIN_WORDS.get(given, given)
         if status not in (*PERMISSIONS, "deleted", _LEFT):
-            known = ", ".join([*_PLAIN_WORDS, *PERMISSIONS, "deleted"])
-            raise ControlError(f"no status {given!r}; there are: {known}, {_LEFT}")
+            statuses = ", ".join([*_PLAIN_WORDS, *PERMISSIONS, "deleted"])
+            raise ControlError(f"no status {given!r}; there are: {statuses}, {_LEFT}")
         if status == _LEFT and target is None:
             raise ControlError(f"people with the status {_LEFT} need an audience")
         _put(account, target, row, status, now)

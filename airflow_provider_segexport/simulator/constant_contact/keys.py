@@ -95,18 +95,18 @@ class Tokens:
 
     def renew(self, key: ApiKey, token: str, now: float) -> Json:
         """Refresh: a rotating key gets a new refresh token, and all its earlier ones are dead."""
-        known = self.refresh.get(token)
+        issued = self.refresh.get(token)
         last = now - self.account.settings.refresh_unused_days * _DAY
-        if known is None or known.key != key or not known.live or known.used <= last:
-            if known and known.key == key and self.account.settings.reuse_revokes_all:
+        if issued is None or issued.key != key or not issued.live or issued.used <= last:
+            if issued and issued.key == key and self.account.settings.reuse_revokes_all:
                 self.kill_refresh(key)
             # wording: community td-p/332029, read 2026-08
             raise oauth_refused("invalid_grant", "The refresh token is unknown, invalid, or expired.")
-        known.used = now
+        issued.used = now
         if not self.is_rotating(key):
-            return self.issue(key, known.scopes, now, keep=token)
+            return self.issue(key, issued.scopes, now, keep=token)
         self.kill_refresh(key)
-        return self.issue(key, known.scopes, now)
+        return self.issue(key, issued.scopes, now)
 
     def kill_refresh(self, key: ApiKey) -> int:
         """End all refresh tokens of a key; returns how many."""
@@ -117,10 +117,10 @@ class Tokens:
 
     def check(self, token: str, now: float) -> Access:
         """Return what a token allows; 401 for an unknown, expired or revoked one."""
-        known = self.access.get(token)
-        if known is None or known.ends <= now:
+        issued = self.access.get(token)
+        if issued is None or issued.ends <= now:
             raise gateway_refused("unauthorized", "Unauthorized", 401)
-        return known
+        return issued
 
     def expire(self, now: float) -> int:
         """End every access token now; refresh tokens stay good."""

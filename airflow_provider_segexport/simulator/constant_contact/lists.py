@@ -53,21 +53,21 @@ class ListDesk:
         names = ("status", "name", "include_membership_count", "include_count")
         offset, filters = position(call, {name: call.query.get(name, "") for name in names})
         wanted = filters["status"].split(",") if filters["status"] else ["active"]
-        found = [
+        matching = [
             held
             for held in self._account.lists.values()
             if ("all" in wanted or ("active" if held.deleted is None else "deleted") in wanted)
             and filters["name"] in ("", held.name)
         ]
         count = filters["include_membership_count"]
-        body: Json = {"lists": [self._show(held, count) for held in found[offset : offset + size]]}
+        body: Json = {"lists": [self._show(held, count) for held in matching[offset : offset + size]]}
         if filters["include_count"].lower() == "true":
-            body["lists_count"] = len(found)
-        if offset + size < len(found):
+            body["lists_count"] = len(matching)
+        if offset + size < len(matching):
             body["_links"] = page_link("contact_lists", offset + size, size, filters)
         return Reply.json(body)
 
-    def one(self, call: Call) -> Reply:
+    def single(self, call: Call) -> Reply:
         """Answer GET /contact_lists/{list_id}."""
         return Reply.json(self._show(self._named(call), call.query.get("include_membership_count", "")))
 
@@ -101,8 +101,8 @@ class ListDesk:
         ids = body_of(call).get("list_ids")
         if not isinstance(ids, list) or not 1 <= len(ids) <= _DELETE_ROWS:
             raise invalid(f"list_ids takes 1 to {_DELETE_ROWS} list ids")
-        found = [target for list_id in ids if (target := self._account.find_list(list_id))]
-        return self._activities.created(self.drop(call, found))
+        targets = [target for list_id in ids if (target := self._account.find_list(list_id))]
+        return self._activities.created(self.drop(call, targets))
 
     def drop(self, call: Call, targets: list[ContactList]) -> Activity:
         """Queue the deletion of lists."""
@@ -118,10 +118,10 @@ class ListDesk:
         return self._activities.accept(call, len(targets), {}, work)
 
     def _named(self, call: Call) -> ContactList:
-        found = self._account.find_list(call.params["list"])
-        if found is None:
+        target = self._account.find_list(call.params["list"])
+        if target is None:
             raise not_found()
-        return found
+        return target
 
     def _checked(self, body: Json, itself: ContactList | None = None) -> str:
         name = body.get("name")

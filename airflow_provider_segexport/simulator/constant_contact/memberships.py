@@ -62,11 +62,11 @@ class MembershipDesk:
         facts = call.facts
 
         def work(activity: Activity, moment: float) -> None:
-            found = pick()
-            for contact in found:
+            contacts = pick()
+            for contact in contacts:
                 if contact.deleted is None:
                     self._contacts.erase(facts, contact, moment)
-            activity.status = {"items_total_count": len(found), "items_completed_count": len(found)}
+            activity.status = {"items_total_count": len(contacts), "items_completed_count": len(contacts)}
 
         return self._activities.created(self._activities.accept(call, len(pick()), {}, work))
 
@@ -86,38 +86,38 @@ class MembershipDesk:
 
         def done(activity: Activity, moment: float) -> None:
             left_out = set(excluded)
-            found = [contact for contact in pick() if self._account.contact_id(contact) not in left_out]
+            contacts = [contact for contact in pick() if self._account.contact_id(contact) not in left_out]
             live = [target for target in targets if target.deleted is None]
-            changed = sum(work(contact, target, moment) for contact in found for target in live)
+            changed = sum(work(contact, target, moment) for contact in contacts for target in live)
             facts[what] = changed
             activity.status = {
-                "items_total_count": len(found),
-                "items_completed_count": len(found),
+                "items_total_count": len(contacts),
+                "items_completed_count": len(contacts),
                 "list_count": len(targets),
             }
 
         status: Json = {"items_total_count": len(pick()), "items_completed_count": 0, "list_count": len(targets)}
         return self._activities.created(self._activities.accept(call, len(pick()), status, done))
 
-    def _source(self, given: Json, known: tuple[str, ...]) -> Callable[[], list[Contact]]:
+    def _source(self, given: Json, supported: tuple[str, ...]) -> Callable[[], list[Contact]]:
         """Return how the contacts are found, when the activity runs; unknown ids are passed over."""
-        named = [name for name in (*known, *_UNSIMULATED) if given.get(name)]
+        named = [name for name in (*supported, *_UNSIMULATED) if given.get(name)]
         if len(named) != 1 or named[0] in _UNSIMULATED:
-            raise invalid(f"exactly one source is required, of those simulated: {', '.join(known)}")
+            raise invalid(f"exactly one source is required, of those simulated: {', '.join(supported)}")
         account = self._account
         if named[0] == "contact_ids":
             ids = _ids(given, "contact_ids", _MOST_CONTACTS)
-            return lambda: [found for contact_id in dict.fromkeys(ids) if (found := account.contact(contact_id))]
+            return lambda: [contact for contact_id in dict.fromkeys(ids) if (contact := account.contact(contact_id))]
         if named[0] == "list_ids":
             sources = [self._list(list_id) for list_id in _ids(given, "list_ids", _MOST_LISTS)]
             return lambda: _united(account, sources)
         return lambda: [held for held in account.contacts if held.deleted is None and held.permission in ACTIVE]
 
     def _list(self, list_id: str) -> ContactList:
-        found = self._account.find_list(list_id)
-        if found is None:
+        target = self._account.find_list(list_id)
+        if target is None:
             raise not_found()
-        return found
+        return target
 
 
 def _united(account: Account, sources: list[ContactList]) -> list[Contact]:

@@ -50,5 +50,5 @@ def read_parts(call: Call) -> dict[str, Part]:
 def _parameter(header: str, value: str, name: str) -> str:
     message = Message()
     message[header] = value
-    found = message.get_param(name, "", header)
-    return found if isinstance(found, str) else found[2]
+    parameter = message.get_param(name, "", header)
+    return parameter if isinstance(parameter, str) else parameter[2]

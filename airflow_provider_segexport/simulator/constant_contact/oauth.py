@@ -105,12 +105,12 @@ class AuthorizationServer:
     def activate(self, call: Call) -> Reply:
         """Answer GET and POST of the page that the device's user is sent to."""
         code = call.query.get("user_code", "")
-        known = any(device.user_code == code for device in self._devices.values())
-        if call.method == "POST" and known:
+        is_issued = any(device.user_code == code for device in self._devices.values())
+        if call.method == "POST" and is_issued:
             self.decide({"user_code": code}, "approved")
             return Reply.text("<!DOCTYPE html><h1>The device may go on.</h1>", kind="text/html")
-        text = f"A device shows {code} and asks to use this account." if known else "Unknown code."
-        return Reply.text(_PAGE.format(text, code if known else ""), 200 if known else 404, "text/html")
+        text = f"A device shows {code} and asks to use this account." if is_issued else "Unknown code."
+        return Reply.text(_PAGE.format(text, code if is_issued else ""), 200 if is_issued else 404, "text/html")
 
     def decide(self, details: Json, verdict: str) -> list[str]:
         """Let the user of one device, or of all that wait, say yes or no."""

@@ -79,15 +79,15 @@ def _phones(_account: Account, _contact: Contact, fields: Json) -> object:
 
 def _addresses(_account: Account, _contact: Contact, fields: Json) -> object:
     """Build the addresses; `street2` is appended to the street (swagger 3.0.178)."""
-    found = []
+    addresses = []
     for kind, prefix in (("home", ""), ("work", "work_"), ("other", "other_")):
         parts = {shown: fields[prefix + name] for name, shown in _PARTS.items() if prefix + name in fields}
         more = fields.get(f"{prefix}street2")
         if more:
             parts["street"] = f"{parts.get('street', '')} {more}".strip()
         if parts:
-            found.append({"kind": kind, **parts})
-    return found
+            addresses.append({"kind": kind, **parts})
+    return addresses
 
 
 def _nothing(_account: Account, _contact: Contact, _fields: Json) -> object:
@@ -117,7 +117,7 @@ class Reader:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._kept: tuple[object, Sequence[int]] = (None, ())
+        self._cache: tuple[object, Sequence[int]] = (None, ())
         self._counted: tuple[object, int] = (None, 0)
 
     def page(self, call: Call) -> Reply:
@@ -132,9 +132,9 @@ class Reader:
         include = includes(filters.get("include", ""))
         fits = self._test(filters)
         numbers = list(islice(self._numbers(filters, after, fits), size + 1))
-        found = [self._account.contacts[number] for number in numbers[:size]]
-        call.count("rows", len(found))
-        body: Json = {"contacts": [contact_of(self._account, contact, include) for contact in found]}
+        contacts = [self._account.contacts[number] for number in numbers[:size]]
+        call.count("rows", len(contacts))
+        body: Json = {"contacts": [contact_of(self._account, contact, include) for contact in contacts]}
         if filters.get("include_count", "").lower() == "true":
             body["contacts_count"] = self._count(filters, fits)
         if len(numbers) > size:
@@ -154,12 +154,12 @@ class Reader:
             return (number for number in members.after(after) if fits(contacts[number]))
         if not names and not dated:
             return (number for number in range(after + 1, len(contacts)) if fits(contacts[number]))
-        found = self._searched(filters, fits)
-        return (found[at] for at in range(bisect_right(found, after), len(found)))
+        matches = self._searched(filters, fits)
+        return (matches[at] for at in range(bisect_right(matches, after), len(matches)))
 
     def _searched(self, filters: dict[str, str], fits: Callable[[Contact], bool]) -> Sequence[int]:
         wanted = (self._account.version, tuple(sorted(filters.items())))
-        if self._kept[0] != wanted:
+        if self._cache[0] != wanted:
             names = self._list_ids(filters)
             held = self._account.lists
             numbers: Iterable[int] = range(len(self._account.contacts))
@@ -168,9 +168,9 @@ class Reader:
             elif names:
                 numbers = sorted({number for name in names for number in held[name].members.numbers})
             wanted_lists, contacts = set(names), self._account.contacts
-            found = [number for number in numbers if fits(contacts[number])]
-            self._kept = (wanted, [n for n in found if not names or wanted_lists & set(contacts[n].lists)])
-        return self._kept[1]
+            matches = [number for number in numbers if fits(contacts[number])]
+            self._cache = (wanted, [n for n in matches if not names or wanted_lists & set(contacts[n].lists)])
+        return self._cache[1]
 
     def _count(self, filters: dict[str, str], fits: Callable[[Contact], bool]) -> int:
         wanted = (self._account.version, tuple(sorted(filters.items())))
@@ -196,8 +196,8 @@ class Reader:
 
         def fits(contact: Contact) -> bool:
             status = contact.permission if contact.deleted is None else "deleted"
-            known = status in wanted if wanted else status != "deleted"
-            if not known and "all" not in wanted:
+            has_status = status in wanted if wanted else status != "deleted"
+            if not has_status and "all" not in wanted:
                 return False
             moments = {"updated": contact.updated, "created": contact.created, "optout": contact.opted_out}
             for name, limit in spans.items():

@@ -1,4 +1,4 @@
-"""What becomes of each row of an import."""
+"""Applies each row of an import to the account."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ class RowImport:
             self.errors.append(f"Line {line}: {problem.text}")
 
     def _apply(self, key: str, email: str, fields: dict[str, object]) -> None:
-        known = self._account.by_email.get(key)
-        if known is None:
+        existing = self._account.by_email.get(key)
+        if existing is None:
             self._create(email, fields)
         else:
-            self._update(known, fields)
+            self._update(existing, fields)
 
     def _create(self, email: str, fields: dict[str, object]) -> None:
         """New: implicit, added by the account (import_contacts.html, read 2026-08)."""

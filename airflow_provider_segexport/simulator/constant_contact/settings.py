@@ -1,4 +1,4 @@
-"""What can be set at Constant Contact; the README says which defaults are assumptions."""
+"""Settings of Constant Contact; the README marks the defaults that are assumptions."""
 
 from __future__ import annotations
 

@@ -20,17 +20,17 @@ _MOST_EVENTS = 10_000
 
 
 class Audit:
-    """What a careful client never causes, with counts and the first events."""
+    """Events that a careful client never causes, with counts and the first ones in full."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.events: list[dict[str, object]] = []
 
-    def note(self, kind: str, who: str, now: float, detail: str = "") -> None:
+    def note(self, kind: str, email: str, now: float, detail: str = "") -> None:
         """Remember one deed."""
         self.counts[kind] += 1
         if len(self.events) < _MOST_EVENTS:
-            self.events.append({"time": now, "kind": kind, "who": who, "detail": detail})
+            self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 
 class Account:
@@ -93,8 +93,8 @@ class Account:
 
     def find_list(self, list_id: object) -> ContactList | None:
         """Return a list that is not deleted."""
-        found = self.lists.get(list_id) if isinstance(list_id, str) else None
-        return found if found and found.deleted is None else None
+        target = self.lists.get(list_id) if isinstance(list_id, str) else None
+        return target if target and target.deleted is None else None
 
     def put_on(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
         """Add a contact to a list; False when they were there."""

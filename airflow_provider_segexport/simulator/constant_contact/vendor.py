@@ -10,9 +10,9 @@ from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection
+from .access import AccessCheck
 from .activities import ActivityDesk
 from .contacts import ContactDesk
-from .door import Door
 from .errors import INVALID, NOT_FOUND, api_error, oauth_refused
 from .exporting import ExportDesk
 from .importing import ImportDesk
@@ -27,7 +27,7 @@ from .state import Account
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_segexport.simulator.vendor import World
+    from airflow_provider_segexport.simulator.vendor import Context
 
     from .keys import ApiKey
     from .records import Contact
@@ -44,15 +44,15 @@ class ConstantContact(Vendor):
 
     name = "constant_contact"
 
-    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
-        self.world = world
-        now = world.clock.now()
-        self.account = Account(world.seed, changed(Settings(), settings), now)
+    def __init__(self, context: Context, settings: Mapping[str, object]) -> None:
+        self.context = context
+        now = context.clock.now()
+        self.account = Account(context.seed, changed(Settings(), settings), now)
         self.tokens = Tokens(self.account)
         keys = [self.tokens.register(name) for name in ("main", "public", "long_lived")]
         scopes = self.account.settings.scopes
         self.first = {key.name: self.tokens.issue(key, scopes, now) for key in keys}
-        self.door = Door(self.tokens)
+        self.access = AccessCheck(self.tokens)
         self.server = AuthorizationServer(self.tokens, lambda: self.base_url)
         self.activities = ActivityDesk(self.account)
         self.imports = ImportDesk(self.account, self.activities)
@@ -62,16 +62,16 @@ class ConstantContact(Vendor):
         self.lists = ListDesk(self.account, self.activities)
         self.fields = FieldDesk(self.account)
         self.reader = Reader(self.account)
-        super().__init__(world)
+        super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start anew."""
+        """Change settings by name; quota windows start again."""
         self.account.settings = changed(self.account.settings, settings)
-        self.door.renew()
+        self.access.renew()
 
     def settle(self) -> None:
         """Do the activities that have come due."""
-        self.account.jobs.settle(self.world.clock.now())
+        self.account.jobs.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
         """List the paths; the tag is the scope and the privilege that a call needs."""
@@ -99,21 +99,21 @@ class ConstantContact(Vendor):
             Route("POST", f"{bulk}/contact_exports", self.exports.accept, _WRITE),
             Route("POST", f"{bulk}/contact_delete", self.memberships.delete, _WRITE),
             Route("POST", f"{bulk}/list_delete", self.lists.delete_many, _WRITE),
-            Route("GET", f"{bulk}/{{activity}}", self.activities.one, _WRITE),
+            Route("GET", f"{bulk}/{{activity}}", self.activities.single, _WRITE),
             Route("GET", f"{API}/contact_exports/{{file}}", self.exports.file, _WRITE),
         )
 
     def _contact_routes(self) -> Sequence[Route]:
-        people, one = f"{API}/contacts", f"{API}/contacts/{{contact}}"
+        people, contact_path = f"{API}/contacts", f"{API}/contacts/{{contact}}"
         return (
             Route("GET", people, self.reader.page, _READ),
             Route("POST", people, self.contacts.create, _WRITE),
             Route("POST", f"{people}/sign_up_form", self.contacts.sign_up, _WRITE),
             Route("GET", f"{people}/counts", self.contacts.counts, _READ),
             Route("PUT", f"{people}/resubscribe/{{contact}}", self.contacts.resubscribe, _WRITE),
-            Route("GET", one, self.contacts.show, _READ),
-            Route("PUT", one, self.contacts.replace, _WRITE),
-            Route("DELETE", one, self.contacts.delete, _WRITE),
+            Route("GET", contact_path, self.contacts.show, _READ),
+            Route("PUT", contact_path, self.contacts.replace, _WRITE),
+            Route("DELETE", contact_path, self.contacts.delete, _WRITE),
         )
 
     def _list_routes(self) -> Sequence[Route]:
@@ -121,7 +121,7 @@ class ConstantContact(Vendor):
         return (
             Route("GET", lists, self.lists.all, _LISTS_READ),
             Route("POST", lists, self.lists.create, _LISTS_WRITE),
-            Route("GET", f"{lists}/{{list}}", self.lists.one, _LISTS_READ),
+            Route("GET", f"{lists}/{{list}}", self.lists.single, _LISTS_READ),
             Route("PUT", f"{lists}/{{list}}", self.lists.change, _LISTS_WRITE),
             Route("DELETE", f"{lists}/{{list}}", self.lists.delete, _LISTS_WRITE),
             Route("GET", fields, self.fields.all, _READ),
@@ -129,12 +129,12 @@ class ConstantContact(Vendor):
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check the token, the limits of its key, then scope and privilege; no header tells of limits."""
+        """Check the token, the limits of its key, then scope and privilege; no header reports limits."""
         del headers
         if route.tag != _OPEN:
-            access = self.door.check_credentials(call)
-            self.door.check_limits(access.key, call.now)
-            self.door.check_rights(access, route.tag)
+            access = self.access.check_credentials(call)
+            self.access.check_limits(access.key, call.now)
+            self.access.check_rights(access, route.tag)
 
     def not_found(self, _call: Call) -> Reply:
         """Answer a path that the vendor does not have."""
@@ -156,11 +156,11 @@ class ConstantContact(Vendor):
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
         """Seed people, in one of the vendor's permissions or in plain words."""
-        return inspection.seed(self.account, people, audience_id, self.world.clock.now())
+        return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
         """List the control actions."""
-        now = self.world.clock.now()
+        now = self.context.clock.now()
         return {
             "approve_device": lambda details: self.server.decide(details, "approved"),
             "deny_device": lambda details: self.server.decide(details, "denied"),
@@ -193,7 +193,7 @@ class ConstantContact(Vendor):
         calls = details.get("calls")
         if not isinstance(calls, int):
             raise ControlError('spend takes {"calls": 9000, "key": "main"}')
-        return self.door.spend(self._key(details), calls, self.world.clock.now())
+        return self.access.spend(self._key(details), calls, self.context.clock.now())
 
     def _script_jobs(self, details: Json) -> object:
         """Give the next activities one list of states each; every poll moves one on."""
@@ -205,21 +205,21 @@ class ConstantContact(Vendor):
 
     def _unsubscribe(self, details: Json) -> object:
         contact = self._person(details)
-        self.account.permit(contact, "unsubscribed", self.world.clock.now(), "unsubscribed by the person")
+        self.account.permit(contact, "unsubscribed", self.context.clock.now(), "unsubscribed by the person")
         return contact.permission
 
     def _leave_list(self, details: Json) -> object:
         contact, target = self._person(details), self.account.find_list(details.get("audience"))
         if target is None:
             raise ControlError('leave_list takes {"email": "..", "audience": "<list id>"}')
-        inspection.leave(self.account, contact, target, self.world.clock.now())
+        inspection.leave(self.account, contact, target, self.context.clock.now())
         return list(contact.left)
 
     def _person(self, details: Json) -> Contact:
         email = str(details.get("email", ""))
         contact = self.account.by_email.get(email.lower())
         if contact is None:
-            raise ControlError(f"nobody has the address {email!r}")
+            raise ControlError(f"No contact has the address {email!r}.")
         return contact
 
     def _summary(self, _call: Call) -> Reply:

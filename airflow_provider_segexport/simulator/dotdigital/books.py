@@ -36,11 +36,11 @@ class BookDesk:
     def book(self, call: Call) -> AddressBook:
         """Return the address book that the path names."""
         book_id = call.params["book"]
-        found = self._account.books.get(int(book_id)) if book_id.isdigit() else None
-        if found is None:
+        book = self._account.books.get(int(book_id)) if book_id.isdigit() else None
+        if book is None:
             # The code is in the vendor's Magento client, the 404 is assumed; read 2026-08.
             raise v2_refused("Error: ERROR_ADDRESSBOOK_NOT_FOUND", 404)
-        return found
+        return book
 
     def list(self, call: Call) -> Reply:
         """Answer GET /v2/address-books, /public and /private."""
@@ -126,12 +126,12 @@ class BookDesk:
         call.count("rows", len(ids))
 
         def work(moment: float) -> str:
-            found = [book.roll.by_id[number] for number in dict.fromkeys(ids) if number in book.roll.by_id]
-            for contact in found:
+            contacts = [book.roll.by_id[number] for number in dict.fromkeys(ids) if number in book.roll.by_id]
+            for contact in contacts:
                 self._account.take_off(contact, book, moment)
-            facts["removed"] = len(found)
-            if len(found) < len(ids):
-                notes.append(f"{counted(len(ids) - len(found), 'id')} not in the list")
+            facts["removed"] = len(contacts)
+            if len(contacts) < len(ids):
+                notes.append(f"{counted(len(ids) - len(contacts), 'id')} not in the list")
             return "Completed"
 
         job_id = self._account.ids.guid()

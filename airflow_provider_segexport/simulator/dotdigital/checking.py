@@ -1,4 +1,4 @@
-"""What a v3 request must look like before any row is considered: one bad row fails the call."""
+"""Checks of a v3 request before any row is applied: one bad row fails the call."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class FieldDesk:
         return Reply.json(_shown(made), 201)
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /v2/data-fields/{name}; the field goes with everybody's values."""
+        """Answer DELETE /v2/data-fields/{name}; the field is deleted with all its values."""
         name = call.params["name"]
         if name not in self._account.fields:
             raise v2_refused("Error: ERROR_DATAFIELD_NOTFOUND", 404)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def v2_error(text: str, status: int = 400) -> Reply:
-    """Write a v2 error; the code stands in the text, as in `Error: ERROR_X` or `Words. ERROR_X`."""
+    """Write a v2 error; the text contains the code, as in `Error: ERROR_X` or `Words. ERROR_X`."""
     return Reply.json({"message": text}, status)
 
 
@@ -39,6 +39,6 @@ def bad_request(description: str, item: str = "") -> RefusedError:
 
 
 def contact_not_found(identifier: str, value: str) -> RefusedError:
-    """Return the exception for an identifier that nobody has."""
+    """Return the exception for an identifier without a contact."""
     detail = (value, f"Not found using the identifier '{identifier}'")
     return v3_refused("contactNotFound", "The following contacts could not be found", 404, [detail])

@@ -65,15 +65,15 @@ class Import:
 
     def _newcomers(self, upsert: Upsert, rows: list[Row]) -> int:
         """Count how many contacts the account would hold."""
-        found: set[str] = set()
+        newcomers: set[str] = set()
         for row in rows:
             try:
                 key, contact = upsert.match(row)
             except RowError:
                 continue
             if contact is None:
-                found.add(key)
-        return len(self._account.contacts.by_id) + len(found)
+                newcomers.add(key)
+        return len(self._account.contacts.by_id) + len(newcomers)
 
     @staticmethod
     def _repeated(rows: list[Row]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the control API sees of an account, and how it puts people in."""
+"""The control API's views of an account, and its seeding of people."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def _audience(
 
 
 def _book(account: Account, audience_id: str) -> AddressBook:
-    found = account.books.get(int(audience_id)) if audience_id.isdigit() else None
-    if found is None:
+    book = account.books.get(int(audience_id)) if audience_id.isdigit() else None
+    if book is None:
         names = ", ".join(f"{book.id} ({book.name})" for book in account.books.values())
         raise ControlError(f"no list {audience_id!r}; there are: {names}, {ALL}, {DELETED}, {GLOBAL}")
-    return found
+    return book
 
 
 def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
@@ -112,8 +112,8 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
         elif status in STATUSES or status in ("deleted", "unsubscribedFromList"):
             _put(account, book, row, status, now)
         else:
-            known = ", ".join([*_PLAIN_WORDS, *STATUSES, "deleted", "globallySuppressed"])
-            raise ControlError(f"no status {given!r}; there are: {known}, unsubscribedFromList")
+            statuses = ", ".join([*_PLAIN_WORDS, *STATUSES, "deleted", "globallySuppressed"])
+            raise ControlError(f"no status {given!r}; there are: {statuses}, unsubscribedFromList")
     return len(people)
 
 

@@ -72,19 +72,19 @@ def page(account: Account, base_url: str, call: Call) -> Reply:
         raise bad_request("The limit must be between 1 and 5000", "limit")
     created, modified = (_since(call, name) for name in ("~created", "~modified"))
     marker = call.query.get("marker", _marker(0))
-    found: list[Contact] = []
+    contacts: list[Contact] = []
     for contact in roll.after(_position(marker)):
         if contact.created >= created and contact.updated >= modified:
-            found.append(contact)
-            if len(found) > int(limit):
+            contacts.append(contact)
+            if len(contacts) > int(limit):
                 break
-    more, found = len(found) > int(limit), found[: int(limit)]
+    more, contacts = len(contacts) > int(limit), contacts[: int(limit)]
     links = {"self": _link(base_url, call, marker), "first": _link(base_url, call, _marker(0))}
     if more:
-        links["next"] = _link(base_url, call, _marker(found[-1].id))
+        links["next"] = _link(base_url, call, _marker(contacts[-1].id))
     include, fields = call.query.get("include", ""), call.query.get("data-fields", "")
-    call.count("rows", len(found))
-    items = [contact_of(account, contact, include, fields) for contact in found]
+    call.count("rows", len(contacts))
+    items = [contact_of(account, contact, include, fields) for contact in contacts]
     return Reply.json({"_items": items, "_links": links})
 
 

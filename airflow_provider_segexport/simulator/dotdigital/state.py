@@ -1,4 +1,4 @@
-"""What a dotdigital account holds: contacts, address books, data fields, suppressions, jobs."""
+"""State of a dotdigital account: contacts, address books, data fields, suppressions, jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPTED_OUT = frozenset(STATUSES) - {"subscribed", "softBounced", "pendingOptIn", 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set; the README says which defaults are assumptions."""
+    """Settings of the vendor; the README marks the defaults that are assumptions."""
 
     rate_scheme: Literal["tiered", "flat", "off"] = "tiered"
     low_per_minute: int = 150  # the number in the vendor's sample headers; 35 on "Basic"

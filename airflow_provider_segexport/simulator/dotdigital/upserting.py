@@ -1,4 +1,4 @@
-"""What the vendor makes of one contact that is sent to it: who it is, and what changes."""
+"""Applies one contact of an import or upsert: matching by identifiers, then the changes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Upsert:
         self.bad_values: Counter[str] = Counter()
 
     def match(self, row: Row) -> tuple[str, Contact | None]:
-        """Return what the contact is matched by, in one string, and whom that is."""
+        """Return the identifiers that match the contact, as one string, and the matched contact."""
         name = str(row["matchIdentifier"])
         identifiers = row["identifiers"]
         value = identifiers.get(name) if isinstance(identifiers, dict) else None
@@ -102,7 +102,7 @@ class Upsert:
             raise RowError("suppressedByDomain", "The domain of the contact is suppressed")
 
     def _check_identifiers(self, identifiers: Row, contact: Contact | None) -> None:
-        """Refuse an identifier that is malformed, or that somebody else has."""
+        """Reject an identifier that is malformed, or that another contact has."""
         for name, value in identifiers.items():
             if name == "contactId":
                 continue

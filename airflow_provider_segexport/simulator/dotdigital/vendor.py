@@ -11,10 +11,10 @@ from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection, reads
+from .access import AccessCheck
 from .books import BookDesk
 from .contacts import ContactDesk
 from .datafields import FieldDesk
-from .door import Door
 from .errors import v2_error, v3_error
 from .importing import ImportDesk
 from .optouts import OptOutDesk
@@ -23,7 +23,7 @@ from .state import Account, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_segexport.simulator.vendor import World
+    from airflow_provider_segexport.simulator.vendor import Context
 
 # Tiers as transcribed from the call-rate-limits page, read 2026-08: bulk is low, single writes are
 # medium, single reads are high, polling is unlimited. The tier of each path is assumed from that.
@@ -36,31 +36,31 @@ class Dotdigital(Vendor):
 
     name = "dotdigital"
 
-    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
-        self.account = Account(world.seed, changed(Settings(), settings))
-        self.door = Door(self.account)
+    def __init__(self, context: Context, settings: Mapping[str, object]) -> None:
+        self.account = Account(context.seed, changed(Settings(), settings))
+        self.access = AccessCheck(self.account)
         self.imports = ImportDesk(self.account)
         self.contacts = ContactDesk(self.account)
         self.books = BookDesk(self.account)
         self.opt_outs = OptOutDesk(self.account, self.books)
         self.fields = FieldDesk(self.account)
-        super().__init__(world)
+        super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start anew."""
+        """Change settings by name; quota windows start again."""
         self.account.settings = changed(self.account.settings, settings)
-        self.door.renew()
+        self.access.renew()
 
     def settle(self) -> None:
         """Do the jobs that have come due."""
-        self.account.settle(self.world.clock.now())
+        self.account.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
         """List the paths; the tag is the tier of the call limit."""
         return (*self._v3_routes(), *self._book_routes(), *self._v2_routes())
 
     def _v3_routes(self) -> Sequence[Route]:
-        one = "/contacts/v3/{identifier}/{value}"
+        contact_path = "/contacts/v3/{identifier}/{value}"
         return (
             Route("PUT", "/contacts/v3/import", self.imports.accept, _LOW),
             Route("GET", "/contacts/v3/import/{id}", self.imports.status, _UNLIMITED),
@@ -68,30 +68,30 @@ class Dotdigital(Vendor):
             Route("GET", "/contacts/v3/delete/{id}", self.contacts.deletion, _UNLIMITED),
             Route("GET", "/contacts/v3", self._page, _LOW),
             Route("POST", "/contacts/v3", self.contacts.create, _MEDIUM),
-            Route("GET", one, self.contacts.show, _HIGH),
-            Route("PATCH", one, self.contacts.patch, _MEDIUM),
-            Route("PUT", one, self.contacts.replace, _MEDIUM),
-            Route("DELETE", one, self.contacts.delete, _MEDIUM),
+            Route("GET", contact_path, self.contacts.show, _HIGH),
+            Route("PATCH", contact_path, self.contacts.patch, _MEDIUM),
+            Route("PUT", contact_path, self.contacts.replace, _MEDIUM),
+            Route("DELETE", contact_path, self.contacts.delete, _MEDIUM),
         )
 
     def _book_routes(self) -> Sequence[Route]:
-        books, one = "/v2/address-books", "/v2/address-books/{book}"
+        books, book_path = "/v2/address-books", "/v2/address-books/{book}"
         again = "{how:resubscribe|resubscribe-with-no-challenge}"
-        since = f"{one}/contacts/unsubscribed-since/{{date}}"
+        since = f"{book_path}/contacts/unsubscribed-since/{{date}}"
         return (
             Route("GET", books, self.books.list, _HIGH),
             Route("POST", books, self.books.create, _MEDIUM),
             Route("GET", f"{books}/{{visibility:public|private}}", self.books.list, _HIGH),
-            Route("GET", one, self.books.show, _HIGH),
-            Route("PUT", one, self.books.change, _MEDIUM),
-            Route("DELETE", one, self.books.delete, _MEDIUM),
-            Route("GET", f"{one}/contacts", self.books.members, _LOW),
-            Route("POST", f"{one}/contacts/delete", self.books.remove_many, _LOW),
-            Route("POST", f"{one}/contacts/delete-all", self.books.remove_all, _LOW),
-            Route("POST", f"{one}/contacts/unsubscribe", self.opt_outs.unsubscribe_from_list, _MEDIUM),
-            Route("POST", f"{one}/contacts/{again}", self.opt_outs.resubscribe, _MEDIUM),
+            Route("GET", book_path, self.books.show, _HIGH),
+            Route("PUT", book_path, self.books.change, _MEDIUM),
+            Route("DELETE", book_path, self.books.delete, _MEDIUM),
+            Route("GET", f"{book_path}/contacts", self.books.members, _LOW),
+            Route("POST", f"{book_path}/contacts/delete", self.books.remove_many, _LOW),
+            Route("POST", f"{book_path}/contacts/delete-all", self.books.remove_all, _LOW),
+            Route("POST", f"{book_path}/contacts/unsubscribe", self.opt_outs.unsubscribe_from_list, _MEDIUM),
+            Route("POST", f"{book_path}/contacts/{again}", self.opt_outs.resubscribe, _MEDIUM),
             Route("GET", since, self.opt_outs.list_unsubscribed_since, _LOW),
-            Route("DELETE", f"{one}/contacts/{{contact}}", self.books.remove_one, _MEDIUM),
+            Route("DELETE", f"{book_path}/contacts/{{contact}}", self.books.remove_one, _MEDIUM),
         )
 
     def _v2_routes(self) -> Sequence[Route]:
@@ -114,10 +114,10 @@ class Dotdigital(Vendor):
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
         """Check API user, region and call limits."""
-        self.door.check_credentials(call)
+        self.access.check_credentials(call)
         if route.template != _ANYWHERE:
-            self.door.check_region()
-        self.door.check_limits(call, route.tag, headers)
+            self.access.check_region()
+        self.access.check_limits(call, route.tag, headers)
 
     def not_found(self, call: Call) -> Reply:
         """Answer a path that the vendor does not have."""
@@ -141,7 +141,7 @@ class Dotdigital(Vendor):
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
         """Seed people, in one of the vendor's statuses or in plain words."""
-        return inspection.seed(self.account, people, audience_id, self.world.clock.now())
+        return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
         """List the control actions."""
@@ -151,10 +151,10 @@ class Dotdigital(Vendor):
         """Give the next imports, or removals from a list, one list of states each; every poll moves one on."""
         scripts = details.get("scripts")
         jobs = {"imports": self.account.imports, "removals": self.account.list_removals}
-        found = jobs.get(str(details.get("of", "imports")))
-        if found is None or not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
+        script = jobs.get(str(details.get("of", "imports")))
+        if script is None or not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
             raise ControlError('script_jobs takes {"scripts": [["NotFinished", "Finished"], ..], "of": "imports"}')
-        found.script(scripts)
+        script.script(scripts)
         return len(scripts)
 
     def _suppress_domain(self, details: Json) -> object:
@@ -168,13 +168,13 @@ class Dotdigital(Vendor):
         return Reply.text(iso(call.now).replace("T", " ").replace("Z", "+00:00"))
 
     def _account_info(self, call: Call) -> Reply:
-        used = self.door.hour.used(call.now)
+        used = self.access.hour.used(call.now)
         endpoint = self.account.settings.api_endpoint or self.base_url + "/"
         properties = (
             ("Name", "String", "Example Shop"),
             ("MainEmail", "String", "owner@example.com"),
             ("ApiCallsInLastHour", "Int", str(used)),
-            ("ApiCallsRemaining", "Int", str(self.door.hour.limit - used)),
+            ("ApiCallsRemaining", "Int", str(self.access.hour.limit - used)),
             ("ApiEndpoint", "String", endpoint),
             ("TimeZoneIana", "String", "Europe/London"),
         )

@@ -103,7 +103,7 @@ class BatchDesk:
             if fault.strikes(item):
                 raise Problem(fault.status, "Please try again later.")
 
-    def one(self, call: Call) -> Reply:
+    def single(self, call: Call) -> Reply:
         """Answer GET /batches/{batchID}."""
         return Reply.json(self._show(self._named(call), call.now))
 
@@ -137,8 +137,8 @@ class BatchDesk:
         self._check_query(call)
         self._forget(call.now)
         offset, limit = int(call.query.get("offset", "0")), int(call.query.get("limit", str(_DEFAULT)))
-        found = self._fitting(call)
-        cut = list(islice(found, offset, offset + limit + 1))
+        matching = self._fitting(call)
+        cut = list(islice(matching, offset, offset + limit + 1))
         more, cut = len(cut) > limit, cut[:limit]
         return Reply.json(
             {
@@ -190,10 +190,10 @@ class BatchDesk:
 
     def _named(self, call: Call) -> Batch:
         self._forget(call.now)
-        found = self._held.get(call.params["batch"])
-        if found is None:
+        batch = self._held.get(call.params["batch"])
+        if batch is None:
             raise Problem(404, f"Batch '{call.params['batch']}' not found.")
-        return found
+        return batch
 
     def _look(self, batch: Batch, now: float) -> str:
         job = self._account.batches.look(batch.job.id, now) or batch.job

@@ -1,4 +1,4 @@
-"""What a contact must look like; all that is wrong is told at once (responses page, read 2026-08)."""
+"""Checks of a contact; the response lists all errors at once (responses page, read 2026-08)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _SCALARS = frozenset({str, int, float, bool})
 _NAME_LENGTH = 128  # of custom properties, the official plugin's; read 2026-08
-KNOWN = frozenset(
+CONTACT_MEMBERS = frozenset(
     (*TEXTS, "identifiers", "gender", "birthdate", "countryCode", "tags", "customProperties", "createdAt")
 )
 
@@ -119,11 +119,11 @@ def _check_channels(row: Json, at: str, errors: list[FieldError]) -> None:
         errors.append(FieldError(f"{at}.channels", "invalid_type", "Must be an object"))
         return
     for name, channel in channels.items():
-        place = f"{at}.channels.{name}"
+        path = f"{at}.channels.{name}"
         if not isinstance(channel, dict) or channel.get("status") not in STATUSES:
-            errors.append(FieldError(f"{place}.status", "invalid_value", f"Must be one of: {', '.join(STATUSES)}"))
+            errors.append(FieldError(f"{path}.status", "invalid_value", f"Must be one of: {', '.join(STATUSES)}"))
         elif channel.get("statusChangedAt") is not None and not is_moment(channel["statusChangedAt"]):
-            errors.append(FieldError(f"{place}.statusChangedAt", "invalid_format", "Must be an RFC 3339 timestamp"))
+            errors.append(FieldError(f"{path}.statusChangedAt", "invalid_format", "Must be an RFC 3339 timestamp"))
 
 
 def check_tags(tags: object, errors: list[FieldError], length: int, *, least: int = 1) -> None:

@@ -77,15 +77,15 @@ class ContactDesk:
         facts, notes = call.facts, call.notes
 
         def work(moment: float) -> str:
-            found = self._pick(selected, moment)
+            contacts = self._pick(selected, moment)
             if add:
-                for contact in found:
+                for contact in contacts:
                     account.tag(contact, tags, moment)
-            changed = len(found) if add else sum(account.untag(contact, tags, moment) for contact in found)
+            changed = len(contacts) if add else sum(account.untag(contact, tags, moment) for contact in contacts)
             facts["tagged" if add else "untagged"] = changed
-            asked = sum(len(values) for values in selected.values() if isinstance(values, list))
-            if asked > len(found):
-                notes.append(f"{asked - len(found)} selectors match nobody, and were ignored")
+            selector_count = sum(len(values) for values in selected.values() if isinstance(values, list))
+            if selector_count > len(contacts):
+                notes.append(f"{selector_count - len(contacts)} selectors match no contact, and were ignored")
             return "done"
 
         account.taggings.add(account.ids.guid(), call.now, account.settings.tag_seconds, work)
@@ -119,7 +119,7 @@ class ContactDesk:
     def _pick(self, selected: Json, now: float) -> list[Contact]:
         """Return the union of all selectors; who is unknown is passed over."""
         account = self._account
-        found: dict[int, Contact] = {}
+        contacts: dict[int, Contact] = {}
         for name, values in selected.items():
             if name == "segmentID":
                 segment = self._segments.held.get(str(values))
@@ -133,14 +133,14 @@ class ContactDesk:
                 held = [account.by_phone.get(value) for value in values]
             else:
                 held = [account.contact(value) for value in values]
-            found |= {contact.number: contact for contact in held if contact}
-        return list(found.values())
+            contacts |= {contact.number: contact for contact in held if contact}
+        return list(contacts.values())
 
     def _by_id(self, call: Call) -> Contact:
-        found = self._account.contact(call.params["contact"])
-        if found is None:
+        contact = self._account.contact(call.params["contact"])
+        if contact is None:
             raise Problem(404, f"Contact '{call.params['contact']}' not found.")
-        return found
+        return contact
 
     @staticmethod
     def _tell(call: Call, upsert: Upsert) -> None:

@@ -44,7 +44,7 @@ class FieldError:
 
 
 class Problem(Exception):
-    """What ends a call, or one item of a batch."""
+    """Ends a call, or one item of a batch, with an error response."""
 
     def __init__(
         self, status: int, detail: str, errors: Sequence[FieldError] = (), retry_after: int | None = None

@@ -1,4 +1,4 @@
-"""What the control API sees of a brand, and how it puts people in."""
+"""The control API's views of a brand, and its seeding of people."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def describe(account: Account, keys: dict[str, str], base_url: str) -> Json:
 
 
 def audience(account: Account, audience_id: str) -> Audience:
-    """Show who has a tag (nobody, for a tag that was never used), or everybody."""
+    """Show the people with a tag (none for a tag that was never used), or all people."""
     if audience_id in (ALL, OTHER):
         held = [contact for contact in account.contacts if not contact.deleted]
     else:
@@ -83,8 +83,8 @@ def seed(account: Account, people: Sequence[Json], tag: str | None, now: float) 
         given = str(row.get("status", "subscribed"))
         status = _PLAIN_WORDS.get(given, given)
         if status not in (*STATUSES, "deleted"):
-            known = ", ".join([*_PLAIN_WORDS, *STATUSES])
-            raise ControlError(f"no status {given!r}; there are: {known}, deleted")
+            statuses = ", ".join([*_PLAIN_WORDS, *STATUSES])
+            raise ControlError(f"no status {given!r}; there are: {statuses}, deleted")
         contact = account.by_email.get(account.key(email)) or account.enrol(email, now, ())
         fields = row.get("fields")
         if isinstance(fields, dict):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.simulator.wire import Call
 
 Json = dict[str, object]
-Key = tuple[float | str, float]  # what is sorted by, and the number that tells equals apart
+Key = tuple[float | str, float]  # the sort key, and the number that orders equal keys
 
 _LAST: dict[str, Key] = {"number": (inf, inf), "name": ("\U0010ffff", inf)}
 _FIRST: dict[str, Key] = {"number": (-inf, -inf), "name": ("", -inf)}
@@ -80,7 +80,7 @@ def _number(key: Key) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a page request asks for; filters and order come from the cursor where there is one."""
+    """A page request. With a cursor, filters and order come from the cursor."""
 
     filters: dict[str, str]
     sort: str
@@ -92,8 +92,8 @@ class Request:
     @classmethod
     def read(cls, call: Call, filters: Collection[str], sorts: Sequence[str], most: int, default: int) -> Request:
         """Read the query; unknown parameters and changed filters are refused (vendor page, 2026-08)."""
-        known = {*filters, "limit", "after", "before", "sort", "direction"}
-        errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in known]
+        parameters = {*filters, "limit", "after", "before", "sort", "direction"}
+        errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in parameters]
         limit = call.query.get("limit", str(default))
         if not limit.isdigit() or not 1 <= int(limit) <= most:
             errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {most}"))
@@ -115,8 +115,8 @@ class Request:
         sent = {**given, **{name: call.query[name] for name in order if name in call.query}}
         if any(held.get(name) != value for name, value in sent.items()):
             raise wrong("after", "Filters and order cannot change between pages", "invalid_cursor")
-        kept = {name: value for name, value in held.items() if name not in order}
-        return cls(kept, held["sort"], held["direction"] == "desc", int(limit), at, backwards)
+        remaining = {name: value for name, value in held.items() if name not in order}
+        return cls(remaining, held["sort"], held["direction"] == "desc", int(limit), at, backwards)
 
     def page(self, view: View) -> tuple[list[Key], Json]:
         """Return the keys of the page and its `paging`."""
@@ -124,17 +124,17 @@ class Request:
         towards_lower = self.descending != self.backwards
         start = self.at or (_LAST if towards_lower else _FIRST)[kind]
         walk = view.before(start) if towards_lower else view.after(start)
-        found = list(islice(walk, self.limit + 1))
-        more, found = len(found) > self.limit, found[: self.limit]
+        keys = list(islice(walk, self.limit + 1))
+        more, keys = len(keys) > self.limit, keys[: self.limit]
         if self.backwards:
-            found.reverse()
-        following = bool(found) and (more or self.backwards)
-        preceding = bool(found) and (more if self.backwards else self.at is not None)
+            keys.reverse()
+        following = bool(keys) and (more or self.backwards)
+        preceding = bool(keys) and (more if self.backwards else self.at is not None)
         cursors = {
-            "after": self._cursor(found[-1]) if following else None,
-            "before": self._cursor(found[0]) if preceding else None,
+            "after": self._cursor(keys[-1]) if following else None,
+            "before": self._cursor(keys[0]) if preceding else None,
         }
-        return found, {"limit": self.limit, "hasMore": following, "cursors": cursors}
+        return keys, {"limit": self.limit, "hasMore": following, "cursors": cursors}
 
     def _cursor(self, key: Key) -> str:
         direction = "desc" if self.descending else "asc"

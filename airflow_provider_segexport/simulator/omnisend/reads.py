@@ -25,7 +25,7 @@ Json = dict[str, object]
 
 _FILTERS = ("email", "phone", "status", "segmentID", "tag", "updatedAtFrom")
 _MOST, _DEFAULT = 250, 100  # contacts OpenAPI 2026-03-15, read 2026-08
-_NOBODY = Members()
+_NO_MEMBERS = Members()
 
 
 class Reader:
@@ -34,7 +34,7 @@ class Reader:
     def __init__(self, account: Account, segments: SegmentDesk) -> None:
         self._account = account
         self._segments = segments
-        self._kept: tuple[object, View] = (None, Sorted(()))
+        self._cache: tuple[object, View] = (None, Sorted(()))
 
     def show(self, contact: Contact, now: float) -> Json:
         """Show a contact; fields that it does not have are left out (assumed)."""
@@ -74,53 +74,53 @@ class Reader:
 
     def page(self, call: Call) -> Reply:
         """Answer GET /contacts."""
-        asked = Request.read(call, _FILTERS, ("createdAt", "updatedAt"), _MOST, _DEFAULT)
-        _check_filters(asked.filters)
-        found, paging = asked.page(self._view(asked, call.now))
-        contacts = [self._account.contacts[int(key[1])] for key in found]
+        request = Request.read(call, _FILTERS, ("createdAt", "updatedAt"), _MOST, _DEFAULT)
+        _check_filters(request.filters)
+        keys, paging = request.page(self._view(request, call.now))
+        contacts = [self._account.contacts[int(key[1])] for key in keys]
         call.count("rows", len(contacts))
         shown = [self.show(contact, call.now) for contact in contacts]
         return Reply.json({"contacts": shown, "paging": paging})
 
-    def _view(self, asked: Request, now: float) -> View:
-        account, filters = self._account, asked.filters
-        if asked.sort == "createdAt" and not account.erased:
+    def _view(self, request: Request, now: float) -> View:
+        account, filters = self._account, request.filters
+        if request.sort == "createdAt" and not account.erased:
             if not filters:
                 return AllNumbers(len(account.contacts))
             if filters.keys() == {"tag"}:
-                return ByNumber(account.tags.get(filters["tag"], _NOBODY))
-        wanted = (account.version, asked.sort, tuple(sorted(filters.items())), self._state(filters, now))
-        if self._kept[0] != wanted:
-            self._kept = (wanted, Sorted(self._search(asked, now)))
-        return self._kept[1]
+                return ByNumber(account.tags.get(filters["tag"], _NO_MEMBERS))
+        wanted = (account.version, request.sort, tuple(sorted(filters.items())), self._state(filters, now))
+        if self._cache[0] != wanted:
+            self._cache = (wanted, Sorted(self._search(request, now)))
+        return self._cache[1]
 
     def _state(self, filters: dict[str, str], now: float) -> str:
         segment = self._segments.held.get(filters.get("segmentID", ""))
         return segment.status(now) if segment else ""
 
-    def _search(self, asked: Request, now: float) -> list[Key]:
-        account, filters = self._account, asked.filters
+    def _search(self, request: Request, now: float) -> list[Key]:
+        account, filters = self._account, request.filters
         held = account.contacts
         if "email" in filters:
-            one = account.by_email.get(account.key(filters["email"]))
-            held = [one] if one else []
+            contact = account.by_email.get(account.key(filters["email"]))
+            held = [contact] if contact else []
         elif "phone" in filters:
-            one = account.by_phone.get(filters["phone"])
-            held = [one] if one else []
+            contact = account.by_phone.get(filters["phone"])
+            held = [contact] if contact else []
         elif "tag" in filters:
-            held = [account.contacts[number] for number in account.tags.get(filters["tag"], _NOBODY).after(-1)]
+            held = [account.contacts[number] for number in account.tags.get(filters["tag"], _NO_MEMBERS).after(-1)]
         elif "segmentID" in filters:
             segment = self._segments.held.get(filters["segmentID"])
             held = [account.contacts[n] for n in self._segments.members(segment, now)] if segment else []
         since = _seconds(filters["updatedAtFrom"]) if "updatedAtFrom" in filters else None
-        found: list[Key] = [
-            (contact.updated if asked.sort == "updatedAt" else contact.number, contact.number)
+        keys: list[Key] = [
+            (contact.updated if request.sort == "updatedAt" else contact.number, contact.number)
             for contact in held
             if not contact.deleted
             and filters.get("status") in (None, contact.status)
             and (since is None or contact.updated >= since)
         ]
-        return sorted(found)
+        return sorted(keys)
 
 
 def _check_filters(filters: dict[str, str]) -> None:

@@ -58,17 +58,17 @@ class SegmentDesk:
     def __init__(self, account: Account) -> None:
         self._account = account
         self.held: dict[str, Segment] = {}
-        self._kept: dict[str, tuple[int, Sequence[int]]] = {}
+        self._cache: dict[str, tuple[int, Sequence[int]]] = {}
 
     def members(self, segment: Segment, now: float) -> Sequence[int]:
-        """Return who is in a segment, ascending; nobody while it is building (assumed)."""
+        """Return the members of a segment in ascending order; none while it is building (assumed)."""
         if segment.status(now) == "building":
             return ()
-        version, found = self._kept.get(segment.id, (-1, ()))
+        version, numbers = self._cache.get(segment.id, (-1, ()))
         if version != self._account.version:
-            found = [c.number for c in self._account.contacts if not c.deleted and segment.fits(c)]
-            self._kept[segment.id] = (self._account.version, found)
-        return found
+            numbers = [c.number for c in self._account.contacts if not c.deleted and segment.fits(c)]
+            self._cache[segment.id] = (self._account.version, numbers)
+        return numbers
 
     def of(self, contact: Contact, now: float) -> list[str]:
         """Name the segments that a contact is in."""
@@ -76,13 +76,13 @@ class SegmentDesk:
 
     def all(self, call: Call) -> Reply:
         """Answer GET /segments."""
-        asked = Request.read(call, (), ("createdAt", "name"), _MOST_ON_PAGE, _ON_PAGE)
-        by_name = asked.sort == "name"
+        request = Request.read(call, (), ("createdAt", "name"), _MOST_ON_PAGE, _ON_PAGE)
+        by_name = request.sort == "name"
         keys = {((s.name if by_name else s.number), s.number): s for s in self.held.values()}
-        found, paging = asked.page(Sorted(sorted(keys)))
-        return Reply.json({"segments": [self._show(keys[key], call.now) for key in found], "paging": paging})  # type: ignore[index]
+        page_keys, paging = request.page(Sorted(sorted(keys)))
+        return Reply.json({"segments": [self._show(keys[key], call.now) for key in page_keys], "paging": paging})  # type: ignore[index]
 
-    def one(self, call: Call) -> Reply:
+    def single(self, call: Call) -> Reply:
         """Answer GET /segments/{segmentID}."""
         return Reply.json(self._show(self._named(call), call.now))
 
@@ -104,7 +104,7 @@ class SegmentDesk:
         segment = self._settled(call, "updated")
         segment.name, segment.groups, segment.fits = self._read(body_of(call))
         segment.updated, segment.ready = call.now, call.now + self._account.settings.segment_seconds
-        self._kept.pop(segment.id, None)
+        self._cache.pop(segment.id, None)
         return Reply.json(self._show(segment, call.now))
 
     def delete(self, call: Call) -> Reply:
@@ -120,10 +120,10 @@ class SegmentDesk:
         return segment
 
     def _named(self, call: Call) -> Segment:
-        found = self.held.get(call.params["segment"])
-        if found is None:
+        segment = self.held.get(call.params["segment"])
+        if segment is None:
             raise Problem(404, f"Segment '{call.params['segment']}' not found.")
-        return found
+        return segment
 
     @staticmethod
     def _read(body: Json) -> tuple[str, list[object], Callable[[Contact], bool]]:

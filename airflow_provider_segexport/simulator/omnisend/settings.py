@@ -1,4 +1,4 @@
-"""What can be set at Omnisend; the README says which defaults are assumptions."""
+"""Settings of Omnisend; the README marks the defaults that are assumptions."""
 
 from __future__ import annotations
 

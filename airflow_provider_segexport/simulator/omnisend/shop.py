@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
+from .access import VERSION, AccessCheck, ApiKey
 from .batches import BatchDesk
 from .contacts import ContactDesk
-from .door import VERSION, ApiKey, Door
 from .reads import Reader
 from .segments import SegmentDesk
 
@@ -23,7 +23,7 @@ class Shop:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.door = Door(account)
+        self.access = AccessCheck(account)
         self.segments = SegmentDesk(account)
         self.reader = Reader(account, self.segments)
         self.contacts = ContactDesk(account, self.segments, self.reader)

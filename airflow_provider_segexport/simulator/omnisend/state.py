@@ -1,4 +1,4 @@
-"""What one Omnisend brand holds: contacts, tags, segments, and the damage done to it."""
+"""State of an Omnisend brand: contacts, tags, segments, and an audit of damage."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _MOST_EVENTS = 10_000
 
 @dataclass(slots=True)
 class Audit:
-    """What a careful client never causes, with counts and the first events."""
+    """Events that a careful client never causes, with counts and the first ones in full."""
 
     counts: Counter[str] = field(default_factory=Counter)
     events: list[dict[str, object]] = field(default_factory=list)
 
-    def note(self, kind: str, who: str, now: float, detail: str = "") -> None:
+    def note(self, kind: str, email: str, now: float, detail: str = "") -> None:
         """Remember one deed."""
         self.counts[kind] += 1
         if len(self.events) < _MOST_EVENTS:
-            self.events.append({"time": now, "kind": kind, "who": who, "detail": detail})
+            self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 
 class Account:
@@ -80,8 +80,8 @@ class Account:
             number = int(contact_id[16:], 16)
         except ValueError:
             return None
-        found = self.contacts[number] if 0 <= number < len(self.contacts) else None
-        return found if found and not found.deleted else None
+        contact = self.contacts[number] if 0 <= number < len(self.contacts) else None
+        return contact if contact and not contact.deleted else None
 
     def enrol(self, email: str, now: float, history: History) -> Contact:
         """Create a contact; the address may be empty."""
@@ -140,7 +140,7 @@ class Account:
         self.tell(contact, now, f"mail: {kind}")
 
     def erase(self, contact: Contact, now: float) -> None:
-        """Let somebody delete a contact in the vendor's UI: the API cannot."""
+        """Delete a contact as in the vendor's UI; the API cannot delete contacts."""
         self.untag(contact, contact.tags, now)
         contact.deleted = True
         self.erased += 1

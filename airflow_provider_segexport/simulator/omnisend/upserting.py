@@ -1,4 +1,4 @@
-"""What a contact that is sent makes of the account: who it is, what changes, whom it harms."""
+"""Applies one contact of a request: matching by identifiers, the changes, and an audit of damage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.simulator.people import NO_FIELDS, pack, unpack
 
-from .checking import KNOWN, TEXTS, Json, check_contact
+from .checking import CONTACT_MEMBERS, TEXTS, Json, check_contact
 from .errors import Problem, wrong
 from .records import CUSTOM
 
@@ -36,8 +36,8 @@ class Upsert:
         row = check_contact(item, account.settings.tag_length)
         identifiers = row["identifiers"]
         named: list[Json] = identifiers if isinstance(identifiers, list) else []
-        emails = [str(one["id"]) for one in named if one["type"] == "email"]
-        phones = [str(one["id"]) for one in named if one["type"] == "phone"]
+        emails = [str(identifier["id"]) for identifier in named if identifier["type"] == "email"]
+        phones = [str(identifier["id"]) for identifier in named if identifier["type"] == "phone"]
         contact = account.by_email.get(account.key(emails[0])) if emails else account.by_phone.get(phones[0])
         new = contact is None
         if contact is None:
@@ -51,14 +51,14 @@ class Upsert:
         return contact, new
 
     def patch(self, contact: Contact, item: object) -> None:
-        """Change a contact that is there; 409 for an identifier of somebody else."""
+        """Change an existing contact; 409 for an identifier of another contact."""
         account = self._account
         row = check_contact(item, account.settings.tag_length, identified=False)
         identifiers = row.get("identifiers")
         named: list[Json] = identifiers if isinstance(identifiers, list) else []
-        for one in named:
-            value = str(one["id"])
-            email = one["type"] == "email"
+        for identifier in named:
+            value = str(identifier["id"])
+            email = identifier["type"] == "email"
             holder = account.by_email.get(account.key(value)) if email else account.by_phone.get(value)
             if holder is not None and holder is not contact:
                 raise Problem(409, f"Contact with identifier '{value}' already exists.")
@@ -72,14 +72,14 @@ class Upsert:
         self._fill(contact, row, named, new=False)
 
     def _fill(self, contact: Contact, row: Json, named: list[Json], *, new: bool) -> None:
-        for one in named:
-            if one["type"] == "phone":
-                self._phone(contact, str(one["id"]))
-            if "consent" in one:
-                self._consent(contact, one)
-            if "channels" in one:
-                self._channels(contact, one, new=new)
-            if one["type"] == "email" and one.get("sendWelcomeMessage") is not False:
+        for identifier in named:
+            if identifier["type"] == "phone":
+                self._phone(contact, str(identifier["id"]))
+            if "consent" in identifier:
+                self._consent(contact, identifier)
+            if "channels" in identifier:
+                self._channels(contact, identifier, new=new)
+            if identifier["type"] == "email" and identifier.get("sendWelcomeMessage") is not False:
                 self._welcome(contact, new=new)
         self._fields(contact, row)
         tags = row.get("tags")
@@ -89,7 +89,7 @@ class Upsert:
             self._account.tag(contact, tags, self._now)
 
     def _phone(self, contact: Contact, phone: str) -> None:
-        """Add a number; one that somebody else has is ignored (contacts page, read 2026-08)."""
+        """Add a number; a number of another contact is ignored (contacts page, read 2026-08)."""
         if self._account.by_phone.setdefault(phone, contact) is contact and phone not in contact.phones:
             contact.phones = (*contact.phones, phone)
 
@@ -102,7 +102,7 @@ class Upsert:
                 given.update({CUSTOM + key: item for key, item in value.items()})
             elif name == "createdAt":
                 given[f"{CUSTOM}externalCreated"] = value
-            elif name not in KNOWN:
+            elif name not in CONTACT_MEMBERS:
                 self.unknown[name] += 1
         if contact.fields is not NO_FIELDS:
             given = unpack(contact.fields) | given
@@ -112,16 +112,16 @@ class Upsert:
             contact.fields = pack(given)
 
     @staticmethod
-    def _consent(contact: Contact, one: Json) -> None:
-        consent = one["consent"]
+    def _consent(contact: Contact, identifier: Json) -> None:
+        consent = identifier["consent"]
         if isinstance(consent, dict):
-            channel = "email" if one["type"] == "email" else "sms"
+            channel = "email" if identifier["type"] == "email" else "sms"
             record = (channel, str(consent.get("createdAt", "")), str(consent.get("source", "api")))
             contact.consents = (*contact.consents, record)
 
-    def _channels(self, contact: Contact, one: Json, *, new: bool) -> None:
+    def _channels(self, contact: Contact, identifier: Json, *, new: bool) -> None:
         """Apply statuses: the latest date wins, no channels leave everything alone (contacts page)."""
-        channels = one.get("channels")
+        channels = identifier.get("channels")
         for name, channel in channels.items() if isinstance(channels, dict) else ():
             moment = self._now
             if channel.get("statusChangedAt") is not None:

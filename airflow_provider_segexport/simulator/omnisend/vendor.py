@@ -1,4 +1,4 @@
-"""Omnisend: two brands behind one API, told apart by the key."""
+"""Omnisend: two brands behind one API; the key selects the brand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from airflow_provider_segexport.simulator.vendor import Audience, Json, Vendor
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection
+from .access import check_version
 from .batch import ItemFault
-from .door import check_version
 from .errors import Problem, wrong
 from .inspection import OTHER
 from .settings import Settings
@@ -22,9 +22,9 @@ from .state import Account
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_segexport.simulator.vendor import World
+    from airflow_provider_segexport.simulator.vendor import Context
 
-    from .door import ApiKey
+    from .access import ApiKey
 
     Rule = Callable[[Shop, Call], Reply]
 
@@ -38,11 +38,11 @@ class Omnisend(Vendor):
 
     name = "omnisend"
 
-    def __init__(self, world: World, settings: Mapping[str, object]) -> None:
-        self.world = world
+    def __init__(self, context: Context, settings: Mapping[str, object]) -> None:
+        self.context = context
         self._calls = 0
         wanted = changed(Settings(), settings)
-        ids, now = Ids(world.seed, self.name), world.clock.now()
+        ids, now = Ids(context.seed, self.name), context.clock.now()
         self.shop = Shop(Account(ids, "Example Shop", wanted, now, lambda: self.base_url))
         self.other = Shop(Account(ids, "Other Shop", wanted, now, lambda: self.base_url))
         self.keys: dict[str, tuple[Shop, ApiKey]] = {
@@ -50,24 +50,24 @@ class Omnisend(Vendor):
             "read_only": (self.shop, self.shop.key(_READ_ONLY)),
             "other_store": (self.other, self.other.key()),
         }
-        self._doors = {key.value: (shop, key) for shop, key in self.keys.values()}
-        super().__init__(world)
+        self._access = {key.value: (shop, key) for shop, key in self.keys.values()}
+        super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start anew."""
+        """Change settings by name; quota windows start again."""
         wanted = changed(self.shop.account.settings, settings)
         for shop in (self.shop, self.other):
             shop.account.settings = wanted
-            shop.door.renew()
+            shop.access.renew()
 
     def settle(self) -> None:
         """Do the batches and taggings that have come due."""
         for shop in (self.shop, self.other):
-            shop.account.settle(self.world.clock.now())
+            shop.account.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
         """List the paths; the tag is the permission and the pool of the call limit."""
-        people, one = f"{API}/contacts", f"{API}/contacts/{{contact}}"
+        people, contact_path = f"{API}/contacts", f"{API}/contacts/{{contact}}"
         batches, batch = f"{API}/batches", f"{API}/batches/{{batch}}"
         segments, segment = f"{API}/segments", f"{API}/segments/{{segment}}"
         read, write = "contacts.read all", "contacts.write all"
@@ -80,15 +80,15 @@ class Omnisend(Vendor):
             self._route("PATCH", people, lambda shop, call: shop.contacts.patch_by_email(call), write),
             self._route("POST", f"{people}/tags", lambda shop, call: shop.contacts.add_tags(call), tags),
             self._route("DELETE", f"{people}/tags", lambda shop, call: shop.contacts.remove_tags(call), tags),
-            self._route("GET", one, lambda shop, call: shop.contacts.show(call), read),
-            self._route("PATCH", one, lambda shop, call: shop.contacts.patch(call), write),
+            self._route("GET", contact_path, lambda shop, call: shop.contacts.show(call), read),
+            self._route("PATCH", contact_path, lambda shop, call: shop.contacts.patch(call), write),
             self._route("GET", batches, lambda shop, call: shop.batches.all(call), read),
             self._route("POST", batches, lambda shop, call: shop.batches.create(call), write),
-            self._route("GET", batch, lambda shop, call: shop.batches.one(call), read),
+            self._route("GET", batch, lambda shop, call: shop.batches.single(call), read),
             self._route("GET", f"{batch}/items", lambda shop, call: shop.batches.items(call), read),
             self._route("GET", segments, lambda shop, call: shop.segments.all(call), see),
             self._route("POST", segments, lambda shop, call: shop.segments.create(call), make),
-            self._route("GET", segment, lambda shop, call: shop.segments.one(call), see),
+            self._route("GET", segment, lambda shop, call: shop.segments.single(call), see),
             self._route("PUT", segment, lambda shop, call: shop.segments.change(call), make),
             self._route(
                 "DELETE", segment, lambda shop, call: shop.segments.delete(call), "segments.write segment_reads"
@@ -101,33 +101,33 @@ class Omnisend(Vendor):
 
         def handler(call: Call) -> Reply:
             try:
-                return rule(self._door(call)[0], call)
+                return rule(self._access_of(call)[0], call)
             except Problem as problem:
                 raise problem.refusal(self._trace()) from None
 
         return Route(method, template, handler, tag)
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check version, key, permission and limits; no header tells of them."""
+        """Check version, key, permission and limits; no header reports them."""
         del headers
         permission, pool = route.tag.split()
         try:
-            shop, key = self._door(call)
+            shop, key = self._access_of(call)
             check_version(call)
-            shop.door.check_limits(call, pool)
-            shop.door.check_permission(key, permission)
-            shop.door.check_size(call)
+            shop.access.check_limits(call, pool)
+            shop.access.check_permission(key, permission)
+            shop.access.check_size(call)
         except Problem as problem:
             raise problem.refusal(self._trace()) from None
 
-    def _door(self, call: Call) -> tuple[Shop, ApiKey]:
+    def _access_of(self, call: Call) -> tuple[Shop, ApiKey]:
         scheme, _, value = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             call.note("OAuth is not simulated: use Authorization: Omnisend-API-Key <key>")
-        found = self._doors.get(value.strip()) if scheme.lower() == "omnisend-api-key" else None
-        if found is None:
+        access = self._access.get(value.strip()) if scheme.lower() == "omnisend-api-key" else None
+        if access is None:
             raise Problem(401, "Authentication is missing or invalid.")
-        return found
+        return access
 
     def _trace(self) -> str:
         self._calls += 1
@@ -147,13 +147,13 @@ class Omnisend(Vendor):
         return inspection.describe(self.shop.account, keys, self.base_url)
 
     def audience(self, audience_id: str) -> Audience:
-        """Return who has a tag, everybody, or everybody in the other store."""
+        """Return the people with a tag, all people, or all people of the other store."""
         shop = self.other if audience_id == OTHER else self.shop
         return inspection.audience(shop.account, audience_id)
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
         """Seed people, in one of the vendor's statuses or in plain words."""
-        return inspection.seed(self.shop.account, people, audience_id, self.world.clock.now())
+        return inspection.seed(self.shop.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
         """List the control actions."""
@@ -173,7 +173,7 @@ class Omnisend(Vendor):
         calls, pool = details.get("calls"), details.get("pool", "all")
         if not isinstance(calls, int) or pool not in _POOLS:
             raise ControlError(f'spend takes {{"calls": 300, "pool": "all"}}; pools are: {", ".join(_POOLS)}')
-        return self.shop.door.spend(calls, str(pool), self.world.clock.now())
+        return self.shop.access.spend(calls, str(pool), self.context.clock.now())
 
     def _script_jobs(self, details: Json) -> object:
         """Give the next batches one list of states each; every poll moves one on."""
@@ -201,7 +201,7 @@ class Omnisend(Vendor):
         account, email = self.shop.account, str(details.get("email", ""))
         contact = account.by_email.get(account.key(email))
         if contact is None:
-            raise ControlError(f"nobody has the address {email!r}")
-        now = self.world.clock.now()
+            raise ControlError(f"No contact has the address {email!r}.")
+        now = self.context.clock.now()
         account.enter(contact, status, now, now, f"{status} by the person")
         return status

@@ -1,4 +1,4 @@
-"""Who may come in: API key, OAuth token and scope, and the limits that were configured."""
+"""Access checks: API key, OAuth token and scope, and the configured limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .state import Account
 
 
-class Door:
+class AccessCheck:
     """Checks calls of one account."""
 
     def __init__(self, account: Account, tokens: Tokens) -> None:

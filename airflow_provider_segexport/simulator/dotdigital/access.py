@@ -1,4 +1,4 @@
-"""Who may come in: API user, region, and the two schemes of call limits."""
+"""Access checks: API user, region, and the two schemes of call limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _HOUR = 3600.0
 
 
-class Door:
+class AccessCheck:
     """Checks calls of one account; limits count per account, over all its API users."""
 
     def __init__(self, account: Account) -> None:

@@ -1,4 +1,4 @@
-"""Who may come in: token, scope, privilege, and the limits of an API key."""
+"""Access checks: token, scope, privilege, and the limits of an API key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _DAY = 86_400.0
 
 
-class Door:
+class AccessCheck:
     """Checks calls; limits count by API key, over all its tokens."""
 
     def __init__(self, tokens: Tokens) -> None:

@@ -1,4 +1,4 @@
-"""Who may come in: version, key, permission, and the limits of a brand."""
+"""Access checks: version, key, permission, and the limits of a brand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_version(call: Call) -> None:
         raise Problem(410, f"API version {version} has been retired.")
 
 
-class Door:
+class AccessCheck:
     """Checks calls of one brand; limits count over all its keys."""
 
     def __init__(self, account: Account) -> None:
@@ -77,10 +77,10 @@ class Door:
                 window.take(call.now)
             return
         opens = full.take(call.now).reset if full.limit else call.now + _MINUTE
-        told = "/batches" not in call.path or self._account.settings.batches_tell_retry_after
+        sends_retry_after = "/batches" not in call.path or self._account.settings.batches_tell_retry_after
         wait = max(1, math.ceil(opens - call.now))
         detail = f"Rate limit of {full.limit} {noun(full.limit, 'request')} per minute exceeded."
-        raise Problem(429, detail, retry_after=wait if told else None)
+        raise Problem(429, detail, retry_after=wait if sends_retry_after else None)
 
     def check_size(self, call: Call) -> None:
         """Refuse a body that is larger than the settings allow; the vendor publishes no limit."""
