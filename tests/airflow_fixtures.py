@@ -30,6 +30,7 @@ from airflow_home import BUNDLE, HOME
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.simulator.connections import CREDENTIALS
 
 catch_up()
 
@@ -44,14 +45,6 @@ IMPORTS = {
     "omnisend": "/batches",
 }
 """How the path of the call that sends people ends, by vendor."""
-
-CREDENTIALS: dict[str, dict[str, str]] = {
-    "campaign_monitor": {"password": "api_key"},
-    "constant_contact": {"login": "client_id", "password": "client_secret", "refresh_token": "refresh_token"},
-    "dotdigital": {"login": "username", "password": "password"},
-    "omnisend": {"password": "api_key"},
-}
-"""Which of the simulator's credentials feed which field of a connection."""
 
 
 def simulator() -> Simulator:
@@ -149,10 +142,10 @@ class Stage:
         No two tests share an id: what Airflow keeps for a connection (a renewed sign-in) is another account's by then.
         """
         told = self.vendor(vendor)
-        fields = {field: told["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
+        credentials = {field: told["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
+        fields = {field: value for field, value in credentials.items() if not field.startswith("extra.")}
         extra = {**CONSENT, "default_audience": self.audience(vendor)}
-        if "refresh_token" in fields:
-            extra["refresh_token"] = fields.pop("refresh_token")
+        extra |= {field.removeprefix("extra."): value for field, value in credentials.items() if field not in fields}
         found: dict[str, Any] = {
             "conn_type": vendor,
             "host": told["base_url"],

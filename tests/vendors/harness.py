@@ -148,7 +148,7 @@ class VendorHarness:
 
     def active(self) -> set[str]:
         """Addresses of those in the audience who may get mail."""
-        quiet = {"unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"}
+        quiet = {self.row.opted_out, "unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"}
         return {email for email, one in self.members().items() if str(one["status"]).lower() not in quiet}
 
     def rejects(self, run: str = "run", generation: str = "01") -> list[dict[str, Any]]:

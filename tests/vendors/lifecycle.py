@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from chaos.vendor_log_readers import LOG_READERS
 from vendors.harness import VendorHarness, people
@@ -31,7 +32,6 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 FOREIGN, TURNED_AWAY, NEW = "foreign@example.com", "turned.away@example.com", "n1@example.com"
 UNGUARDED = dict.fromkeys(("max_removals_share", "max_shrink", "max_growth", "max_rejected_share", "new_share"))
-FIELDS = {"campaign_monitor": "Shop Nr", "constant_contact": "Shop Nr", "dotdigital": "SHOP_NR", "omnisend": "shop_nr"}
 TRIES = 4
 
 
@@ -102,7 +102,7 @@ class Life:
         sim.reset(lasting, seed=1, latency=0.0)
         self.account = VendorHarness(sim, name, home / "home", batch_rows=3)
         self.account.home.mkdir()
-        self.dialect = LOG_READERS[name]
+        self.dialect = LOG_READERS.get(name) or pytest.skip(f"{name} has no row in tests/chaos/vendor_log_readers.py")
         self.prefix = f"/{name}"
         self.kept: dict[str, tuple[Vendor, float]] = {}
 
@@ -158,7 +158,7 @@ class Life:
             "create_custom_fields": True,
             "guards": UNGUARDED,
             "field_mapping": {"first_name": "first"},
-            "custom_fields": {FIELDS[account.name]: "number"},
+            "custom_fields": {account.row.custom[1]: "number"},
             "undo": undo,
         }
         columns = {

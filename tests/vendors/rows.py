@@ -62,6 +62,17 @@ class Row:
         removal_states: as `states`, of the jobs that take people out.
         stays: a status to seed, and the reason it makes the provider leave the person alone for who should be taken
             out; None where the vendor takes out whoever is there.
+        item: JSON of a contact with an address alone; `{0}` is the address, `{1}` the audience.
+        sample_audience: id of the audience in the wire samples.
+        api_path: path of the API below the base URL.
+        opted_out: a status to seed for a person who has unsubscribed, in lower case.
+        gone: a status to seed for a person whom another program has taken out of the audience.
+        gone_account_wide: that status belongs to the account, and not to one audience.
+        checks_leavers: a removal reads each person, so that the run sees who has opted out.
+        job_id: the member of the upsert's response with the job's id.
+        job_path: path of the calls that read jobs.
+        field_path: path that deletes a custom field, with `{audience}`, `{name}` and `{key}`; empty where the
+            simulator has none.
     """
 
     auth: Callable[[Mapping[str, Any]], AuthBase]
@@ -73,12 +84,22 @@ class Row:
     vendor_invalid_email: str | None
     custom: tuple[str, str]
     quota: Sequence[Quota]
+    item: str
+    sample_audience: str
+    api_path: str
     relax_limits: Line = field(default_factory=dict)
     slots: tuple[Line, object] | None = None
     states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
     removal: tuple[str, str] | None = None
     removal_states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
     kept_on_removal: tuple[str, Reason] | None = None
+    opted_out: str = "unsubscribed"
+    gone: str = "deleted"
+    gone_account_wide: bool = False
+    checks_leavers: bool = True
+    job_id: str = ""
+    job_path: str = ""
+    field_path: str = ""
 
 
 NOW = 1_767_225_600  # the simulator's manual clock starts here
@@ -113,6 +134,10 @@ ROWS: dict[str, Row] = {
         rejected_status=("unsubscribed", Reason.UNSUBSCRIBED),
         vendor_invalid_email=None,
         custom=("Orders", "Favourite Shop"),
+        item='{{"EmailAddress":"{0}","ConsentToTrack":"Unchanged"}}',
+        sample_audience="2fe4c8f0373ce320e2200596d7ef168f",
+        api_path="/api/v3.3",
+        field_path="/api/v3.3/lists/{audience}/customfields/%5B{key}%5D.json",
         quota=(
             Quota({"status": 429, "headers": {"X-RateLimit-Reset": "17"}}, 17.0),
             Quota({"status": 429, "body": {"Code": 429, "Message": "Rate limit exceeded"}}, None),
@@ -130,6 +155,12 @@ ROWS: dict[str, Row] = {
         rejected_status=("unsubscribed", Reason.UNSUBSCRIBED),
         vendor_invalid_email="x" * 60 + "@" + "y" * 40 + ".example.com",
         custom=("Orders", "Favourite Shop"),
+        item='{{"email":"{0}"}}',
+        sample_audience="06a3d42e-a55c-11e7-aa2e-fa163e6b01c1",
+        api_path="/v3",
+        gone="left_list",
+        job_id="activity_id",
+        job_path="/activities",
         quota=(
             Quota({"status": 429, "body": {"error_key": "throttled", "error_message": "Too Many Requests"}}, 1.0),
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
@@ -149,6 +180,13 @@ ROWS: dict[str, Row] = {
         rejected_status=("globallySuppressed", Reason.SUPPRESSED),
         vendor_invalid_email=None,
         custom=("ORDERS", "FAVOURITE_SHOP"),
+        item='{{"matchIdentifier":"email","identifiers":{{"email":"{0}"}},"lists":[{1}]}}',
+        sample_audience="345579",
+        api_path="",
+        gone_account_wide=True,
+        job_id="importId",
+        job_path="/contacts/v3/import/",
+        field_path="/v2/data-fields/{name}",
         quota=(
             Quota({"status": 429, "headers": {"X-RateLimit-Reset": str(NOW + 17)}, "body": {}}, 17.0),
             Quota({"status": 503, "headers": {"Retry-After": "3"}}, 3.0),
@@ -167,6 +205,12 @@ ROWS: dict[str, Row] = {
         rejected_status=None,
         vendor_invalid_email=None,
         custom=("orders", "favouriteShop"),
+        item='{{"identifiers":[{{"type":"email","id":"{0}","sendWelcomeMessage":false}}],"tags":["{1}"]}}',
+        sample_audience="Customers",
+        api_path="/api",
+        checks_leavers=False,
+        job_id="batchID",
+        job_path="/batches",
         quota=(
             Quota({"status": 429, "body": {"title": "Too many requests", "retryAfter": 17}}, 17.0),
             Quota({"status": 429, "body": "Slow down"}, 12.0),

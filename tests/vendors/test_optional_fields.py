@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from core.factories import batch_of
 from vendors.harness import VendorHarness
+from vendors.rows import row
 
 from airflow_provider_segexport.errors import InvalidFieldMapping, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
@@ -117,12 +118,6 @@ def test_dotdigital_data_fields_of_unlisted_types_are_skipped():
 
 
 PAGE = b"<!DOCTYPE html><html>Unauthorized: request blocked</html>"
-AUDIENCES = {
-    "campaign_monitor": "0" * 32,
-    "constant_contact": "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a",
-    "dotdigital": "7",
-    "omnisend": "gold",
-}
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 451])
@@ -131,12 +126,13 @@ def test_a_firewall_s_page_is_no_verdict_on_the_account(name, status):
     """It says nothing of a credential, a region, a permission, an audience or a person, at any vendor."""
     vendor = VENDORS[name]
     operations = [
-        vendor.resolve_audience(ApiEndpoint("https://v.test", is_default_url=False), AUDIENCES[name]),
+        vendor.resolve_audience(ApiEndpoint("https://v.test", is_default_url=False), row(name).sample_audience),
         vendor.upsert(TARGET, batch_of(1)),
         vendor.removal.remove(TARGET, batch_of(1)),
         vendor.list_members(TARGET, lambda _: None),
-        vendor.list_optouts(TARGET, 0.0, lambda _: None),
     ]
+    if vendor.list_optouts is not None:
+        operations.append(vendor.list_optouts(TARGET, 0.0, lambda _: None))
     for operation in operations:
         with pytest.raises(VendorUnavailable, match="web page"):
             run_operation(operation, lambda _: reply(PAGE, status))
@@ -164,11 +160,9 @@ def test_an_access_token_that_is_none_is_named(name, token):
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_job_without_an_id_is_named(name, id_):
     """Neither the word `None` nor what has not the form of an id becomes the id of a job: retries would ask for it."""
-    ids = {"constant_contact": "activity_id", "dotdigital": "importId", "omnisend": "batchID"}
-    if name not in ids:
-        pytest.skip("this vendor has no jobs")
-    with pytest.raises(UnexpectedResponse, match=ids[name]):
-        run_operation(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({ids[name]: id_}, 202))
+    member = row(name).job_id or pytest.skip("this vendor has no jobs")
+    with pytest.raises(UnexpectedResponse, match=member):
+        run_operation(VENDORS[name].upsert(TARGET, batch_of(1)), lambda _: reply({member: id_}, 202))
 
 
 @pytest.mark.parametrize(("name", "member"), [("constant_contact", "activity_id"), ("dotdigital", "id")])

@@ -139,10 +139,8 @@ def test_jobs_that_cannot_be_asked_for_hold_the_run_back(account: VendorHarness)
     """The vendor is out of reach: the run tries again later, and sends nothing before it knows."""
     die(account, 1, people(3))
     sent = len(account.upserts())
-    paths = {"constant_contact": "/activities", "dotdigital": "/contacts/v3/import/", "omnisend": "/batches"}
-    account.sim.faults(
-        [{"vendor": account.name, "method": "GET", "path": paths[account.name], "status": 500, "body": {}, "count": 0}]
-    )
+    fault = {"vendor": account.name, "method": "GET", "path": account.row.job_path, "status": 500}
+    account.sim.faults([{**fault, "body": {}, "count": 0}])
     with pytest.raises(SegexportError):
         account.day(2, ["new@example.com"], environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
     assert len(account.upserts()) == sent

@@ -129,9 +129,8 @@ def test_an_undo_of_the_withdrawal_lifts_its_bar_and_no_other(dotdigital: Vendor
 def test_a_person_who_is_gone_already_is_barred_too(account: VendorHarness):
     """A colleague took the person out; the withdrawal counts for the other export all the same."""
     account.day(1, people(3), name="one-1", **says(account, [True] * 3))
-    status = {"constant_contact": "left_list", "omnisend": "deleted", "dotdigital": "deleted"}
-    gone = {"email": P1, "status": status.get(account.name, "deleted")}
-    account.sim.seed(account.name, [gone], account.audience if account.name != "dotdigital" else None)
+    gone = {"email": P1, "status": account.row.gone}
+    account.sim.seed(account.name, [gone], None if account.row.gone_account_wide else account.audience)
     account.day(2, people(3), name="one-2", **says(account, [True, False, True]))
     assert account.ledger()[P1]["barred"] == 1
     account.day(2, people(3), name="two-1", **TWO)

@@ -23,14 +23,12 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 BASE = "https://vendor.test"
 NOW = 1_767_225_600
-KNOWN = {"campaign_monitor": "2fe4c8f0373ce320e2200596d7ef168f", "dotdigital": "345579"}
-KNOWN |= {"constant_contact": "06a3d42e-a55c-11e7-aa2e-fa163e6b01c1", "omnisend": "Customers"}
 CLIENT = "4a397ccaaa55eb4e6aa1221e1e2d7122"
-PATHS = {"campaign_monitor": "/api/v3.3", "dotdigital": "", "constant_contact": "/v3", "omnisend": "/api"}
 
 
 def audience_of(sample: Sample) -> str:
-    return KNOWN[sample.vendor] if sample.audience == "known" else row(sample.vendor).unknown_audiences[0]
+    vendor = row(sample.vendor)
+    return vendor.sample_audience if sample.audience == "known" else vendor.unknown_audiences[0]
 
 
 class Replay:
@@ -72,7 +70,7 @@ def run(sample: Sample):
     vendor = VENDORS[sample.vendor]
     audience = audience_of(sample)
     note, facts = {"note": VendorField("note")}, {"client_id": CLIENT}
-    target = Audience(BASE + PATHS[sample.vendor], "1", "Shop", audience, fields=note, extra=facts)
+    target = Audience(BASE + row(sample.vendor).api_path, "1", "Shop", audience, fields=note, extra=facts)
     batch = batch_of(sample.emails, sample.items or theirs(sample) * len(sample.emails))
     operations = {
         "check": lambda: vendor.resolve_audience(ApiEndpoint(BASE, is_default_url=False), audience),
@@ -181,7 +179,7 @@ def test_items_have_the_shape_of_the_sample_s(sample):
     vendor, custom = VENDORS[sample.vendor], CUSTOM[sample.vendor]
     kind = "number" if sample.vendor == "dotdigital" else "text"
     fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}
-    target = Audience(BASE, "1", "Shop", KNOWN[sample.vendor], fields=fields)
+    target = Audience(BASE, "1", "Shop", row(sample.vendor).sample_audience, fields=fields)
     matched = MappedFields(("email", "first_name"), (CustomField(custom, "custom_0", "integer"),))
     ((item,),) = shared().rows(
         f"select {expression(vendor.item_template(matched, target))} "

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 from core.factories import shared
-from vendors.batches import ITEMS
 from vendors.harness import VendorHarness
 from vendors.removals import RemovalRunner
+from vendors.rows import ROWS
 from wire.samples import SAMPLES, Sample, batch_of, fits, shape
 
 from airflow_provider_segexport import errors
@@ -74,7 +74,7 @@ def work(account: VendorHarness, sample: Sample, listener: Listener, target: Aud
     account.sim.seed(sample.vendor, list(sample.seed), account.audience)
     if sample.operation in TAKING_OUT:
         return take_out(account, sample, listener)
-    items = sample.items or tuple(ITEMS[sample.vendor].format(email, account.audience) for email in sample.emails)
+    items = sample.items or tuple(account.row.item.format(email, account.audience) for email in sample.emails)
     batch = batch_of(sample.emails, items)
     at_once = {
         "members": lambda: vendor.list_members(target, lambda _: None),
@@ -154,9 +154,9 @@ def columns(text: str) -> list[int]:
 
 def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
     """What stands above as items is what an export would encode of an address alone."""
-    for vendor, template in ITEMS.items():
+    for vendor, row in ROWS.items():
         account = VendorHarness(sim, vendor, tmp_path)
         target = replace(target_of(account), fields={})
         shaped = expression(account.vendor.item_template(MappedFields(("email",)), target))
         ((item,),) = shared().rows(f"select {shaped} from (select 'jane@example.com' as email)")
-        assert json.loads(item).items() >= json.loads(template.format("jane@example.com", account.audience)).items()
+        assert json.loads(item).items() >= json.loads(row.item.format("jane@example.com", account.audience)).items()
