@@ -165,7 +165,7 @@ def _collect_ended(
     return PendingJobs(tuple(job_ids), len(job_ids), kind=folder.kind, since=oldest_at(folder))
 
 
-def _record_only(recorder: record.BatchRecorder, batch: Batch, answer: send.Answer) -> list[Batch]:
+def _record_only(recorder: record.BatchRecorder, batch: Batch, answer: send.Reply) -> list[Batch]:
     """Record a batch result, and return no batch to send instead."""
     recorder.record_reply(batch, answer)
     return []

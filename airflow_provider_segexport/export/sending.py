@@ -91,7 +91,7 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
     call: Callable[[Batch], Operation[BatchReply]],
     recorder: record.BatchRecorder,
     *,
-    record_reply: Callable[[Batch, send.Answer], list[Batch]],
+    record_reply: Callable[[Batch, send.Reply], list[Batch]],
 ) -> send.SendCallbacks:
     """Return the send loop's callbacks, for imports or for removals.
 

@@ -1,4 +1,4 @@
-"""Holds field mapping against vendor and files: `names -> Matching`. Mistakes are found here, before any row."""
+"""Check the field mapping against vendor and files: `FieldMapping -> ResolvedMapping`, before any row is read."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from airflow_provider_segexport.vendors.base import (
     Vendor,
 )
 
-TAKES: Mapping[str, tuple[ColumnType, ...]] = {
+NEUTRAL_FIELD_TYPES: Mapping[str, tuple[ColumnType, ...]] = {
     **dict.fromkeys(FIELDS, ("text",)),
     "postcode": ("text", "integer"),
     "phone": ("text", "integer"),
     "birthdate": ("date", "timestamp", "text"),
 }
 
-FEEDS: Mapping[ValueKind, tuple[ColumnType, ...]] = {
+ACCEPTED_TYPES: Mapping[ValueKind, tuple[ColumnType, ...]] = {
     "text": ("text", "integer", "decimal", "boolean", "date", "timestamp"),
     "number": ("integer", "decimal", "text"),
     "boolean": ("boolean", "text"),
@@ -43,10 +43,10 @@ FEEDS: Mapping[ValueKind, tuple[ColumnType, ...]] = {
     "day": ("date", "timestamp", "text"),
 }
 
-DATES = frozenset({"birthdate"})
+DATE_FIELDS = frozenset({"birthdate"})
 """Fields that are a date whatever the vendor's field holds, so a timestamp is read as its date in the column's zone."""
 
-HOLDS: Mapping[ColumnType, FieldType] = {
+FIELD_TYPES: Mapping[ColumnType, FieldType] = {
     "text": "text",
     "integer": "number",
     "decimal": "number",
@@ -56,33 +56,37 @@ HOLDS: Mapping[ColumnType, FieldType] = {
 }
 
 
-def required_columns(vendor: Vendor, asked: FieldMapping) -> list[str]:
-    """The columns that field mapping asks for, after it was held against what the vendor takes."""
-    if "email" not in asked.fields:
+def required_columns(vendor: Vendor, mapping: FieldMapping) -> list[str]:
+    """Return the columns that the field mapping names, after checking it against the vendor's fields.
+
+    Raises:
+        InvalidFieldMapping: a field is missing, unknown or mapped twice, or there are too many custom fields.
+    """
+    if "email" not in mapping.fields:
         raise InvalidFieldMapping("Field mapping names no column for `email`, the one field that every vendor needs.")
-    for neutral in asked.fields:
+    for neutral in mapping.fields:
         if neutral not in FIELDS:
             raise InvalidFieldMapping(f"Field mapping knows no field {neutral!r}. It knows: {', '.join(FIELDS)}.")
-    taken = _keys(vendor, asked)
-    for name in asked.custom:
-        if name.lower() in taken:
+    used = _keys(vendor, mapping)
+    for name in mapping.custom:
+        if name.lower() in used:
             raise InvalidFieldMapping(f"Two fields are matched to {name!r} at {vendor.title}. Keep one of them.")
-        taken.add(name.lower())
+        used.add(name.lower())
         if not re.fullmatch(vendor.custom_name_pattern, name):
             raise InvalidFieldMapping(
                 f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
             )
-    _most(vendor, asked)
-    columns: list[Any] = [*asked.fields.values(), *asked.custom.values()]
+    _check_custom_field_count(vendor, mapping)
+    columns: list[Any] = [*mapping.fields.values(), *mapping.custom.values()]
     if not all(isinstance(column, str) and column for column in columns):
         raise InvalidFieldMapping("Field mapping holds an empty column name.")
     return list(dict.fromkeys(columns))
 
 
-def _most(vendor: Vendor, asked: FieldMapping) -> None:
-    """A vendor may bound the custom fields of a contact; neutral fields that travel as such count too."""
-    neutral = [name for name in asked.fields if any(rule.custom for rule in vendor.rules_for(name))]
-    count = len(asked.custom) + len(neutral)
+def _check_custom_field_count(vendor: Vendor, mapping: FieldMapping) -> None:
+    """Check the vendor's maximum of custom fields; neutral fields that are sent as custom fields count too."""
+    neutral = [name for name in mapping.fields if any(rule.custom for rule in vendor.rules_for(name))]
+    count = len(mapping.custom) + len(neutral)
     if vendor.max_custom_fields is not None and count > vendor.max_custom_fields:
         among = f", {', '.join(neutral)} among them" if neutral else ""
         raise InvalidFieldMapping(
@@ -91,10 +95,14 @@ def _most(vendor: Vendor, asked: FieldMapping) -> None:
         )
 
 
-def _keys(vendor: Vendor, asked: FieldMapping) -> set[str]:
-    """The vendor's names of the neutral fields; one that two of them feed is a mistake, unless they are joined."""
+def _keys(vendor: Vendor, mapping: FieldMapping) -> set[str]:
+    """Return the vendor's names of the mapped neutral fields, in lower case.
+
+    Raises:
+        InvalidFieldMapping: two fields feed the same name, and the vendor does not join them.
+    """
     keys: dict[str, list[FieldRule]] = {}
-    for neutral in asked.fields:
+    for neutral in mapping.fields:
         for rule in vendor.rules_for(neutral):
             keys.setdefault(rule.key.lower(), []).append(rule)
     for rules in keys.values():
@@ -104,16 +112,25 @@ def _keys(vendor: Vendor, asked: FieldMapping) -> set[str]:
     return set(keys)
 
 
-def resolve_types(vendor: Vendor, asked: FieldMapping, files: SegmentFiles) -> MappedFields:
-    """Fields and custom fields with the types that the files bring; a type that no field takes is named."""
-    for neutral, column in asked.fields.items():
-        found = files.columns[column]
-        if found not in TAKES[neutral]:
+def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) -> MappedFields:
+    """Return the mapped fields, and the custom fields with the types of their columns.
+
+    Args:
+        vendor: of the audience.
+        mapping: the field mapping.
+        files: of the segment, with the types of the columns.
+
+    Raises:
+        InvalidSegment: no field, or not this field, takes a column's type.
+    """
+    for neutral, column in mapping.fields.items():
+        accepted = NEUTRAL_FIELD_TYPES[neutral]
+        if files.columns[column] not in accepted:
             raise InvalidSegment(
-                f"Column {column!r} is {files.type_words[column]}, and `{neutral}` takes {' or '.join(TAKES[neutral])}."
+                f"Column {column!r} is {files.type_words[column]}, and `{neutral}` takes {' or '.join(accepted)}."
             )
     customs = []
-    for number, (name, column) in enumerate(asked.custom.items()):
+    for number, (name, column) in enumerate(mapping.custom.items()):
         kind = files.columns[column]
         if kind is None:
             raise InvalidSegment(
@@ -121,74 +138,100 @@ def resolve_types(vendor: Vendor, asked: FieldMapping, files: SegmentFiles) -> M
                 "value: text, number, boolean or date."
             )
         customs.append(CustomField(name, f"custom_{number}", kind))
-    return MappedFields(tuple(asked.fields), tuple(customs))
+    return MappedFields(tuple(mapping.fields), tuple(customs))
 
 
 def missing_custom_fields(
-    vendor: Vendor, asked: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
 ) -> dict[str, FieldType]:
-    """Custom fields that this export needs and the audience lacks, with the type to make them of."""
+    """Return the custom fields that this export needs and the audience lacks, with the type to create.
+
+    Args:
+        vendor: of the audience.
+        mapping: the field mapping.
+        matched: its fields and custom fields.
+        files: of the segment, with the types of the columns.
+        audience: with the custom fields that exist.
+
+    Raises:
+        InvalidFieldMapping: a field exists with a type that exports cannot write.
+    """
     if vendor.implicit_custom_fields:
         return {}
     needed: dict[str, FieldType] = {}
     for rule in _rules(vendor, matched):
         if rule.custom:
-            kind = files.columns[asked.fields[rule.field]]
+            kind = files.columns[mapping.fields[rule.field]]
             needed[rule.key] = "date" if kind in {"date", "timestamp"} else "text"
-    needed |= {custom.name: HOLDS[custom.type] for custom in matched.custom}
+    needed |= {custom.name: FIELD_TYPES[custom.type] for custom in matched.custom}
     for name in needed:
-        theirs = audience.unsupported.get(name.lower())
-        if theirs is not None:
+        existing = audience.unsupported.get(name.lower())
+        if existing is not None:
             raise InvalidFieldMapping(
-                f"The field {name!r} exists at {vendor.title}, and exports cannot write its type ({theirs or 'none'}). "
-                "To fix: match another field, or create one of type text, number, boolean or date there."
+                f"The field {name!r} exists at {vendor.title}, and exports cannot write its type "
+                f"({existing or 'none'}). To fix: match another field, or create one of type text, number, boolean or date there."
             )
     return {name: kind for name, kind in needed.items() if name.lower() not in audience.fields}
 
 
 def resolve(
-    vendor: Vendor, asked: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
 ) -> ResolvedMapping:
-    """Every column that travels, with what the vendor's field holds."""
-    carried = []
+    """Return every column that is sent, with the type of the vendor's field.
+
+    Args:
+        vendor: of the audience.
+        mapping: the field mapping.
+        matched: its fields and custom fields.
+        files: of the segment, with the types of the columns.
+        audience: with its custom fields.
+
+    Raises:
+        InvalidFieldMapping: a column's type cannot feed the field, or two fields are the same at the vendor.
+    """
+    columns = []
     fed: dict[str, str] = {}
     for rule in _rules(vendor, matched):
-        column = asked.fields[rule.field]
+        column = mapping.fields[rule.field]
         if rule.field == "email":
             continue
-        wants: ValueKind = rule.value_kind
-        into = audience.fields[rule.key.lower()] if rule.custom else None
-        if into is not None:
-            wants = into.type
-            _feed(fed, audience, rule.key)
-        kind = check_type(column, files.columns[column], wants, rule.key)
-        if kind == "timestamp" and (rule.field in DATES or wants in DATE_PARTS):
+        value_kind: ValueKind = rule.value_kind
+        custom_field = audience.fields[rule.key.lower()] if rule.custom else None
+        if custom_field is not None:
+            value_kind = custom_field.type
+            _check_not_fed_twice(fed, audience, rule.key)
+        kind = check_type(column, files.columns[column], value_kind, rule.key)
+        if kind == "timestamp" and (rule.field in DATE_FIELDS or value_kind in DATE_PARTS):
             kind = "date"
-        carried.append(MappedColumn(rule.name, column, kind, rule.key, wants, rule.max_chars, rule.drop_invalid, into))
-    for one in matched.custom:
-        column = asked.custom[one.name]
-        wants = HOLDS[one.type]
-        into = None if vendor.implicit_custom_fields else audience.fields[one.name.lower()]
-        if into is not None:
-            wants = into.type
-            _feed(fed, audience, one.name)
-        kind = check_type(column, one.type, wants, one.name)
-        if kind == "timestamp" and wants in DATE_PARTS:
-            kind = "date"
-        carried.append(
-            MappedColumn(one.column, column, kind, one.name, wants, vendor.max_custom_chars, custom_field=into)
+        columns.append(
+            MappedColumn(rule.name, column, kind, rule.key, value_kind, rule.max_chars, rule.drop_invalid, custom_field)
         )
-    return ResolvedMapping(asked.fields["email"], tuple(carried), matched, vendor.date_format)
+    for custom in matched.custom:
+        column = mapping.custom[custom.name]
+        value_kind = FIELD_TYPES[custom.type]
+        custom_field = None if vendor.implicit_custom_fields else audience.fields[custom.name.lower()]
+        if custom_field is not None:
+            value_kind = custom_field.type
+            _check_not_fed_twice(fed, audience, custom.name)
+        kind = check_type(column, custom.type, value_kind, custom.name)
+        if kind == "timestamp" and value_kind in DATE_PARTS:
+            kind = "date"
+        columns.append(
+            MappedColumn(
+                custom.column, column, kind, custom.name, value_kind, vendor.max_custom_chars, custom_field=custom_field
+            )
+        )
+    return ResolvedMapping(mapping.fields["email"], tuple(columns), matched, vendor.date_format)
 
 
 def _rules(vendor: Vendor, matched: MappedFields) -> Iterator[FieldRule]:
-    """The rules of the fields that travel."""
+    """Yield the rules of the mapped fields."""
     for neutral in matched.fields:
         yield from vendor.rules_for(neutral)
 
 
-def _feed(fed: dict[str, str], audience: Audience, name: str) -> None:
-    """A vendor may know one field by two names."""
+def _check_not_fed_twice(fed: dict[str, str], audience: Audience, name: str) -> None:
+    """Check that no other mapped name is the same field, because a vendor may have two names for a field."""
     key = audience.fields[name.lower()].key
     if key in fed:
         raise InvalidFieldMapping(
@@ -197,8 +240,20 @@ def _feed(fed: dict[str, str], audience: Audience, name: str) -> None:
     fed[key] = name
 
 
-def check_type(column: str, kind: ColumnType | None, wants: ValueKind, label: str) -> ColumnType:
-    """The column's type, if the vendor's field can be fed from it."""
-    if kind is None or kind not in FEEDS[wants]:
-        raise InvalidFieldMapping(f"Column {column!r} is {kind}, and the vendor's field {label!r} holds a {wants}.")
+def check_type(column: str, kind: ColumnType | None, value_kind: ValueKind, label: str) -> ColumnType:
+    """Return the column's type.
+
+    Args:
+        column: its name.
+        kind: its type; None if no field takes it.
+        value_kind: of the vendor's field.
+        label: the vendor's name of the field.
+
+    Raises:
+        InvalidFieldMapping: the type cannot feed the field.
+    """
+    if kind is None or kind not in ACCEPTED_TYPES[value_kind]:
+        raise InvalidFieldMapping(
+            f"Column {column!r} is {kind}, and the vendor's field {label!r} holds a {value_kind}."
+        )
     return kind

@@ -1,7 +1,7 @@
-"""Sends batches with bounded calls and jobs in flight: `batches -> replies`. Knows nothing of what a reply means.
+"""Send batches with a bounded number of calls and jobs in flight: `batches -> replies`. Does not interpret replies.
 
-The loop that decides runs in one thread; only the calls run in others. Whatever ends the loop, all calls that are in
-flight are waited for and told, so that no verdict is lost.
+The loop decides in one thread; only the calls run in others. Whatever ends the loop, it waits for all calls in flight
+and records their replies, so that no result is lost.
 """
 
 from __future__ import annotations
@@ -18,37 +18,39 @@ from airflow_provider_segexport.vendors.base import Limits
 
 __all__ = ["InFlight", "SendCallbacks", "Stopped", "send"]
 
-Answer = BatchReply | BatchRejected
+Reply = BatchReply | BatchRejected
 
-MANY = 8
-"""Jobs a connection. With fewer, those that are there have hardly begun when there is room for no more."""
+MIN_JOBS_PER_CONNECTION = 8
+"""Minimum jobs per connection for polling early to pay off. With fewer, the oldest jobs still run when the slots fill
+up."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendCallbacks:
-    """What the loop calls.
+    """The functions that the loop calls.
 
     Attributes:
-        upsert: one batch out, a reply back; runs in several threads.
-        poll: states of tickets; where a call tells of one, it runs in several threads with a part of them each.
-        collect: the verdict of a finished job; runs in several threads.
-        record_sending: told before batches go out, in the deciding thread.
-        record_reply: told of each answer; returns batches that are to go out instead (halves, rows to send again).
-        before_poll: told before jobs are looked at.
-        first_rows: rows that may be in jobs before a guard has verdicts to judge by; None for no such bound.
+        upsert: sends one batch; runs in several threads.
+        poll: returns the states of jobs by id. If a call reads one job only, it runs in several threads.
+        collect: reads the result of a finished job; runs in several threads.
+        record_sending: called before batches are sent, in the deciding thread.
+        record_reply: called with each reply; returns the batches to send instead (halves, rows to retry).
+        before_poll: called before jobs are polled.
+        first_rows: returns how many rows may be without a result before the guard on rejected rows has enough results
+            to measure; None for no limit.
     """
 
     upsert: Callable[[Batch], BatchReply]
     poll: Callable[[list[str]], Mapping[str, JobState]]
     collect: Callable[[Batch, str], BatchReply]
     record_sending: Callable[[list[Batch]], None]
-    record_reply: Callable[[Batch, Answer], list[Batch]]
+    record_reply: Callable[[Batch, Reply], list[Batch]]
     before_poll: Callable[[], None] = lambda: None
     first_rows: Callable[[], int | None] = lambda: None
 
 
 class Stopped(Exception):
-    """The loop ended before everything had a verdict; `error` says why."""
+    """The loop ended before every batch had a result because of `error`."""
 
     def __init__(self, error: SegexportError) -> None:
         super().__init__(str(error))
@@ -63,37 +65,43 @@ def send(
     pause: Callable[[int], bool],
     stop: Callable[[], SegexportError | None],
 ) -> list[str]:
-    """Run until all is settled, or until `pause` says to leave: then the tickets still in flight are returned.
+    """Send until every batch is settled, or until `pause` returns False.
 
     Args:
-        in_flight: what is to be sent; what is left in it afterwards was not attempted.
-        calls: the vendor's operations and the bookkeeping.
+        in_flight: the batches to send; those left in it afterwards were not attempted.
+        calls: the vendor's operations, and the recording of their replies.
         limits: calls and jobs in flight.
-        pause: called with the number of jobs when there is nothing to do but wait; returns True when it is time to
-            poll, or False to leave.
-        stop: an error that ends the sending, found by the bookkeeping.
+        pause: called with the number of jobs when the loop can only wait; returns True when it is time to poll, or
+            False to return early.
+        stop: returns an error that the recording found and that ends the sending; None to go on.
+
+    Returns:
+        The ids of jobs that still run; empty if every batch is settled.
+
+    Raises:
+        Stopped: an error ended the loop.
     """
-    halt = _found_before(in_flight, stop())
+    halt = _error_before(in_flight, stop())
     with ThreadPoolExecutor(limits.max_concurrency, thread_name_prefix="segexport") as pool:
         try:
             while not in_flight.done:
-                _launch(in_flight, calls, limits, pool, halted=halt is not None)
+                _submit(in_flight, calls, limits, pool, halted=halt is not None)
                 if in_flight.running or in_flight.collecting or in_flight.poll:
-                    _gather(in_flight, calls, limits)
+                    _collect_done(in_flight, calls, limits)
                 elif in_flight.jobs:
                     if not pause(len(in_flight.jobs)):
-                        _leave_if(halt, waits=True)
+                        _raise_if(halt, waits=True)
                         return list(in_flight.jobs)
-                    _land(in_flight, calls, _look(in_flight, calls, limits, pool))
+                    _apply_states(in_flight, calls, _poll(in_flight, calls, limits, pool))
                 elif in_flight.slots_full:
-                    _leave_if(in_flight.slots_full)  # none of the jobs is ours: nothing here will free a slot
+                    _raise_if(in_flight.slots_full)  # none of the jobs is this run's, so waiting frees no slot
                 halt = halt or stop()
-                if not in_flight.busy:  # what is at the vendor gets its verdict first: it was sent
-                    _leave_if(halt)
+                if not in_flight.busy:  # what was sent gets its result first
+                    _raise_if(halt)
         except SegexportError as error:
             _finish(in_flight, calls)
             raise Stopped(error) from error
-        except BaseException:  # a kill, a full disk: the pool waits for its calls anyway
+        except BaseException:  # a kill, a full disk; the pool waits for its calls anyway
             for future in (*in_flight.running, *in_flight.collecting):
                 future.cancel()
             _finish(in_flight, calls)
@@ -101,8 +109,8 @@ def send(
     return []
 
 
-def _found_before(in_flight: InFlight, error: SegexportError | None) -> SegexportError | None:
-    """Return what earlier tries have found; with it only jobs that run get a verdict. It ends no run that is done.
+def _error_before(in_flight: InFlight, error: SegexportError | None) -> SegexportError | None:
+    """Return the error that earlier attempts found. With it, only running jobs are settled. It ends no finished run.
 
     Raises:
         Stopped: batches are left, and no job runs.
@@ -112,59 +120,59 @@ def _found_before(in_flight: InFlight, error: SegexportError | None) -> Segexpor
     return error
 
 
-def _leave_if(error: SegexportError | None, *, waits: bool = False) -> None:
-    """What the bookkeeping found leaves by the same door as a call's own error.
+def _raise_if(error: SegexportError | None, *, waits: bool = False) -> None:
+    """Raise an error that the recording found.
 
-    A guard `waits`: it trips again when the jobs that run have a verdict.
+    While jobs run (`waits`), a tripped guard is not raised: it trips again when they have a result.
     """
     if error is not None and not (waits and isinstance(error, GuardTripped)):
         raise error
 
 
-def _launch(
+def _submit(
     in_flight: InFlight, calls: SendCallbacks, limits: Limits, pool: ThreadPoolExecutor, *, halted: bool
 ) -> None:
-    """Fill what is free: lanes, and job slots where the vendor has jobs. Verdicts go first; `halted`, nothing else."""
-    lanes = in_flight.concurrency
-    while in_flight.ended and len(in_flight.running) + len(in_flight.collecting) < lanes.limit:
-        ticket = in_flight.ended.popleft()
-        in_flight.collecting[lanes.submit(pool.submit(calls.collect, in_flight.jobs[ticket], ticket))] = ticket
+    """Submit calls up to the limits of concurrency and job slots. Job results go first; if `halted`, nothing else."""
+    concurrency = in_flight.concurrency
+    while in_flight.ended and len(in_flight.running) + len(in_flight.collecting) < concurrency.limit:
+        job_id = in_flight.ended.popleft()
+        in_flight.collecting[concurrency.submit(pool.submit(calls.collect, in_flight.jobs[job_id], job_id))] = job_id
     if halted:
         in_flight.adopt()
         return
-    leaving: list[Batch] = []
-    most = calls.first_rows() if limits.max_jobs else None
+    sending: list[Batch] = []
+    max_rows = calls.first_rows() if limits.max_jobs else None
     in_flight.polled = in_flight.polled and len(in_flight.jobs) > limits.max_jobs // 2
-    if _fills(in_flight, limits):
+    if _is_early_poll_due(in_flight, limits):
         calls.before_poll()
-        in_flight.polled, in_flight.poll = True, lanes.submit(pool.submit(calls.poll, list(in_flight.jobs)))
-    free = lanes.limit - len(in_flight.collecting) - (in_flight.poll is not None)
-    while not in_flight.slots_full and len(in_flight.running) + len(leaving) < free:
-        if limits.max_jobs and len(in_flight.jobs) + len(in_flight.running) + len(leaving) >= limits.max_jobs:
+        in_flight.polled, in_flight.poll = True, concurrency.submit(pool.submit(calls.poll, list(in_flight.jobs)))
+    free = concurrency.limit - len(in_flight.collecting) - (in_flight.poll is not None)
+    while not in_flight.slots_full and len(in_flight.running) + len(sending) < free:
+        if limits.max_jobs and len(in_flight.jobs) + len(in_flight.running) + len(sending) >= limits.max_jobs:
             break
-        if most is not None and _rows(in_flight) + sum(map(len, leaving)) >= most:
+        if max_rows is not None and _open_rows(in_flight) + sum(map(len, sending)) >= max_rows:
             break
-        known = len(in_flight.jobs)
+        jobs_before = len(in_flight.jobs)
         batch = in_flight.next()
         if batch is not None:
-            leaving.append(batch)
-        elif len(in_flight.jobs) == known:
+            sending.append(batch)
+        elif len(in_flight.jobs) == jobs_before:
             break
-    calls.record_sending(leaving)
-    for batch in leaving:
-        in_flight.running[lanes.submit(pool.submit(calls.upsert, batch))] = batch
+    calls.record_sending(sending)
+    for batch in sending:
+        in_flight.running[concurrency.submit(pool.submit(calls.upsert, batch))] = batch
 
 
-def _rows(in_flight: InFlight) -> int:
-    """Rows at the vendor without a verdict."""
+def _open_rows(in_flight: InFlight) -> int:
+    """Return the number of rows at the vendor without a result."""
     return sum(map(len, in_flight.running.values())) + sum(map(len, in_flight.jobs.values()))
 
 
-def _fills(in_flight: InFlight, limits: Limits) -> bool:
-    """Whether it is time to look for ended jobs before there is no room for another one, and all connections wait."""
+def _is_early_poll_due(in_flight: InFlight, limits: Limits) -> bool:
+    """Return whether to poll now, before the job slots are full and all connections must wait."""
     if (
         limits.poll_one_per_call
-        or limits.max_jobs < MANY * limits.max_concurrency
+        or limits.max_jobs < MIN_JOBS_PER_CONNECTION * limits.max_concurrency
         or in_flight.polled
         or in_flight.exhausted
     ):
@@ -173,22 +181,22 @@ def _fills(in_flight: InFlight, limits: Limits) -> bool:
     return not busy and len(in_flight.jobs) >= limits.max_jobs - 2 * limits.max_concurrency
 
 
-def _gather(in_flight: InFlight, calls: SendCallbacks, limits: Limits) -> None:
-    """Take the answers that are there. An error is raised after all of them are told."""
+def _collect_done(in_flight: InFlight, calls: SendCallbacks, limits: Limits) -> None:
+    """Record the replies of finished calls. An error is raised after all of them are recorded."""
     failure: SegexportError | None = None
     for future in in_flight.concurrency.completed(limits.max_concurrency):
         if future in in_flight.collecting:
-            failure = _collected(in_flight, calls, future) or failure
+            failure = _collect_job(in_flight, calls, future) or failure
             continue
         if future is in_flight.poll:
             in_flight.poll = None
-            failure = _looked(in_flight, calls, future) or failure
+            failure = _collect_poll(in_flight, calls, future) or failure
             continue
         batch = in_flight.running.pop(future)
         try:
-            reply: Answer = future.result()
-        except BatchRejected as refused:
-            reply = refused
+            reply: Reply = future.result()
+        except BatchRejected as rejection:
+            reply = rejection
         except JobSlotsFull as full:
             in_flight.waiting.appendleft(batch)
             in_flight.slots_full = full
@@ -197,30 +205,31 @@ def _gather(in_flight: InFlight, calls: SendCallbacks, limits: Limits) -> None:
             in_flight.waiting.appendleft(batch)
             failure = failure or error
             continue
-        _tell(in_flight, calls, batch, reply)
+        _record(in_flight, calls, batch, reply)
     if failure is not None:
         raise failure
 
 
-def _collected(in_flight: InFlight, calls: SendCallbacks, future: Future[BatchReply]) -> SegexportError | None:
-    """Tell the verdict on a job. One that cannot be read stays in flight; the error is returned."""
-    ticket = in_flight.collecting.pop(future)
-    answer: Answer
+def _collect_job(in_flight: InFlight, calls: SendCallbacks, future: Future[BatchReply]) -> SegexportError | None:
+    """Record the result of a job. If it cannot be read, the job stays in flight and the error is returned."""
+    job_id = in_flight.collecting.pop(future)
+    reply: Reply
     try:
-        answer = future.result()
-    except BatchRejected as refused:
-        answer = refused
+        reply = future.result()
+    except BatchRejected as rejection:
+        reply = rejection
     except SegexportError as error:
         return error
-    _tell(in_flight, calls, in_flight.jobs[ticket], answer)
-    del in_flight.jobs[ticket]
+    _record(in_flight, calls, in_flight.jobs[job_id], reply)
+    del in_flight.jobs[job_id]
     return None
 
 
-def _tell(in_flight: InFlight, calls: SendCallbacks, batch: Batch, reply: Answer) -> None:
+def _record(in_flight: InFlight, calls: SendCallbacks, batch: Batch, reply: Reply) -> None:
+    """Record a reply, and queue the batches to send instead."""
     instead = calls.record_reply(batch, reply)
     if isinstance(reply, BatchRejected):
-        in_flight.waiting.extendleft(reversed(instead))  # halves at once, down to the bad row: few are open at a time
+        in_flight.waiting.extendleft(reversed(instead))  # halves first, down to the invalid row, so that few are open
     else:
         in_flight.waiting.extend(instead)
     if isinstance(reply, JobId):
@@ -228,52 +237,54 @@ def _tell(in_flight: InFlight, calls: SendCallbacks, batch: Batch, reply: Answer
         in_flight.jobs[reply.id] = batch
 
 
-def _look(
+def _poll(
     in_flight: InFlight, calls: SendCallbacks, limits: Limits, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[str, JobState]]:
-    """Ask for the jobs' states; where a call tells of one alone, over all connections."""
+    """Yield id and state of each job. If a call reads one job only, all connections are used."""
     calls.before_poll()
-    tickets = list(in_flight.jobs)
+    job_ids = list(in_flight.jobs)
     if not limits.poll_one_per_call:
-        yield from calls.poll(tickets).items()
+        yield from calls.poll(job_ids).items()
         return
-    parts = [part for first in range(limits.max_concurrency) if (part := tickets[first :: limits.max_concurrency])]
+    parts = [part for first in range(limits.max_concurrency) if (part := job_ids[first :: limits.max_concurrency])]
     for states in [*pool.map(calls.poll, parts)]:
         yield from states.items()
 
 
-def _looked(in_flight: InFlight, calls: SendCallbacks, look: Future[Mapping[str, JobState]]) -> SegexportError | None:
-    """Take what a look has told while batches went out; an error is returned."""
+def _collect_poll(
+    in_flight: InFlight, calls: SendCallbacks, poll: Future[Mapping[str, JobState]]
+) -> SegexportError | None:
+    """Apply the job states of a poll that ran while batches were sent; an error is returned."""
     try:
-        _land(in_flight, calls, look.result().items())
+        _apply_states(in_flight, calls, poll.result().items())
     except SegexportError as error:
         return error
     return None
 
 
-def _land(in_flight: InFlight, calls: SendCallbacks, states: Iterable[tuple[str, JobState]]) -> None:
-    """Settle the jobs that ended with all rows taken, and note the others that ended."""
-    for ticket, state in states:
+def _apply_states(in_flight: InFlight, calls: SendCallbacks, states: Iterable[tuple[str, JobState]]) -> None:
+    """Settle the jobs that ended with all rows accepted; queue the other ended jobs to have their results read."""
+    for job_id, state in states:
         if state is JobState.RUNNING:
             continue
         in_flight.slots_full = None
         if state is JobState.ACCEPTED:
-            _tell(in_flight, calls, in_flight.jobs[ticket], BatchResult())
-            del in_flight.jobs[ticket]
+            _record(in_flight, calls, in_flight.jobs[job_id], BatchResult())
+            del in_flight.jobs[job_id]
         else:
-            in_flight.ended.append(ticket)
+            in_flight.ended.append(job_id)
 
 
 def _finish(in_flight: InFlight, calls: SendCallbacks) -> None:
-    """Wait for the calls in flight, and tell what they brought; a second error says nothing new."""
+    """Wait for the calls in flight and record their replies; further errors are dropped."""
     for future, batch in list(in_flight.running.items()):
         try:
-            _tell(in_flight, calls, batch, future.result())
-        except BatchRejected as refused:
-            _tell(in_flight, calls, batch, refused)
+            _record(in_flight, calls, batch, future.result())
+        except BatchRejected as rejection:
+            _record(in_flight, calls, batch, rejection)
         except (SegexportError, CancelledError):
             in_flight.waiting.appendleft(batch)
     in_flight.running.clear()
     for future in list(in_flight.collecting):
         with suppress(CancelledError):
-            _collected(in_flight, calls, future)
+            _collect_job(in_flight, calls, future)

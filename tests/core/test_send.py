@@ -333,7 +333,7 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
         return late
 
     vendor = Vendor(answer)
-    gather = loop._gather  # raises once the loop has seen the error
+    gather = loop._collect_done  # raises once the loop has seen the error
 
     def gathered(*args):
         try:
@@ -342,7 +342,7 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
             failed.set()
             raise
 
-    monkeypatch.setattr(loop, "_gather", gathered)
+    monkeypatch.setattr(loop, "_collect_done", gathered)
     with pytest.raises(Stopped, match="no permission"):
         go(vendor, five, max_concurrency=2)
     assert names(vendor) == ([] if isinstance(late, VendorUnavailable) else [1])
