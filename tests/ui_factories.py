@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.stages.report import REJECTS
 from airflow_provider_segexport.storage import history
-from airflow_provider_segexport.storage.run_folder import safe_name
+from airflow_provider_segexport.storage.folder_names import safe_name
 
 NOW = 1_795_600_000.0
 DAY = 86400.0

@@ -12,7 +12,7 @@ from airflow_provider_segexport.errors import SegexportError
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from airflow_provider_segexport.export.release import Outlook, Release
+    from airflow_provider_segexport.export.release import Release, ReleaseEffect
 
 
 def release(args: Namespace) -> None:
@@ -36,7 +36,7 @@ def release(args: Namespace) -> None:
     _say(f"Released: {what.export!r} does not use this audience any more.")
 
 
-def describe_release(what: Release, outlook: Outlook) -> str:
+def describe_release(what: Release, outlook: ReleaseEffect) -> str:
     """What happens to the export's people."""
     people = outlook.alone + outlook.together
     if what.to:

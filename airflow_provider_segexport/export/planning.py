@@ -32,7 +32,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, engine
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.plan import BEHIND, CleanResult, Plan, PlanFacts, RowSql
+from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, CleanResult, Plan, PlanFacts, RowSql
 from airflow_provider_segexport.storage.tables import LEDGER_MEMBERS
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 
@@ -139,7 +139,7 @@ def _initial_facts(context: ExportContext, checked: Preflight, state: AudienceSt
         sharer_bit=state.sharer_bit(config.export_name),
         is_shared=state.is_shared,
         mapping_fingerprint=checked.fingerprint,
-        fields={} if is_implicit else {column.label: column.holds for column in columns},
+        fields={} if is_implicit else {column.label: column.vendor_type for column in columns},
     )
 
 
@@ -185,7 +185,7 @@ def _write_existing(context: ExportContext, checked: Preflight, sql: Engine, led
 
 def row_sql(template: JsonTemplate) -> RowSql:
     """Return the SQL of a row's JSON, and of the hash that shows whether the row has changed."""
-    return RowSql(encode.expression(template, BEHIND), row_hash.expression(template))
+    return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template))
 
 
 def _withhold(

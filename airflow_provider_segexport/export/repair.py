@@ -1,7 +1,7 @@
-"""Sets aside what cannot be read of an audience's state, so that the next run goes on without it.
+"""Set aside the unreadable files of an audience's state, so that the next run continues without them.
 
-Nothing is sent, and nobody is taken out. Content that the vendor may hold since counts as unknown: the next run sends
-every person of its segment again. A damaged file stays beside the others, under another name.
+Nothing is sent, and no person is removed. The content that the vendor holds counts as unknown, so the next run sends
+every person of its segment again. A damaged file is stored beside the others under another name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUN = "segexport/repair"
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What cannot be read of one audience.
+    """The unreadable files of one audience.
 
     Attributes:
         path: of the audience's ledger.
@@ -42,7 +42,7 @@ class Diagnosis:
         versions: versions of the ledger that cannot be read, the newest first, down to the first that can.
         good: the newest version that can be read; 0 if there is none.
         run: run folder of an unfinished run that cannot be read; empty if there is none.
-        why: what is wrong with that run folder.
+        why: the cause.
     """
 
     path: StoragePath
@@ -54,26 +54,26 @@ class Diagnosis:
 
     @property
     def damaged(self) -> bool:
-        """Whether there is anything to repair."""
+        """Return whether there is anything to repair."""
         return bool(self.state or self.versions or self.run)
 
 
 def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
-    """Find out what cannot be read; change nothing.
+    """Find the unreadable files; change nothing.
 
     Args:
         path: of the audience's ledger.
-        resolve: makes a place of the run folder's path.
+        resolve: opens a path in the storage.
     """
     state = why = None
-    standing = AudienceState()
+    audience_state = AudienceState()
     try:
-        standing = AudienceState.read(path)
+        audience_state = AudienceState.read(path)
     except DamagedState as damaged:
         state = damaged.why
     ledger = Ledger(path)
     newest = max(ledger.versions(), default=0)
-    bad = [standing.version] if standing.version > newest else []
+    bad = [audience_state.version] if audience_state.version > newest else []
     good = 0
     for version in reversed(ledger.versions()):
         try:
@@ -83,10 +83,10 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
         else:
             good = version
             break
-    if standing.open_run_folder:
-        folder = RunFolder(resolve(standing.open_run_folder))
-        why = _unreadable(folder) if list_names(folder.path) else f"{standing.open_run_folder}: it is gone"
-    return Diagnosis(path, state, tuple(bad), good, standing.open_run_folder if why else "", why or "")
+    if audience_state.open_run_folder:
+        folder = RunFolder(resolve(audience_state.open_run_folder))
+        why = _unreadable(folder) if list_names(folder.path) else f"{audience_state.open_run_folder}: it is gone"
+    return Diagnosis(path, state, tuple(bad), good, audience_state.open_run_folder if why else "", why or "")
 
 
 def _unreadable(folder: RunFolder) -> str | None:
@@ -114,7 +114,7 @@ def _is_finished(folder: RunFolder) -> bool:
 
 
 def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
-    """Write a report by which the task's next try makes a new plan."""
+    """Write a report that makes the task's next attempt plan again."""
     report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
@@ -127,14 +127,14 @@ def repair(
     sleep: Callable[[float], None] = time.sleep,
     alive: Callable[[str], bool | None] = lambda _: None,
 ) -> Diagnosis:
-    """Set aside what cannot be read, while no run writes the audience; returns what was done.
+    """Set aside the unreadable files while no run writes the audience; return what was found.
 
     Args:
         path: of the audience's ledger.
-        resolve: makes a place of the run folder's path.
-        clock: epoch seconds.
-        sleep: lets time pass.
-        alive: whether the holder of a lease still runs.
+        resolve: opens a path in the storage.
+        clock: returns epoch seconds.
+        sleep: sleeps for seconds.
+        alive: returns whether the holder of a lease still runs; None if it is unknown.
 
     Raises:
         AudienceLocked: a run writes the audience.
@@ -152,8 +152,8 @@ def repair(
 
 
 def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: float) -> None:
-    """Each step may be done twice: a repair that is killed is begun again."""
-    place = diagnosis.path
+    """Repair in steps that may be repeated, because a killed repair starts again."""
+    path = diagnosis.path
     top = max(diagnosis.versions, default=diagnosis.good)
     if diagnosis.good:
         _forget_content(ledger, diagnosis.good, top)
@@ -162,17 +162,17 @@ def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: fl
     if diagnosis.run:
         set_run_aside(RunFolder(resolve(diagnosis.run)), diagnosis.why, now)
     if diagnosis.state:
-        for name in listing(place):
+        for name in listing(path):
             if token_of(name) is not None:
-                _set_aside(place / name)
-        _remembered(ledger).write(place, ledger.fence)
+                _set_aside(path / name)
+        _rebuilt_state(ledger).write(path, ledger.fence)
     elif diagnosis.run or diagnosis.versions:
-        state = AudienceState.read(place)
-        replace(state, open_run_folder="" if diagnosis.run else state.open_run_folder).write(place, ledger.fence)
+        state = AudienceState.read(path)
+        replace(state, open_run_folder="" if diagnosis.run else state.open_run_folder).write(path, ledger.fence)
 
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:
-    """Write the version that can be read once more as the newest, without what the vendor holds of each person."""
+    """Write the readable version again as the newest, with the vendor's content of each person as unknown."""
     facts = {**ledger.facts(good), "by": RUN}
     facts.pop("reverted_version", None)
     with engine() as sql:
@@ -181,17 +181,17 @@ def _forget_content(ledger: Ledger, good: int, top: int) -> None:
 
 
 def _set_aside(file: StoragePath) -> None:
-    """Keep a damaged file under a name that nothing reads."""
+    """Rename a damaged file to a name that no program reads."""
     if file.exists():
         write(file.parent / f"damaged-{file.name}", read(file))
         file.unlink(missing_ok=True)
 
 
-def _remembered(ledger: Ledger) -> AudienceState:
-    """The audience's state, as far as its history knows the exports that use it, in the order of their first runs."""
+def _rebuilt_state(ledger: Ledger) -> AudienceState:
+    """Return the audience state by its run history: the exports that use it, in the order of their first runs."""
     sharers = list(dict.fromkeys(str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")))
-    known = ledger.facts().get("exports", {}) if ledger.version() else {}
-    sharers += [name for name in known if name not in sharers]
-    begun = {name: facts["as_of"] for name, facts in known.items() if facts.get("as_of")}
+    exports = ledger.facts().get("exports", {}) if ledger.version() else {}
+    sharers += [name for name in exports if name not in sharers]
+    begun = {name: facts["as_of"] for name, facts in exports.items() if facts.get("as_of")}
     owner = sharers[0] if sharers else ""
     return AudienceState(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)

@@ -1,4 +1,4 @@
-"""Find the version of a ledger that an undo reverts, and the people whom it concerns."""
+"""Find the version of a ledger that an undo reverts, and the people that it concerns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from airflow_provider_segexport.errors import FatalError
 from airflow_provider_segexport.stages import clean, removals
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
-from airflow_provider_segexport.storage.ledger import LEFT, MEMBER, REMOVED, REMOVING, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import LEFT, MEMBER, REMOVED, REMOVING
 from airflow_provider_segexport.storage.per_export import own_hash
 
 
@@ -66,7 +67,7 @@ class _Versions:
 
 
 def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, requested_version: int | None) -> UndoTarget:
-    """Find the version to revert, and create `undo_people` of the people whom it added, removed or released.
+    """Find the version to revert, and create `undo_people` of the people that it added, removed or released.
 
     Args:
         sql: gets the tables.
@@ -91,7 +92,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
         newest = max(versions.facts)
         raise FatalError(
             f"Version {target.version} of this audience's ledger cannot be taken back: later runs have changed "
-            f"{changed:,} of the people whom it put in or took out. The newest version is {newest}, of run "
+            f"{changed:,} of the people that it put in or took out. The newest version is {newest}, of run "
             f"{versions.facts[newest].get('by', '?')!r}. To fix: take back the later version first."
         )
     return target
@@ -147,7 +148,7 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
 
 
 def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
-    """Create `undo_people`, by `change`: people whom the version `added`, `removed` or `released`.
+    """Create `undo_people`, by `change`: people that the version `added`, `removed` or `released`.
 
     A released person is still a member because another export has a claim. `changed_later`: a later version that does
     not revert this one has another state, claim or content of the person. A person who left on their own since then
@@ -195,8 +196,8 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
 def stage(sql: Engine, target: UndoTarget) -> int:
     """Create the tables of a plan that reverts the version; return the number of people to add again.
 
-    A person on whom another export has a claim stays in the audience, and so does a person who was a member before any
-    export. A person whom another export has barred is not added; this export's own bar is lifted. A person whom an
+    A person on which another export has a claim stays in the audience, and so does a person who was a member before any
+    export. A person which another export has barred is not added; this export's own bar is lifted. A person that an
     earlier attempt of this undo was about to remove or to add is sent again.
     """
     removals.create_tables(sql)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segexport.errors import InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks.paths import open_storage_path, resolve
+from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import StoragePath, exists, read, write
-from airflow_provider_segexport.storage.run_folder import RunFolder, task_folder
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession

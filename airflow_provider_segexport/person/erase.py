@@ -26,8 +26,9 @@ from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
 from airflow_provider_segexport.storage.history import latest, ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import MEMBER, REMOVING, Ledger
-from airflow_provider_segexport.storage.ledger import REMOVED as REMOVED_STATE
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
+from airflow_provider_segexport.storage.ledger_schema import REMOVED as REMOVED_STATE
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, folder, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import held

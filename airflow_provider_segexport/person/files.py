@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.ledger import FACTS, MEMBER, REMOVING, Ledger, numbers_of
+from airflow_provider_segexport.storage.ledger import FACTS, Ledger, numbers_of
+from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify

@@ -17,10 +17,11 @@ from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
+from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
-from airflow_provider_segexport.storage.run_folder import RunFolder, task_folder
+from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"

@@ -17,7 +17,7 @@ from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentit
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
 from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
 from airflow_provider_segexport.plugins.task_instances import instance
-from airflow_provider_segexport.storage.run_folder import safe_name
+from airflow_provider_segexport.storage.folder_names import safe_name
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -39,7 +39,7 @@ def unchanged(files: SegmentFiles) -> None:
 
 def _version(file: SegmentFile) -> dict[str, str]:
     try:
-        return version(file.place)
+        return version(file.path)
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise meaning(error, file.name) from None
 
@@ -55,7 +55,7 @@ def cause(files: SegmentFiles, suppression: Sequence[tuple[StoragePath, str]], e
     try:
         unchanged(files)
         for file in files.files:
-            _read(file.place, file.name, list(file.types))
+            _read(file.path, file.name, list(file.types))
         for place, name in suppression:
             _read(place, name, None)
         _read_by_engine(files)

@@ -73,7 +73,7 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
         for read, way in zip(reads, ways, strict=True)
     )
     first_rows = [file.first_row for file in alike]
-    scan = engine.scan([file.place for file in alike], f", schema=map {{{schema}}}")
+    scan = engine.scan([file.path for file in alike], f", schema=map {{{schema}}}")
     return f"""select list_extract({first_rows}::bigint[], file_index::bigint + 1) + file_row_number as row{values}
         from {scan}"""
 

@@ -34,7 +34,7 @@ def column_type(files: SegmentFiles, column: str) -> ColumnType:
     type_ = files.columns[column]
     if type_ is None or type_ not in CONSENT_TYPES:
         raise InvalidSegment(
-            f"The consent column {column!r} is {files.type_words[column]}, and should be boolean, text or a number."
+            f"The consent column {column!r} is {files.type_names[column]}, and should be boolean, text or a number."
         )
     return type_
 
@@ -78,7 +78,7 @@ def withhold_suppressed(engine: Engine) -> int:
 
 
 def withhold_barred(engine: Engine, bit: int) -> int:
-    """Withhold every row of the people whom another export of the audience has barred; return the number of rows.
+    """Withhold every row of the people that another export of the audience has barred; return the number of rows.
 
     Args:
         engine: holds `BARRED_EMAILS`, from the ledger.

@@ -31,8 +31,8 @@ class GuardInputs:
         before: rows of the last finished export; None if the number is unknown.
         first: no export to this audience has finished before.
         members: people in the audience by the ledger.
-        leavers: people whom this run would remove.
-        new: people whom the ledger does not hold.
+        leavers: people that this run would remove.
+        new: people that the ledger does not hold.
         contact_headroom: contacts that the contract has room for; None if the vendor does not report it.
         not_sent: rows by outcome and reason.
         lists: of each suppression list: entries not understood, all entries, and a sentence on them.

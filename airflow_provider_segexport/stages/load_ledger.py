@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_segexport.storage import per_export
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.ledger import LEFT, MAYBE_MEMBER, MEMBER, REMOVED, REMOVING, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import LEFT, MAYBE_MEMBER, MEMBER, REMOVED, REMOVING
 from airflow_provider_segexport.storage.tables import (
     BARRED_EMAILS,
     LAST_REJECTIONS,

@@ -127,14 +127,14 @@ def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) ->
         accepted = NEUTRAL_FIELD_TYPES[neutral]
         if files.columns[column] not in accepted:
             raise InvalidSegment(
-                f"Column {column!r} is {files.type_words[column]}, and `{neutral}` takes {' or '.join(accepted)}."
+                f"Column {column!r} is {files.type_names[column]}, and `{neutral}` takes {' or '.join(accepted)}."
             )
     customs = []
     for number, (name, column) in enumerate(mapping.custom.items()):
         kind = files.columns[column]
         if kind is None:
             raise InvalidSegment(
-                f"Column {column!r} is {files.type_words[column]}, and a custom field of {vendor.title} takes a single "
+                f"Column {column!r} is {files.type_names[column]}, and a custom field of {vendor.title} takes a single "
                 "value: text, number, boolean or date."
             )
         customs.append(CustomField(name, f"custom_{number}", kind))
@@ -169,7 +169,8 @@ def missing_custom_fields(
         if existing is not None:
             raise InvalidFieldMapping(
                 f"The field {name!r} exists at {vendor.title}, and exports cannot write its type "
-                f"({existing or 'none'}). To fix: match another field, or create one of type text, number, boolean or date there."
+                f"({existing or 'none'}). To fix: match another field, or create one of type text, number, boolean or "
+                "date there."
             )
     return {name: kind for name, kind in needed.items() if name.lower() not in audience.fields}
 

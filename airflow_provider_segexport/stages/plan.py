@@ -15,7 +15,7 @@ from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.batching import batch_id_of, cut
 from airflow_provider_segexport.storage.duckdb_engine import Engine, quoted
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
-from airflow_provider_segexport.storage.ledger import ATTEMPTS_DAYS
+from airflow_provider_segexport.storage.ledger_schema import ATTEMPTS_DAYS
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, RowSql
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -108,14 +108,14 @@ def _find_retry_exhausted(engine: Engine, now: float) -> bool:
 def write_returning(
     engine: Engine, path: StoragePath, erased: Sequence[str] = (), removed: str = REMOVED_EMAILS
 ) -> int:
-    """Write which rows are of people whom an export or an erasure removed; return how many.
+    """Write which rows are of people that an export or an erasure removed; return how many.
 
     Args:
         engine: holds `CLEAN_ROWS`, `removed` and, with `erased`, `LEDGER_MEMBERS`.
         path: of the file.
-        erased: SHA-256 of the addresses of people whom an erasure removed. People who have been added since are left
+        erased: SHA-256 of the addresses of people that an erasure removed. People who have been added since are left
             out.
-        removed: table with the column `email`: people whom an export removed.
+        removed: table with the column `email`: people that an export removed.
     """
     rows = f"select c.row from {CLEAN_ROWS} c semi join {removed} r on r.email = c.email"
     if erased:
@@ -127,7 +127,7 @@ def write_returning(
 
 
 def count_known(engine: Engine, folder: RunFolder) -> int:
-    """Count the plan's people whom the ledger has as members. The join hashes the plan, usually the smaller side."""
+    """Count the plan's people that the ledger has as members. The join hashes the plan, usually the smaller side."""
     with closing(folder.upserts(["email"])) as rows:
         schema = pa.schema([SCHEMA.field("email")])
         engine.table("planned_emails", pa.RecordBatchReader.from_batches(schema, iter(rows)))

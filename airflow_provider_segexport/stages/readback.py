@@ -81,7 +81,7 @@ def opted_out(engine: Engine, batch: Batch) -> list[int]:
 
 
 def withhold_leavers(engine: Engine) -> int:
-    """Withhold people whom an export added and who left or were deleted at the vendor; return how many.
+    """Withhold people that an export added and who left or were deleted at the vendor; return how many.
 
     An import would bring them back. A member who gets no mail has not left.
     """
@@ -95,7 +95,7 @@ def withhold_leavers(engine: Engine) -> int:
 
 
 def find_left(engine: Engine) -> None:
-    """Create `LEFT_ON_THEIR_OWN`: people whom the ledger has as added or as left, and who are no members."""
+    """Create `LEFT_ON_THEIR_OWN`: people that the ledger has as added or as left, and who are no members."""
     engine.run(
         f"""create or replace table {LEFT_ON_THEIR_OWN} as select l.email
         from (select email from {LEDGER_HASHES} where confirmed union all select email from {LEFT_BEFORE}) l

@@ -38,7 +38,7 @@ class BatchRecorder:
 
     Attributes:
         folder: the part of the run folder that holds the batches.
-        returning: returns the rows of people whom an export removed and may add again; None if the vendor cannot.
+        returning: returns the rows of people that an export removed and may add again; None if the vendor cannot.
         check_rejected: called after each batch with the rows settled and rejected so far; an error ends the sending.
         settled_before: rows settled before this process: in earlier attempts, or before a deferral.
         rejects_before: rejected rows among them that the guard counts.
@@ -132,7 +132,7 @@ class BatchRecorder:
         return replace(result, rejected=tuple(row for row in result.rejected if row.reason is not Reason.DELETED))
 
     def _resubscribe(self, batch: Batch, result: BatchResult) -> tuple[BatchResult, tuple[int, ...]]:
-        """Take rejected rows of people whom an export removed out of the result; return it and those rows' indexes.
+        """Take rejected rows of people that an export removed out of the result; return it and those rows' indexes.
 
         They are sent again by a call that resubscribes them.
         """

@@ -1,6 +1,6 @@
-"""Find the people whom this run may remove: `ledger, segment -> leavers, leavers_not_sent`.
+"""Find the people that this run may remove: `ledger, segment -> leavers, leavers_not_sent`.
 
-Only people whom the ledger says an export added are ever removed. A row that cannot be sent this time (an invalid
+Only people that the ledger says an export added are ever removed. A row that cannot be sent this time (an invalid
 value, a recent rejection) is still in the segment, so its person has not left. A person who is withheld for missing
 consent or by a suppression list has left.
 
@@ -119,7 +119,7 @@ def _drop(engine: Engine, outcome: str, reason: str, where: str) -> int:
 
 
 def update_sharers(engine: Engine, bit: int, *, release: bool) -> None:
-    """Find the claims of this export that change, and keep leavers whom another export has a claim on.
+    """Find the claims of this export that change, and keep leavers on which another export has a claim.
 
     A leaver is not kept if this export withholds the person for missing consent or as suppressed, or if any export has
     barred the person, because a withdrawal holds for all exports. A person without any claim left, because the last
@@ -162,9 +162,9 @@ def keep_existing(engine: Engine, bit: int) -> None:
 
 
 def update_bars(engine: Engine, bit: int) -> None:
-    """Create `bars_changed(email, barred)`: people whom this export starts or ceases to bar from the audience.
+    """Create `bars_changed(email, barred)`: people that this export starts or ceases to bar from the audience.
 
-    An export bars a person whom its segment withholds for missing consent, or who is in one of its suppression lists.
+    An export bars a person that its segment withholds for missing consent, or who is in one of its suppression lists.
     The bar ends when a later run of the same export has the person in its segment and withholds them for neither
     reason.
 
@@ -206,7 +206,7 @@ def find_existing(engine: Engine) -> None:
 
 
 def find_already_delivered(engine: Engine, row_hash: str) -> None:
-    """Record people to whom another export has delivered the same content that this export would send.
+    """Record people that got from another export the same content that this export would send.
 
     Nothing is sent to them. The content counts as delivered by this export too, so when the other export changes its
     values later, this export does not overwrite them with its old ones.

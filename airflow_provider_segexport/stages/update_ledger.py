@@ -15,8 +15,9 @@ from airflow_provider_segexport.errors import RetryableError, Superseded
 from airflow_provider_segexport.model import GONE
 from airflow_provider_segexport.storage import erased, next_version
 from airflow_provider_segexport.storage.duckdb_engine import Engine, listed
-from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit, facts_of
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.results import Numbered, late_rows, settled_rows
 from airflow_provider_segexport.storage.run_folder import RunFolder

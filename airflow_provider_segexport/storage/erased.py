@@ -1,4 +1,4 @@
-"""Marks of people whom an erasure removed from an audience: SHA-256 of the address, beside the ledger.
+"""Marks of people that an erasure removed from an audience: SHA-256 of the address, beside the ledger.
 
     <root>/ledgers/<vendor>/<account>/<audience>/erased/<sha256>
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.ledger import MAYBE_MEMBER
+from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 from airflow_provider_segexport.storage.paths import StoragePath, folder, list_names, write
 
 FOLDER = "erased"

@@ -1,8 +1,8 @@
-"""What happened to each batch, written down before and after every call: `entries -> states`.
+"""The state of each batch, written before and after every call: `entries -> states`.
 
-On a local disk one file grows by lines; in object storage, which cannot append, each write is an object of its own.
-Each line carries its checksum. A torn last line, left by a kill, is passed over: its call was made or not, which is
-what an intent without a verdict means anyway. Any other line that is not as it was written is an error.
+On a local disk one file grows by lines. Object storage cannot append, so each write is an object of its own. Each line
+contains its checksum. A torn last line, left by a kill, is skipped: an intent without a result already means that the
+call may or may not have been made. Any other line that has changed since it was written is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from airflow_provider_segexport.storage.sealing import sealed, unsealed
 
 
 class State(StrEnum):
-    """The last thing known of a batch."""
+    """The last recorded state of a batch."""
 
     SENDING = "sending"
     SUBMITTED = "submitted"
@@ -36,21 +36,24 @@ class State(StrEnum):
 
 
 ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
-"""How a batch moves on."""
+"""The order in which a batch changes its state."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fact about one batch.
+    """A state of one batch.
 
     Attributes:
-        job_id: the vendor's job, once submitted.
-        accepted, rejected: rows with a verdict.
-        retry: indexes of rows that the vendor asks to send once more.
-        unattributed: rows counted as not taken, and not named yet, and the reason for it; `named`: those that were
-            named, by reading back.
-        resubscribe: indexes of rows that go out once more to bring back whom we have taken out.
-        has_rows: a file of row verdicts stands in `settled/`.
-        written_at: when it was written, epoch seconds.
+        batch: its id.
+        rows: of the batch.
+        job_id: of the vendor's import job, once submitted.
+        accepted, rejected: rows with a result.
+        retry: indexes of rows that the vendor asks to send again.
+        unattributed: rows whose result is open: counted as rejected but not named, or not confirmed.
+        unattributed_reason: the reason for it.
+        attributed: rows whose rejection was found by reading the audience back.
+        resubscribe: indexes of rows that are sent again to add people that an export removed.
+        has_rows: `batch_results/` has a file of the batch.
+        written_at: epoch seconds.
     """
 
     batch: str
@@ -81,7 +84,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 
 TORN = sealed(b'{"torn":true}')
-"""The line after one that a kill has torn: the next try writes it. Any other line that is not whole is damage."""
+"""Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
 
 
 class Journal:
@@ -96,10 +99,10 @@ class Journal:
             lenient: skip lines that are not as they were written, or that another version wrote; to show a run's
                 progress while another process writes the journal.
         """
-        self.place = path
+        self._path = path
         self.clock = clock
         self._lenient = lenient
-        self._known: dict[str, Entry] | None = None
+        self._states: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
         self._open: int | None = None
@@ -110,24 +113,24 @@ class Journal:
         """Append entries; on return they survive the process, and after `sync` a loss of power."""
         if not entries:
             return
-        known, now = self._load(), round(self.clock(), 3)
+        states, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, written_at=now) for entry in entries]
         lines = b"".join(sealed(_ENCODER.encode(entry)) + b"\n" for entry in entries)
-        disk = as_local_path(self.place)
+        disk = as_local_path(self._path)
         if disk is not None:
             self._append(disk, lines)
         else:
             if self._session is None:
                 self._session = 1 + max((int(name.split("-")[1]) for name in self._files()), default=0)
-            write(self.place / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines)
+            write(self._path / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines)
         self._written += 1
         for entry in entries:
-            _learn(known, entry)
+            _apply(states, entry)
 
     def sync(self) -> None:
-        """Bring what was written to the disk, so that it survives a loss of power.
+        """Sync the entries to the disk, so that they survive a loss of power.
 
-        Any thread may ask before its call leaves: one sync serves all entries that were written before it.
+        Any thread may call this before its call is sent. One sync serves all entries that were written before it.
         """
         wanted = self._written
         with self._syncing:
@@ -138,23 +141,23 @@ class Journal:
             self._synced = written
 
     def begun(self) -> bool:
-        """Whether anything was written."""
+        """Return whether anything was written."""
         return bool(self._files())
 
     def states(self) -> dict[str, Entry]:
-        """The last entry of each batch."""
+        """Return the last entry of each batch."""
         return dict(self._load())
 
     def _load(self) -> dict[str, Entry]:
-        if self._known is None:
-            self._known = {}
+        if self._states is None:
+            self._states = {}
             for name in self._files():
-                for entry in self._entries(self.place / name):
-                    _learn(self._known, entry)
-        return self._known
+                for entry in self._entries(self._path / name):
+                    _apply(self._states, entry)
+        return self._states
 
     def _entries(self, file: StoragePath) -> Iterator[Entry]:
-        """The entries of a file, without a line that a kill has torn: the last, or one that a later try has noted."""
+        """Yield the entries of a file, without a line that a kill has torn: the last, or one that `TORN` follows."""
         *lines, last = read(file).split(b"\n")
         if unsealed(last):  # only the end of the line is missing
             lines.append(last)
@@ -176,7 +179,7 @@ class Journal:
             raise DamagedState(str(file), "another version wrote it") from None
 
     def _append(self, folder: pathlib.Path, lines: bytes) -> None:
-        """The file stays open: an export to Omnisend writes twenty thousand times."""
+        """Append lines to the file, which stays open because an export to Omnisend writes twenty thousand times."""
         if self._open is None:
             make_folder(folder)
             self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
@@ -189,20 +192,20 @@ class Journal:
             while lines:
                 lines = lines[os.write(self._open, lines) :]
         except OSError:
-            self._open = None  # a line may be cut: the next write looks at what it comes after
+            self._open = None  # a line may be torn, so the next write checks the end of the file
             raise
 
     def _files(self) -> list[str]:
-        return [name for name in list_names(self.place) if name.startswith("journal") and name.endswith(".jsonl")]
+        return [name for name in list_names(self._path) if name.startswith("journal") and name.endswith(".jsonl")]
 
 
-def _learn(known: dict[str, Entry], entry: Entry) -> None:
+def _apply(states: dict[str, Entry], entry: Entry) -> None:
     """Keep a batch's last entry, with the job that the batch became.
 
-    A batch only ever moves on: an entry that comes late, from a machine whose clock is behind, changes nothing.
+    A state never goes back: a late entry, from a machine whose clock is behind, changes nothing.
     """
-    before = known.get(entry.batch)
+    before = states.get(entry.batch)
     if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
         if before is not None and before.job_id and not entry.job_id:
             entry = replace(entry, job_id=before.job_id)
-        known[entry.batch] = entry
+        states[entry.batch] = entry

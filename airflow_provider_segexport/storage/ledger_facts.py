@@ -1,4 +1,4 @@
-"""The run behind a version of a ledger, and what the version says of itself."""
+"""The run that writes a version of a ledger, and the facts that the version stores."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any
 
 from airflow_provider_segexport.storage.plan import PlanFacts
 
-MOST_PARTS = 1_000
-"""Mapped segments of one export whose sizes are kept; Airflow maps a task over 1,024 values by default."""
+MAX_SEGMENT_PARTS = 1_000
+"""Mapped segments of one export whose row counts are stored. Airflow maps a task over 1,024 values by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerCommit:
-    """What stands behind a version of a ledger.
+    """The run that writes a version of a ledger.
 
     Attributes:
-        as_of: the time that the segment describes, ISO 8601.
-        run: who exported it.
-        profiles: how many rows the segment had.
-        finished: the whole segment has a verdict: the audience is in the state of `as_of` from here on.
+        as_of: the segment's snapshot, ISO 8601.
+        run: its name.
+        profiles: rows of the segment.
+        finished: every row has a result, so the audience is at the snapshot `as_of` from here on.
         started_at, ended_at: epoch seconds.
         export_name: the export's name.
-        segment_part: which of several mapped segments it was; empty where the task is not mapped.
-        sharer_bit: of this export in `holders`.
+        segment_part: which of several mapped segments it was; empty if the task is not mapped.
+        sharer_bit: this export's bit in `sharers_mask`.
         is_shared: other exports use the audience too, or have used it.
-        count_in_flight_as_sent: the run has not come to its end: what it sent without an answer counts as put in, its
-            content as not known.
-        keep_left: whoever is found to have left on their own stays on record: the vendor would bring them back.
-        mapping_fingerprint: of field mapping and the vendor's fields.
-        reverted_version: the version that this run takes back; 0 for an export.
-        restores: of an undo, the facts of the export before that version; empty where there were none.
+        count_in_flight_as_sent: the run has not finished, so people sent without a response count as members with
+            unknown content.
+        keep_left: people who left on their own stay in the ledger, because an import would bring them back.
+        mapping_fingerprint: hash of field mapping and vendor fields.
+        reverted_version: the version that an undo takes back; 0 for an export.
+        restores: of an undo, the facts of the export before that version; empty if there were none.
     """
 
     as_of: str
@@ -91,7 +91,7 @@ class LedgerCommit:
 
 
 def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
-    """What the next version says of itself. A run that did not finish changes nothing that was known of its export."""
+    """Return the facts of the next version. A run that did not finish leaves the facts of its export unchanged."""
     exports = dict(before.get("exports", {}))
     facts = {name: before[name] for name in ("as_of", "run") if name in before}
     if origin.finished:
@@ -100,7 +100,7 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
         if not origin.reverted_version:
             rows: dict[str, int] = dict(exports.get(origin.export_name, {}).get("profiles", {}))
             rows.pop(origin.segment_part, None)
-            newest = dict([*rows.items(), (origin.segment_part, origin.profiles)][-MOST_PARTS:])
+            newest = dict([*rows.items(), (origin.segment_part, origin.profiles)][-MAX_SEGMENT_PARTS:])
             of_export = {
                 "as_of": origin.as_of,
                 "run": origin.run,

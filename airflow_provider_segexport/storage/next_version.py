@@ -10,7 +10,8 @@ from __future__ import annotations
 from airflow_provider_segexport.model import OPTED_OUT, Reason
 from airflow_provider_segexport.storage import per_export
 from airflow_provider_segexport.storage.duckdb_engine import listed, literal
-from airflow_provider_segexport.storage.ledger import (
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.ledger_schema import (
     ATTEMPTS_DAYS,
     LEFT,
     MAYBE_MEMBER,
@@ -19,7 +20,6 @@ from airflow_provider_segexport.storage.ledger import (
     REMOVED,
     REMOVING,
 )
-from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.per_export import NO_HASHES, NOT_REJECTED, NOT_REJECTED_BY, PerExport
 
 PERSON_REJECTED = OPTED_OUT | {Reason.DELETED, Reason.PENDING_CONFIRMATION, Reason.INVALID_EMAIL}
@@ -55,7 +55,7 @@ def count_members(*, first: bool) -> str:
 
 
 def rows(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> str:
-    """Return SQL of the next version's rows, in the columns of `ledger.SCHEMA`.
+    """Return SQL of the next version's rows, in the columns of `ledger_schema.SCHEMA`.
 
     Args:
         origin: the run.
@@ -81,7 +81,7 @@ def _time_sql(epoch_s: float) -> str:
 
 
 def _delivered_rows(origin: LedgerCommit, own: PerExport) -> str:
-    """Return SQL of the rows of people whom the run delivered, or sent without getting a response."""
+    """Return SQL of the rows of people that the run delivered, or sent without getting a response."""
     as_of, run = _run_sql(origin)
     rejection = "l.rejected_hash, l.reason, l.attempts, l.first_rejected_at, l.last_rejected_at"
     return f"""select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
@@ -146,7 +146,7 @@ def _gone_rows(origin: LedgerCommit) -> str:
 
 
 def _with_bars(sql: str, *, first: bool) -> str:
-    """Return SQL of the same rows with the changed bars. A barred person whom the ledger does not hold gets a row."""
+    """Return SQL of the same rows with the changed bars. A barred person that the ledger does not hold gets a row."""
     not_held = "" if first else "anti join previous l on l.email = b.email"
     return f"""select r.* replace (coalesce(b.barred, r.barred) as barred)
         from ({sql}) r left join planned_bars b on b.email = r.email

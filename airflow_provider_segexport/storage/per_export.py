@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_segexport.storage.ledger import MAYBE_MEMBER
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 
 LAST = ("rejected_hash", "attempts", "first_rejected_at", "last_rejected_at")
 """Columns of an export's last rejection, and fields of the struct for another export's."""

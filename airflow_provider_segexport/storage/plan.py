@@ -1,4 +1,4 @@
-"""The frozen values between the stages that speak of files and columns."""
+"""Frozen values that pass between stages: segment files, field mapping, plan."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import ColumnType, MappedFields, ValueKind
 
-BEHIND = ","
-"""Stands behind every item of a plan: so the items of a batch lie in memory as they go out."""
+ITEM_SUFFIX = ","
+"""After every item of a plan, so that the items of a batch are in memory as they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,17 @@ class SegmentFile:
     """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0.
 
     Attributes:
-        types: the type in this file by matched column.
-        version: differs when the file is replaced; empty if its store cannot say.
+        path: of the file.
+        name: for reports.
+        rows: in the file.
+        first_row: number of its first row in the segment, from 0.
+        types: type in this file by mapped column.
+        version: differs when the file is replaced; empty if its store has no versions.
         group_bytes: uncompressed bytes of its largest row group.
-        partitions: value by mapped column that only the path has.
+        partitions: value by mapped column that only the path contains.
     """
 
-    place: StoragePath
+    path: StoragePath
     name: str
     rows: int
     first_row: int
@@ -44,14 +48,15 @@ class SegmentFiles:
     """The files of a segment in reading order, and their columns.
 
     Attributes:
-        columns: type by matched column; None for a type that no field takes, such as a list or a struct.
-        type_words: the file's own words for the type.
-        types: the type that holds a column's values of all files.
+        files: in reading order.
+        columns: type by mapped column; None for a type that no field takes, such as a list or a struct.
+        type_names: name of the type in the file, for errors.
+        types: the type that holds the column's values of all files.
     """
 
     files: tuple[SegmentFile, ...]
     columns: Mapping[str, ColumnType | None]
-    type_words: Mapping[str, str]
+    type_names: Mapping[str, str]
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     @property
@@ -62,7 +67,12 @@ class SegmentFiles:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """Field mapping as a colleague wrote it: column by neutral field, and by the vendor's name of a custom field."""
+    """The field mapping of the configuration.
+
+    Attributes:
+        fields: column by vendor-neutral field.
+        custom: column by the vendor's name of a custom field.
+    """
 
     fields: Mapping[str, str]
     custom: Mapping[str, str] = field(default_factory=dict)
@@ -70,17 +80,18 @@ class FieldMapping:
 
 @dataclass(frozen=True, slots=True)
 class MappedColumn:
-    """One column that travels.
+    """A column that is sent.
 
     Attributes:
-        name: in the plan: the neutral field, or `custom_` and a number.
+        name: in the engine's tables: the neutral field, or `custom_` and a number.
         column: in the files.
-        type: as it is read; a timestamp for a date field is read as a date.
+        type: as it is read. A timestamp for a date field is read as a date.
         label: the vendor's key, as reports show it.
-        value_kind: what the vendor's field holds.
+        value_kind: type of the vendor's field.
+        max_chars: of the value as sent; None for no limit.
         drop_invalid: a value that does not fit is left out of its row and counted, instead of rejecting the row.
-        custom_field: the vendor's custom field, with what it accepts; None for a field that the vendor has for
-            everybody.
+        custom_field: the vendor's custom field, with what it accepts; None for a field that every
+            contact of the vendor has.
     """
 
     name: str
@@ -93,8 +104,8 @@ class MappedColumn:
     custom_field: VendorField | None = None
 
     @property
-    def holds(self) -> str:
-        """What the vendor's field holds, and after a blank the vendor's id of it, if the vendor tells one."""
+    def vendor_type(self) -> str:
+        """The type of the vendor's field, and after a blank the vendor's id of the field if it has one."""
         return (
             f"{self.value_kind} {self.custom_field.id}"
             if self.custom_field is not None and self.custom_field.id
@@ -104,7 +115,14 @@ class MappedColumn:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedMapping:
-    """Field mapping, held against files and vendor."""
+    """The field mapping after checking it against files and vendor.
+
+    Attributes:
+        email: the column with the addresses.
+        columns: the other columns.
+        mapped: fields and custom fields.
+        date_format: the vendor's, for `strftime`.
+    """
 
     email: str
     columns: tuple[MappedColumn, ...]
@@ -114,7 +132,12 @@ class ResolvedMapping:
 
 @dataclass(frozen=True, slots=True)
 class CleanResult:
-    """What cleaning counted: rows of the segment, and values changed or left out, by field and why."""
+    """Counts of the cleaning.
+
+    Attributes:
+        profiles: rows of the segment.
+        warnings: values changed or left out, by field and cause.
+    """
 
     profiles: int
     warnings: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -122,11 +145,11 @@ class CleanResult:
 
 @dataclass(frozen=True, slots=True)
 class RowSql:
-    """What is sent of a clean row, as SQL.
+    """SQL expressions over a clean row.
 
     Attributes:
-        item: the vendor's JSON of it, and a comma behind it.
-        hash: the same where the same would be sent.
+        item: the vendor's JSON, with `ITEM_SUFFIX`.
+        hash: of the values; equal if the same data is sent.
     """
 
     item: str
@@ -135,17 +158,18 @@ class RowSql:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a plan holds, as `plan.json` keeps it.
+    """The plan of a run, as `plan.json` stores it.
 
     Attributes:
         profiles: rows of the segment.
-        upsert_rows: rows to be sent.
-        batches: names of the batches, in the order of the record batches of `upserts.arrow`.
+        upsert_rows: rows to send.
+        unchanged: rows that the ledger holds with the same content.
+        batches: ids of the batches, in the order of the record batches of `upserts.arrow`.
+        bytes: of all items.
         not_sent: rows that are not sent, by outcome and reason.
-        warnings: values changed or left out, by field and why.
-        removal_batches: names of the batches of leavers, in the order of the record batches of `removals.arrow`.
-        leaver_counts: how many people the removals are about, and what becomes of those who are not sent: `kept`,
-            `absent`.
+        warnings: values changed or left out, by field and cause.
+        removal_batches: ids of the batches of leavers, in the order of the record batches of `removals.arrow`.
+        leaver_counts: leavers by outcome: `send`, and for those not sent `kept` and `already_gone`.
     """
 
     profiles: int

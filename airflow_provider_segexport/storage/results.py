@@ -1,8 +1,8 @@
-"""Where each part of a planned batch stands: `batch, journal -> leaves`.
+"""The parts of a planned batch and their states: `batch, journal -> leaf batches`.
 
-A batch that the vendor refused as a whole went out as halves, rows that it asked for again as a batch of the next
-generation, and people whom we had taken out as one that revives them. All are found again from the journal and the
-batch's content alone.
+A batch that the vendor rejected as a whole was sent as halves. Rows that the vendor asked to retry were sent as a batch
+of the next attempt, and rows of people that an export had removed as a batch that resubscribes them. All parts follow
+from the journal and the batch's content alone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from airflow_provider_segexport.storage.arrow import bool_array
 from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
+Numbered = Sequence[tuple[int, str]]
+"""Planned batches: number of the record batch, and id."""
+
 
 def leaf_batches(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Batch, Entry | None]]:
-    """The batch itself or the parts it went out in, each with the last thing known of it.
+    """Yield the batch, or the parts it was sent in, each with its last journal entry.
 
-    A settled part whose rows are asked for again, in part, comes itself first, and then the batch of those rows.
+    A settled batch of which some rows are sent again comes first, followed by the batch of those rows.
     """
     entry = states.get(batch.id)
     match entry.state if entry else None:
@@ -39,7 +42,7 @@ def leaf_batches(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Ba
 
 
 def settled(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Batch, Entry]]:
-    """All parts with a verdict, over the whole plan, with their content."""
+    """Yield all settled batches and parts of a plan, with their content."""
     states = folder.journal.states()
     rows = folder.upserts()
     try:
@@ -52,40 +55,39 @@ def settled(folder: RunFolder, names: tuple[str, ...]) -> Iterator[tuple[Batch, 
         rows.close()
 
 
-Numbered = Sequence[tuple[int, str]]
-"""Planned batches, each by its number and name."""
-
-
 def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = False) -> Iterator[pa.RecordBatch]:
-    """Rows of planned batches that have a verdict, accepted or refused.
+    """Yield the rows of planned batches that have a result, accepted or rejected.
 
-    With `in_flight` also rows that were sent, of which nobody knows what became: without a hash.
+    Args:
+        folder: the part of the run folder that holds the batches.
+        planned: the batches.
+        in_flight: also yield rows that were sent and whose result is unknown, with a null `row_hash`.
     """
     states = folder.journal.states()
-    with closing(folder.upserts(["row", "email", "row_hash"])) as rows, closing(folder.upserts()) as whole:
+    with closing(folder.upserts(["row", "email", "row_hash"])) as reader, closing(folder.upserts()) as full_reader:
         for number, name in planned:
             entry = states.get(name)
             if entry is None:
                 continue
-            found = rows.batch(number)
+            rows = reader.batch(number)
             if entry.state is State.SETTLED and not entry.retry and not entry.resubscribe:
-                yield found
+                yield rows
                 continue
-            done = set(_done(folder.batch(whole, number, name), states))
-            known = [row in done for row in found.column("row").to_pylist()]
-            yield found.filter(bool_array(known))
+            with_result = set(_rows_with_result(folder.batch(full_reader, number, name), states))
+            has_result = [row in with_result for row in rows.column("row").to_pylist()]
+            yield rows.filter(bool_array(has_result))
             if in_flight:
-                yield _without_hash(found.filter(bool_array(not one for one in known)))
+                yield _without_hash(rows.filter(bool_array(not has for has in has_result)))
 
 
 def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> Iterator[pa.RecordBatch]:
-    """Rows of the planned batches that are among these, or whose parts may be.
+    """Yield the rows of planned batches that are in `late`, or whose parts may be.
 
     Args:
         folder: of a run.
         names: its planned batches, in the order of their record batches.
-        late: batches and parts of batches by name. Which batch a part is of takes its content to find out, so that of
-            a batch that went out in parts all rows are returned.
+        late: ids of batches and parts of batches. The id of a part does not say which batch it is from, so all rows of
+            a batch that was sent in parts are returned.
     """
     states, parts = folder.journal.states(), late.difference(names)
     with closing(folder.upserts(["row", "email", "row_hash"])) as rows:
@@ -97,13 +99,13 @@ def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> 
 
 
 def _without_hash(batch: pa.RecordBatch) -> pa.RecordBatch:
-    at = batch.schema.get_field_index("row_hash")
-    return batch.set_column(at, "row_hash", pa.nulls(batch.num_rows, pa.uint64()))
+    index = batch.schema.get_field_index("row_hash")
+    return batch.set_column(index, "row_hash", pa.nulls(batch.num_rows, pa.uint64()))
 
 
-def _done(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
-    """Rows of a batch whose own verdict, or that of the part they went into, is there."""
+def _rows_with_result(batch: Batch, states: Mapping[str, Entry]) -> Iterator[int]:
+    """Yield the rows of a batch that have a result, in the batch or in the part that they were sent in."""
     for part, entry in leaf_batches(batch, states):
         if entry is not None and entry.state is State.SETTLED:
-            open_ = {*entry.retry, *entry.resubscribe}
-            yield from (row for index, row in enumerate(part.rows) if index not in open_)
+            sent_again = {*entry.retry, *entry.resubscribe}
+            yield from (row for index, row in enumerate(part.rows) if index not in sent_again)

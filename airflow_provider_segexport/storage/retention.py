@@ -19,10 +19,11 @@ from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import folders, latest, ledger_paths
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified
-from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 DAY_S = 86_400.0
 NEWEST = 5

@@ -1,22 +1,20 @@
-"""Where one task instance keeps its plan, journal, verdicts and report; it survives retries.
+"""The folder of one task instance's run: plan, journal, batch results and report. It survives retries.
 
     <root>/runs/<dag>/<task>/<run>/<map index>/<nn>/
         upserts.arrow  not_sent.parquet  plan.json     the frozen plan
-        journal.jsonl                               what happened to each batch
-        settled/<batch>.parquet                     verdicts by row, where there are any
-        removals/                                   the same of the leavers: removals.arrow, journal, settled
-        rejects.parquet  summary.json               the report
+        journal.jsonl                                  the state of each batch
+        batch_results/<batch>.parquet                  results of single rows, if a batch has any
+        removals/                                      the same for leavers: removals.arrow, journal, batch_results
+        rejects.parquet  summary.json                  the report
 
-A folder with a finished summary is never written again: a task that is cleared after success starts in the next one.
+A folder with a finished summary is never written again. If a task is cleared after success, it starts in a new folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -32,10 +30,10 @@ from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, remove_stale_temp_files, write
-from airflow_provider_segexport.storage.plan import BEHIND, Plan, PlanFacts
+from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
 
-SETTLED = pa.schema(
+ROW_RESULTS = pa.schema(
     [
         ("row", pa.int64()),
         ("email", pa.string()),
@@ -45,8 +43,6 @@ SETTLED = pa.schema(
         ("contact_id", pa.string()),
     ]
 )
-
-MOST_CHARS = 150
 
 PLAN_FILES = (
     "upserts.arrow",
@@ -58,48 +54,24 @@ PLAN_FILES = (
     "leavers_not_sent.parquet",
     "removals/removals.arrow",
 )
-"""Files of a plan, where it has them."""
+"""Files that a plan may have."""
 
-NAMED = ".named"
-"""Verdicts that came later, by reading the audience back."""
-
-
-def safe_name(name: str) -> str:
-    """A text as one folder name: a run id holds colons and plus signs, a tag may hold anything.
-
-    Two texts never become one name: what was changed carries a mark of what it was.
-    """
-    kept = re.sub(r"[^A-Za-z0-9_.@=-]+", "_", name).strip(".")[:MOST_CHARS]
-    if kept == name and name:
-        return name
-    return f"{kept}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+ATTRIBUTED = ".attributed"
+"""Suffix of row results that came later, from reading the audience back."""
 
 
-def task_folder(root: StoragePath, parts: Iterable[str]) -> StoragePath:
-    """Return the folder of a task instance's run folders.
-
-    Args:
-        root: folder of all run folders.
-        parts: DAG, task, run and map index; each becomes one folder's name, whatever it contains.
-    """
-    path = root
-    for part in parts:
-        path /= safe_name(part)
-    return path
+def _joined_items(stored: LazyBatch) -> memoryview:
+    """Return all items with commas between them."""
+    return stored.raw_bytes("item")[: -len(ITEM_SUFFIX)]
 
 
-def _listed(stored: LazyBatch) -> memoryview:
-    """All items with commas between them."""
-    return stored.raw_bytes("item")[: -len(BEHIND)]
-
-
-def _taken(values: Sequence[Any], indexes: Sequence[int], made: Callable[[list[Any]], pa.Array]) -> pa.Array:
-    """Some of a batch's rows or addresses as a column: as they lie in the plan, or made of a part's own."""
-    return values.take(indexes) if isinstance(values, LazyColumn) else made([values[index] for index in indexes])
+def _take(values: Sequence[Any], indexes: Sequence[int], to_array: Callable[[list[Any]], pa.Array]) -> pa.Array:
+    """Return some of a batch's row numbers or addresses as a column."""
+    return values.take(indexes) if isinstance(values, LazyColumn) else to_array([values[index] for index in indexes])
 
 
 class RunFolder:
-    """One generation of one task instance's run."""
+    """One of the folders of a task instance: each new plan after a finished run gets the next number."""
 
     def __init__(self, path: StoragePath, kind: BatchKind = BatchKind.UPSERT) -> None:
         self.path = path
@@ -108,17 +80,17 @@ class RunFolder:
 
     @cached_property
     def removals(self) -> RunFolder:
-        """The part of it that holds the leavers."""
+        """The part that holds the removals."""
         return RunFolder(self.path / "removals", BatchKind.REMOVE)
 
     @property
     def rows(self) -> StoragePath:
-        """Where the planned rows are: a record batch is a batch."""
+        """The file of the planned rows; each record batch is a batch."""
         return self.path / ("upserts.arrow" if self.kind is BatchKind.UPSERT else "removals.arrow")
 
     @classmethod
     def open(cls, home: StoragePath) -> RunFolder:
-        """The generation that is not finished, or the next one."""
+        """Return the unfinished folder below `home`, or the next one."""
         last = cls.latest(home)
         if last is not None and not last.finished():
             remove_stale_temp_files(last.path)
@@ -127,17 +99,17 @@ class RunFolder:
 
     @classmethod
     def latest(cls, home: StoragePath) -> RunFolder | None:
-        """The last generation, finished or not; None where there is none."""
-        generations = [name for name in list_names(home) if name.isdecimal()]
-        return cls(home / max(generations, key=int)) if generations else None
+        """Return the last folder below `home`, finished or not; None if there is none."""
+        numbers = [name for name in list_names(home) if name.isdecimal()]
+        return cls(home / max(numbers, key=int)) if numbers else None
 
     def finished(self) -> bool:
-        """Whether the run in it came to its end, or was given up for a new plan."""
+        """Return whether the run has finished, or was abandoned for a new plan."""
         summary = self.summary()
         return summary is not None and bool(summary.get("finished") or summary.get("superseded"))
 
     def summary(self) -> dict[str, Any] | None:
-        """The report, if one is written."""
+        """Return the report; None if there is none."""
         return self._json("summary.json")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
@@ -161,7 +133,7 @@ class RunFolder:
             raise DamagedState(str(self.path / "plan.json"), "another version wrote it") from None
 
     def has_plan(self) -> bool:
-        """Whether there is a plan that the run carries out."""
+        """Return whether a plan is frozen."""
         return (self.path / "plan.json").exists()
 
     def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
@@ -170,10 +142,10 @@ class RunFolder:
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
 
     def verify(self) -> None:
-        """Pass if all that an earlier process wrote for a frozen plan is as it was written.
+        """Check the files that an earlier process wrote for a frozen plan.
 
         Raises:
-            DamagedState: a file is not, or is gone.
+            DamagedState: a file has changed since it was written, or is gone.
         """
         for name in (self._json("plan.json") or {}).get("plan_files", ()):
             verify(self.path / name)
@@ -181,91 +153,112 @@ class RunFolder:
             verify(part)
 
     def upserts(self, columns: Sequence[str] | None = None) -> ArrowReader:
-        """The planned rows, with all columns or some; a record batch is a batch."""
+        """Open the planned rows with all or some columns; each record batch is a batch."""
         return ArrowReader(self.rows, columns)
 
     def batch(self, rows: ArrowReader, number: int, name: str) -> Batch:
-        """One planned batch with its content. The reader may be closed when it is read again."""
+        """Return one planned batch, read lazily.
+
+        Args:
+            rows: a reader from `upserts`. It may be closed by the time the content is read again.
+            number: of the record batch, from 0.
+            name: the batch's id.
+        """
         stored = LazyBatch(partial(rows.batch, number), ("item",), ("row", "email"))
         numbers, emails = LazyColumn(stored, "row"), LazyColumn(stored, "email")
         if self.kind is not BatchKind.UPSERT:
             return Batch(name, numbers, emails, LazyColumn(stored, "item"), kind=self.kind, release=stored.release)
-        items, joined = LazyColumn(stored, "item", without=BEHIND), partial(_listed, stored)
+        items, joined = LazyColumn(stored, "item", without=ITEM_SUFFIX), partial(_joined_items, stored)
         return Batch(name, numbers, emails, items, joined_items=joined, release=stored.release)
 
     def add_rejections(self, batch: Batch, entry: Entry, more: BatchResult) -> None:
-        """Take rows of a settled batch out of the accepted ones: the vendor had only counted them."""
-        named = len(more.rejected)
-        self.write_results(batch, more, NAMED)
+        """Move rows of a settled batch from accepted to rejected, because the vendor had only counted them.
+
+        Args:
+            batch: the settled batch.
+            entry: its journal entry.
+            more: the rejected rows.
+        """
+        attributed = len(more.rejected)
+        self.write_results(batch, more, ATTRIBUTED)
         self.journal.write(
             [
                 replace(
                     entry,
-                    accepted=entry.accepted - named,
-                    rejected=entry.rejected + named,
+                    accepted=entry.accepted - attributed,
+                    rejected=entry.rejected + attributed,
                     unattributed=0,
                     unattributed_reason="",
-                    attributed=named,
+                    attributed=attributed,
                 )
             ]
         )
 
     def returning(self) -> frozenset[int]:
-        """Rows of people whom the ledger says we took out."""
-        place = self.path / "returning.parquet"
-        if not place.exists():
+        """Return the rows of people that an export or an erasure removed, by the ledger."""
+        path = self.path / "returning.parquet"
+        if not path.exists():
             return frozenset()
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             return frozenset(pq.read_table(file).column("row").to_pylist())
 
     def rejected_rows(self, batch: Batch) -> set[int]:
-        """Rows of the batch that have been refused by name."""
-        place = self._settled / f"{batch.id}.parquet"
-        if not place.exists():
+        """Return the rows of the batch that the vendor named as rejected."""
+        path = self._results / f"{batch.id}.parquet"
+        if not path.exists():
             return set()
-        with place.open("rb") as file:
-            found = pq.read_table(file, columns=["row", "reason"])
-        return {row for row, reason in zip(*(found.column(i).to_pylist() for i in (0, 1)), strict=True) if reason}
+        with path.open("rb") as file:
+            results = pq.read_table(file, columns=["row", "reason"])
+        return {row for row, reason in zip(*(column.to_pylist() for column in results.columns), strict=True) if reason}
 
     def reasons(self) -> Counter[str]:
-        """Count the refused rows by their reasons."""
+        """Count the rejected rows by reason."""
         counts: Counter[str] = Counter()
-        for place in self.result_files():
-            with place.open("rb") as file:
+        for path in self.result_files():
+            with path.open("rb") as file:
                 counts.update(pq.read_table(file, columns=["reason"]).column(0).drop_null().to_pylist())
         return counts
 
-    def write_results(self, batch: Batch, settled: BatchResult, suffix: str = "") -> bool:
-        """Keep the verdicts of a batch that speak of single rows; False when there are none."""
-        refused, named = settled.rejected, settled.contact_ids
-        if not refused and not named:
+    def write_results(self, batch: Batch, result: BatchResult, suffix: str = "") -> bool:
+        """Write the results of single rows: rejections and contact ids.
+
+        Args:
+            batch: the settled batch.
+            result: its result.
+            suffix: of the file's name.
+
+        Returns:
+            False if there are no results of single rows.
+        """
+        rejected, contact_ids = result.rejected, result.contact_ids
+        if not rejected and not contact_ids:
             return False
-        indexes = [*(one.index for one in refused), *named]
-        rest = [None] * len(named)
+        indexes = [*(row.index for row in rejected), *contact_ids]
+        rest = [None] * len(contact_ids)
         table = pa.table(
             {
-                "row": _taken(batch.rows, indexes, int_array),
-                "email": _taken(batch.emails, indexes, string_array),
-                "reason": string_array([*(one.reason for one in refused), *rest]),
-                "code": string_array([*(one.code for one in refused), *rest]),
-                "message": string_array([*(one.message for one in refused), *rest]),
-                "contact_id": string_array([*(None for _ in refused), *named.values()]),
+                "row": _take(batch.rows, indexes, int_array),
+                "email": _take(batch.emails, indexes, string_array),
+                "reason": string_array([*(row.reason for row in rejected), *rest]),
+                "code": string_array([*(row.code for row in rejected), *rest]),
+                "message": string_array([*(row.message for row in rejected), *rest]),
+                "contact_id": string_array([*(None for _ in rejected), *contact_ids.values()]),
             },
-            schema=SETTLED,
+            schema=ROW_RESULTS,
         )
-        write_parquet(self._settled / f"{batch.id}{suffix}.parquet", table.to_batches(), SETTLED)
+        write_parquet(self._results / f"{batch.id}{suffix}.parquet", table.to_batches(), ROW_RESULTS)
         return True
 
     def drop_bodies(self) -> None:
-        """Remove the planned rows and the verdicts of a run that has ended well; plan, journal and reports stay."""
+        """Remove the planned rows and row results of a finished run; plan, journal and reports stay."""
         for name in PLAN_FILES:
             (self.path / name).unlink(missing_ok=True)
         for part in (self, self.removals):
-            for verdict in list_names(part.path / "batch_results"):
-                (part.path / "batch_results" / verdict).unlink(missing_ok=True)
+            for name in list_names(part.path / "batch_results"):
+                (part.path / "batch_results" / name).unlink(missing_ok=True)
 
     def record_kill(self) -> tuple[int, int]:
-        """Write down what is in flight: calls without an answer and jobs without an end; returns how many of each."""
+        """Write `killed.json`, the calls without a reply and the jobs without a result; return how many of each."""
         states = {**self.journal.states(), **self.removals.journal.states()}
         calls = [name for name, entry in states.items() if entry.state is State.SENDING]
         jobs = {name: entry.job_id for name, entry in states.items() if entry.state is State.SUBMITTED}
@@ -273,18 +266,18 @@ class RunFolder:
         return len(calls), len(jobs)
 
     def result_files(self, without: Container[str] = ()) -> list[StoragePath]:
-        """The verdict files that count: those whose batch the journal calls settled, and is not among these."""
+        """Return the files with row results of all settled batches but those in `without`."""
         states = {name: entry for name, entry in self.journal.states().items() if name not in without}
         files = [name for name, entry in states.items() if entry.has_rows]
-        files += [name + NAMED for name, entry in states.items() if entry.attributed]
-        return [self._settled / f"{name}.parquet" for name in sorted(files)]
+        files += [name + ATTRIBUTED for name, entry in states.items() if entry.attributed]
+        return [self._results / f"{name}.parquet" for name in sorted(files)]
 
     @property
-    def _settled(self) -> StoragePath:
+    def _results(self) -> StoragePath:
         return self.path / "batch_results"
 
     def _json(self, name: str) -> dict[str, Any] | None:
-        place = self.path / name
-        if not place.exists():
+        path = self.path / name
+        if not path.exists():
             return None
-        return read_json(place, bare=name != "plan.json")
+        return read_json(path, bare=name != "plan.json")

@@ -34,7 +34,7 @@ LEDGER_MEMBERS = "ledger_members"
 """Owner: `load_ledger`. `(email, contact_id, sharers_mask, other_hash, existed)`: the same people with claims."""
 
 REMOVED_EMAILS = "removed_emails"
-"""Owner: `load_ledger`. `(email)`: people whom an export removed."""
+"""Owner: `load_ledger`. `(email)`: people that an export removed."""
 
 LEFT_BEFORE = "left_before"
 """Owner: `load_ledger`. `(email)`: people who left on their own before this run."""
@@ -43,13 +43,13 @@ LAST_REJECTIONS = "last_rejections"
 """Owner: `load_ledger`. `(email, rejected_hash, attempts, first_rejected_at, last_rejected_at)`: of this export."""
 
 BARRED_EMAILS = "barred_emails"
-"""Owner: `load_ledger`. `(email, barred)`: people whom an export has barred, with one bit for each such export."""
+"""Owner: `load_ledger`. `(email, barred)`: people that an export has barred, with one bit for each such export."""
 
 AUDIENCE_MEMBERS = "audience_members"
-"""Owner: `readback`. `(email, contact_id, active)`: people whom the vendor lists as members."""
+"""Owner: `readback`. `(email, contact_id, active)`: people that the vendor lists as members."""
 
 LEFT_ON_THEIR_OWN = "left_on_their_own"
-"""Owner: `readback`. `(email)`: people whom an export added, and whom the vendor no longer lists."""
+"""Owner: `readback`. `(email)`: people that an export added, and that the vendor no longer lists."""
 
 LISTED_OPTOUTS = "listed_optouts"
 """Owner: `readback`. `(email, reason, since)`: opt-outs that the vendor lists."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from browser_shots import keep
 
-from airflow_provider_segexport.storage.run_folder import safe_name
+from airflow_provider_segexport.storage.folder_names import safe_name
 
 DAG = "segment_exports"
 

@@ -14,8 +14,9 @@ from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowRejection
 from airflow_provider_segexport.stages import plan, record, update_ledger
-from airflow_provider_segexport.storage.ledger import KEPT, SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import STORED_VERSIONS, Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.base import MappedFields
 
@@ -37,9 +38,11 @@ def rows(*emails):
 def test_versions_are_written_whole_and_the_last_few_stay(ledger):
     """Every commit is a file of its own; old ones go."""
     assert [ledger.version(), ledger.members()] == [0, 0]
-    for base in range(KEPT + 3):
+    for base in range(STORED_VERSIONS + 3):
         assert ledger.commit(rows(*[f"p{n}@example.com" for n in range(base)]), base) == base + 1
-    assert sorted(path.name for path in ledger.path.iterdir()) == [f"{n:08d}.parquet" for n in range(4, KEPT + 4)]
+    assert sorted(path.name for path in ledger.path.iterdir()) == [
+        f"{n:08d}.parquet" for n in range(4, STORED_VERSIONS + 4)
+    ]
 
 
 def test_a_lost_race_is_told(ledger):

@@ -15,7 +15,8 @@ from upath import UPath
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError
 from airflow_provider_segexport.storage import paths
 from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 
 NOBODY = {
     "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"},

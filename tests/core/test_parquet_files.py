@@ -474,7 +474,7 @@ def test_rows_of_odd_names_are_planned(tmp_path):
     for name in sorted(ODD):
         written(tmp_path / name, {"email": [f"p{ODD.index(name)}@example.com"]})
     files = inspected(tmp_path)
-    assert [file.place.name for file in files.files] == sorted(ODD)
+    assert [file.path.name for file in files.files] == sorted(ODD)
     with cleaned(tmp_path) as (sql, _):
         assert values(sql, "email") == [f"p{ODD.index(name)}@example.com" for name in sorted(ODD)]
     assert read.read_schemas(find(str(tmp_path), local_path), ["email"]).rows == len(ODD)

@@ -11,7 +11,8 @@ from core.factories import TARGET
 from upath import UPath
 
 from airflow_provider_segexport.storage import paths
-from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.paths import HALF_S, create, remove_stale_temp_files, temp_name
 from airflow_provider_segexport.storage.run_folder import RunFolder
 

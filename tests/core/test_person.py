@@ -26,7 +26,8 @@ from airflow_provider_segexport.storage import sealing
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
 from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.paths import folder, local_path, read, write
 
 NOW = 1_767_225_600.0

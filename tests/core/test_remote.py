@@ -17,8 +17,9 @@ from airflow_provider_segexport.segment_files.parquet_files import find
 from airflow_provider_segexport.stages import clean, plan, read, record, update_ledger
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
-from airflow_provider_segexport.storage.ledger import SCHEMA, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.plan import FieldMapping, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 

@@ -8,10 +8,11 @@ from core.factories import TARGET, batch_of
 
 from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
 from airflow_provider_segexport.storage.files import AtomicFile
+from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.paths import write
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
-from airflow_provider_segexport.storage.run_folder import RunFolder, safe_name
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 def test_a_retry_goes_on_in_the_same_folder(tmp_path):

@@ -129,7 +129,7 @@ def test_the_retry_of_a_superseded_run_is_older_than_the_ledger(account: VendorH
 def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: VendorHarness, monkeypatch):
     """Suspended between the check and the write: the version appears, and is none."""
     day_3_ran = []
-    plain = Ledger._may_appear
+    plain = Ledger._check_next
 
     def suspended(ledger, version):
         plain(ledger, version)
@@ -139,7 +139,7 @@ def test_a_commit_that_was_suspended_after_its_check_moves_no_head(account: Vend
             account.day(3, people(3))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "_may_appear", suspended)
+        patch.setattr(Ledger, "_check_next", suspended)
         with pytest.raises(Superseded):
             account.day(2, people(6))
     assert day_3_ran
@@ -155,7 +155,7 @@ def test_a_late_version_is_none_before_the_newer_run_has_written_one(account: Ve
     before = max(numbers_of(path.name) for path in ledger.path.glob("*.parquet"))
     newer = replace(ledger, fence=type("Fence", (), {"number": before[1] + 2, "mark": "b", "check": lambda _: None})())
     older = replace(ledger, fence=type("Fence", (), {"number": before[1] + 1, "mark": "a", "check": lambda _: None})())
-    monkeypatch.setattr(type(older), "_may_appear", lambda *_: newer.seal())
+    monkeypatch.setattr(type(older), "_check_next", lambda *_: newer.seal())
     older.commit([], head, {"as_of": "late"})
     assert (ledger.version(), ledger.facts()) == (head, facts)
     monkeypatch.undo()

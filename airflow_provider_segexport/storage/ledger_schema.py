@@ -1,0 +1,67 @@
+"""Columns and states of a ledger's rows."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+REJECTION = pa.struct(
+    [
+        ("rejected_hash", pa.uint64()),
+        ("attempts", pa.uint8()),
+        ("first_rejected_at", TIME),
+        ("last_rejected_at", TIME),
+    ],
+)
+SCHEMA = pa.schema(
+    [
+        ("email", pa.string()),
+        ("row_hash", pa.uint64()),
+        ("contact_id", pa.string()),
+        ("as_of", TIME),
+        ("run", pa.string()),
+        ("state", pa.string()),
+        ("added_at", TIME),
+        ("rejected_hash", pa.uint64()),
+        ("reason", pa.string()),
+        ("attempts", pa.uint8()),
+        ("first_rejected_at", TIME),
+        ("last_rejected_at", TIME),
+        ("sharers_mask", pa.uint64()),
+        ("sent_by", pa.uint8()),
+        ("hashes", pa.map_(pa.uint8(), pa.uint64())),
+        ("rejected_by", pa.uint8()),
+        ("rejections", pa.map_(pa.uint8(), REJECTION)),
+        ("barred", pa.uint64()),
+        ("existed", pa.bool_()),
+    ]
+)
+"""One row per address.
+
+- `state`:
+  - `member`: an export has added the person to the audience.
+  - `removed`: an export has removed the person.
+  - `removing`: a run sent a removal or a new addition and got no response. The person may be in the audience;
+    if not, the export removed them.
+  - `left`: the person is not in the audience, and no export removed them. An import must not
+    bring them back.
+  - `not_added`: nothing was ever delivered.
+- `row_hash`: of the content that was delivered last; null if it is unknown.
+- `as_of`, `run`: of the last delivery or removal.
+- `added_at`: when a response first said that the person is a member; null if none has.
+- `rejected_hash`, `reason`: of the content that was rejected last. It was rejected `attempts` times, first at
+  `first_rejected_at` and last at `last_rejected_at`.
+- `sharers_mask`: the exports with a claim on the person, one bit each in the order of `AudienceState.sharers`.
+- `sent_by`: position among the sharers of the export that delivered `row_hash`. `hashes`: by position, what the other
+  exports delivered last.
+- `rejected_by`: position of the export whose row was rejected last. `rejections`: the other exports' last rejections.
+- `barred`: the exports that have withheld the person for missing consent or as suppressed, one bit each; null or 0 if
+  there is none.
+- `existed`: the person was a member before an export first added them.
+"""
+
+MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED = "member", "removed", "removing", "left", "not_added"
+MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
+"""States of people that may be in the audience, as a list in SQL."""
+ATTEMPTS_DAYS = 14
+"""Days after the first rejection of a row, after which its attempts are counted from 1 again."""
