@@ -90,6 +90,20 @@ def test_only_vendors_know_which_vendor_it_is():
     assert [] == compared
 
 
+def test_a_vendor_imports_no_other_vendor():
+    """What vendors share is in the modules beside their packages."""
+    vendors = PACKAGE / "vendors"
+    names = {path.parent.name for path in vendors.glob("*/__init__.py")}
+    crossing = [
+        f"{named(path)} imports {name}"
+        for path in sorted(vendors.glob("*/*.py"))
+        for name in sorted(names - {path.parent.name})
+        if re.search(rf"\bvendors(\.| import .*\b){name}\b", path.read_text())
+    ]
+    assert len(names) > 1
+    assert [] == crossing
+
+
 def test_no_file_knows_the_machine_it_was_written_on():
     """Neither a path of somebody's machine nor a package registry's address stands in a file of the repository."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True)

@@ -15,7 +15,6 @@ from airflow_provider_segexport.model import Audience, BatchKind, Reason, Respon
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import find_client
 from airflow_provider_segexport.vendors.operations import run_operation
-from airflow_provider_segexport.vendors.registry import VENDORS
 
 DENIED = {"Code": 60, "Message": "You do not have the required permission"}
 
@@ -45,11 +44,6 @@ def revived(account, *emails, **options):
 
 def states(account):
     return {email: one["status"] for email, one in account.members().items()}
-
-
-def test_only_one_vendor_needs_it():
-    """At the others a returning person is an ordinary upsert."""
-    assert [name for name, vendor in VENDORS.items() if vendor.resubscribe_removed] == ["campaign_monitor"]
 
 
 def test_an_ordinary_import_brings_nobody_back(account):
