@@ -1,9 +1,9 @@
-"""Finds what a superseded run has sent since it was superseded: `its journal, as it was read -> rows in doubt`.
+"""Finds the rows that a superseded run may have sent after it was superseded: `its journal, twice -> rows in doubt`.
 
-A run that was suspended and goes on finds out before its next call leaves. The calls that were on their way by then may
-land later, and their answers go into its journal after a newer run has read that. So the audience's state names every
-superseded run that has not confirmed its stop, and each newer run reads its journal again. Rows that it may have
-touched count as there with unknown content: they are sent again, or taken out again.
+A suspended run that resumes notices before its next call that it was superseded. Calls that were already on their way
+may arrive later, and their responses enter its journal after a newer run has read it. So the audience state names every
+superseded run that has not confirmed its stop, and each newer run reads that run's journal again. Rows that it may have
+changed count as members with unknown content, so they are sent or removed again.
 """
 
 from __future__ import annotations
@@ -26,53 +26,53 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-OLD_S = 24 * 3600.0
-"""Seconds after which a superseded run that has confirmed nothing is looked at no more: the vendor has closed its
-connections long before."""
+MAX_DOUBT_S = 24 * 3600.0
+"""Seconds after which the journal of a superseded run is not read again, although the run has not confirmed its stop:
+the vendor has closed its connections long before."""
 
-SURE = frozenset({State.SETTLED, State.SPLIT})
+FINAL_STATES = frozenset({State.SETTLED, State.SPLIT})
 
 
 def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recovered: str = "") -> AudienceState:
-    """Bring into the ledger what superseded runs may have sent since their journals were read.
+    """Write into the ledger what superseded runs may have sent since their journals were read.
 
     Args:
         context: the run that comes after them.
         ledger: of the audience.
-        state: names them.
-        recovered: run folder that is not looked at, because it is recovered whole.
+        state: of the audience; names the superseded runs.
+        recovered: run folder to skip, because the run in it is recovered as a whole.
 
     Returns:
-        The standing with the doubts that are left.
+        The audience state with the doubts that remain.
     """
-    kept = []
+    remaining = []
     for doubt in state.doubts:
         if doubt.folder == recovered:
-            kept.append(doubt)
+            remaining.append(doubt)
             continue
-        stopped = has_stopped(ledger.path / "lease", doubt.mark)  # asked first: nothing is written after that
+        stopped = has_stopped(ledger.path / "lease", doubt.mark)  # read first, because the run writes nothing after it
         _settle(context, ledger, RunFolder(context.environment.resolve(doubt.folder)))
-        if not stopped and context.environment.clock() - doubt.at < OLD_S:
-            kept.append(doubt)
-    if tuple(kept) == state.doubts:
+        if not stopped and context.environment.clock() - doubt.at < MAX_DOUBT_S:
+            remaining.append(doubt)
+    if tuple(remaining) == state.doubts:
         return state
-    settled = replace(state, doubts=tuple(kept))
+    settled = replace(state, doubts=tuple(remaining))
     settled.write(ledger.path, ledger.fence)
     return settled
 
 
 def note(folder: RunFolder, *, all_of_it: bool) -> None:
-    """Remember the journal of a superseded run as it was read.
+    """Store the states of a superseded run's journal as they were read.
 
     Args:
-        folder: the superseded run's.
-        all_of_it: also batches without a verdict, which counted as sent; False leaves them to be looked at again.
+        folder: the superseded run's folder.
+        all_of_it: also store batches without a result, which counted as sent; False reads them again later.
     """
     seen = {
         part.kind: {
             name: [entry.state, entry.written_at]
             for name, entry in part.journal.states().items()
-            if all_of_it or entry.state in SURE
+            if all_of_it or entry.state in FINAL_STATES
         }
         for part in (folder, folder.removals)
     }
@@ -80,7 +80,7 @@ def note(folder: RunFolder, *, all_of_it: bool) -> None:
 
 
 def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
-    """Bring into the ledger the batches that have changed since the journal was read."""
+    """Write the batches into the ledger whose journal state has changed since the journal was read."""
     frozen = folder.plan()
     if frozen is None:
         return
@@ -96,7 +96,7 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     ]
     if not any(late):
         return
-    # No run's name: the superseded run's next try must not take this version for its own, and go on with its old plan.
+    # Attributed to no run: the superseded run's next try must not resume its old plan as if the version were its own.
     commit = LedgerCommit.of_plan(facts, "", context.environment.clock())
     names = update_ledger.PlanBatches(
         planned.batches, planned.removal_batches, late=(frozenset(late[0]), frozenset(late[1]))
@@ -104,7 +104,7 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     with engine() as sql:
         version = update_ledger.update_ledger(sql, ledger, folder, names, commit)
     log.warning(
-        "Rows that a superseded run may have touched are in doubt (folder=%s batches=%d version=%d).",
+        "Writing rows that a superseded run may have sent into the ledger (folder=%s batches=%d version=%d)",
         folder.path,
         sum(map(len, late)),
         version,

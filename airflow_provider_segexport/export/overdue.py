@@ -1,4 +1,4 @@
-"""Bounds the wait for jobs: `journal, job_timeout -> look, leave, or an error`."""
+"""Limits the wait for jobs: `journal, job_timeout -> poll, leave, or an error`."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ MAX_NAMED_JOBS = 10
 
 
 def running(folder: RunFolder) -> list[Entry]:
-    """Return the jobs of a folder's journal that have no verdict yet, oldest first."""
+    """Return the jobs of a folder's journal that have no result yet, oldest first."""
     entries = [entry for entry in folder.journal.states().values() if entry.state is State.SUBMITTED]
     return sorted(entries, key=lambda entry: entry.written_at)
 
 
 def oldest_at(folder: RunFolder) -> float:
-    """Return when the vendor took the oldest job that still runs, in epoch seconds; infinity if no job runs."""
+    """Return when the vendor accepted the oldest job that still runs, epoch seconds; infinity if no job runs."""
     return next((entry.written_at for entry in running(folder)), math.inf)
 
 
 @dataclass(slots=True)
 class BoundedPause:
-    """Waits for jobs as the run's `pause` does, until the oldest has run for `job_timeout`.
+    """Waits for jobs until the oldest one has run for `job_timeout`.
 
-    The journal survives deferrals and retries, and so does the time that is counted.
+    The time counts across deferrals and retries, because the journal keeps it.
 
     Attributes:
-        job: the run that waits.
+        context: the run that waits.
         folder: the run folder whose journal holds the jobs; an unfinished run's folder when that is recovered.
     """
 
-    job: ExportContext
+    context: ExportContext
     folder: RunFolder
-    _is_last_look: bool = False
+    _is_last_poll: bool = False
 
     def __call__(self, jobs: int) -> bool:
-        """Return True to look at the jobs, False to leave.
+        """Return True to poll the jobs, False to leave.
 
         Raises:
-            JobsTooLong: the time is over, and one more look has shown that a job still runs.
+            JobsTooLong: the time is over, and one more poll has shown that a job still runs.
         """
-        environment, limit_s = self.job.environment, self.job.config.job_timeout
+        environment, limit_s = self.context.environment, self.context.config.job_timeout
         if oldest_at(self.folder) + limit_s > environment.clock():
-            self._is_last_look = False
+            self._is_last_poll = False
             return environment.wait_or_leave(jobs)
-        if self._is_last_look:
+        if self._is_last_poll:
             raise self._error(jobs)
-        self._is_last_look = True
+        self._is_last_poll = True
         return True
 
     def _error(self, jobs: int) -> JobsTooLong:
@@ -62,10 +62,10 @@ class BoundedPause:
         more = f" and {len(entries) - MAX_NAMED_JOBS} more" if len(entries) > MAX_NAMED_JOBS else ""
         since = datetime.fromtimestamp(entries[0].written_at, UTC)
         return JobsTooLong(
-            f"{jobs} of this run's jobs have not ended at {self.job.vendor.title}: {names}{more}. The oldest was "
+            f"{jobs} of this run's jobs have not ended at {self.context.vendor.title}: {names}{more}. The oldest was "
             f"accepted at {since:%Y-%m-%d %H:%M:%S} UTC, and `job_timeout` is "
-            f"{self.job.config.job_timeout / 3600:g} h. "
-            "The audience is free again. The jobs stay at the vendor and may still end: the next run to this audience, "
-            "or this task when it is cleared, reads their results before it sends anything. To fix: look for the jobs "
-            "in the vendor's account, then clear the task; if jobs of this size take longer, raise `job_timeout`."
+            f"{self.context.config.job_timeout / 3600:g} h. "
+            "Other runs may write the audience again. The jobs stay at the vendor and may still end: the next run to "
+            "this audience, or this task when it is cleared, reads their results before it sends anything. To fix: "
+            "look for the jobs in the vendor's account, then clear the task; raise `job_timeout` if such jobs take longer."
         )

@@ -266,8 +266,8 @@ def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState
     if newest is None or datetime.fromisoformat(context.config.as_of) >= newest:
         return
     raise StaleSnapshot(
-        f"This snapshot is as of {context.config.as_of}, and the audience has been brought to {newest.isoformat()} by "
-        "this export already: nothing is sent, for an older state would overwrite the newer one.",
+        f"This snapshot is as of {context.config.as_of}, but this export has already sent a snapshot as of "
+        f"{newest.isoformat()}. Nothing was sent, because older values would overwrite newer ones.",
         fails=context.config.on_stale == "fail",
     )
 
@@ -276,8 +276,9 @@ def _check_not_all_rejected(context: ExportContext, planned: Plan) -> None:
     rejected = sum(planned.not_sent.get("rejected", {}).values())
     if planned.profiles and rejected == planned.profiles:
         raise InvalidSegment(
-            f"Not one of {counted(planned.profiles, 'profile')} can be sent: {dict(planned.not_sent['rejected'])}. "
-            f"Is {context.config.field_mapping['email']!r} the column with the emails?"
+            f"None of {counted(planned.profiles, 'profile')} can be sent: {dict(planned.not_sent['rejected'])}. "
+            f"To fix: check that column {context.config.field_mapping['email']!r}, mapped to `email`, contains "
+            "email addresses."
         )
 
 

@@ -88,7 +88,7 @@ def look(path: StoragePath, request: Release) -> ReleaseEffect:
         exports = ", ".join(name for name in state.sharers if name) or "none"
         raise FatalError(f"The export {request.export!r} does not use this audience. Exports that do: {exports}.")
     if request.to == request.export:
-        raise FatalError(f"The export {request.export!r} cannot be handed over to itself. To fix: correct `--to`.")
+        raise FatalError(f"The export {request.export!r} cannot be transferred to itself. To fix: correct `--to`.")
     if request.to and request.keep:
         raise FatalError("`--keep` and `--to` exclude each other. To fix: leave one of them out.")
     if state.open_run_folder:

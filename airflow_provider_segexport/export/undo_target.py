@@ -53,14 +53,14 @@ class _Versions:
         """
         if version not in self.facts or (version > 1 and version - 1 not in self.facts):
             raise FatalError(
-                f"Version {version} of this audience's ledger cannot be taken back, because it or the version before "
-                f"it is not kept. Kept versions: {', '.join(map(str, self.facts))}."
+                f"Version {version} of this audience's ledger cannot be undone, because it or the version before it is "
+                f"not stored. Stored versions: {', '.join(map(str, self.facts))}. To fix: choose another version."
             )
         export = str(self.facts[version].get("export_name", ""))
         if export not in self.state.sharers:
             raise FatalError(
-                f"Version {version} of this audience's ledger was written by {export or 'a release'!r}, which does not "
-                "use this audience any more. It cannot be taken back."
+                f"Version {version} of this audience's ledger cannot be undone, because {export or 'a release'!r}, "
+                "which wrote it, does not use this audience any more. To fix: choose another version."
             )
         before = self.ledger.of_export(export, version - 1) if version > 1 else {}
         return UndoTarget(version, export, self.state.sharer_bit(export), before)
@@ -81,7 +81,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
     """
     versions = _Versions(ledger, state, {version: ledger.facts(version) for version in ledger.versions()})
     if not versions.facts:
-        raise FatalError("Nothing was exported to this audience yet: there is nothing to take back.")
+        raise FatalError("Nothing was exported to this audience yet, so there is nothing to undo.")
     if requested_version is None:
         target = _newest(sql, versions, export)
     else:
@@ -93,7 +93,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
         raise FatalError(
             f"Version {target.version} of this audience's ledger cannot be taken back: later runs have changed "
             f"{changed:,} of the people that it put in or took out. The newest version is {newest}, of run "
-            f"{versions.facts[newest].get('by', '?')!r}. To fix: take back the later version first."
+            f"{versions.facts[newest].get('by', '?')!r}. To fix: undo the later version first."
         )
     return target
 
@@ -103,16 +103,18 @@ def _requested(versions: _Versions, export: str, version: int) -> UndoTarget:
     facts = versions.facts.get(version, {})
     if reverting := versions.reverted_by(version):
         raise FatalError(
-            f"Version {version} of this audience's ledger is not taken back: run "
-            f"{versions.facts[reverting].get('by', '?')!r} has taken back version {version} already."
+            f"Version {version} of this audience's ledger was undone by run "
+            f"{versions.facts[reverting].get('by', '?')!r} already."
         )
     if facts.get("reverted_version"):
-        raise FatalError(f"Version {version} took back version {facts['reverted_version']}; an undo is not taken back.")
+        raise FatalError(
+            f"Version {version} is the undo of version {facts['reverted_version']}, and an undo cannot be undone."
+        )
     target = versions.target(version)
     if export and target.export != export:
         raise FatalError(
-            f"Version {version} of this audience's ledger was written by the export {target.export!r}, and "
-            f"`export_name` is {export!r}. To fix: name the export whose run is to be taken back."
+            f"Version {version} of this audience's ledger was written by the export {target.export!r}, but "
+            f"`export_name` is {export!r}. To fix: set `export_name` to the export whose run is to be undone."
         )
     return target
 
@@ -127,8 +129,8 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
     if not candidates:
         writers = sorted({str(facts["export_name"]) for facts in versions.facts.values() if facts.get("export_name")})
         raise FatalError(
-            f"None of the kept versions of this audience's ledger was written by the export {export!r}. Exports that "
-            f"wrote them: {', '.join(writers)}. To fix: correct `export_name`."
+            f"The export {export!r} wrote none of the stored versions of this audience's ledger. Exports that wrote "
+            f"them: {', '.join(writers)}. To fix: correct `export_name`."
         )
     for version in candidates:
         facts = versions.facts[version]
@@ -136,8 +138,7 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
             if facts.get("partial"):
                 continue
             raise FatalError(
-                f"The last run has taken back version {facts['reverted_version']} already; what it did is "
-                "not taken back again."
+                f"The newest run is the undo of version {facts['reverted_version']}, and an undo cannot be undone."
             )
         target = versions.target(version)
         _find_people(sql, versions, target)

@@ -43,7 +43,7 @@ def erasure_deps(
             )
         audience = session.resolve_audience(record.audience)
         contact_id = str((record.ledger or {}).get("contact_id") or "")
-        return VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep).take_out(
+        return VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep).remove(
             person.email, contact_id
         )
 

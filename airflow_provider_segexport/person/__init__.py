@@ -1,1 +1,1 @@
-"""One person over all audiences and run folders: what is known of them, and how it is taken away."""
+"""Looks up and erases one person in all audiences, ledgers and run folders."""

@@ -1,9 +1,9 @@
-"""Takes one person out of audiences, ledgers and run folders: `address -> receipt`.
+"""Erases one person from audiences, ledgers and run folders: `email -> receipt`.
 
-At the vendor first: the ledger is what tells that we have put them there, and stays until they are out. Where that
-fails, their row in this one ledger stays, the receipt says so, and erasing again goes on.
+The person is removed from the audience first, because the ledger proves that we added them. If the vendor fails, the
+person's row in that ledger stays, the receipt says so, and a second erasure continues.
 
-    <root>/erasures/<ms>-<mark>.json      the receipt: what was found and removed, where, when, by whom; no address
+    <root>/erasures/<ms>-<hash>.json      the receipt: what was removed, where, when and for which request; no address
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, 
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import held
 
-OUT = frozenset({REMOVED, *map(str, GONE)})
-"""What a vendor's answer means that the person is not in the audience, or not as one who gets mail."""
+NOT_IN_AUDIENCE = frozenset({REMOVED, *map(str, GONE)})
+"""Outcomes of a removal after which the person is not in the audience, or is not mailed."""
 
-
-RESTORE = "It may hold the person. To fix: restore it from a backup or delete it, then erase again."
+RESTORE = "It may contain the person. To fix: restore it from a backup or delete it, then erase again."
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found at one place, and what became of it."""
+    """Records of the person at one place, and their outcome: `in`, `found`, `removed` or a reason."""
 
     kind: str
     path: str
@@ -52,7 +51,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Receipt:
-    """What was done for one person. `person` is SHA-256 of the address."""
+    """Result of erasing one person.
+
+    Attributes:
+        person: SHA-256 of the address.
+        requested_by: the request that the erasure answers.
+        at: ISO 8601.
+        left: one message for each place that may still contain the person.
+        path: of the receipt's file; empty for a dry run.
+    """
 
     person: str
     requested_by: str
@@ -64,20 +71,28 @@ class Receipt:
 
     @property
     def complete(self) -> bool:
-        """Nothing was left."""
+        """Whether no place is left that may contain the person."""
         return not self.left
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of the receipt's file."""
+        return {**asdict(self), "complete": self.complete}
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureDeps:
-    """What an erasure touches.
+    """Services and folders that an erasure uses.
 
     Attributes:
-        remove: takes the person out of an audience at the vendor: what became of it.
-        is_task_running: whether a lease's holder still runs.
-        longest_call_s: seconds that a call to the vendor may take.
-        marks: whether the vendor refuses a deleted person without saying who deleted them, so that a mark of the erased
-            person is kept (`storage/erased.py`).
+        root: state root.
+        resolve: turns a run folder's path into a storage path.
+        remove: removes the person from an audience at the vendor, and returns the outcome.
+        clock: returns epoch seconds.
+        sleep: waits for the given seconds.
+        is_task_running: returns whether a lease's holder still runs; None if unknown.
+        longest_call_s: returns the seconds that a call to the vendor may take.
+        marks: returns whether the vendor rejects a deleted person without saying who deleted them; then a hash of the
+            erased person is stored (`storage/erased.py`).
     """
 
     root: StoragePath
@@ -91,75 +106,78 @@ class ErasureDeps:
 
 
 @quiet()
-def erase(tools: ErasureDeps, person: Person, by: str, *, dry_run: bool = False) -> Receipt:
-    """Erase, and write the receipt; with `dry_run` only look."""
-    at = datetime.fromtimestamp(tools.clock(), UTC).isoformat(timespec="seconds")
-    receipt = Receipt(person.mark, by, at, dry_run)
-    for known in explain(tools.root, person, tools.resolve, most_runs=0):
-        if known.versions or known.damaged:
-            _audience(tools, person, known, receipt)
-    _runs(tools, person, receipt)
+def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool = False) -> Receipt:
+    """Erase a person and write the receipt.
+
+    Args:
+        deps: services and folders.
+        person: to erase.
+        requested_by: the request, written to the receipt.
+        dry_run: only find the person's records; write nothing.
+    """
+    at = datetime.fromtimestamp(deps.clock(), UTC).isoformat(timespec="seconds")
+    receipt = Receipt(person.mark, requested_by, at, dry_run)
+    for record in explain(deps.root, person, deps.resolve, max_runs=0):
+        if record.versions or record.damaged:
+            _erase_from_audience(deps, person, record, receipt)
+    _erase_from_runs(deps, person, receipt)
     if not dry_run:
-        place = folder(tools.root / "erasures") / f"{int(tools.clock() * 1000):015d}-{person.mark[:12]}.json"
-        receipt.path = str(place)
-        write(place, json.dumps(told(receipt), indent=2).encode())
+        path = folder(deps.root / "erasures") / f"{int(deps.clock() * 1000):015d}-{person.mark[:12]}.json"
+        receipt.path = str(path)
+        write(path, json.dumps(receipt.as_json(), indent=2).encode())
     return receipt
 
 
-def told(receipt: Receipt) -> dict[str, Any]:
-    """The receipt as JSON has it."""
-    return {**asdict(receipt), "complete": receipt.complete}
-
-
-def _audience(tools: ErasureDeps, person: Person, known: PersonRecord, receipt: Receipt) -> None:
-    """One audience, while nobody else writes it; each call leaves only while this erasure holds it."""
+def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord, receipt: Receipt) -> None:
+    """Erase the person from one audience under its lease; every call is sent only while the lease is held."""
     if receipt.dry_run:
-        _take(tools, person, known, receipt, NO_FENCE)
+        _remove_and_clean(deps, person, record, receipt, NO_FENCE)
         return
     owner = f"segexport/erase/{secrets.token_hex(4)}"
-    lease = Lease(known.path, owner, clock=tools.clock, sleep=tools.sleep, alive=tools.is_task_running)
+    lease = Lease(record.path, owner, clock=deps.clock, sleep=deps.sleep, alive=deps.is_task_running)
     try:
-        with held(lease, Ledger(known.path, lease), tools.longest_call_s(known), tools.clock):
-            _take(tools, person, current(known, person), receipt, lease)
-    except SegexportError as error:  # another run writes it, has taken it over, or its state is damaged
-        receipt.left.append(f"{known.path}: {error}")
+        with held(lease, Ledger(record.path, lease), deps.longest_call_s(record), deps.clock):
+            _remove_and_clean(deps, person, current(record, person), receipt, lease)
+    except SegexportError as error:  # another run holds the lease or has taken it over, or the state is damaged
+        receipt.left.append(f"{record.path}: {error}")
 
 
-def _take(tools: ErasureDeps, person: Person, known: PersonRecord, receipt: Receipt, fence: Fence) -> None:
-    """Out of the audience, then out of every kept version of its ledger."""
-    where = f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
+def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, receipt: Receipt, fence: Fence) -> None:
+    """Remove the person from the audience, then from every stored version of its ledger."""
+    where = f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
+    state = record.ledger["state"] if record.ledger is not None else ""
     outcome = ""
-    if known.ledger is not None and known.ledger["state"] in {MEMBER, REMOVING}:
+    if state in {MEMBER, REMOVING}:
         if receipt.dry_run:
             receipt.findings.append(Finding("audience", where, 1, "in"))
         else:
             try:
-                outcome = tools.remove(known, person)
+                outcome = deps.remove(record, person)
             except SegexportError as error:
                 receipt.left.append(f"{where}: {error} The ledger's row stays until the person is out.")
                 return
             receipt.findings.append(Finding("audience", where, 1, outcome))
-            if outcome not in OUT:
+            if outcome not in NOT_IN_AUDIENCE:
                 receipt.left.append(f"{where}: {outcome}. The ledger's row stays until the person is out.")
                 return
     fence.check()
-    if known.ledger is not None and not receipt.dry_run and tools.marks(known):
-        ours = known.ledger["state"] == REMOVED_STATE or outcome == REMOVED
-        if ours or (known.ledger["state"] == REMOVING and outcome == Reason.DELETED):
-            erased.note(known.path, person.mark)
-    for file in files.ledger_files(Ledger(known.path)):
+    if record.ledger is not None and not receipt.dry_run and deps.marks(record):
+        removed_by_us = state == REMOVED_STATE or outcome == REMOVED
+        if removed_by_us or (state == REMOVING and outcome == Reason.DELETED):
+            erased.note(record.path, person.mark)
+    for file in files.ledger_files(record.path):
         fence.check()
         _clean(file, person, "ledger", receipt)
 
 
-def _runs(tools: ErasureDeps, person: Person, receipt: Receipt) -> None:
-    """Out of every run folder: those below the root, and those that audiences name elsewhere."""
-    homes = [tools.root / "runs"]
-    for place in ledger_paths(tools.root):
-        homes += [tools.resolve(str(run["run_folder"])) for run in (latest(place) or {}).get("runs", [])]
+def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
+    """Erase the person from every run folder: below the state root, and where audiences' histories name others."""
+    roots = [deps.root / "runs"]
+    for ledger_path in ledger_paths(deps.root):
+        roots += [deps.resolve(str(run["run_folder"])) for run in (latest(ledger_path) or {}).get("runs", [])]
     seen: set[str] = set()
-    for home in homes:
-        for run in files.run_folders(home):
+    for root in roots:
+        for run in files.run_folders(root):
             if str(run.path) in seen:
                 continue
             seen.add(str(run.path))
@@ -167,30 +185,32 @@ def _runs(tools: ErasureDeps, person: Person, receipt: Receipt) -> None:
                 for table in files.tables(run.path):
                     _clean(table, person, "run folder", receipt)
             else:
-                _not_finished(run, person, receipt)
+                _report_unfinished(run, person, receipt)
 
 
 def _is_over(run: RunFolder) -> bool:
-    """Whether nothing of the run is ever sent: it has ended, or has no frozen plan."""
+    """Return whether the run sends nothing more: it has finished, or has no frozen plan."""
     try:
         return run.finished() or not run.has_plan()
-    except DamagedState:  # of its report alone
+    except DamagedState:  # only its report
         return not run.has_plan()
 
 
-def _not_finished(run: RunFolder, person: Person, receipt: Receipt) -> None:
-    """Leave the tables of a run that goes on as they are."""
+def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> None:
+    """Leave the tables of a run that may continue unchanged; report it if they contain the person."""
     try:
-        held = any(files.count(table, person) for table in files.tables(run.path))
+        has_person = any(files.count(table, person) for table in files.tables(run.path))
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
         return
-    if held:
-        receipt.left.append(f"{run.path}: a run that is not finished. Let it end, or remove the folder.")
+    if has_person:
+        receipt.left.append(
+            f"{run.path}: a run that is not finished. To fix: let it finish or delete the folder, then erase again."
+        )
 
 
 def _clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> None:
-    """Take the person out of a file. One that cannot be read stays as it is, and the receipt names it."""
+    """Remove the person from a file. A file that cannot be read stays unchanged, and is reported."""
     try:
         rows = files.count(path, person) if receipt.dry_run else files.clean(path, person)
     except DamagedState as damaged:

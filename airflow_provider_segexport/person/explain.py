@@ -1,4 +1,4 @@
-"""What is known of one person, audience by audience: in or out, since when, by which run, why rejected or withheld."""
+"""Looks up one person in every audience: state, since when, by which run, and why rows were rejected or withheld."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, 
 from airflow_provider_segexport.storage.retention import NEWEST
 from airflow_provider_segexport.storage.sealing import verify
 
-RUNS = NEWEST
-"""So many of an audience's last runs are looked through for rows that were not delivered; their reports are kept."""
+MAX_RUNS = NEWEST
+"""An audience's newest runs whose rejects are searched: so many keep their reports whatever their age."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndeliveredRow:
-    """A row of the person that a run did not deliver."""
+    """A row of the person that a run did not deliver, from its rejects."""
 
     run: str
     as_of: str
@@ -37,14 +37,16 @@ class UndeliveredRow:
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
-    """What is known of a person and one audience.
+    """Records of a person in one audience.
 
     Attributes:
-        ledger: the newest version's row, by column; None where it holds no such person.
-        versions: kept versions of the ledger that hold the person.
-        damaged: kept versions that cannot be read.
-        missed: rows of the last runs that were not delivered, newest run first.
-        runs: how many runs were looked through.
+        path: folder of the audience's ledger.
+        ledger: the person's row in the newest version, by column; None if there is none.
+        versions: stored versions of the ledger with a row of the person.
+        missed: rows of the newest runs that were not delivered, newest run first.
+        runs: number of runs that were searched.
+        unread: runs whose rejects are gone or damaged.
+        damaged: stored versions that cannot be read.
     """
 
     vendor: str
@@ -62,24 +64,36 @@ class PersonRecord:
 
     @property
     def anything(self) -> bool:
-        """Whether anything is known at all."""
+        """Whether there is any record of the person."""
         return bool(self.ledger or self.versions or self.missed)
 
 
-def explain(root: StoragePath, person: Person, resolve: PathResolver, most_runs: int = RUNS) -> Iterator[PersonRecord]:
-    """Every audience there is, with what is known of the person in it."""
-    for place in ledger_paths(root):
-        ledger, about = Ledger(place), latest(place) or {}
+def explain(
+    root: StoragePath, person: Person, resolve: PathResolver, max_runs: int = MAX_RUNS
+) -> Iterator[PersonRecord]:
+    """Yield every audience with its records of the person.
+
+    Args:
+        root: state root.
+        person: to look up.
+        resolve: turns a run folder's path into a storage path.
+        max_runs: newest runs of each audience whose rejects are searched.
+
+    Raises:
+        DamagedState: the newest version of a ledger cannot be read.
+    """
+    for path in ledger_paths(root):
+        ledger, about = Ledger(path), latest(path) or {}
         rows = {version: _row(ledger, version, person) for version in ledger.versions()}
         newest = ledger.version()
-        missed, runs, unread = _missed(about, person, resolve, most_runs)
+        missed, runs, unread = _missed(about, person, resolve, max_runs)
         yield PersonRecord(
-            vendor=place.parent.parent.name,
-            account=str(about.get("account") or place.parent.name),
-            audience=str(about.get("audience") or place.name),
+            vendor=path.parent.parent.name,
+            account=str(about.get("account") or path.parent.name),
+            audience=str(about.get("audience") or path.name),
             audience_name=str(about.get("audience_name") or ""),
             conn_id=str(about.get("conn_id") or ""),
-            path=place,
+            path=path,
             ledger=rows.get(newest) or None,
             versions=tuple(version for version, row in rows.items() if row),
             missed=missed,
@@ -89,15 +103,15 @@ def explain(root: StoragePath, person: Person, resolve: PathResolver, most_runs:
         )
 
 
-def current(known: PersonRecord, person: Person) -> PersonRecord:
-    """The same, with the ledger as it is now: another run may have written it since."""
-    ledger = Ledger(known.path)
+def current(record: PersonRecord, person: Person) -> PersonRecord:
+    """Return the record with the ledger's present row; another run may have written the ledger since."""
+    ledger = Ledger(record.path)
     newest = ledger.version()
-    return replace(known, ledger=row(ledger, newest, person) if newest else None)
+    return replace(record, ledger=row(ledger, newest, person) if newest else None)
 
 
 def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
-    """The person's row in a version, if there is one.
+    """Return the person's row in a version; None if there is none.
 
     Raises:
         DamagedState: the version cannot be read.
@@ -107,9 +121,9 @@ def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
 
 
 def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
-    """The person's row in a version, empty if there is none; None if the version cannot be read.
+    """Return the person's row in a version, empty if there is none; None if the version cannot be read.
 
-    Only the row group that may hold it is read.
+    Only the row group that may contain the row is read.
 
     Raises:
         DamagedState: the newest version cannot be read.
@@ -121,37 +135,37 @@ def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
             raise
         return None
     with uncached(ledger.file(version)).open("rb") as file:
-        found = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
-    return dict(found[0]) if found else {}
+        rows = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
+    return dict(rows[0]) if rows else {}
 
 
 def _missed(
-    about: Mapping[str, Any], person: Person, resolve: PathResolver, most: int
+    about: Mapping[str, Any], person: Person, resolve: PathResolver, max_runs: int
 ) -> tuple[tuple[UndeliveredRow, ...], int, tuple[str, ...]]:
-    """The person's rows in the reports of the last runs; what is gone or damaged is passed over and named."""
-    found: list[UndeliveredRow] = []
+    """Return the person's rows in the newest runs' rejects, how many runs were read, and which cannot be read."""
+    undelivered: list[UndeliveredRow] = []
     unread: list[str] = []
-    runs = list(reversed(about.get("runs", [])))[:most]
+    runs = list(reversed(about.get("runs", [])))[:max_runs]
     for run in runs:
-        place = resolve(str(run["run_folder"])) / "rejects.parquet"
+        path = resolve(str(run["run_folder"])) / "rejects.parquet"
         try:
-            verify(place, bare=True)
+            verify(path, bare=True)
         except DamagedState:
             unread.append(str(run["run"]))
             continue
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             table = pq.read_table(file)
         table = table.filter(person.rows(table.column("email")))
-        found += [
+        undelivered += [
             UndeliveredRow(
                 run=str(run["run"]),
                 as_of=str(run["as_of"]),
-                file_row=int(one["file_row"]),
+                file_row=int(rejected["file_row"]),
                 **{
-                    name: str(one[name] or "")
+                    name: str(rejected[name] or "")
                     for name in ("outcome", "reason", "field", "file", "vendor_code", "vendor_message")
                 },
             )
-            for one in table.to_pylist()
+            for rejected in table.to_pylist()
         ]
-    return tuple(found), len(runs) - len(unread), tuple(unread)
+    return tuple(undelivered), len(runs) - len(unread), tuple(unread)

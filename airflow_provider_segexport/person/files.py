@@ -1,7 +1,7 @@
-"""Takes one person's rows out of files: `a file with a column email -> the same file without them`.
+"""Removes one person's rows from files: `a file with a column email -> the same file without them`.
 
-Every kept version of a ledger, and in run folders the plan, what was set aside, verdicts, rejected rows, leavers and
-opt-outs: whatever is a table with a column `email`. Other columns of the same row go with it.
+These are every stored version of a ledger and, in run folders, every table with a column `email`: the plan, rows that
+are not sent, batch results, rejects, leavers and opt-outs. The whole row is removed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.ledger import FACTS, Ledger, numbers_of
+from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -23,24 +23,23 @@ from airflow_provider_segexport.storage.sealing import verify
 
 
 def without(table: pa.Table, person: Person) -> tuple[pa.Table, int]:
-    """The table without the person's rows, and how many they were."""
-    theirs = person.rows(table.column("email"))
-    kept = table.filter(pc.invert(theirs))
-    return kept, table.num_rows - kept.num_rows
+    """Return the table without the person's rows, and the number of rows removed."""
+    remaining = table.filter(pc.invert(person.rows(table.column("email"))))
+    return remaining, table.num_rows - remaining.num_rows
 
 
 def clean(path: StoragePath, person: Person) -> int:
-    """Take the person out of one file; returns the rows taken out. A file without them is left as it is.
+    """Remove the person from one file, and return the number of rows removed. Without such rows the file is unchanged.
 
     Raises:
-        DamagedState: the file has changed since it was written. Written again, it would pass for whole.
+        DamagedState: the file has changed since it was written. If it were rewritten, its checksum would match again.
     """
     verify(path, bare=True)
     return _arrow(path, person) if path.name.endswith(".arrow") else _parquet(path, person)
 
 
 def count(path: StoragePath, person: Person) -> int:
-    """How many rows of the person a file holds.
+    """Count the person's rows in a file.
 
     Raises:
         DamagedState: the file has changed since it was written.
@@ -50,7 +49,7 @@ def count(path: StoragePath, person: Person) -> int:
 
 
 def _emails(path: StoragePath) -> Iterator[pa.Array | pa.ChunkedArray]:
-    """The addresses of a file, a part at a time; none where it has no such column."""
+    """Yield the addresses of a file, one part at a time; none if it has no column `email`."""
     if path.name.endswith(".arrow"):
         reader = ArrowReader(path)
         try:
@@ -60,44 +59,46 @@ def _emails(path: StoragePath) -> Iterator[pa.Array | pa.ChunkedArray]:
             reader.close()
         return
     with uncached(path).open("rb") as file:
-        held = pq.ParquetFile(file)
-        if _has_rows(held):
-            yield from (batch.column("email") for batch in held.iter_batches(columns=["email"]))
+        parquet = pq.ParquetFile(file)
+        if _has_emails(parquet):
+            yield from (batch.column("email") for batch in parquet.iter_batches(columns=["email"]))
 
 
-def _has_rows(held: pq.ParquetFile) -> bool:
-    """Whether there are addresses to read: up to pyarrow 19 a file without any row group cannot be read."""
-    return "email" in held.schema_arrow.names and held.num_row_groups > 0
+def _has_emails(parquet: pq.ParquetFile) -> bool:
+    """Return whether there are addresses to read: pyarrow up to 19 cannot read a file without a row group."""
+    return "email" in parquet.schema_arrow.names and parquet.num_row_groups > 0
 
 
 def _parquet(path: StoragePath, person: Person) -> int:
     with uncached(path).open("rb") as file:
-        held = pq.ParquetFile(file)
-        if not _has_rows(held):
+        parquet = pq.ParquetFile(file)
+        if not _has_emails(parquet):
             return 0
-        table = held.read()
-    kept, rows = without(table, person)
-    if rows:
-        write_parquet(path, kept.to_batches(), _counted(table, kept).schema)
-    return rows
+        table = parquet.read()
+    remaining, removed_rows = without(table, person)
+    if removed_rows:
+        write_parquet(path, remaining.to_batches(), _with_member_count(table, remaining).schema)
+    return removed_rows
 
 
-def _counted(table: pa.Table, kept: pa.Table) -> pa.Table:
-    """A version of a ledger says of itself how many are in it."""
-    facts = dict(kept.schema.metadata or {})
-    if FACTS in facts and "state" in kept.column_names:
-        told = json.loads(facts[FACTS])
-        if "members" in told:
-            there = [
-                sum(state in {MEMBER, REMOVING} for state in one.column("state").to_pylist()) for one in (table, kept)
-            ]
-            told["members"] = type(told["members"])(int(told["members"]) - (there[0] - there[1]))
-            kept = kept.replace_schema_metadata({**facts, FACTS: json.dumps(told).encode()})
-    return kept
+def _with_member_count(table: pa.Table, remaining: pa.Table) -> pa.Table:
+    """Lower the member count in the metadata of a ledger's version; leave any other table as it is."""
+    metadata = dict(remaining.schema.metadata or {})
+    if FACTS not in metadata or "state" not in remaining.column_names:
+        return remaining
+    facts = json.loads(metadata[FACTS])
+    if "members" not in facts:
+        return remaining
+    members = type(facts["members"])(int(facts["members"]) - _members(table) + _members(remaining))
+    return remaining.replace_schema_metadata({**metadata, FACTS: json.dumps({**facts, "members": members}).encode()})
+
+
+def _members(table: pa.Table) -> int:
+    return sum(state in {MEMBER, REMOVING} for state in table.column("state").to_pylist())
 
 
 def _arrow(path: StoragePath, person: Person) -> int:
-    """A record batch stays a record batch, with one row less: their numbers are those of the plan's batches."""
+    """Remove the person from each record batch; the batches keep their numbers, which are those of the plan."""
     reader = ArrowReader(path)
     try:
         if "email" not in reader.schema.names:
@@ -106,43 +107,40 @@ def _arrow(path: StoragePath, person: Person) -> int:
         schema = reader.schema
     finally:
         reader.close()
-    rows = 0
-    kept = []
+    removed_rows = 0
+    remaining = []
     for batch in batches:
-        table, fewer = without(pa.Table.from_batches([batch]), person)
-        rows += fewer
-        kept.append(table.combine_chunks().to_batches()[0] if table.num_rows else batch.slice(0, 0))
-    if rows:
+        table, rows = without(pa.Table.from_batches([batch]), person)
+        removed_rows += rows
+        remaining.append(table.combine_chunks().to_batches()[0] if table.num_rows else batch.slice(0, 0))
+    if removed_rows:
         with ArrowFileWriter(path, schema) as out:
-            for batch in kept:
+            for batch in remaining:
                 out.write(batch)
-    return rows
+    return removed_rows
 
 
-def ledger_files(ledger: Ledger) -> Iterator[StoragePath]:
-    """The kept versions of a ledger, with what superseded runs left."""
-    for name in list_names(ledger.path):
-        numbers = numbers_of(name)
-        if numbers and numbers[0]:
-            yield ledger.path / name
+def ledger_files(path: StoragePath) -> list[StoragePath]:
+    """Return the files of every stored version of a ledger, also those that superseded writers left."""
+    return [path / name for name in list_names(path) if (numbers_of(name) or (0, 0))[0]]
 
 
 def run_folders(path: StoragePath) -> Iterator[RunFolder]:
-    """The run folders at any depth below a place: whatever holds an order, a plan or a summary."""
-    here = set(list_names(path))
-    if here & {"config.json", "plan.json", "summary.json"}:
+    """Yield the run folders at any depth: every folder with a configuration, a plan or a summary."""
+    names = set(list_names(path))
+    if names & {"config.json", "plan.json", "summary.json"}:
         yield RunFolder(path)
         return
-    for name in sorted(here):
+    for name in sorted(names):
         if (path / name).is_dir():
             yield from run_folders(path / name)
 
 
 def tables(path: StoragePath) -> Iterator[StoragePath]:
-    """The tables of a run folder, at any depth."""
+    """Yield the tables of a run folder, at any depth."""
     for name in list_names(path):
-        one = path / name
-        if one.name.endswith((".parquet", ".arrow")):
-            yield one
-        elif one.is_dir():
-            yield from tables(one)
+        child = path / name
+        if name.endswith((".parquet", ".arrow")):
+            yield child
+        elif child.is_dir():
+            yield from tables(child)

@@ -1,8 +1,8 @@
-"""Takes one person out of one audience at the vendor: `address, contact id -> what became of it`."""
+"""Removes one person from one audience at the vendor: `email, contact id -> outcome`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,92 +23,93 @@ from airflow_provider_segexport.model import (
     batch_id,
 )
 from airflow_provider_segexport.vendors.base import Removal, Vendor
+from airflow_provider_segexport.vendors.read_back import READ_BACK_DELAYS_S, members_among
 
 REMOVED = "removed"
-LOOKS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
-"""A vendor that works on removals in the background is looked at after so long."""
 
-POLLS_S = (0.5, 1.0, 2.0, 5.0, *([10.0] * 30))
-TRIES = 3
+POLL_DELAYS_S = (0.5, 1.0, 2.0, 5.0, *([10.0] * 30))
+"""Seconds before each poll of a removal job, five minutes in all."""
+
+MAX_CALLS = 3
+"""Calls for one person, where the vendor asks for the call again."""
 
 
-class Run(Protocol):
-    """Runs an operation of the vendor's."""
+class RunOperation(Protocol):
+    """Runs an operation of the vendor."""
 
     def __call__(self, operation: Operation[T], /) -> T:
-        """Its result."""
+        """Return the operation's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class VendorRemover:
-    """One audience at a vendor, and what goes through to it."""
+    """One audience at a vendor, from which people are removed one by one."""
 
     vendor: Vendor
-    target: Audience
-    run: Run
+    audience: Audience
+    run: RunOperation
     sleep: Callable[[float], Any]
 
-    def take_out(self, email: str, contact_id: str) -> str:
-        """`removed`, or the reason why nobody was.
+    def remove(self, email: str, contact_id: str) -> str:
+        """Remove a person, and return `removed` or the reason why the person is not removed.
 
-        Who has opted out of the audience is left in it where being taken out would make the vendor forget that.
+        A person who has opted out stays in the audience if the vendor would delete the opt-out with the membership.
+
+        Raises:
+            SegexportError: the vendor cannot remove people, or a call failed.
+            RetryableError: the removal job has not ended within five minutes.
         """
         removal = self.vendor.removal
         if removal is None:
-            raise SegexportError(f"{self.vendor.title} has no way to take people out: do it there by hand.")
-        if removal.forgets_optouts and self._opted_out(email):
+            raise SegexportError(f"{self.vendor.title} cannot remove people by API. To fix: remove the person there.")
+        if removal.forgets_optouts and self._has_opted_out(email):
             return str(Reason.UNSUBSCRIBED)
-        item = self._contact_id(removal, email, contact_id) if removal.by_id else email
+        item = self._current_contact_id(removal, email, contact_id) if removal.by_id else email
         if not item:
             return str(Reason.NOT_IN_AUDIENCE)
         batch = Batch(batch_id([item], kind=BatchKind.REMOVE), [0], [email], [item], kind=BatchKind.REMOVE)
-        for _ in range(TRIES):
-            settled = self._sent(removal, batch)
-            if settled.rejected:
-                return str(settled.rejected[0].reason)
-            if not settled.retry:
-                return REMOVED if removal.confirms or self._is_gone(removal, email) else str(Reason.STILL_IN_AUDIENCE)
+        for _ in range(MAX_CALLS):
+            result = self._call(removal, batch)
+            if result.rejected:
+                return str(result.rejected[0].reason)
+            if not result.retry:
+                return REMOVED if removal.confirms or self._is_gone(email) else str(Reason.STILL_IN_AUDIENCE)
         return str(Reason.JOB_FAILED)
 
-    def _sent(self, removal: Removal, batch: Batch) -> BatchResult:
-        """The verdict on the one call; a job is waited for."""
-        reply = self.run(removal.remove(self.target, batch))
+    def _call(self, removal: Removal, batch: Batch) -> BatchResult:
+        """Send the batch, and wait for its job if it becomes one."""
+        reply = self.run(removal.remove(self.audience, batch))
         if not isinstance(reply, JobId):
             return reply
-        for seconds in POLLS_S:
+        for seconds in POLL_DELAYS_S:
             self.sleep(seconds)
-            state = self.run(removal.poll(self.target, [reply.id])).get(reply.id, JobState.RUNNING)
+            state = self.run(removal.poll(self.audience, [reply.id])).get(reply.id, JobState.RUNNING)
             if state is JobState.ACCEPTED:
                 return BatchResult()
             if state is not JobState.RUNNING:
-                return self.run(removal.collect(self.target, batch, reply.id))
-        raise RetryableError("The vendor has not ended the removal within five minutes: look again later.")
+                return self.run(removal.collect(self.audience, batch, reply.id))
+        raise RetryableError("The vendor has not ended the removal within five minutes. To fix: erase again later.")
 
-    def _contact_id(self, removal: Removal, email: str, known: str) -> str:
-        """The id that the audience's member of this address has now; a contact that was made anew has another one."""
+    def _current_contact_id(self, removal: Removal, email: str, ledger_id: str) -> str:
+        """Return the member's present contact id, which differs from the ledger's if the contact was created again."""
         if removal.resolve_ids is None:
-            return known
-        found: list[Member] = []
-        self.run(removal.resolve_ids(self.target, [email], found.extend))
-        return next((one.contact_id for one in found if same(one.email) == email), "")
+            return ledger_id
+        members: list[Member] = []
+        self.run(removal.resolve_ids(self.audience, [email], members.extend))
+        return next((member.contact_id for member in members if same(member.email) == email), "")
 
-    def _opted_out(self, email: str) -> bool:
-        found: list[OptOut] = []
+    def _has_opted_out(self, email: str) -> bool:
+        optouts: list[OptOut] = []
         if self.vendor.list_optouts is not None:
-            self.run(self.vendor.list_optouts(self.target, 0.0, found.extend))
-        return any(same(one.email) == email for one in found)
+            self.run(self.vendor.list_optouts(self.audience, 0.0, optouts.extend))
+        return any(same(optout.email) == email for optout in optouts)
 
-    def _is_gone(self, removal: Removal, email: str) -> bool:
-        """Look whether they are gone; the vendor has only said that it will see to it."""
-        for seconds in LOOKS_S:
+    def _is_gone(self, email: str) -> bool:
+        """Read back whether the person is gone, because the vendor has only accepted the removal so far."""
+        for seconds in READ_BACK_DELAYS_S:
             self.sleep(seconds)
-            found: set[str] = set()
-
-            def tell(people: Sequence[Member], into: set[str] = found) -> None:
-                into.update(same(one.email) for one in people)
-
-            look = removal.find_members
-            self.run(look(self.target, [email], tell) if look else self.vendor.list_members(self.target, tell))
-            if email not in found:
+            members: list[Member] = []
+            self.run(members_among(self.vendor, self.audience, [email], members.extend))
+            if all(same(member.email) != email for member in members):
                 return True
         return False

@@ -218,7 +218,7 @@ class TestSegment:
         stage.segment(people(3).head(0))
         refused(stage, "has no rows", conn_id=conn_id)
         stage.segment(3)
-        refused(stage, "Not one of 3", "'first_name'", conn_id=conn_id, field_mapping={"email": "first_name"})
+        refused(stage, "None of 3", "'first_name'", conn_id=conn_id, field_mapping={"email": "first_name"})
 
     def test_more_profiles_than_the_cap(self, stage):
         """The cap is named, and the two ways out."""

@@ -116,7 +116,7 @@ def test_a_job_is_watched_while_it_runs(site):
             page.goto(f"{site.ui.url}/dags/{DAG}/runs/{quote(run_id)}")
             site.wait(lambda: list(_folders(site, run_id)), "the export has not begun")
             frame = tab(site, page, run_id, 0)
-            frame.get_by_text("Under way").wait_for(timeout=60_000)
+            frame.get_by_text("Running", exact=True).wait_for(timeout=60_000)
             frame.locator(".badge.live", has_text="running").first.wait_for(timeout=60_000)
             keep(page, "task-live")
             frame.get_by_text("Finished", exact=True).wait_for(timeout=120_000)

@@ -432,7 +432,7 @@ def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root
     facts = {"as_of": told["as_of"], "by": told["run"], "members": "5", REVERTED_VERSION: "2"}
     schema = pa.schema([("email", pa.string())], metadata={FACTS: json.dumps(facts).encode()})
     pq.write_table(pa.table({"email": ["x@example.com"]}, schema=schema), place(root, told) / "00000003.parquet")
-    assert "took back version 2" in client(audience_path(told)).text
+    assert "undo of version 2" in client(audience_path(told)).text
 
 
 @pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])

@@ -48,9 +48,7 @@ def test_more_profiles_than_the_cap(account):
 def test_not_one_profile_can_be_sent(account):
     """A column that holds no addresses is a mistake in field mapping, more likely than people without any."""
     columns = {"email": ["Jane Secret", "", None], "mail": people(3)}
-    words = (
-        r"Not one of 3 profiles can be sent: .*'invalid_email': 1.*'no_email': 2.*Is 'email' the column with the emails"
-    )
+    words = r"None of 3 profiles can be sent: .*'invalid_email': 1.*'no_email': 2.*check that column 'email', mapped"
     stops(account, InvalidSegment, words, columns)
 
 

@@ -96,9 +96,9 @@ def test_an_erasure_finds_a_contact_that_was_made_anew(sim, tmp_path, contact_id
     account.sim.seed(account.name, [{"email": P2, "status": "active"}], account.audience)
     target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     door = VendorRemover(account.vendor, target, account.call, account.sleep)
-    assert door.take_out(P2, known) == "removed"
+    assert door.remove(P2, known) == "removed"
     assert account.active() == set(people(2))
-    assert door.take_out(P2, known) == "not_in_audience"
+    assert door.remove(P2, known) == "not_in_audience"
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_an_older_snapshot_takes_nobody_out(calm: VendorHarness):
     """Older never overwrites newer: nothing is sent, whatever the mode."""
     calm.day(2, people(4))
     calls = len(calm.sim.requests(vendor=calm.name))
-    with pytest.raises(StaleSnapshot, match="has been brought to"):
+    with pytest.raises(StaleSnapshot, match="has already sent a snapshot as of"):
         calm.day(1, people(2))
     after = calm.sim.requests(vendor=calm.name)[calls:]
     assert {call["method"] for call in after} <= {"GET"}
@@ -219,7 +219,7 @@ def test_undo_takes_back_the_last_run(calm: VendorHarness):
     assert removals(report) == {"planned": 1, "removed": 1}
     assert (report["mode"], report["counts"]["delivered"], report["reverted_version"]) == ("undo", 1, 2)
     assert calm.active() == set(people(4))
-    with pytest.raises(FatalError, match="has taken back version 2 already"):
+    with pytest.raises(FatalError, match="is the undo of version 2"):
         calm.undo(run="again")
     report = calm.day(3, people(4))
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (1, 3)

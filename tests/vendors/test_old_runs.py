@@ -87,7 +87,7 @@ def test_a_superseded_run_stays_while_it_is_in_doubt_and_goes_then(task, monkeyp
     [doubt] = task.standing.doubts
     assert doubt.folder.endswith("day-2/0/01")
     assert task.prune() == {"day-2", "day-3"}
-    task.account.sim.clock.advance(doubts.OLD_S + 1)
+    task.account.sim.clock.advance(doubts.MAX_DOUBT_S + 1)
     task.day(4, people(4))
     assert not task.standing.doubts
     assert task.prune() == {"day-4"}

@@ -80,7 +80,7 @@ class TestSnapshots:
         """Within an export older never overwrites newer; between exports there is no order."""
         dotdigital.day(5, people(3), name="one-5", **ONE)
         assert dotdigital.day(3, NEW, name="two-3", **TWO)["counts"]["delivered"] == 1
-        with pytest.raises(StaleSnapshot, match="by this export already"):
+        with pytest.raises(StaleSnapshot, match="this export has already sent"):
             dotdigital.day(4, people(2), name="one-4", **ONE)
         with pytest.raises(StaleSnapshot):
             dotdigital.day(2, people(2), name="two-2", **TWO)
@@ -228,7 +228,7 @@ class TestRelease:
         ("options", "error"),
         [
             ({"export": "crm.three"}, "does not use this audience. Exports that do: crm.one"),
-            ({"export": "crm.one", "to": "crm.one"}, "cannot be handed over to itself"),
+            ({"export": "crm.one", "to": "crm.one"}, "cannot be transferred to itself"),
             ({"export": "crm.one", "to": "crm.two", "keep": True}, "exclude each other"),
         ],
     )
@@ -284,20 +284,22 @@ class TestUndo:
         dotdigital.day(2, people(3))
         dotdigital.day(3, people(4))
         dotdigital.day(4, people(4), first={"p3@example.com": "New"})
-        with pytest.raises(FatalError, match=r"changed 1 of the people.*To fix: take back the later version first"):
+        with pytest.raises(FatalError, match=r"changed 1 of the people.*To fix: undo the later version first"):
             dotdigital.undo(Undo(3))
         assert removals(dotdigital.undo(Undo(2), run="second")) == {"planned": 1, "removed": 1}
         assert dotdigital.active() == {*people(2), "p3@example.com"}
-        with pytest.raises(FatalError, match="has taken back version 2 already"):
+        with pytest.raises(FatalError, match="was undone by run"):
             dotdigital.undo(Undo(2), run="third")
 
     def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: VendorHarness):
         """The other sharer ran last: its people stay."""
         dotdigital.day(1, people(2), name="one-1", **ONE)
         dotdigital.day(2, NEW, name="two-1", **TWO)
-        with pytest.raises(FatalError, match=r"was written by the export 'crm\.two', and `export_name` is 'crm\.one'"):
+        with pytest.raises(FatalError, match=r"was written by the export 'crm\.two', but `export_name` is 'crm\.one'"):
             dotdigital.undo(Undo(2), export_name="crm.one")
-        with pytest.raises(FatalError, match=r"None of the kept versions.*Exports that wrote them: crm\.one, crm\.two"):
+        with pytest.raises(
+            FatalError, match=r"wrote none of the stored versions.*Exports that wrote them: crm\.one, crm\.two"
+        ):
             dotdigital.undo(export_name="crm.three", run="three")
         report = dotdigital.undo(export_name="crm.one", run="one")
         assert (report["reverted_version"], report["export_name"], removals(report)) == (

@@ -249,7 +249,7 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     assert account.day(4, people(5))["counts"]["delivered"] > 0
     assert account.day(5, people(5))["counts"]["unchanged"] == 5
     assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
-    monkeypatch.setattr(doubts, "OLD_S", 60.0)  # a day later a sign-in of Constant Contact has expired
+    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 60.0)  # a day later a sign-in of Constant Contact has expired
     account.sim.clock.advance(61)
     account.day(6, people(5))
     assert not AudienceState.of(ledger_of(account).path).doubts

@@ -8,7 +8,7 @@ const counted = (count, noun) => `${number.format(count)} ${noun}${count === 1 ?
 
 // --- Airflow's theme and its window -------------------------------------------------------------------------------
 
-// Airflow marks its page with the class `dark` or `light`; alone, the page follows what Airflow has stored, or the system.
+// Airflow's page has the class `dark` or `light`; outside it, the page follows the theme that Airflow stored, or the system.
 function airflow() {
   try {
     return window.parent !== window && window.parent.document.documentElement ? window.parent : null;
@@ -28,7 +28,7 @@ function follow() {
       try {
         const stored = localStorage.getItem("theme");
         if (stored === "dark" || stored === "light") dark = stored === "dark";
-      } catch { /* storage may be switched off */ }
+      } catch { /* storage may be disabled */ }
     }
     document.documentElement.dataset.theme = dark ? "dark" : "light";
   };
@@ -42,7 +42,7 @@ function follow() {
   }
 }
 
-// The frame's sandbox lets no link leave it: a link to Airflow's own pages, or to the vendor's, is followed by the page around.
+// The frame's sandbox blocks links out of it, so Airflow's page follows links to its own pages and to the vendor's.
 function leave(event) {
   const link = event.target instanceof Element ? event.target.closest("a[data-out]") : null;
   const host = airflow();
@@ -161,17 +161,17 @@ function living(live) {
     let wait = 0;
     try {
       const reply = await fetch(live.dataset.source, { credentials: "same-origin" });
-      if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see how it goes on." : `Airflow answered ${reply.status}.`);
+      if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see the progress." : `Airflow responded with status ${reply.status}.`);
       const text = await reply.text();
       const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-again]");
-      if (!page) throw new Error("Airflow answered with another page.");
+      if (!page) throw new Error("Airflow responded with another page.");
       if (page.outerHTML !== live.firstElementChild.outerHTML) live.replaceChildren(page);
       failures = 0;
       lost.hidden = true;
       wait = again();
     } catch (error) {
       failures += 1;
-      lost.textContent = `${error.message} What is shown is not the newest.`;
+      lost.textContent = `${error.message} This page shows an earlier state.`;
       lost.hidden = false;
       wait = Math.min(60000, 3000 * 2 ** failures);
     }
