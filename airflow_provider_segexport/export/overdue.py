@@ -67,5 +67,6 @@ class BoundedPause:
             f"{self.context.config.job_timeout / 3600:g} h. "
             "Other runs may write the audience again. The jobs stay at the vendor and may still end: the next run to "
             "this audience, or this task when it is cleared, reads their results before it sends anything. To fix: "
-            "look for the jobs in the vendor's account, then clear the task; raise `job_timeout` if such jobs take longer."
+            "look for the jobs in the vendor's account, then clear the task; if such jobs take longer, raise "
+            "`job_timeout`."
         )

@@ -250,8 +250,6 @@ def _measure(  # noqa: PLR0913 - guards measure each
 def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState) -> None:
     """Refuse a snapshot older than the newest one of the same export. The same snapshot may be exported again.
 
-    Snapshots of other exports do not count, because each export has its own segment.
-
     Args:
         context: the export.
         ledger: of the audience.

@@ -91,7 +91,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
     if changed:
         newest = max(versions.facts)
         raise FatalError(
-            f"Version {target.version} of this audience's ledger cannot be taken back: later runs have changed "
+            f"Version {target.version} of this audience's ledger cannot be undone, because later runs have changed "
             f"{changed:,} of the people that it put in or took out. The newest version is {newest}, of run "
             f"{versions.facts[newest].get('by', '?')!r}. To fix: undo the later version first."
         )
