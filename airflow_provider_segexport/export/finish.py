@@ -63,7 +63,13 @@ class RunEnd:
 
 
 def attribute_unnamed(context: ExportContext, planned: Plan, audience: Audience) -> None:
-    """If the vendor reported only a count of rejected rows, read the audience back to find out which rows they are."""
+    """If the vendor reported only a count of rejected rows, read the audience back to find out which rows they are.
+
+    Args:
+        context: the run.
+        planned: its plan.
+        audience: to read back.
+    """
     if readback.unattributed_count(context.environment.run_folder):
         with engine() as sql:
             context.run_operation(context.vendor.list_members(audience, readback.Pages(sql)))
@@ -148,7 +154,15 @@ def _record_history(ledger: Ledger, summary: Mapping[str, Any]) -> None:
 
 
 def abandon(context: ExportContext, planned: Plan, facts: PlanFacts, audience: Audience, error: SegexportError) -> None:
-    """Discard a plan that cannot be carried out any more; the next try makes a new one in the next run folder."""
+    """Discard a plan that cannot be carried out any more; the next try makes a new one in the next run folder.
+
+    Args:
+        context: the run.
+        planned: the plan to discard.
+        facts: of that plan.
+        audience: as the plan keeps it.
+        error: why the plan is discarded; shown in the report.
+    """
     finish(context, planned, facts, audience, RunEnd(error, superseded=True))
 
 

@@ -114,7 +114,13 @@ def _is_finished(folder: RunFolder) -> bool:
 
 
 def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
-    """Write a report that makes the task's next attempt plan again."""
+    """Write a report that makes the task's next attempt plan again.
+
+    Args:
+        folder: the damaged run folder.
+        why: its damage, for the report.
+        now: epoch seconds.
+    """
     report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
     folder.write_summary({**report, "run_folder": str(folder.path)})
 

@@ -92,7 +92,13 @@ def check_not_mirrored_twice(context: ExportContext, state: AudienceState) -> No
 
 
 def plan_hash(context: ExportContext, audience: Audience, planned: Plan) -> str:
-    """Return the hash of a plan: of audience, export and the content of every batch."""
+    """Return the hash of a plan: of audience, export and the content of every batch.
+
+    Args:
+        context: the export.
+        audience: the plan's audience.
+        planned: the plan.
+    """
     target = [context.vendor.name, audience.account, audience.audience, context.config.export_name]
     content = json.dumps([target, planned.profiles, planned.batches, planned.removal_batches])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
@@ -100,6 +106,11 @@ def plan_hash(context: ExportContext, audience: Audience, planned: Plan) -> str:
 
 def check_expected_plan(context: ExportContext, audience: Audience, planned: Plan) -> None:
     """Refuse a plan that differs from the one in `expected_plan`; pass if none is expected.
+
+    Args:
+        context: the export.
+        audience: the plan's audience.
+        planned: the plan.
 
     Raises:
         InvalidArgument: the plan differs from the approved one.

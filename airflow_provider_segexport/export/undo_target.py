@@ -92,7 +92,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
         newest = max(versions.facts)
         raise FatalError(
             f"Version {target.version} of this audience's ledger cannot be undone, because later runs have changed "
-            f"{changed:,} of the people that it put in or took out. The newest version is {newest}, of run "
+            f"{changed:,} of the people that it added or removed. The newest version is {newest}, of run "
             f"{versions.facts[newest].get('by', '?')!r}. To fix: undo the later version first."
         )
     return target

@@ -113,6 +113,11 @@ def current(record: PersonRecord, person: Person) -> PersonRecord:
 def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
     """Return the person's row in a version; None if there is none.
 
+    Args:
+        ledger: of the audience.
+        version: its number, from 1.
+        person: to look up.
+
     Raises:
         DamagedState: the version cannot be read.
     """

@@ -1,6 +1,6 @@
-"""Charts as SVG: `numbers -> markup`. Colours are the style sheet's, so that they follow the theme.
+"""Draws charts as SVG: `numbers -> markup`. The style sheet sets the colours, so that they follow the theme.
 
-Each chart says in words what it shows; the numbers stand in a table beside it.
+Each chart has a text label for screen readers; a table beside it lists the numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAD = 3.0
 
 @dataclass(frozen=True, slots=True)
 class BarPart:
-    """One stretch of a bar: its style class, its name and how many."""
+    """One part of a bar: style class, label and count."""
 
     name: str
     label: str
@@ -26,7 +26,13 @@ class BarPart:
 
 
 def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
-    """A small line of members over the last runs; a run that failed is a mark at the foot."""
+    """Draw the members over the newest runs as a small line, with a mark at the bottom for each run that failed.
+
+    Args:
+        values: members by run, oldest first.
+        failed: by run, whether it failed.
+        label: for screen readers.
+    """
     xs = _spread(len(values), SPARK_WIDTH, PAD)
     ys = _heights(values, SPARK_HEIGHT - 8, PAD)
     marks = Markup("").join(
@@ -41,7 +47,7 @@ def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
 
 
 def bar(parts: Sequence[BarPart], label: str) -> Markup:
-    """One bar, cut by what became of the profiles. The smallest part can still be seen."""
+    """Draw one bar, divided by outcome. Every part is wide enough to be seen."""
     total = sum(part.count for part in parts)
     shown = [part for part in parts if part.count > 0]
     if not total:
@@ -60,7 +66,7 @@ def bar(parts: Sequence[BarPart], label: str) -> Markup:
 
 
 def share(count: int, total: int) -> str:
-    """A share in per cent, never rounded to all or nothing."""
+    """Return a share in per cent; 0% and 100% only if they are exact."""
     if not total or count in {0, total}:
         return "0%" if not count else "100%"
     part = 100 * count / total
@@ -70,7 +76,13 @@ def share(count: int, total: int) -> str:
 
 
 def line(values: Sequence[int], height: int, label: str) -> Markup:
-    """A line with the ground under it filled, over runs of equal distance."""
+    """Draw a line with a filled area below it, over runs at equal distances.
+
+    Args:
+        values: by run, oldest first.
+        height: of the chart, in its own units; the width is `WIDTH`.
+        label: for screen readers.
+    """
     xs, ys = _columns(len(values)), _heights(values, height, PAD)
     pairs = [f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)]
     body = Markup("")
@@ -83,7 +95,14 @@ def line(values: Sequence[int], height: int, label: str) -> Markup:
 
 
 def bars(values: Sequence[int], height: int, label: str, style: str) -> Markup:
-    """One bar a run, each on its own scale from nought."""
+    """Draw one bar for each run, on a scale from zero to the largest value.
+
+    Args:
+        values: by run, oldest first.
+        height: of the chart, in its own units; the width is `WIDTH`.
+        label: for screen readers.
+        style: style class.
+    """
     top = max(values, default=0)
     width = max(1.0, min(WIDTH / max(len(values), 1) * 0.8, 28.0))
     body = Markup("")
@@ -97,7 +116,7 @@ def bars(values: Sequence[int], height: int, label: str, style: str) -> Markup:
 
 
 def _columns(count: int) -> list[float]:
-    """The middle of each run's column."""
+    """Return the middle of each run's column."""
     return [(i + 0.5) * WIDTH / count for i in range(count)]
 
 
@@ -108,7 +127,7 @@ def _spread(count: int, width: float, pad: float) -> list[float]:
 
 
 def _heights(values: Sequence[int], height: float, pad: float) -> list[float]:
-    """From the least value at the foot to the greatest at the top; all alike lie in the middle."""
+    """Scale values from the smallest at the bottom to the largest at the top; equal values lie in the middle."""
     if not values:
         return []
     low, high = min(values), max(values)

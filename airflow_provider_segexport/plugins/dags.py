@@ -43,7 +43,7 @@ class Dags:
     def latest_run(self, run: RunIdentity) -> LatestRun | None:
         """Return the newest task instance of the same export.
 
-        In another run, a mapped task's index may belong to another audience; the instance's label tells them apart.
+        In another run, a mapped task's index may belong to another audience; the instance's label distinguishes them.
         """
         newest = self._latest_runs.get((run.dag_id, run.task_id), {})
         label = self._labels.get((run.dag_id, run.run_id, run.task_id, run.map_index))

@@ -37,7 +37,13 @@ class Row:
 
 
 def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
-    """Return the template's values."""
+    """Return the template's values.
+
+    Args:
+        root: state root.
+        user: whose rights decide which runs are shown.
+        now: epoch seconds.
+    """
     rows = rows_of(audiences.list_audiences(root, user.can_see_run), now)
     tallies = {state: sum(row.health.state is state for row in rows) for state in health.ORDER}
     return {

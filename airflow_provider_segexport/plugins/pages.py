@@ -16,14 +16,14 @@ from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.plugins import charts, labels
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 
-HERE = pathlib.Path(__file__).parent
+PLUGIN_FOLDER = pathlib.Path(__file__).parent
 ASSETS = {"style.css": "text/css", "page.js": "text/javascript"}
 
 
 @functools.cache
 def _templates() -> Environment:
     env = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(PLUGIN_FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -45,7 +45,7 @@ def render(name: str, values: Mapping[str, Any]) -> str:
 @functools.cache
 def asset(name: str) -> bytes:
     """Return the style sheet or the script."""
-    return (HERE / "assets" / name).read_bytes()
+    return (PLUGIN_FOLDER / "assets" / name).read_bytes()
 
 
 def count(number: int) -> str:

@@ -69,7 +69,14 @@ def audiences(user: UserRights) -> str:
 
 
 def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
-    """Show one audience. If it does not exist or the user may not see it, the response is the same."""
+    """Show one audience. If it does not exist or the user may not see it, the response is the same.
+
+    Args:
+        user: whose rights decide which runs are shown.
+        vendor: folder name of the vendor below `ledgers`.
+        account: folder name of the account.
+        audience: folder name of the audience.
+    """
     values = audience_page.page(state_path(), AudienceKey(vendor, account, audience), user, time.time())
     if values is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or you may not see it.")
