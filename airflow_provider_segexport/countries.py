@@ -13,5 +13,5 @@ CODES = (
     "TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
 )
 
-OTHERS = {"UK": "GB", "EL": "GR"}
+ALIASES = {"UK": "GB", "EL": "GR"}
 """Reserved for these two countries, and used in their place: by people, and by the European Union's publications."""

@@ -1,7 +1,8 @@
-"""The fencing token: whether this writer of an audience is still the newest, asked right before each call leaves.
+"""Checks right before each call that this writer of an audience still holds the newest fencing token.
 
-A vendor knows no fencing token, so the writer itself must find out. The sender asks after every wait and before each
-attempt (`ask`), and the connection asks once more if time has passed until the first byte leaves (`ask_again`).
+Vendors do not support fencing tokens, so the writer itself must check. The HTTP client checks after every wait and
+before each attempt (`check_fence`). The connection checks again if time has passed before the first byte is sent
+(`recheck_fence`).
 """
 
 from __future__ import annotations
@@ -13,89 +14,89 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-FRESH_S = 1.0
-"""Seconds for which an answer of the store counts while a call is on its way to the socket. A takeover waits longer
-than this before its first call."""
+CHECK_VALID_S = 1.0
+"""Seconds for which a check is valid while a call is on its way to the socket. A process that takes over an audience
+waits longer than this before its first call."""
 
-MOST_ASKED = 3
-"""A store whose answers take longer than `FRESH_S` is asked so often at most for one part of a call."""
+MAX_RECHECKS = 3
+"""Checks before one part of a call at most, if the store takes longer than `CHECK_VALID_S` to respond."""
 
 
 class Fence(Protocol):
-    """What holds an audience for one writer."""
+    """The lock of an audience for one writer; implemented by `storage.lease.Lease`."""
 
     @property
     def number(self) -> int:
-        """The token: the number of the newest taking, which rises with every taking; 0 without a lease."""
+        """The fencing token, which increases with every acquisition; 0 without a lease."""
 
     @property
-    def mark(self) -> str:
-        """Tells the process from all others, also from another try of the same task."""
+    def writer_token(self) -> str:
+        """Identifies the process, also among attempts of the same task."""
 
     def check(self) -> None:
-        """Pass while this writer is the newest; `Superseded` when it is not."""
+        """Return if this writer holds the newest token; else raise `Superseded`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfenced:
-    """A writer without a lease: one that only looks, and tests of a single writer."""
+    """A fence without a lease, for runs that only read and for tests of a single writer."""
 
     number: int = 0
-    mark: str = ""
+    writer_token: str = ""
 
     def check(self) -> None:
-        """Pass."""
+        """Return."""
 
 
 NO_FENCE = Unfenced()
 
 
-class _Leaving(threading.local):
-    """The check of the thread's calls, and when it passed last, by both clocks."""
+class _ThreadFence(threading.local):
+    """The check before this thread's calls, and when it last succeeded, by both clocks."""
 
     check: Callable[[], None] | None = None
-    at: tuple[float, float] = (0.0, 0.0)
+    checked_at: tuple[float, float] = (0.0, 0.0)
 
 
-_leaving = _Leaving()
+_thread = _ThreadFence()
 
 
 @contextmanager
 def fenced(check: Callable[[], None]) -> Iterator[None]:
-    """Let every call that this thread sends in here ask first."""
-    before, _leaving.check = _leaving.check, check
+    """Call `check` before every call that this thread sends until the block ends."""
+    outer, _thread.check = _thread.check, check
     try:
         yield
     finally:
-        _leaving.check = before
+        _thread.check = outer
 
 
-def ask() -> None:
-    """Ask whether a call may leave now.
-
-    Raises:
-        Superseded: another run has taken the audience over.
-    """
-    if _leaving.check is not None:
-        began = _clocks()
-        _leaving.check()
-        _leaving.at = began
-
-
-def ask_again() -> None:
-    """Ask again if the last answer is old: the process was suspended, a clock jumped, or the connection took its time.
+def check_fence() -> None:
+    """Check that a call may be sent now.
 
     Raises:
         Superseded: another run has taken the audience over.
     """
-    for _ in range(MOST_ASKED):
-        if _leaving.check is None or all(
-            0 <= now - then < FRESH_S for now, then in zip(_clocks(), _leaving.at, strict=True)
+    if _thread.check is not None:
+        started_at = _clocks()
+        _thread.check()
+        _thread.checked_at = started_at
+
+
+def recheck_fence() -> None:
+    """Check again if the last check is old: the process was suspended, a clock jumped, or connecting took long.
+
+    Raises:
+        Superseded: another run has taken the audience over.
+    """
+    for _ in range(MAX_RECHECKS):
+        if _thread.check is None or all(
+            0 <= now - then < CHECK_VALID_S for now, then in zip(_clocks(), _thread.checked_at, strict=True)
         ):
             return
-        ask()
+        check_fence()
 
 
 def _clocks() -> tuple[float, float]:
-    """The monotonic clock stands still while a machine sleeps, and the other one may be set."""
+    """Return both clocks: the monotonic one stops while a machine sleeps, and the wall clock may be set."""
     return time.monotonic(), time.time()

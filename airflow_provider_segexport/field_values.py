@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from airflow_provider_segexport import email_address
-from airflow_provider_segexport.countries import CODES, OTHERS
+from airflow_provider_segexport.countries import ALIASES, CODES
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
 from airflow_provider_segexport.storage.plan import MappedColumn
 from airflow_provider_segexport.vendors.base import ValueKind
@@ -208,7 +208,7 @@ def _chosen(text: str, options: Sequence[str], separator: str) -> str:
 
 def _country_code(text: str) -> str:
     """Two letters that are a code of ISO 3166-1, or stand for one. Codes are a blank apart: nothing spans two."""
-    others = " ".join(f"when {literal(word)} then {literal(code)}" for word, code in OTHERS.items())
+    others = " ".join(f"when {literal(word)} then {literal(code)}" for word, code in ALIASES.items())
     code = f"case when contains({literal(CODES)}, upper({text})) then upper({text}) end"
     return f"case when regexp_full_match({text}, '[A-Za-z]{{2}}') then case upper({text}) {others} else {code} end end"
 

@@ -19,7 +19,7 @@ class Guard:
     action: GuardAction = "fail"
 
 
-def above(part: int, whole: int, limit: float) -> bool:
+def exceeds_share(part: int, whole: int, limit: float) -> bool:
     """Whether `part / whole` is above the limit. A share that equals the limit is not above it.
 
     Integers are compared, because a quotient of floats is off by its last digit: 1 - 7 / 10 is not 0.3.

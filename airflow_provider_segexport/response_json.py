@@ -25,7 +25,7 @@ def parse_json(body: bytes) -> Any:
     """
     text = body.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_float=_finite, parse_constant=_reject_constant)
         return _with_whole_characters(value) if SURROGATE_ESCAPE.search(body) else value
     except json.JSONDecodeError:
         raise
@@ -42,7 +42,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise UnusableJson(f"JSON that holds {name}")
 
 

@@ -39,7 +39,7 @@ def prune(args: Namespace) -> None:
 def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
-    from airflow_provider_segexport.storage.retention import Retention, remove  # noqa: PLC0415
+    from airflow_provider_segexport.storage.retention import Retention, remove_run  # noqa: PLC0415
 
     count = 0
     with quiet():
@@ -48,7 +48,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
             for run in retention.old(task):
                 print(run.place)  # noqa: T201
                 if not dry_run:
-                    remove(run)
+                    remove_run(run)
                 count += 1
     return count
 

@@ -22,7 +22,7 @@ def repair(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415
     from airflow_provider_segexport.person.files import run_folders  # noqa: PLC0415
     from airflow_provider_segexport.storage.history import ledger_paths  # noqa: PLC0415
-    from airflow_provider_segexport.storage.scratch import sweep  # noqa: PLC0415
+    from airflow_provider_segexport.storage.scratch import remove_stale_folders  # noqa: PLC0415
 
     try:
         root = state_path()
@@ -43,7 +43,7 @@ def repair(args: Namespace) -> None:
             return
         for place in places:
             core.repair(place, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
-        sweep()
+        remove_stale_folders()
         for folder, why in runs:
             core.set_run_aside(folder, why, time.time())
     except SegexportError as error:

@@ -50,9 +50,11 @@ def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recover
         if doubt.folder == recovered:
             remaining.append(doubt)
             continue
-        stopped = has_stopped(ledger.path / "lease", doubt.mark)  # read first, because the run writes nothing after it
+        stopped = has_stopped(
+            ledger.path / "lease", doubt.writer_token
+        )  # read first, because the run writes nothing after it
         _settle(context, ledger, RunFolder(context.environment.resolve(doubt.folder)))
-        if not stopped and context.environment.clock() - doubt.at < MAX_DOUBT_S:
+        if not stopped and context.environment.clock() - doubt.superseded_at < MAX_DOUBT_S:
             remaining.append(doubt)
     if tuple(remaining) == state.doubts:
         return state

@@ -27,7 +27,7 @@ from airflow_provider_segexport.export.preflight import Preflight, check, with_f
 from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import recorder, send_all
 from airflow_provider_segexport.model import Audience
-from airflow_provider_segexport.segment_files.snapshots import discard
+from airflow_provider_segexport.segment_files.snapshots import discard_copies
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -81,7 +81,7 @@ class Export:
             with self._lease(audience) as ledger:
                 return self._plan_and_run(audience, checked, ledger)
         finally:
-            discard(folder.path)
+            discard_copies(folder.path)
 
     def _resolve_audience(self) -> Audience:
         """Return account and audience of an undo, which has no segment to check."""
@@ -101,8 +101,8 @@ class Export:
             context.config.run,
             clock=environment.clock,
             sleep=environment.sleep,
-            alive=environment.is_task_running,
-            gone=environment.is_holder_gone,
+            is_task_running=environment.is_task_running,
+            is_holder_gone=environment.is_holder_gone,
             times=environment.lease_times,
         )
         lease.acquire()
@@ -150,10 +150,10 @@ class Export:
                 audience, draft = checked.audience, prepare(context, checked, ledger, state)
             state = state.began(context.config.export_name, context.config.as_of, str(context.config.segment))
         folder = context.environment.run_folder
-        state = state.opened(context.config.run, str(folder.path), context.fence.mark)
+        state = state.opened(context.config.run, str(folder.path), context.fence.writer_token)
         state.write(ledger.path, ledger.fence)
         folder.write_plan(draft.plan, draft.facts)
-        discard(folder.path)
+        discard_copies(folder.path)
         return self._execute(draft.plan, draft.facts, audience)
 
     def _check_may_start(self, draft: PlanDraft, audience: Audience) -> None:
@@ -193,7 +193,7 @@ class Export:
                 check_not_stale(context, ledger, AudienceState.of(ledger.path))
             if ledger.version() == facts.ledger_version or ledger.facts().get("by") == context.config.run:
                 state = AudienceState.of(ledger.path)
-                state = state.opened(state.run, str(context.environment.run_folder.path), context.fence.mark)
+                state = state.opened(state.run, str(context.environment.run_folder.path), context.fence.writer_token)
                 state.write(ledger.path, ledger.fence)
                 return
         except StaleSnapshot as stale:

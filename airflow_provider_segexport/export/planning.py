@@ -14,7 +14,7 @@ from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.export.preflight import Preflight
 from airflow_provider_segexport.guards import GuardResult
 from airflow_provider_segexport.model import Audience
-from airflow_provider_segexport.segment_files.memory import more_memory
+from airflow_provider_segexport.segment_files.memory import memory_for
 from airflow_provider_segexport.stages import (
     clean,
     consent,
@@ -72,7 +72,7 @@ def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: A
     try:
         return _prepare(context, checked, ledger, state, MEMORY)
     except NeedsMemory:
-        memory = more_memory(checked.files)
+        memory = memory_for(checked.files)
         log.warning("Planning again with more memory (limit=%s usual_limit=%s)", memory, MEMORY)
         return _prepare(context, checked, ledger, state, memory)
 

@@ -12,8 +12,8 @@ from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience
-from airflow_provider_segexport.segment_files.parquet_files import find
-from airflow_provider_segexport.segment_files.snapshots import copied
+from airflow_provider_segexport.segment_files.parquet_files import find_files
+from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
 from airflow_provider_segexport.stages import map_fields, read
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
@@ -48,12 +48,12 @@ def check(context: ExportContext) -> Preflight:
     columns = map_fields.required_columns(vendor, configured)
     if config.consent.column:
         columns = list(dict.fromkeys([*columns, config.consent.column]))
-    copy = partial(copied, resolve=environment.resolve, to=environment.run_folder.path)
-    paths = find(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
+    copy = partial(copy_snapshot, resolve=environment.resolve, to=environment.run_folder.path)
+    paths = find_files(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
     files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
     _check_row_count(context, files)
     suppression = tuple(
-        (path, tuple(find(path, environment.resolve, copy))) for path in config.consent.suppression_list
+        (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
     mapped = map_fields.resolve_types(vendor, configured, files)
     audience = context.run_operation(vendor.resolve_audience(context.endpoint, context.config.audience))

@@ -130,7 +130,7 @@ def release(
         AudienceLocked: a run writes the audience.
         FatalError: the release is not possible.
     """
-    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
+    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, is_task_running=alive)
     lease.acquire()
     try:
         effect = look(path, request)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.storage.audience_state import AudienceState, token_of
+from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.history import run_history
 from airflow_provider_segexport.storage.lease import Lease
@@ -145,7 +145,7 @@ def repair(
     Raises:
         AudienceLocked: a run writes the audience.
     """
-    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, alive=alive)
+    lease = Lease(path, f"{RUN}/{secrets.token_hex(4)}", clock=clock, sleep=sleep, is_task_running=alive)
     lease.acquire()
     try:
         diagnosis = look(path, resolve)
@@ -169,7 +169,7 @@ def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: fl
         set_run_aside(RunFolder(resolve(diagnosis.run)), diagnosis.why, now)
     if diagnosis.state:
         for name in listing(path):
-            if token_of(name) is not None:
+            if fencing_token_of(name) is not None:
                 _set_aside(path / name)
         _rebuilt_state(ledger).write(path, ledger.fence)
     elif diagnosis.run or diagnosis.versions:

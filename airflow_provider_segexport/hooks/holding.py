@@ -11,7 +11,7 @@ from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.hooks.task_state import is_holder_gone, is_task_running
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.takeover import held, longest_call_s
+from airflow_provider_segexport.storage.takeover import holding_lease, longest_call_s
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -33,7 +33,12 @@ def hold_audience(session: VendorSession, audience: Audience, operation: str) ->
     path = Ledger.of(state_path(), session.vendor.name, audience).path
     owner = f"segexport/{operation}/{secrets.token_hex(4)}"
     lease = Lease(
-        path, owner, clock=session.clock, sleep=session.interruptible_sleep, alive=is_task_running, gone=is_holder_gone
+        path,
+        owner,
+        clock=session.clock,
+        sleep=session.interruptible_sleep,
+        is_task_running=is_task_running,
+        is_holder_gone=is_holder_gone,
     )
-    with held(lease, Ledger(path, lease), longest_call_s(session.vendor), session.clock):
+    with holding_lease(lease, Ledger(path, lease), longest_call_s(session.vendor), session.clock):
         yield

@@ -10,7 +10,7 @@ from airflow.sdk.configuration import conf
 
 from airflow_provider_segexport.hooks.paths import SECTION
 from airflow_provider_segexport.hooks.run_folders import run_folders_path
-from airflow_provider_segexport.storage.retention import MOST_LOOKED_AT, MOST_REMOVED, Retention, remove
+from airflow_provider_segexport.storage.retention import MAX_REMOVED_RUNS, MAX_REPORTS_READ, Retention, remove_run
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
@@ -39,8 +39,8 @@ def tidy(request: ExportRequest, now: float) -> None:
         if not days:
             return
         task = run_folders_path(request).parent.parent
-        for run in islice(Retention(request.state_root, now, days).old(task, MOST_LOOKED_AT), MOST_REMOVED):
+        for run in islice(Retention(request.state_root, now, days).old(task, MAX_REPORTS_READ), MAX_REMOVED_RUNS):
             log.info("Removing an old run folder (folder=%s days=%d)", run.place, days)
-            remove(run)
+            remove_run(run)
     except Exception as error:  # noqa: BLE001 - the export has ended well
         log.warning("Leaving old run folders, which cannot be removed (error=%s)", type(error).__name__)

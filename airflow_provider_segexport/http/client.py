@@ -233,7 +233,7 @@ class Sender:
         try:
             prepared = self._preparer.prepare(session, request)
             transport = self._preparer.transport(session, request.url)
-            fencing.ask()  # the last step: rate limit, waits between attempts and login renewal come before
+            fencing.check_fence()  # the last step: rate limit, waits between attempts and login renewal come before
             with self._lock:
                 self.traffic.calls += 1
                 self.traffic.bytes_sent += len(request.body or b"")

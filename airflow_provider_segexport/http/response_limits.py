@@ -20,7 +20,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
-from airflow_provider_segexport.fencing import ask_again
+from airflow_provider_segexport.fencing import recheck_fence
 from airflow_provider_segexport.vendors.base import ResponseLimits
 
 READ_BYTES = 2**20
@@ -94,7 +94,7 @@ class _FencedConnection(HTTPConnection):
         """Send a part of a request, if this writer is still the newest."""
         if self.sock is None and self.auto_open:
             self.connect()
-        ask_again()
+        recheck_fence()
         super().send(data)
 
 

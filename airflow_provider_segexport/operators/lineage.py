@@ -71,9 +71,9 @@ def segment_dataset(text: str) -> tuple[str, str]:
     `s3://connection@bucket/key` is `key` in `s3://bucket`; a local path has the namespace `file`. A table is named by
     its folder, or by its name in a catalog.
     """
-    from airflow_provider_segexport.segment_files.snapshots import table_of  # noqa: PLC0415 - imports pyarrow
+    from airflow_provider_segexport.segment_files.snapshots import parse_table  # noqa: PLC0415 - imports pyarrow
 
-    kind, table = table_of(text)
+    kind, table = parse_table(text)
     if kind == "iceberg" and "/" not in table:
         return "iceberg", table
     text = table or text

@@ -29,9 +29,9 @@ from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
 from airflow_provider_segexport.storage.ledger_schema import REMOVED as REMOVED_STATE
-from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, folder, write
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, ensure_folder, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
-from airflow_provider_segexport.storage.takeover import held
+from airflow_provider_segexport.storage.takeover import holding_lease
 
 NOT_IN_AUDIENCE = frozenset({REMOVED, *map(str, GONE)})
 """Outcomes of a removal after which the person is not in the audience, or is not mailed."""
@@ -122,7 +122,7 @@ def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool
             _erase_from_audience(deps, person, record, receipt)
     _erase_from_runs(deps, person, receipt)
     if not dry_run:
-        path = folder(deps.root / "erasures") / f"{int(deps.clock() * 1000):015d}-{person.mark[:12]}.json"
+        path = ensure_folder(deps.root / "erasures") / f"{int(deps.clock() * 1000):015d}-{person.mark[:12]}.json"
         receipt.path = str(path)
         write(path, json.dumps(receipt.as_json(), indent=2).encode())
     return receipt
@@ -134,9 +134,9 @@ def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord
         _remove_and_clean(deps, person, record, receipt, NO_FENCE)
         return
     owner = f"segexport/erase/{secrets.token_hex(4)}"
-    lease = Lease(record.path, owner, clock=deps.clock, sleep=deps.sleep, alive=deps.is_task_running)
+    lease = Lease(record.path, owner, clock=deps.clock, sleep=deps.sleep, is_task_running=deps.is_task_running)
     try:
-        with held(lease, Ledger(record.path, lease), deps.longest_call_s(record), deps.clock):
+        with holding_lease(lease, Ledger(record.path, lease), deps.longest_call_s(record), deps.clock):
             _remove_and_clean(deps, person, current(record, person), receipt, lease)
     except SegexportError as error:  # another run holds the lease or has taken it over, or the state is damaged
         receipt.left.append(f"{record.path}: {error}")

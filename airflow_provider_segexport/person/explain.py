@@ -13,10 +13,10 @@ from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.history import latest, ledger_paths
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
-from airflow_provider_segexport.storage.retention import NEWEST
+from airflow_provider_segexport.storage.retention import KEPT_RUNS
 from airflow_provider_segexport.storage.sealing import verify
 
-MAX_RUNS = NEWEST
+MAX_RUNS = KEPT_RUNS
 """An audience's newest runs whose rejects are searched: so many keep their reports whatever their age."""
 
 

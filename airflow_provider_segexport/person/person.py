@@ -10,7 +10,7 @@ from unicodedata import normalize
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_segexport.email_address import bare, judge
+from airflow_provider_segexport.email_address import extract_address, validate
 from airflow_provider_segexport.errors import InvalidSegment
 
 LOCAL_PART_CHARS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]"
@@ -35,7 +35,7 @@ class Person:
         Raises:
             InvalidSegment: the text is no email address.
         """
-        if "@" not in bare(text):
+        if "@" not in extract_address(text):
             raise InvalidSegment("This is not an email address: it has no @. To fix: pass one address.")
         return cls(_normalised(text))
 
@@ -74,9 +74,9 @@ def _normalised(text: str) -> str:
 
     If that makes a non-ASCII address ASCII, it is returned as given, because the ASCII address is another person's.
     """
-    email = judge(text).email
+    email = validate(text).email
     if email is not None:
         return email
-    given = bare(text)
+    given = extract_address(text)
     normalised = normalize("NFC", given.lower())
     return given if normalised.isascii() and not given.isascii() else normalised

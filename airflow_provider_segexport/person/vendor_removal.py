@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import RetryableError, SegexportError
 from airflow_provider_segexport.model import (
     Audience,
@@ -96,13 +96,13 @@ class VendorRemover:
             return ledger_id
         members: list[Member] = []
         self.run(removal.resolve_ids(self.audience, [email], members.extend))
-        return next((member.contact_id for member in members if same(member.email) == email), "")
+        return next((member.contact_id for member in members if canonical(member.email) == email), "")
 
     def _has_opted_out(self, email: str) -> bool:
         optouts: list[OptOut] = []
         if self.vendor.list_optouts is not None:
             self.run(self.vendor.list_optouts(self.audience, 0.0, optouts.extend))
-        return any(same(optout.email) == email for optout in optouts)
+        return any(canonical(optout.email) == email for optout in optouts)
 
     def _is_gone(self, email: str) -> bool:
         """Read back whether the person is gone, because the vendor has only accepted the removal so far."""
@@ -110,6 +110,6 @@ class VendorRemover:
             self.sleep(seconds)
             members: list[Member] = []
             self.run(members_among(self.vendor, self.audience, [email], members.extend))
-            if all(same(member.email) != email for member in members):
+            if all(canonical(member.email) != email for member in members):
                 return True
         return False

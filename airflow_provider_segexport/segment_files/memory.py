@@ -1,4 +1,4 @@
-"""How much memory an engine gets for a segment whose pages are larger than usual."""
+"""Computes the engine's memory limit for a segment with large pages."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import pathlib
 
 from airflow_provider_segexport.storage.plan import SegmentFiles
 
-USUAL_BYTES = 128 << 20
-"""What is needed beside the pages: hashes of addresses, rows in doubt, and what waits to be written."""
+BASE_BYTES = 128 << 20
+"""Bytes that the engine needs beside the pages: hashes of addresses, rows to validate, and output buffers."""
 
-COPIES = 3
-"""A page is in memory compressed and uncompressed, and its values once more where they are changed."""
+PAGE_COPIES = 3
+"""Copies of a page in memory: compressed, uncompressed, and its changed values."""
 
-SHARE = 0.75
-"""The most of a machine's or container's memory that the engine may take; the task itself needs the rest."""
+MAX_MEMORY_SHARE = 0.75
+"""The share of the machine's or container's memory that the engine may use. The task itself needs the rest."""
 
-LIMITS = (pathlib.Path("/sys/fs/cgroup/memory.max"), pathlib.Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where Linux keeps a container's limit: control groups of version 2 and of version 1."""
+CGROUP_LIMITS = (pathlib.Path("/sys/fs/cgroup/memory.max"), pathlib.Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Files with a container's memory limit: control groups of version 2 and of version 1."""
 
 
-def more_memory(files: SegmentFiles) -> str:
-    """Return a limit that holds the largest row group, as far as the machine has that much.
+def memory_for(files: SegmentFiles) -> str:
+    """Return a memory limit for DuckDB, such as `512MiB`, that fits the largest row group if the machine has as much.
 
-    A footer tells the size of a row group. A page is never larger, and a writer may put all of it into one page.
+    A footer holds the size of each row group. A page is never larger, and a writer may put a row group into one page.
     """
     largest = max((file.group_bytes for file in files.files), default=0)
-    wanted = USUAL_BYTES + max(COPIES * largest, USUAL_BYTES)
-    return f"{min(wanted, int(SHARE * available())) >> 20}MiB"
+    needed = BASE_BYTES + max(PAGE_COPIES * largest, BASE_BYTES)
+    return f"{min(needed, int(MAX_MEMORY_SHARE * available_bytes())) >> 20}MiB"
 
 
-def available() -> int:
-    """Return the memory of the machine, or of the container if it has less, in bytes."""
+def available_bytes() -> int:
+    """Return the bytes of memory of the machine, or of the container if it has less."""
     sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in LIMITS:
+    for path in CGROUP_LIMITS:
         try:
             text = path.read_text().strip()
         except OSError:

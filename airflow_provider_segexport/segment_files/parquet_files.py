@@ -1,8 +1,8 @@
-"""Turns what the user wrote into a list of literal Parquet files. Every reader of user data goes through `find`.
+"""Turns the user's paths into a list of literal Parquet files. Every reader of user data goes through `find_files`.
 
-A path names a file or a folder. A part of it with `*`, `?` or `[…]` is a pattern, unless a file or folder has exactly
-that name. A folder stands for all Parquet files in it and below, known by their names or by their first bytes; whatever
-else lies in it and is no known marker is refused.
+A path names a file or a folder. A segment of it with `*`, `?` or `[…]` is a pattern, unless a file or folder has
+exactly that name. A folder means all Parquet files in it and below, recognised by their names or first bytes. Any other
+file in it is rejected, unless it is a known marker.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from dataclasses import dataclass, field
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files import patterns
 from airflow_provider_segexport.segment_files.snapshots import is_table
-from airflow_provider_segexport.segment_files.table_folders import check_above, check_names, key
-from airflow_provider_segexport.storage.errors import listing
-from airflow_provider_segexport.storage.listing import Entry, heads, listed, look, shown, tree
+from airflow_provider_segexport.segment_files.table_folders import check_no_table_above, check_no_tables, folder_key
+from airflow_provider_segexport.storage.errors import translate_listing_error
+from airflow_provider_segexport.storage.listing import Entry, display_path, find_entry, first_bytes, list_entries, walk
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 
 log = logging.getLogger(__name__)
 
 CODEC = r"(\.(snappy|gz|gzip|zst|zstd|lz4|br|brotli|uncompressed))?"
-ENDING = re.compile(rf"{CODEC}\.(parquet|parq|pq){CODEC}$", re.IGNORECASE)
-PARQUET = re.compile(rf".*\.(parquet|parq|pq){CODEC}", re.IGNORECASE | re.DOTALL)
+PARQUET_SUFFIX = re.compile(rf"{CODEC}\.(parquet|parq|pq){CODEC}$", re.IGNORECASE)
+PARQUET_NAME = re.compile(rf".*\.(parquet|parq|pq){CODEC}", re.IGNORECASE | re.DOTALL)
 MAGIC = (b"PAR1", b"PARE")
-"""How a Parquet file begins; `PARE` if its footer is encrypted, which the reader of footers reports."""
+"""The first bytes of a Parquet file; `PARE` if its footer is encrypted, which `footers` reports."""
 
-MARKER = re.compile(r".*\.crc|.*_\$folder\$|Thumbs\.db|desktop\.ini", re.IGNORECASE | re.DOTALL)
-"""Names that writers and file managers leave beside data; so are all that begin with `_` or `.`, such as `_SUCCESS`."""
+MARKER_NAME = re.compile(r".*\.crc|.*_\$folder\$|Thumbs\.db|desktop\.ini", re.IGNORECASE | re.DOTALL)
+"""Names of files that writers and file managers leave beside data. Names that begin with `_` or `.`, such as
+`_SUCCESS`, are ignored as well."""
 
-STALE = re.compile(
+STALE_NAME = re.compile(
     r".*(~|\.(part|download|copy)"
     r"|\.(te?mp|partial|filepart|in-?progress|incomplete|crdownload|opdownload|_copying_|bak|backup|old|orig|sw[op])"
     r"([-._][0-9a-f-]+|\d+)?"
@@ -40,48 +41,49 @@ STALE = re.compile(
     r"|copy of .*",
     re.IGNORECASE | re.DOTALL,
 )
-"""Names of what is not finished, or of an earlier state: by writers, browsers, editors and file managers."""
+"""Names of unfinished files and of earlier versions, as writers, browsers, editors and file managers give them."""
 
-NAMED = 5
-"""Names in an error about files that are not read."""
+MAX_NAMES_SHOWN = 5
+"""File names that an error shows."""
 
 
 @dataclass(slots=True)
 class _Search:
-    """Files that one text stands for.
+    """Searches for the files that one text names.
 
     Attributes:
-        pattern: the parts of the text from the first that may be a pattern.
-        clean: folders that are known to be no tables, by path.
-        strange: why each file that is not read is refused, by name.
+        text: a path, folder or pattern.
+        pattern: the segments of the text from the first one that may be a pattern.
+        clean: folders that were checked and are not tables, by key.
+        rejected: why each file that cannot be read is rejected, by name.
     """
 
     text: str
     pattern: Sequence[str] = ()
     clean: set[str] = field(default_factory=set)
-    strange: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
     def run(self, resolve: PathResolver) -> list[Entry]:
         """Return the files, sorted by path."""
-        base, pattern = patterns.split(self.text)
+        base, pattern = patterns.split_pattern(self.text)
         self.pattern = pattern
-        start = look(resolve(base))
+        start = find_entry(resolve(base))
         if start is None and not pattern:
             raise InvalidSegment(f"{self.text} does not exist. Did the task that writes the segment run?")
-        reached = [] if start is None else list(self._walk(start, pattern))
-        self._refuse_strange()
-        check_above([entry.place for entry in reached], self.clean)
-        return reached
+        entries = [] if start is None else list(self._walk(start, pattern))
+        self._raise_if_rejected()
+        check_no_table_above([entry.place for entry in entries], self.clean)
+        return entries
 
     def _walk(self, entry: Entry, pattern: Sequence[str]) -> Iterator[Entry]:
         if not pattern:
-            yield from self._taken(entry)
+            yield from self._named(entry)
         elif entry.kind != "folder":
             return
         elif pattern[0] == patterns.ANY_DEPTH:
             yield from self._below(entry, pattern)
-        elif not patterns.wild(pattern[0]):
-            child = look(entry.place / pattern[0], (*entry.parts, pattern[0]))
+        elif not patterns.has_wildcard(pattern[0]):
+            child = find_entry(entry.place / pattern[0], (*entry.parts, pattern[0]))
             if child is not None:
                 yield from self._walk(child, pattern[1:])
         else:
@@ -89,142 +91,145 @@ class _Search:
                 yield from self._walk(child, pattern[1:])
 
     def _matching(self, folder: Entry, part: str) -> list[Entry]:
-        """Return what a part of a pattern stands for: what has exactly that name, else what matches."""
-        entries = listed(folder)
-        check_names(folder.place, [_below(entry, len(folder.parts)) for entry in entries])
+        """Return the entries with exactly this name; if there are none, those that match it as a pattern."""
+        entries = list_entries(folder)
+        check_no_tables(folder.place, [_relative_to(entry, len(folder.parts)) for entry in entries])
         exact = [entry for entry in entries if entry.name == part]
         if exact:
-            log.warning("taking a name with wildcards literally, because it exists (name=%r)", part)
+            log.warning("Using a name with wildcards literally, because it exists (name=%r)", part)
         return exact or [entry for entry in entries if patterns.matches(entry.name, part)]
 
-    def _taken(self, entry: Entry) -> Iterator[Entry]:
-        """Yield what a name stands for that the user wrote in full, or that a pattern matched."""
+    def _named(self, entry: Entry) -> Iterator[Entry]:
+        """Yield the files of an entry that the user named in full, or that a pattern matched."""
         if entry.kind == "folder":
             yield from self._below(entry, ())
         elif entry.kind == "other":
-            self.strange[shown(entry.place)] = "no regular file"
+            self.rejected[display_path(entry.place)] = "not a regular file"
         elif not entry.parts:
-            yield entry  # named in full: whatever it is called, its footer shows whether it is Parquet
+            yield entry  # named in full, so any name is allowed; its footer shows whether it is Parquet
         else:
             yield from self._parquet([entry])
 
     def _below(self, folder: Entry, pattern: Sequence[str]) -> Iterator[Entry]:
-        """Yield the Parquet files in a folder and below that fit a pattern; all of them if it is empty."""
-        allowed = [part for part in pattern if patterns.hidden(part)]
+        """Yield the Parquet files in a folder and below that match a pattern; all of them if it is empty."""
+        allowed = [part for part in pattern if patterns.is_hidden(part)]
         own = len(folder.parts)
-        entries = list(tree(folder, _enters(allowed)))
+        entries = list(walk(folder, _walked_names(allowed)))
         relative = [entry.parts[own:] for entry in entries]
         self._check(folder, entries)
         yield from self._parquet(
             [
                 entry
                 for entry, parts in zip(entries, relative, strict=True)
-                if entry.kind != "folder" and patterns.fits(parts, pattern)
+                if entry.kind != "folder" and patterns.matches_path(parts, pattern)
             ]
         )
 
     def _check(self, folder: Entry, entries: Sequence[Entry]) -> None:
-        """Refuse tables among what was listed."""
-        own, base = len(folder.parts), key(folder.place)
-        check_names(folder.place, [_below(entry, own) for entry in entries])
+        """Reject tables among the listed entries."""
+        own, base = len(folder.parts), folder_key(folder.place)
+        check_no_tables(folder.place, [_relative_to(entry, own) for entry in entries])
         self.clean.add(base)
         for folders in {entry.parts[own:-1] for entry in entries}:
             self.clean.update("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
 
     def _parquet(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Yield those that are Parquet, and note those that are neither Parquet nor markers."""
-        files = [entry for entry in entries if not MARKER.fullmatch(entry.name)]
-        unnamed = [entry for entry in files if entry.kind == "file" and not PARQUET.fullmatch(entry.name)]
+        """Yield the Parquet files, and record files that are neither Parquet nor markers."""
+        files = [entry for entry in entries if not MARKER_NAME.fullmatch(entry.name)]
+        unnamed = [entry for entry in files if entry.kind == "file" and not PARQUET_NAME.fullmatch(entry.name)]
         unnamed = [entry for entry in unnamed if entry.size]
-        begin = dict(zip([id(entry) for entry in unnamed], heads(unnamed, len(MAGIC[0])), strict=True))
+        magic = dict(zip([id(entry) for entry in unnamed], first_bytes(unnamed, len(MAGIC[0])), strict=True))
         for entry in files:
             if entry.kind == "other":
-                self.strange[shown(entry.place)] = "no regular file"
-            elif any(_stale(name) and not self._meant(name) for name in entry.parts):
-                self.strange[shown(entry.place)] = "by its name not finished, or an earlier copy"
-            elif PARQUET.fullmatch(entry.name) or begin.get(id(entry)) in MAGIC:
+                self.rejected[display_path(entry.place)] = "not a regular file"
+            elif any(_is_stale(name) and not self._is_meant(name) for name in entry.parts):
+                self.rejected[display_path(entry.place)] = "unfinished or an earlier copy, by its name"
+            elif PARQUET_NAME.fullmatch(entry.name) or magic.get(id(entry)) in MAGIC:
                 yield entry
             else:
-                self.strange[shown(entry.place)] = "no Parquet" if entry.size else "empty"
+                self.rejected[display_path(entry.place)] = "not Parquet" if entry.size else "empty"
 
-    def _meant(self, name: str) -> bool:
-        """Whether a part of the user's pattern says of itself that such names are meant, as `*.bak` does."""
-        return any(_stale(part) and patterns.matches(name, part) for part in self.pattern)
+    def _is_meant(self, name: str) -> bool:
+        """Return whether the user's pattern means such names, as `*.bak` does."""
+        return any(_is_stale(part) and patterns.matches(name, part) for part in self.pattern)
 
-    def _refuse_strange(self) -> None:
-        if not self.strange:
+    def _raise_if_rejected(self) -> None:
+        if not self.rejected:
             return
-        first = ", ".join(f"{name} ({why})" for name, why in list(self.strange.items())[:NAMED])
-        more = f" and {len(self.strange) - NAMED} more" if len(self.strange) > NAMED else ""
+        first = ", ".join(f"{name} ({reason})" for name, reason in list(self.rejected.items())[:MAX_NAMES_SHOWN])
+        more = f" and {len(self.rejected) - MAX_NAMES_SHOWN} more" if len(self.rejected) > MAX_NAMES_SHOWN else ""
         raise InvalidSegment(
-            f"{self.text} holds what cannot be read: {first}{more}. Nothing is passed over silently, because the rows "
-            "of a file that was left out would be missing. To fix: remove these files, or name the Parquet files "
-            "by a pattern such as 'folder/*.parquet'; a file that is meant whatever its name says is named in full."
+            f"Not every file of {self.text} can be read: {first}{more}. No file is skipped silently, because its "
+            "rows would be missing. To fix: remove these files, or name the Parquet files with a pattern such as "
+            "'folder/*.parquet'. To read a file despite its name, name it in full."
         )
 
 
-def _enters(allowed: Sequence[str]) -> Callable[[str], bool]:
-    """Return which folders are walked: hidden ones only if the user wrote their names."""
-    return lambda name: not patterns.hidden(name) or any(patterns.matches(name, part) for part in allowed)
+def _walked_names(allowed: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test for names of folders to walk: hidden ones only if the user's pattern names them."""
+    return lambda name: not patterns.is_hidden(name) or any(patterns.matches(name, part) for part in allowed)
 
 
-def _stale(name: str) -> bool:
-    """Whether a name says, before or after its Parquet ending, that the file or folder is not the current one."""
+def _is_stale(name: str) -> bool:
+    """Return whether a name, with or without its Parquet suffix, is that of an unfinished file or earlier version."""
     if "=" in name:  # a partition's value
         return False
-    return any(STALE.fullmatch(part) for part in (name, ENDING.sub("", name)))
+    return any(STALE_NAME.fullmatch(part) for part in (name, PARQUET_SUFFIX.sub("", name)))
 
 
-def _below(entry: Entry, depth: int) -> Entry:
-    """Return the same entry with its parts counted from a folder further down."""
+def _relative_to(entry: Entry, depth: int) -> Entry:
+    """Return the same entry with its parts relative to a folder at this depth."""
     return Entry(entry.place, entry.parts[depth:], entry.kind, entry.size, entry.identity)
 
 
 Copy = Callable[[str], tuple[StoragePath, str]]
-"""Copies a table's snapshot, named as `delta:…` or `iceberg:…`, into a Parquet file: the file, its name for reports."""
+"""Copies the snapshot of a table `delta:…` or `iceberg:…` into a Parquet file. Returns the file and its name for
+reports."""
 
 
-def find(
+def find_files(
     segment: str | Sequence[str], resolve: PathResolver, copy: Copy | None = None
 ) -> list[tuple[StoragePath, str]]:
     """Return the Parquet files that a path, a folder, a pattern or a list of them names.
 
-    Each file is returned once, also if it is reached twice, in a stable order: as listed, below a folder by path.
+    Each file is returned once, also if it is named twice. The order is that of the list, and by path below a folder.
 
     Args:
-        segment: what the user wrote.
-        resolve: makes a place of a path.
-        copy: copies a table's snapshot; None where no table may be named.
+        segment: the user's path, folder, pattern, table, or list of them.
+        resolve: turns a text into a path.
+        copy: copies a table's snapshot; None if tables are not allowed.
 
     Returns:
         Each file with its name for reports.
 
     Raises:
-        InvalidSegment: nothing is there, or something that is no plain Parquet.
-        RetryableError: a disk or store could not be listed just now.
+        InvalidSegment: a path does not exist, or holds something that is not plain Parquet.
+        RetryableError: the disk or the store failed; a retry may succeed.
     """
     texts = [segment] if isinstance(segment, str) else list(segment)
     if not texts or not all(text.strip() for text in texts):
-        raise InvalidSegment("No segment is named: give a path, a list of paths, a folder or a glob.")
+        raise InvalidSegment(
+            "No segment is named. To fix: pass a path, a list of paths, a folder or a pattern as `segment`."
+        )
     files: dict[object, tuple[StoragePath, str]] = {}
     for text in texts:
         if is_table(text.strip()) and copy is not None:
-            with _readable(text):
+            with _translate_errors(text):
                 files.setdefault(text.strip(), copy(text.strip()))
             continue
-        with _readable(text):
-            reached = _Search(text.strip()).run(resolve)
-        if not reached:
+        with _translate_errors(text):
+            entries = _Search(text.strip()).run(resolve)
+        if not entries:
             raise InvalidSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
-        for entry in reached:
-            files.setdefault(entry.identity, (entry.place, shown(entry.place)))
+        for entry in entries:
+            files.setdefault(entry.identity, (entry.place, display_path(entry.place)))
     return list(files.values())
 
 
 @contextmanager
-def _readable(text: str) -> Iterator[None]:
-    """Tell a path that cannot be read at all from a disk or store that fails just now."""
+def _translate_errors(text: str) -> Iterator[None]:
+    """Turn errors into InvalidSegment for a path that cannot be read, or RetryableError for a failing disk or store."""
     try:
         yield
     except OSError as error:
-        raise listing(error, text) from None
+        raise translate_listing_error(error, text) from None

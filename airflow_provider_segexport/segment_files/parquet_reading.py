@@ -1,4 +1,4 @@
-"""Opens Parquet files, and tells a store that failed from a file that is damaged."""
+"""Opens Parquet files, and distinguishes a failing store from a damaged file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.storage.errors import meaning
+from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, translate_storage_errors, uncached
 
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "version_id", "checksum", "ino")
 TIME_KEYS = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
-"""Keys under which s3fs, gcsfs, adlfs and other fsspec file systems keep what changes when a file is replaced."""
+"""Keys of s3fs, gcsfs, adlfs and other fsspec file systems for properties that change when a file is replaced."""
 
 
-class Watched:
-    """A file object that remembers the error which its store raised.
+class WatchedFile:
+    """A file object that remembers the error of its store.
 
-    Arrow raises OSError for a damaged footer as well as for a failed read, so the type does not tell them apart.
+    Arrow raises OSError for a damaged footer and for a failed read, so the error's type does not distinguish them.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -30,21 +30,21 @@ class Watched:
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """Whether the file is closed."""
         return self._file.closed
 
     @property
     def details(self) -> Any:
-        """What the store says of the object, where it does."""
+        """The store's properties of the object; None if the store has none."""
         return getattr(self._file, "details", None)
 
     def read(self, size: int = -1) -> bytes:
         """Read bytes."""
-        return bytes(self._noting(self._file.read, size))
+        return bytes(self._remember_error(self._file.read, size))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move."""
-        return int(self._noting(self._file.seek, offset, whence))
+        """Move to a position, and return it."""
+        return int(self._remember_error(self._file.seek, offset, whence))
 
     def tell(self) -> int:
         """Return the position."""
@@ -54,7 +54,7 @@ class Watched:
         """Close the file."""
         self._file.close()
 
-    def _noting(self, call: Any, *arguments: int) -> Any:
+    def _remember_error(self, call: Any, *arguments: int) -> Any:
         try:
             return call(*arguments)
         except Exception as error:
@@ -63,18 +63,18 @@ class Watched:
 
 
 @contextmanager
-def opened(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile, Watched]]:
+def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile, WatchedFile]]:
     """Open a Parquet file.
 
     Raises:
-        RetryableError: the disk or the store failed in a way that may pass.
-        InvalidSegment: the file is missing, may not be read, or is no Parquet file that can be read.
+        RetryableError: the disk or the store failed; a retry may succeed.
+        InvalidSegment: the file is missing, is not readable by this user, or is not a readable Parquet file.
     """
     try:
         with translate_storage_errors(path):
-            watched = Watched(path.open("rb"))
+            watched = WatchedFile(path.open("rb"))
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-        raise meaning(error, name) from None
+        raise translate_error(error, name) from None
     footer = False
     try:
         parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES)
@@ -82,31 +82,31 @@ def opened(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile, Watch
         yield parquet, watched
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if watched.error is not None:
-            raise meaning(watched.error, name) from None
-        raise damaged(error, name, footer=footer) from None
+            raise translate_error(watched.error, name) from None
+        raise damaged_error(error, name, footer=footer) from None
     except Exception:
         if watched.error is not None:
-            raise meaning(watched.error, name) from None
+            raise translate_error(watched.error, name) from None
         raise
     finally:
         watched.close()
 
 
 BUFFER_BYTES = 1 << 20
-"""So much of a column is read from the store at a time."""
+"""Bytes of a column that are read from the store at a time."""
 
 
-def damaged(error: Exception, name: str, *, footer: bool) -> InvalidSegment:
-    """The error to raise for what Arrow says of a file's bytes. Its own text stays out: it may quote a value.
+def damaged_error(error: Exception, name: str, *, footer: bool) -> InvalidSegment:
+    """Return the error to raise for an error of Arrow. Arrow's message is left out, because it may quote a value.
 
     Args:
-        error: Arrow's.
-        name: of the file.
-        footer: the footer could be read.
+        error: Arrow's error.
+        name: the file's name.
+        footer: whether the footer could be read.
     """
     text = str(error).lower()
     if "crypt" in text:
-        return encrypted(name)
+        return encrypted_error(name)
     if isinstance(error, UnicodeDecodeError):
         return InvalidSegment(
             f"{name} has a column whose name is not UTF-8. To fix: rename the column where the segment is written."
@@ -127,34 +127,35 @@ def damaged(error: Exception, name: str, *, footer: bool) -> InvalidSegment:
     )
 
 
-def encrypted(name: str) -> InvalidSegment:
-    """The error to raise for a file that only its key opens."""
+def encrypted_error(name: str) -> InvalidSegment:
+    """Return the error to raise for an encrypted file."""
     return InvalidSegment(
         f"{name} is encrypted (Parquet modular encryption), and the export has no key for it. To fix: write the "
         "segment without Parquet encryption; encryption by the object store can stay on."
     )
 
 
-def version(place: StoragePath, watched: Watched | None = None) -> dict[str, str]:
-    """What changes when the file is replaced; empty if its store cannot say.
+def file_version(path: StoragePath, watched: WatchedFile | None = None) -> dict[str, str]:
+    """Return properties of a file that change when it is replaced; empty if its store has none.
 
     Args:
-        place: the file.
-        watched: the file, just opened: object stores were asked for its details then.
+        path: the file.
+        watched: the opened file, whose store returned its properties then; None: the store is asked.
     """
-    path = as_local_path(place)
-    if path is not None:
-        state = path.stat()
-        return {"size": str(state.st_size), "mtime": str(state.st_mtime_ns), "ino": f"{state.st_dev}/{state.st_ino}"}
+    local = as_local_path(path)
+    if local is not None:
+        status = local.stat()
+        inode = f"{status.st_dev}/{status.st_ino}"
+        return {"size": str(status.st_size), "mtime": str(status.st_mtime_ns), "ino": inode}
     details: Any = watched.details if watched is not None else None
     if not isinstance(details, dict):
-        storage: Any = uncached(place)
-        with translate_storage_errors(place):
+        storage: Any = uncached(path)
+        with translate_storage_errors(path):
             details = storage.fs.info(storage.path)
-    known = [key for key in (*VERSION_KEYS, *TIME_KEYS) if details.get(key)]
-    return {key: str(details.get(key)) for key in ("size", *known[:1])}
+    present = [key for key in (*VERSION_KEYS, *TIME_KEYS) if details.get(key)]
+    return {key: str(details.get(key)) for key in ("size", *present[:1])}
 
 
-def replaced(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether two versions are of different files. A listing may say less than a request for the one object."""
+def was_replaced(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether two versions differ, by the keys of both: a listing may have fewer keys than an object."""
     return any(before[key] != now[key] for key in before.keys() & now.keys())

@@ -1,4 +1,4 @@
-"""Columns that only the path of a file has: `key=value` folders, as Hive and Spark write them."""
+"""Reads partition columns from the path of a file: `key=value` folders, as Hive and Spark write them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files.table_folders import key
-from airflow_provider_segexport.storage.listing import shown
+from airflow_provider_segexport.segment_files.table_folders import folder_key
+from airflow_provider_segexport.storage.listing import display_path
 from airflow_provider_segexport.storage.paths import StoragePath
 
-NULL = "__HIVE_DEFAULT_PARTITION__"
-"""How Hive and Spark write a partition whose value is null."""
+NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""The folder value with which Hive and Spark write null."""
 
 
 def partitions_of(path: StoragePath, names: Sequence[str], wanted: Sequence[str]) -> dict[str, str | None]:
-    """Return the wanted columns that the folders above a file have, and the file itself has not.
+    """Return the wanted columns that the folders of a file's path hold, and the file itself does not.
 
     Args:
         path: the file.
-        names: the file's own columns. They win, whatever the case of their letters.
-        wanted: the columns that are mapped.
+        names: the file's own columns. They take precedence, compared without case.
+        wanted: the mapped columns.
 
     Returns:
         Value by column: text, URL-decoded; None for `__HIVE_DEFAULT_PARTITION__`.
 
     Raises:
-        InvalidSegment: two folders above the file give one wanted column different values.
+        InvalidSegment: two folders of the path give one wanted column different values.
     """
     own = {name.lower() for name in names}
     values: dict[str, str | None] = {}
-    for part in key(path).split("/")[:-1]:
+    for part in folder_key(path).split("/")[:-1]:
         column, equals, text = part.partition("=")
         column = unquote(column)
         if not equals or column not in wanted or column.lower() in own:
             continue
-        value = None if text == NULL else unquote(text)
+        value = None if text == NULL_VALUE else unquote(text)
         if values.setdefault(column, value) != value:
             raise InvalidSegment(
-                f"The path {shown(path)} gives the column {column!r} two values. To fix: rename one of the folders."
+                f"The path {display_path(path)} gives the column {column!r} two values. To fix: rename one of the "
+                "folders."
             )
     return values

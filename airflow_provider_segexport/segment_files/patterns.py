@@ -1,6 +1,6 @@
-"""Patterns as a user writes them in a path: `*`, `?`, `[…]` within one name, `**` for any number of folders.
+"""Matches path patterns: `*`, `?`, `[…]` within one name, `**` for any number of folders.
 
-Only a text that the user wrote is ever a pattern. A name that exists exactly as written is that file or folder.
+Only a text that the user wrote can be a pattern. A name that exists exactly as written is that file or folder.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ HIDDEN = ("_", ".")
 ANY_DEPTH = "**"
 
 
-def hidden(name: str) -> bool:
-    """Tell whether readers of data folders pass over a name, as Spark, Hive, Trino and Arrow do."""
+def is_hidden(name: str) -> bool:
+    """Return whether readers of data folders skip a name, as Spark, Hive, Trino and Arrow do."""
     return name.startswith(HIDDEN)
 
 
-def wild(part: str) -> bool:
-    """Tell whether a part of a path may be a pattern."""
+def has_wildcard(part: str) -> bool:
+    """Return whether a segment of a path may be a pattern."""
     return bool(WILDCARDS & set(part))
 
 
 @functools.lru_cache(maxsize=256)
 def _expression(part: str) -> re.Pattern[str]:
-    """Translate one part. A `[` without its `]` stands for itself."""
+    """Translate one segment of a pattern to a regular expression. A `[` without its `]` is literal."""
     pieces, at = [], 0
     while at < len(part):
         char = part[at]
@@ -46,7 +46,7 @@ def _expression(part: str) -> re.Pattern[str]:
 
 
 def _ranges(inside: str) -> str:
-    """Escape the content of brackets; a range that ends before it begins matches nothing of its own."""
+    """Escape the content of brackets. A range that ends before it begins matches nothing."""
     pieces, at = [], 0
     while at < len(inside):
         if at + 2 < len(inside) and inside[at + 1] == "-":
@@ -61,31 +61,32 @@ def _ranges(inside: str) -> str:
 
 
 def matches(name: str, part: str) -> bool:
-    """Tell whether a name fits one part of a pattern. A hidden name fits only if the part begins like it."""
-    if hidden(name) and part[:1] != name[0]:
+    """Return whether a name matches one segment of a pattern. A hidden name must begin as the segment does."""
+    if is_hidden(name) and part[:1] != name[0]:
         return False
     return name == part or _expression(part).fullmatch(name) is not None
 
 
-def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether names below each other fit a pattern, or lie in a folder that does."""
+def matches_path(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether a path, as its segments, matches a pattern or is inside a folder that matches it."""
     if not pattern:
-        return not any(map(hidden, parts))
+        return not any(map(is_hidden, parts))
     if pattern[0] == ANY_DEPTH:
-        if fits(parts, pattern[1:]):
+        if matches_path(parts, pattern[1:]):
             return True
-        return bool(parts) and not hidden(parts[0]) and fits(parts[1:], pattern)
-    return bool(parts) and matches(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
+        return bool(parts) and not is_hidden(parts[0]) and matches_path(parts[1:], pattern)
+    return bool(parts) and matches(parts[0], pattern[0]) and matches_path(parts[1:], pattern[1:])
 
 
-def split(text: str) -> tuple[str, list[str]]:
-    """Cut a text before its first part that may be a pattern: `(what surely is a path, the parts of the pattern)`.
+def split_pattern(text: str) -> tuple[str, list[str]]:
+    """Split a text at its first segment that may be a pattern. The host, bucket or container of a URL is never one.
 
-    The host, bucket or container of an address is never a pattern.
+    Returns:
+        The path before that segment, and the segments of the pattern.
     """
     scheme, separator, path = text.partition("://") if "://" in text else ("", "", text)
     parts = path.split("/")
-    least = 1 if separator and scheme != "file" else 0
-    first = next((at for at, part in enumerate(parts) if at >= least and wild(part)), len(parts))
+    first_allowed = 1 if separator and scheme != "file" else 0
+    first = next((at for at, part in enumerate(parts) if at >= first_allowed and has_wildcard(part)), len(parts))
     base = "/".join(parts[:first]) or ("/" if path.startswith("/") else ".")
     return f"{scheme}{separator}{base}", [part for part in parts[first:] if part]

@@ -1,7 +1,7 @@
-"""The rows of a segment's files as one SQL relation, under names and numbers that no file can influence.
+"""Builds one SQL relation of all rows of a segment's files, with column names and row numbers that no file influences.
 
-The reader is given a schema, so it binds only the columns that are mapped, each under an internal name and with the
-segment's type for it. A column of any other name is neither read nor visible to SQL.
+DuckDB's reader gets a schema, so it binds only the mapped columns, each under an internal name and with the segment's
+type. Any other column is neither read nor visible to SQL.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Reading, reading
+from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Conversion, conversion
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 NO_COLUMN = "segexport reads no column"
-"""Without any column in its schema the reader would show all, and one could be named like the engine's own."""
+"""A column that no file has, for a schema without columns. With an empty schema the reader would show all columns, and
+one could be named like DuckDB's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Read:
     """One column of the relation.
 
     Attributes:
-        name: in the relation; not `row`.
-        column: in the files.
-        as_date: a timestamp is read as its date, in the column's own zone, and otherwise in UTC.
+        name: its name in the relation; not `row`.
+        column: its name in the files.
+        as_date: read a timestamp as its date in the column's own time zone. Otherwise it is read in UTC.
     """
 
     name: str
@@ -36,31 +37,31 @@ class Read:
 
 
 def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
-    """SQL of all rows: `row`, which counts over the files from 0, and the columns asked for."""
+    """Return SQL of all rows: `row`, numbered over all files from 0, and the requested columns."""
     parts = (_part(engine, list(alike), reads, files) for _, alike in _alike(files, reads))
     return f"({' union all '.join(parts)})"
 
 
 def _alike(files: SegmentFiles, reads: Sequence[Read]) -> Iterator[tuple[object, Iterator[SegmentFile]]]:
-    """Neighbouring files whose columns are read in the same way."""
-    return groupby(files.files, lambda file: (_readings(file, reads, files), set(file.partitions)))
+    """Group consecutive files whose columns are read in the same way."""
+    return groupby(files.files, lambda file: (_conversions(file, reads, files), set(file.partitions)))
 
 
-def _readings(file: SegmentFile, reads: Sequence[Read], files: SegmentFiles) -> list[Reading]:
-    ways = []
+def _conversions(file: SegmentFile, reads: Sequence[Read], files: SegmentFiles) -> list[Conversion]:
+    conversions = []
     for read in reads:
         wide = files.types.get(read.column, NO_TYPE)
-        ways.append(reading(file.types.get(read.column, wide), wide, as_date=read.as_date))
-    return ways
+        conversions.append(conversion(file.types.get(read.column, wide), wide, as_date=read.as_date))
+    return conversions
 
 
 def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], files: SegmentFiles) -> str:
-    """SQL of the rows of files that are read in the same way.
+    """Return SQL of the rows of files that are read in the same way.
 
-    The reader takes a name once, so a column that is asked for twice is read once.
+    The reader accepts a name once, so a column that is requested twice is read once.
     """
-    ways = _readings(alike[0], reads, files)
-    types = {read.column: way.type for read, way in zip(reads, ways, strict=True)}
+    conversions = _conversions(alike[0], reads, files)
+    types = {read.column: conversion.type for read, conversion in zip(reads, conversions, strict=True)}
     sources = {column: _from_path(alike, column) for column in types if column in alike[0].partitions}
     types = {column: kind for column, kind in types.items() if column not in sources} or {NO_COLUMN: "varchar"}
     names = {column: f"c{number}" for number, column in enumerate(types)}
@@ -69,8 +70,8 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
         for column, kind in types.items()
     )
     values = "".join(
-        f", {way.sql.replace('{}', sources.get(read.column) or names[read.column])} as {quoted(read.name)}"
-        for read, way in zip(reads, ways, strict=True)
+        f", {conversion.sql.replace('{}', sources.get(read.column) or names[read.column])} as {quoted(read.name)}"
+        for read, conversion in zip(reads, conversions, strict=True)
     )
     first_rows = [file.first_row for file in alike]
     scan = engine.scan([file.path for file in alike], f", schema=map {{{schema}}}")
@@ -79,14 +80,14 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
 
 
 def _from_path(files: Sequence[SegmentFile], column: str) -> str:
-    """SQL of a column that only the paths of the files have."""
+    """Return SQL of a column that only the paths of the files have."""
     values = [file.partitions[column] for file in files]
     listed = ", ".join("null" if value is None else literal(value) for value in values)
     return f"list_extract([{listed}]::varchar[], file_index::bigint + 1)"
 
 
-def mixed(files: SegmentFiles) -> Iterator[tuple[str, tuple[str, pa.DataType], tuple[str, pa.DataType]]]:
-    """Columns with more than one type: the column, and the names and types of the first two files that differ."""
+def mixed_types(files: SegmentFiles) -> Iterator[tuple[str, tuple[str, pa.DataType], tuple[str, pa.DataType]]]:
+    """Yield columns with more than one type: the column, and names and types of the first two files that differ."""
     for column in files.types:
         typed = [(file.name, file.types[column]) for file in files.files if file.types.get(column, NO_TYPE) != NO_TYPE]
         other = next((file for file in typed if file[1] != typed[0][1]), None)

@@ -1,8 +1,8 @@
 """Reads one snapshot of a Delta or Iceberg table into a Parquet file, as a stream of record batches.
 
-`delta:<folder>` and `iceberg:<folder>` are read with the table format's own library, which knows what is deleted. A
-table that the library cannot read exactly is refused. `iceberg:<catalog>.<namespace>.<table>` goes through pyiceberg's
-own configuration of catalogs.
+`delta:<folder>` and `iceberg:<folder>` are read with the table format's own library, which omits deleted rows. A table
+that the library cannot read exactly is rejected. `iceberg:<catalog>.<namespace>.<table>` uses pyiceberg's own
+configuration of catalogs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import pyarrow.fs as pafs
 
 from airflow_provider_segexport.errors import InvalidSegment, SegexportError
 from airflow_provider_segexport.storage.files import write_parquet
-from airflow_provider_segexport.storage.listing import at_once
+from airflow_provider_segexport.storage.listing import map_concurrently
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
     as_local_path,
     as_storage_path,
-    folder,
+    ensure_folder,
     list_names,
     translate_storage_errors,
     uncached,
@@ -36,41 +36,41 @@ from airflow_provider_segexport.storage.scratch import scratch
 TABLE = re.compile(r"(delta|iceberg):(?!//)(.+)", re.DOTALL)
 BATCH_ROWS = 65_536
 FOLDER = "snapshots"
-"""A folder of the run folder that holds the copies until the plan is made."""
+"""The folder in the run folder that holds the copies until the plan is written."""
 
 Stream: TypeAlias = tuple[str, Sequence[str], Callable[[Sequence[str]], pa.RecordBatchReader]]
-"""A snapshot: its name for reports, its columns, and what reads some of them."""
+"""A snapshot: its name for reports, its columns, and a function that reads some of them."""
 
 
 def is_table(text: str) -> bool:
-    """Tell whether a text names a table and not files."""
+    """Return whether a text names a table and not files."""
     return TABLE.fullmatch(text) is not None
 
 
-def table_of(text: str) -> tuple[str, str]:
+def parse_table(text: str) -> tuple[str, str]:
     """Return `delta` or `iceberg`, and the table's path or name; two empty texts for files."""
     match = TABLE.fullmatch(text)
     return (match[1], match[2].strip()) if match else ("", "")
 
 
-def discard(run: StoragePath) -> None:
-    """Remove the copies of snapshots from a run folder: they hold people, and the plan is made."""
+def discard_copies(run: StoragePath) -> None:
+    """Delete the copies of snapshots from a run folder. They hold personal data, and the plan no longer needs them."""
     for name in list_names(run / FOLDER):
         with contextlib.suppress(OSError):
             (run / FOLDER / name).unlink(missing_ok=True)
 
 
-def copied(
+def copy_snapshot(
     text: str, resolve: PathResolver, to: StoragePath, *, wanted: Sequence[str] = (), at: str = ""
 ) -> tuple[StoragePath, str]:
     """Copy one snapshot of a table into a Parquet file, a few megabytes in memory at a time.
 
     Args:
         text: `delta:…` or `iceberg:…`.
-        resolve: makes a place of the table's path.
+        resolve: turns the table's text into a path.
         to: the run folder.
-        wanted: columns to copy; all if empty, or if the table lacks one of them: the reader of footers reports that.
-        at: the newest snapshot that is not younger than this time (ISO 8601) is read; the current one if empty.
+        wanted: columns to copy; all if empty, or if the table lacks one of them, which `footers` then reports.
+        at: read the newest snapshot of this time (ISO 8601) or before; the current one if empty.
 
     Returns:
         The file, and its name for reports: the table and its version.
@@ -78,29 +78,29 @@ def copied(
     Raises:
         InvalidSegment: the library is not installed, or the table or snapshot is missing or cannot be read exactly.
     """
-    kind, table = table_of(text)
+    kind, table = parse_table(text)
     if not table:
         raise InvalidSegment(f"{text!r} names no table. To fix: write `delta:<folder>` or `iceberg:<folder>`.")
     moment = dt.datetime.fromisoformat(at) if at else None
     opener = _delta if kind == "delta" else _iceberg
-    with _explained(text), opener(table, resolve, moment) as (name, columns, read):
+    with _translate_errors(text), opener(table, resolve, moment) as (name, columns, read):
         chosen = list(wanted) if wanted and set(wanted) <= set(columns) else list(columns)
         stream = read(chosen)
-        place = folder(to / FOLDER) / f"{len(list_names(to / FOLDER)):03d}.parquet"
-        write_parquet(place, stream, stream.schema)
-    return place, f"{kind}:{name}"
+        copy = ensure_folder(to / FOLDER) / f"{len(list_names(to / FOLDER)):03d}.parquet"
+        write_parquet(copy, stream, stream.schema)
+    return copy, f"{kind}:{name}"
 
 
 @contextlib.contextmanager
-def _explained(text: str) -> Iterator[None]:
-    """Turn a library's errors into one that names the table; their own words may quote values."""
+def _translate_errors(text: str) -> Iterator[None]:
+    """Turn a library's errors into one that names the table. The library's message may quote values."""
     try:
         yield
     except (SegexportError, OSError):
         raise
-    except Exception as error:  # noqa: BLE001 - each library has errors of its own, and some of Rust's
+    except Exception as error:  # noqa: BLE001 - each library has its own errors, some from Rust
         raise InvalidSegment(
-            f"{text} cannot be read ({type(error).__name__}): the table is not there, is damaged, or uses a feature "
+            f"{text} cannot be read ({type(error).__name__}): the table does not exist, is damaged, or uses a feature "
             "that its library cannot read exactly, such as deletion vectors, column mapping or equality deletes. "
             "To fix: write the table's current snapshot as plain Parquet into a folder of its own, and name that."
         ) from None
@@ -118,17 +118,17 @@ def _library(name: str, extra: str) -> Any:
 
 @contextlib.contextmanager
 def _delta(table: str, resolve: PathResolver, moment: dt.datetime | None) -> Iterator[Stream]:
-    """Open a Delta table. Its log is small and is copied from a store; data files are read where they are."""
+    """Open a Delta table. Its log, which is small, is copied from a store; data files are read in place."""
     deltalake = _library("deltalake", "delta")
-    place = resolve(table)
-    path = as_local_path(place)
-    with scratch("delta") as folder:
-        if path is None:
-            _fetch(place, folder)
-        files = _filesystem(place)
-        opened = deltalake.DeltaTable(str(folder) if path is None else str(path.absolute()))
+    path = resolve(table)
+    local = as_local_path(path)
+    with scratch("delta") as log_copy:
+        if local is None:
+            _copy_log(path, log_copy)
+        files = _filesystem(path)
+        opened = deltalake.DeltaTable(str(log_copy) if local is None else str(local.absolute()))
         if moment is not None:
-            _travel(opened, moment, table)
+            _load_as_of(opened, moment, table)
         dataset = opened.to_pyarrow_dataset(filesystem=files)
 
         def read(columns: Sequence[str]) -> pa.RecordBatchReader:
@@ -139,8 +139,8 @@ def _delta(table: str, resolve: PathResolver, moment: dt.datetime | None) -> Ite
         yield f"{table}@{opened.version()}", dataset.schema.names, read
 
 
-def _fetch(table: StoragePath, to: pathlib.Path) -> None:
-    """Copy a table's log out of a store."""
+def _copy_log(table: StoragePath, to: pathlib.Path) -> None:
+    """Copy a table's log from a store to a local folder."""
     stored: Any = uncached(table)
     base = stored.path.rstrip("/") + "/"
 
@@ -152,11 +152,11 @@ def _fetch(table: StoragePath, to: pathlib.Path) -> None:
 
     with translate_storage_errors(table):
         paths = [path for path in stored.fs.find(f"{base}_delta_log") if not path.endswith("/")]
-    at_once(fetch, paths)
+    map_concurrently(fetch, paths)
 
 
 def _filesystem(table: StoragePath) -> Any:
-    """Return what Arrow opens a table's data files with; None on a disk, where deltalake opens them itself."""
+    """Return the file system with which Arrow opens data files; None for a disk, where deltalake opens them."""
     if as_local_path(table) is not None:
         return None
     stored: Any = table
@@ -164,8 +164,8 @@ def _filesystem(table: StoragePath) -> Any:
     return pafs.SubTreeFileSystem(base, pafs.PyFileSystem(pafs.FSSpecHandler(stored.fs)))
 
 
-def _travel(table: Any, moment: dt.datetime, name: str) -> None:
-    """Load the newest version that was committed at that time or before."""
+def _load_as_of(table: Any, moment: dt.datetime, name: str) -> None:
+    """Load the newest version that was committed at this time or before."""
     commits = [entry for entry in table.history() if entry["timestamp"] <= moment.timestamp() * 1000]
     if not commits:
         raise InvalidSegment(
@@ -180,7 +180,7 @@ def _iceberg(table: str, resolve: PathResolver, moment: dt.datetime | None) -> I
     """Open an Iceberg table by its folder, or by its name in a catalog."""
     catalogs = _library("pyiceberg.catalog", "iceberg")
     if "/" in table:
-        opened = _by_folder(resolve(table), table)
+        opened = _table_in_folder(resolve(table), table)
     else:
         catalog, _, identifier = table.partition(".")
         opened = catalogs.load_catalog(catalog).load_table(identifier)
@@ -192,30 +192,31 @@ def _iceberg(table: str, resolve: PathResolver, moment: dt.datetime | None) -> I
                 f"iceberg:{table} has no snapshot of {moment.isoformat()} or before. To fix: give a later `as_of`, or "
                 "none for the current snapshot."
             )
-    number = snapshot.snapshot_id if snapshot is not None else None
+    snapshot_id = snapshot.snapshot_id if snapshot is not None else None
 
     def read(columns: Sequence[str]) -> pa.RecordBatchReader:
         reader: pa.RecordBatchReader = opened.scan(
-            snapshot_id=number, selected_fields=tuple(columns)
+            snapshot_id=snapshot_id, selected_fields=tuple(columns)
         ).to_arrow_batch_reader()
         return reader
 
-    schema = opened.schema() if number is None else opened.scan(snapshot_id=number).projection()
-    yield f"{table}@{number or 'empty'}", [field.name for field in schema.fields], read
+    schema = opened.schema() if snapshot_id is None else opened.scan(snapshot_id=snapshot_id).projection()
+    yield f"{table}@{snapshot_id or 'empty'}", [field.name for field in schema.fields], read
 
 
-def _by_folder(place: StoragePath, table: str) -> Any:
-    """Open the newest metadata file of a table's folder; files are read as `place` is."""
+def _table_in_folder(folder: StoragePath, table: str) -> Any:
+    """Open the newest metadata file of a table's folder. Files are read through the folder's file system."""
     tables = _library("pyiceberg.table", "iceberg")
     noop = _library("pyiceberg.catalog.noop", "iceberg")
     serializers = _library("pyiceberg.serializers", "iceberg")
-    versions = [name for name in list_names(place / "metadata") if name.endswith(".metadata.json")]
+    versions = [name for name in list_names(folder / "metadata") if name.endswith(".metadata.json")]
     if not versions:
         raise InvalidSegment(
             f"iceberg:{table} has no metadata file (metadata/*.metadata.json). To fix: name the table's own folder, "
             "or the table as <catalog>.<namespace>.<table>."
         )
-    at: Any = place / "metadata" / max(versions, key=lambda name: (int((re.findall(r"\d+", name) or ["0"])[0]), name))
+    newest = max(versions, key=lambda name: (int((re.findall(r"\d+", name) or ["0"])[0]), name))
+    at: Any = folder / "metadata" / newest
     path = as_local_path(as_storage_path(at))
     location = str(path.absolute()) if path is not None else at.fs.unstrip_protocol(at.path)
     io = _file_io(None if path is not None else at.fs)
@@ -224,7 +225,7 @@ def _by_folder(place: StoragePath, table: str) -> Any:
 
 
 def _file_io(store: Any) -> Any:
-    """Return pyiceberg's reader of files: on a disk, or through a store that Airflow has opened."""
+    """Return pyiceberg's file access: to a disk, or to a store that Airflow has opened."""
     if store is None:
         return _library("pyiceberg.io.pyarrow", "iceberg").PyArrowFileIO()
     io = _library("pyiceberg.io.fsspec", "iceberg").FsspecFileIO({})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import GuardTripped, SegexportError
-from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, GuardResult, above
+from airflow_provider_segexport.guards import REMOVAL_GUARDS, Guard, GuardResult, exceeds_share
 from airflow_provider_segexport.model import Outcome, Reason
 
 MIN_ROWS_FOR_SHARES = 20
@@ -80,7 +80,7 @@ class _Value(NamedTuple):
 
 def _share(part: int, total: int) -> _Value | None:
     """Return a share that may not be above its limit; None if the total is 0."""
-    return _Value(part / total, partial(above, part, total)) if total else None
+    return _Value(part / total, partial(exceeds_share, part, total)) if total else None
 
 
 def _figures(of: GuardInputs, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, _Value | None, str]]:
@@ -111,7 +111,7 @@ def _figures(of: GuardInputs, named: Mapping[str, Guard | None]) -> Iterator[tup
     if of.lists:
         shares = [(part, max(1, total)) for part, total, _ in of.lists]
         worst = max(part / total for part, total in shares)
-        value = _Value(worst, lambda limit: any(above(part, total, limit) for part, total in shares))
+        value = _Value(worst, lambda limit: any(exceeds_share(part, total, limit) for part, total in shares))
         message = " ".join([sentence for part, _, sentence in of.lists if part][:MAX_LISTS])
         yield (
             "max_unreadable_suppression_share",
@@ -163,7 +163,7 @@ def reject_watch(
     warned: list[str] = []
 
     def check(settled: int, rejected: int) -> SegexportError | None:
-        if settled < MIN_SETTLED_ROWS or not above(rejected, settled, guard.limit):
+        if settled < MIN_SETTLED_ROWS or not exceeds_share(rejected, settled, guard.limit):
             return None
         message = f"{rejected:,} of the first {counted(settled, 'row')} were rejected by the vendor"
         if guard.action == "warn":

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.storage.arrow import int_array, string_array
-from airflow_provider_segexport.storage.batching import batch_id_of, cut
+from airflow_provider_segexport.storage.batching import cut_batches, planned_batch_id
 from airflow_provider_segexport.storage.duckdb_engine import Engine, quoted
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
 from airflow_provider_segexport.storage.ledger_schema import ATTEMPTS_DAYS
@@ -151,8 +151,8 @@ def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath,
     rows = size = 0
     too_large: list[int] = []
     with ArrowFileWriter(path / "upserts.arrow", SCHEMA) as out:
-        for batch in cut(engine.stream(sql), limits, too_large):
-            names.append(batch_id_of(batch))
+        for batch in cut_batches(engine.stream(sql), limits, too_large):
+            names.append(planned_batch_id(batch))
             rows += batch.num_rows
             size += batch.column("item").nbytes
             out.write(batch)

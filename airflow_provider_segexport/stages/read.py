@@ -37,14 +37,14 @@ def read_schemas(
     first: dict[str, tuple[str, pa.DataType]] = {}
     first_row = 0
     for path, name in paths:
-        footer = footers.read(path, name)
+        footer = footers.read_footer(path, name)
         partitions = partitions_of(path, footer.names, wanted) if partition_columns and not is_table(name) else {}
-        types = footers.types(footer, [column for column in wanted if column not in partitions], name)
+        types = footers.column_types(footer, [column for column in wanted if column not in partitions], name)
         for column, kind in {**types, **dict.fromkeys(partitions, pa.string())}.items():
             if empty_type(kind):
                 continue  # every value is null, so it fits any type
             name_before, kind_before = first.setdefault(column, (name, kind))
-            both = column_types.wider(common.get(column, kind), kind)
+            both = column_types.common_type(common.get(column, kind), kind)
             if both is None:
                 raise InvalidSegment(
                     f"Column {column!r} is {kind} in {name} and {kind_before} in {name_before}, and no type holds the "
@@ -62,7 +62,7 @@ def read_schemas(
 
 def empty_type(kind: pa.DataType) -> bool:
     """Return whether this is the type of a column in which every value is null, as pandas writes it."""
-    return bool(pa.types.is_null(column_types.plain(kind)))
+    return bool(pa.types.is_null(column_types.value_type(kind)))
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[Stora
     """
     try:
         yield
-        diagnosis.unchanged(files)
+        diagnosis.check_unchanged(files)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.InternalException):
         raise  # an error of this provider, not of the file
     except duckdb.OutOfMemoryException:
@@ -87,5 +87,5 @@ def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[Stora
                 "The worker's disk is full, so the segment could not be de-duplicated. To fix: give the worker more "
                 "space for temporary files (TMPDIR)."
             ) from None
-        reason = diagnosis.cause(files, suppression, error)
+        reason = diagnosis.find_cause(files, suppression, error)
         raise reason from None  # the engine's own message quotes values

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.model import WITHDRAWN, WITHHELD_HERE, BatchKind, Member, Reason
 from airflow_provider_segexport.storage.arrow import string_array
-from airflow_provider_segexport.storage.batching import batch_id_of, cut
+from airflow_provider_segexport.storage.batching import cut_batches, planned_batch_id
 from airflow_provider_segexport.storage.duckdb_engine import Engine, hashed, listed
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
 from airflow_provider_segexport.storage.paths import StoragePath
@@ -267,8 +267,8 @@ def write_batches(engine: Engine, path: StoragePath, limits: Limits, *, by_id: b
         from (select email, {item} as item from leavers) order by email"""
     names: list[str] = []
     with ArrowFileWriter(path, SCHEMA) as out:
-        for batch in cut(engine.stream(sql), replace(limits, batch_bytes=MAX_BATCH_BYTES), []):
-            names.append(batch_id_of(batch, BatchKind.REMOVE))
+        for batch in cut_batches(engine.stream(sql), replace(limits, batch_bytes=MAX_BATCH_BYTES), []):
+            names.append(planned_batch_id(batch, BatchKind.REMOVE))
             out.write(batch)
     return tuple(names)
 

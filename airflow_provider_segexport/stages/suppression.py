@@ -19,7 +19,7 @@ import pyarrow as pa
 from airflow_provider_segexport import email_address
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.model import Reason
-from airflow_provider_segexport.segment_files.suppression_files import Columns, entries
+from airflow_provider_segexport.segment_files.suppression_files import EntryColumns, read_entries
 from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
 from airflow_provider_segexport.storage.email_column import judge_column
@@ -122,7 +122,7 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
     for number, (name, files) in enumerate(lists):
         tally = Tally(name)
         for at, (path, file) in enumerate(files):
-            for columns, table in entries(path, file):
+            for columns, table in read_entries(path, file):
                 _classify(engine, columns, table)
                 engine.run(
                     f"""insert into suppression_entries select {number}, {at}, row, kind, key from suppression_batch
@@ -133,7 +133,7 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
     return tallies
 
 
-def _classify(engine: Engine, columns: Columns, table: pa.Table) -> None:
+def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
     """Create `suppression_batch(row, kind, key)`: a batch's cells; `kind` is null if a cell is not understood."""
     engine.table("suppression_raw", table)
     cells = ", ".join(_text(f"cell_{at}", binary=binary) for at, binary in enumerate(columns.binary))

@@ -1,7 +1,7 @@
-"""Who uses an audience, and the newest state that each export began: written before the first call of a run.
+"""The state of an audience: its owner and sharers, and the newest snapshot that each export has started.
 
-The ledger holds what was reached; a run that is killed on its way writes none. This file is written before, so that an
-older snapshot of the same export is refused all the same, and a second export meets the first one's name.
+It is written before the first call of a run. The ledger is written after a run, so a killed run leaves no version of
+it. Thanks to this file, an older snapshot is rejected even then, and another export finds the owner's name.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 from airflow_provider_segexport.errors import AudienceOwnedByOther, DamagedState, RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.storage.ledger import files_of
-from airflow_provider_segexport.storage.paths import StoragePath, folder, listing
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing
 from airflow_provider_segexport.storage.sealing import read_json, write_json
 
-MOST_SHARERS = 63
-"""Each has a bit of an unsigned 64-bit number in the ledger."""
+MAX_SHARERS = 63
+"""Exports of one audience at most. Each has one bit of the ledger's column `sharers_mask`."""
 
-MOST_READ = 10
+MAX_READ_ATTEMPTS = 10
+"""Attempts to read the state while other processes replace it."""
+
 GONE = "it is gone"
 
 
@@ -28,18 +30,18 @@ class Doubt:
     """A superseded run that has not confirmed its stop.
 
     Attributes:
-        folder: its run folder, with the journal that it may still write.
-        mark: its process (`Lease.mark`).
-        at: when it was superseded, epoch seconds.
+        folder: its run folder, whose journal it may still write.
+        writer_token: its process (`Lease.writer_token`).
+        superseded_at: epoch seconds.
     """
 
     folder: str
-    mark: str
-    at: float
+    writer_token: str
+    superseded_at: float
 
 
-def token_of(name: str) -> int | None:
-    """The fencing token in the name of an audience's state file; None for any other file."""
+def fencing_token_of(name: str) -> int | None:
+    """Return the fencing token in the name of a state file; None for any other file."""
     if name == "audience_state.json":
         return 0
     token = name.removeprefix("audience_state-").removesuffix(".json")
@@ -48,24 +50,24 @@ def token_of(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class AudienceState:
-    """What is known of an audience beside its ledger.
+    """The state of an audience.
 
     Attributes:
-        owner: the export that owns the audience, by its name; the first of the sharers.
-        shared: it may be shared with others that say so too.
-        sharers: exports that have used it, each by its place in the bits of `holders`; empty for one that was released.
-        begun: by export, the newest state that it began, ISO 8601.
-        run: the run that began last.
-        segment: what that run exported.
-        open_run_folder: run folder of a run that has begun, and whose verdicts are not in the ledger yet; empty when
-            all are.
-        optouts_at: by export, until when it has read the vendor's opt-outs, epoch seconds.
-        resend: by export, fields that were made at the vendor since it was finished last: their values go out again.
-        fields: by export, what each field that it fed held when it was finished last, by the vendor's name: the type,
-            and after a blank the vendor's id of the field, if the vendor tells one.
-        writer_token: the process that wrote `open` (`Lease.mark`).
-        doubts: superseded runs that have not confirmed their stop, and may have sent something since.
-        version: the ledger's newest version when this was written.
+        owner: name of the export that owns the audience; the first sharer.
+        shared: whether other exports may share it, if they allow sharing, too.
+        sharers: names of the exports that have used it, by their bit in the ledger's `sharers_mask`; empty for a
+            released one.
+        begun: by export, the newest snapshot that it has started, ISO 8601.
+        run: the run that started last.
+        segment: the segment of that run.
+        open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
+        optouts_at: by export, epoch seconds until which it has read the vendor's opt-outs.
+        resend: by export, the fields created at the vendor since it last finished, whose values it sends again.
+        fields: by export, its fields when it last finished, by the vendor's name: the type, and after a space the
+            vendor's id of the field if there is one.
+        writer_token: the process that wrote `open_run_folder` (`Lease.writer_token`).
+        doubts: superseded runs that have not confirmed their stop, so they may have sent something since.
+        version: the ledger's newest version at the time of writing.
     """
 
     owner: str = ""
@@ -84,10 +86,10 @@ class AudienceState:
 
     @classmethod
     def of(cls, path: StoragePath) -> AudienceState:
-        """What is known; nothing where nothing ran yet.
+        """Read the state of an audience; an empty one if no run has started.
 
         Raises:
-            DamagedState: the state cannot be read or is gone, or the ledger's newest version is gone.
+            DamagedState: the state is damaged or deleted, or the ledger's newest version was deleted.
         """
         state = cls.read(path)
         if state.version > max(files_of(listing(path)), default=0):
@@ -96,19 +98,21 @@ class AudienceState:
 
     @classmethod
     def read(cls, path: StoragePath) -> AudienceState:
-        """What is known, whatever has become of the ledger.
+        """Read the state of an audience without checking the ledger.
 
         Raises:
-            DamagedState: it cannot be read, or is gone: each version of a ledger is written after it.
+            DamagedState: it is damaged, or missing although the ledger has a version, which is written after it.
         """
-        for _ in range(MOST_READ):
-            held = listing(path)
-            file = max(((token_of(name), name) for name in held if token_of(name) is not None), default=None)
+        for _ in range(MAX_READ_ATTEMPTS):
+            names = listing(path)
+            file = max(
+                ((fencing_token_of(name), name) for name in names if fencing_token_of(name) is not None), default=None
+            )
             if file is None:
-                if max(files_of(held), default=0):
+                if max(files_of(names), default=0):
                     raise DamagedState(str(path / "audience_state.json"), GONE)
                 return cls()
-            with suppress(FileNotFoundError):  # a later holder has written its own meanwhile
+            with suppress(FileNotFoundError):  # a later holder has replaced it
                 content = read_json(path / file[1], bare=True)
                 try:
                     doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
@@ -116,107 +120,118 @@ class AudienceState:
                 except (KeyError, TypeError):
                     raise DamagedState(str(path / file[1]), "it does not hold an audience's state") from None
         raise RetryableError(
-            "The state of this audience changes faster than it can be read. Another try reads it again."
+            "The state of this audience changes faster than it can be read. The next attempt reads it again."
         )
 
     def write(self, path: StoragePath, fence: Fence = NO_FENCE) -> None:
-        """Replace what is known, while this run holds the audience.
+        """Replace the state, while this run holds the audience.
 
-        The name carries the fencing token, and the highest token counts: what a superseded run writes late is never
-        read.
+        The file's name contains the fencing token, and the highest token is read. A superseded run's late file is
+        therefore never read.
 
         Raises:
             Superseded: another run has taken the audience over.
         """
         fence.check()
         name = f"audience_state-{fence.number:08d}.json" if fence.number else "audience_state.json"
-        held = listing(path)
-        version = max(files_of(held), default=0)
-        write_json(folder(path) / name, asdict(replace(self, version=version)), indent=2)
-        for other in held:
-            token = token_of(other)
+        names = listing(path)
+        version = max(files_of(names), default=0)
+        write_json(ensure_folder(path) / name, asdict(replace(self, version=version)), indent=2)
+        for other in names:
+            token = fencing_token_of(other)
             if token is not None and token < fence.number:
                 with suppress(OSError):
                     (path / other).unlink(missing_ok=True)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the ledger may hold what more than one export has delivered."""
+        """Whether more than one export may have delivered people of the ledger."""
         return len(self.sharers) > 1
 
     def others(self, export: str) -> tuple[str, ...]:
-        """The other exports that use the audience."""
+        """Return the other exports that use the audience."""
         return tuple(name for name in self.sharers if name and name != export)
 
     def with_sharer(self, export: str, *, shared: bool) -> AudienceState:
-        """With this export in it.
+        """Return the state with this export as a sharer.
 
         Raises:
-            AudienceOwnedByOther: the audience is another's, and not both of them share.
+            AudienceOwnedByOther: another export owns the audience, and not both exports allow sharing.
         """
         others = self.others(export)
         if others and export in self.sharers and not shared:
             raise AudienceOwnedByOther(
-                f"This audience is shared by {export!r} and {', '.join(map(repr, others))}, and this run says "
+                f"This audience is shared by {export!r} and {', '.join(map(repr, others))}, and this run has "
                 f"`allow_shared_audience=False`. To fix: set `allow_shared_audience=True`, or, if an export is "
                 f"retired, release it: `airflow segexport release AUDIENCE --export {others[0]}`."
             )
         if others and export not in self.sharers and not (shared and self.shared):
             owner = self.owner or others[0]
             raise AudienceOwnedByOther(
-                f"This audience is owned by the export {owner!r}; this one is {export!r}. Choose another audience, set "
-                "`allow_shared_audience=True` in both, or, if this is the same export under a new name, set "
-                f"`export_name={owner!r}` or hand the audience over: `airflow segexport release AUDIENCE --export "
-                f"{owner} --to {export}`."
+                f"This audience is owned by the export {owner!r}; this one is {export!r}. To fix: choose another "
+                f"This audience is owned by the export {owner!r}; this one is {export!r}. To fix: choose "
+                f"name, set `export_name={owner!r}` or hand the audience over: `airflow segexport release AUDIENCE "
+                f"--export {owner} --to {export}`."
             )
         return replace(self, owner=self.owner or export, shared=shared, sharers=self._with(export))
 
     def _with(self, export: str) -> tuple[str, ...]:
-        """The sharers with this one; the place of a released export is taken when there is no other."""
+        """Return the sharers with this export. It gets a released export's position only if no other is free."""
         if export in self.sharers:
             return self.sharers
-        if len(self.sharers) < MOST_SHARERS:
+        if len(self.sharers) < MAX_SHARERS:
             return (*self.sharers, export)
         if "" not in self.sharers:
-            raise AudienceOwnedByOther(f"This audience is shared by {MOST_SHARERS} exports, as many as there may be.")
+            raise AudienceOwnedByOther(
+                f"This audience is shared by {MAX_SHARERS} exports, the maximum. To fix: choose another audience, or "
+                "release an export that is retired: `airflow segexport release`."
+            )
         free = self.sharers.index("")
         return (*self.sharers[:free], export, *self.sharers[free + 1 :])
 
     def began(self, export: str, as_of: str, segment: str = "") -> AudienceState:
-        """With the state that an export begins; without one where `as_of` is empty."""
+        """Return the state with the snapshot that an export starts; with none if `as_of` is empty."""
         begun = {name: moment for name, moment in self.begun.items() if name != export}
         return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
 
-    def opened(self, run: str, place: str, mark: str) -> AudienceState:
-        """With a run that begins, its folder and its process."""
-        return replace(self, run=run, open_run_folder=place, writer_token=mark)
+    def opened(self, run: str, run_folder: str, writer_token: str) -> AudienceState:
+        """Return the state with a run that starts.
+
+        Args:
+            run: the run.
+            run_folder: its run folder.
+            writer_token: its process (`Lease.writer_token`).
+        """
+        return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token)
 
     def read_optouts(self, export: str, at: float) -> AudienceState:
-        """With the time until which an export has read the vendor's opt-outs."""
+        """Return the state with the time (epoch seconds) until which an export has read the vendor's opt-outs."""
         return replace(self, optouts_at={**self.optouts_at, export: at})
 
     def resending(self, names: Iterable[str]) -> AudienceState:
-        """With these fields among those whose values every export of the audience sends again."""
+        """Return the state in which every export of the audience sends the values of these fields again."""
         exports = {*self.sharers, *self.resend}
-        return replace(self, resend={one: sorted({*self.resend.get(one, ()), *names}) for one in exports})
+        return replace(self, resend={export: sorted({*self.resend.get(export, ()), *names}) for export in exports})
 
     def stale(self, export: str, fields: Mapping[str, str]) -> frozenset[str]:
-        """Fields, of those that an export feeds, whose values the vendor has lost: made anew, or of another type."""
+        """Return an export's fields whose values the vendor has lost, because they were recreated or changed type."""
         before = self.fields.get(export, {})
-        changed = {name for name, holds in fields.items() if _another(before.get(name, holds), holds)}
+        changed = {name for name, holds in fields.items() if _is_different_field(before.get(name, holds), holds)}
         return frozenset(changed | (fields.keys() & set(self.resend.get(export, ()))))
 
     def sent(self, export: str, fields: Mapping[str, str]) -> AudienceState:
-        """After an export was finished that fed these fields."""
-        left = [name for name in self.resend.get(export, ()) if name not in fields]
-        return replace(self, resend={**self.resend, export: left}, fields={**self.fields, export: dict(fields)})
+        """Return the state after a finished export has sent these fields."""
+        still_to_send = [name for name in self.resend.get(export, ()) if name not in fields]
+        return replace(
+            self, resend={**self.resend, export: still_to_send}, fields={**self.fields, export: dict(fields)}
+        )
 
     def sharer_bit(self, export: str) -> int:
-        """The bit by which the ledger tells that this export holds a person."""
+        """Return the bit of `sharers_mask` that says that this export holds a person."""
         return 1 << self.sharers.index(export)
 
 
-def _another(before: str, now: str) -> bool:
-    """Whether a field has another type, or another id, than it had."""
+def _is_different_field(before: str, now: str) -> bool:
+    """Return whether a field's type or vendor id has changed."""
     (old, _, old_id), (new, _, new_id) = before.partition(" "), now.partition(" ")
     return old != new or bool(old_id and new_id and old_id != new_id)

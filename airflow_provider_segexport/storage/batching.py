@@ -12,42 +12,46 @@ from airflow_provider_segexport.storage.arrow import bool_array, byte_lengths, t
 from airflow_provider_segexport.vendors.base import Limits
 
 ENVELOPE_BYTES = 1_000
-"""Room for what stands around the items in a body."""
+"""Bytes of a request body that are reserved for the text around the items."""
 
 
-def batch_id_of(batch: pa.RecordBatch, kind: BatchKind = BatchKind.UPSERT) -> str:
-    """The name of a planned batch, by its column `row_hash`."""
-    return (
-        f"{kind}{batch_id_of_hashes(to_numpy(batch.column('row_hash'), np.uint64).astype('<u8', copy=False).tobytes())}"
-    )
+def planned_batch_id(batch: pa.RecordBatch, kind: BatchKind = BatchKind.UPSERT) -> str:
+    """Return the id of a planned batch, a hash of its column `row_hash`."""
+    hashes = to_numpy(batch.column("row_hash"), np.uint64).astype("<u8", copy=False)
+    return f"{kind}{batch_id_of_hashes(hashes.tobytes())}"
 
 
-def cut(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
-    """Re-cut a stream into the vendor's batches: as full as rows and bytes allow, in order.
+def cut_batches(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:
+    """Cut a stream into the vendor's batches, in order and as full as the limits allow.
 
-    An item's comma is part of it.
-    Rows that no batch can hold are put into `too_large`.
+    Args:
+        stream: record batches with the columns `row` and `item`; an item's text includes its comma.
+        limits: rows and bytes of a batch.
+        too_large: the row numbers of items that no batch can hold are appended here.
+
+    Yields:
+        One record batch for each batch of the vendor.
     """
-    room = limits.batch_bytes - ENVELOPE_BYTES
+    max_bytes = limits.batch_bytes - ENVELOPE_BYTES
     carry: list[pa.RecordBatch] = []
     rows = size = 0
-    for arrived in stream:
-        sizes = byte_lengths(arrived.column("item"))
-        if (sizes > room).any():
-            too_large.extend(arrived.column("row").filter(bool_array(sizes > room)).to_pylist())
-            arrived = arrived.filter(bool_array(sizes <= room))  # noqa: PLW2901 - the rest of the same batch
-            sizes = sizes[sizes <= room]
+    for chunk in stream:
+        sizes = byte_lengths(chunk.column("item"))
+        if (sizes > max_bytes).any():
+            too_large.extend(chunk.column("row").filter(bool_array(sizes > max_bytes)).to_pylist())
+            chunk = chunk.filter(bool_array(sizes <= max_bytes))  # noqa: PLW2901 - the remaining rows
+            sizes = sizes[sizes <= max_bytes]
         ends = np.cumsum(sizes)
         start = 0
-        while start < arrived.num_rows:
+        while start < chunk.num_rows:
             before = int(ends[start - 1]) if start else 0
-            fits = int(np.searchsorted(ends, before + room - size, side="right"))
+            fits = int(np.searchsorted(ends, before + max_bytes - size, side="right"))
             stop = min(fits, start + limits.batch_rows - rows)
             if stop > start:
-                carry.append(arrived.slice(start, stop - start))
+                carry.append(chunk.slice(start, stop - start))
                 rows += stop - start
                 size += int(ends[stop - 1]) - before
-            if stop < arrived.num_rows or rows == limits.batch_rows:
+            if stop < chunk.num_rows or rows == limits.batch_rows:
                 yield _joined(carry)
                 carry, rows, size = [], 0, 0
             start = stop

@@ -1,4 +1,4 @@
-"""The columnar engine: one DuckDB of bounded memory that spills into a folder of its own."""
+"""Runs SQL in DuckDB with bounded memory; larger data spills into a private temporary folder."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 MEMORY = "128MB"
 BATCH_ROWS = 8_192
 
-PLAIN = re.compile(r"/[\w./ =+,@:%~()'&#!$;-]*")
-"""Local paths that the engine takes as they are. Others may be patterns to it, today or in a later version."""
+PLAIN_PATH = re.compile(r"/[\w./ =+,@:%~()'&#!$;-]*")
+"""Local paths that DuckDB reads literally. It may take any other path for a pattern, now or in a later version."""
 
 Content: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 def quoted(name: str) -> str:
-    """An SQL identifier."""
+    """Return an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """An SQL string."""
+    """Return an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def listed(texts: Iterable[str]) -> str:
-    """Texts as a list in SQL, without its brackets."""
+    """Return texts as comma-separated SQL literals, sorted."""
     return ", ".join(map(literal, sorted(texts)))
 
 
 def hashed(text: str) -> str:
-    """SQL of a text's hash, stable over versions and machines."""
-    # The half of md5 that `md5_number_lower` tells, in half its time.
+    """Return SQL of a text's hash, which is the same in all versions and on all machines."""
+    # The same half of the MD5 as `md5_number_lower`, in half of its time.
     return f"(md5_number({text}) >> 64)::ubigint"
 
 
 class Engine:
-    """Runs SQL; results leave as Arrow record batches."""
+    """Runs SQL and returns results as Arrow record batches."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -58,25 +58,31 @@ class Engine:
         self._connection.execute(sql, list(values))
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """A small result."""
-        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
-        return found
+        """Return a small result."""
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return rows
 
     def one(self, sql: str) -> tuple[Any, ...]:
-        """A result of one row."""
+        """Return a result of one row."""
         return self.rows(sql)[0]
 
     def stream(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """A result of any size, a record batch at a time. Other statements may run meanwhile."""
+        """Yield a result of any size in record batches. Other statements may run between them."""
         with self._connection.cursor() as cursor:
             yield from cursor.sql(sql).to_arrow_reader(rows)
 
     def table(self, name: str, content: Content) -> None:
-        """A table from an Arrow table, or from a stream of record batches."""
+        """Create or replace a table from an Arrow table or a stream of record batches."""
         self._read(content, f"create or replace table {quoted(name)} as select * from incoming")
 
     def append(self, name: str, content: Content, sql: str) -> None:
-        """Rows into a table, from what `sql` names `incoming`."""
+        """Insert rows into a table.
+
+        Args:
+            name: the table.
+            content: the relation `incoming` of `sql`.
+            sql: a select of the rows to insert.
+        """
         self._read(content, f"insert into {quoted(name)} {sql}")
 
     def _read(self, content: Content, sql: str) -> None:
@@ -84,41 +90,44 @@ class Engine:
         self.run(sql)
         self._connection.unregister("incoming")
 
-    def address(self, place: StoragePath) -> str:
-        """Return a name for SQL that reaches this place and no other.
+    def address(self, path: StoragePath) -> str:
+        """Return a name for SQL that DuckDB opens as this file and no other.
 
-        An ordinary local path is its own name. Any other name becomes a number: the engine would take it for a pattern.
+        A plain local path is its own name. For any other path the name holds a number, because DuckDB might take the
+        path for a pattern.
         """
-        path = as_local_path(place)
-        if path is not None and PLAIN.fullmatch(absolute := str(path.absolute())):
+        local = as_local_path(path)
+        if local is not None and PLAIN_PATH.fullmatch(absolute := str(local.absolute())):
             return absolute
         if self._names is None:
-            from airflow_provider_segexport.storage.literal_names import LiteralNames  # noqa: PLC0415 - brings fsspec
+            from airflow_provider_segexport.storage.literal_names import LiteralNames  # noqa: PLC0415 - imports fsspec
 
             self._names = LiteralNames()
             self._connection.register_filesystem(self._names)
-        return self._names.add(place)
+        return self._names.add(path)
 
-    def scan(self, places: Sequence[StoragePath], options: str = "") -> str:
-        """Return an SQL table function that reads Parquet files: their own columns, none from the names of folders."""
-        names = ", ".join(literal(self.address(place)) for place in places)
+    def scan(self, paths: Sequence[StoragePath], options: str = "") -> str:
+        """Return an SQL table function that reads Parquet files, without columns from the names of folders."""
+        names = ", ".join(literal(self.address(path)) for path in paths)
         return f"read_parquet([{names}], hive_partitioning=false{options})"
 
 
 @contextmanager
 def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
-    """An engine for one run. What it spills is removed with it: it holds personal data.
+    """Open an engine for one run, and delete its spilled data, which is personal, at the end.
 
-    One thread: with 32k-row batches and the insertion order kept, a result is the same on every machine, and the
-    vendors' limits, not the CPU, set the pace of an export.
+    Args:
+        memory: DuckDB's memory limit, such as `128MB`.
+        threads: 1 makes results the same on every machine, as the insertion order is preserved. More would hardly
+            help, because the vendors' rate limits bound an export and not the CPU.
     """
-    pa.default_memory_pool().release_unused()  # 60 MiB after a send: room for what comes now
+    pa.default_memory_pool().release_unused()  # 60 MiB after sending, which the engine can use
     with scratch("spill") as spill:
         yield from _connected(memory, threads, str(spill))
 
 
 def _connected(memory: str, threads: int, spill: str) -> Iterator[Engine]:
-    """The engine, until it is done with."""
+    """Yield an engine and close it afterwards."""
     connection = duckdb.connect(
         config={
             "memory_limit": memory,
@@ -130,9 +139,9 @@ def _connected(memory: str, threads: int, spill: str) -> Iterator[Engine]:
         }
     )
     try:
-        # Joins keep the order of their left side: swapped, a result would come in the order of a hash table.
+        # Joins keep the order of their left side. With swapped sides, rows would come in the order of a hash table.
         connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-        # The machine's zone plays no part. Globally: a stream's cursor is a session of its own.
+        # The machine's time zone has no effect. `global`, because the cursor of `stream` is a session of its own.
         connection.execute("set global TimeZone = 'UTC'")
         yield Engine(connection)
     finally:

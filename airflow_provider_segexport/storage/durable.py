@@ -1,7 +1,8 @@
-"""Data before the name: a local file's content reaches the disk before the file gets its name.
+"""Writes local files durably: a file's content reaches the disk before the file gets its name.
 
-A loss of power may drop or tear whatever was not synced, in any order. So every file that is read again is written
-under another name, synced and renamed, and the folder is synced. Every write to a local disk goes through this module.
+A power failure may lose or tear all data that was not synced, in any order. Every file that is read again is therefore
+written under a temporary name, synced and renamed, and its folder is synced. Every write to a local disk goes through
+this module.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import shutil
 from airflow_provider_segexport.storage.private import FOLDER_MODE, open_private
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""What a disk answers that knows no hard links."""
+"""Errors of a disk without hard links."""
 
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTSUP, errno.ENOSYS}
-"""What a disk answers that cannot sync a folder: some network disks keep names in order by themselves."""
+"""Errors of a disk that cannot sync a folder: some network disks order changes of names by themselves."""
 
 COPY_BYTES = 8 << 20
-"""So much of a file is copied at a time."""
+"""Bytes of a file that are copied at a time."""
 
 
 def sync_file(path: pathlib.Path) -> None:
-    """Bring a file's content to the disk."""
+    """Flush a file's content to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -33,7 +34,7 @@ def sync_file(path: pathlib.Path) -> None:
 
 
 def sync_folder(path: pathlib.Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush the names in a folder to the disk."""
     try:
         sync_file(path)
     except OSError as error:
@@ -42,7 +43,7 @@ def sync_folder(path: pathlib.Path) -> None:
 
 
 def make_folder(path: pathlib.Path) -> None:
-    """Make a folder and the folders above it that are missing, for this user alone, each with its name on the disk."""
+    """Create a folder and its missing parents durably, with access for this user alone."""
     missing = []
     while not path.exists():
         missing.append(path)
@@ -52,26 +53,26 @@ def make_folder(path: pathlib.Path) -> None:
         sync_folder(new.parent)
 
 
-def replace(half: pathlib.Path, path: pathlib.Path) -> None:
-    """Give a written file its name, in place of a file that has it."""
-    sync_file(half)
-    half.replace(path)
+def replace(temp: pathlib.Path, path: pathlib.Path) -> None:
+    """Rename a written file durably. A file of that name is replaced."""
+    sync_file(temp)
+    temp.replace(path)
     sync_folder(path.parent)
 
 
-def publish(half: pathlib.Path, path: pathlib.Path) -> None:
-    """Give a written file its name, if no file has that name.
+def publish(temp: pathlib.Path, path: pathlib.Path) -> None:
+    """Give a written file its name durably, if no file has that name. A rename would replace such a file.
 
     Raises:
-        FileExistsError: a file has it; a rename would have replaced that.
+        FileExistsError: a file has that name.
     """
-    sync_file(half)
+    sync_file(temp)
     try:
-        os.link(half, path)
+        os.link(temp, path)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        with half.open("rb") as source, open_private(path, "xb") as file:
+        with temp.open("rb") as source, open_private(path, "xb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
         sync_file(path)
     sync_folder(path.parent)

@@ -33,14 +33,14 @@ def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
         f"""create or replace table {keys} as
         select row, plain, case when plain then lower(email)
             else nullif(trim(email, {literal(email_address.WHITESPACE)}), '') end as email
-        from (select row, email, {email_address.plain("email")} as plain from {source})"""
+        from (select row, email, {email_address.plain_sql("email")} as plain from {source})"""
     )
     engine.run(f"create or replace table {verdict} (email varchar, clean varchar, reason varchar)")
-    trimmed = email_address.plain("email")
+    trimmed = email_address.plain_sql("email")
     doubtful = f"from {keys} where email is not null and not plain"
     engine.run(f"insert into {verdict} select distinct email, lower(email), null {doubtful} and {trimmed}")
     for batch in engine.stream(f"select distinct email {doubtful} and not {trimmed}", SLOW_CHUNK):
-        verdicts = [email_address.judge(text) for text in batch.column(0).to_pylist()]
+        verdicts = [email_address.validate(text) for text in batch.column(0).to_pylist()]
         columns = {
             "clean": string_array(one.email for one in verdicts),
             "reason": string_array(one.reason for one in verdicts),

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
-from airflow_provider_segexport.storage.paths import StoragePath, folder, list_names, write
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, write
 
 FOLDER = "erased"
 
 
 def note(path: StoragePath, mark: str) -> None:
     """Write the mark of a person. `path` is the ledger's."""
-    write(folder(path / FOLDER) / mark, b"")
+    write(ensure_folder(path / FOLDER) / mark, b"")
 
 
 def marks(path: StoragePath) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an error of a disk or an object store means for the task: it may pass, or a person has to act."""
+"""Translates errors of disks and object stores: a retry may succeed, or a person has to act."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from airflow_provider_segexport.errors import InvalidSegment, RetryableError, Se
 FORBIDDEN = {401, 403}
 GONE = {404, 410}
 FINAL = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO}
-"""What a disk answers if the path itself is wrong: another attempt meets the same path."""
+"""Errors of a disk if the path itself is wrong. A retry would fail in the same way."""
 
 DENIED = "Permission denied"
 
 CREDENTIALS = ("Credential", "Forbidden", "AccessDenied", "Unauthorized", "ClientAuthentication", "TokenRetrieval")
-"""Parts of the names of errors by which botocore, google-auth and azure refuse a caller."""
+"""Parts of the names of errors with which botocore, google-auth and azure reject a caller."""
 
 
-def meaning(error: BaseException, name: str) -> SegexportError:
-    """The error to raise for one that a store raised while a file was opened or read.
+def translate_error(error: BaseException, name: str) -> SegexportError:
+    """Return the error to raise for one that a store raised while a file was opened or read.
 
-    Its own text stays out: it may hold a signed address or a key.
+    The store's message is left out, because it may hold a signed URL or a key.
     """
     errors = list(_chain(error))
-    words = why(error)
-    if words == DENIED:
+    reason = reason_text(error)
+    if reason == DENIED:
         return InvalidSegment(
-            f"{name} cannot be opened: Permission denied. To fix: let the worker's user or its storage connection read "
-            "this path."
+            f"{name} cannot be opened: Permission denied. To fix: give the worker's user or its storage connection "
+            "read access to this path."
         )
     if any(isinstance(each, FileNotFoundError) for each in errors) or set(_all_statuses(errors)) & GONE:
         return InvalidSegment(
@@ -38,21 +38,21 @@ def meaning(error: BaseException, name: str) -> SegexportError:
             "export after the task that writes the segment has finished, and write each snapshot to a path of its own."
         )
     if _numbers(errors) & FINAL:
-        return InvalidSegment(f"{name} cannot be opened: {words}. To fix: check the path of the segment.")
+        return InvalidSegment(f"{name} cannot be opened: {reason}. To fix: check the path of the segment.")
     return RetryableError(
-        f"{name} could not be read ({words}): its disk or object store failed. The next attempt reads it again."
+        f"{name} could not be read ({reason}): its disk or object store failed. The next attempt reads it again."
     )
 
 
-def listing(error: BaseException, name: str) -> SegexportError:
-    """The error to raise for one that a store raised while a path was looked up or a folder was listed."""
-    if isinstance(meaning(error, name), RetryableError):
-        return RetryableError(f"{name} cannot be listed just now: {why(error)}.")
-    return InvalidSegment(f"{name} cannot be listed: {why(error)}. To fix: check path and permissions.")
+def translate_listing_error(error: BaseException, name: str) -> SegexportError:
+    """Return the error to raise for one that a store raised while a path was looked up or a folder was listed."""
+    if isinstance(translate_error(error, name), RetryableError):
+        return RetryableError(f"{name} cannot be listed just now: {reason_text(error)}.")
+    return InvalidSegment(f"{name} cannot be listed: {reason_text(error)}. To fix: check path and permissions.")
 
 
-def why(error: BaseException) -> str:
-    """What failed, in the system's words: those of the store may hold a signed address or a key."""
+def reason_text(error: BaseException) -> str:
+    """Return the operating system's or HTTP's description of an error, because the store's may hold a secret."""
     errors = list(_chain(error))
     statuses, kinds = set(_all_statuses(errors)), [type(each).__name__ for each in errors]
     if (
@@ -80,7 +80,7 @@ def _all_statuses(errors: list[BaseException]) -> Iterator[int]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and its causes."""
+    """Yield the error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -89,7 +89,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _statuses(error: BaseException) -> Iterator[int]:
-    """HTTP statuses, as botocore, aiohttp, requests, gcsfs and azure keep them."""
+    """Yield HTTP statuses from where botocore, aiohttp, requests, gcsfs and azure store them."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")

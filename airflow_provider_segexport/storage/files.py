@@ -21,7 +21,7 @@ from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
 from airflow_provider_segexport.storage.sealing import EMPTY, SEAL, context_of, seal
 
-UNLIKE = frozenset({"email", "contact_id"})
+DISTINCT_COLUMNS = frozenset({"email", "contact_id"})
 """Columns with as many values as rows: a dictionary of them is given up after all the work of making it."""
 
 
@@ -83,7 +83,7 @@ class ArrowFileWriter(AtomicFile):
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one record batch."""
-        self._writer.write_batch(_as(batch, self._schema))
+        self._writer.write_batch(_cast(batch, self._schema))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -239,7 +239,7 @@ class ArrowReader:
             self._file.close()
 
 
-def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the file's own types; a cast that changes nothing costs as much as one that does."""
     return batch if batch.schema.equals(schema) else batch.cast(schema)
 
@@ -254,13 +254,13 @@ def write_parquet(path: StoragePath, batches: Iterable[pa.RecordBatch], schema: 
         context: what its checksum starts from (`sealing.context_of`), if the file gets its name later.
     """
     rows, schema = 0, _with_seal(schema)
-    alike = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in UNLIKE]
+    alike = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in DISTINCT_COLUMNS]
     with (
         AtomicFile(path, context) as out,
         pq.ParquetWriter(out.file, schema, compression="zstd", use_dictionary=alike or False) as writer,
     ):
         for batch in batches:
             if batch.num_rows:
-                writer.write_batch(_as(batch, schema))
+                writer.write_batch(_cast(batch, schema))
                 rows += batch.num_rows
     return rows

@@ -1,9 +1,9 @@
-"""What stands beside an audience's ledger for people to look at: its newest state, and one record of every run.
+"""Records an audience's runs beside its ledger, for display: its newest state, and one file for each run.
 
-    <root>/ledgers/<vendor>/<account>/<audience>/latest.json                  the newest state, with a short history
-    <root>/ledgers/<vendor>/<account>/<audience>/history/<ms>-<mark>.json   one run each, as its summary tells it
+    <root>/ledgers/<vendor>/<account>/<audience>/latest.json                     the newest state, with recent runs
+    <root>/ledgers/<vendor>/<account>/<audience>/history/<ms>-<run hash>.json    one run's summary
 
-No row and no address of a person is in either. What is told here decides nothing: the ledger does.
+Neither file holds a row or an email address. No decision depends on these files: the ledger is authoritative.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_segexport.storage.paths import StoragePath, folder, list_names, read, write
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, read, write
 
 RECENT_RUNS = 30
-"""Runs that the card tells of by itself."""
+"""Recent runs in `latest.json`."""
 
 MAX_RUNS = 400
-"""Runs whose records stay."""
+"""Runs whose files stay in `history`."""
 
 RUN_FIELDS = (
     "ended_at",
@@ -33,20 +33,23 @@ RUN_FIELDS = (
     "seconds",
     "ledger_version",
 )
-"""What of a run the card keeps."""
+"""The fields of a summary that `latest.json` holds for each recent run."""
 
 
 def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -> None:
-    """Write a run down beside the ledger at `path`; `members` are the people the ledger holds after it.
+    """Record a run. A run that is recorded again, by a retry or after a deferral, replaces its earlier record.
 
-    A run that is told again (a retry, a resumed one) replaces what it told before.
+    Args:
+        path: the audience's ledger.
+        summary: the run's summary.
+        members: people in the ledger after the run.
     """
-    history = folder(path / "history")
-    mark = hashlib.blake2b(str(summary["run_folder"]).encode(), digest_size=6).hexdigest()
+    history = ensure_folder(path / "history")
+    run_hash = hashlib.blake2b(str(summary["run_folder"]).encode(), digest_size=6).hexdigest()
     content = json.dumps({**summary, "members": members}).encode()
-    here, new = list_names(history), f"{int(summary['ended_at'] * 1000):015d}-{mark}.json"
+    names, new = list_names(history), f"{int(summary['ended_at'] * 1000):015d}-{run_hash}.json"
     write(history / new, content)
-    for old in [name for name in here if name.endswith(f"-{mark}.json")] + here[: max(0, len(here) - MAX_RUNS)]:
+    for old in [name for name in names if name.endswith(f"-{run_hash}.json")] + names[: max(0, len(names) - MAX_RUNS)]:
         if old != new:
             (history / old).unlink(missing_ok=True)
     before = [point for point in (latest(path) or {}).get("runs", []) if point["run_folder"] != summary["run_folder"]]
@@ -59,28 +62,28 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
 
 
 def latest(path: StoragePath) -> dict[str, Any] | None:
-    """The newest state of an audience; None where nothing ran yet."""
+    """Return the newest state of an audience; None without a run."""
     return _json(path / "latest.json")
 
 
-def run_history(path: StoragePath, most: int = MAX_RUNS) -> list[dict[str, Any]]:
-    """The records of an audience's runs, oldest first."""
+def run_history(path: StoragePath, max_runs: int = MAX_RUNS) -> list[dict[str, Any]]:
+    """Return the summaries of an audience's last runs, oldest first."""
     history = path / "history"
-    found = (_json(history / name) for name in list_names(history)[-most:])
-    return [one for one in found if one is not None]
+    summaries = (_json(history / name) for name in list_names(history)[-max_runs:])
+    return [summary for summary in summaries if summary is not None]
 
 
 def ledger_paths(root: StoragePath) -> Iterator[StoragePath]:
-    """The places of all audiences that have a ledger, or at least a card."""
+    """Yield the ledger paths of all audiences."""
     ledgers = root / "ledgers"
-    for vendor in folders(ledgers):
-        for account in folders(ledgers / vendor):
-            for audience in folders(ledgers / vendor / account):
+    for vendor in list_folders(ledgers):
+        for account in list_folders(ledgers / vendor):
+            for audience in list_folders(ledgers / vendor / account):
                 yield ledgers / vendor / account / audience
 
 
-def folders(path: StoragePath) -> list[str]:
-    """The names in a folder; a file that somebody's file manager has left beside the folders holds none."""
+def list_folders(path: StoragePath) -> list[str]:
+    """Return the names in a folder; none for a file, such as one that a file manager has left beside folders."""
     try:
         return list_names(path)
     except NotADirectoryError:
@@ -88,9 +91,9 @@ def folders(path: StoragePath) -> list[str]:
 
 
 def _json(path: StoragePath) -> dict[str, Any] | None:
-    """The file's object; one that is half written or gone meanwhile is as good as none."""
+    """Return the JSON object in a file; None if it is incomplete or was deleted."""
     try:
-        found: dict[str, Any] = json.loads(read(path))
+        content: dict[str, Any] = json.loads(read(path))
     except (OSError, ValueError):
         return None
-    return found
+    return content

@@ -23,7 +23,7 @@ from airflow_provider_segexport.model import BatchKind
 from airflow_provider_segexport.storage.durable import make_folder, sync_folder
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, list_names, read, write
 from airflow_provider_segexport.storage.private import FILE_MODE
-from airflow_provider_segexport.storage.sealing import sealed, unsealed
+from airflow_provider_segexport.storage.sealing import checksum_matches, with_checksum
 
 
 class State(StrEnum):
@@ -83,7 +83,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 
-TORN = sealed(b'{"torn":true}')
+TORN = with_checksum(b'{"torn":true}')
 """Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
 
 
@@ -115,7 +115,7 @@ class Journal:
             return
         states, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, written_at=now) for entry in entries]
-        lines = b"".join(sealed(_ENCODER.encode(entry)) + b"\n" for entry in entries)
+        lines = b"".join(with_checksum(_ENCODER.encode(entry)) + b"\n" for entry in entries)
         disk = as_local_path(self._path)
         if disk is not None:
             self._append(disk, lines)
@@ -159,15 +159,15 @@ class Journal:
     def _entries(self, file: StoragePath) -> Iterator[Entry]:
         """Yield the entries of a file, without a line that a kill has torn: the last, or one that `TORN` follows."""
         *lines, last = read(file).split(b"\n")
-        if unsealed(last):  # only the end of the line is missing
+        if checksum_matches(last):  # only the end of the line is missing
             lines.append(last)
         for number, line in enumerate(lines):
             after = lines[number + 1] if number + 1 < len(lines) else b""
-            if unsealed(line) and line != TORN:
+            if checksum_matches(line) and line != TORN:
                 entry = self._entry(line, file)
                 if entry is not None:
                     yield entry
-            elif not unsealed(line) and after != TORN and not self._lenient:
+            elif not checksum_matches(line) and after != TORN and not self._lenient:
                 raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
 
     def _entry(self, line: bytes, file: StoragePath) -> Entry | None:

@@ -1,9 +1,9 @@
-"""The files of a lease: which process holds an audience, and which superseded ones have stopped.
+"""Reads and writes the files of a lease: its holders, and confirmations of superseded processes.
 
-    <ledger>/lease/<number>.json            who holds it, until when
-    <ledger>/lease/<ms>-<mark>.stopped      a process that was superseded has ended its calls
+    <ledger>/lease/<number>.json                     the holder, and until when it holds
+    <ledger>/lease/<ms>-<writer token>.stopped       a superseded process has ended its calls
 
-Each is written whole; the highest number counts.
+Each file is written atomically. The highest number holds the lease.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from datetime import UTC, datetime
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError
 from airflow_provider_segexport.storage.paths import StoragePath, listing, read, write
 
-STOPPED = ".stopped"
-STOPPED_KEPT_MS = 7 * 86_400_000
-"""A confirmed stop is kept for a week: longer than any run waits for it (`export.doubts`)."""
+STOPPED_SUFFIX = ".stopped"
+STOPPED_RETENTION_MS = 7 * 86_400_000
+"""Milliseconds for which a confirmation stays: a week, longer than any run waits for one (`export.doubts`)."""
 
 DAY_S = 86_400.0
-MOST_AHEAD_S = 2 * DAY_S
-"""No lease ends later than this: a run leaves for a day at most, and a clock may be wrong by another day."""
+MAX_LEASE_AHEAD_S = 2 * DAY_S
+"""Seconds in the future at which a lease can end at most: a run defers for a day, and a clock may be off by a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long a lease lasts.
+    """The lifetime of a lease.
 
     Attributes:
-        ttl_s: seconds for which a holder that says nothing more keeps it.
-        skew_s: seconds that the clocks of two workers may be apart.
+        ttl_s: seconds until a lease expires that is not renewed.
+        skew_s: seconds by which the clocks of two workers may differ.
     """
 
     ttl_s: float = 120.0
@@ -42,20 +42,31 @@ class Times:
 TIMES = Times()
 TTL_S, SKEW_S = TIMES.ttl_s, TIMES.skew_s
 
+RENEWALS_PER_TTL = 3
+"""A lease is renewed after a third of its lifetime."""
+
+CHECKS_PER_TTL = 12
+"""The watcher checks a lease twelve times in its lifetime."""
+
+WRITE_VISIBILITY_S = 1.0
+"""More seconds than two overlapping writes need to become visible in a store without conditional put."""
+
+RETRY_S = 1.0
+"""Seconds between two attempts to read a store that fails, while calls wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds an audience.
+    """The holder of a lease.
 
     Attributes:
-        owner: `dag/task/run/map index`.
-        until: epoch seconds after which it is anybody's; 0 when it was given back.
-        since: when it was taken.
-        reason: what the holder waits for, if it has left its place.
-        token: tells one taking process from all others, also from another try of the same owner.
-        airflow: the Airflow that will resume the holder, if it has left its place; empty where that is not known.
-        unclean: it has taken the lease over from a holder whose calls may still be under way, and has not waited for
-            their end.
+        owner: the task instance, `dag/task/run/map index`.
+        until: epoch seconds at which the lease expires; 0 if it was released.
+        since: epoch seconds of the acquisition.
+        reason: what the holder waits for, if it has deferred.
+        token: identifies the process, also among attempts of the same owner.
+        airflow: id of the Airflow that will resume a deferred holder; empty if unknown.
+        unclean: the previous holder may have had calls in flight, and this one has not waited for their end.
     """
 
     owner: str
@@ -68,114 +79,120 @@ class Holder:
 
     @classmethod
     def read(cls, content: bytes) -> Holder:
-        """The holder that a file names; what a newer version adds to it is passed over.
+        """Return the holder in a file. Fields that a newer version adds are ignored.
 
         Raises:
-            ValueError: the file is damaged, or holds what no version writes.
+            ValueError: the file is damaged, or not a lease.
         """
         try:
-            known = json.loads(content)
-            texts = {name: known.get(name, "") for name in ("owner", "reason", "token", "airflow")}
-            times = {name: float(known[name]) for name in ("until", "since")}
+            fields = json.loads(content)
+            texts = {name: fields.get(name, "") for name in ("owner", "reason", "token", "airflow")}
+            times = {name: float(fields[name]) for name in ("until", "since")}
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
-            raise ValueError(f"no lease ({type(error).__name__})") from None
-        odd = [name for name, text in texts.items() if not isinstance(text, str)]
-        odd += [name for name, at in times.items() if isinstance(known[name], str | bool) or not math.isfinite(at)]
-        if odd or not texts["owner"]:
-            raise ValueError(f"no lease ({', '.join(odd) or 'owner'})")
-        unclean = known.get("unclean") is True
+            raise ValueError(f"not a lease ({type(error).__name__})") from None
+        invalid = [name for name, text in texts.items() if not isinstance(text, str)]
+        invalid += [name for name, at in times.items() if isinstance(fields[name], str | bool) or not math.isfinite(at)]
+        if invalid or not texts["owner"]:
+            raise ValueError(f"not a lease ({', '.join(invalid) or 'owner'})")
+        unclean = fields.get("unclean") is True
         return cls(**texts, until=times["until"], since=times["since"], unclean=unclean)
 
     @property
-    def in_order(self) -> bool:
-        """Whether no call is under way: its process gave the audience back, or left it to wait elsewhere."""
+    def is_idle(self) -> bool:
+        """Whether the holder has no call in flight, because its process released the lease or deferred."""
         return (not self.until or bool(self.reason)) and not self.unclean
 
-    def busy(self, after: float) -> AudienceLocked:
-        """The error of a run that must wait for this one, at least for so many seconds."""
-        words = f" ({self.reason})" if self.reason else ""
+    def locked_error(self, retry_after_s: float) -> AudienceLocked:
+        """Return the error of a run that must wait for this holder, for these seconds at least."""
+        reason = f" ({self.reason})" if self.reason else ""
         return AudienceLocked(
-            f"This audience is being written by {self.owner}{words}, which holds it until {shown(self.until)}, "
-            "or longer while it runs. This run goes on when that one is done.",
+            f"This audience is being written by {self.owner}{reason}, which holds it until {format_time(self.until)}, "
+            "or longer while it runs. This run resumes when that one has ended.",
             holder=self.owner,
-            retry_after_s=after,
+            retry_after_s=retry_after_s,
         )
 
     def content(self) -> bytes:
-        """The file that says so."""
-        rare = {"airflow", "unclean"}
-        return json.dumps({name: value for name, value in asdict(self).items() if value or name not in rare}).encode()
+        """Return the content of the holder's file."""
+        optional = {"airflow", "unclean"}
+        return json.dumps(
+            {name: value for name, value in asdict(self).items() if value or name not in optional}
+        ).encode()
 
 
-def shown(at: float) -> str:
-    """A time for people; as a number where no calendar has it."""
+def format_time(moment: float) -> str:
+    """Return epoch seconds as a UTC time; as a number if they are beyond the calendar."""
     try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (OverflowError, OSError, ValueError):
-        return f"{at:.0f} s after 1970"
+        return f"{moment:.0f} s after 1970"
 
 
-def lost(successor: str, owner: str) -> str:
-    """What a process learns that holds the lease no more; no successor where it never had, or gave it back."""
+def superseded_message(successor: str, owner: str) -> str:
+    """Return the message for a process without the lease; no successor if it never held it or released it."""
     if not successor:
         return "The lease of this audience is not held."
-    who = "another try of this task" if successor == owner else successor
+    holder_now = "another attempt of this task" if successor == owner else successor
     return (
-        f"The lease of this audience was taken over by {who}, because this process slept too long or was taken for "
-        "dead: it sends nothing more. What it has sent is on record, and another try reads it."
+        f"The lease of this audience was taken over by {holder_now}, because this process was suspended too long or "
+        "presumed dead. It sends nothing more. The next attempt reads the recorded results of what it has sent."
     )
 
 
-def unreadable(home: StoragePath, error: OSError) -> RetryableError:
-    """The error of a process that cannot find out in time whether it still holds the lease."""
+def unreadable_error(home: StoragePath, error: OSError) -> RetryableError:
+    """Return the error of a process that cannot find out in time whether it still holds the lease."""
     return RetryableError(
-        f"The lease of this audience in {home} can be neither renewed nor read ({type(error).__name__}): "
-        "another try takes it again."
+        f"The lease of this audience in {home} can be neither renewed nor read ({type(error).__name__}). "
+        "The next attempt acquires it again."
     )
 
 
 def number_of(name: str) -> int:
-    """The number of a lease's file; 0 for any other name."""
+    """Return the number in the name of a lease's file; 0 for any other name."""
     return int(name[:-5]) if name.endswith(".json") and name[:-5].isdecimal() else 0
 
 
 def highest(home: StoragePath) -> int:
-    """The newest lease's number, by one listing; 0 where there is none."""
+    """Return the newest lease's number with one listing; 0 if there is none."""
     return max(map(number_of, listing(home)), default=0)
 
 
 def newest(home: StoragePath) -> tuple[int, Holder | None]:
-    """The highest number and what is written there; a file that cannot be read is nobody's."""
+    """Return the highest number and its holder; None if its file cannot be read."""
     number = highest(home)
     if not number:
         return 0, None
     try:
         return number, Holder.read(read(home / f"{number:08d}.json"))
-    except (FileNotFoundError, IsADirectoryError, ValueError):  # given way to a higher number, or half written
+    except (FileNotFoundError, IsADirectoryError, ValueError):  # replaced by a higher number, or half written
         return number, None
 
 
 def holder(path: StoragePath, now: float) -> Holder | None:
-    """Who holds the audience whose ledger is at `path`, for people to look at."""
+    """Return the holder of an audience by its ledger's path, for display; None if it is free."""
     _, latest = newest(path / "lease")
     return latest if latest is not None and latest.until > now else None
 
 
-def confirm_stop(home: StoragePath, mark: str, now: float) -> None:
-    """Say that a superseded process has ended its calls."""
-    write(home / f"{int(now * 1000):015d}-{mark}{STOPPED}", b"")
+def confirm_stop(home: StoragePath, writer_token: str, now: float) -> None:
+    """Record that a superseded process has ended its calls."""
+    write(home / f"{int(now * 1000):015d}-{writer_token}{STOPPED_SUFFIX}", b"")
 
 
-def has_stopped(home: StoragePath, mark: str) -> bool:
-    """Whether the process of that mark has said so."""
-    return bool(mark) and any(name.endswith(f"-{mark}{STOPPED}") for name in listing(home))
+def has_stopped(home: StoragePath, writer_token: str) -> bool:
+    """Return whether a process has confirmed that it has ended its calls."""
+    return bool(writer_token) and any(name.endswith(f"-{writer_token}{STOPPED_SUFFIX}") for name in listing(home))
 
 
-def tidy(home: StoragePath, number: int, now: float) -> None:
-    """Remove the files of lower numbers, which say nothing any more, and confirmed stops that are old."""
+def remove_old_files(home: StoragePath, number: int, now: float) -> None:
+    """Delete the files of lower numbers, and old confirmations."""
     for name in listing(home):
-        at = name.partition("-")[0]
-        old = name.endswith(STOPPED) and at.isdecimal() and int(at) < now * 1000 - STOPPED_KEPT_MS
-        if old or 0 < number_of(name) < number:
+        stopped_ms = name.partition("-")[0]
+        is_old = (
+            name.endswith(STOPPED_SUFFIX)
+            and stopped_ms.isdecimal()
+            and int(stopped_ms) < now * 1000 - STOPPED_RETENTION_MS
+        )
+        if is_old or 0 < number_of(name) < number:
             with suppress(OSError):
                 (home / name).unlink(missing_ok=True)

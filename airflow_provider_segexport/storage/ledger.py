@@ -32,10 +32,10 @@ from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
     create,
-    folder,
+    create_object,
+    ensure_folder,
     listing,
     local_path,
-    put_new,
     remove_stale_temp_files,
     temp_name,
     uncached,
@@ -92,7 +92,7 @@ class Ledger:
         version = max(files, default=0)
         if not self.fence.number or files.get(version) == self._name(version):
             return
-        source, new = self.file(version), folder(self.path) / self._name(version)
+        source, new = self.file(version), ensure_folder(self.path) / self._name(version)
         disk, to = as_local_path(source), as_local_path(new)
         with suppress(FileExistsError):
             if not version:
@@ -101,7 +101,7 @@ class Ledger:
                 publish(disk, to)
             else:
                 with source.open("rb") as content:
-                    put_new(new, content)
+                    create_object(new, content)
 
     def _name(self, version: int) -> str:
         token = self.fence.number
@@ -183,7 +183,7 @@ class Ledger:
             write_parquet(local_path(str(temporary)), rows, schema, context_of(new))
             self._check_next(version)
             with temporary.open("rb") as source:
-                put_new(new, source)
+                create_object(new, source)
         if self._metadata(version).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
             raise FileExistsError
 
@@ -206,7 +206,7 @@ class Ledger:
             Superseded: another run has taken the audience over. If the version was written after that, it does not
                 count.
         """
-        remove_stale_temp_files(folder(self.path))
+        remove_stale_temp_files(ensure_folder(self.path))
         commit_id = secrets.token_hex(8).encode()
         schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode(), COMMIT_ID: commit_id})
         try:

@@ -22,7 +22,7 @@ from airflow_provider_segexport.storage.paths import (
 MAX_DEPTH = 100
 """Folders below each other. Partitions use up to about ten; a loop that no link explains ends here."""
 
-PROBES = 8
+MAX_CONCURRENT_REQUESTS = 8
 """Requests to a store at the same time, where each needs one round trip and a few bytes."""
 
 T = TypeVar("T")
@@ -50,12 +50,12 @@ class Entry:
         return self.parts[-1] if self.parts else self.place.name
 
 
-def shown(path: StoragePath) -> str:
+def display_path(path: StoragePath) -> str:
     """Return the path for logs, errors and reports: always UTF-8, whatever the bytes of the name."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def look(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
+def find_entry(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
     """Return what lies at a path; None if nothing does."""
     path = as_local_path(place)
     if path is not None:
@@ -72,7 +72,7 @@ def look(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
     return _in_store(place, stored.fs, tuple(parts), info)
 
 
-def listed(folder: Entry) -> list[Entry]:
+def list_entries(folder: Entry) -> list[Entry]:
     """Return what lies directly in a folder, sorted by name."""
     path = as_local_path(folder.place)
     if path is not None:
@@ -89,7 +89,7 @@ def listed(folder: Entry) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def tree(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
+def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
     """Yield what lies in a folder and below, in a stable order, each folder once even where links form a loop.
 
     Args:
@@ -104,7 +104,7 @@ def tree(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
         yield from sorted(_keys(folder), key=lambda entry: entry.parts)
         return
     seen = {folder.identity}
-    waiting = [iter(listed(folder))]
+    waiting = [iter(list_entries(folder))]
     while waiting:
         entry = next(waiting[-1], None)
         if entry is None:
@@ -115,13 +115,13 @@ def tree(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
         elif entry.identity not in seen:
             seen.add(entry.identity)
             _bounded(folder, len(waiting))
-            waiting.append(iter(listed(entry)))
+            waiting.append(iter(list_entries(entry)))
 
 
 def _bounded(folder: Entry, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidSegment(
-            f"{shown(folder.place)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
+            f"{display_path(folder.place)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
             "nearer to the files."
         )
 
@@ -169,9 +169,9 @@ def _keys(folder: Entry) -> Iterator[Entry]:
         yield _in_store(folder.place / below, stored.fs, (*folder.parts, *parts), info)
 
 
-def heads(entries: Sequence[Entry], length: int) -> list[bytes]:
+def first_bytes(entries: Sequence[Entry], length: int) -> list[bytes]:
     """Return the first bytes of each file."""
-    return at_once(lambda entry: _head(entry.place, length), entries)
+    return map_concurrently(lambda entry: _head(entry.place, length), entries)
 
 
 def _head(place: StoragePath, length: int) -> bytes:
@@ -187,9 +187,9 @@ def _head(place: StoragePath, length: int) -> bytes:
 U = TypeVar("U")
 
 
-def at_once(read: Callable[[T], U], items: Sequence[T]) -> list[U]:
+def map_concurrently(read: Callable[[T], U], items: Sequence[T]) -> list[U]:
     """Call `read` for each item, a few at a time: each waits for a store."""
     if len(items) < 2:  # noqa: PLR2004 - one item needs no thread
         return [read(item) for item in items]
-    with ThreadPoolExecutor(PROBES, thread_name_prefix="listing") as pool:
+    with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS, thread_name_prefix="listing") as pool:
         return list(pool.map(read, items))

@@ -1,4 +1,4 @@
-"""A file system for the engine in which a name is a number: no file name of a user ever reaches its SQL.
+"""A file system for DuckDB whose file names are numbers, so no file name of a user reaches SQL.
 
 DuckDB expands `*`, `?` and `[` in every name, and so does fsspec's `glob`.
 """
@@ -14,56 +14,56 @@ from fsspec import AbstractFileSystem
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, translate_storage_errors
 
 PROTOCOL = "segexport-file"
-UNCHANGING = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-"""A modification time for every file. Each number is given out once, so the engine never compares two versions."""
+FIXED_MTIME = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""The modification time of every file. Each number is used once, so DuckDB never compares two versions of a file."""
 
 
 class _LocalFile(io.FileIO):
-    """A file on disk that is closed when the engine drops it: the engine does not close what it opened."""
+    """A local file that closes itself when DuckDB drops it, because DuckDB does not close files."""
 
     def __del__(self) -> None:
         self.close()
 
 
-class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec brings no types
-    """Opens places by the numbers that `add` gave them."""
+class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
+    """Opens files by the numbers that `add` gave them."""
 
     protocol = PROTOCOL
     cachable = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._places: list[StoragePath] = []
+        self._paths: list[StoragePath] = []
         self._sizes: dict[str, int] = {}
 
     def add(self, path: StoragePath) -> str:
-        """Return the address under which the engine opens this place."""
-        self._places.append(path)
-        return f"{PROTOCOL}://{len(self._places) - 1}"
+        """Register a file, and return the URL with which DuckDB opens it."""
+        self._paths.append(path)
+        return f"{PROTOCOL}://{len(self._paths) - 1}"
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> IO[Any]:
-        """Open a place for reading."""
-        place = self._places[int(path.removeprefix(f"{PROTOCOL}://"))]
-        local, stored = as_local_path(place), cast("Any", place)
-        with translate_storage_errors(place):
+        """Open a file for reading."""
+        registered = self._paths[int(path.removeprefix(f"{PROTOCOL}://"))]
+        local, stored = as_local_path(registered), cast("Any", registered)
+        with translate_storage_errors(registered):
             file: IO[Any] = _LocalFile(local, mode) if local is not None else stored.fs.open(stored.path, mode)
             self._sizes[path] = file.seek(0, 2)
             file.seek(0)
         return file
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """Return the name itself: it is no pattern."""
+        """Return the name itself, because it is not a pattern."""
         return [path]
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Report that the place is there; opening it shows whether it is."""
+        """Return True: opening the file shows whether it exists."""
         return bool(path)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Describe a file that was opened before."""
+        """Return the size and type of a file that was opened before."""
         return {"name": path, "size": self._sizes[path], "type": "file"}
 
     def modified(self, path: str) -> dt.datetime:
         """Return the same time for every file."""
         del path
-        return UNCHANGING
+        return FIXED_MTIME

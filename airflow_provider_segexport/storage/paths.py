@@ -1,4 +1,4 @@
-"""Folders and files wherever they lie: a local path, or any path-like over fsspec that Airflow opens."""
+"""Reads and writes folders and files on a local disk or in object storage (path-likes over fsspec)."""
 
 from __future__ import annotations
 
@@ -15,164 +15,177 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol, runtime_checkable
 
-from airflow_provider_segexport.storage.durable import make_folder, publish, replace
+from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, publish, replace
 from airflow_provider_segexport.storage.private import open_private
 
 
 @runtime_checkable
 class StoragePath(Protocol):
-    """What `pathlib.Path`, `upath.UPath` and Airflow's `ObjectStoragePath` have in common."""
+    """The methods that `pathlib.Path`, `upath.UPath` and Airflow's `ObjectStoragePath` have in common."""
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """The last segment."""
 
     @property
     def parent(self) -> StoragePath:
-        """The folder it lies in."""
+        """The folder that contains it."""
 
     def __truediv__(self, other: str, /) -> StoragePath: ...
 
     def open(self, mode: str = ...) -> IO[Any]:
-        """A file object."""
+        """Open the file."""
 
     def exists(self) -> bool:
-        """Whether something is there."""
+        """Return whether a file or folder exists."""
 
     def is_dir(self) -> bool:
-        """Whether it is a folder."""
+        """Return whether it is a folder."""
 
     def iterdir(self) -> Iterator[StoragePath]:
-        """What lies in it."""
+        """Yield the entries of the folder."""
 
     def glob(self, pattern: str, /) -> Iterator[StoragePath]:
-        """What matches under it."""
+        """Yield the entries that match a pattern."""
 
     def mkdir(self, *, parents: bool = ..., exist_ok: bool = ...) -> None:
-        """Make the folder, where folders are made."""
+        """Create the folder, if the store has folders."""
 
     def unlink(self, *, missing_ok: bool = ...) -> None:
-        """Remove the file."""
+        """Delete the file."""
 
 
 PathResolver = Callable[[str], StoragePath]
-"""How a text becomes a place; Airflow's shell brings one that knows object storage."""
+"""Turns a text into a path. The hooks' resolver knows the object stores that Airflow can open."""
 
 
 def local_path(text: str) -> StoragePath:
-    """A local path, also when written as a `file://` address."""
+    """Return a local path, also for a `file://` URL."""
     return as_storage_path(pathlib.Path(text.removeprefix("file://")))
 
 
-def as_storage_path(found: Any) -> StoragePath:
-    """Tell the type checker that a path-like is a place."""
-    place: StoragePath = found
-    return place
+def as_storage_path(path_like: Any) -> StoragePath:
+    """Return a path-like as the type `StoragePath`."""
+    path: StoragePath = path_like
+    return path
 
 
 def as_local_path(path: StoragePath) -> pathlib.Path | None:
-    """The place as a local path; None where it lies elsewhere."""
-    found: Any = path
-    return found if isinstance(found, pathlib.Path) else None
+    """Return the path as a local path; None if it is in object storage."""
+    path_like: Any = path
+    return path_like if isinstance(path_like, pathlib.Path) else None
 
 
-CLIENTS = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure", "adlfs", "requests", "urllib3", "paramiko"}
-"""Libraries through which fsspec reaches stores. What they raise when they cannot is not always an OSError: s3fs lets
-botocore's EndpointConnectionError through, gcsfs has an HttpError (their sources, 2026.9)."""
+STORE_CLIENTS = {
+    "botocore",
+    "aiobotocore",
+    "aiohttp",
+    "gcsfs",
+    "google",
+    "azure",
+    "adlfs",
+    "requests",
+    "urllib3",
+    "paramiko",
+}
+"""Libraries through which fsspec reaches stores. Not all of their errors are OSErrors: s3fs passes on botocore's
+EndpointConnectionError, and gcsfs has an HttpError (their sources, 2026.9)."""
 
 
 @contextmanager
 def translate_storage_errors(path: StoragePath) -> Iterator[None]:
-    """The border where errors of a store's library become an OSError, as a disk's are.
+    """Turn errors of a store's client into OSErrors, as a disk raises them.
 
-    Its own words may hold a signed address, or a key: they stay with the cause.
+    The client's message is left out, because it may hold a signed URL or a key.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in CLIENTS:
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in STORE_CLIENTS:
             raise
         raise OSError(errno.EIO, f"The store cannot be reached ({type(error).__name__})", str(path)) from None
 
 
 def temp_name(path: pathlib.Path) -> pathlib.Path:
-    """A name beside it that nobody else writes: machines that share a disk may share process ids too."""
+    """Return a unique name for a temporary file beside it. Machines that share a disk may also share process ids."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.half")
 
 
-HALF = re.compile(r"\..+\.[0-9a-f]{12}\.half")
-HALF_S = 6 * 3600.0
-"""What is half written for so long is written by nobody any more."""
+TEMP_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.half")
+STALE_TEMP_FILE_S = 6 * 3600.0
+"""Seconds after its last write from which a temporary file counts as left behind by a killed process."""
 
 
 def remove_stale_temp_files(path: StoragePath) -> None:
-    """Remove what killed processes have left half written in a local folder and below; nobody else's files.
+    """Delete the temporary files that killed processes have left in a local folder and below.
 
-    In object storage nothing is written in halves; uploads in parts that were never completed cost space until the
-    bucket's own rule ends them (`AbortIncompleteMultipartUpload` at S3).
+    Object storage has no temporary files. Multipart uploads that were never completed use space until the bucket's own
+    rule deletes them (`AbortIncompleteMultipartUpload` in S3).
     """
     top = as_local_path(path)
     if top is None:
         return
-    for half in top.rglob(".*.half"):
-        with suppress(OSError):  # its writer has just ended, or another process sweeps as well
-            if HALF.fullmatch(half.name) and time.time() - half.stat().st_mtime > HALF_S:
-                half.unlink()
+    for temp in top.rglob(".*.half"):
+        with suppress(OSError):  # its writer has just ended, or another process deletes it, too
+            if TEMP_NAME.fullmatch(temp.name) and time.time() - temp.stat().st_mtime > STALE_TEMP_FILE_S:
+                temp.unlink()
 
 
-PART = 8 << 20
-"""So much of a file is copied at a time."""
+def create(path: StoragePath, content: bytes) -> bool:
+    """Write a new file, and return whether this writer is certain to be the only one.
 
+    S3, Google Cloud Storage and Azure reject a second writer (`If-None-Match: *`, `ifGenerationMatch: 0`). s3fs, gcsfs
+    and adlfs send that condition in mode `xb` (their sources, 2026.9). An S3-compatible server may ignore the
+    condition. The same content is therefore put once more, and the store must reject it.
 
-def create(place: StoragePath, content: bytes) -> bool:
-    """Write a file that is not there yet; False where the store may have let two writers do so at the same moment.
-
-    S3, Google Cloud Storage and Azure refuse a second one (`If-None-Match: *`, `ifGenerationMatch: 0`); s3fs,
-    gcsfs and adlfs ask for it in mode `xb` (their sources, 2026.9). A server that only looks like S3 may pass over the
-    condition: so the same content is put once more, which must be refused.
+    Returns:
+        False if the store may have accepted two writers at the same moment.
 
     Raises:
-        FileExistsError: it is there.
+        FileExistsError: the file exists.
     """
-    path = as_local_path(place)
-    if path is not None:
-        make_folder(path.parent)
-        half = temp_name(path)
+    local = as_local_path(path)
+    if local is not None:
+        make_folder(local.parent)
+        temp = temp_name(local)
         try:
-            with open_private(half, "xb") as file:
+            with open_private(temp, "xb") as file:
                 file.write(content)
-            publish(half, path)
+            publish(temp, local)
         finally:
-            half.unlink(missing_ok=True)
+            temp.unlink(missing_ok=True)
         return True
-    if not put_new(place, io.BytesIO(content)):
+    if not create_object(path, io.BytesIO(content)):
         return False
     try:
-        return not put_new(place, io.BytesIO(content))
+        return not create_object(path, io.BytesIO(content))
     except FileExistsError:
         return True
 
 
-def put_new(path: StoragePath, source: IO[bytes]) -> bool:
-    """Put an object that is not there yet; False where the store has no way to say so, and was only asked before.
+def create_object(path: StoragePath, source: IO[bytes]) -> bool:
+    """Put a new object, and return whether the store itself made sure that it is new.
+
+    Returns:
+        False if the store has no conditional put, so its existence was only checked before.
 
     Raises:
-        FileExistsError: it is there.
+        FileExistsError: the object exists.
     """
     try:
         with translate_storage_errors(path):
             file = path.open("xb")
-    except (ValueError, NotImplementedError):  # the store knows no exclusive mode
+    except (ValueError, NotImplementedError):  # the store has no exclusive mode
         if exists(path):
             raise FileExistsError(str(path)) from None
         with translate_storage_errors(path), path.open("wb") as plain:
-            shutil.copyfileobj(source, plain, PART)
+            shutil.copyfileobj(source, plain, COPY_BYTES)
         return False
     try:
         with translate_storage_errors(path):
-            shutil.copyfileobj(source, file, PART)
+            shutil.copyfileobj(source, file, COPY_BYTES)
             file.close()
-    except OSError as error:  # each store has an error of its own for a condition that does not hold
+    except OSError as error:  # each store has its own error for a condition that is not met
         if not isinstance(error, FileExistsError) and exists(path):
             raise FileExistsError(str(path)) from error
         raise
@@ -180,94 +193,94 @@ def put_new(path: StoragePath, source: IO[bytes]) -> bool:
 
 
 def exists(path: StoragePath) -> bool:
-    """Whether something is there now."""
+    """Return whether a file or folder exists now."""
     with translate_storage_errors(path):
         return uncached(path).exists()
 
 
 def uncached(path: StoragePath) -> StoragePath:
-    """The same place, of which nothing is remembered: fsspec keeps listings, and other machines write there too.
+    """Return the path after clearing fsspec's cached listings of it, because other machines write there, too.
 
     Airflow's path opens files through one file system, and lists through that of the path which it wraps.
     """
-    for one in (path, getattr(path, "__wrapped__", None)):
-        store: Any = getattr(one, "fs", None)
+    for layer in (path, getattr(path, "__wrapped__", None)):
+        store: Any = getattr(layer, "fs", None)
         if store is not None:
-            store.invalidate_cache(getattr(one, "path", None))
+            store.invalidate_cache(getattr(layer, "path", None))
     return path
 
 
-def write(place: StoragePath, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never half of it."""
-    path = as_local_path(place)
-    if path is None:  # an object is put as a whole when it is closed
-        with translate_storage_errors(place), place.open("wb") as file:
+def write(path: StoragePath, content: bytes) -> None:
+    """Write a file atomically: a reader sees the old content or the new."""
+    local = as_local_path(path)
+    if local is None:  # an object is put as a whole when it is closed
+        with translate_storage_errors(path), path.open("wb") as file:
             file.write(content)
         return
-    make_folder(path.parent)
-    half = temp_name(path)
+    make_folder(local.parent)
+    temp = temp_name(local)
     try:
-        with open_private(half, "xb") as file:
+        with open_private(temp, "xb") as file:
             file.write(content)
-        replace(half, path)
+        replace(temp, local)
     finally:
-        half.unlink(missing_ok=True)
+        temp.unlink(missing_ok=True)
 
 
-READS = 5
-"""Reads of one object that another process writes meanwhile: s3fs asks for its length first, and a read of another
-version then answers 412, which is EBUSY or EINVAL (s3fs 2026.9)."""
+MAX_READ_ATTEMPTS = 5
+"""Attempts to read an object while another process writes it. s3fs gets its length first; if the object changes in
+between, the read ends with status 412, which becomes EBUSY or EINVAL (s3fs 2026.9)."""
 
 
 def read(path: StoragePath) -> bytes:
-    """The content of a file as it is now: an object's length is not taken from an older listing."""
-    for again in range(READS - 1, -1, -1):
+    """Return the current content of a file. An object's length is not taken from an older listing."""
+    for attempts_left in range(MAX_READ_ATTEMPTS - 1, -1, -1):
         try:
             with translate_storage_errors(path), uncached(path).open("rb") as file:
                 content: bytes = file.read()
                 return content
         except OSError as error:
-            if error.errno not in {errno.EBUSY, errno.EINVAL} or not again:
+            if error.errno not in {errno.EBUSY, errno.EINVAL} or not attempts_left:
                 raise
-    raise AssertionError  # the last read has returned or raised
+    raise AssertionError  # the last attempt has returned or raised
 
 
-def folder(place: StoragePath) -> StoragePath:
-    """The folder, made if it is not there."""
-    path = as_local_path(place)
-    if path is not None:
-        make_folder(path)
-        return place
-    with translate_storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    return place
+def ensure_folder(path: StoragePath) -> StoragePath:
+    """Return the folder after creating it, if it does not exist."""
+    local = as_local_path(path)
+    if local is not None:
+        make_folder(local)
+        return path
+    with translate_storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
-def listing(place: StoragePath) -> list[str]:
-    """The names in a folder, not sorted, by one request to a store; none when it is not there."""
-    path = as_local_path(place)
-    store: Any = getattr(uncached(place), "fs", None) if path is None else None
-    with translate_storage_errors(place), suppress(FileNotFoundError):
-        if path is not None:
-            return os.listdir(path)  # noqa: PTH208 - asked before every call; the names are all that is needed
+def listing(path: StoragePath) -> list[str]:
+    """Return the unsorted names in a folder, with one request to a store; none if the folder does not exist."""
+    local = as_local_path(path)
+    store: Any = getattr(uncached(path), "fs", None) if local is None else None
+    with translate_storage_errors(path), suppress(FileNotFoundError):
+        if local is not None:
+            return os.listdir(local)  # noqa: PTH208 - it runs before every call, and needs only names
         if store is None:
-            return [one.name for one in place.iterdir()]
-        at: Any = place
-        return [str(name).rstrip("/").rpartition("/")[2] for name in store.ls(at.path, detail=False)]
+            return [entry.name for entry in path.iterdir()]
+        stored: Any = path
+        return [str(name).rstrip("/").rpartition("/")[2] for name in store.ls(stored.path, detail=False)]
     return []
 
 
 def list_names(path: StoragePath) -> list[str]:
-    """The names in a folder, sorted; none when it is not there."""
+    """Return the sorted names in a folder; none if it does not exist."""
     with translate_storage_errors(path):
-        return sorted(one.name for one in path.iterdir()) if uncached(path).exists() else []
+        return sorted(entry.name for entry in path.iterdir()) if uncached(path).exists() else []
 
 
-def modified(path: StoragePath) -> float:
-    """When a file was written last, epoch seconds; infinity if its store does not tell."""
-    at: Any = path
+def modified_at(path: StoragePath) -> float:
+    """Return when a file was last written, in epoch seconds; infinity if its store does not say."""
+    stored: Any = path
     try:
         with translate_storage_errors(path):
-            return float(at.stat().st_mtime)
+            return float(stored.stat().st_mtime)
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
         return math.inf

@@ -20,23 +20,27 @@ from typing import Any
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.history import folders, latest, ledger_paths
+from airflow_provider_segexport.storage.history import latest, ledger_paths, list_folders
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 DAY_S = 86_400.0
-NEWEST = 5
-"""Runs of an audience that `explain` reads, and of a task that a clock that runs ahead leaves."""
+KEPT_RUNS = 5
+"""Runs of an audience that `explain` reads, and newest runs of each task that stay even if a wrong clock says they are
+old."""
 
-MOST_REMOVED, MOST_LOOKED_AT = 5, 40
-"""Folders that one export removes, and whose reports it reads: it must not wait for a store with years of runs."""
+MAX_REMOVED_RUNS = 5
+"""Run folders that one export removes at most, so that it does not wait for a store that holds years of runs."""
+
+MAX_REPORTS_READ = 40
+"""Run folders whose reports one export reads at most, for the same reason."""
 
 REPORT = "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class OldRun:
     """A run folder that no task goes on in.
 
     Attributes:
@@ -64,22 +68,22 @@ class Retention:
     now: float
     days: float
 
-    def old(self, task: StoragePath, most: int = 1_000_000) -> Iterator[Run]:
+    def old(self, task: StoragePath, most: int = 1_000_000) -> Iterator[OldRun]:
         """The old runs of a task.
 
         Args:
             task: the folder of one task, which holds a folder for each of its runs.
             most: reports to read; which ones changes from minute to minute.
         """
-        runs = folders(task)
+        runs = list_folders(task)
         start = int(self.now // 60) % len(runs) if len(runs) > most else 0
-        found: list[Run] = []
+        found: list[OldRun] = []
         for run in (runs[start:] + runs[:start])[:most]:
-            for index in folders(task / run):
+            for index in list_folders(task / run):
                 with suppress(DamagedState):  # `airflow segexport repair` tells of it
                     found += self._left(task / run / index)
         found.sort(key=lambda one: one.at, reverse=True)
-        candidates = [one for one in found[NEWEST:] if self._is_old(one.at)]
+        candidates = [one for one in found[KEPT_RUNS:] if self._is_old(one.at)]
         if candidates:
             needed = self._needed()
             yield from (one for one in candidates if not any(_same(one.place, name) for name in needed))
@@ -87,18 +91,18 @@ class Retention:
     def _is_old(self, at: float) -> bool:
         return 0 <= at < self.now - self.days * DAY_S
 
-    def _left(self, home: StoragePath) -> Iterator[Run]:
+    def _left(self, home: StoragePath) -> Iterator[OldRun]:
         """The generations of a task instance that it goes on in no more."""
         newest = RunFolder.latest(home)
-        for name in folders(home):
+        for name in list_folders(home):
             if newest is None or not name.isdecimal():
                 continue
             folder = RunFolder(home / name)
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
-                yield Run(folder.path, float(summary.get("ended_at") or self.now))
+                yield OldRun(folder.path, float(summary.get("ended_at") or self.now))
             elif folder.path.name != newest.path.name or not self._may_go_on(folder):
-                yield Run(folder.path, self._last_at(folder, summary), ended=False)
+                yield OldRun(folder.path, self._last_at(folder, summary), ended=False)
 
     def _may_go_on(self, folder: RunFolder) -> bool:
         """Whether the next try carries out the plan: no other run has written the audience since it was made."""
@@ -116,7 +120,7 @@ class Retention:
         """When a run that has not ended wrote its last."""
         frozen = folder.plan()
         if frozen is None:
-            moments = [modified(folder.path / name) for name in list_names(folder.path)]
+            moments = [modified_at(folder.path / name) for name in list_names(folder.path)]
             return max(moments, default=self.now) if summary is None else float(summary.get("ended_at") or self.now)
         started = frozen[1].started_at
         if not self._is_old(started):
@@ -130,13 +134,13 @@ class Retention:
         for place in ledger_paths(self.root):
             state = AudienceState.of(place)
             needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
-            needed |= {str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])[-NEWEST:]}
+            needed |= {str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])[-KEPT_RUNS:]}
         return needed - {""}
 
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
         """The folders of all tasks: below the root, and where the audiences' reports are otherwise."""
         runs = self.root / "runs"
-        tasks = [runs / dag / task for dag in folders(runs) for task in folders(runs / dag)]
+        tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
         for place in ledger_paths(self.root):
             reports = [str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])]
             tasks += [resolve(report).parent.parent.parent for report in reports]
@@ -148,7 +152,7 @@ def _same(path: StoragePath, name: str) -> bool:
     return str(path) == name or name.rstrip("/").split("/")[-5:] == str(path).split("/")[-5:]
 
 
-def remove(run: Run) -> None:
+def remove_run(run: OldRun) -> None:
     """Remove a run folder. The report goes last, so that a removal that broke off is taken up again.
 
     A run that has not ended gets a report first, by which no try goes on in what is left of its folder.

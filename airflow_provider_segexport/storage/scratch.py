@@ -1,8 +1,8 @@
-"""Temporary files that hold people: one private folder a process, removed with its last use, or by the next sweep.
+"""Creates temporary folders for personal data: one private folder for each process, deleted after its last use.
 
-A killed process removes nothing. Each process holds a file lock beside its folder as long as it uses it, and the kernel
-releases the lock however the process ends: a folder whose lock is free belongs to a process that has ended. So a sweep
-needs no clock and no process id.
+A killed process deletes nothing. Each process therefore holds a file lock beside its folder while it uses the folder,
+and the kernel releases that lock however the process ends. A folder whose lock is free belongs to a process that has
+ended, and the next process deletes it. This needs no clock and no process id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ LOCK = ".lock"
 
 @dataclass(slots=True)
 class _Own:
-    """The folder of this process, with the open lock, and how many blocks use it."""
+    """The folder of this process.
+
+    Attributes:
+        pid: the process that created it.
+        folder: the folder.
+        lock: descriptor of the held lock file.
+        users: blocks that use the folder.
+    """
 
     pid: int
     folder: pathlib.Path
@@ -39,65 +46,65 @@ _own: _Own | None = None
 
 @contextmanager
 def scratch(kind: str) -> Iterator[pathlib.Path]:
-    """A new private folder until the block ends.
+    """Create a private folder, and delete it when the block ends.
 
     Args:
-        kind: what it is for: the beginning of its name.
+        kind: its purpose; begins its name.
     """
-    global _own  # noqa: PLW0603 - one folder a process
+    global _own  # noqa: PLW0603 - one folder for each process
     with _guard:
         own = _own
         if own is None:
-            sweep()
-            own = _own = _begun()
+            remove_stale_folders()
+            own = _own = _create()
         own.users += 1
     folder = own.folder / f"{kind}-{secrets.token_hex(4)}"
     folder.mkdir(mode=FOLDER_MODE)
     try:
         yield folder
     finally:
-        if own.pid == os.getpid():  # a forked child leaves the block, too
+        if own.pid == os.getpid():  # a forked child also leaves the block
             shutil.rmtree(folder, ignore_errors=True)
-            _used(own)
+            _release(own)
 
 
-def _used(own: _Own) -> None:
-    """Count a block that has ended; with the last one the process's folder goes."""
-    global _own  # noqa: PLW0603 - one folder a process
+def _release(own: _Own) -> None:
+    """Record that a block has ended. The last one deletes the process's folder."""
+    global _own  # noqa: PLW0603 - one folder for each process
     with _guard:
         own.users -= 1
         if not own.users:
-            _removed(own.folder, own.lock)
+            _remove(own.folder, own.lock)
             _own = None if _own is own else _own
 
 
-def _forked() -> None:
+def _forget_parent() -> None:
     """Forget the parent's folder in a forked child, and the guard that another thread may have held."""
     global _guard, _own
     _guard, _own = threading.Lock(), None
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(after_in_child=_forget_parent)
 
 
-def sweep() -> int:
-    """Remove the folders of processes that have ended; return how many there were."""
+def remove_stale_folders() -> int:
+    """Delete the folders of processes that have ended, and return their number."""
     count = 0
     for lock in own_folder(NAME).glob(f"*{LOCK}"):
-        with suppress(OSError):  # another sweep has been faster
+        with suppress(OSError):  # another process has deleted it
             opened = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(opened)
                 continue
-            _removed(lock.with_suffix(""), opened)
+            _remove(lock.with_suffix(""), opened)
             count += 1
     return count
 
 
-def _begun() -> _Own:
-    """A folder of this process, whose lock is held before the folder is there."""
+def _create() -> _Own:
+    """Create the folder of this process. Its lock is held before the folder exists."""
     base = own_folder(NAME)
     while True:
         folder = base / f"{os.getpid()}-{secrets.token_hex(8)}"
@@ -105,14 +112,14 @@ def _begun() -> _Own:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         fcntl.flock(lock, fcntl.LOCK_EX)
         with suppress(OSError):
-            if path.lstat().st_ino == os.fstat(lock).st_ino:  # no sweep came in between
+            if path.lstat().st_ino == os.fstat(lock).st_ino:  # no other process deleted the lock in between
                 folder.mkdir(mode=FOLDER_MODE)
                 return _Own(os.getpid(), folder, lock)
         os.close(lock)
 
 
-def _removed(folder: pathlib.Path, lock: int) -> None:
-    """Remove a folder, then its lock's name, then release the lock: a folder always has a lock beside it."""
+def _remove(folder: pathlib.Path, lock: int) -> None:
+    """Delete a folder, then its lock file, then release the lock, so a folder always has a lock file."""
     shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         folder.with_name(folder.name + LOCK).unlink(missing_ok=True)

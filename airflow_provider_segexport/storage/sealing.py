@@ -1,8 +1,8 @@
-"""Checksums of files that are read again: written inside the file, so that file and checksum are replaced together.
+"""Writes and verifies checksums inside of files, so that a file and its checksum are replaced together.
 
-A JSON object carries its CRC-32 as the last member, and a line of the journal too. A Parquet or Arrow file carries a
+A JSON object, also a line of the journal, holds its CRC-32 as the last member. A Parquet or Arrow file holds a
 placeholder in its footer's metadata, which is overwritten with the CRC-32 of the file (placeholder included) when the
-file is written. The CRC-32 starts from the file's context, so that the same file of another run does not pass for it.
+file is complete. The CRC-32 starts from the file's context, so the same file of another run does not pass.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from airflow_provider_segexport.storage.paths import StoragePath, as_local_path,
 
 SEAL, TAG = b"segexport-checksum", b"segexport-crc32:"
 EMPTY = TAG + b"00000000"
-"""The placeholder."""
+"""The placeholder of a checksum."""
 
 ENDS = (b"PAR1", b"ROW1")
 """The last four bytes of a Parquet file and of an Arrow file."""
 
 FORMAT = 1
-"""The format of plans and of an audience's state. Raise it when an older version could not read them."""
+"""The format version of plans and audience states. Increase it if an older version of this package cannot read them."""
 
 _TEXT = re.compile(rb'(.*),"checksum":"([0-9a-f]{8})"\}', re.DOTALL)
 
 
-def sealed(text: bytes) -> bytes:
-    """A JSON object's text with its checksum as the last member."""
+def with_checksum(text: bytes) -> bytes:
+    """Return a JSON object's text with its checksum as the last member."""
     body = text.rstrip()[:-1].rstrip()
     return body + b',"checksum":"%08x"}' % zlib.crc32(body)
 
 
-def unsealed(text: bytes) -> bool | None:
-    """Whether a JSON object's text has the checksum that it carries; None if it carries none."""
+def checksum_matches(text: bytes) -> bool | None:
+    """Return whether a JSON object's text matches its checksum; None if it has none."""
     match = _TEXT.fullmatch(text)
     if match is None:
         return None
@@ -47,30 +47,30 @@ def unsealed(text: bytes) -> bool | None:
 
 def write_json(path: StoragePath, content: Mapping[str, Any], *, indent: int | None = None) -> None:
     """Write a JSON object with its format and checksum."""
-    write(path, sealed(json.dumps({"format": FORMAT, **content}, indent=indent).encode()))
+    write(path, with_checksum(json.dumps({"format": FORMAT, **content}, indent=indent).encode()))
 
 
 def read_json(path: StoragePath, *, bare: bool = False) -> dict[str, Any]:
-    """A JSON object that `write_json` wrote, without format and checksum.
+    """Return a JSON object that `write_json` wrote, without format and checksum.
 
     Args:
         path: the file.
-        bare: one without format and checksum passes: version 1 wrote such files.
+        bare: also accept an object without format and checksum, as version 1 wrote it.
 
     Raises:
-        DamagedState: it has changed since, is no JSON object, or another version of this package wrote it.
+        DamagedState: it was changed, is not a JSON object, or another version of this package wrote it.
     """
     text = read(path)
-    whole = unsealed(text)
+    is_intact = checksum_matches(text)
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
         raise DamagedState(str(path), "it is not the JSON that was written") from None
     if not isinstance(content, dict):
         raise DamagedState(str(path), "it is not the JSON object that was written")
-    if whole is False or (whole is None and content.get("format") == FORMAT):
+    if is_intact is False or (is_intact is None and content.get("format") == FORMAT):
         raise DamagedState(str(path), "its checksum differs")
-    if bare and whole is None and "format" not in content and "checksum" not in content:
+    if bare and is_intact is None and "format" not in content and "checksum" not in content:
         return content
     if content.get("format") != FORMAT:
         version = content.get("format", "none")
@@ -79,67 +79,67 @@ def read_json(path: StoragePath, *, bare: bool = False) -> dict[str, Any]:
 
 
 def context_of(path: StoragePath | pathlib.Path) -> str:
-    """The end of a file's path: it tells the files of different runs and audiences apart.
+    """Return the end of a file's path, which distinguishes the files of different runs and audiences.
 
-    A version of a ledger is named by its folder alone, because the same version may appear under another name.
+    For a version of a ledger it is the folder alone, because the same version may appear under another name.
     """
     parts = str(path).rstrip("/").split("/")[-4:]
     return "/".join(parts[:-1] if parts[-1][:1].isdigit() else parts)
 
 
 def seal(path: pathlib.Path, context: str) -> None:
-    """Overwrite the placeholder of a written file with the file's checksum."""
+    """Overwrite the placeholder in a complete file with the file's checksum."""
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
         at = content.rfind(EMPTY)
         if at >= 0:
             content[at + len(TAG) : at + len(EMPTY)] = b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))
 
 
-def verify(place: StoragePath, context: str = "", *, bare: bool = False) -> None:
-    """Pass if a Parquet or Arrow file is as it was written.
+def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:
+    """Check that a Parquet or Arrow file is as it was written.
 
     Args:
-        place: the file.
-        context: what its checksum starts from; by default the end of its path.
-        bare: a file without any trace of a checksum passes: version 1 wrote such files.
+        path: the file.
+        context: the text that its checksum starts from; by default the end of its path.
+        bare: also accept a file without any checksum, as version 1 wrote it.
 
     Raises:
-        DamagedState: it has changed since, or is gone.
+        DamagedState: it was changed or deleted.
     """
-    context = context or context_of(place)
-    path = as_local_path(place)
+    context = context or context_of(path)
+    local = as_local_path(path)
     try:
-        if path is not None:
-            with path.open("rb") as local, mmap.mmap(local.fileno(), 0, access=mmap.ACCESS_COPY) as content:
-                whole = _holds(content, context, bare=bare)
+        if local is not None:
+            with local.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
+                is_intact = _is_intact(content, context, bare=bare)
         else:
-            whole = _holds(bytearray(read(place)), context, bare=bare)
+            is_intact = _is_intact(bytearray(read(path)), context, bare=bare)
     except FileNotFoundError:
-        raise DamagedState(str(place), "it is gone") from None
+        raise DamagedState(str(path), "it is gone") from None
     except ValueError:  # an empty file cannot be mapped
-        whole = False
-    if not whole:
-        raise DamagedState(str(place), "its checksum differs")
+        is_intact = False
+    if not is_intact:
+        raise DamagedState(str(path), "its checksum differs")
 
 
 _verified: dict[str, tuple[int, ...]] = {}
-"""Files of this process that were as they were written, by path, with size, time and inode of a local one."""
+"""Files that this process has verified, by path, with size, times and inode of a local file."""
 
 
-def verify_once(place: StoragePath) -> None:
-    """`verify`, unless this process has read the same file before. A ledger's file never changes under its name."""
-    path = as_local_path(place)
-    status = path.stat() if path is not None and path.exists() else None
+def verify_once(path: StoragePath) -> None:
+    """Verify a file, unless this process has verified it before. A ledger's file never changes under its name."""
+    local = as_local_path(path)
+    status = local.stat() if local is not None and local.exists() else None
     state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) if status else ()
-    if _verified.get(str(place)) != state:
-        verify(place, bare=True)
-        _verified[str(place)] = state
+    if _verified.get(str(path)) != state:
+        verify(path, bare=True)
+        _verified[str(path)] = state
 
 
-def _holds(content: Any, context: str, *, bare: bool) -> bool:
+def _is_intact(content: Any, context: str, *, bare: bool) -> bool:
     at = content.rfind(TAG)
     if at < 0:
         return bare and bytes(content[-4:]) in ENDS and content.rfind(SEAL) < 0
-    kept = bytes(content[at + len(TAG) : at + len(EMPTY)])
+    checksum = bytes(content[at + len(TAG) : at + len(EMPTY)])
     content[at + len(TAG) : at + len(EMPTY)] = b"0" * (len(EMPTY) - len(TAG))
-    return kept == b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))
+    return checksum == b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))

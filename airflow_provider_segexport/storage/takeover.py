@@ -1,4 +1,4 @@
-"""What whoever takes an audience over does first: lets calls of the last holder end, and names its run as in doubt."""
+"""Takes an audience over safely: waits for the last holder's calls, and records its run if their end is unconfirmed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ log = logging.getLogger(__name__)
 
 
 def longest_call_s(vendor: Vendor) -> float:
-    """Seconds from a call's last check to its end."""
+    """Return the seconds from a call's last fence check to its end, at most."""
     limits = [vendor.limits, *([vendor.removal.limits] if vendor.removal else [])]
     return max(limit.timeout_s for limit in limits) + CONNECT_TIMEOUT_S
 
 
-def take_over(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], float], own: str = "") -> None:
-    """Let calls of the last holder come to their end, if it has neither given the audience back nor left it.
+def take_over(
+    lease: Lease, ledger: Ledger, longest_call_s: float, clock: Callable[[], float], own_run_folder: str = ""
+) -> None:
+    """Wait for the calls of the last holder to end, if it neither released the lease nor deferred.
 
-    A holder that takes the lease and does not come here, such as `airflow segexport release`, leaves that to the next.
+    A holder that does not call this function, such as `airflow segexport release`, leaves the wait to the next holder.
 
     Args:
-        lease: of the audience, which has been taken.
-        ledger: of the audience; from here on nothing that the last holder writes is a version of it.
-        seconds: that a call may take.
-        clock: epoch seconds.
-        own: run folder of this run: what an earlier try of it did is in the same journal, and is no doubt.
+        lease: the audience's lease, which this process has acquired.
+        ledger: the audience's ledger. From here on, nothing that the last holder writes becomes a version of it.
+        longest_call_s: seconds that a call takes at most.
+        clock: returns epoch seconds.
+        own_run_folder: this run's folder. An earlier attempt of this run used the same journal, so nothing is unknown.
     """
     if not lease.unclean:
         return
@@ -40,9 +42,11 @@ def take_over(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], 
     state = AudienceState.of(ledger.path)
     if state.open_run_folder:
         log.info(
-            "Waiting for the last call of a superseded run (folder=%s seconds=%.0f).", state.open_run_folder, seconds
+            "Waiting for the last call of a superseded run (folder=%s, seconds=%.0f)",
+            state.open_run_folder,
+            longest_call_s,
         )
-        if not lease.wait_for_stop(state.writer_token, seconds) and state.open_run_folder != own:
+        if not lease.wait_for_stop(state.writer_token, longest_call_s) and state.open_run_folder != own_run_folder:
             doubts = tuple(doubt for doubt in state.doubts if doubt.folder != state.open_run_folder)
             doubt = Doubt(state.open_run_folder, state.writer_token, clock())
             replace(state, doubts=(*doubts, doubt)).write(ledger.path, ledger.fence)
@@ -50,21 +54,21 @@ def take_over(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], 
 
 
 @contextmanager
-def held(lease: Lease, ledger: Ledger, seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-    """Be the audience's one writer for one operation; each call of this thread leaves only while the lease holds.
+def holding_lease(lease: Lease, ledger: Ledger, longest_call_s: float, clock: Callable[[], float]) -> Iterator[None]:
+    """Hold the lease of an audience until the block ends. This thread sends calls only while it holds the lease.
 
     Args:
-        lease: of the audience; it is taken here, and given back at the end.
-        ledger: of the audience, fenced by the lease.
-        seconds: that a call may take.
-        clock: epoch seconds.
+        lease: the audience's lease; acquired here, and released at the end.
+        ledger: the audience's ledger, fenced by the lease.
+        longest_call_s: seconds that a call takes at most.
+        clock: returns epoch seconds.
 
     Raises:
-        AudienceLocked: a run writes the audience.
+        AudienceLocked: a run is writing the audience.
     """
     try:
         lease.acquire()
-        take_over(lease, ledger, seconds, clock)
+        take_over(lease, ledger, longest_call_s, clock)
         with fenced(lease.check):
             yield
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, NoReturn
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import (
     RateLimited,
     RetryableError,
@@ -204,7 +204,7 @@ def as_objects(value: Any) -> list[dict[str, Any]]:
 
 def index_by_email(batch: Batch) -> dict[str, int]:
     """Return the index in the batch by normalised address, because vendors echo addresses in their own case."""
-    return dict(zip(map(same, batch.emails), count()))
+    return dict(zip(map(canonical, batch.emails), count()))
 
 
 def describe(title: str, response: Response, code: object) -> str:

@@ -132,7 +132,7 @@ def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, t
     ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
     made = hook(extra=ready)
     place = Ledger.of(state_path(), "omnisend", made.resolve_audience()).path
-    other = Lease(place, "dag/task/run/0", clock=time.time, sleep=lambda _: None, alive=lambda _: False)
+    other = Lease(place, "dag/task/run/0", clock=time.time, sleep=lambda _: None, is_task_running=lambda _: False)
     other.acquire()
     with pytest.raises(AudienceLocked, match="dag/task/run/0"):
         made.create_segment()

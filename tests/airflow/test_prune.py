@@ -13,7 +13,7 @@ from airflow_provider_segexport.hooks import tidying
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.storage.paths import local_path
-from airflow_provider_segexport.storage.retention import DAY_S, NEWEST
+from airflow_provider_segexport.storage.retention import DAY_S, KEPT_RUNS
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 pytestmark = pytest.mark.airflow
@@ -32,7 +32,7 @@ def add(age_days: float, name: str, task: str = "prunes/export", root: str | Non
 
 def aged(age_days: float = 31, count: int = 2, **more):
     """Old runs, and as many recent ones as every task keeps."""
-    for number in range(NEWEST):
+    for number in range(KEPT_RUNS):
         add(0.1, f"recent{number}", **more)
     return [add(age_days + number, f"old{number}", **more) for number in range(count)]
 
@@ -52,7 +52,7 @@ def test_old_runs_are_removed_and_named(home, command):
     assert sorted(said.splitlines()[:2]) == sorted(map(str, old))
     assert said.splitlines()[2] == "2 run folders of runs that ended more than 30 days ago removed."
     assert not any(place.exists() for place in old)
-    assert len(list((home / "state" / "runs").rglob("summary.json"))) == NEWEST
+    assert len(list((home / "state" / "runs").rglob("summary.json"))) == KEPT_RUNS
     assert command("prune") == (0, "0 run folders of runs that ended more than 30 days ago removed.\n")
 
 
@@ -106,7 +106,7 @@ def test_runs_whose_reports_are_elsewhere_are_found_by_their_audience(stage, com
     assert run.state == "success", run.errors
     report = Path(run.summary()["run_folder"])
     task = "/".join(report.relative_to(tmp_path / "elsewhere").parts[:2])
-    old = [add(40, f"old{number}", task, str(tmp_path / "elsewhere")) for number in range(NEWEST + 1)]
+    old = [add(40, f"old{number}", task, str(tmp_path / "elsewhere")) for number in range(KEPT_RUNS + 1)]
     code, said = command("prune")
     removed = [str(place) for place in old if not place.exists()]
     assert (code, sorted(said.splitlines()[:-1])) == (0, sorted(removed))
@@ -132,7 +132,7 @@ def test_a_bucket_is_pruned(s3_root, command):
     """Objects of old runs go, those of others stay, and the folders that are left show no empty run."""
     old = aged()
     kept = {key for key in s3_root() if "/recent" in key}
-    assert len(kept) == 2 * NEWEST
+    assert len(kept) == 2 * KEPT_RUNS
     code, said = command("prune", "--dry-run")
     assert (code, "2 run folders" in said) == (0, True)
     assert len(s3_root()) == len(kept) + 4
@@ -163,7 +163,7 @@ def old_runs_of(stage):
 
     def make(count, root=None, age_days=31):
         now = SegmentExportHook.clock()
-        for number in range(NEWEST):
+        for number in range(KEPT_RUNS):
             add(0.1, f"recent{number}", "exports/export", root, now)
         return [add(age_days + number, f"old{number}", "exports/export", root, now) for number in range(count)]
 
@@ -202,7 +202,7 @@ def test_an_export_to_a_bucket_removes_there(s3_root, stage, old_runs_of):
     old_runs_of(1)
     exported(stage)
     assert not any("/old" in key for key in s3_root())
-    assert sum("/recent" in key for key in s3_root()) == 2 * NEWEST
+    assert sum("/recent" in key for key in s3_root()) == 2 * KEPT_RUNS
 
 
 @pytest.mark.parametrize(("days", "left"), [("0", 1), ("-5", 1), ("32", 1), ("31", 0)])
@@ -229,7 +229,7 @@ def test_what_cannot_be_removed_fails_no_export(stage, old_runs_of, monkeypatch,
         raise PermissionError(f"not allowed for ann@example.com: {run.place}")
 
     [old] = old_runs_of(1)
-    monkeypatch.setattr(tidying, "remove", refuse)
+    monkeypatch.setattr(tidying, "remove_run", refuse)
     exported(stage)
     assert old.exists()
     assert "Old run folders could not be removed (error=PermissionError)." in caplog.text

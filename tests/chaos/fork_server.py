@@ -157,7 +157,7 @@ def serve() -> None:
     from airflow_provider_segexport import fencing  # noqa: PLC0415
 
     shared_engine(pytest.MonkeyPatch())
-    fencing.FRESH_S = FRESH_S
+    fencing.CHECK_VALID_S = FRESH_S
     known = set(sys.modules)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anybody prints does not disturb the talk

@@ -17,7 +17,7 @@ from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
 
 from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.simulator import Simulator
-from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S
+from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
 
 MODES = ("upsert", "upsert", "full", "mirror", "mirror")
 RUNS_OUT_S = TTL_S + SKEW_S + 1

@@ -23,7 +23,7 @@ from chaos.run_records import Run, Try, in_audience
 from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
-from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S
+from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.vendors.registry import VENDORS
 

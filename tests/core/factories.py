@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.model import Audience, Batch, batch_id
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import clean, map_fields, read
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.paths import local_path
@@ -117,7 +117,7 @@ def written(path: Path, columns: Mapping[str, object] | pa.Table, **options: obj
 
 
 def inspected(*paths: Path | str, wanted: Sequence[str] = ("email",)) -> SegmentFiles:
-    return read.read_schemas(find([str(path) for path in paths], local_path), wanted)
+    return read.read_schemas(find_files([str(path) for path in paths], local_path), wanted)
 
 
 def matching_of(

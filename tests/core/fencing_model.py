@@ -25,8 +25,8 @@ from airflow_provider_segexport.export.config import ExportEnvironment as Surrou
 from airflow_provider_segexport.storage import durable, takeover
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.journal import Entry, State
-from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
-from airflow_provider_segexport.storage.lease_files import MOST_AHEAD_S
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.lease_files import MAX_LEASE_AHEAD_S, SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import listing, local_path
 from airflow_provider_segexport.storage.plan import PlanFacts
@@ -49,7 +49,7 @@ class Late:
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
-        self.mark = lease.mark
+        self.writer_token = lease.writer_token
 
     @property
     def number(self) -> int:
@@ -169,7 +169,7 @@ def writer(world: World, name: str) -> Iterator[None]:
         f"dag/task/{name}/0",
         clock=clock,
         sleep=world.pass_time,
-        alive=lambda _: False if world.ended else None,
+        is_task_running=lambda _: False if world.ended else None,
         monotonic=lambda: world.now,
     )
     lease._keep = lambda: None  # no thread looks on behind the model
@@ -187,7 +187,7 @@ def writer(world: World, name: str) -> Iterator[None]:
             return
         base, known = ledger.version(), held(ledger)
         yield
-        standing = standing.began("e", name).opened(name, str(run.path), lease.mark)
+        standing = standing.began("e", name).opened(name, str(run.path), lease.writer_token)
         standing.write(world.place, fence)
         yield
         for row in ROWS:
@@ -196,7 +196,7 @@ def writer(world: World, name: str) -> Iterator[None]:
             run.journal.write([Entry(row, State.SENDING, 1)])
             yield
             with fencing.fenced(lease.check):
-                fencing.ask()
+                fencing.check_fence()
                 call = world.leave(name, row)
             yield
             world.land(call)
@@ -232,7 +232,7 @@ def play(place: Path, turns: list[Turn], *, late: bool = False, ended: bool = Fa
         Turn("0", STEPS),
         *turns,
         *(Turn(name, STEPS) for name in "abc"),
-        Turn("y", STEPS, MOST_AHEAD_S),
+        Turn("y", STEPS, MAX_LEASE_AHEAD_S),
         Turn("z", STEPS),
     ]
     for turn in turns:

@@ -112,12 +112,12 @@ ANY_TYPE = st.sampled_from(NUMBERS + OTHERS)
 @given(ANY_TYPE, ANY_TYPE)
 def test_the_common_type_does_not_depend_on_the_order(one, other):
     """Files may come in any order; a zone is that of the column, and plays no part in the type."""
-    wide, turned = column_types.wider(one, other), column_types.wider(other, one)
+    wide, turned = column_types.common_type(one, other), column_types.common_type(other, one)
     if wide is not None and pa.types.is_timestamp(wide):
         assert bool(wide.tz) == bool(turned.tz)
     else:
         assert wide == turned
-    assert column_types.wider(one, one) == column_types.plain(one)
+    assert column_types.common_type(one, one) == column_types.value_type(one)
 
 
 MIDNIGHT = dt.datetime(1990, 5, 1, tzinfo=BERLIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from airflow_provider_segexport.countries import CODES, OTHERS
+from airflow_provider_segexport.countries import ALIASES, CODES
 
 
 def test_the_codes_are_those_of_the_tz_database():
@@ -16,5 +16,5 @@ def test_the_codes_are_those_of_the_tz_database():
 def test_other_words_are_no_codes_and_mean_one():
     """A word that was a code in its own right would be sent as another country's."""
     codes = set(CODES.split())
-    assert not OTHERS.keys() & codes
-    assert set(OTHERS.values()) <= codes
+    assert not ALIASES.keys() & codes
+    assert set(ALIASES.values()) <= codes

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segexport import email_address
-from airflow_provider_segexport.email_address import judge
+from airflow_provider_segexport.email_address import validate
 from airflow_provider_segexport.model import Reason
 
 PIECES = [*["a", "b9", "jane", "1", "-", ".", "_", "+"] * 4, "x" * 30, "--", "..", "%", "'", "!", "xn--", "é", " "]
@@ -48,7 +48,7 @@ def in_any_case(random, text):
 def plain(texts):
     """Those that the engine's pattern takes."""
     shared().table("texts", pa.table({"email": pa.array(texts, pa.string())}))
-    return [text for (text,) in shared().rows(f"select email from texts where {email_address.plain('email')}")]
+    return [text for (text,) in shared().rows(f"select email from texts where {email_address.plain_sql('email')}")]
 
 
 def test_what_the_pattern_takes_email_validator_takes_unchanged():
@@ -66,10 +66,10 @@ def test_what_is_known_of_a_domain_is_what_email_validator_says_of_the_whole():
     random = Random(11)
     texts = [nearly(random) for _ in range(3_000)]
     texts += [text.replace("a", "ü").replace("b9", "例") for text in texts]
-    verdicts = [judge(text) for text in texts]
-    assert verdicts == [email_address._judged(email_address.trimmed(text)) for text in texts]
+    verdicts = [validate(text) for text in texts]
+    assert verdicts == [email_address._validate_fully(email_address.trimmed(text)) for text in texts]
     assert sum(one.email is not None and "xn--" in one.email for one in verdicts) > 50
-    assert email_address._at.cache_info().hits > 100
+    assert email_address._validate_domain.cache_info().hits > 100
 
 
 @settings(max_examples=10, deadline=None)
@@ -77,7 +77,7 @@ def test_what_is_known_of_a_domain_is_what_email_validator_says_of_the_whole():
 def test_what_the_pattern_takes_of_any_address_is_taken(texts):
     """The same holds for addresses that are made after the standard."""
     for text in plain(texts):
-        assert judge(text) == email_address.Verdict(text)
+        assert validate(text) == email_address.EmailResult(text)
 
 
 def test_most_addresses_are_plain():
@@ -107,13 +107,13 @@ def test_most_addresses_are_plain():
 )
 def test_addresses_that_are_not_plain_and_good(text, email):
     """An internationalised domain is sent in its ASCII form."""
-    assert judge(text) == email_address.Verdict(email)
+    assert validate(text) == email_address.EmailResult(email)
 
 
 @pytest.mark.parametrize("text", ["jané@example.com", "用户@例え.jp"])
 def test_a_local_part_outside_ascii(text):
     """It needs SMTPUTF8 all the way, which no vendor documents."""
-    assert judge(text) == email_address.Verdict(None, Reason.NON_ASCII_EMAIL)
+    assert validate(text) == email_address.EmailResult(None, Reason.NON_ASCII_EMAIL)
 
 
 BAD = [
@@ -152,14 +152,14 @@ BAD = [
 @pytest.mark.parametrize("text", BAD)
 def test_bad_addresses(text):
     """None of them can be sent, whatever is wrong with it."""
-    assert judge(text) == email_address.Verdict(None, Reason.INVALID_EMAIL)
+    assert validate(text) == email_address.EmailResult(None, Reason.INVALID_EMAIL)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_gets_a_verdict(text):
     """Nothing that stands in a column breaks the run."""
-    verdict = judge(text.strip().lower())
+    verdict = validate(text.strip().lower())
     assert (verdict.email is None) != (verdict.reason is None)
     assert verdict.email is None or verdict.email.isascii()
 
@@ -181,7 +181,7 @@ def test_the_engine_s_pattern_is_python_s(tmp_path):
     """Both regular-expression engines read the pattern alike: every verdict of a file is the one of email-validator."""
     texts = [*BAD, "jane.doe@example.com", "j@b.test", "a@b.museum", "a" * 63 + "@example.com", "jané@example.com"]
     path = written(tmp_path / "x.parquet", {"email": texts})
-    expected = {row: verdict.reason for row, text in enumerate(texts) if (verdict := judge(text)).reason}
+    expected = {row: verdict.reason for row, text in enumerate(texts) if (verdict := validate(text)).reason}
     with cleaned(path) as (sql, _):
         assert {row: reason for row, (_, reason, _) in outcomes(sql).items()} == expected
 
@@ -211,16 +211,16 @@ def test_a_local_part_outside_ascii_never_becomes_somebody_else_s_address(tmp_pa
         assert values(sql, "email") == []
         reasons = {reason for _, reason, _ in outcomes(sql).values()}
     assert {"non_ascii_email"} == reasons
-    assert {None} == {judge(text).email for text in texts}
+    assert {None} == {validate(text).email for text in texts}
     for text in ("\u0130lker@example.com", "\u212aate@example.com", "KAT\u0130@EXAMPLE.COM", "I\u0307lker@example.com"):
-        assert judge(text) == email_address.Verdict(None, Reason.NON_ASCII_EMAIL)
+        assert validate(text) == email_address.EmailResult(None, Reason.NON_ASCII_EMAIL)
 
 
 def test_a_vendor_s_spelling_of_another_address_equals_none_of_ours():
     """Vendors hold contacts of their own: one whose address only looks alike must not be taken for ours."""
     for sign in LOOKALIKES:
         text = f"{sign}ate@example.com"
-        assert email_address.same(text) == text
+        assert email_address.canonical(text) == text
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_vendor_s_spelling_of_another_address_equals_none_of_ours():
 )
 def test_a_vendor_s_spelling_of_our_address_is_ours(text, expected):
     """Vendors answer in their own case, and with either form of a domain."""
-    assert expected == email_address.same(text)
+    assert expected == email_address.canonical(text)
 
 
 WRAPPED = [
@@ -267,7 +267,7 @@ WRAPPED = [
 @pytest.mark.parametrize("text", WRAPPED, ids=ascii)
 def test_what_is_written_around_an_address_is_no_part_of_it(tmp_path, text):
     """A link, a name and invisible characters are taken off, alike in Python and in the engine."""
-    assert judge(text) == email_address.Verdict("jane@example.com")
+    assert validate(text) == email_address.EmailResult("jane@example.com")
     with cleaned(written(tmp_path / "x.parquet", {"email": [text]})) as (sql, _):
         assert values(sql, "email") == ["jane@example.com"]
 
@@ -292,7 +292,7 @@ def test_what_is_written_around_an_address_is_no_part_of_it(tmp_path, text):
 )
 def test_two_addresses_in_one_text_are_none(text):
     """Which of them is meant is not guessed."""
-    assert judge(text).email is None
+    assert validate(text).email is None
 
 
 def test_case_and_unicode_form_of_a_domain_do_not_make_two_people(tmp_path):
@@ -347,4 +347,4 @@ def test_email_validator_is_of_the_same_mind_about_any_address(tmp_path):
             checked = None
         ascii_local = email_address.trimmed(text).rpartition("@")[0].isascii()
         expected = checked.ascii_email.lower() if checked and checked.ascii_email and ascii_local else None
-        assert (sent.get(text), judge(text).email) == (expected, expected), ascii(text)
+        assert (sent.get(text), validate(text).email) == (expected, expected), ascii(text)

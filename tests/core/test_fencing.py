@@ -35,12 +35,12 @@ def leaves(clocks, monotonic, wall):
             raise Superseded("taken over")
 
     with fencing.fenced(check):
-        fencing.ask()
+        fencing.check_fence()
         taken_over.append(True)
         clocks.monotonic += monotonic
         clocks.wall += wall
         try:
-            fencing.ask_again()
+            fencing.recheck_fence()
         except Superseded:
             return False
     return True
@@ -77,7 +77,7 @@ def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, one):
             sleep=lambda _: None,
             monotonic=lambda: now["monotonic"],
         )
-        lease._keep = lambda: None
+        lease._start_watcher = lambda: None
         lease.acquire()
         now[clock] += 3600
         lease.check()
@@ -88,5 +88,5 @@ def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, one):
         "wall": lambda lease: lease._held.until - now["wall"] if lease._held else 0.0,
         "monotonic": lambda lease: lease._ends_at - now["monotonic"] if lease._held else 0.0,
     }
-    monkeypatch.setattr(Lease, "_left", left[one])
+    monkeypatch.setattr(Lease, "_left_s", left[one])
     assert not all(renewed(clock, "wrong") for clock in now)

@@ -15,7 +15,7 @@ from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError
 from airflow_provider_segexport.segment_files import patterns
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage import listing
 from airflow_provider_segexport.storage.listing import MAX_DEPTH
@@ -103,12 +103,12 @@ def store(request, tmp_path):
 def names(store, *texts: str) -> list[str]:
     """What texts below the root stand for, as paths below the root."""
     segment = [f"{store.root}/{text}" if text else str(store.root) for text in texts]
-    return [name.removeprefix(f"{store.root}/") for _, name in find(segment, store.resolve)]
+    return [name.removeprefix(f"{store.root}/") for _, name in find_files(segment, store.resolve)]
 
 
 def emails(store, *texts: str) -> list[str]:
     """What the engine reads of texts below the root."""
-    files = find([f"{store.root}/{text}".rstrip("/") for text in texts], store.resolve)
+    files = find_files([f"{store.root}/{text}".rstrip("/") for text in texts], store.resolve)
     return [email for (email,) in shared().rows(f"select email from {shared().scan([place for place, _ in files])}")]
 
 
@@ -145,7 +145,7 @@ def test_a_pattern_is_matched_once_by_us(store):
 def test_key_value_folders_change_no_column(store):
     """A column of the file is read, not the folder's key of the same name, and the key adds none."""
     store.put("newsletter=yes/state=active/a.parquet", content("a@x.org", newsletter=["no"]))
-    files = find([f"{store.root}"], store.resolve)
+    files = find_files([f"{store.root}"], store.resolve)
     rows = shared().rows(f"select * from {shared().scan([place for place, _ in files])}")
     assert rows == [("a@x.org", "no")]
 
@@ -176,7 +176,7 @@ def test_what_is_no_parquet_is_refused_by_name(store, name, body):
     """A file that would be left out stops the run, for a segment as for a suppression folder."""
     store.put("a.parquet", content("a@x.org"))
     store.put(name, body)
-    with pytest.raises(InvalidSegment, match=rf"{name} \((no Parquet|empty)\).*To fix:"):
+    with pytest.raises(InvalidSegment, match=rf"{name} \((not Parquet|empty)\).*To fix:"):
         names(store, "")
     assert names(store, "*.parquet") == ["a.parquet"]
 
@@ -234,7 +234,7 @@ def test_what_is_by_its_name_not_current_is_refused(tmp_path):
         store.put(f"{folder}/{name}", b"PAR1")
         for text in (folder, f"{folder}/*", f"{folder}/**", f"{folder[:-1]}[{folder[-1]}]"):
             with pytest.raises(
-                InvalidSegment, match=r"\(by its name not finished, or an earlier copy\).*To fix:"
+                InvalidSegment, match=r"\(unfinished or an earlier copy, by its name\).*To fix:"
             ) as caught:
                 names(store, text)
             assert name in str(caught.value)
@@ -249,7 +249,7 @@ def test_a_pattern_that_says_so_means_such_names(tmp_path):
     for text in ("*.bak", "*.old/*", "*(copy).parquet"):
         assert 1 == len(names(store, text))
     for text in ("*", "*/*", "*.parquet", "*.parquet*"):
-        with pytest.raises(InvalidSegment, match="by its name not finished"):
+        with pytest.raises(InvalidSegment, match="unfinished or an earlier copy"):
             names(store, text)
 
 
@@ -298,7 +298,7 @@ def test_links_are_read_once(tmp_path):
     (tmp_path / "seg" / "loop").symlink_to(tmp_path / "seg")
     (tmp_path / "again").symlink_to(tmp_path / "seg")
     for text in ("seg", "seg/**/*.parquet", "seg/*", "*"):
-        files = find([f"{tmp_path}/{text}", str(tmp_path / "again")], local_path)
+        files = find_files([f"{tmp_path}/{text}", str(tmp_path / "again")], local_path)
         assert len(files) == 1
 
 
@@ -312,25 +312,25 @@ def irregular(tmp_path):
 def test_only_regular_files_are_read(tmp_path, monkeypatch):
     """A pipe, a socket, a device and a link that leads nowhere are refused by name, and nothing waits for them."""
     for name in irregular(tmp_path):
-        with pytest.raises(InvalidSegment, match=r"no regular file|does not exist|cannot be listed"):
-            find(str(tmp_path / name), local_path)
-    with pytest.raises(InvalidSegment, match=r"gone\.parquet \(no regular file\).*pipe\.parquet.*self\.parquet"):
-        find(str(tmp_path), local_path)
+        with pytest.raises(InvalidSegment, match=r"not a regular file|does not exist|cannot be listed"):
+            find_files(str(tmp_path / name), local_path)
+    with pytest.raises(InvalidSegment, match=r"gone\.parquet \(not a regular file\).*pipe\.parquet.*self\.parquet"):
+        find_files(str(tmp_path), local_path)
     with pytest.raises(InvalidSegment, match=r"pipe\.parquet"):
-        find(f"{tmp_path}/p*", local_path)
-    with pytest.raises(InvalidSegment, match=r"/dev/zero .no regular file"):
-        find("/dev/zero", local_path)
+        find_files(f"{tmp_path}/p*", local_path)
+    with pytest.raises(InvalidSegment, match=r"/dev/zero .not a regular file"):
+        find_files("/dev/zero", local_path)
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind("s.parquet")
-        with pytest.raises(InvalidSegment, match="no regular file"):
-            find("s.parquet", local_path)
+        with pytest.raises(InvalidSegment, match="not a regular file"):
+            find_files("s.parquet", local_path)
 
 
 def test_a_name_that_no_system_knows_does_not_exist():
     """A NUL byte in a path is refused as any path that leads nowhere."""
     with pytest.raises(InvalidSegment, match="does not exist"):
-        find("/tmp/a\0b.parquet", local_path)
+        find_files("/tmp/a\0b.parquet", local_path)
 
 
 def test_deeply_nested_folders_are_refused(store):
@@ -354,7 +354,7 @@ def test_five_thousand_nested_folders_are_refused(tmp_path):
     try:
         for text in (str(tmp_path), f"{tmp_path}/**/*.parquet"):
             with pytest.raises(InvalidSegment, match=f"more than {MAX_DEPTH} folders"):
-                find(text, local_path)
+                find_files(text, local_path)
     finally:
         os.system(f"rm -rf {tmp_path}/d")
 
@@ -363,7 +363,7 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
     """Bytes that are no UTF-8 are shown as escapes, and the file is read."""
     path = os.fsencode(tmp_path) + b"/caf\xe9.parquet"
     written(tmp_path / "x.parquet", {"email": ["a@x.org"]}).rename(os.fsdecode(path))
-    ((place, name),) = find(str(tmp_path), local_path)
+    ((place, name),) = find_files(str(tmp_path), local_path)
     assert name.endswith("caf\\udce9.parquet")
     assert shared().rows(f"select email from {shared().scan([place])}") == [("a@x.org",)]
 
@@ -408,7 +408,7 @@ def test_a_link_into_a_table_is_refused(tmp_path):
     (tmp_path / "seg").mkdir()
     (tmp_path / "seg" / "x.parquet").symlink_to(path)
     with pytest.raises(InvalidSegment, match="table is a Delta table"):
-        find(str(tmp_path / "seg"), local_path)
+        find_files(str(tmp_path / "seg"), local_path)
 
 
 def test_a_table_that_is_not_read_disturbs_nothing(store):
@@ -449,12 +449,12 @@ def test_a_store_that_cannot_be_listed(tmp_path, monkeypatch):
 
         return listed
 
-    monkeypatch.setattr(listing, "listed", fail(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(listing, "list_entries", fail(PermissionError(13, "Permission denied")))
     with pytest.raises(InvalidSegment, match=r"cannot be listed: Permission denied\. To fix:"):
-        find(str(tmp_path), local_path)
-    monkeypatch.setattr(listing, "listed", fail(OSError(116, "Stale file handle")))
+        find_files(str(tmp_path), local_path)
+    monkeypatch.setattr(listing, "list_entries", fail(OSError(116, "Stale file handle")))
     with pytest.raises(RetryableError, match="cannot be listed just now: Stale file handle"):
-        find(str(tmp_path), local_path)
+        find_files(str(tmp_path), local_path)
 
 
 def test_patterns_match_as_fnmatch_does():
@@ -477,4 +477,4 @@ def test_rows_of_odd_names_are_planned(tmp_path):
     assert [file.path.name for file in files.files] == sorted(ODD)
     with cleaned(tmp_path) as (sql, _):
         assert values(sql, "email") == [f"p{ODD.index(name)}@example.com" for name in sorted(ODD)]
-    assert read.read_schemas(find(str(tmp_path), local_path), ["email"]).rows == len(ODD)
+    assert read.read_schemas(find_files(str(tmp_path), local_path), ["email"]).rows == len(ODD)

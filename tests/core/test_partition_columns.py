@@ -8,14 +8,14 @@ from core.factories import shared, written
 from core.test_parquet_files import Bucket, content
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.paths import local_path
 
 
 def inspected(root, wanted, resolve=local_path, *, asked=True):
-    return read.read_schemas(find(str(root), resolve), wanted, partition_columns=asked)
+    return read.read_schemas(find_files(str(root), resolve), wanted, partition_columns=asked)
 
 
 def rows(files, *columns):

@@ -13,7 +13,7 @@ from upath import UPath
 from airflow_provider_segexport.storage import paths
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
-from airflow_provider_segexport.storage.paths import HALF_S, create, remove_stale_temp_files, temp_name
+from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, create, remove_stale_temp_files, temp_name
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
@@ -65,7 +65,7 @@ def test_a_store_without_an_exclusive_mode_is_asked_before(place, monkeypatch):
 def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
     """From a run folder and its parts when it is opened again; of names that only this provider gives, and old ones."""
     for folder in (tmp_path / "01", tmp_path / "01" / "batch_results"):
-        halves(folder, age_s=HALF_S + 60)
+        halves(folder, age_s=STALE_TEMP_FILE_S + 60)
     RunFolder.open(tmp_path)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert ["01/.theirs.half", "01/batch_results/.theirs.half", "01/batch_results/notes.json", "01/notes.json"] == left
@@ -81,6 +81,6 @@ def test_what_is_being_written_is_left_alone(tmp_path):
 def test_a_ledger_is_swept_when_it_is_written(tmp_path):
     """With what stands beside it: lease, history, card."""
     ledger = Ledger.of(tmp_path, "plain", TARGET)
-    halves(ledger.path / "lease", age_s=HALF_S + 60)
+    halves(ledger.path / "lease", age_s=STALE_TEMP_FILE_S + 60)
     ledger.commit(pa.table({field.name: [] for field in SCHEMA}, schema=SCHEMA).to_batches(), 0)
     assert [".theirs.half", "notes.json"] == sorted(path.name for path in (ledger.path / "lease").iterdir())

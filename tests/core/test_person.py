@@ -28,7 +28,7 @@ from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReade
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
-from airflow_provider_segexport.storage.paths import folder, local_path, read, write
+from airflow_provider_segexport.storage.paths import ensure_folder, local_path, read, write
 
 NOW = 1_767_225_600.0
 ADA = Person.of("ada@example.com")
@@ -166,7 +166,7 @@ def test_a_file_loses_the_person_and_nobody_else(tmp_path_factory, emails):
 
 def test_a_plan_keeps_its_batches(root):
     """A record batch is a batch of the plan, by its number: one that held the person alone stays, and is empty."""
-    place = folder(root / "runs") / "upserts.arrow"
+    place = ensure_folder(root / "runs") / "upserts.arrow"
     with ArrowFileWriter(place, ROWS) as out:
         for rows in ([(0, "ada@example.com")], [(1, "bob@example.com"), (2, "Ada@example.com")]):
             out.write(pa.record_batch([pa.array([one[i] for one in rows]) for i in (0, 1)], schema=ROWS))
@@ -178,7 +178,7 @@ def test_a_plan_keeps_its_batches(root):
 
 def test_a_file_without_addresses_is_left_as_it_is(root):
     """Not even written again."""
-    place = folder(root / "runs") / "counts.parquet"
+    place = ensure_folder(root / "runs") / "counts.parquet"
     write_parquet(place, [pa.record_batch({"n": [1]})], pa.schema([("n", pa.int64())]))
     before = read(place)
     assert (0, 0) == (files.count(place, ADA), files.clean(place, ADA))
@@ -217,7 +217,7 @@ def test_nobody_is_taken_out_at_a_vendor_whom_an_export_has_not_put_there(root):
 
 def test_a_run_that_is_not_finished_is_left_and_named(root):
     """Its plan is frozen: what is sent must be what was planned."""
-    runs = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    runs = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
     write(runs / "plan.json", b"{}")
     write_parquet(runs / "rejects.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
     receipt = erase(tools(root), ADA, "Ann")
@@ -230,7 +230,7 @@ def test_a_run_that_is_not_finished_is_left_and_named(root):
 
 def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
     """Nothing of it is ever sent: the person's rows are taken out of it, and the erasure is complete."""
-    runs = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    runs = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
     write(runs / "summary.json", json.dumps({"finished": False, "error": "a guard"}).encode())
     write_parquet(runs / "not_sent.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
     assert erase(tools(root), ADA, "Ann").complete
@@ -248,7 +248,7 @@ def test_a_person_is_explained_without_a_card(root):
 
 def taken_by(place, owner, now):
     """A lease that another run holds, which Airflow has been told to end or which has run out."""
-    lease = Lease(place, owner, clock=lambda: now, sleep=lambda _: None, alive=lambda _: False)
+    lease = Lease(place, owner, clock=lambda: now, sleep=lambda _: None, is_task_running=lambda _: False)
     lease._keep = lambda: None
     lease.acquire()
     return lease
@@ -261,7 +261,7 @@ def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
 
     def take_out(known, person):
         taken_by(known.path, "dag/task/run/0", NOW + 1)
-        fencing.ask()
+        fencing.check_fence()
         sent.append(person)
         return "removed"
 
@@ -288,7 +288,9 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     """Its call might add the person again; the next export looks at its journal once more."""
     found = ledger(root, {"ada@example.com": "member"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
+        found.path
+    )
     slept, at_the_vendor = [], []
 
     def take_out(known, person):
@@ -298,7 +300,9 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     hands = replace(tools(root, take_out), sleep=slept.append, longest_call_s=lambda _: 40.0)
     assert erase(hands, ADA, "test").complete
     assert at_the_vendor == [40.0]
-    assert [("runs/killed", dead.mark)] == [(one.folder, one.mark) for one in AudienceState.of(found.path).doubts]
+    assert [("runs/killed", dead.writer_token)] == [
+        (one.folder, one.writer_token) for one in AudienceState.of(found.path).doubts
+    ]
     assert row(found, 1, ADA) is None
 
 
@@ -306,13 +310,17 @@ def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
     """The ledger is read when the audience is held."""
     found = ledger(root, {"ada@example.com": "removed"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.mark).write(found.path)
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
+        found.path
+    )
     taken_out = []
 
     def sleep(_):
         if found.version() == 1:
             table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "member"}], SCHEMA)
-            Ledger(found.path, SimpleNamespace(number=9, mark="", check=lambda: None)).commit(table.to_batches(), 1)
+            Ledger(found.path, SimpleNamespace(number=9, writer_token="", check=lambda: None)).commit(
+                table.to_batches(), 1
+            )
 
     hands = replace(
         tools(root, lambda known, person: taken_out.append(person) or "removed"),
@@ -328,9 +336,11 @@ def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_b
     """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
     found = ledger(root, {"ada@example.com": "member"})
     dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
-    killed = folder(root / "runs" / "killed")
+    killed = ensure_folder(root / "runs" / "killed")
     write(killed / "config.json", b"{}")
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.mark).write(found.path)
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.writer_token).write(
+        found.path
+    )
     world = {"clock": lambda: NOW, "sleep": lambda _: None}
     if in_between == "repair":
         repair(found.path, tools(root).resolve, **world)
@@ -383,7 +393,7 @@ def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_damaged_table_of_a_run_is_named(root, name, finished):
     """The other tables of the run are cleaned."""
-    place = folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    place = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
     rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
     for one in ("rejects.parquet", "removals.parquet"):
         write_parquet(place / one, rows.to_batches(), ROWS)
@@ -401,7 +411,7 @@ def test_a_damaged_table_of_a_run_is_named(root, name, finished):
 
 def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
     """Parquet and Arrow."""
-    place = folder(root / "old")
+    place = ensure_folder(root / "old")
     rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
     with (place / "rejects.parquet").open("wb") as file:
         pq.write_table(rows, file)

@@ -15,7 +15,7 @@ from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.model import batch_id, batch_id_of_hashes
 from airflow_provider_segexport.stages import plan
 from airflow_provider_segexport.storage.batching import ENVELOPE_BYTES
-from airflow_provider_segexport.storage.batching import cut as cut_stream
+from airflow_provider_segexport.storage.batching import cut_batches as cut_stream
 from airflow_provider_segexport.storage.files import ArrowReader
 from airflow_provider_segexport.vendors.base import MappedFields
 

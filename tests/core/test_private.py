@@ -20,8 +20,8 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
-from airflow_provider_segexport.storage.paths import as_storage_path, create, folder, write
-from airflow_provider_segexport.storage.scratch import NAME, scratch, sweep
+from airflow_provider_segexport.storage.paths import as_storage_path, create, ensure_folder, write
+from airflow_provider_segexport.storage.scratch import NAME, remove_stale_folders, scratch
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_modes_with_no_umask(tmp_path, temporary, open_umask):
     top = tmp_path / "state"
     write(as_storage_path(top / "deep" / "down" / "a.json"), b"a")
     create(as_storage_path(top / "once" / "a.json"), b"a")
-    folder(as_storage_path(top / "made" / "empty"))
+    ensure_folder(as_storage_path(top / "made" / "empty"))
     Journal(as_storage_path(top / "run")).write([Entry("b", State.SENDING, 1)])
     ledger = Ledger(as_storage_path(top / "ledger"))
     ledger.commit([pa.RecordBatch.from_pylist([], schema=SCHEMA)], 0)
@@ -82,7 +82,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left(temporary):
     """While the process lives its folder stays; after a SIGKILL the next use removes it."""
     with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
-        assert sweep() == 0
+        assert remove_stale_folders() == 0
         with scratch("other"):
             assert list(temporary.rglob("people"))
         process.send_signal(signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left(temporary):
     with scratch("next"):
         assert not list(temporary.rglob("people"))
     assert not modes(temporary / f"{NAME}-{os.getuid()}")
-    assert sweep() == 0
+    assert remove_stale_folders() == 0
 
 
 def test_a_forked_child_has_a_folder_of_its_own(temporary):
@@ -103,11 +103,11 @@ def test_a_forked_child_has_a_folder_of_its_own(temporary):
                 os._exit(0 if own.parent != place.parent else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert (place / "rows").exists()
-        assert sweep() == 1
+        assert remove_stale_folders() == 1
         assert (place / "rows").exists()
 
 
-@pytest.mark.parametrize("use", [variable_lock.file_locks, sweep], ids=["locks", "scratch"])
+@pytest.mark.parametrize("use", [variable_lock.file_locks, remove_stale_folders], ids=["locks", "scratch"])
 @pytest.mark.parametrize("trap", ["link", "file", "open mode", "another user's"])
 def test_a_folder_that_another_user_has_put_there(temporary, use, trap):
     """It is refused with a word on what to do; nothing is written through it."""

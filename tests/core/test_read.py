@@ -10,13 +10,13 @@ import pytest
 from core.factories import cleaned, inspected, values, written
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.paths import local_path
 
 
 def names(*texts):
-    return [place.name for place, _ in find(list(texts), local_path)]
+    return [place.name for place, _ in find_files(list(texts), local_path)]
 
 
 def test_a_path_names_one_file(tmp_path):
@@ -62,7 +62,7 @@ def test_several_segments_are_united_each_file_once(tmp_path):
 def test_no_segment_is_named(nothing):
     """An empty argument is refused in words."""
     with pytest.raises(InvalidSegment, match="No segment is named"):
-        find(nothing, local_path)
+        find_files(nothing, local_path)
 
 
 def test_no_such_file(tmp_path):
@@ -252,7 +252,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    places = find(str(path), local_path)
+    places = find_files(str(path), local_path)
     monkeypatch.setattr(type(path), "open", refuse)
     with pytest.raises(InvalidSegment, match="cannot be opened: Permission denied"):
         read.read_schemas(places, ["email"])

@@ -15,11 +15,11 @@ from core.factories import cleaned, inspected, one_page, outcomes, shared, value
 
 from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
 from airflow_provider_segexport.segment_files import parquet_reading
-from airflow_provider_segexport.segment_files.memory import more_memory
+from airflow_provider_segexport.segment_files.memory import memory_for
 from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.duckdb_engine import engine
-from airflow_provider_segexport.storage.errors import meaning
+from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.paths import local_path
 
 
@@ -122,7 +122,7 @@ def test_a_cause_behind_an_error_counts():
     """Libraries wrap what their clients raise."""
     error = OSError(errno.EIO, "wrapped")
     error.__cause__ = ClientError(403)
-    assert "Permission denied" in str(meaning(error, "x"))
+    assert "Permission denied" in str(translate_error(error, "x"))
 
 
 @contextmanager
@@ -240,10 +240,10 @@ def read_twice(rows, path, how):
 def test_an_objects_version_is_its_etag():
     """A listing and a request for one object say different things of it: what both say is compared."""
     listed = {"size": "5", "ETag": '"1"'}
-    assert not parquet_reading.replaced(listed, {"size": "5", "ETag": '"1"', "VersionId": "7"})
-    assert parquet_reading.replaced(listed, {"size": "5", "ETag": '"2"'})
-    assert parquet_reading.replaced(listed, {"size": "6"})
-    assert parquet_reading.version(local_path(__file__))
+    assert not parquet_reading.was_replaced(listed, {"size": "5", "ETag": '"1"', "VersionId": "7"})
+    assert parquet_reading.was_replaced(listed, {"size": "5", "ETag": '"2"'})
+    assert parquet_reading.was_replaced(listed, {"size": "6"})
+    assert parquet_reading.file_version(local_path(__file__))
 
 
 LARGE = "x" * 16_000_000
@@ -295,5 +295,5 @@ def test_memory_rises_with_what_a_page_needs(tmp_path):
         read.translate_read_errors(files),
     ):
         sql.rows(f"select sum({total}) from {relation(sql, files, reads)}")
-    with engine(more_memory(files)) as sql, read.translate_read_errors(files):
+    with engine(memory_for(files)) as sql, read.translate_read_errors(files):
         assert sql.rows(f"select sum({total}) from {relation(sql, files, reads)}") > [(rows * 960,)]

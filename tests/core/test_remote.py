@@ -13,7 +13,7 @@ from upath import UPath
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError
 from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import clean, plan, read, record, update_ledger
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
@@ -50,15 +50,15 @@ def test_a_segment_is_found_in_object_storage(store):
     for name in ("b.parquet", "a.parquet", "_SUCCESS"):
         put(store / "day" / name, ["a@example.com"])
     for text in (f"{store}/day", f"{store}/*/*.parquet", f"{store}/day/*"):
-        assert [name.rpartition("/")[2] for _, name in find(text, UPath)] == ["a.parquet", "b.parquet"]
+        assert [name.rpartition("/")[2] for _, name in find_files(text, UPath)] == ["a.parquet", "b.parquet"]
     with pytest.raises(InvalidSegment, match="does not exist"):
-        find(f"{store}/night", UPath)
+        find_files(f"{store}/night", UPath)
 
 
 def test_a_plan_is_made_and_read_in_object_storage(store):
     """From Parquet to batches without a local file."""
     put(store / "s.parquet", ["a@example.com", "nobody", "b@example.com"])
-    files = read.read_schemas(find(f"{store}/s.parquet", UPath), ["email"])
+    files = read.read_schemas(find_files(f"{store}/s.parquet", UPath), ["email"])
     asked = FieldMapping({"email": "email"})
     folder = RunFolder.open(store / "runs")
     with engine() as sql:
@@ -109,7 +109,7 @@ def test_verdicts_are_committed_in_object_storage(store):
     """What was refused stays out of the ledger, and contact ids come into it."""
     folder = RunFolder.open(store / "runs")
     put(store / "s.parquet", ["p0@example.com", "p1@example.com"])
-    files = read.read_schemas(find(f"{store}/s.parquet", UPath), ["email"])
+    files = read.read_schemas(find_files(f"{store}/s.parquet", UPath), ["email"])
     field_mapping = matching_of(files, FieldMapping({"email": "email"}))
     with engine() as sql:
         told = clean.clean(sql, files, field_mapping)

@@ -14,7 +14,7 @@ from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import as_storage_path
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
-from airflow_provider_segexport.storage.retention import DAY_S, NEWEST, Retention, Run, remove
+from airflow_provider_segexport.storage.retention import DAY_S, KEPT_RUNS, OldRun, Retention, remove_run
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 PLANNED = Plan(0, 0, 0, (), 0)
@@ -58,14 +58,14 @@ class Runs:
 
     def remove(self, now=NOW):
         for run in list(Retention(as_storage_path(self.root), now, 30).old(as_storage_path(self.task))):
-            remove(run)
+            remove_run(run)
 
 
 @pytest.fixture
 def runs(tmp_path):
     """Enough recent runs that age alone decides of the others."""
     made = Runs(tmp_path)
-    for number in range(NEWEST):
+    for number in range(KEPT_RUNS):
         made.add(f"recent{number}", 0.1 * number)
     return made
 
@@ -80,9 +80,9 @@ def test_only_runs_that_ended_before_the_limit(runs):
 def test_the_newest_runs_stay_at_any_age(tmp_path):
     """Explain reads them, and a clock that runs years ahead removes no more than that leaves."""
     runs = Runs(tmp_path)
-    places = [runs.add(f"r{number}", 100 + number) for number in range(NEWEST + 2)]
-    assert runs.old() == sorted(map(str, places[NEWEST:]))
-    assert runs.old(now=NOW + 1e9) == sorted(map(str, places[NEWEST:]))
+    places = [runs.add(f"r{number}", 100 + number) for number in range(KEPT_RUNS + 2)]
+    assert runs.old() == sorted(map(str, places[KEPT_RUNS:]))
+    assert runs.old(now=NOW + 1e9) == sorted(map(str, places[KEPT_RUNS:]))
 
 
 def test_a_run_whose_task_may_go_on_stays(runs):
@@ -214,7 +214,7 @@ def test_a_removal_leaves_nothing(runs):
     """Nor empty folders of the run; the other runs stay."""
     old = runs.add("old", 100)
     for _ in range(2):
-        remove(Run(as_storage_path(old), 0.0))
+        remove_run(OldRun(as_storage_path(old), 0.0))
         assert not (runs.task / "old").exists()
         assert (runs.task / "recent0" / "0" / "01" / "summary.json").exists()
 
@@ -233,7 +233,7 @@ def test_a_removal_that_broke_off_is_taken_up_again(runs, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(path_type, "unlink", unlink)
         with pytest.raises(OSError, match="in use"):
-            remove(Run(as_storage_path(old), 0.0))
+            remove_run(OldRun(as_storage_path(old), 0.0))
     assert "summary.json" not in removed
     assert runs.old() == [str(old)]
 
@@ -244,7 +244,7 @@ def test_a_few_reports_are_read_at_a_time(runs):
         runs.add(f"old{number:02d}", 100)
     found = set()
     for minute in range(60):
-        found |= set(runs.old(now=NOW + 60 * minute, most=retention.NEWEST + 2))
+        found |= set(runs.old(now=NOW + 60 * minute, most=retention.KEPT_RUNS + 2))
     assert len(found) == 20
 
 

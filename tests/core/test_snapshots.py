@@ -18,7 +18,7 @@ from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files import snapshots
-from airflow_provider_segexport.segment_files.parquet_files import find
+from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.storage.paths import as_storage_path, local_path
 
 deltalake = pytest.importorskip("deltalake")
@@ -52,7 +52,7 @@ def uploaded(store, folder):
 
 
 def rows(text, resolve, to, **options):
-    place, name = snapshots.copied(text, resolve, as_storage_path(to), **options)
+    place, name = snapshots.copy_snapshot(text, resolve, as_storage_path(to), **options)
     return pq.read_table(place), name
 
 
@@ -177,14 +177,14 @@ def test_only_wanted_columns_are_copied(delta, tmp_path):
 def test_find_copies_tables_and_discard_removes_the_copies(delta, tmp_path):
     """A table named twice is copied once; the plain folder stays refused."""
     run = as_storage_path(tmp_path / "run")
-    copy = partial(snapshots.copied, resolve=local_path, to=run)
-    files = find([f"delta:{delta}", f"delta:{delta}"], local_path, copy)
+    copy = partial(snapshots.copy_snapshot, resolve=local_path, to=run)
+    files = find_files([f"delta:{delta}", f"delta:{delta}"], local_path, copy)
     assert [name for _, name in files] == [f"delta:{delta}@2"]
     assert files[0][0].exists()
-    snapshots.discard(run)
+    snapshots.discard_copies(run)
     assert not files[0][0].exists()
     with pytest.raises(InvalidSegment, match=r"is a Delta table.*delta:<path>"):
-        find(str(delta), local_path, copy)
+        find_files(str(delta), local_path, copy)
 
 
 def delete_by_position(table, monkeypatch, data, positions):

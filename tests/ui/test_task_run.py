@@ -13,7 +13,7 @@ from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.storage.journal import Entry, Journal
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
-from airflow_provider_segexport.storage.sealing import sealed
+from airflow_provider_segexport.storage.sealing import with_checksum
 
 WHO = RunIdentity("exports", "export", "scheduled__2026-11-24", 0)
 
@@ -74,7 +74,7 @@ def test_a_run_under_way_tells_how_far_it_is(tmp_path):
 def test_a_torn_line_and_a_line_of_a_later_version_are_passed_over(tmp_path):
     """The journal is read while it is written."""
     folder = begun(tmp_path, {"batch": "aa", "state": "settled", "rows": 20, "accepted": 20})
-    later = sealed(b'{"batch": "bb", "state": "dreaming", "rows": 20}')
+    later = with_checksum(b'{"batch": "bb", "state": "dreaming", "rows": 20}')
     with (folder / "journal.jsonl").open("ab") as file:
         file.write(later + b'\n7\n{"batch": "bb", "sta')
     assert 20 == counts(task_run.report(folder, at_work=True))["delivered"]

@@ -10,7 +10,8 @@ from vendors.harness import VendorHarness, people
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.storage import retention
 from airflow_provider_segexport.storage.audience_state import AudienceState
-from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import as_storage_path
 from airflow_provider_segexport.storage.retention import DAY_S, Retention
@@ -43,7 +44,7 @@ class Task:
         root, later = as_storage_path(self.account.home), self.account.sim.clock.now() + 100 * DAY_S
         task = self.account.home / "runs" / "dag" / "task"
         for run in list(Retention(root, later, 30).old(as_storage_path(task))):
-            retention.remove(run)
+            retention.remove_run(run)
         return {path.name for path in task.iterdir()}
 
     @property
@@ -55,7 +56,7 @@ class Task:
 @pytest.fixture
 def task(sim, tmp_path, monkeypatch):
     """Four people were put there on the first day."""
-    monkeypatch.setattr(retention, "NEWEST", 1)
+    monkeypatch.setattr(retention, "KEPT_RUNS", 1)
     made = Task(VendorHarness(sim, "dotdigital", tmp_path / "home", batch_rows=2))
     made.day(1, people(4))
     return made

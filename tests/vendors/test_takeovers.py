@@ -12,7 +12,8 @@ from airflow_provider_segexport.errors import SegexportError, Superseded
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.storage.audience_state import AudienceState
-from airflow_provider_segexport.storage.lease import SKEW_S, TTL_S, Lease
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger, numbers_of
 
 RUNS_OUT_S = TTL_S + SKEW_S + 1

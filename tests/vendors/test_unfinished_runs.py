@@ -12,7 +12,7 @@ from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import BatchKind
-from airflow_provider_segexport.storage.sealing import sealed
+from airflow_provider_segexport.storage.sealing import with_checksum
 
 WITH_JOBS = ("constant_contact", "dotdigital", "omnisend")
 JOB_S = 600
@@ -157,7 +157,7 @@ def test_a_job_that_the_vendor_has_forgotten_holds_nothing_back(account: VendorH
     journal = account.home / "runs" / "day-1" / "01" / "journal.jsonl"
     gone = re.sub(rb'"job_id":"[^"]+"', b'"job_id":"00000000-0000-4000-8000-000000000000"', journal.read_bytes())
     bare = re.sub(rb',"checksum":"[^"]+"', b"", gone)
-    journal.write_bytes(b"".join(sealed(line) + b"\n" for line in bare.splitlines()))
+    journal.write_bytes(b"".join(with_checksum(line) + b"\n" for line in bare.splitlines()))
     report = account.day(2, people(2))
     assert report["counts"]["delivered"] == 2
     assert account.active() == set(people(2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import (
     BatchRejected,
     UnexpectedResponse,
@@ -132,7 +132,7 @@ def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
         if not email:
             unattributed += 1
             continue
-        row = index.get(same(email))
+        row = index.get(canonical(email))
         if row is None:
             raise UnexpectedResponse(
                 "Campaign Monitor rejected a subscriber who is not in the batch. To fix: report it to the "

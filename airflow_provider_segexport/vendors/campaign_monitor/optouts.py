@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
 from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.campaign_monitor.responses import next_page, read_json
@@ -29,7 +29,7 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
     day, seen = day_before(since), set[str]()
 
     def pass_on(entries: Sequence[dict[str, Any]], reason: Reason) -> None:
-        dates = {same(as_text(entry.get("EmailAddress"))): as_text(entry.get("Date")) for entry in entries}
+        dates = {canonical(as_text(entry.get("EmailAddress"))): as_text(entry.get("Date")) for entry in entries}
         new = [email for email in dates if email and email not in seen]
         on_page([OptOut(email, reason, dates[email].replace(" ", "T")) for email in new])
         seen.update(dates)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchResult, Operation, Reason, RowRejection
 from airflow_provider_segexport.vendors.campaign_monitor.imports import BODY_SUFFIX, RESUBSCRIBE_SUFFIX, import_batch
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
@@ -66,12 +66,12 @@ def find_suppressed(audience: Audience, batch: Batch, deleted: Sequence[int]) ->
     client = yield from find_client(audience)
     if not client:
         return {row: RowRejection(row, Reason.DELETED, "", SUPPRESSION_UNREADABLE) for row in deleted}
-    pending = {same(batch.emails[row]): row for row in deleted}
+    pending = {canonical(batch.emails[row]): row for row in deleted}
     rejected: dict[int, RowRejection] = {}
 
     def on_suppressed(entries: Sequence[dict[str, Any]]) -> bool:
         for entry in entries:
-            row = pending.pop(same(as_text(entry.get("EmailAddress"))), None)
+            row = pending.pop(canonical(as_text(entry.get("EmailAddress"))), None)
             if row is not None:
                 message = "On the client's suppression list."
                 rejected[row] = RowRejection(row, Reason.SUPPRESSED, SUPPRESSED_CODE, message)

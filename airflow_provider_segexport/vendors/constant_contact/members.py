@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import RetryableError, UnexpectedResponse, public_code
 from airflow_provider_segexport.model import Audience, JobState, Member, Operation, Sleep
 from airflow_provider_segexport.vendors.base import OnPage
@@ -82,6 +82,6 @@ def to_members(rows: Sequence[Sequence[str]]) -> Iterator[Member]:
     """Yield the contacts of a page that have an address. The order of the two columns is not documented."""
     email_column = next((column for row in rows for column, cell in enumerate(row) if "@" in cell), 0)
     for row in rows:
-        email = same(row[email_column])
+        email = canonical(row[email_column])
         if email:
             yield Member(email, active=not row[1 - email_column])

@@ -5,7 +5,7 @@ No call lists the people who left a single list. They are found by reading the l
 
 from __future__ import annotations
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
 from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.constant_contact.account import link_url
@@ -27,7 +27,9 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
         addresses = [as_object(contact.get("email_address")) for contact in contacts]
         on_page(
             [
-                OptOut(same(as_text(address["address"])), Reason.UNSUBSCRIBED, as_text(address.get("opt_out_date")))
+                OptOut(
+                    canonical(as_text(address["address"])), Reason.UNSUBSCRIBED, as_text(address.get("opt_out_date"))
+                )
                 for address in addresses
                 if as_text(address.get("address"))
                 and as_text(address.get("permission_to_send")) not in MAILABLE_PERMISSIONS

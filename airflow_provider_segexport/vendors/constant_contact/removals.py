@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import (
     Audience,
@@ -103,7 +103,7 @@ def to_members(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator
     """Yield the contacts whose address is wanted."""
     for contact in contacts:
         address = as_object(contact.get("email_address"))
-        email = same(as_text(address.get("address")))
+        email = canonical(as_text(address.get("address")))
         if email in wanted:
             is_active = address.get("permission_to_send") != "unsubscribed"
             yield Member(email, required_id(contact, "contact_id"), is_active)

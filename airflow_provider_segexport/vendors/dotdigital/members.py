@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Member, Operation
 from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.dotdigital.responses import read_json
@@ -20,7 +20,7 @@ def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
         emails = [as_text(as_object(contact.get("identifiers")).get("email")) for contact in contacts]
         on_page(
             [
-                Member(same(email), id_of(contact.get("contactId"), DIGITS))
+                Member(canonical(email), id_of(contact.get("contactId"), DIGITS))
                 for email, contact in zip(emails, contacts, strict=True)
                 if email
             ]

@@ -6,7 +6,7 @@ Both reads are API v2's, and neither is deprecated (contacts and lists specifica
 from __future__ import annotations
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import UnexpectedResponse
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
 from airflow_provider_segexport.vendors.base import OnOptOutPage
@@ -33,7 +33,7 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
             optouts: dict[str, OptOut] = {}
             for entry in entries:
                 contact, date = as_object(entry.get("suppressedContact")), as_text(entry.get("dateRemoved"))
-                email = same(as_text(contact.get("email")))
+                email = canonical(as_text(contact.get("email")))
                 if email and email not in seen and is_since_or_unknown(date, since):
                     status = f"{as_text(entry.get('reason'))} {as_text(contact.get('status'))}"
                     optouts[email] = OptOut(email, Reason.LEFT_AUDIENCE if url == book_url else reason_of(status), date)

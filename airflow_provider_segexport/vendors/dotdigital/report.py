@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Batch, BatchResult, Reason, Response, RowRejection
 from airflow_provider_segexport.vendors.dotdigital.responses import raise_for
 from airflow_provider_segexport.vendors.responses import index_by_email
@@ -125,7 +125,7 @@ def _rows_in_batch(entries: list[T] | None, index: dict[str, int]) -> Iterator[t
     for entry in entries or ():
         identifiers = entry.identifiers
         if identifiers is not None and identifiers.email is not None:
-            row = index.get(same(identifiers.email))
+            row = index.get(canonical(identifiers.email))
             if row is not None:
                 yield row, entry
 

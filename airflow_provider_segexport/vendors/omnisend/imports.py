@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse, public_code
 from airflow_provider_segexport.model import (
     Audience,
@@ -204,7 +204,7 @@ def item_email(result: dict[str, Any]) -> str:
     """Return the address in the request that an item's result echoes; empty if there is none."""
     identifiers = as_objects(as_object(result.get("request")).get("identifiers"))
     emails = [as_text(entry.get("id")) for entry in identifiers if entry.get("type") == "email"]
-    return same(emails[0]) if emails else ""
+    return canonical(emails[0]) if emails else ""
 
 
 def to_rejection(row: int, code: int, response: Any) -> RowRejection:

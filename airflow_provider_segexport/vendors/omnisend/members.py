@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Member, Operation
 from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.omnisend.account import next_cursor
@@ -36,7 +36,7 @@ def read_page(audience: Audience, cursor: str) -> Operation[tuple[list[Member], 
 def to_members(contacts: Sequence[dict[str, Any]]) -> list[Member]:
     """Return the contacts that have an address. All except the unsubscribed ones may get mail."""
     return [
-        Member(same(email), id_of(contact.get("id")), contact.get("status") != "unsubscribed")
+        Member(canonical(email), id_of(contact.get("id")), contact.get("status") != "unsubscribed")
         for contact in contacts
         if (email := email_of(contact))
     ]

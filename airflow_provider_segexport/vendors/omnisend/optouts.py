@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
 from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.omnisend.account import next_cursor
@@ -24,7 +24,7 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
     while True:
         page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
         contacts = required_list(page.get("contacts"), "contacts")
-        dates = [(same(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
+        dates = [(canonical(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
         on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in dates if is_since_or_unknown(at, since)])
         changed_s = [to_epoch_s(as_text(contact.get("updatedAt"))) for contact in contacts]
         cursor = next_cursor(page)
