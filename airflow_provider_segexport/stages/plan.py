@@ -131,8 +131,8 @@ def count_known(engine: Engine, folder: RunFolder) -> int:
     with closing(folder.upserts(["email"])) as rows:
         schema = pa.schema([SCHEMA.field("email")])
         engine.table("planned_emails", pa.RecordBatchReader.from_batches(schema, iter(rows)))
-    known = f"select count(*) from {LEDGER_HASHES} l semi join planned_emails p on p.email = l.email"
-    return int(engine.one(known)[0])
+    sql = f"select count(*) from {LEDGER_HASHES} l semi join planned_emails p on p.email = l.email"
+    return int(engine.one(sql)[0])
 
 
 def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath, cleaned: CleanResult) -> Plan:

@@ -1,4 +1,4 @@
-"""The parts of a planned batch and their states: `batch, journal -> leaf batches`.
+"""The parts of a planned batch and their states: `batch, journal -> batches as sent`.
 
 A batch that the vendor rejected as a whole was sent as halves. Rows that the vendor asked to retry were sent as a batch
 of the next attempt, and rows of people that an export had removed as a batch that resubscribes them. All parts follow

@@ -130,7 +130,7 @@ def matching_of(
 def cleaned(
     *paths: Path, fields: Mapping[str, str] | None = None, **custom: str
 ) -> Iterator[tuple[Engine, CleanResult]]:
-    """An engine that holds `clean` and `aside` of files, and what cleaning told."""
+    """An engine that holds `clean_rows` and `not_sent` of files, and what cleaning told."""
     asked = FieldMapping({"email": "email", **(fields or {})}, custom)
     files = inspected(*paths, wanted=map_fields.required_columns(PLAIN, asked))
     yield shared(), clean.clean(shared(), files, matching_of(files, asked))
