@@ -1,4 +1,4 @@
-"""A clock that runs fast, the same one in every process of this machine."""
+"""A fast clock that all processes of this machine share."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass
 class FastClock:
-    """Epoch seconds, `speed` times as fast since a moment of the machine's monotonic clock."""
+    """Epoch seconds that pass `speed` times as fast since a time of the machine's monotonic clock."""
 
     begun: float
     start: float
     speed: float
 
     def now(self) -> float:
-        """The present moment."""
+        """Return the current time in epoch seconds."""
         return self.start + (time.monotonic() - self.begun) * self.speed
 
     def advance(self, seconds: float) -> None:
-        """Move the present moment forward."""
+        """Move the clock forward."""
         self.start += seconds

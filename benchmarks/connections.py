@@ -1,4 +1,4 @@
-"""Airflow's configuration and connections for one task: `order -> environment`."""
+"""Airflow's configuration and connections for one task, as environment variables."""
 
 from __future__ import annotations
 
@@ -32,49 +32,49 @@ FIELD_MAPPING = {
     "birthdate": "birthdate",
 }
 CUSTOM = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
-"""Ten columns travel, of sixteen."""
+"""Ten of the segment's sixteen columns are sent."""
 
-UNBOUND = 1_000_000
-"""Calls a minute where CPU is measured: the sink has no quota."""
+UNLIMITED_CALLS = 1_000_000
+"""Calls per minute for CPU measurements: the sink has no quota."""
 
 REFRESH = "made-up"
 
 
-def environment(order: dict[str, Any]) -> dict[str, str]:
-    """What Airflow reads: where it lives, where state goes, and the vendor's connection if one is ordered.
+def environment(case: dict[str, Any]) -> dict[str, str]:
+    """Return Airflow's home and state path, and the vendor's connection if the case has a vendor.
 
-    An order may bring an account of its own (`credentials`, `base_url`, `access_token`), as the simulator tells them.
+    A case can have its own account (`credentials`, `base_url`, `access_token`), for example of the simulator.
     """
-    home = str(order["home"])
-    found = {
+    home = str(case["home"])
+    variables = {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "AIRFLOW__SEGEXPORT__STATE_PATH": str(order.get("root") or f"{home}/state"),
+        "AIRFLOW__SEGEXPORT__STATE_PATH": str(case.get("root") or f"{home}/state"),
         "PYTHONWARNINGS": "ignore",
     }
-    if "vendor" in order:
-        found |= _connection(order)
-    return found
+    if "vendor" in case:
+        variables |= _connection(case)
+    return variables
 
 
-def _connection(order: dict[str, Any]) -> dict[str, str]:
-    """The connection, and the access token where the vendor signs in by one: nothing has to be renewed."""
-    name = order["vendor"]
+def _connection(case: dict[str, Any]) -> dict[str, str]:
+    """Return the connection, and a stored access token, so that no login is renewed during the measurement."""
+    name = case["vendor"]
     conn_id = f"bench_{name}"
     extra = {"privacy_consent": True, "consented_by": "the benchmark", "allowed_dags": "*"}
-    extra |= {"calls_per_minute": order.get("calls_per_minute", UNBOUND), "refresh_token": REFRESH}
+    extra |= {"calls_per_minute": case.get("calls_per_minute", UNLIMITED_CALLS), "refresh_token": REFRESH}
     connection = {
         "conn_type": name,
-        "host": order.get("base_url") or f"{order['server']}/{name}",
+        "host": case.get("base_url") or f"{case['server']}/{name}",
         "port": 443,
         "extra": extra,
-        **(order.get("credentials") or CREDENTIALS[name]),
+        **(case.get("credentials") or CREDENTIALS[name]),
     }
     token = {
-        "access": order.get("access_token", "made-up"),
+        "access": case.get("access_token", "made-up"),
         "refresh": REFRESH,
         "expires_at": time.time() + 86_400,
         "renewed_at": 0.0,

@@ -1,4 +1,4 @@
-"""Writes the tables and the docs' page from a result: `results/*.json -> Markdown`. No number is typed by hand."""
+"""Writes the tables and the page docs/performance.md from a result in results/*.json."""
 
 from __future__ import annotations
 
@@ -18,110 +18,110 @@ SIZES = {"10k": "10,000", "100k": "100,000", "1m": "1,000,000", "10m": "10,000,0
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table; columns after the first are numbers."""
+    """Return a Markdown table; columns after the first are numbers."""
     head = list(head)
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
-def tables(found: dict[str, Any]) -> str:
-    """All tables of a result."""
-    parts = [f"{_where(found)}\n"]
-    parts += [f"### {title}\n\n{text}" for title, text in _sections(found) if text]
+def tables(result: dict[str, Any]) -> str:
+    """Return all tables of a result."""
+    parts = [f"{_environment_text(result)}\n"]
+    parts += [f"### {title}\n\n{text}" for title, text in _sections(result) if text]
     return "\n".join(parts)
 
 
-def _where(found: dict[str, Any]) -> str:
-    machine, versions = found["machine"], found["versions"]
+def _environment_text(result: dict[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"Measured {found['made_at'][:10]} on {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} "
+        f"Measured {result['made_at'][:10]} on {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} "
         f"GiB, {machine['system']}, Python {machine['python']}; load when it ended {machine['load_1m']}. "
-        f"Medians of {found['rounds']} interleaved rounds unless a table says otherwise. {named}."
+        f"Medians of {result['rounds']} interleaved rounds unless a table says otherwise. {named}."
     )
 
 
-def _sections(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    yield "Whole exports", _exports(found)
-    yield "Runs with 1 % changed", _deltas(found)
-    yield "Beside others", _peers(found)
-    yield "Where the CPU goes", _stages(found)
-    yield "Quotas", _quota(found)
-    yield "Import", _imports(found)
+def _sections(result: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "Whole exports", _exports(result)
+    yield "Runs with 1 % changed", _deltas(result)
+    yield "Beside others", _peers(result)
+    yield "Where the CPU goes", _stages(result)
+    yield "Quotas", _quota(result)
+    yield "Import", _imports(result)
 
 
-def _exports(found: dict[str, Any]) -> str:
+def _exports(result: dict[str, Any]) -> str:
     rows = []
     for size, title in SIZES.items():
-        for vendor, one in found.get(f"export_{size}", {}).get("by_vendor", {}).items():
-            calls = f"{sum(one['calls'].values()):,}"
-            figures = (f"{one['cpu_s']:.2f}", f"{one['rss_over_idle_mib']:.0f}", f"{one['first_call_s']:.1f}")
-            rows.append((f"{title} to {TITLES[vendor]}", *figures, f"{one['imports']:,}", calls, one["runs"]))
+        for vendor, case in result.get(f"export_{size}", {}).get("by_vendor", {}).items():
+            calls = f"{sum(case['calls'].values()):,}"
+            figures = (f"{case['cpu_s']:.2f}", f"{case['rss_over_idle_mib']:.0f}", f"{case['first_call_s']:.1f}")
+            rows.append((f"{title} to {TITLES[vendor]}", *figures, f"{case['imports']:,}", calls, case["runs"]))
     head = ("profiles", "CPU s", "MiB above idle", "first call after s", "imports", "calls", "runs")
     return table(head, rows)
 
 
-def _deltas(found: dict[str, Any]) -> str:
+def _deltas(result: dict[str, Any]) -> str:
     rows = []
     for size, title in SIZES.items():
-        for vendor, one in found.get(f"delta_{size}", {}).get("by_vendor", {}).items():
-            first = (f"{one['first_call_s']:.2f}", f"{one['cpu_to_first_call_s']:.2f}")
-            figures = (f"{one['cpu_s']:.2f}", *first, f"{one['rss_over_idle_mib']:.0f}")
-            rows.append((f"{title} to {TITLES[vendor]}", *figures, f"{one['rows']:,}"))
+        for vendor, case in result.get(f"delta_{size}", {}).get("by_vendor", {}).items():
+            first = (f"{case['first_call_s']:.2f}", f"{case['cpu_to_first_call_s']:.2f}")
+            figures = (f"{case['cpu_s']:.2f}", *first, f"{case['rss_over_idle_mib']:.0f}")
+            rows.append((f"{title} to {TITLES[vendor]}", *figures, f"{case['rows']:,}"))
     return table(("profiles", "CPU s", "first call after s", "CPU s until then", "MiB above idle", "sent"), rows)
 
 
-def _peers(found: dict[str, Any]) -> str:
+def _peers(result: dict[str, Any]) -> str:
     rows = [
-        (TITLES[name], f"{one['cpu_s']:.1f}", f"{found['cpu_ratio'][name]:.1f}", f"{one['peak_rss_mib']:.0f}")
-        for name, one in found["peers"].items()
+        (TITLES[name], f"{case['cpu_s']:.1f}", f"{result['cpu_ratio'][name]:.1f}", f"{case['peak_rss_mib']:.0f}")
+        for name, case in result["peers"].items()
     ]
     return table(("the same file to the same server", "CPU s", "times ours", "MiB in all"), rows) if rows else ""
 
 
-def _stages(found: dict[str, Any]) -> str:
-    size = next((size for size in SIZES if f"stages_{size}" in found), None)
+def _stages(result: dict[str, Any]) -> str:
+    size = next((size for size in SIZES if f"stages_{size}" in result), None)
     if size is None:
         return ""
-    stages = found[f"stages_{size}"]
+    stages = result[f"stages_{size}"]
     labels = next(iter(stages.values()))
-    rows = [(label, *(f"{one[label]:.2f}" for one in stages.values())) for label in labels]
+    rows = [(label, *(f"{case[label]:.2f}" for case in stages.values())) for label in labels]
     return table((f"CPU s, {SIZES[size]} profiles, one run", *(TITLES[name] for name in stages)), rows)
 
 
-def _quota(found: dict[str, Any]) -> str:
+def _quota(result: dict[str, Any]) -> str:
     rows = [
         (
-            f"{TITLES[vendor]}: {one['quota']}",
-            f"{found['quota_ratio'][vendor]:.3f}",
-            f"{one['calls']:,}",
-            f"{one['imports']:,} of {one['imports_at_least']:,}",
-            one["refused_429"],
+            f"{TITLES[vendor]}: {case['quota']}",
+            f"{result['quota_ratio'][vendor]:.3f}",
+            f"{case['calls']:,}",
+            f"{case['imports']:,} of {case['imports_at_least']:,}",
+            case["refused_429"],
         )
-        for vendor, one in found["quota"].items()
+        for vendor, case in result["quota"].items()
     ]
     return table(("published quota", "time / (calls / quota)", "calls", "imports, of at least", "429s"), rows)
 
 
-def _imports(found: dict[str, Any]) -> str:
+def _imports(result: dict[str, Any]) -> str:
     return (
-        f"A DAG file with the operator costs {found['import_over_airflow_s'] * 1000:.0f} ms of CPU more than one with "
+        f"A DAG file with the operator costs {result['import_over_airflow_s'] * 1000:.0f} ms of CPU more than one with "
         "Airflow's `EmptyOperator`.\n"
     )
 
 
-def whole(found: dict[str, Any]) -> str:
-    """The docs' page."""
+def performance_page(result: dict[str, Any]) -> str:
+    """Return the page docs/performance.md."""
     return f"""# Performance
 
 This page is written by `make bench`, from `benchmarks/results/latest.json`. How it is measured, and how to run it, is
 in `benchmarks/README.md`; what helped and what did not is in the [decisions](decisions).
 
-{_where(found)}
+{_environment_text(result)}
 
 ![CPU beside others, memory over time, CPU by size](performance.svg)
 
-{"".join(f"## {title}{chr(10) * 2}{text}{chr(10)}" for title, text in _sections(found) if text).rstrip()}
+{"".join(f"## {title}{chr(10) * 2}{text}{chr(10)}" for title, text in _sections(result) if text).rstrip()}
 
 ## What is counted
 

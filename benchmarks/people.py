@@ -1,7 +1,7 @@
-"""Makes up segments: the same rows for the same numbers, on every machine. `rows, snapshot -> Parquet`.
+"""Generates segments: the same arguments give the same rows on every machine.
 
-Each part of 100,000 rows comes from a seed of its own, so that a large file is made as a small one is, in little
-memory. The second snapshot differs from the first in every hundredth row.
+Each part of 100,000 rows has its own seed, so a large file needs little memory. The second snapshot differs from the
+first in every hundredth row.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ DOMAINS = ["example.com", "mail.example.org", "example.net", "post.example.co.uk
 
 
 def write(path: Path, rows: int, *, snapshot: int = 1) -> Path:
-    """A segment as one Parquet file, unless it is there already."""
+    """Write a segment as one Parquet file, unless the file exists."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".half")
+    unfinished = path.with_suffix(".half")
     writer: pq.ParquetWriter | None = None
     for batch in _parts(rows, snapshot):
-        writer = writer or pq.ParquetWriter(half, batch.schema)
+        writer = writer or pq.ParquetWriter(unfinished, batch.schema)
         writer.write_table(pa.Table.from_batches([batch]))
     if writer is None:
-        raise ValueError("A segment of no rows is no benchmark.")
+        raise ValueError("A benchmark segment needs at least one row.")
     writer.close()
-    half.replace(path)
+    unfinished.replace(path)
     return path
 
 
@@ -50,7 +50,7 @@ def _parts(rows: int, snapshot: int) -> Iterator[pa.RecordBatch]:
 
 def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int) -> pa.RecordBatch:
     number = np.arange(start, start + rows)
-    first, last = _of(FIRST, draw, rows), _of(LAST, draw, rows)
+    first, last = _choice(FIRST, draw, rows), _choice(LAST, draw, rows)
     orders = draw.integers(0, 60, rows)
     if snapshot > 1:
         orders = orders + np.where(number % CHANGED_EVERY == 7, snapshot - 1, 0)  # noqa: PLR2004 - any of the hundred
@@ -59,17 +59,17 @@ def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int) -> pa
         "email": _emails(number, draw),
         "first_name": _gaps(first, draw, 0.05),
         "last_name": _gaps(last, draw, 0.05),
-        "gender": _gaps(_of(["f", "m"], draw, rows), draw, 0.3),
+        "gender": _gaps(_choice(["f", "m"], draw, rows), draw, 0.3),
         "postcode": pc.utf8_lpad(_text(draw.integers(1000, 99_999, rows)), 5, "0"),
-        "city": _gaps(_of(CITIES, draw, rows), draw, 0.1),
-        "country": _of(COUNTRIES, draw, rows),
+        "city": _gaps(_choice(CITIES, draw, rows), draw, 0.1),
+        "country": _choice(COUNTRIES, draw, rows),
         "birthdate": _gaps(pa.array(draw.integers(-10_000, 13_000, rows).astype("int32")).cast(pa.date32()), draw, 0.2),
-        "loyalty_tier": _of(["bronze", "silver", "gold"], draw, rows),
+        "loyalty_tier": _choice(["bronze", "silver", "gold"], draw, rows),
         "orders": pa.array(orders),
         "spent": pa.array(np.round(draw.gamma(2.0, 90.0, rows), 2)),
         "vip": pa.array(draw.random(rows) < 0.03),  # noqa: PLR2004 - three in a hundred
         "customer_since": pa.array(draw.integers(14_000, 20_000, rows).astype("int32")).cast(pa.date32()),
-        "last_campaign": _gaps(_of(["spring", "summer", "autumn", "winter"], draw, rows), draw, 0.4),
+        "last_campaign": _gaps(_choice(["spring", "summer", "autumn", "winter"], draw, rows), draw, 0.4),
         "score": pa.array(draw.random(rows)),
     }
     return pa.RecordBatch.from_pydict(columns)
@@ -101,10 +101,10 @@ def _text(numbers: np.ndarray) -> pa.Array:
     return pa.array(numbers).cast(pa.string())
 
 
-def _of(words: list[str], draw: np.random.Generator, rows: int) -> pa.Array:
-    return pa.array(words).take(pa.array(draw.integers(0, len(words), rows)))
+def _choice(values: list[str], draw: np.random.Generator, rows: int) -> pa.Array:
+    return pa.array(values).take(pa.array(draw.integers(0, len(values), rows)))
 
 
 def _gaps(column: pa.Array, draw: np.random.Generator, share: float) -> pa.Array:
-    """The column with some values missing."""
+    """Return the column with some values missing."""
     return pc.if_else(pa.array(draw.random(len(column)) >= share), column, pa.scalar(None, column.type))

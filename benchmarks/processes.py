@@ -1,4 +1,4 @@
-"""Starts what is measured and what it talks to: `command -> figures`."""
+"""Starts the measured processes and their servers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 HOME = Path(os.environ.get("SEGEXPORT_BENCH") or CHECKOUT / ".bench")
 DATA = HOME / "data"
-LONGEST_S = 1800
+TIMEOUT_S = 1800
 
 
 def environment() -> dict[str, str]:
-    """What every process gets: this checkout's package first, and bytecode that is kept, as an installation has it."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPATH": str(CHECKOUT)}
+    """Return the environment of every process: this checkout's package first, and bytecode files enabled."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**variables, "PYTHONPATH": str(CHECKOUT)}
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold the file that `SEGEXPORT_BENCH_LOCK` names while a case runs, on a machine whose users agreed on one."""
+def machine_lock() -> Iterator[None]:
+    """Hold the lock file `SEGEXPORT_BENCH_LOCK` while a case runs, on a machine with several users."""
     path = os.environ.get("SEGEXPORT_BENCH_LOCK")
     if not path:
         yield
@@ -42,7 +42,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def server(*command: str) -> Iterator[str]:
-    """A server of ours, by the address that it prints; ended afterwards."""
+    """Start a server, yield the URL that it prints, and stop it afterwards."""
     process = subprocess.Popen(  # noqa: S603 - our own scripts
         [sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment()
     )
@@ -56,33 +56,33 @@ def server(*command: str) -> Iterator[str]:
         process.communicate()
 
 
-def told(address: str, method: str = "GET") -> Any:
-    """The JSON that an address answers with."""
+def read_json(address: str, method: str = "GET") -> Any:
+    """Return the JSON of a URL."""
     request = urllib.request.Request(address, method=method)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=600) as reply:  # noqa: S310 - loopback
         return json.load(reply)
 
 
-def task(order: Mapping[str, Any]) -> dict[str, Any]:
-    """One task process; its home is a folder of its own unless the order names one."""
-    with tempfile.TemporaryDirectory(dir=HOME) as home, alone():
+def measure_task(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure one task process, in a temporary home unless the case has one."""
+    with tempfile.TemporaryDirectory(dir=HOME) as home, machine_lock():
         done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, str(HERE / "task.py"), json.dumps({"home": home, **order})],
+            [sys.executable, str(HERE / "task.py"), json.dumps({"home": home, **case})],
             stdout=subprocess.PIPE,
             env=environment(),
             text=True,
             check=False,
-            timeout=LONGEST_S,
+            timeout=TIMEOUT_S,
         )
     if done.returncode:
-        raise SystemExit(f"A task of the benchmark failed: {dict(order)}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        raise SystemExit(f"A task of the benchmark failed: {dict(case)}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def whole(command: list[str], *, python: Path) -> dict[str, float]:
-    """CPU, time and peak memory of a process from its start to its end, by the kernel's account."""
-    with tempfile.TemporaryFile() as log, alone():
+def measure_process(command: list[str], *, python: Path) -> dict[str, float]:
+    """Return CPU, time and peak memory of a whole process, from the kernel."""
+    with tempfile.TemporaryFile() as log, machine_lock():
         started = time.monotonic()
         process = subprocess.Popen([str(python), *command], stdout=log, stderr=log, env=environment())  # noqa: S603
         _, status, usage = os.wait4(process.pid, 0)

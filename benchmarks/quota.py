@@ -1,8 +1,8 @@
-"""How much of a vendor's quota an export uses: `simulator at its published quota -> seconds / (calls / quota)`.
+"""Measures the share of a vendor's quota that an export uses: seconds / (calls / quota) at the simulator.
 
-The clock runs fast, for the simulator and for the hook alike, and every call takes 300 ms of that clock. Batches are
-smaller than the vendor's, so that the simulator's own CPU is not what is timed: pacing and overlap are looked at. Calls
-are those that the quota counts, from the first to the last, as the simulator wrote them down.
+A fast clock drives the simulator and the hook, and every call takes 300 ms of that clock. Batches are smaller than the
+vendor's, so that the simulator's CPU does not dominate the time. Calls are those that the quota counts, from the first
+to the last, in the simulator's log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from people import write
-from processes import DATA, HERE, server, task, told
+from processes import DATA, HERE, measure_task, read_json, server
 
 LATENCY_S = 0.3
 AS_OF = "2026-11-01T00:00:00+00:00"
@@ -23,17 +23,21 @@ AS_OF = "2026-11-01T00:00:00+00:00"
 
 @dataclass(frozen=True)
 class Case:
-    """One vendor's published quota, and how it is put to the test.
+    """One vendor's published quota, and the export that uses it.
 
     Attributes:
-        per_second: calls of the account; where none is published, as many as four connections can make.
-        counts: whether a call counts for it.
-        calls: about how many batches are sent.
-        speed: how fast the clock runs; so slow that the simulator's CPU has time.
+        per_second: calls per second of the account; without a published quota, those of four connections.
+        description: the quota as text.
+        calls: approximate number of batches.
+        batch_rows: rows of a batch.
+        speed: speed of the clock; slow enough for the simulator's CPU.
+        counts: whether a call counts for the quota.
+        settings: settings of the simulated vendor.
+        credentials: credential in the simulator by field of the connection.
     """
 
     per_second: float
-    words: str
+    description: str
     calls: int
     batch_rows: int
     speed: float
@@ -42,13 +46,13 @@ class Case:
     credentials: dict[str, str] = field(default_factory=dict)
 
 
-SOON = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
-"""Jobs end at once: the vendor's own time is not what is measured."""
+FAST_JOBS = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
+"""Jobs end immediately, because the vendor's own time is not measured."""
 
 CASES = {
     "campaign_monitor": Case(
         per_second=4 / LATENCY_S,
-        words="none published: four connections, 300 ms a call",
+        description="none published: four connections, 300 ms a call",
         calls=600,
         batch_rows=50,
         speed=1.0,
@@ -56,37 +60,37 @@ CASES = {
     ),
     "constant_contact": Case(
         per_second=4.0,
-        words="4 calls a second",
+        description="4 calls a second",
         calls=300,
         batch_rows=100,
         speed=1.0,
-        settings=SOON | {"start_seconds": 0.1},
+        settings=FAST_JOBS | {"start_seconds": 0.1},
         credentials={"login": "client_id", "password": "client_secret"},
     ),
     "dotdigital": Case(
         per_second=150 / 60,
-        words="150 calls a minute (the tier of bulk calls; polls are free)",
+        description="150 calls a minute (the tier of bulk calls; polls are free)",
         calls=500,
         batch_rows=100,
         speed=5.0,
         counts=lambda method, path: method == "PUT" and path.endswith("/import"),
-        settings=SOON,
+        settings=FAST_JOBS,
         credentials={"login": "username", "password": "password"},
     ),
     "omnisend": Case(
         per_second=400 / 60,
-        words="400 calls a minute",
+        description="400 calls a minute",
         calls=1600,
         batch_rows=20,
         speed=5.0,
-        settings=SOON | {"start_seconds": 0.1},
+        settings=FAST_JOBS | {"start_seconds": 0.1},
         credentials={"password": "api_key"},
     ),
 }
 
 
 def measure(vendor: str, *, calls: int | None = None) -> dict[str, Any]:
-    """One export at the simulator's own quota."""
+    """Run one export at the simulator's quota; return the measurements."""
     case = CASES[vendor]
     rows = (calls or case.calls) * case.batch_rows
     segment = write(DATA / f"{rows}-1.parquet", rows)
@@ -94,27 +98,29 @@ def measure(vendor: str, *, calls: int | None = None) -> dict[str, Any]:
     settings = {vendor: case.settings}
     command = (str(HERE / "fast_simulator.py"), json.dumps(clock), str(LATENCY_S / case.speed), json.dumps(settings))
     with server(*command) as address:
-        account = told(f"{address}/_sim")["vendors"][vendor]
-        done = task(_order(vendor, case, segment, account, clock))
-        log = told(f"{address}/_sim/requests?vendor={vendor}")["requests"]
-    counted = [one for one in log if case.counts(one["method"], one["path"])]
+        account = read_json(f"{address}/_sim")["vendors"][vendor]
+        done = measure_task(_task_case(vendor, case, segment, account, clock))
+        log = read_json(f"{address}/_sim/requests?vendor={vendor}")["requests"]
+    counted = [call for call in log if case.counts(call["method"], call["path"])]
     seconds = counted[-1]["time"] - counted[0]["time"]
-    imports = sum(1 for one in log if one["method"] in {"POST", "PUT"})
+    imports = sum(1 for call in log if call["method"] in {"POST", "PUT"})
     return {
         "ratio": seconds / (len(counted) / case.per_second),
-        "quota": case.words,
+        "quota": case.description,
         "calls": len(counted),
         "seconds": seconds,
         "imports": imports,
         "imports_at_least": -(-done["report"]["counts"]["delivered"] // case.batch_rows),
         "all_calls": len(log),
-        "refused_429": sum(1 for one in log if one["status"] == 429),  # noqa: PLR2004 - HTTP's own number
+        "refused_429": sum(1 for call in log if call["status"] == 429),  # noqa: PLR2004 - HTTP's own number
         "clock_speed": case.speed,
     }
 
 
-def _order(vendor: str, case: Case, segment: Path, account: dict[str, Any], clock: dict[str, float]) -> dict[str, Any]:
-    credentials = {name: account["credentials"][told_as] for name, told_as in case.credentials.items()}
+def _task_case(
+    vendor: str, case: Case, segment: Path, account: dict[str, Any], clock: dict[str, float]
+) -> dict[str, Any]:
+    credentials = {name: account["credentials"][credential] for name, credential in case.credentials.items()}
     return {
         "vendor": vendor,
         "segment": str(segment),

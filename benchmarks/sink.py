@@ -1,8 +1,8 @@
-"""The four vendors' answers, as cheaply as a process can give them: what is measured is the client's CPU.
+"""Minimal responses of the four vendors, with little CPU of their own: the benchmark measures the client's CPU.
 
-It keeps nobody: an import is accepted, its rows are counted by a mark in the body, its job has ended at once, and where
-a report names every contact (dotdigital) it does so from the addresses in the body. `GET /_sink` tells what came in,
-`DELETE /_sink` forgets it. Run as `python benchmarks/sink.py`; it prints its address.
+The sink stores no people. It accepts each import, counts its rows by a marker in the body, and reports its job as
+ended. dotdigital's report lists the addresses of the body. `GET /_sink` returns the counters, `DELETE /_sink` resets
+them. Run `python benchmarks/sink.py`; it prints its URL.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Answer = tuple[int, Any]
 
 
 class Sink:
-    """What came in, and the answers."""
+    """Counters of the received calls, and the responses."""
 
     def __init__(self) -> None:
         self.base = ""
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset all counters."""
         self.calls: dict[str, int] = {}
         self.rows = self.bytes = self.imports = 0
         self.first_import: float | None = None
@@ -48,17 +48,24 @@ class Sink:
         self.jobs: dict[str, bytes] = {}
         self.ended: list[str] = []
 
-    def told(self) -> dict[str, Any]:
-        """What came in, with moments of the machine's monotonic clock."""
-        kept = ("calls", "rows", "bytes", "imports", "first_import", "last")
-        return {name: getattr(self, name) for name in kept}
+    def counters(self) -> dict[str, Any]:
+        """Return the counters; times are of the machine's monotonic clock."""
+        names = ("calls", "rows", "bytes", "imports", "first_import", "last")
+        return {name: getattr(self, name) for name in names}
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
-        """Status and JSON of one call."""
+        """Return status and JSON of one call.
+
+        Args:
+            method: HTTP method.
+            path: path of the URL; its first part is the vendor.
+            query: query of the URL.
+            body: body of the request.
+        """
         if path == "/_sink":
             if method == "DELETE":
                 self.forget()
-            return 200, self.told()
+            return 200, self.counters()
         self.last = time.monotonic()
         vendor, _, rest = path.strip("/").partition("/")
         self.calls[vendor] = self.calls.get(vendor, 0) + 1
@@ -124,7 +131,7 @@ class Sink:
         return 200, self._activity(path.rpartition("/")[2])
 
     def _empty_export(self, path: str) -> Answer:
-        """The export of an empty list: its start, its end, its file."""
+        """Return the responses to an export of an empty list: start, end, file."""
         if path.endswith("contact_exports"):
             return 201, {"activity_id": EXPORT, "state": "initialized"}
         if path.endswith(EXPORT):
@@ -151,8 +158,8 @@ class Sink:
             self.jobs[job] = body
             return 200, {"importId": job}
         if "account-info" in path:
-            told = {"Name": "Benchmark", "ApiEndpoint": f"{self.base}/dotdigital"}
-            return 200, {"id": 7, "properties": [{"name": name, "value": value} for name, value in told.items()]}
+            properties = {"Name": "Benchmark", "ApiEndpoint": f"{self.base}/dotdigital"}
+            return 200, {"id": 7, "properties": [{"name": name, "value": value} for name, value in properties.items()]}
         if path.endswith("contacts/v3"):
             return 200, {"_items": [], "_links": {}}
         if "address-books" in path:
@@ -165,19 +172,19 @@ class Sink:
         return 200, self._report(job)
 
     def _report(self, job: str) -> bytes:
-        """A finished import, which names every contact; made once, for the client asks for it more than once."""
-        found = self.jobs[job]
-        if not found.startswith(b'{"importId"'):
+        """Return the report of a finished import with every contact; stored, because the client reads it repeatedly."""
+        content = self.jobs[job]
+        if not content.startswith(b'{"importId"'):
             contacts = [
                 b'{"contactId":%d,"identifiers":{"email":"%b"}}' % (number, email)
-                for number, email in enumerate(EMAIL.findall(found), start=1 + 10_000 * int(job[:8]))
+                for number, email in enumerate(EMAIL.findall(content), start=1 + 10_000 * int(job[:8]))
             ]
-            found = b'{"importId":"%b","status":"Finished","created":[%b],"updated":[],"failures":[]}' % (
+            content = b'{"importId":"%b","status":"Finished","created":[%b],"updated":[],"failures":[]}' % (
                 job.encode(),
                 b",".join(contacts),
             )
-            self.jobs[job] = found
-        return found
+            self.jobs[job] = content
+        return content
 
     def _omnisend(self, method: str, path: str, query: str, body: bytes) -> Answer:
         if method == "POST":
@@ -189,9 +196,9 @@ class Sink:
         if "brands" in path:
             return 200, {"brandID": "5f0000000000000000000001", "name": "Benchmark"}
         if path.endswith("batches"):
-            asked = dict(pair.split("=") for pair in query.split("&") if "=" in pair)
-            start = int(asked.get("offset", 0))
-            newest = self.ended[::-1][start : start + int(asked.get("limit", 250))]
+            parameters = dict(pair.split("=") for pair in query.split("&") if "=" in pair)
+            start = int(parameters.get("offset", 0))
+            newest = self.ended[::-1][start : start + int(parameters.get("limit", 250))]
             return 200, {"batches": [self._batch(job) for job in newest]}
         if path.endswith("contacts"):
             return 200, {"contacts": [], "paging": {}}
@@ -214,15 +221,21 @@ VENDORS: dict[str, Callable[[Sink, str, str, str, bytes], Answer]] = {
 
 
 async def serve(sink: Sink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection, kept alive."""
+    """Serve one keep-alive connection.
+
+    Args:
+        sink: the counters and responses.
+        reader: the connection's input.
+        writer: the connection's output.
+    """
     while head := await _head(reader):
         line, *fields = head.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         path, _, query = target.partition("?")
-        status, found = sink.answer(method, path, query, body)
-        content = found if isinstance(found, bytes) else json.dumps(found).encode()
+        status, response = sink.answer(method, path, query, body)
+        content = response if isinstance(response, bytes) else json.dumps(response).encode()
         writer.write(
             b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ndate: %b\r\ncontent-length: %d\r\n\r\n%b"
             % (status, formatdate(usegmt=True).encode(), len(content), content)
@@ -239,7 +252,7 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 
 async def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     sink = Sink()
     server = await asyncio.start_server(lambda reader, writer: serve(sink, reader, writer), "127.0.0.1", limit=2**22)
     sink.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

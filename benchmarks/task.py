@@ -1,10 +1,9 @@
-"""One task process, as Airflow's supervisor makes it: forked from a process that has Airflow, then watched.
+"""Measures one task process, forked as by Airflow's supervisor from a process that has imported Airflow.
 
-Usage: python benchmarks/task.py '{"vendor": …, "segment": …, …}'; prints what was measured as one JSON object.
+Usage: python benchmarks/task.py '{"vendor": …, "segment": …, …}'; prints the measurements as one JSON object.
 
-The fork runs the operator's `execute`; without a vendor it does nothing, and is the bare task that others are held
-against. CPU is the fork's alone, by the kernel's account of it; memory is its resident set, pages that it shares with
-the parent counted too, as a container's limit counts them.
+The fork runs the operator's `execute`. Without a vendor it does nothing, and is the baseline. CPU is that of the fork,
+from the kernel. Memory is its resident set, with the pages shared with the parent, as a container's limit counts it.
 """
 
 from __future__ import annotations
@@ -30,111 +29,111 @@ PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-NEEDLESS = ("pandas", "scipy", "pyarrow.compute")
-"""What an export has no use for, and a library may bring along: tens of MiB, or of milliseconds."""
+UNNEEDED_MODULES = ("pandas", "scipy", "pyarrow.compute")
+"""Modules that an export does not need and a library may import: each costs tens of MiB or of milliseconds."""
 
-LATE = ("numpy", "pyarrow", "duckdb")
-"""What an export imports itself: were it there before the fork, its CPU and memory would count for nobody."""
+EXPORT_MODULES = ("numpy", "pyarrow", "duckdb")
+"""Modules that an export imports. If the parent had them, their CPU and memory would not be measured."""
 
 STAGES = {
     "clean": "stages.clean:clean",
-    "load the ledger": "stages.known:load",
+    "load the ledger": "stages.load_ledger:load",
     "plan": "stages.plan:write_plan_rows",
-    "send and settle": "stages.send:send",
+    "send and record": "stages.send:send",
     "report": "stages.report:write_rejects",
-    "commit": "stages.commit:commit",
+    "update ledger": "stages.update_ledger:update_ledger",
 }
-"""Where CPU is counted when an order asks for stages; what is left is imports, checks and the shell."""
+"""Functions whose CPU is counted if a case asks for stages; the rest is imports, checks and the operator."""
 
 
-def run(order: dict[str, Any]) -> dict[str, Any]:
-    """The task itself: one export, by the operator."""
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """Run one export with the operator."""
     from airflow_provider_segexport.operators.segment_export import SegmentExportOperator  # noqa: PLC0415
 
-    name = order["vendor"]
-    if "clock" in order or "limits" in order:
-        slow_down(order)
-    counted = count_stages() if order.get("stages") else None
+    name = case["vendor"]
+    if "clock" in case or "limits" in case:
+        apply_clock_and_limits(case)
+    cpu_s = count_stages() if case.get("stages") else None
     operator = SegmentExportOperator(
         task_id="export",
         conn_id=f"bench_{name}",
-        audience=order.get("audience") or AUDIENCES[name],
-        segment=order["segment"],
-        field_mapping=order.get("field_mapping", FIELD_MAPPING),
-        custom_fields=order.get("custom_fields", CUSTOM),
-        mode=order.get("mode", "upsert"),
-        as_of=datetime.fromisoformat(order["as_of"]),
-        max_profiles=order.get("max_profiles", 1_000_000),
+        audience=case.get("audience") or AUDIENCES[name],
+        segment=case["segment"],
+        field_mapping=case.get("field_mapping", FIELD_MAPPING),
+        custom_fields=case.get("custom_fields", CUSTOM),
+        mode=case.get("mode", "upsert"),
+        as_of=datetime.fromisoformat(case["as_of"]),
+        max_profiles=case.get("max_profiles", 1_000_000),
         deferrable=False,
-        poll_interval=order.get("poll_interval", 0.2),
+        poll_interval=case.get("poll_interval", 0.2),
     )
     instance = SimpleNamespace(
         dag_id="bench",
         task_id="export",
-        run_id=order["as_of"],
+        run_id=case["as_of"],
         map_index=-1,
         try_number=1,
         max_tries=0,
         start_date=None,
     )
-    dag, dag_run = SimpleNamespace(dag_id="bench"), SimpleNamespace(run_type="scheduled", run_id=order["as_of"])
+    dag, dag_run = SimpleNamespace(dag_id="bench"), SimpleNamespace(run_type="scheduled", run_id=case["as_of"])
     context = {"dag": dag, "dag_run": dag_run, "ti": instance, "task_instance": instance, "outlet_events": {}}
     report = operator.execute(context)
-    heavy = [name for name in NEEDLESS if name in sys.modules]
-    return report | {"heavy": heavy} | ({"stages": counted} if counted is not None else {})
+    unneeded = [name for name in UNNEEDED_MODULES if name in sys.modules]
+    return report | {"heavy": unneeded} | ({"stages": cpu_s} if cpu_s is not None else {})
 
 
 def count_stages() -> dict[str, float]:
-    """CPU seconds by stage, filled in as the stages run."""
-    counted = dict.fromkeys(STAGES, 0.0)
+    """Return CPU seconds by stage, filled in while the stages run."""
+    cpu_s = dict.fromkeys(STAGES, 0.0)
 
     def timed(label: str, stage: Callable[..., Any]) -> Callable[..., Any]:
         def run_stage(*args: Any, **named: Any) -> Any:
-            begun = time.process_time()
+            started = time.process_time()
             try:
                 return stage(*args, **named)
             finally:
-                counted[label] += time.process_time() - begun
+                cpu_s[label] += time.process_time() - started
 
         return run_stage
 
-    for label, place in STAGES.items():
-        module_name, _, function = place.partition(":")
+    for label, target in STAGES.items():
+        module_name, _, function = target.partition(":")
         module = importlib.import_module(f"airflow_provider_segexport.{module_name}")
         setattr(module, function, timed(label, getattr(module, function)))
-    return counted
+    return cpu_s
 
 
-def slow_down(order: dict[str, Any]) -> None:
-    """The simulator's clock for the hook, and smaller batches, so that the simulator's own CPU is not what is timed."""
+def apply_clock_and_limits(case: dict[str, Any]) -> None:
+    """Set the simulator's clock and smaller batches, so that the simulator's CPU does not dominate the time."""
     from airflow_provider_segexport.hooks import get_hook_class  # noqa: PLC0415
 
-    hook = get_hook_class(order["vendor"])
-    if "clock" in order:
-        clock = FastClock(**order["clock"])
+    hook = get_hook_class(case["vendor"])
+    if "clock" in case:
+        clock = FastClock(**case["clock"])
         hook.clock = staticmethod(clock.now)
         hook.sleep = staticmethod(lambda seconds: time.sleep(seconds / clock.speed))
-    if "limits" in order:
-        hook.vendor = replace(hook.vendor, limits=replace(hook.vendor.limits, **order["limits"]))
+    if "limits" in case:
+        hook.vendor = replace(hook.vendor, limits=replace(hook.vendor.limits, **case["limits"]))
 
 
-def as_a_task() -> None:
-    """What the task runner has at hand: a supervisor to ask, operators that may be run."""
+def prepare_task_runner() -> None:
+    """Replace the task runner's supervisor, and allow direct calls of `execute`."""
     from airflow.sdk import Variable  # noqa: PLC0415
     from airflow.sdk.bases.operator import ExecutorSafeguard  # noqa: PLC0415
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415
 
     ExecutorSafeguard.test_mode = True
-    Variable.keys = staticmethod(lambda *_, **__: [])  # no sign-in of an earlier connection is stored
-    # Connections and Variables come from the environment; what is left is word of secrets to mask.
+    Variable.keys = staticmethod(lambda *_, **__: [])  # no other login is stored
+    # Connections and Variables come from the environment; the supervisor only gets secrets to mask.
     task_runner.SUPERVISOR_COMMS = SimpleNamespace(send=lambda *_, **__: None)
 
 
-def fork(order: dict[str, Any]) -> dict[str, Any]:
-    """Run the task in a fork; what the kernel and a look now and then tell of it."""
-    early = [name for name in LATE if name in sys.modules]
+def fork(case: dict[str, Any]) -> dict[str, Any]:
+    """Run the task in a fork; return its CPU, time and memory, from the kernel and from samples."""
+    early = [name for name in EXPORT_MODULES if name in sys.modules]
     if early:
-        raise SystemExit(f"The bare task has {', '.join(early)} already, which an export has to pay for.")
+        raise SystemExit(f"The parent has imported {', '.join(early)}, so an export's imports would not be measured.")
     reading, writing = os.pipe()
     sys.stdout.flush()
     started = time.monotonic()
@@ -142,14 +141,14 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
     if not child:
         code = 1
         try:
-            if order.get("profile"):
+            if case.get("profile"):
                 import cProfile  # noqa: PLC0415
 
                 profiler = cProfile.Profile()
-                report = profiler.runcall(run, order)
-                profiler.dump_stats(order["profile"])
+                report = profiler.runcall(run, case)
+                profiler.dump_stats(case["profile"])
             else:
-                report = run(order) if order.get("vendor") else {}
+                report = run(case) if case.get("vendor") else {}
             os.write(writing, json.dumps(report).encode())
             code = 0
         finally:
@@ -159,27 +158,27 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(child, started, samples, ended))
     watch.start()
-    said = b""
+    output = b""
     while part := os.read(reading, 65536):
-        said += part
+        output += part
     _, status, usage = os.wait4(child, 0)
     wall = time.monotonic() - started
     ended.set()
     watch.join()
     if os.waitstatus_to_exitcode(status):
-        raise SystemExit("The task failed; its own words stand above.")
+        raise SystemExit("The task failed; its output is above.")
     return {
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "wall_s": wall,
         "peak_rss_mib": usage.ru_maxrss / 1024,
         "started": started,
         "samples": samples,
-        "report": json.loads(said),
+        "report": json.loads(output),
     }
 
 
 def _watch(child: int, started: float, samples: list[tuple[float, float, float]], ended: threading.Event) -> None:
-    """Seconds since the start, resident MiB and CPU seconds, now and then."""
+    """Sample seconds since the start, resident MiB and CPU seconds until the task ends."""
     while not ended.wait(SAMPLE_S):
         try:
             pages = int(Path(f"/proc/{child}/statm").read_text().split()[1])
@@ -191,14 +190,14 @@ def _watch(child: int, started: float, samples: list[tuple[float, float, float]]
 
 
 def main() -> None:
-    """Measure what the command line orders."""
-    order = json.loads(sys.argv[1])
-    os.environ.update(environment(order))
+    """Measure the case of the command line."""
+    case = json.loads(sys.argv[1])
+    os.environ.update(environment(case))
     importlib.import_module("airflow.providers.http.hooks.http")  # after the environment, before the fork
-    as_a_task()
+    prepare_task_runner()
     out = sys.stdout
     sys.stdout = sys.stderr
-    out.write(json.dumps(fork(order)) + "\n")
+    out.write(json.dumps(fork(case)) + "\n")
 
 
 if __name__ == "__main__":

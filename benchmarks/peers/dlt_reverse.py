@@ -1,7 +1,7 @@
-"""dlt's way out of a warehouse: a resource of Arrow batches, and a custom destination that posts them.
+"""Reverse ETL with dlt: a resource of Arrow batches, and a custom destination that posts them.
 
-Usage: python dlt_reverse.py SEGMENT SERVER HOME. Arrow in, Parquet between, a thousand rows a call, orjson for the
-bodies: the quickest that its documentation shows.
+Usage: python dlt_reverse.py SEGMENT SERVER HOME. It reads Arrow, stages Parquet, and sends a thousand rows per
+call with orjson: the fastest way in its documentation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ session = requests.Session()
 
 @dlt.resource(name="people", write_disposition="append")
 def people() -> Iterator[pa.Table]:
-    """The segment, cleaned, the first of each address."""
+    """Yield the cleaned segment with the first row of each address."""
     seen: set[str] = set()
     for batch in pq.ParquetFile(segment).iter_batches(65_536, columns=COLUMNS):
         emails = pc.utf8_lower(pc.utf8_trim_whitespace(batch.column("email")))
@@ -40,14 +40,14 @@ def people() -> Iterator[pa.Table]:
 
 @dlt.destination(batch_size=ROWS, loader_file_format="parquet", name="list", naming_convention="direct")
 def send(items: pa.RecordBatch, table: Any) -> None:
-    """One call."""
+    """Send one call."""
     del table
-    body = {"Subscribers": [shape(row) for row in items.to_pylist()], "Resubscribe": False}
+    body = {"Subscribers": [subscriber(row) for row in items.to_pylist()], "Resubscribe": False}
     session.post(f"{server}/peer/import.json", data=json.dumpb(body), timeout=60).raise_for_status()
 
 
-def shape(row: dict[str, Any]) -> dict[str, Any]:
-    """One subscriber."""
+def subscriber(row: dict[str, Any]) -> dict[str, Any]:
+    """Return one subscriber."""
     name = " ".join(part for part in (row["first_name"], row["last_name"]) if part)
     custom = [{"Key": key, "Value": str(row[column])} for key, column in CUSTOM.items() if row[column] is not None]
     return {"EmailAddress": row["email"], "Name": name, "CustomFields": custom, "ConsentToTrack": "Unchanged"}

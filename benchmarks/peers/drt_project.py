@@ -1,4 +1,4 @@
-"""A drt project that does the same: DuckDB reads and cleans, a template writes the bodies, a thousand rows a call.
+"""The same export with drt: DuckDB reads and cleans, a template writes the bodies, a thousand rows per call.
 
 Usage: python drt_project.py SEGMENT SERVER HOME: writes the project into HOME and becomes `drt run`.
 """
@@ -14,7 +14,7 @@ from pandas_loop import COLUMNS, CUSTOM, PLAIN, ROWS
 
 
 def template() -> str:
-    """The body, as drt's documentation writes them: a loop over the rows. A last field spares it the last comma."""
+    """Return the body's template as in drt's documentation: a loop over the rows. The last field has no comma."""
     custom = "".join(
         f"{{% if row.{column} is not none %}}"
         f'{{"Key":"{key}","Value":{{{{ (row.{column}|string)|tojson_safe }}}}}},{{% endif %}}'

@@ -1,4 +1,4 @@
-"""The benchmark runs: a few hundred rows through its processes. What it measures is not looked at."""
+"""The benchmark runs with a few hundred rows; its figures are not checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROWS = 500
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """Loads a module of the benchmark, which keeps its files in a folder of the test's."""
+    """Return a function that imports a module of the benchmark, with its files in a temporary folder."""
     home = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("SEGEXPORT_BENCH", str(home))
@@ -29,7 +29,7 @@ def test_the_same_number_of_rows_is_the_same_segment(bench, tmp_path):
 
 
 def test_the_second_snapshot_changes_every_hundredth_row(bench, tmp_path):
-    """What a delta run sends is known beforehand."""
+    """A delta run sends a known number of rows."""
     people, pq = bench("people"), bench("pyarrow.parquet")
     first, second = (
         pq.read_table(people.write(tmp_path / f"{number}.parquet", ROWS, snapshot=number)).to_pylist()
@@ -40,24 +40,24 @@ def test_the_second_snapshot_changes_every_hundredth_row(bench, tmp_path):
 
 @pytest.mark.airflow
 def test_a_round_brings_every_figure(bench):
-    """Tasks, imports, stages and a quota are measured, and the tables of them are written; peers are another matter.
+    """A round measures tasks, imports, stages and a quota, and writes the tables; peers are not tested.
 
-    On the way no task imports pandas, which pyarrow does unasked.
+    No task imports pandas, which pyarrow may import by itself.
     """
     run, page = bench("run"), bench("page")
     made = run.Bench({"10k": ROWS}, plan={"size": ROWS, "stage_rounds": 0}, say=lambda _: None)
-    made.keep("idle", run.task({}))
+    made.record("idle", run.measure_task({}))
     made.imports()
     made.full_and_delta("10k")
     for vendor in run.VENDORS[1:]:
         made.export(f"export_10k/{vendor}", vendor, "10k", stages=True)
-    made.keep("quota/omnisend", run.quota.measure("omnisend", calls=3))
-    reports = [one["report"] for runs in made.runs.values() for one in runs if "report" in one]
+    made.record("quota/omnisend", run.quota.measure("omnisend", calls=3))
+    reports = [result["report"] for results in made.runs.values() for result in results if "report" in result]
     assert [] == [name for report in reports for name in report.get("heavy", [])]
-    found = run.figures(made.runs)
-    assert set(run.VENDORS) == found["export_10k"]["by_vendor"].keys()
-    assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= found.keys()
-    assert ROWS // 100 == found["delta_10k"]["rows"]
-    assert found["quota"]["omnisend"]["imports"] == found["quota"]["omnisend"]["imports_at_least"]
-    words = page.whole({**run.machine(), "rounds": 1, **found})
-    assert all(title in words for title in ("Campaign Monitor", "Omnisend", "## Whole exports", "## Quotas"))
+    figures = run.figures(made.runs)
+    assert set(run.VENDORS) == figures["export_10k"]["by_vendor"].keys()
+    assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= figures.keys()
+    assert ROWS // 100 == figures["delta_10k"]["rows"]
+    assert figures["quota"]["omnisend"]["imports"] == figures["quota"]["omnisend"]["imports_at_least"]
+    text = page.performance_page({**run.machine(), "rounds": 1, **figures})
+    assert all(title in text for title in ("Campaign Monitor", "Omnisend", "## Whole exports", "## Quotas"))
