@@ -73,14 +73,18 @@ def _connection(case: dict[str, Any]) -> dict[str, str]:
         "extra": extra,
         **(case.get("credentials") or CREDENTIALS[name]),
     }
+    # The key of hooks/oauth_store.py: the vendor, the base URL, the client id and the refresh token.
+    identity = (name, connection["host"], connection.get("login", ""), REFRESH)
+    key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
     token = {
-        "access": case.get("access_token", "made-up"),
-        "refresh": REFRESH,
+        "access_token": case.get("access_token", "made-up"),
+        "refresh_token": REFRESH,
         "expires_at": time.time() + 86_400,
         "renewed_at": 0.0,
-        "mark": hashlib.sha256(REFRESH.encode()).hexdigest()[:16],
+        "fingerprint": hashlib.sha256(REFRESH.encode()).hexdigest()[:16],
+        "conn_ids": [conn_id],
     }
     return {
         f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(connection),
-        f"AIRFLOW_VAR_SEGEXPORT_TOKEN_{conn_id.upper()}": json.dumps(token),
+        f"AIRFLOW_VAR_SEGEXPORT_TOKEN_{key.upper()}": json.dumps(token),
     }

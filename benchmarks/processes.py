@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent
+BENCHMARKS = Path(__file__).resolve().parent
+CHECKOUT = BENCHMARKS.parent
 HOME = Path(os.environ.get("SEGEXPORT_BENCH") or CHECKOUT / ".bench")
 DATA = HOME / "data"
 TIMEOUT_S = 1800
@@ -67,7 +67,7 @@ def measure_task(case: Mapping[str, Any]) -> dict[str, Any]:
     """Measure one task process, in a temporary home unless the case has one."""
     with tempfile.TemporaryDirectory(dir=HOME) as home, machine_lock():
         done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, str(HERE / "task.py"), json.dumps({"home": home, **case})],
+            [sys.executable, str(BENCHMARKS / "task.py"), json.dumps({"home": home, **case})],
             stdout=subprocess.PIPE,
             env=environment(),
             text=True,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from people import write
-from processes import DATA, HERE, measure_task, read_json, server
+from processes import BENCHMARKS, DATA, measure_task, read_json, server
 
 LATENCY_S = 0.3
 AS_OF = "2026-11-01T00:00:00+00:00"
@@ -96,7 +96,12 @@ def measure(vendor: str, *, calls: int | None = None) -> dict[str, Any]:
     segment = write(DATA / f"{rows}-1.parquet", rows)
     clock = {"begun": time.monotonic(), "start": time.time(), "speed": case.speed}
     settings = {vendor: case.settings}
-    command = (str(HERE / "fast_simulator.py"), json.dumps(clock), str(LATENCY_S / case.speed), json.dumps(settings))
+    command = (
+        str(BENCHMARKS / "fast_simulator.py"),
+        json.dumps(clock),
+        str(LATENCY_S / case.speed),
+        json.dumps(settings),
+    )
     with server(*command) as address:
         account = read_json(f"{address}/_sim")["vendors"][vendor]
         done = measure_task(_task_case(vendor, case, segment, account, clock))

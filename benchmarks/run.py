@@ -24,7 +24,7 @@ from typing import Any
 import page
 import quota
 from people import write
-from processes import CHECKOUT, DATA, HERE, HOME, environment, measure_process, measure_task, read_json, server
+from processes import BENCHMARKS, CHECKOUT, DATA, HOME, environment, measure_process, measure_task, read_json, server
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 BASE_VENDOR = VENDORS[0]
@@ -34,7 +34,7 @@ PEERS = {"drt": "drt_project.py", "dlt": "dlt_reverse.py", "pandas_loop": "panda
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 DAYS = ("2026-11-01T00:00:00+00:00", "2026-11-02T00:00:00+00:00")
 PEERS_PYTHON = HOME / "venv" / "bin" / "python"
-RESULTS = HERE / "results"
+RESULTS = BENCHMARKS / "results"
 DAG_FILES = {
     "bare": "from airflow.providers.standard.operators.empty import EmptyOperator\n",
     "ours": "from airflow.providers.standard.operators.empty import EmptyOperator\n"
@@ -72,7 +72,7 @@ class Bench:
             size: name of the size.
             more: further values of the task's case.
         """
-        with server(str(HERE / "sink.py")) as sink:
+        with server(str(BENCHMARKS / "sink.py")) as sink:
             values = {"vendor": vendor, "server": sink, "segment": self.segment(size), "as_of": DAYS[0], **more}
             result = measure_task({**values, "max_profiles": self.sizes[size]})
             received = read_json(f"{sink}/_sink")
@@ -95,8 +95,8 @@ class Bench:
 
     def peer(self, name: str, size: str) -> None:
         """Measure a peer with the same file and the same server."""
-        with server(str(HERE / "sink.py")) as sink, tempfile.TemporaryDirectory(dir=HOME) as home:
-            command = [str(HERE / "peers" / PEERS[name]), self.segment(size), sink]
+        with server(str(BENCHMARKS / "sink.py")) as sink, tempfile.TemporaryDirectory(dir=HOME) as home:
+            command = [str(BENCHMARKS / "peers" / PEERS[name]), self.segment(size), sink]
             result = measure_process(command + ([] if name == "pandas_loop" else [home]), python=PEERS_PYTHON)
             self.record(f"peer_{size}/{name}", {**result, "sink": read_json(f"{sink}/_sink")})
 
@@ -273,7 +273,12 @@ def publish(runs: Runs, rounds: int, name: str) -> None:
     (RESULTS / f"{name}.md").write_text(page.tables(result))
     if PEERS_PYTHON.exists():
         subprocess.run(  # noqa: S603 - our own script
-            [str(PEERS_PYTHON), str(HERE / "plot.py"), str(RESULTS / f"{name}.json"), str(RESULTS / f"{name}.svg")],
+            [
+                str(PEERS_PYTHON),
+                str(BENCHMARKS / "plot.py"),
+                str(RESULTS / f"{name}.json"),
+                str(RESULTS / f"{name}.svg"),
+            ],
             check=True,
         )
     if name == "latest":
