@@ -30,7 +30,13 @@ def no_poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, J
 
 
 def no_collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Default of `collect`, for a vendor without jobs."""
+    """Default of `collect`, for a vendor without jobs.
+
+    Args:
+        audience: the audience.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     raise UnexpectedResponse(
         f"Cannot collect job {job_id} of batch {batch.id} at {audience.base_url}: this vendor has no jobs."
     )

@@ -124,7 +124,6 @@ ALLOWED_UNDOCUMENTED: dict[str, int] = {
     "segment_files": 3,
     "stages": 3,
     "storage": 4,
-    "vendors": 19,
 }
 ALLOWED_IN_CYCLES: dict[str, int] = {"hooks": 12, "operators": 4}
 

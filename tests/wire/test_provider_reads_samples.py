@@ -170,13 +170,12 @@ def check(found, outcome):
 
 
 UPSERTS = [sample for sample in SAMPLES if sample.operation == "upsert" and theirs(sample) != ("{}",)]
-CUSTOM = {"campaign_monitor": "website", "dotdigital": "ORDERS", "constant_contact": "Orders", "omnisend": "orders"}
 
 
 @pytest.mark.parametrize("sample", UPSERTS, ids=str)
 def test_items_have_the_shape_of_the_sample_s(sample):
     """What an export encodes is what the vendor's own example holds: its keys, and their kinds."""
-    vendor, custom = VENDORS[sample.vendor], CUSTOM[sample.vendor]
+    vendor, custom = VENDORS[sample.vendor], row(sample.vendor).custom[0]
     kind = "number" if sample.vendor == "dotdigital" else "text"
     fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}
     target = Audience(BASE, "1", "Shop", row(sample.vendor).sample_audience, fields=fields)

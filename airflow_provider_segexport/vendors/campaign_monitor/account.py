@@ -115,7 +115,13 @@ def to_vendor_field(entry: Mapping[str, Any]) -> VendorField:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a custom field that is hidden in the subscribers' preference centre."""
+    """Create a custom field that is hidden in the subscribers' preference centre.
+
+    Args:
+        audience: any audience of the account.
+        name: name of the new field.
+        kind: its type.
+    """
     types: dict[FieldType, str] = {"text": "Text", "number": "Number", "boolean": "Text", "date": "Date"}
     response = yield send_json(
         "POST",

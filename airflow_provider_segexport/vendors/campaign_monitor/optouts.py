@@ -25,7 +25,13 @@ STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read each person once, with the list's reason rather than the suppression list's."""
+    """Read each person once, with the list's reason rather than the suppression list's.
+
+    Args:
+        audience: the audience.
+        since: time in epoch seconds; 0 for all opt-outs.
+        on_page: receives the opt-outs on each page.
+    """
     day, seen = day_before(since), set[str]()
 
     def pass_on(entries: Sequence[dict[str, Any]], reason: Reason) -> None:

@@ -161,7 +161,13 @@ def link_url(api: str, body: dict[str, Any], name: str) -> str:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a custom field; accept one that exists already (409)."""
+    """Create a custom field; accept one that exists already (409).
+
+    Args:
+        audience: any audience of the account.
+        name: name of the new field.
+        kind: its type.
+    """
     body = {"label": name, **NEW_FIELD_BODIES[kind]}
     response = yield send_json("POST", f"{audience.base_url}/contact_custom_fields", body)
     if response.status != 409:  # noqa: PLR2004

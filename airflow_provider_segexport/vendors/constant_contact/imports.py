@@ -154,7 +154,13 @@ def _has_no_errors(counts: Mapping[str, Any]) -> bool:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Return the result of each row from errors by line. Rows that are only counted stay unattributed."""
+    """Return the result of each row from errors by line. Rows that are only counted stay unattributed.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     activity = yield from read_activity(audience, job_id)
     if job_state(activity) is not JobState.FINISHED:
         return BatchResult(retry=tuple(range(len(batch))))

@@ -19,7 +19,13 @@ MAILABLE_PERMISSIONS = {"implicit", "explicit", "pending_confirmation", "temp_ho
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read opt-outs of the whole account since a time, also of contacts deleted since: a deletion is no opt-in."""
+    """Read opt-outs of the whole account since a time, also of contacts deleted since: a deletion is no opt-in.
+
+    Args:
+        audience: the audience.
+        since: time in epoch seconds; 0 for all opt-outs.
+        on_page: receives the opt-outs on each page.
+    """
     request = get(f"{audience.base_url}/contacts", status="all", optout_after=to_iso(since), limit=str(PAGE_SIZE))
     while True:
         page = as_object(read_json((yield request)))

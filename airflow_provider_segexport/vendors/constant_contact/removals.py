@@ -53,7 +53,13 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Retry all rows of a failed activity. A finished one counts contacts and names none."""
+    """Retry all rows of a failed activity. A finished one counts contacts and names none.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     is_finished = removal_state((yield from read_activity(audience, job_id))) is JobState.FINISHED
     return BatchResult(retry=() if is_finished else tuple(range(len(batch))))
 
@@ -64,7 +70,13 @@ def removal_state(activity: dict[str, Any]) -> JobState:
 
 
 def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Find members by reading the list's pages or each contact, whichever takes fewer of the day's calls."""
+    """Find members by reading the list's pages or each contact, whichever takes fewer of the day's calls.
+
+    Args:
+        audience: the audience.
+        emails: addresses to look up, normalised.
+        on_page: receives the members among them.
+    """
     pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
     if len(emails) > pages:
         yield from find_on_pages(audience, set(emails), on_page)
@@ -87,7 +99,13 @@ def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> O
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
-    """Read the list's contacts of any status, until all wanted addresses have been read."""
+    """Read the list's contacts of any status, until all wanted addresses have been read.
+
+    Args:
+        audience: the audience.
+        wanted: addresses to look up, normalised.
+        on_page: receives the members among them.
+    """
     missing = set(wanted)
     url = f"{audience.base_url}/contacts?lists={audience.audience}&status=all&limit={PAGE_SIZE}"
     while url and missing:

@@ -75,7 +75,13 @@ def resolve_region(endpoint: ApiEndpoint, region_url: str) -> str:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a data field; accept one that exists already."""
+    """Create a data field; accept one that exists already.
+
+    Args:
+        audience: any audience of the account.
+        name: name of the new field.
+        kind: its type.
+    """
     data_type = next(name for name, field_type in FIELD_TYPES.items() if field_type == kind)
     response = yield send_json(
         "POST", f"{audience.base_url}/v2/data-fields", {"name": name, "type": data_type, "visibility": "Private"}

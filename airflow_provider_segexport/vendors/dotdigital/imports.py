@@ -97,7 +97,13 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Read a job's report and return the result of each row."""
+    """Read a job's report and return the result of each row.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     report = read_report((yield report_request(audience, job_id)))
     match report.status.lower():
         case "finished":

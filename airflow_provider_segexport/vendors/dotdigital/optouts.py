@@ -20,7 +20,13 @@ MAX_PAGES = 10_000
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read each person once: with the account's reason, or otherwise as having left the address book."""
+    """Read each person once: with the account's reason, or otherwise as having left the address book.
+
+    Args:
+        audience: the audience.
+        since: time in epoch seconds; 0 for all opt-outs.
+        on_page: receives the opt-outs on each page.
+    """
     day, seen = day_before(since), set[str]()
     account_url = f"{audience.base_url}/v2/contacts/suppressed-since/{day}"
     book_url = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/unsubscribed-since/{day}"

@@ -94,13 +94,25 @@ def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Retry all rows of a failed job. Contacts that it has removed already do not matter to the next one."""
+    """Retry all rows of a failed job. Contacts that it has removed already do not matter to the next one.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     failed = (yield from read_state(audience, job_id)) is JobState.FAILED
     return BatchResult(retry=tuple(range(len(batch))) if failed else ())
 
 
 def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Find members by reading the book's pages or each contact, whichever takes fewer calls."""
+    """Find members by reading the book's pages or each contact, whichever takes fewer calls.
+
+    Args:
+        audience: the audience.
+        emails: addresses to look up, normalised.
+        on_page: receives the members among them.
+    """
     pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
     if len(emails) > pages:
         yield from find_on_pages(audience, set(emails), on_page)
@@ -123,7 +135,13 @@ def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> O
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
-    """Read the whole book, and pass on the members among the wanted addresses."""
+    """Read the whole book, and pass on the members among the wanted addresses.
+
+    Args:
+        audience: the audience.
+        wanted: addresses to look up, normalised.
+        on_page: receives the members among them.
+    """
     yield from list_members(audience, lambda page: on_page([member for member in page if member.email in wanted]))
 
 

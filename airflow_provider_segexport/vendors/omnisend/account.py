@@ -82,7 +82,13 @@ def server_clock(response: Response) -> dict[str, str]:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Do nothing, because the vendor creates a custom property when it is first sent."""
+    """Do nothing, because the vendor creates a custom property when it is first sent.
+
+    Args:
+        audience: any audience of the account.
+        name: name of the new field.
+        kind: its type.
+    """
     del audience, name, kind
     return
     yield  # a generator, as every operation is

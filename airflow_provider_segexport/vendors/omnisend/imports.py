@@ -160,7 +160,13 @@ def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Read a job's items and return the result of each row. Retry all rows of a job that is gone."""
+    """Read a job's items and return the result of each row. Retry all rows of a job that is gone.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
     report = yield from read_batch(audience, f"{job_id}/items")
     if report is None:
         return BatchResult(retry=tuple(range(len(batch))))

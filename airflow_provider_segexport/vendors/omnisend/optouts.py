@@ -19,7 +19,13 @@ from airflow_provider_segexport.vendors.timestamps import is_since_or_unknown, t
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read contacts that unsubscribed since a time. A contact that changed since may have unsubscribed before."""
+    """Read contacts that unsubscribed since a time. A contact that changed since may have unsubscribed before.
+
+    Args:
+        audience: the audience.
+        since: time in epoch seconds; 0 for all opt-outs.
+        on_page: receives the opt-outs on each page.
+    """
     query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
     while True:
         page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))

@@ -36,6 +36,11 @@ def find_members(audience: Audience, emails: Sequence[str], on_page: OnPage) -> 
 
     The API does not say how many contacts have a tag, and a page costs as much as a read of one person. So this takes
     at most twice as many calls as the better of the two ways.
+
+    Args:
+        audience: the audience.
+        emails: addresses to look up, normalised.
+        on_page: receives the members among them.
     """
     missing, cursor, pages = set(emails), "", 0
     while len(missing) > pages + 1:
