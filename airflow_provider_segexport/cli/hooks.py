@@ -1,4 +1,4 @@
-"""The hook of a stored connection, for commands: they run in no task, and may read Airflow's database."""
+"""Returns the hook of a connection for commands, which run outside tasks and may read Airflow's database."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 
 def command_hook(conn_id: str) -> SegmentExportHook:
-    """The hook of a connection, wherever Airflow keeps it."""
+    """Return the hook of a connection, from Airflow's database or a secrets backend.
+
+    Raises:
+        InvalidConnection: the connection does not exist, or is not of a vendor's type.
+    """
     from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - Airflow, when the command runs
 
     try:
-        found = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task
+        connection = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task
     except AirflowNotFoundException:
         raise InvalidConnection(
-            f"There is no connection {conn_id!r}. `airflow connections list` tells which there are."
+            f"There is no connection {conn_id!r}. To fix: take an id that `airflow connections list` shows."
         ) from None
-    if found.conn_type not in HOOKS:
+    if connection.conn_type not in HOOKS:
         raise InvalidConnection(
-            f"Connection {conn_id!r} is of type {found.conn_type!r}, which this command does not know."
+            f"Connection {conn_id!r} is of type {connection.conn_type!r}. This command needs one of these types: "
+            f"{', '.join(HOOKS)}."
         )
-    hook = get_hook_class(found.conn_type)(conn_id)
-    hook.connection = found
-    hook.is_command = True
-    return hook
+    return get_hook_class(connection.conn_type)(conn_id, connection=connection, is_command=True)

@@ -1,4 +1,4 @@
-"""`airflow segexport login CONN_ID`: a person approves once, and the connection holds the refresh token."""
+"""`airflow segexport login CONN_ID`: a person approves once, and the connection gets the refresh token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.cli.terminal import say
 from airflow_provider_segexport.errors import InvalidConnection, SegexportError
 from airflow_provider_segexport.hooks.extra import extras
 from airflow_provider_segexport.vendors.auth import DevicePrompt, OAuthCredentials, OAuthToken
@@ -16,49 +17,58 @@ if TYPE_CHECKING:
 
 
 def login(args: Namespace) -> None:
-    """Run the device flow for one connection."""
+    """Log in with the device flow, and store the refresh token in the connection."""
     try:
-        token = _approve(args.conn_id)
+        token = _approved_token(args.conn_id)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
-    if _keep(args.conn_id, token):
-        print(f"Signed in. Connection {args.conn_id!r} holds the refresh token; `airflow connections test` proves it.")  # noqa: T201
+    if _store(args.conn_id, token):
+        say(f"Logged in. Connection {args.conn_id!r} has the refresh token; `airflow connections test` checks it.")
     else:
-        print(  # noqa: T201
-            f"Signed in. Connection {args.conn_id!r} is not in Airflow's database, so put this into its extra where it "
-            f'is kept, and nowhere else:\n{{"refresh_token": "{token.refresh_token}"}}'
+        say(
+            f"Logged in. Connection {args.conn_id!r} is not in Airflow's database. Add this to its extra in your "
+            "secrets "
+            f'backend, and store it nowhere else:\n{{"refresh_token": "{token.refresh_token}"}}'
         )
 
 
-def _approve(conn_id: str) -> OAuthToken:
-    """Show the invitation and wait for the person."""
+def _approved_token(conn_id: str) -> OAuthToken:
+    """Show the prompt, wait for the person, and return the token."""
     hook = command_hook(conn_id)
-    found = hook.connection
-    flow = hook.vendor.oauth.device_login if hook.vendor.oauth else None
-    if flow is None:
-        raise InvalidConnection(f"{hook.vendor.title} needs no sign-in by this command: fill in the connection's form.")
-    if not found.login:
-        raise InvalidConnection(f"Connection {conn_id!r} lacks the client id (Login).")
-    who = OAuthCredentials("", found.login, found.password or "")
-    token = hook.run_unauthenticated(flow(hook.settings.endpoint, who, _invite, time.time))
+    connection = hook.connection
+    device_login = hook.vendor.oauth.device_login if hook.vendor.oauth else None
+    if device_login is None:
+        raise InvalidConnection(
+            f"{hook.vendor.title} needs no login by this command. To fix: enter the credentials in the connection's "
+            "form."
+        )
+    if not connection.login:
+        raise InvalidConnection(
+            f"Connection {conn_id!r} has no client id. To fix: enter it as '{hook.vendor.form.login_label}'."
+        )
+    credentials = OAuthCredentials("", connection.login, connection.password or "")
+    token = hook.run_unauthenticated(device_login(hook.settings.endpoint, credentials, _show_prompt, time.time))
     if not token.refresh_token:
-        raise InvalidConnection("The vendor gave no refresh token: the application must be allowed offline access.")
+        raise InvalidConnection(
+            "The vendor returned no refresh token. To fix: allow offline access for the application in the vendor's "
+            "developer portal."
+        )
     return token
 
 
-def _invite(invitation: DevicePrompt) -> None:
-    print(f"Open {invitation.url}\nand approve the code {invitation.code}. Waiting ...", flush=True)  # noqa: T201
+def _show_prompt(prompt: DevicePrompt) -> None:
+    say(f"Open {prompt.url}\nand approve the code {prompt.code}. Waiting ...")
 
 
-def _keep(conn_id: str, token: OAuthToken) -> bool:
-    """Put the refresh token into the stored connection; False where it is stored elsewhere."""
+def _store(conn_id: str, token: OAuthToken) -> bool:
+    """Store the refresh token in the connection; return False if Airflow's database does not have the connection."""
     from airflow.models import Connection  # noqa: PLC0415 - the command line may use the database
     from airflow.utils.session import create_session  # noqa: PLC0415
 
     with create_session() as session:
-        # AIR311 means DAGs and tasks; this is the stored row, which the SDK cannot write.
-        found = session.query(Connection).filter(Connection.conn_id == conn_id)  # noqa: AIR311
-        stored: Any = found.one_or_none()
+        # AIR311 is about DAGs and tasks; this is the stored row, which the SDK cannot write.
+        query = session.query(Connection).filter(Connection.conn_id == conn_id)  # noqa: AIR311
+        stored: Any = query.one_or_none()
         if stored is None:
             return False
         extra = extras(stored.extra)

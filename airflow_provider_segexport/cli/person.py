@@ -1,4 +1,4 @@
-"""`airflow segexport explain EMAIL` and `airflow segexport erase EMAIL`: one person over all audiences."""
+"""`airflow segexport explain EMAIL` and `airflow segexport erase EMAIL`: one person in all audiences."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.yes_no import yes_no
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,37 +19,36 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.person.person import Person
 
 STATES = {
-    "member": "in, put there by an export",
-    "removed": "out, taken out by an export",
-    "removing": "being taken out by a run that died",
-    "left": "out: has left it, and not by an export",
+    "member": "in the audience, added by an export",
+    "removed": "not in the audience, removed by an export",
+    "removing": "being removed by a run that died",
+    "left": "not in the audience: left it, and not by an export",
     "not_added": "never delivered",
 }
+"""Text by a ledger row's state."""
 
 
 def explain(args: Namespace) -> None:
-    """Tell what is known."""
+    """Print the records of a person."""
     from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
     from airflow_provider_segexport.person import explain as core  # noqa: PLC0415 - the core, when the command runs
 
     try:
-        known = list(core.explain(state_path(), _person(args.email), resolve, args.last_runs))
+        records = list(core.explain(state_path(), _person(args.email), resolve, args.last_runs))
     except SegexportError as error:
         raise SystemExit(str(error)) from None
-    told = [one for one in known if one.anything]
-    for one in told:
-        _say("\n".join(describe_record(one)))
-    others = len(known) - len(told)
-    if others or not told:
-        _say(
-            f"Nothing is known of this person in {'any' if not told else 'the other'} of {counted(others, 'audience')}."
-        )
+    shown = [record for record in records if record.anything]
+    for record in shown:
+        say("\n".join(describe_record(record)))
+    others = len(records) - len(shown)
+    if others or not shown:
+        say(f"No record of this person in {'any' if not shown else 'the other'} of {counted(others, 'audience')}.")
 
 
-def describe_record(known: PersonRecord) -> Iterator[str]:
-    """What is known of a person and an audience, line by line."""
-    yield f"{known.vendor} {known.audience_name or known.audience} ({known.audience}), account {known.account}"
-    row = known.ledger
+def describe_record(record: PersonRecord) -> Iterator[str]:
+    """Yield the lines about a person and one audience."""
+    yield f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
+    row = record.ledger
     if row is None:
         yield "  not in the ledger"
     else:
@@ -59,64 +58,56 @@ def describe_record(known: PersonRecord) -> Iterator[str]:
                 yield f"  {label} {row[name]}"
         if row.get("reason"):
             last = row["last_rejected_at"] or row["first_rejected_at"]
-            yield f"  rejected last for {row['reason']}, {counted(row['attempts'] or 1, 'time')}, last at {last}"
-    if row is None and known.versions:
-        yield f"  in kept versions {', '.join(map(str, known.versions))} of the ledger"
-    for one in known.missed:
-        field = f" of {one.field}" if one.field else ""
-        vendor = f" ({' '.join(filter(None, (one.vendor_code, one.vendor_message)))})" if one.vendor_code else ""
-        yield f"  {one.outcome} by {one.run}: {one.reason}{field}{vendor}, row {one.file_row} of {one.file}"
-    for run in known.unread:
-        yield f"  the report of {run} is gone or cannot be read"
-    for version in known.damaged:
+            yield f"  last rejected for {row['reason']}, {counted(row['attempts'] or 1, 'time')}, last at {last}"
+    if row is None and record.versions:
+        yield f"  in stored versions {', '.join(map(str, record.versions))} of the ledger"
+    for missed in record.missed:
+        field = f" of {missed.field}" if missed.field else ""
+        details = " ".join(filter(None, (missed.vendor_code, missed.vendor_message))) if missed.vendor_code else ""
+        vendor = f" ({details})" if details else ""
+        row_name = f"row {missed.file_row} of {missed.file}"
+        yield f"  {missed.outcome} by {missed.run}: {missed.reason}{field}{vendor}, {row_name}"
+    for run in record.unread:
+        yield f"  the report of {run} was removed or cannot be read"
+    for version in record.damaged:
         yield f"  version {version} of the ledger cannot be read"
 
 
 def erase(args: Namespace) -> None:
-    """Show, ask, erase, and tell what was done."""
+    """Show a person's records, ask, erase them, and print the receipt."""
     from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
     from airflow_provider_segexport.person import erase as core  # noqa: PLC0415
 
     try:
         person = _person(args.email)
-        made = erasure_deps(command_hook)
-        found = core.erase(made, person, args.requested_by, dry_run=True)
-        _report(found)
+        deps = erasure_deps(command_hook)
+        preview = core.erase(deps, person, args.requested_by, dry_run=True)
+        _print(preview)
         if args.dry_run:
             return
-        if found.findings and not args.yes and not _agreed():
-            _say("Nothing was touched.")
+        if preview.findings and not args.yes and not confirm("Erase all this?", "erase"):
+            say("Nothing was changed.")
             return
-        receipt = core.erase(made, person, args.requested_by)
+        receipt = core.erase(deps, person, args.requested_by)
     except SegexportError as error:
         raise SystemExit(str(error)) from None
-    _report(receipt)
-    _say(f"Receipt: {receipt.path}")
+    _print(receipt)
+    say(f"Receipt: {receipt.path}")
     if not receipt.complete:
         raise SystemExit(1)
 
 
-def _report(receipt: Receipt) -> None:
+def _print(receipt: Receipt) -> None:
     if not receipt.findings and not receipt.left:
-        _say("Nothing is held of this person.")
-    for one in receipt.findings:
-        _say(f"{one.outcome:12} {one.kind}: {one.path}" + (f", {counted(one.rows, 'row')}" if one.rows > 1 else ""))
-    for describe_record in receipt.left:
-        _say(f"{'left':12} {describe_record}")
+        say("No record of this person.")
+    for finding in receipt.findings:
+        rows = f", {counted(finding.rows, 'row')}" if finding.rows > 1 else ""
+        say(f"{finding.outcome:12} {finding.kind}: {finding.path}{rows}")
+    for text in receipt.left:
+        say(f"{'left':12} {text}")
 
 
 def _person(text: str) -> Person:
     from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
 
     return Person.of(sys.stdin.readline() if text == "-" else text)
-
-
-def _agreed() -> bool:
-    """Ask at the terminal; where there is none, `--yes` has to be said."""
-    if not sys.stdin.isatty():
-        raise SystemExit("Nobody is there to ask: give --yes to erase, or --dry-run to look only.")
-    return yes_no(input("Erase all this? [y/N] ")) is True
-
-
-def _say(describe_record: str) -> None:
-    print(describe_record, flush=True)  # noqa: T201 - a command speaks to a terminal

@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.terminal import say
 from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.errors import SegexportError
 
@@ -29,11 +30,11 @@ def prune(args: Namespace) -> None:
         raise SystemExit(str(error)) from None
     except OSError as error:
         raise SystemExit(
-            f"The run folders could not all be removed ({type(error).__name__}: {error.strerror}). To fix: see that "
-            "this user may write below `[segexport] state_path`, and give the command again."
+            f"Some run folders could not be removed ({type(error).__name__}: {error.strerror}). To fix: allow this "
+            "user to write below `[segexport] state_path`, and run the command again."
         ) from None
     done = "would be removed" if args.dry_run else "removed"
-    print(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")  # noqa: T201
+    say(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")
 
 
 def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
@@ -46,7 +47,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
         retention = Retention(root, time.time(), days)
         for task in retention.every_task(resolve):
             for run in retention.old(task):
-                print(run.place)  # noqa: T201
+                say(str(run.place))
                 if not dry_run:
                     remove_run(run)
                 count += 1
@@ -54,8 +55,8 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
 
 
 def _days(text: str) -> float:
-    """`30d` or `30` as days; at least one."""
-    known = re.fullmatch(r"([0-9]{1,5})d?", text.strip())
-    if not known or int(known[1]) < 1:
-        raise SystemExit(f"--older-than is {text!r}. To fix: give a number of days from 1, as 30d.")
-    return float(known[1])
+    """Read a number of days from `30d` or `30`; it is at least 1."""
+    match = re.fullmatch(r"([0-9]{1,5})d?", text.strip())
+    if not match or int(match[1]) < 1:
+        raise SystemExit(f"--older-than is {text!r}. To fix: give a number of days from 1, such as 30d.")
+    return float(match[1])

@@ -1,7 +1,7 @@
-"""Reads the value of one argument: `what a DAG file, a template or a call brings -> what an export takes`.
+"""Converts the value of one argument: `value from a DAG file, a template or a call -> value of an ExportConfig`.
 
-A template brings texts where a DAG file has objects. Each function takes the value and the argument's name. Whether a
-value is there at all was decided before (`hooks/options.py`).
+A template gives text where a DAG file has objects. Each function takes the value and the argument's name.
+`hooks/options.py` has checked before that the value is not empty.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from functools import partial
 from typing import Any, TypeVar, get_args
 
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
-from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Consent, Guard, GuardAction
+from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.yes_no import yes_no
 
 Choice = TypeVar("Choice", bound=str)
 
 EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>"})
-"""How the text of no value reads: an empty template, and Python's, JSON's, NumPy's and pandas' words for it."""
+"""Texts, in lower case, that count as no value: an empty template, and the nulls of Python, JSON, NumPy and pandas."""
 
 REMOVAL_GUARDS = frozenset({"max_removals", "max_removals_share"})
-"""Guards of which `skip_removals` can be said: what they measure can be left undone while the rest is sent."""
+"""Guards that may have the action `skip_removals`: their removals can be skipped while the rest is sent."""
 
 
 def is_nothing(given: Any) -> bool:
-    """Whether a value says nothing: None, blank, a word for None, an empty list, or a list in which one item is so."""
+    """Return whether a value is empty: None, blank, one of `EMPTY_TEXTS`, an empty list, or a list with such an item."""
     if given is None:
         return True
     if isinstance(given, Mapping) or hasattr(given, "__arrow_c_stream__"):
@@ -38,34 +38,32 @@ def is_nothing(given: Any) -> bool:
     text = trimmed(str(given))
     if text.lower() in EMPTY_TEXTS:
         return True
-    several = literal(text) if text.startswith(("[", "(")) else None
-    return isinstance(several, list | tuple) and is_nothing(several)
+    items = literal(text) if text.startswith(("[", "(")) else None
+    return isinstance(items, list | tuple) and is_nothing(items)
 
 
 def optional(given: Any) -> str | None:
-    """A text, or None."""
+    """Return a text; None if the value is empty."""
     return None if is_nothing(given) else trimmed(str(given))
 
 
 def text(given: Any, name: str) -> str:
-    """A text. A whole number is the text of its digits: the ids of some vendors' audiences are numbers."""
+    """Return a text. A whole number is converted, because the ids of some vendors' audiences are numbers."""
     given = scalar(given)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     if isinstance(given, bool | float) or not isinstance(given, str | int):
-        raise InvalidArgument(
-            f"`{name}` is of type {type(given).__name__}, and should be a text. To fix: pass a text for `{name}`."
-        )
+        raise InvalidArgument(f"`{name}` is of type {type(given).__name__}. To fix: pass a text for `{name}`.")
     return trimmed(str(given))
 
 
 def scalar(given: Any) -> Any:
-    """A NumPy scalar as Python's own."""
+    """Return a NumPy scalar as a Python object; any other value unchanged."""
     return given.item() if type(given).__module__ == "numpy" and hasattr(given, "item") else given
 
 
 def path(given: Any) -> str:
-    """A path as text: of a `Path`, of an `ObjectStoragePath`, and the address of an Asset."""
+    """Return a path as text, from a text, a `Path`, an `ObjectStoragePath` or an Asset."""
     if hasattr(given, "iterdir"):
         return str(given)
     uri = getattr(given, "uri", None)
@@ -79,63 +77,67 @@ def path(given: Any) -> str:
 
 
 def segment(given: Any, name: str = "segment") -> str | list[str]:
-    """A path, or several."""
+    """Return a path, or a list of paths."""
     if isinstance(given, str):
-        listed = literal(given.strip()) if given.strip().startswith("[") else None
-        return [path(item) for item in listed] if isinstance(listed, list) else given.strip()
+        items = literal(given.strip()) if given.strip().startswith("[") else None
+        return [path(item) for item in items] if isinstance(items, list) else given.strip()
     if hasattr(given, "iterdir") or isinstance(getattr(given, "uri", None), str):
         return path(given)
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
         raise InvalidSegment(
-            f"`{name}` is of type {type(given).__name__}, and should be a path or a list of paths. To fix: pass a "
-            "text, a Path, an ObjectStoragePath, an Asset, or a list of them; a frame goes to `hook.export`."
+            f"`{name}` is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath, an "
+            "Asset, or a list of them; pass a frame to `hook.export`."
         )
     return [path(item) for item in given]
 
 
 def paths(given: Any, name: str = "suppression_list") -> tuple[str, ...]:
-    """No path, one, or several."""
-    listed = segment(given, name) if given is not None else ""
-    several = [listed] if isinstance(listed, str) else listed
-    return tuple(item for item in several if optional(item))
+    """Return any number of paths."""
+    items = segment(given, name) if given is not None else ""
+    return tuple(item for item in ([items] if isinstance(items, str) else items) if optional(item))
 
 
 def mapping(given: Any, name: str) -> dict[str, str]:
-    """Column by field."""
-    read = literal(given) if isinstance(given, str) else given
-    if not isinstance(read, Mapping):
+    """Return a mapping of fields to columns."""
+    columns = literal(given) if isinstance(given, str) else given
+    if not isinstance(columns, Mapping):
         raise InvalidArgument(
-            f"`{name}` should map fields to columns, as {{'email': 'email'}}, or be such a mapping as JSON text."
+            f"`{name}` is not a mapping. To fix: map fields to columns, such as {{'email': 'email'}}, or pass such a "
+            "mapping as JSON text."
         )
-    for field, column in read.items():
+    for field, column in columns.items():
         if not isinstance(field, str) or not isinstance(column, str) or is_nothing(column):
             raise InvalidArgument(
-                f"`{name}` gives the field {field!r} the column {column!r}. To fix: name a column, or take the "
-                f"field out of `{name}`."
+                f"`{name}` maps the field {field!r} to the column {column!r}. To fix: name a column, or remove the "
+                f"field from `{name}`."
             )
-    return dict(read)
+    return dict(columns)
 
 
 def number(given: Any, name: str) -> int:
-    """A whole number."""
+    """Return a whole number."""
     given = scalar(given)
     digits = f"{given:.0f}" if isinstance(given, float) and given.is_integer() else str(given).strip()
-    digits = digits.removesuffix(".0")  # a param of type number, as its template renders
+    digits = digits.removesuffix(".0")  # a template renders a param of type number so
     if not digits.isdecimal():
-        raise InvalidArgument(f"`{name}` is {given!r}, and should be a whole number.")
+        raise InvalidArgument(f"`{name}` is {given!r}. To fix: pass a whole number.")
     return int(digits)
 
 
 def positive(given: Any, name: str) -> int:
-    """A whole number from 1."""
-    found = number(given, name)
-    if not found:
-        raise InvalidArgument(f"`{name}` is 0, and every segment is larger. To fix: give a number from 1.")
-    return found
+    """Return a whole number above 0."""
+    value = number(given, name)
+    if not value:
+        raise InvalidArgument(f"`{name}` is 0. To fix: pass a number from 1.")
+    return value
 
 
 def refuse_unrendered(given: Any, name: str) -> None:
-    """Refuse a template that nobody rendered, in a text, a path, a list or a mapping."""
+    """Check that a text, a path, a list or a mapping contains no template that was not rendered.
+
+    Raises:
+        InvalidArgument: it contains one.
+    """
     if isinstance(given, Mapping):
         given = [*given, *given.values()]
     if isinstance(given, list | tuple | set | frozenset):
@@ -146,83 +148,88 @@ def refuse_unrendered(given: Any, name: str) -> None:
     written = str(given) if hasattr(given, "iterdir") else written
     if isinstance(written, str) and ("{{" in written or "{%" in written):
         raise InvalidArgument(
-            f"`{name}` holds a template that was not rendered: {written!r}. Nothing was sent. To fix: templates are "
-            "rendered in arguments of operators, once: pass the value itself to a hook, and write no template into "
-            "what a template yields (an f-string writes `{{{{ ds }}}}` for `{{ ds }}`)."
+            f"`{name}` contains a template that was not rendered: {written!r}. Nothing was sent. Airflow renders "
+            "templates in arguments of operators, and only once. To fix: pass the value itself to a hook; do not put "
+            "a template into the result of a template; in an f-string write `{{{{ ds }}}}` for "
+            "`{{ ds }}`."
         )
 
 
 def flag(given: Any, name: str) -> bool:
-    """Yes or no; a template or a form brings a word."""
+    """Return a boolean; a template or a form may give a word."""
     value = yes_no(scalar(given))
     if value is None:
-        raise InvalidArgument(f"`{name}` is {given!r}, and should be true or false.")
+        raise InvalidArgument(f"`{name}` is {given!r}. To fix: pass true or false.")
     return value
 
 
 def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
-    """One of a few words."""
-    word = str(given).strip()
-    for known in choices:
-        if word == known:
-            return known
-    raise InvalidArgument(f"`{name}` is {word!r}, and should be {' or '.join(map(repr, choices))}.")
-
-
-def consent(column: str | None, suppression: tuple[str, ...]) -> Consent:
-    """Who is withheld."""
-    return Consent(column=column, suppression_list=suppression)
+    """Return one of a few values."""
+    text = str(given).strip()
+    for value in choices:
+        if text == value:
+            return value
+    raise InvalidArgument(f"`{name}` is {text!r}. To fix: pass {' or '.join(map(repr, choices))}.")
 
 
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
-    """Guards by name: a limit, `{"limit": ..., "action": ...}`, or None that switches one off."""
-    read = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
-    if not isinstance(read, Mapping):
+    """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables a guard."""
+    values = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
+    if not isinstance(values, Mapping):
         raise InvalidArgument(
-            f"`{name}` should map names to limits, as {{'max_shrink': 0.3}}, or be such a mapping as JSON text."
+            f"`{name}` is not a mapping. To fix: map names to limits, such as {{'max_shrink': 0.3}}, or pass such a "
+            "mapping as JSON text."
         )
-    if unknown := [guard for guard in read if guard not in KNOWN_GUARDS]:
+    if unknown := [guard for guard in values if guard not in KNOWN_GUARDS]:
         raise InvalidArgument(
-            f"There is no guard {', '.join(map(repr, unknown))}. There are: {', '.join(sorted(KNOWN_GUARDS))}."
+            f"There is no guard {', '.join(map(repr, unknown))}. To fix: use one of: {', '.join(sorted(KNOWN_GUARDS))}."
         )
-    return {str(guard): _guard(guard, value) for guard, value in read.items()}
+    return {str(guard): _guard(guard, value) for guard, value in values.items()}
 
 
 def _guard(name: str, given: Any) -> Guard | None:
-    """One guard; of what is not told, the limit and the consequence are those that hold anyway."""
+    """Return one guard. A limit or an action that is not given is that of the default guard."""
     if given is None:
         return None
-    usual = GUARDS.get(name)
-    told = given if isinstance(given, Mapping) else {"limit": given}
-    if strange := [word for word in told if word not in {"limit", "action"}]:
-        raise InvalidArgument(f"Guard {name!r} has `limit` and `action`, and no {', '.join(map(repr, strange))}.")
-    limit = told.get("limit", usual.limit if usual else None)
-    measure = _limit(limit)
-    if measure is None:
-        raise InvalidArgument(f"Guard {name!r}: the limit is {limit!r}, and should be a number; None switches it off.")
-    then = choice(
-        told.get("action") or (usual.action if usual else "fail"), f"action of guard {name}", get_args(GuardAction)
-    )
-    if then == "skip_removals" and name not in REMOVAL_GUARDS:
+    default = GUARDS.get(name)
+    values = given if isinstance(given, Mapping) else {"limit": given}
+    if unknown := [key for key in values if key not in {"limit", "action"}]:
         raise InvalidArgument(
-            f"Guard {name!r} cannot `skip_removals`: only removals can be left undone while the rest is sent."
+            f"Guard {name!r} has the unknown key {', '.join(map(repr, unknown))}. To fix: use `limit` and `action` "
+            "only."
         )
-    return Guard(measure, then)
+    limit = _limit(values.get("limit", default.limit if default else None))
+    if limit is None:
+        raise InvalidArgument(
+            f"Guard {name!r}: the limit is {values.get('limit')!r}. To fix: pass a number; None for the guard "
+            "disables it."
+        )
+    action = choice(
+        values.get("action") or (default.action if default else "fail"),
+        f"action of guard {name}",
+        get_args(GuardAction),
+    )
+    if action == "skip_removals" and name not in REMOVAL_GUARDS:
+        raise InvalidArgument(
+            f"Guard {name!r} has the action `skip_removals`, which is possible only for "
+            f"{', '.join(sorted(REMOVAL_GUARDS))}. To fix: use `fail` or `warn`."
+        )
+    return Guard(limit, action)
 
 
 def _limit(given: Any) -> float | None:
-    """A number that is no less than nought, if it is one."""
+    """Return a number that is 0 or more; None if the value is none."""
     if isinstance(given, bool):
         return None
     try:
-        found = float(given)
+        limit = float(given)
     except (TypeError, ValueError):
         return None
-    return found if math.isfinite(found) and found >= 0 else None
+    return limit if math.isfinite(limit) and limit >= 0 else None
 
 
 def literal(text: str) -> Any:
-    """What a text stands for: JSON, or Python as a template writes lists and mappings; None where it is neither."""
+    """Return the value of a text that is JSON, or a Python literal as a template writes it; None if it is neither."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
@@ -232,5 +239,5 @@ def literal(text: str) -> Any:
 
 
 def one_of(*choices: str) -> Any:
-    """A reader of one of a few words."""
+    """Return a function that reads one of a few values."""
     return partial(choice, choices=choices)

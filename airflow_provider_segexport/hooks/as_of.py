@@ -1,4 +1,4 @@
-"""Which time a run's segment describes: `context -> datetime`."""
+"""Determines the time that a run's segment describes: `context -> datetime`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks.partition_keys import key_start, period_start
 
 EARLIEST_S, LATEST_S = 946_684_800, 4_102_444_800
-"""2000-01-01 and 2100-01-01: a number between them is a time, in seconds or in a unit that fits."""
+"""2000-01-01 and 2100-01-01 in epoch seconds: a number between them is a Unix time, in seconds or a smaller unit."""
 
 UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
-"""Units in a second: seconds, ms, µs, ns. The ranges of two of them do not touch between 2000 and 2100."""
+"""Units per second: s, ms, µs, ns. Between 2000 and 2100 the ranges of two units do not overlap."""
 
 DAY_DIGITS, SECOND_DIGITS = 8, 14
-"""20260305 and 20260305020000, as `ds_nodash` and its like become numbers by native rendering."""
+"""Digits of 20260305 and 20260305020000: native rendering turns `ds_nodash` and similar texts into numbers."""
 
 
 def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
-    """What the task was given; else the partition's time, the data interval's end, the logical date, the run's time.
+    """Return the given time, or the first that exists of partition date, data interval end, logical date and run time.
 
-    A run that an asset or a person has started has no logical date and no data interval in Airflow 3. Airflow 3.2 gives
-    a task no partition in its context, and the run's key alone. Of a key that names a month, a quarter or a week the
-    start counts, as it does for a day.
+    In Airflow 3 a run that an asset or a person has started has no logical date and no data interval. Airflow 3.2 does
+    not put the partition date into a task's context, only the run's partition key. A key that names a month, a quarter
+    or a week means its start, as a date does.
+
+    Args:
+        context: Airflow's context of the task.
+        given: the argument `as_of`; None if it is left out.
 
     Raises:
-        InvalidSegment: the argument is no time, or the run has a partition key without a time in it.
+        InvalidSegment: the argument is no time, or the run's partition key contains none.
     """
     if given is not None:
         return moment(given)
@@ -38,7 +42,7 @@ def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
 
 
 def run_time(context: Mapping[str, Any]) -> datetime:
-    """The data interval's end, else the logical date, else the run's time: the same in every try of a task."""
+    """Return data interval end, else logical date, else run time, which is the same in every try of a task."""
     run = context.get("dag_run")
     for moment in (context.get("data_interval_end"), context.get("logical_date"), getattr(run, "run_after", None)):
         if isinstance(moment, datetime):
@@ -47,15 +51,15 @@ def run_time(context: Mapping[str, Any]) -> datetime:
 
 
 def moment(given: Any, name: str = "as_of") -> datetime:
-    """Return the time that a value means; a time without a zone is UTC, and a date is its first moment.
+    """Return the time that a value means. A time without a zone is UTC; a date means its start.
 
     Args:
         given: a datetime (pendulum's and pandas' too), a date, a NumPy datetime64, ISO 8601 text, a number such as
             20260305, or a Unix time in seconds, ms, µs or ns between the years 2000 and 2100.
-        name: of the argument, for the error.
+        name: the argument's name, for the error.
 
     Raises:
-        InvalidSegment: it is none of these.
+        InvalidSegment: the value is none of these.
     """
     if type(given).__module__ == "numpy" and hasattr(given, "item"):  # datetime64 in any unit, and whole numbers
         given = given.astype("datetime64[us]").item() if given.dtype.kind == "M" else given.item()
@@ -73,9 +77,9 @@ def moment(given: Any, name: str = "as_of") -> datetime:
 
 
 def parse(text: str, name: str = "as_of") -> datetime:
-    """Read ISO 8601, a time, date, month, quarter or week, whose start counts; or a number as `moment` takes it."""
+    """Return the time of ISO 8601 text or of a number in it; a month, quarter or week means its start."""
     try:
-        number = float(text)  # first: of a Unix time in ms, ISO 8601 may read a date, any separator and a time
+        number = float(text)  # first, because ISO 8601 could read a Unix time in ms as a date and a time
     except ValueError:
         pass
     else:
@@ -89,7 +93,7 @@ def parse(text: str, name: str = "as_of") -> datetime:
 
 
 def _from_number(number: float, name: str) -> datetime:
-    """A calendar day or second written as a number, or a Unix time."""
+    """Return the time of a number: a date or time by its digits, or a Unix time."""
     digits = f"{number:.0f}" if number == int(number) else ""
     if len(digits) in {DAY_DIGITS, SECOND_DIGITS}:
         try:
@@ -105,12 +109,12 @@ def _from_number(number: float, name: str) -> datetime:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """A time without a zone is UTC."""
+    """Return the time with its zone, or with UTC if it has none."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _invalid_time(given: Any, name: str) -> InvalidSegment:
     return InvalidSegment(
-        f"`{name}` is {given!r}, and should be a time such as 2026-01-31T02:00:00+00:00. To fix: pass a datetime, a "
-        "date, ISO 8601 text, a number such as 20260131, or a Unix time in seconds or milliseconds."
+        f"`{name}` is {given!r}, which is no time. To fix: pass a datetime, a date, ISO 8601 text such as "
+        "2026-01-31T02:00:00+00:00, a number such as 20260131, or a Unix time in seconds or milliseconds."
     )

@@ -12,7 +12,15 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from airflow_provider_segexport.errors import InvalidArgument
-from airflow_provider_segexport.export.config import JOB_TIMEOUT_S, MOST_PROFILES, ExportConfig, Mode, OnStale, Undo
+from airflow_provider_segexport.export.config import (
+    JOB_TIMEOUT_S,
+    MOST_PROFILES,
+    Consent,
+    ExportConfig,
+    Mode,
+    OnStale,
+    Undo,
+)
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import moment
@@ -151,7 +159,7 @@ def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, expor
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
         export_name=values["export_name"] or export_name,
-        consent=read.consent(values["consent_column"], values["suppression_list"]),
+        consent=Consent(values["consent_column"], values["suppression_list"]),
         snapshot_at=as_of.astimezone(UTC).isoformat() if values["as_of"] else "",
     )
 

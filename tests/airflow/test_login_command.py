@@ -57,9 +57,9 @@ def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"conn_type": "campaign_monitor"}, "needs no sign-in by this command"),
-        ({"conn_type": "http"}, "does not know"),
-        ({"conn_type": "constant_contact"}, "lacks the client id"),
+        ({"conn_type": "campaign_monitor"}, "needs no login by this command"),
+        ({"conn_type": "http"}, "needs one of these types"),
+        ({"conn_type": "constant_contact"}, "has no client id"),
     ],
 )
 def test_a_connection_that_cannot_sign_in_is_told_why(stored, fields, words) -> None:

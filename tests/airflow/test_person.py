@@ -210,7 +210,7 @@ def test_an_address_may_come_from_standard_input(stage, capsys, monkeypatch):
     """So that it stands in no shell's history."""
     exported(stage, "campaign_monitor")
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{EMAIL}\n"))
-    assert "in, put there by an export" in explained(capsys, "-")
+    assert "in the audience, added by an export" in explained(capsys, "-")
 
 
 def test_a_member_is_explained(stage, capsys):
@@ -218,7 +218,7 @@ def test_a_member_is_explained(stage, capsys):
     run = exported(stage, "dotdigital")
     said = explained(capsys)
     assert "dotdigital" in said
-    assert "in, put there by an export" in said
+    assert "in the audience, added by an export" in said
     assert f"by run exports/export/{run.dag_run.run_id}/0" in said
     assert "contact id " in said
 
@@ -242,14 +242,14 @@ def test_who_was_taken_out_is_explained(stage, capsys):
     rows = people(20)
     stage.segment(rows[rows["email"] != EMAIL])
     stage.export(conn_id=conn_id, mode="mirror")
-    assert "out, taken out by an export" in explained(capsys)
+    assert "not in the audience, removed by an export" in explained(capsys)
 
 
 def test_a_stranger_is_told_as_one(stage, capsys):
     """Nothing is known, and how many audiences were looked through."""
     exported(stage, "campaign_monitor")
-    assert "Nothing is known of this person in any of 1 audience." in explained(capsys, "nobody@example.com")
-    assert "Nothing is held of this person." in erase(capsys, email="nobody@example.com")
+    assert "No record of this person in any of 1 audience." in explained(capsys, "nobody@example.com")
+    assert "No record of this person." in erase(capsys, email="nobody@example.com")
 
 
 def erased(stage, path, **told):

@@ -66,9 +66,9 @@ def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
     capsys.readouterr()
     command.explain(Namespace(email=EMAIL, last_runs=5))
     said = capsys.readouterr().out
-    assert "in, put there by an export" in said
+    assert "in the audience, added by an export" in said
     assert ": duplicate of email, row 7 of " in said
-    assert "Nothing is known" not in said
+    assert "No record" not in said
     command.erase(Namespace(email=EMAIL, requested_by="Ann Administrator", dry_run=False, yes=True))
     after = bucket()
     assert [] == holding(after, EMAIL)
@@ -92,5 +92,5 @@ def test_the_ledger_that_is_left_is_gone_on_with(stage, bucket, capsys):
     counts = run.summary()["counts"]
     assert (8, 0) == (counts["unchanged"], counts["delivered"])
     command.explain(Namespace(email=EMAIL, last_runs=5))
-    assert "Nothing is known of this person in any of 1 audience." in capsys.readouterr().out
+    assert "No record of this person in any of 1 audience." in capsys.readouterr().out
     assert [] == holding(bucket(), EMAIL)

@@ -80,7 +80,7 @@ def test_an_age_that_is_none_removes_nothing(home, command, given):
     [old] = aged(count=1)
     code, said = command("prune", f"--older-than={given}")
     if given:
-        assert (code, said) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, as 30d.")
+        assert (code, said) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, such as 30d.")
         assert old.exists()
     else:
         assert code == 0  # as if it were left out
@@ -232,7 +232,7 @@ def test_what_cannot_be_removed_fails_no_export(stage, old_runs_of, monkeypatch,
     monkeypatch.setattr(tidying, "remove_run", refuse)
     exported(stage)
     assert old.exists()
-    assert "Old run folders could not be removed (error=PermissionError)." in caplog.text
+    assert "Leaving old run folders, which cannot be removed (error=PermissionError)" in caplog.text
     assert "ann@example.com" not in caplog.text
 
 
@@ -245,4 +245,4 @@ def test_a_damaged_state_of_any_audience_keeps_all_runs(stage, old_runs_of, capl
     (Path(str(state)) / "audience_state.json").write_text("{")
     exported(stage)
     assert old.exists()
-    assert "Old run folders could not be removed (error=DamagedState)." in caplog.text
+    assert "Leaving old run folders, which cannot be removed (error=DamagedState)" in caplog.text

@@ -58,7 +58,7 @@ def test_a_damaged_state_is_made_again(stage, audience, command, answer):
     code, said = command("repair")
     assert code == 0
     assert f"Audience {audience}:\nThe audience's state (audience_state.json) cannot be read" in said
-    assert "No person is removed by this command." in said
+    assert "This command removes no person." in said
     assert "Repaired (audiences=1 runs=0). Damaged files are kept as damaged-*." in said
     assert AudienceState.of(audience).owner == "repairs.export"
     assert [name for name in listing(audience) if name.startswith("damaged-audience_state")]
@@ -73,7 +73,7 @@ def test_a_damaged_ledger_falls_back_to_the_version_before(stage, audience, comm
     damage(audience, "00")
     code, said = command("repair", audience.name, "--yes")
     assert code == 0
-    assert "The ledger's newest version (2) cannot be read. Version 1 takes its place." in said
+    assert "The ledger's newest version (2) cannot be read. Version 1 replaces it." in said
     run = stage.export(conn_id="dotdigital_repair", dag_id="repairs")
     assert run.state == "success", run.errors
     assert run.summary()["counts"]["delivered"] == 4
@@ -110,7 +110,7 @@ def test_a_damaged_report_of_a_task_is_set_aside(audience, command):
     (Path(str(place)) / "plan.json").write_text("{")
     code, said = command("repair", "--yes")
     assert code == 0
-    assert f"A run that its task would go on with cannot be read ({place / 'plan.json'}: " in said
+    assert f"A run that its task would resume cannot be read ({place / 'plan.json'}: " in said
     assert "Repaired (audiences=0 runs=1)." in said
     assert RunFolder.open(home).path.name == "02"
     assert command("repair")[1] == "Everything can be read (audiences=1).\n"

@@ -143,11 +143,10 @@ class TestCommand:
         asked("yes")
         shown = capsys.readouterr().out
         assert (
-            "To take back version 2 of the ledger of 'Customers', written by 'exports.export': 3 people would be"
-            in shown
+            "To revert version 2 of the ledger of 'Customers', written by 'exports.export': 3 people would be" in shown
         )
-        assert "and 5 put back" in shown
-        assert "Taken back: 3 of 3 people taken out" in shown
+        assert "and 5 added again" in shown
+        assert "Reverted: 3 of 3 people removed" in shown
         assert not set(stage.members("dotdigital")) & emails(range(20, 23))
 
     @pytest.mark.parametrize("answer", ["", "n", "no"])
@@ -172,7 +171,7 @@ class TestCommand:
         """With --dry-run."""
         before = set(stage.members("dotdigital"))
         asked(dry_run=True)
-        assert "3 people would be taken out" in capsys.readouterr().out
+        assert "3 people would be removed" in capsys.readouterr().out
         assert before == set(stage.members("dotdigital"))
 
     def test_it_is_taken_back_once(self, asked, capsys):
