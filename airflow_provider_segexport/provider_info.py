@@ -15,8 +15,8 @@ PACKAGE = "airflow-provider-segexport"
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state_path": {
-        "description": "Folder of ledgers and run folders, shared by all workers: a local path or an "
-        "address that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
+        "description": "Folder of ledgers and run folders, shared by all workers: a local path, or a "
+        "URL that ObjectStoragePath opens. Empty: segexport in AIRFLOW_HOME.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "s3://aws_default@bucket/segexport",
@@ -32,18 +32,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "edit",
     },
     "keep_runs_days": {
-        "description": "Days after which later runs of the same task remove the run folder of a run "
-        "that has ended, with its rejected rows and its report. 0 keeps them.",
+        "description": "Days after which the run folder of an ended run is removed by later runs of the "
+        "same task, with its rejected rows and its report. 0 keeps all run folders.",
         "version_added": "0.1.0",
         "type": "integer",
         "example": "90",
         "default": "30",
     },
     "rate_limit_store": {
-        "description": "Where calls are counted against the vendors' quotas. A folder that all workers "
+        "description": "Where calls are counted against the vendors' rate limits. A folder that all workers "
         "of a machine can write to; or, shared by machines, redis://, rediss:// or postgresql://user@"
-        "host/database (extras `redis` and `postgres`). Empty: quotas in the root, or in segexport in "
-        "AIRFLOW_HOME where the root is in object storage.",
+        "host/database (extras `redis` and `postgres`). Empty: the folder quotas in state_path, or in "
+        "segexport in AIRFLOW_HOME if state_path is in object storage.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "redis://redis:6379/1",
@@ -51,11 +51,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "sensitive": True,
     },
 }
-"""Of the section `[segexport]` in Airflow's configuration."""
+"""Options of the section `[segexport]` in Airflow's configuration."""
 
 
 def provider_info(version: str) -> dict[str, Any]:
-    """The metadata; `version` is the distribution's."""
+    """Return the provider's metadata for a version of the distribution."""
     vendors = ", ".join(vendor.title for vendor in VENDORS.values())
     return {
         "package-name": PACKAGE,
@@ -85,7 +85,7 @@ def provider_info(version: str) -> dict[str, Any]:
 
 
 def connection_type(vendor: Vendor) -> dict[str, Any]:
-    """The form of one vendor's connection.
+    """Return the form of a vendor's connection.
 
     The port stays visible: the Test button of Airflow 3.3.2 fails for a stored connection without one
     (apache/airflow#73298).
@@ -117,56 +117,56 @@ CONSENT_SECTION = "Consent and access"
 MORE_SECTION = "Audience and account"
 SECRET = {"type": ["string", "null"], "format": "password"}
 REQUIRED = {"type": "string", "minLength": 1}
-"""A type without null: the form cannot be saved while it is empty, and its section is marked."""
+"""A type without null: while the field is empty, the form cannot be saved and marks the section."""
 
 
 def _consent_fields() -> dict[str, dict[str, Any]]:
-    """What an administrator decides: whether, who stands for it, and for whom."""
+    """Return the fields with which an administrator allows exports."""
     return {
         "privacy_consent": switch("Consent to data privacy terms", CONSENT, default=False),
-        "consented_by": text("Consented by", "Who stands for the exports through this connection.")
+        "consented_by": text("Consented by", "Name of the person who agrees to the exports through this connection.")
         | {"schema": dict(REQUIRED)},
         "allowed_dags": text(
             "Allowed DAGs", "DAG ids or patterns, comma-separated, such as segment_*. Empty: none. *: all."
         ),
         "export_enabled": switch(
             "Exports enabled",
-            "Off stops every export through this connection at once: tasks are skipped.",
+            "If off, every export through this connection stops at once, and its tasks are skipped.",
             default=True,
         ),
     }
 
 
 def _more_fields(vendor: Vendor) -> dict[str, dict[str, Any]]:
-    """Where exports go, and what else this vendor's account needs."""
+    """Return the default audience and the fields of the vendor's account."""
     form = vendor.form
     return {
         "default_audience": text(
             f"Default {vendor.audience_noun}",
-            f"{form.audience_help} Exports that name none go here, and Test looks whether it is there.",
+            f"{form.audience_help} Used when the operator passes no `audience`. The Test button checks that it exists.",
         ),
         **{
-            one.name: text(one.label, one.help) | ({"schema": dict(SECRET)} if one.secret else {})
-            for one in form.fields
+            field.name: text(field.label, field.help) | ({"schema": dict(SECRET)} if field.secret else {})
+            for field in form.fields
         },
         "calls_per_minute": {
             "label": "Calls per minute",
-            "description": "The account's quota, where your contract says another than the vendor publishes.",
+            "description": "The account's rate limit, if your contract has another one than the vendor publishes.",
             "schema": {"type": ["integer", "null"], "minimum": 1},
         },
     }
 
 
 def _placed(section: str, fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The fields under a heading of the form."""
+    """Return the fields with the section of the form in which they are shown."""
     return {name: {**field, "schema": {**field["schema"], "section": section}} for name, field in fields.items()}
 
 
-def text(label: str, words: str) -> dict[str, Any]:
-    """An optional text."""
-    return {"label": label, "description": words, "schema": {"type": ["string", "null"]}}
+def text(label: str, description: str) -> dict[str, Any]:
+    """Return a field for an optional text."""
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
-def switch(label: str, words: str, *, default: bool) -> dict[str, Any]:
-    """A switch."""
-    return {"label": label, "description": words, "schema": {"type": ["boolean", "null"], "default": default}}
+def switch(label: str, description: str, *, default: bool) -> dict[str, Any]:
+    """Return a field for a boolean."""
+    return {"label": label, "description": description, "schema": {"type": ["boolean", "null"], "default": default}}

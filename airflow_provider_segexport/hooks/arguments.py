@@ -28,7 +28,7 @@ REMOVAL_GUARDS = frozenset({"max_removals", "max_removals_share"})
 
 
 def is_nothing(given: Any) -> bool:
-    """Return whether a value is empty: None, blank, one of `EMPTY_TEXTS`, an empty list, or a list with such an item."""
+    """Return whether a value is empty: None, blank, one of `EMPTY_TEXTS`, an empty list, or a list with one."""
     if given is None:
         return True
     if isinstance(given, Mapping) or hasattr(given, "__arrow_c_stream__"):
@@ -173,7 +173,7 @@ def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
 
 
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
-    """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables a guard."""
+    """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables it."""
     values = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
     if not isinstance(values, Mapping):
         raise InvalidArgument(

@@ -1,4 +1,4 @@
-"""Reads a span of time: `timedelta, seconds, "6h", "1 h 30 min", "PT6H", "6:00:00" -> seconds`."""
+"""Reads a duration: `timedelta, seconds, "6h", "1 h 30 min", "PT6H", "6:00:00" -> seconds`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_segexport.hooks.arguments import scalar
 from airflow_provider_segexport.trimming import trimmed
 
 LONGEST_JOB_TIMEOUT_S = 24 * 3600.0
-"""An audience stays reserved for a run that waits in the triggerer for this long at most."""
+"""Longest `job_timeout`, in seconds: an audience stays locked for a deferred run for at most a day."""
 
 SHORTEST_JOB_TIMEOUT_S = 60.0
-"""A look at a job takes seconds, and a small import up to a minute."""
+"""Shortest `job_timeout`, in seconds: a small import may take a minute."""
 
 UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
@@ -23,6 +23,8 @@ UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
     **dict.fromkeys(("d", "day", "days"), 86_400),
 }
+"""Seconds by unit."""
+
 _NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 _PART = re.compile(rf"({_NUMBER})\s*([a-z]+)[\s,]*", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,4}) days?,\s*)?(\d{1,4}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
@@ -30,7 +32,7 @@ _ISO = re.compile(rf"p(?:(\d{{1,4}})d)?(?:t(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:
 
 
 def seconds_of(given: Any) -> float:
-    """Return a span of time in seconds; NaN if the value is none."""
+    """Return a duration in seconds; NaN if the value is no duration."""
     given = scalar(given)
     if isinstance(given, bool):
         return math.nan
@@ -62,29 +64,29 @@ def _seconds_of_text(text: str) -> float:
 
 
 def seconds(given: Any, name: str) -> float:
-    """Return a span of time in seconds.
+    """Return a duration in seconds.
 
     Raises:
-        InvalidArgument: the value is no span of time above 0.
+        InvalidArgument: the value is no duration above 0.
     """
-    span = seconds_of(given)
-    if not (math.isfinite(span) and span > 0):
+    duration_s = seconds_of(given)
+    if not (math.isfinite(duration_s) and duration_s > 0):
         raise InvalidArgument(
-            f"`{name}` is {given!r}. To fix: give seconds above 0, a timedelta, or a text such as '30s' or '6h'."
+            f"`{name}` is {given!r}. To fix: pass seconds above 0, a timedelta, or a text such as '30s' or '6h'."
         )
-    return span
+    return duration_s
 
 
 def job_timeout(given: Any, name: str = "job_timeout") -> float:
     """Return `job_timeout` in seconds.
 
     Raises:
-        InvalidArgument: the value is no span of time, or not between one minute and 24 hours.
+        InvalidArgument: the value is no duration between one minute and 24 hours.
     """
-    span = seconds_of(given)
-    if not SHORTEST_JOB_TIMEOUT_S <= span <= LONGEST_JOB_TIMEOUT_S:
+    duration_s = seconds_of(given)
+    if not SHORTEST_JOB_TIMEOUT_S <= duration_s <= LONGEST_JOB_TIMEOUT_S:
         raise InvalidArgument(
-            f"`{name}` is {given!r}. To fix: give a span from one minute to 24 hours as seconds, as a timedelta, or as "
-            "a text such as '6h' or '90 min'."
+            f"`{name}` is {given!r}. To fix: pass a duration from one minute to 24 hours as seconds, as a timedelta, "
+            "or as text such as '6h' or '90 min'."
         )
-    return span
+    return duration_s

@@ -1,4 +1,4 @@
-"""Turns what a program holds in memory into a segment's file: `frame -> Parquet of the mapped columns`."""
+"""Writes a frame to a segment's file: `frame -> Parquet with the mapped columns`."""
 
 from __future__ import annotations
 
@@ -27,29 +27,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_SUGGESTED_NAMES = 10
-"""Names of columns that an error shows; a frame may have thousands."""
+"""Column names that an error shows at most, because a frame may have thousands."""
 
 VIEWS = {"string_view": pa.string(), "binary_view": pa.binary()}
-"""Types that view their values, with the plain type of the same values."""
+"""Arrow's view types, with the plain type for the same values."""
 
 ROW_GROUP_ROWS = 131_072
-"""Rows of a Parquet row group; a stream of small batches is gathered so far, and no more is held in memory."""
+"""Rows of a Parquet row group. A stream of small batches is collected up to this number, so that memory stays low."""
 
 
 @contextmanager
 def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """The arguments with a path for a segment, and what tells a frame's rows from others.
-
-    A frame's mapped columns are written to a file that is removed at the end; other columns are not touched.
+    """Replace a frame in the arguments by the path of a Parquet file, which is deleted at the end.
 
     Args:
         given: the arguments of `hook.export`.
 
     Yields:
-        The arguments, and a hash of the frame's file; an empty text where the segment is no frame.
+        The arguments, and a hash of the file's content; the hash is empty if the segment is no frame.
 
     Raises:
-        InvalidSegment: the frame lacks a column, or holds values that no Parquet column can.
+        InvalidSegment: a column is missing, or contains values that Parquet cannot store.
     """
     frame = given["segment"]
     if not hasattr(frame, "__arrow_c_stream__") and not _is_pandas(frame) and not _is_lazy(frame):
@@ -64,14 +62,14 @@ def as_file(given: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _mapped_columns(given: Mapping[str, Any]) -> list[str]:
-    """The columns that an export reads."""
+    """Return the names of the columns that an export reads."""
     columns: list[str] = []
     for name in ("field_mapping", "custom_fields"):
         if not arguments.is_nothing(given[name]):
             columns += arguments.mapping(given[name], name).values()
-    consent = given["consent_column"]
-    if isinstance(consent, str) and not arguments.is_nothing(consent):
-        columns.append(arguments.text(consent, "consent_column"))
+    consent_column = given["consent_column"]
+    if isinstance(consent_column, str) and not arguments.is_nothing(consent_column):
+        columns.append(arguments.text(consent_column, "consent_column"))
     return list(dict.fromkeys(columns))
 
 
@@ -80,11 +78,11 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
 
     Args:
         frame: a pandas DataFrame, a LazyFrame of Polars, or anything with the Arrow C stream protocol.
-        columns: the names of those that are read.
-        path: of the file.
+        columns: names of the columns to write.
+        path: path of the file.
 
     Raises:
-        InvalidSegment: a column is missing, is there twice, or holds what Parquet cannot.
+        InvalidSegment: a column is missing, exists twice, or contains values that Parquet cannot store.
     """
     try:
         reader = _from_pandas(frame, columns) if _is_pandas(frame) else _from_stream(frame, columns)
@@ -101,19 +99,19 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
 
 
 def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """The stream in tables of about a row group each."""
-    held: list[pa.RecordBatch] = []
+    """Yield the stream in tables of about a row group each."""
+    batches: list[pa.RecordBatch] = []
     for batch in reader:
-        held.append(batch)
-        if sum(part.num_rows for part in held) >= ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(held, reader.schema)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held, reader.schema)
+        batches.append(batch)
+        if sum(part.num_rows for part in batches) >= ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(batches, reader.schema)
+            batches = []
+    if batches:
+        yield pa.Table.from_batches(batches, reader.schema)
 
 
 def _file_type(kind: pa.DataType) -> pa.DataType:
-    """The type in the file: views, which not every reader of Parquet knows, as what they view."""
+    """Return the type in the file. View types are replaced, because not every Parquet reader supports them."""
     if pa.types.is_dictionary(kind):
         return _file_type(kind.value_type) if _is_view(kind.value_type) else kind
     return VIEWS.get(str(kind), kind)
@@ -124,7 +122,7 @@ def _is_view(kind: pa.DataType) -> bool:
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Arrow has no cast from a dictionary of views, which is what Polars makes of its Categorical and Enum."""
+    """Replace dictionaries of views, which Polars writes for Categorical and Enum, because Arrow cannot cast them."""
     for number, column in enumerate(table.columns):
         if pa.types.is_dictionary(column.type) and _is_view(column.type.value_type):
             kind = _file_type(column.type)
@@ -137,12 +135,12 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 
 def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
-    """A stream of the columns that are read, and of no others."""
+    """Return a stream of the given columns only."""
     if _is_lazy(frame):
         _check_columns(columns, frame.collect_schema().names(), frame)
         frame = frame.select(list(columns)).collect()
     names = getattr(frame, "columns", None)
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars, and a relation of DuckDB
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars and DuckDB relations
         _check_columns(columns, names, frame)
         if isinstance(frame, duckdb.DuckDBPyRelation):
             frame = frame.project(", ".join(map(quoted, columns)))
@@ -161,7 +159,7 @@ def _from_pandas(frame: pd.DataFrame, columns: Sequence[str]) -> pa.RecordBatchR
 
 
 def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
-    """A column of pandas; one of several types as text."""
+    """Return a pandas column as Arrow; a column with several types as text."""
     try:
         return pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
@@ -169,7 +167,7 @@ def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _value_as_text(name: str, value: Any) -> str | None:
-    """A scalar as text, as a column of texts would hold it."""
+    """Return a scalar as text; None for a null."""
     value = arguments.scalar(value)
     if value is None or type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - NaN and NaT
         return None
@@ -188,13 +186,13 @@ def _value_as_text(name: str, value: Any) -> str | None:
         case _:
             pass
     raise InvalidSegment(
-        f"Column {name!r} of the DataFrame holds a value of type {type(value).__name__} beside others. To fix: give "
-        f"the column one type, as frame[{name!r}] = frame[{name!r}].astype('string')."
+        f"Column {name!r} of the DataFrame contains a value of type {type(value).__name__} among others. To fix: "
+        f"give the column one type, such as frame[{name!r}] = frame[{name!r}].astype('string')."
     )
 
 
 def _check_columns(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
-    """Each column that is read is there, once."""
+    """Check that each column exists exactly once."""
     times = Counter(names)
     for column in columns:
         if times[column] > 1:
@@ -215,7 +213,7 @@ def _is_pandas(frame: Any) -> bool:
 
 
 def _is_lazy(frame: Any) -> bool:
-    """Whether it is a query of Polars, which is run for the columns that are read."""
+    """Return whether a frame is a Polars LazyFrame, whose query is run for the given columns only."""
     return hasattr(frame, "collect_schema") and hasattr(frame, "collect")
 
 

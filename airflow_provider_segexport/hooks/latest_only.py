@@ -1,7 +1,8 @@
-"""Whether a run is the newest that its DAG has to do: `context -> go on, or skip with the reason`.
+"""Skips a run if its DAG has a newer one: `context -> AirflowSkipException with the reason, or nothing`.
 
-A newer one is there when the DAG's timetable has its next run due, or when another run of the DAG, of a later day,
-waits or works. Where that cannot be known the run goes on: the ledger keeps older from overwriting newer in any case.
+There is a newer run if the next run of the DAG's timetable is due, or if another run of the DAG, for a later time, is
+queued or running. If this is unknown, the run goes on, because the ledger prevents that an older snapshot overwrites a
+newer one.
 """
 
 from __future__ import annotations
@@ -20,46 +21,46 @@ from airflow_provider_segexport.hooks.task_state import ENDED_STATES
 UNFINISHED = frozenset({"queued", "running"})
 
 AUTOMATIC_RUN_TYPES = frozenset({"scheduled", "backfill", "asset_triggered"})
-"""Runs that nobody has started by hand. Whoever starts one wants that one."""
+"""Run types that are not started by hand. A person who starts a run wants that run."""
 
 
 def skip_unless_latest(context: Mapping[str, Any]) -> None:
-    """Skip the task when a newer run of its DAG is due, waits or works.
+    """Skip the task if a newer run of its DAG is due, queued or running.
 
     Raises:
-        AirflowSkipException: it says which run makes this one needless.
+        AirflowSkipException: there is a newer run; the message names it.
     """
     newer = newer_run(context)
     if newer:
         raise AirflowSkipException(
-            f"{newer}: this older state is not exported, as `latest_only=True` asks. The newer run exports everything."
+            f"{newer}. This run is skipped, because `latest_only` is set; the newer run exports everything."
         )
 
 
 def newer_run(context: Mapping[str, Any]) -> str | None:
-    """What newer run there is, in words; None where this one is the newest, or nothing is known of others."""
+    """Return a sentence about a newer run; None if there is none, or if it is unknown."""
     run = context["dag_run"]
     kind = _text(run.run_type)
     if kind not in AUTOMATIC_RUN_TYPES:
         return None
     if kind == "scheduled" and (due := _next_run_due(context)):
-        return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due already"
+        return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due"
     for other in _unfinished_runs(context):
         if is_newer(other, run):
-            return f"Run {other.run_id}, of {_describe_time(other)}, waits or works already"
+            return f"Run {other.run_id}, of {_describe_time(other)}, is queued or running"
     return None
 
 
 def is_backfill(context: Mapping[str, Any]) -> bool:
-    """Whether a backfill has made the run: its calls go after those of scheduled runs."""
+    """Return whether a backfill has created the run; its calls go after those of scheduled runs."""
     return _text(context["dag_run"].run_type) == "backfill"
 
 
 def is_newer(other: Any, run: Any) -> bool:
-    """Whether another run brings a newer state of the same segment.
+    """Return whether another run has a newer state of the same segment.
 
-    Of partitioned runs only those are compared whose keys have the same other dimensions: `2026-03-02|us` does not
-    replace `2026-03-01|eu`. Of two runs of one partition the one that was asked for later is newer.
+    Partitioned runs are compared only if their keys have the same other dimensions: `2026-03-02|us` does not replace
+    `2026-03-01|eu`. Of two runs of one partition the one that was requested later is newer.
     """
     if (other.partition_key is None) != (run.partition_key is None):
         return False
@@ -72,13 +73,13 @@ def is_newer(other: Any, run: Any) -> bool:
 
 
 def _other_dimensions(run: Any) -> tuple[str, ...]:
-    """The dimensions of a run's partition key that are no time."""
+    """Return the dimensions of a run's partition key that are no time."""
     parts = key_time(run.partition_key)
     return parts.others if parts else ()
 
 
 def _data_time(run: Any) -> datetime | None:
-    """What orders the runs of one DAG; partitions whose keys hold no time have no order."""
+    """Return the time that orders the runs of a DAG; None if the partition key contains no time."""
     if run.partition_key is None:
         ended: datetime = run.data_interval_end or run.logical_date or run.run_after
         return ended
@@ -91,11 +92,11 @@ def _describe_time(run: Any) -> str:
 
 
 def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
-    """Other runs of the DAG whose task of this name has not ended, the last created first.
+    """Yield the other runs of the DAG in which this task has not ended, the last created first.
 
-    Asked for the task's state in all runs, for Airflow 3.3.2 has no other list of them for a worker: it counts runs by
-    logical date only, which partitions have not, and its list of an asset's events breaks while a run that they made
-    is queued (`DagRunAssetReference.start_date` may not be null there).
+    The runs are found by the task's state in all runs, because Airflow 3.3.2 has no other list of them for a worker: it
+    counts runs by logical date only, which partitioned runs do not have. Its list of an asset's events fails while a
+    run that they created is queued (`DagRunAssetReference.start_date` may not be null there).
     """
     ti = context["ti"]
     states = task_runner.RuntimeTaskInstance.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
@@ -103,16 +104,16 @@ def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
         if run_id == ti.run_id or all(_text(state) in ENDED_STATES for state in states[run_id].values()):
             continue
         try:
-            found = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=run_id))
-        except AirflowRuntimeError:  # deleted meanwhile
+            other = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=run_id))
+        except AirflowRuntimeError:  # the run was deleted
             continue
-        if isinstance(found, DagRunResult) and _text(found.state) in UNFINISHED:
-            yield found
+        if isinstance(other, DagRunResult) and _text(other.state) in UNFINISHED:
+            yield other
 
 
 def _next_run_due(context: Mapping[str, Any]) -> datetime | None:
-    """When the timetable's next run was due, if it was: the scheduler makes it for certain."""
-    from airflow.sdk.timezone import coerce_datetime  # noqa: PLC0415 - who does not ask needs none of it
+    """Return when the timetable's next run was due; None if it is not due yet. The scheduler will create a due run."""
+    from airflow.sdk.timezone import coerce_datetime  # noqa: PLC0415 - rarely needed
     from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415
     from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction  # noqa: PLC0415
 
@@ -130,5 +131,5 @@ def _next_run_due(context: Mapping[str, Any]) -> datetime | None:
 
 
 def _text(value: Any) -> str:
-    """An enumeration's member as its word."""
+    """Return the value of an enumeration's member."""
     return str(getattr(value, "value", value))

@@ -9,23 +9,23 @@ from typing import Any, NamedTuple
 from airflow_provider_segexport.errors import InvalidSegment
 
 YEARS = range(1900, 2200)
-"""A key such as `30011231` is a number of something, and no day."""
+"""Years that a key may name; `30011231` is some number, and no date."""
 
 DIMENSIONS = re.compile(r"[|/,;&]")
-"""What separates the dimensions of a key; Airflow's `ProductMapper` writes `|`."""
+"""Separators of a key's dimensions; Airflow's `ProductMapper` writes `|`."""
 
 MONTH = re.compile(r"(\d{4})-(\d{2})")
 QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 WEEK_OF = re.compile(r"(\d{4}-\d{2}-\d{2}) \(W\d{2}\)")
-"""A key of Airflow's `StartOfWeekMapper`: the Monday, then the number of the week."""
+"""A key of Airflow's `StartOfWeekMapper`: the Monday, then the week's number."""
 
 
 class KeyTime(NamedTuple):
     """A partition key in parts.
 
     Attributes:
-        moment: the start of the period that the key names, in UTC where the key names no zone.
-        others: the key's other dimensions, in their order.
+        moment: the start of the key's period, in UTC if the key has no zone.
+        others: the key's other dimensions, in order.
     """
 
     moment: datetime
@@ -33,11 +33,11 @@ class KeyTime(NamedTuple):
 
 
 def key_time(key: Any) -> KeyTime | None:
-    """Read a partition key; None where none of its dimensions is a time. The first one that is a time counts."""
+    """Read a partition key by its first dimension that is a time; None if it has no such dimension."""
     if not isinstance(key, str):
         return None
-    if (whole := period_start(key)) is not None:
-        return KeyTime(whole, ())
+    if (start := period_start(key)) is not None:
+        return KeyTime(start, ())
     parts = DIMENSIONS.split(key)
     for number, part in enumerate(parts):
         moment = period_start(part.rpartition("=")[2])
@@ -47,7 +47,7 @@ def key_time(key: Any) -> KeyTime | None:
 
 
 def period_start(text: str) -> datetime | None:
-    """The start of an ISO date, time, month, quarter or week; None where the text is none of them."""
+    """Return the start of an ISO date, time, month, quarter or week; None if the text is none of them."""
     text = text.strip()
     if MONTH.fullmatch(text):
         text = f"{text}-01"
@@ -65,10 +65,10 @@ def period_start(text: str) -> datetime | None:
 
 
 def key_start(key: Any) -> datetime | None:
-    """The time in a partition key; None where the run has no key.
+    """Return the time in a partition key; None if the run has no key.
 
     Raises:
-        InvalidSegment: the key holds no time.
+        InvalidSegment: the key contains no time.
     """
     if key is None:
         return None
@@ -76,6 +76,6 @@ def key_start(key: Any) -> datetime | None:
     if parts is None:
         raise InvalidSegment(
             f"The partition key {key!r} holds no date, month, quarter or week, so the time that the segment describes "
-            "is not known. To fix: give the task `as_of`, or use keys such as '2026-03-02|eu'."
+            "is unknown. To fix: pass `as_of`, or use keys such as '2026-03-02|eu'."
         )
     return parts.moment

@@ -54,7 +54,7 @@ class TestSchedule:
         older = stage.begin(dag, **scheduled(3))
         assert "skipped" == older.go(dag)
         log = capsys.readouterr().out
-        assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due already" in log
+        assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due" in log
         assert "`latest_only=True` asks" in log
         assert [] == stage.sim.requests(vendor="dotdigital")
         assert "success" == stage.begin(dag, **scheduled(0)).go(dag)
@@ -131,7 +131,7 @@ class TestAssets:
         """The first runs see that a later day has come, and that its run waits."""
         runs = [self.begin(stage, dag, f"2026-02-0{day}", at=day) for day in (1, 2, 3)]
         assert ["skipped", "skipped", "success"] == [ended(run, run.go(dag)) for run in runs]
-        assert "Run 2026-02-03_3, of partition 2026-02-03, waits or works already" in capsys.readouterr().out
+        assert "Run 2026-02-03_3, of partition 2026-02-03, is queued or running" in capsys.readouterr().out
         assert "2026-02-03T00:00:00+00:00" == runs[-1].summary()["as_of"]
 
     def test_newest_first_the_first_goes_out(self, stage, dag):

@@ -226,7 +226,7 @@ class TestSegment:
         refused(
             stage,
             "11 profiles",
-            "10 at most",
+            "11 profiles, more than `max_profiles` (10)",
             "`max_profiles`",
             conn_id=stage.connection("dotdigital"),
             max_profiles=10,
@@ -294,7 +294,7 @@ class TestMatching:
                 {"suppression_list": ["a", "{{ '{% if x %}' }}"]},
                 "`suppression_list` contains a template that was not rendered",
             ),
-            ({"field_mapping": {"email": "{{ '{{ c }}' }}"}}, "`field_mapping` contains a template that was not rendered"),
+            ({"field_mapping": {"email": "{{ '{{ c }}' }}"}}, "`field_mapping` contains a template that was not"),
             ({"as_of": "yesterday"}, "`as_of` is 'yesterday'"),
             ({"segment": " "}, "`segment` was given but is empty"),
             ({"segment": []}, "`segment` was given but is empty"),

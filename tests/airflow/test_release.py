@@ -42,7 +42,7 @@ def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):
     shown = capsys.readouterr().out
     assert "'first.export' is retired. It holds 4 people, 0 of them with other exports." in shown
     assert "The other 4 are removed by the next `mirror` run" in shown
-    assert "The audience has no owner from here on" in shown
+    assert "From now on the audience has no owner" in shown
     assert "Released" in shown
     assert [] == sharers()
 
