@@ -137,6 +137,6 @@ def test_a_task_that_takes_a_run_back_needs_no_time_in_the_key():
     """It describes no segment."""
     run = SimpleNamespace(partition_key="eu", partition_date=None, run_after=RUN_AFTER)
     assert RUN_AFTER == run_time({"dag_run": run})
-    with pytest.raises(InvalidSegment, match="give the task `as_of`"):
+    with pytest.raises(InvalidSegment, match="pass `as_of`"):
         as_of({"dag_run": run}, None)
     assert DAY == as_of({"dag_run": run}, DAY)

@@ -55,7 +55,7 @@ class TestSchedule:
         assert "skipped" == older.go(dag)
         log = capsys.readouterr().out
         assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due" in log
-        assert "`latest_only=True` asks" in log
+        assert "because `latest_only` is set" in log
         assert [] == stage.sim.requests(vendor="dotdigital")
         assert "success" == stage.begin(dag, **scheduled(0)).go(dag)
         assert 4 == len(stage.members("dotdigital"))

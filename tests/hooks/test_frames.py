@@ -118,7 +118,7 @@ def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
     """The column and the type are named, and how to mend it."""
     frame = pd.DataFrame({"email": EMAILS, "name": ["+49 170 1234567", value, 7]})
     with (
-        pytest.raises(InvalidSegment, match="Column 'name' of the DataFrame holds a value of type") as caught,
+        pytest.raises(InvalidSegment, match="Column 'name' of the DataFrame contains a value of type") as caught,
         frames.as_file({**GIVEN, "segment": frame}),
     ):
         pass
