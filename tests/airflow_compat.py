@@ -1,4 +1,4 @@
-"""What `dag.test()` does in Airflow 3.3 and not yet in 3.2, for tests that stand on it."""
+"""Behaviour of `dag.test()` in Airflow 3.3 that 3.2 lacks and tests need."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow_home import IS_3_2
 
 
 def catch_up() -> None:
-    """One execution API a process, not one a call; and callbacks find the exception in the task's context.
+    """Use one execution API for each process, and put the exception into the context of callbacks.
 
-    A task in a process of its own has the exception there in both versions.
+    A task in its own process has the exception in both versions.
     """
     if not IS_3_2 or hasattr(supervisor.in_process_api_server, "cache_info"):
         return

@@ -1,4 +1,4 @@
-"""Listens to every error of ours that a test brings up, and finds the person or the secret in its words."""
+"""Checks every error of the provider that a test raises: its message contains no address and no secret."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SECRET = re.compile(r"s3cret|jane\.secret", re.IGNORECASE)
 
 @pytest.fixture(autouse=True)
 def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What errors said in this test. None of it holds an address or a secret."""
-    told: list[str] = []
-    plain = SegexportError.__init__
+    """Messages of the errors in this test; at its end, none may contain an address or a secret."""
+    texts: list[str] = []
+    original = SegexportError.__init__
 
-    def telling(self: SegexportError, *args: object) -> None:
-        plain(self, *args)
-        told.append(str(self))
+    def recording(self: SegexportError, *args: object) -> None:
+        original(self, *args)
+        texts.append(str(self))
 
-    monkeypatch.setattr(SegexportError, "__init__", telling)
-    yield told
-    assert [words for words in told if ADDRESS.search(words) or SECRET.search(words)] == []
+    monkeypatch.setattr(SegexportError, "__init__", recording)
+    yield texts
+    assert [text for text in texts if ADDRESS.search(text) or SECRET.search(text)] == []

@@ -1,4 +1,4 @@
-"""Where calls can be counted, for tests: a folder, and the servers that answer on 127.0.0.1."""
+"""Rate limit stores for tests: a folder, and Redis and PostgreSQL on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ STORES = {
 
 
 def quota_store(name: str, folder: Path) -> str:
-    """A store to count in; the test is skipped, saying so, where its server does not answer."""
+    """Return a store's URL or folder; skip the test if its server does not answer."""
     url = STORES[name]
     if not url:
         return str(folder)
     parts = urlsplit(url)
     with suppress(OSError), socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=2):
         return url
-    pytest.skip(f"no server answers at {parts.hostname}:{parts.port}, where calls would be counted in {name}")
+    pytest.skip(f"no {name} server answers at {parts.hostname}:{parts.port}")
 
 
 def forget(store: str, name: str) -> None:
@@ -47,6 +47,6 @@ def forget(store: str, name: str) -> None:
 
         with psycopg.connect(store) as connection:
             pools = {"all", "tags", *(pool for vendor in VENDORS.values() for pool in vendor.limits.scoped_rates)}
-            for table in (kept for pool in pools for kept in (pool, pool + FIXED_SUFFIX)):
+            for table in [*pools, *(pool + FIXED_SUFFIX for pool in pools)]:
                 connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(bucket_table(name, table))))
             connection.execute("delete from segexport_window_states where account = %s", [name])

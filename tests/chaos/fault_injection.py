@@ -1,7 +1,6 @@
-"""Strikes a run at its k-th step: each change of a file below its home, and each call, before it leaves and after.
+"""Injects a fault into the k-th step of a run: each change of a file below its home, and each call, before and after.
 
-What Python does to files is heard by an audit hook, so that no list of functions has to be kept: a new file that the
-code writes is a new place to strike.
+An audit hook observes Python's file operations, so every new file that the code writes is a possible step.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _counting = threading.Lock()
 
 
 class Killed(BaseException):
-    """The process is gone, for all that it can do to the world."""
+    """The process is killed: it can change nothing more."""
 
 
 class CallsInFlight:
-    """The calls of a try that are under way.
+    """The calls in flight of an attempt.
 
-    The clock stands still but for who sleeps: a call that is under way while somebody sleeps would arrive late.
+    The clock moves only when a thread sleeps, so a call in flight during a sleep would arrive late.
     """
 
     def __init__(self) -> None:
@@ -42,19 +41,19 @@ class CallsInFlight:
         self._callers: set[int] = set()
 
     def enter(self) -> None:
-        """This thread is about to call, from before the call is counted; to say so again makes no difference."""
+        """Register this thread as a caller, before its call is counted; a repeated call has no effect."""
         with self._idle:
             self._callers.add(threading.get_ident())
 
     def leave(self) -> None:
-        """Its answer is there."""
+        """Remove this thread: its response has arrived."""
         with self._idle:
             self._callers.discard(threading.get_ident())
             self._idle.notify_all()
 
     @contextmanager
     def empty(self) -> Iterator[None]:
-        """No call is under way in here, and none begins."""
+        """Wait until no call is in flight, and block new calls inside the block."""
         with self._idle:
             self.leave()
             self._idle.wait_for(lambda: not self._callers, timeout=5)
@@ -63,7 +62,7 @@ class CallsInFlight:
 
 @dataclass
 class KillSwitch:
-    """What strikes, and when.
+    """A fault, and the step at which it occurs.
 
     Attributes:
         at: the step before which it strikes; 0 lets all pass.
@@ -93,7 +92,7 @@ class KillSwitch:
         return CallsInFlight()
 
     def step(self, what: str, path: str = "") -> None:
-        """Take a step, or be struck."""
+        """Count a step, or raise the fault."""
         with _counting:
             self.taken += 1
             if self.near and self.near in path:
@@ -117,11 +116,11 @@ class KillSwitch:
         raise Killed
 
     def gate(self) -> None:
-        """Asked before each call is counted."""
+        """Register a caller before its call is counted."""
         self.road.enter()
 
     def waits(self, seconds: float) -> None:
-        """Told of each wait, while none of the try's calls is under way."""
+        """Suspend the process at the first long wait; called without calls in flight."""
         if 0 < self.nap <= seconds and not self.struck:
             self.struck, self.last = True, "wait"
             suspend()
@@ -134,7 +133,7 @@ def suspend() -> None:
 
 
 class Between(KillSwitch):
-    """Strikes nobody, and lets something else happen before the k-th call, while no other call is under way."""
+    """Injects no fault, but calls `other` before the k-th call, without other calls in flight."""
 
     def __init__(self, home: str, at: int, other: Callable[[], None]) -> None:
         super().__init__(home)
@@ -189,7 +188,7 @@ _listening: list[bool] = []
 
 
 def listen() -> None:
-    """Hear what happens to files from now on. A hook stays for good; it costs little while nobody is doomed."""
+    """Install the audit hook. It stays installed, and costs little without an active kill switch."""
     if not _listening:
         _listening.append(True)
         sys.addaudithook(_hear)
@@ -197,7 +196,7 @@ def listen() -> None:
 
 @contextmanager
 def strikes(kill_switch: KillSwitch) -> Any:
-    """Let it strike while in here."""
+    """Activate a kill switch inside the block."""
     listen()
     _current.append(kill_switch)
     try:
@@ -207,7 +206,7 @@ def strikes(kill_switch: KillSwitch) -> Any:
 
 
 class FaultAdapter(HTTPAdapter):
-    """Carries the calls of a run that may be struck before one leaves and when its answer has come."""
+    """Sends a run's calls, with a step before each call and a step after its response."""
 
     def __init__(self, kill_switch: KillSwitch) -> None:
         self._doom = kill_switch

@@ -1,7 +1,7 @@
-"""A process that waits with everything imported, and forks a child for each try: one may be killed or suspended.
+"""A process with all imports that forks a child for each attempt, so that a child can be killed or suspended.
 
-It runs beside the tests and speaks with them over its standard input and output, in pickles. It has opened no engine
-and no socket when it forks; the children reach the simulator, which lives in the tests' process, over its own.
+It exchanges pickles with the tests over standard input and output. It has no open engine and no socket when it forks.
+The children call the simulator in the tests' process over HTTP.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from typing import IO, Any, Self
 TIME = struct.Struct("d")
 
 FRESH_S = 0.05
-"""In real life a takeover takes longer than an answer of the store counts; here only its clock moves."""
+"""Seconds for which a read of the store is valid: short, because a takeover in these tests takes no real time."""
 
 
 class SharedClock:
-    """Stands still until one of several processes moves it."""
+    """A manual clock that several processes share."""
 
     def __init__(self, path: Path, start: float | None = None) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class SharedClock:
 
 @dataclass(frozen=True)
 class TryRequest:
-    """A try of a run, as a child is told of it."""
+    """A child's input for one attempt of a run."""
 
     name: str
     home: Path
@@ -67,19 +67,19 @@ class TryRequest:
 
 
 class RemoteSimulator:
-    """What a child knows of the simulator."""
+    """The child's view of the simulator."""
 
     def __init__(self, request: TryRequest) -> None:
         self.clock = SharedClock(request.clock)
         self._described = request.described
 
     def describe(self) -> dict[str, Any]:
-        """What the control API told the tests' process."""
+        """Return the description that the tests' process has read."""
         return {"vendors": self._described}
 
 
 class ForkServer:
-    """The waiting process, for as long as the block lasts."""
+    """The process, which runs as long as the block."""
 
     def __enter__(self) -> Self:
         tests = Path(__file__).resolve().parents[1]
@@ -131,7 +131,7 @@ def _read(file: IO[bytes] | None) -> Any:
 
 
 def go(request: TryRequest) -> tuple[Any, int]:
-    """Do one try in this process."""
+    """Run one attempt in this process."""
     from chaos.stage import Stage, Trouble, small  # noqa: PLC0415 - the tests' process has it already
 
     stage = Stage(

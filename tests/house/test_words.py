@@ -125,7 +125,7 @@ ALLOWED_UNDOCUMENTED: dict[str, int] = {
     "stages": 3,
     "storage": 4,
 }
-ALLOWED_IN_CYCLES: dict[str, int] = {"hooks": 12, "operators": 4}
+ALLOWED_IN_CYCLES: dict[str, int] = {}
 
 
 def room(path: Path) -> str:

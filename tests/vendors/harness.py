@@ -1,4 +1,4 @@
-"""An account at a simulated vendor, and exports to it as the conductor runs them."""
+"""An account at a simulated vendor, and exports to it through the pipeline."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def people(count: int) -> list[str]:
 
 
 class VendorHarness:
-    """One vendor's account in a simulator that stands still between calls, and a place for runs."""
+    """One vendor's account in a simulator with a manual clock, and a folder for runs."""
 
     def __init__(self, sim: Simulator, name: str, home: Path, **limits: object) -> None:
         self.sim = sim
@@ -53,10 +53,10 @@ class VendorHarness:
 
     def sender(self, auth: AuthBase | None = None, patience: RetryLimits | None = None) -> Sender:
         def session() -> requests.Session:
-            made = requests.Session()
-            made.auth = auth or self.row.auth(self.described)
-            made.trust_env = False
-            return made
+            session = requests.Session()
+            session.auth = auth or self.row.auth(self.described)
+            session.trust_env = False
+            return session
 
         return Sender(session, self.vendor, retry_limits=patience, sleep=self.sleep, clock=self.sim.clock.now)
 
@@ -100,7 +100,7 @@ class VendorHarness:
     def export(
         self, segment: Path, run: str = "run", *, environment: ExportEnvironment | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Export to the end; the report."""
+        """Run an export to its end; return the report."""
         environment = environment or self.environment(run)
         try:
             report = Export(self.vendor, self.endpoint, self.config(segment, **options), environment).run()
@@ -110,7 +110,7 @@ class VendorHarness:
         return report
 
     def day(self, number: int, emails: Sequence[str], **options: Any) -> dict[str, Any]:
-        """Export the people of a day, each with a name of that day's where `first` gives one; the report."""
+        """Export the people of a day, with the first names in `first`; return the report."""
         first = options.pop("first", {})
         columns: dict[str, list[Any]] = {"email": list(emails), "first": [first.get(one, "Same") for one in emails]}
         columns |= options.pop("columns", {})
@@ -124,7 +124,7 @@ class VendorHarness:
         return self.export(self.segment(columns, f"{name}.parquet"), name, **told)
 
     def undo(self, undo: Undo | None = None, run: str = "undo", export_name: str = "") -> dict[str, Any]:
-        """Take back the last run, or that of one export; the report."""
+        """Undo the last run, or that of one export; return the report."""
         options = {"undo": undo or Undo(), "by": f"dag/undo/{run}/0", "export_name": export_name}
         return self.export(self.home / "none.parquet", run, **options)
 
@@ -133,43 +133,43 @@ class VendorHarness:
         return Consent(column, tuple(map(str, suppression)))
 
     def latest_summary(self) -> dict[str, Any]:
-        """What stands beside the ledger for people to look at."""
+        """Return the audience's latest.json."""
         target = self.call(self.vendor.resolve_audience(self.endpoint, self.audience))
-        found = history.latest(Ledger.of(self.home, self.name, target).path)
-        assert found
-        return found
+        latest = history.latest(Ledger.of(self.home, self.name, target).path)
+        assert latest
+        return latest
 
     def ledger(self) -> dict[str, dict[str, Any]]:
-        """The newest version of the audience's ledger, by address."""
+        """Return the newest version of the audience's ledger, by address."""
         target = self.call(self.vendor.resolve_audience(self.endpoint, self.audience))
         ledger = Ledger.of(self.home, self.name, target)
         rows = pq.read_table(ledger.file(ledger.version())).to_pylist() if ledger.version() else []
         return {row["email"]: row for row in rows}
 
     def active(self) -> set[str]:
-        """Addresses of those in the audience who may get mail."""
+        """Return the addresses of mailable members."""
         quiet = {self.row.opted_out, "unsubscribed", "deleted", "bounced", "suppressed", "unconfirmed"}
-        return {email for email, one in self.members().items() if str(one["status"]).lower() not in quiet}
+        return {email for email, member in self.members().items() if str(member["status"]).lower() not in quiet}
 
     def rejects(self, run: str = "run", generation: str = "01") -> list[dict[str, Any]]:
         return pq.read_table(self.home / "runs" / run / generation / "rejects.parquet").to_pylist()
 
     def members(self) -> dict[str, dict[str, Any]]:
-        """Who is in the audience, as the simulator tells, by address."""
+        """Return the audience's members at the simulator, by address."""
         self.sim.clock.advance(60)
-        return {str(one["email"]): one for one in self.sim.members(self.name, self.audience)["members"]}
+        return {str(member["email"]): member for member in self.sim.members(self.name, self.audience)["members"]}
 
     def upserts(self) -> list[dict[str, Any]]:
-        """The calls that carried a batch, as the simulator has them in its log."""
+        """Return the simulator's log entries of calls with a batch."""
         method, path = self.row.upsert
-        found = self.sim.requests(vendor=self.name)
-        return [one for one in found if one["method"] == method and str(one["path"]).endswith(path)]
+        entries = self.sim.requests(vendor=self.name)
+        return [entry for entry in entries if entry["method"] == method and str(entry["path"]).endswith(path)]
 
     def fault(self, **line: object) -> None:
-        """Script a fault of the call that carries a batch."""
+        """Script a fault of the call with a batch."""
         method, path = self.row.upsert
         self.sim.faults([{"vendor": self.name, "method": method, "path": f"{path}$", **line}])
 
     def facts(self, what: str) -> int:
-        """A figure that the simulator noted beside the requests, in all."""
-        return sum(one["facts"].get(what, 0) for one in self.sim.requests(vendor=self.name))
+        """Return the total of a counter in the simulator's request log."""
+        return sum(entry["facts"].get(what, 0) for entry in self.sim.requests(vendor=self.name))

@@ -1,4 +1,4 @@
-"""Takes people out of an account's audience, as the conductor does, one batch after another."""
+"""Removes people from an account's audience as the pipeline does, one batch after another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_segexport.vendors.base import Removal
 
 
 class RemovalRunner:
-    """The removals of one account. `told` holds what became of each address: None for out, or a reason."""
+    """The removals of one account. `told` has the outcome of each address: None if removed, else the reason."""
 
     def __init__(self, account: VendorHarness) -> None:
         self.account = account
@@ -33,7 +33,7 @@ class RemovalRunner:
         self.polls = 0
 
     def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
-        """The contact ids of those who are in the audience, as `identify` tells them."""
+        """Return the contact ids of members, from the vendor's `resolve_ids` or `find_members`."""
         ask = self.removal.resolve_ids or self.removal.find_members
         assert ask
         found: dict[str, str] = {}

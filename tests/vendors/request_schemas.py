@@ -1,4 +1,4 @@
-"""Requests, held tighter than replies: a name that a vendor does not know it drops without a word."""
+"""Strict checks of requests, because vendors silently ignore unknown names."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import jsonschema
 from simulator import constant_contact_client, specifications
 
 PAGING = {"cursor"}
-"""What a link to the next page carries, and no parameter table lists."""
+"""Parameters in links to the next page that the specifications do not list."""
 
 
 def query(operation: Mapping[str, Any], given: Mapping[str, str]) -> None:
-    """Raise where a query holds what its operation does not document."""
-    known = {one["name"]: one for one in operation.get("parameters", ()) if one.get("in") == "query"}
-    strange = given.keys() - known.keys() - PAGING
-    assert not strange, f"the query holds {sorted(strange)}, and {sorted(known)} are documented"
-    for name in given.keys() & known.keys():
-        schema = known[name].get("schema") or {
-            key: value for key, value in known[name].items() if key in {"type", "enum", "maximum", "minimum"}
+    """Raise if a query has parameters that its operation does not document."""
+    documented = {item["name"]: item for item in operation.get("parameters", ()) if item.get("in") == "query"}
+    unknown = given.keys() - documented.keys() - PAGING
+    assert not unknown, f"the query has {sorted(unknown)}; documented are {sorted(documented)}"
+    for name in given.keys() & documented.keys():
+        schema = documented[name].get("schema") or {
+            key: value for key, value in documented[name].items() if key in {"type", "enum", "maximum", "minimum"}
         }
         value = json.loads(given[name]) if schema.get("type") in {"integer", "boolean"} else given[name]
         if schema.get("type") != "array":
@@ -45,19 +45,19 @@ def validator(text: str) -> jsonschema.Draft4Validator:
 
 
 def constant_contact(method: str, path: str, given: Mapping[str, str], body: object) -> None:
-    """The specification's paths begin below `/v3`; sign-in is not in it."""
+    """The specification's paths begin below `/v3`; it does not describe logins."""
     if not path.startswith("/v3/"):
         return
     operation = constant_contact_client.operation_of(method, path.removeprefix("/v3"))
     assert operation, f"{method} {path} is not in the specification"
     query(operation, given)
     if body is not None:
-        schema = next(one["schema"] for one in operation["parameters"] if one["in"] == "body")
+        schema = next(item["schema"] for item in operation["parameters"] if item["in"] == "body")
         validator(json.dumps(schema)).validate(body)
 
 
 def dotdigital(method: str, path: str, given: Mapping[str, str], body: object) -> None:
-    """Paths that no file holds are the older v2's."""
+    """Paths that are in no file belong to the older v2."""
     operation, document = specifications.operation_of(method, path)
     if operation is None:
         return

@@ -1,4 +1,4 @@
-"""What the contract test must know of each vendor: one row each, data but for the sign-in."""
+"""Vendor data for the contract test: one row for each vendor."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Key(AuthBase):
 
 @dataclass(frozen=True)
 class Quota:
-    """An answer that says "later": the fault that brings it, and the wait it asks for (None: jitter)."""
+    """A "retry later" response: the fault that causes it, and its wait in seconds (None: jitter)."""
 
     fault: Line
     waits: float | None
@@ -42,26 +42,26 @@ class Quota:
 
 @dataclass(frozen=True)
 class Row:
-    """How the contract test drives one vendor.
+    """Data with which the contract test drives one vendor.
 
     Attributes:
-        auth: the sign-in, from what the simulator tells of the account.
-        wrong: a sign-in that the vendor does not know.
-        upsert: method and path of the call that carries a batch.
-        unknown: an audience of the right form, and one of a wrong form.
-        forbidden: settings under which the sign-in lacks a right.
-        turned_away: a status to seed, and the reason it makes the vendor refuse the person for; None where it refuses
-            nobody for what it holds of them.
-        malformed: an address that we take and the vendor does not.
+        auth: returns the authentication from the simulator's description of the account.
+        wrong: an authentication that the vendor rejects.
+        upsert: method and path of the call with a batch.
+        unknown: a missing audience with a valid id, and an invalid id.
+        forbidden: settings under which the login lacks a permission.
+        turned_away: a status to seed, and the reason for which the vendor then rejects the person; None if the vendor
+            rejects no person by status.
+        malformed: an address that the provider accepts and the vendor rejects.
         custom: a custom field that the account has, and one that it lacks.
-        quota: every way to say "later", in an upsert.
-        calm: settings that lift the calls a second, where this test is not about them.
-        slots: settings that leave one job slot, and the answer when none is left.
-        states: the vendor's words for a job that runs, is done, has failed; and one that no documentation holds.
-        removal: method and path of the call that takes people out.
-        removal_states: as `states`, of the jobs that take people out.
-        stays: a status to seed, and the reason it makes the provider leave the person alone for who should be taken
-            out; None where the vendor takes out whoever is there.
+        quota: every "retry later" response to an upsert.
+        calm: settings that lift the rate limits for tests of other things.
+        slots: settings that leave one job slot, and the response without a free slot.
+        states: job states for running, done and failed, and an undocumented one.
+        removal: method and path of the call that removes people.
+        removal_states: as `states`, for removal jobs.
+        stays: a status to seed, and the reason for which the provider then does not remove the person; None if
+            every member can be removed.
         item: JSON of a contact with an address alone; `{0}` is the address, `{1}` the audience.
         sample_audience: id of the audience in the wire samples.
         api_path: path of the API below the base URL.

@@ -1,4 +1,4 @@
-"""Listens to every exchange with the simulator, and holds those of vendors with a published specification to it."""
+"""Checks every exchange with the simulator against the vendor's published specification."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_segexport.simulator.wire import Reply
 
 
 def constant_contact(method: str, path: str, body: object, answer: Answer) -> None:
-    """The specification's paths begin below `/v3`; sign-in is not in it."""
+    """The specification's paths begin below `/v3`; it does not describe logins."""
     if path.startswith("/v3/"):
         constant_contact_client.check_exchange(method, path.removeprefix("/v3"), body, answer)
 
@@ -32,15 +32,15 @@ ASKED: dict[str, Callable[..., None]] = {
     "dotdigital": request_schemas.dotdigital,
     "constant_contact": request_schemas.constant_contact,
 }
-"""Requests alone, whatever became of them."""
+"""Checks of requests, independent of the response."""
 
 IN_FILES = {"dotdigital", "constant_contact"}
-"""Vendors whose specification is a file beside this repository; the others' stands here by hand."""
+"""Vendors whose specification is a file beside this repository; omnisend_shapes.py has the other one."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply as the checks read one."""
+    """A response in the form that the checks read."""
 
     status_code: int
     content: bytes
@@ -56,13 +56,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request, as it arrived, and its answer."""
+    """One received request and its response."""
 
     entry: Entry
     answer: Answer
 
     def check(self) -> None:
-        """Raise where the vendor's specification does not hold what was sent or answered."""
+        """Raise if the request or the response violates the vendor's specification."""
         entry = self.entry
         is_json = entry.headers.get("content-type", "").startswith("application/json")
         body = json.loads(entry.body) if entry.body and is_json else None
@@ -74,9 +74,9 @@ class Exchange:
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exchange]]:
-    """The exchanges of this test. Replies that a scripted fault has spoilt are the test's own business.
+    """The exchanges of this test. Responses changed by a scripted fault are not checked.
 
-    A test that brings the simulator to say what no specification holds clears the list.
+    A test with undocumented responses clears the list.
     """
     heard: list[Exchange] = []
     note = VendorApp._note
