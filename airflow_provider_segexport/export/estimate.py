@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from airflow_provider_segexport.model import Audience, Rate
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.plan import Estimate, Plan
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS, NOT_SENT
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.base import Vendor
 
 SAMPLES = 5
 """Rows listed by reason: enough to recognise a mistake in the segment."""
 
 
-def estimate(vendor: Vendor, planned: Plan, samples: dict[str, list[int]], quota_left: int | None) -> Estimate:
+def estimate(
+    vendor: Vendor, audience: Audience, planned: Plan, samples: dict[str, list[int]], quota_left: int | None
+) -> Estimate:
     """Estimate what a plan takes at the vendor.
 
     Args:
         vendor: its limits count.
+        audience: decides which calls a batch takes beside its own.
         planned: the plan.
         samples: row numbers by reason, from `sample_rows`.
         quota_left: calls that the account has left today; None if the vendor does not report it.
@@ -25,8 +31,16 @@ def estimate(vendor: Vendor, planned: Plan, samples: dict[str, list[int]], quota
     """
     removal_limits = vendor.removal.limits if vendor.removal else vendor.limits
     upsert_calls, removal_calls = len(planned.batches), len(planned.removal_batches)
-    calls = upsert_calls + removal_calls
-    seconds = max(_seconds(vendor.limits, calls), _seconds(removal_limits, removal_calls))
+    extra = vendor.extra_calls(audience) if vendor.extra_calls else {}
+    calls = upsert_calls * (1 + sum(extra.values())) + removal_calls
+    scoped = {scope: upsert_calls * number for scope, number in extra.items() if scope}
+    if vendor.removal and vendor.removal.rate_scope:
+        scoped[vendor.removal.rate_scope] = scoped.get(vendor.removal.rate_scope, 0) + removal_calls
+    seconds = max(
+        _seconds(vendor.limits.rates, calls),
+        _seconds(removal_limits.rates, removal_calls),
+        *(_seconds(vendor.limits.scoped_rates.get(scope, ()), number) for scope, number in scoped.items()),
+    )
     return Estimate(
         calls=calls,
         bytes=planned.bytes,
@@ -38,9 +52,9 @@ def estimate(vendor: Vendor, planned: Plan, samples: dict[str, list[int]], quota
     )
 
 
-def _seconds(limits: Limits, calls: int) -> float:
+def _seconds(rates: Sequence[Rate], calls: int) -> float:
     """Return how long the calls take at the quotas alone; a quota that is used up waits for its next window."""
-    return max((((calls - 1) // rate.calls) * rate.seconds for rate in limits.rates if calls), default=0.0)
+    return max((((calls - 1) // rate.calls) * rate.seconds for rate in rates if calls), default=0.0)
 
 
 def sample_rows(engine: Engine) -> dict[str, list[int]]:

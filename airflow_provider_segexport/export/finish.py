@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import collect_optouts
 from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
+from airflow_provider_segexport.export.experiments import account_facts
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import readback, record, report, update_ledger
 from airflow_provider_segexport.storage import history
@@ -193,6 +194,7 @@ def _run_entries(context: ExportContext, planned: Plan, facts: PlanFacts, audien
         "audience_link": context.vendor.audience_link(audience),
         "account": audience.account_name,
         "contact_headroom": audience.contact_headroom,
+        "account_facts": account_facts(context, audience),
         "conn_id": config.conn_id,
         "export_name": facts.export_name,
         "segment": config.shown_segment,

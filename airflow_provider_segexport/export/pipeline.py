@@ -21,13 +21,15 @@ from airflow_provider_segexport.export.config import (
     ExportEnvironment,
     PendingJobs,
 )
+from airflow_provider_segexport.export.experiments import learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
 from airflow_provider_segexport.export.preflight import Preflight, check, with_fields
 from airflow_provider_segexport.export.recover import recover
-from airflow_provider_segexport.export.sending import recorder, send_all
+from airflow_provider_segexport.export.sending import adopt_lost_jobs, recorder, send_all
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.snapshots import discard_copies
+from airflow_provider_segexport.stages.record import BatchRecorder
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -75,18 +77,13 @@ class Export:
                 return self._execute(planned, facts, facts.audience)
         try:
             checked = None if context.config.undo else check(context)
-            audience = checked.audience if checked else self._resolve_audience()
+            audience = checked.audience if checked else resolve_audience(context)
             if context.config.dry_run:
                 return self._dry_run(audience, checked)
             with self._lease(audience) as ledger:
                 return self._plan_and_run(audience, checked, ledger)
         finally:
             discard_copies(folder.path)
-
-    def _resolve_audience(self) -> Audience:
-        """Return account and audience of an undo, which has no segment to check."""
-        context = self._context
-        return context.run_operation(context.vendor.resolve_audience(context.endpoint, context.config.audience))
 
     def _ledger(self, audience: Audience) -> Ledger:
         return Ledger.of(self._context.environment.state_root, self._context.vendor.name, audience)
@@ -210,7 +207,11 @@ class Export:
         """Send upserts and removals, and finish the run or defer it."""
         context = self._context
         try:
-            jobs = self._send(planned, facts, audience)
+            upserts = recorder(context, planned, context.environment.run_folder)
+            adopt_lost_jobs(context, planned, audience, upserts)
+            facts = learn(context, planned, facts, upserts)
+            audience = facts.audience
+            jobs = self._send(planned, facts, upserts)
         except Superseded:  # by now another try may use the run folder, and another run the ledger
             raise
         except SegexportError as error:
@@ -226,9 +227,9 @@ class Export:
         self._is_deferred = True
         return replace(jobs, base_url=audience.base_url, audience=audience.audience)
 
-    def _send(self, planned: Plan, facts: PlanFacts, audience: Audience) -> PendingJobs | None:
-        context, folder = self._context, self._context.environment.run_folder
-        jobs = send_all(context, planned, facts.started_at, audience, recorder(context, planned, folder))
+    def _send(self, planned: Plan, facts: PlanFacts, upserts: BatchRecorder) -> PendingJobs | None:
+        context, folder, audience = self._context, self._context.environment.run_folder, facts.audience
+        jobs = send_all(context, planned, facts.started_at, audience, upserts)
         if jobs is not None:
             return jobs
         attribute_unnamed(context, planned, audience)

@@ -116,7 +116,7 @@ def _prepare(
         guards=tuple(measured),
         consent=consent_counts,
         suppression=tuple(tally.figures() for tally in lists),
-        estimate=estimate.estimate(vendor, planned, samples, environment.remaining_quota()),
+        estimate=estimate.estimate(vendor, checked.audience, planned, samples, environment.remaining_quota()),
     )
     _log_plan(planned, facts)
     return PlanDraft(planned, facts, guards.blocking_error(measured))

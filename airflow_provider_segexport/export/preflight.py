@@ -11,6 +11,7 @@ from functools import partial
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
 from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.experiments import resolve_audience
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
@@ -56,7 +57,7 @@ def check(context: ExportContext) -> Preflight:
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
     mapped = map_fields.resolve_types(vendor, configured, files)
-    audience = context.run_operation(vendor.resolve_audience(context.endpoint, context.config.audience))
+    audience = resolve_audience(context)
     missing = _missing_fields(context, configured, mapped, files, audience)
     if missing:
         planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}
@@ -77,7 +78,7 @@ def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
     vendor, config = context.vendor, context.config
     for name, field_type in checked.missing_fields.items():
         context.run_operation(vendor.create_field(checked.audience, name, field_type))
-    audience = context.run_operation(vendor.resolve_audience(context.endpoint, config.audience))
+    audience = resolve_audience(context)
     configured = FieldMapping(config.field_mapping, config.custom_fields)
     missing = map_fields.missing_custom_fields(vendor, configured, checked.mapped, checked.files, audience)
     if missing:

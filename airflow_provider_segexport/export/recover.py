@@ -16,6 +16,7 @@ from typing import Any
 from airflow_provider_segexport.errors import DamagedState, JobsTooLong, UnexpectedResponse
 from airflow_provider_segexport.export import doubts
 from airflow_provider_segexport.export.config import ExportContext, PendingJobs, may_finish_after_response
+from airflow_provider_segexport.export.experiments import undo_unfinished
 from airflow_provider_segexport.export.finish import attribute_unnamed
 from airflow_provider_segexport.export.overdue import BoundedPause, oldest_at, running
 from airflow_provider_segexport.export.removing import confirm, removal_of
@@ -69,6 +70,7 @@ def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> Aud
         jobs = _collect_results(unfinished, planned, facts.audience)
         if jobs is not None:
             return jobs
+        undo_unfinished(unfinished, facts.audience)
         _write(context, ledger, state, folder)
         if any(doubt.folder == state.open_run_folder for doubt in state.doubts):
             doubts.note(folder, all_of_it=False)

@@ -73,7 +73,6 @@ def send_all(
         The jobs to wait for; None if every batch has a result.
     """
     vendor, folder = context.vendor, context.environment.run_folder
-    adopt_lost_jobs(context, planned, audience, recorder)
     pending = record.remaining(folder, planned.batches)
     if is_stale_plan(context, planned_at):
         pending = drop_leavers(context, audience, pending, recorder.record_reply)

@@ -62,7 +62,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
         files=(("ledger", 0),),
         sharer_bit=target.sharer_bit,
         is_shared=state.is_shared,
-        estimate=estimate.estimate(context.vendor, planned, samples, None),
+        estimate=estimate.estimate(context.vendor, audience, planned, samples, None),
         reverted_version=target.version,
         restores=target.before,
     )

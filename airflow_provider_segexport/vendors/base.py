@@ -26,6 +26,7 @@ from airflow_provider_segexport.model import (
     Response,
 )
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, ConnectionForm, OAuth
+from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
 
@@ -166,6 +167,7 @@ class Removal:
             `reasons.GONE`, and changes nothing about them.
         limits: rows in a call, calls and jobs in flight.
         by_id: a batch's items are contact ids. False: they are addresses.
+        rate_scope: additional quota that each call counts for, for the estimate.
         poll, collect: read removal jobs, as `Vendor.poll` and `Vendor.collect` read import jobs.
         resolve_ids: passes the members among the addresses to the callback, with contact ids. Required by `by_id`.
         confirms: an accepted batch proves that its people are removed. False: the run checks that they are.
@@ -177,6 +179,7 @@ class Removal:
     remove: Callable[[Audience, Batch], Operation[BatchReply]]
     limits: Limits
     by_id: bool = False
+    rate_scope: str = ""
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Audience, Batch, str], Operation[BatchResult]] = no_collect
     resolve_ids: Callable[[Audience, Sequence[str], OnPage], Operation[None]] | None = None
@@ -237,6 +240,10 @@ class Vendor:
     """API paths in lower case that are cut off a connection's base URL, because each call adds its own."""
     remaining_quota: Callable[[Response, float], RemainingQuota | None] | None = None
     """Returns the remaining quota that a response reports. Arguments: the response and the current time."""
+    experiment: Experiment | None = None
+    """Finds out on the account what the vendor does not document, before the first upsert of an account."""
+    extra_calls: Callable[[Audience], Mapping[str, int]] | None = None
+    """Calls that each upsert batch makes beside its own, by `Request.rate_scope`; for the estimate."""
     date_format: str = "%Y-%m-%d"
     """`strftime` format of a date field's value."""
 

@@ -19,6 +19,7 @@ from airflow_provider_segexport.http.client import RetryLimits, Sender
 from airflow_provider_segexport.model import Operation, Request, Response, T
 from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.storage import history
+from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
@@ -36,6 +37,9 @@ def people(count: int) -> list[str]:
 
 class VendorHarness:
     """One vendor's account in a simulator with a manual clock, and a folder for runs."""
+
+    learnt = "merge"
+    """What the account record says before the first run; empty if it says nothing."""
 
     def __init__(self, sim: Simulator, name: str, home: Path, **limits: object) -> None:
         self.sim = sim
@@ -91,7 +95,19 @@ class VendorHarness:
         told = {"as_of": AS_OF, "run": options.pop("by", "test"), "export_name": "tests.export", **options}
         return ExportConfig(str(segment), self.audience, field_mapping, **told)
 
+    def learn(self, value: str) -> None:
+        """Write what an experiment would find out about the account."""
+        if self.vendor.experiment is not None:
+            fact = LearntFact(value, self.sim.clock.now())
+            self.account_record().record(self.vendor.experiment.fact, fact)
+
+    def account_record(self) -> AccountRecord:
+        account, experiment = str(self.described["brand"]["id"]), self.vendor.experiment
+        return AccountRecord.of(self.home, self.name, account, experiment.api_version if experiment else "")
+
     def environment(self, run: str = "run", **options: Any) -> ExportEnvironment:
+        if self.learnt and self.vendor.experiment and not self.account_record().path.exists():
+            self.learn(self.learnt)
         send = options.pop("send", None) or self.sender(patience=options.pop("patience", None))
         folder = RunFolder.open(self.home / "runs" / run)
         pause = options.pop("pause", self.pause)

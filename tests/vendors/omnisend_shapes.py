@@ -51,7 +51,7 @@ IDENTIFIER = {
 }
 
 ITEM = thing(
-    ("identifiers", "tags"),
+    ("identifiers",),
     strict=True,
     identifiers=many(IDENTIFIER, 1, 2),
     tags=TAGS,
@@ -70,6 +70,17 @@ FILTER = thing(("operator", "property", "value"), strict=True, operator=TEXT, pr
 CONDITION = thing(("entity", "filters"), strict=True, entity=TEXT, junction=TEXT, filters=many(FILTER, 1))
 GROUPS = many(thing(("conditions",), strict=True, conditions=many(CONDITION)))
 
+TAGGED: Schema = {
+    **thing(
+        ("tags",),
+        strict=True,
+        tags=TAGS,
+        segmentID=TEXT,
+        **dict.fromkeys(("emails", "contactIDs", "phones"), many(TEXT, 1, 250)),
+    ),
+    "minProperties": 2,
+}
+
 SENT: dict[tuple[str, str], Schema] = {
     ("POST", "/api/batches"): thing(
         ("endpoint", "method", "items"),
@@ -81,16 +92,8 @@ SENT: dict[tuple[str, str], Schema] = {
     ("POST", "/api/segments"): thing(
         ("name", "conditionGroups"), strict=True, name={"type": "string", "maxLength": 256}, conditionGroups=GROUPS
     ),
-    ("DELETE", "/api/contacts/tags"): {
-        **thing(
-            ("tags",),
-            strict=True,
-            tags=TAGS,
-            segmentID=TEXT,
-            **dict.fromkeys(("emails", "contactIDs", "phones"), many(TEXT, 1, 250)),
-        ),
-        "minProperties": 2,
-    },
+    ("POST", "/api/contacts/tags"): TAGGED,
+    ("DELETE", "/api/contacts/tags"): TAGGED,
 }
 
 CURSORS = thing(
@@ -143,6 +146,7 @@ ANSWERED: dict[tuple[str, str], tuple[int, Schema, tuple[int, ...]]] = {
     ("GET", "/api/batches/*/items"): (200, BATCH, (*COMMON, 404)),
     ("GET", "/api/segments"): (200, thing(("segments",), segments=many(SEGMENT), paging=CURSORS), COMMON),
     ("POST", "/api/segments"): (201, SEGMENT, COMMON),
+    ("POST", "/api/contacts/tags"): (202, ANYTHING, COMMON),
     ("DELETE", "/api/contacts/tags"): (202, ANYTHING, COMMON),
 }
 

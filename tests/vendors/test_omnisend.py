@@ -33,7 +33,13 @@ from airflow_provider_segexport.vendors.operations import run_operation
 
 VENDOR = omnisend.VENDOR
 API = "https://om.test/api"
-TARGET = Audience(base_url=API, account="b1", account_name="Shop", audience="Customers", extra={"since": "2025-12-31"})
+TARGET = Audience(
+    base_url=API,
+    account="b1",
+    account_name="Shop",
+    audience="Customers",
+    extra={"since": "2025-12-31", "tags_on_upsert": "merge"},
+)
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 BRAND = {"brandID": "b1", "name": "Shop"}
 

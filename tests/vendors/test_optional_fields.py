@@ -44,6 +44,9 @@ def test_campaign_monitor_leaves_an_unknown_state_alone(subscriber):
     assert refusal.reason in {Reason.REJECTED_BY_VENDOR, Reason.SUPPRESSED}
 
 
+MERGING = Audience(base_url="", account="a", account_name="A", extra={"tags_on_upsert": "merge"})
+
+
 @pytest.mark.parametrize("field", ["errorsCount", "finishedCount", "totalCount"])
 @pytest.mark.parametrize("lacking", ["absent", "null"])
 def test_omnisend_counts_may_lack(field, lacking):
@@ -51,8 +54,8 @@ def test_omnisend_counts_may_lack(field, lacking):
     batch = {"status": "finished", "errorsCount": 0, "finishedCount": 3, "totalCount": 3, field: None}
     if lacking == "absent":
         del batch[field]
-    assert job_state(batch) is JobState.FINISHED
-    assert job_state({"status": "finished"}) is JobState.FINISHED
+    assert job_state(MERGING, batch) is JobState.FINISHED
+    assert job_state(MERGING, {"status": "finished"}) is JobState.FINISHED
     assert batch_result({"status": "finished", "errors": [{}]}, batch_of(3)).retry == (0, 1, 2)
 
 

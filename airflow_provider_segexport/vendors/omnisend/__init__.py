@@ -18,6 +18,8 @@ from airflow_provider_segexport.vendors.omnisend import (
     optouts,
     removals,
     responses,
+    tag_experiment,
+    tags,
 )
 
 VENDOR = Vendor(
@@ -37,7 +39,7 @@ VENDOR = Vendor(
         timeout_s=30,
         rates=(Rate(400, 60),),
         scoped_rates={
-            removals.TAGS_SCOPE: (Rate(60, 60),),
+            tags.TAGS_SCOPE: (Rate(60, 60),),
             account.SEGMENT_READS: (Rate(100, 60),),
             account.SEGMENT_WRITES: (Rate(15, 60),),
         },
@@ -60,6 +62,8 @@ VENDOR = Vendor(
     retry_hint=responses.retry_hint,
     api_paths=("/api",),
     implicit_custom_fields=True,
+    experiment=tag_experiment.EXPERIMENT,
+    extra_calls=tags.extra_calls,
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"password": "from Store settings > API keys"},

@@ -32,6 +32,7 @@ from airflow_provider_segexport.vendors.omnisend.responses import (
     read_json,
     versioned,
 )
+from airflow_provider_segexport.vendors.omnisend.tags import merges, tag_accepted, without_tags
 from airflow_provider_segexport.vendors.responses import (
     as_int,
     as_object,
@@ -97,8 +98,12 @@ def typed_column(column: str, kind: ColumnType) -> Column:
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Start a batch job for up to 100 contacts. PUT instead of POST is documented for products only."""
-    response = yield versioned(send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX))
+    """Start a batch job for up to 100 contacts. PUT instead of POST is documented for products only.
+
+    Unless it is proven that tags are merged, the items are sent without tags, and `collect` adds the tag.
+    """
+    request = send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX)
+    response = yield versioned(request if merges(audience) else without_tags(audience, request))
     if response.status in SUCCESS:
         return JobId(required_id(response.mapping(), "batchID"))
     if response.status in {400, 413}:
@@ -123,17 +128,17 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
         for batch in batches:
             job_id = as_text(batch.get("batchID"))
             if job_id in missing and as_text(batch.get("status")) in KNOWN_STATES:
-                states[job_id] = job_state(batch)
+                states[job_id] = job_state(audience, batch)
                 missing.discard(job_id)
         pages, has_more = pages + 1, len(batches) == PAGE_SIZE
     for job_id in sorted(missing):
         report = yield from read_batch(audience, job_id)
-        states[job_id] = JobState.FAILED if report is None else job_state(report)
+        states[job_id] = JobState.FAILED if report is None else job_state(audience, report)
     return states
 
 
-def job_state(batch: dict[str, Any]) -> JobState:
-    """Return a batch's state: `ACCEPTED` if its counters show that all items succeeded."""
+def job_state(audience: Audience, batch: dict[str, Any]) -> JobState:
+    """Return a batch's state: `ACCEPTED` if its counters show that all items succeeded, and they carried the tag."""
     status = required(batch, "status")
     if status in RUNNING_STATES:
         return JobState.RUNNING
@@ -145,7 +150,7 @@ def job_state(batch: dict[str, Any]) -> JobState:
             "Omnisend's support what it means, and report it to the maintainers of this package."
         )
     succeeded = batch.get("errorsCount") == 0 and batch.get("finishedCount") == batch.get("totalCount") is not None
-    return JobState.ACCEPTED if succeeded else JobState.FINISHED
+    return JobState.ACCEPTED if succeeded and merges(audience) else JobState.FINISHED
 
 
 def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None]:
@@ -162,6 +167,9 @@ def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
     """Read a job's items and return the result of each row. Retry all rows of a job that is gone.
 
+    If the items were sent without the tag, it is added before the result counts, so that no contact stays without it:
+    after a crash, both are repeated.
+
     Args:
         audience: the audience of the job.
         batch: the rows of the job.
@@ -170,7 +178,10 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
     report = yield from read_batch(audience, f"{job_id}/items")
     if report is None:
         return BatchResult(retry=tuple(range(len(batch))))
-    return batch_result(report, batch)
+    result = batch_result(report, batch)
+    if not merges(audience):
+        yield from tag_accepted(audience, batch, result)
+    return result
 
 
 def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:

@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_segexport.model import Audience, Batch, BatchKind, JobId, Operation, Sleep
 from airflow_provider_segexport.vendors.omnisend.imports import PAGE_SIZE, RUNNING_STATES, read_batch
 from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
+from airflow_provider_segexport.vendors.omnisend.tags import items_as_sent
 from airflow_provider_segexport.vendors.responses import as_int, as_object, as_objects, as_text, get, id_of
 from airflow_provider_segexport.vendors.timestamps import day_before, to_epoch_s
 
@@ -42,7 +43,11 @@ def find_lost_jobs(
     Returns:
         Job ids by batch id.
     """
-    wanted = {comparable(map(json.loads, batch.items)): batch.id for batch in batches if batch.kind is BatchKind.UPSERT}
+    wanted = {
+        comparable(map(json.loads, items_as_sent(audience, batch))): batch.id
+        for batch in batches
+        if batch.kind is BatchKind.UPSERT
+    }
     earliest = max(since - CLOCK_SKEW_S, float(audience.extra.get("checked_at", 0.0)))
     candidates = yield from find_candidates(audience, {len(items) for items in wanted}, since, earliest)
     pending = [job_id for job_id in candidates if job_id not in other_job_ids][:MAX_BATCHES_READ]

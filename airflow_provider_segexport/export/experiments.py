@@ -1,0 +1,155 @@
+"""Finds out once for each account what its vendor does not document: `account record, first planned person -> fact`.
+
+A fact travels in `Audience.extra`. It is frozen with the plan before the first upsert, so that all tries of a run, and
+a run that recovers it, read the vendor's results in the same way.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.model import Audience, Batch
+from airflow_provider_segexport.stages import record
+from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.sealing import read_json, write_json
+from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment
+
+log = logging.getLogger(__name__)
+
+NOTES = "experiment.json"
+"""The notes of an experiment that has begun and is not undone, in the run folder."""
+
+UNKNOWN_S = 24 * 3600.0
+"""Seconds after which an experiment without a clear answer is repeated."""
+
+PEOPLE = 3
+"""Most people that a run tries an experiment on, if the vendor rejects them."""
+
+SETTLE_S = 600.0
+"""Seconds since an experiment's first call after which none of its calls is still being carried out: two batches of
+one person, five minutes each at most."""
+
+
+def resolve_audience(context: ExportContext) -> Audience:
+    """Return account and audience as the vendor describes them, with what is known of the account."""
+    audience = context.run_operation(context.vendor.resolve_audience(context.endpoint, context.config.audience))
+    return with_account_facts(context, audience)
+
+
+def with_account_facts(context: ExportContext, audience: Audience) -> Audience:
+    """Return the audience with what is known of its account."""
+    experiment = context.vendor.experiment
+    if experiment is None or not audience.account:
+        return audience
+    fact = _record(context, audience, experiment).fact(experiment.fact)
+    if fact is None or not _holds(experiment, fact, context.environment.clock()):
+        return audience
+    return _with_fact(audience, experiment, fact)
+
+
+def _holds(experiment: Experiment, fact: LearntFact, now: float) -> bool:
+    """Tell whether a fact need not be found out again."""
+    return fact.value in experiment.values or (fact.value == UNKNOWN and 0 <= now - fact.learnt_at < UNKNOWN_S)
+
+
+def account_facts(context: ExportContext, audience: Audience) -> dict[str, Any]:
+    """Return what is known of the account, for the report: value and time (epoch seconds) by fact."""
+    experiment, extra = context.vendor.experiment, audience.extra
+    if experiment is None or experiment.fact not in extra:
+        return {}
+    return {experiment.fact: {"value": extra[experiment.fact], "learnt_at": int(extra[f"{experiment.fact}_at"])}}
+
+
+def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: record.BatchRecorder) -> PlanFacts:
+    """Carry out the vendor's experiment if the account's record lacks its fact; freeze the fact with the plan.
+
+    Args:
+        context: the run, which holds the audience.
+        planned: the frozen plan.
+        facts: what `plan.json` keeps beside it.
+        recorder: writes the batch of the chosen person to the journal before the first call.
+
+    Returns:
+        The facts, with an audience that has the fact.
+    """
+    audience = facts.audience
+    undo_unfinished(context, audience)
+    experiment, folder = context.vendor.experiment, context.environment.run_folder
+    if experiment is None or experiment.fact in audience.extra or not planned.batches:
+        return facts
+    known = with_account_facts(context, audience)  # another run may have found it out since this plan was made
+    if experiment.fact not in known.extra:
+        parts = record.remaining(folder, planned.batches)
+        batch = next((part for part in parts if isinstance(part, Batch)), None)
+        if batch is None:
+            return facts
+        value = _carry_out(context, experiment, audience, batch, recorder)
+        fact = LearntFact(value or UNKNOWN, context.environment.clock())
+        if value is not None:
+            _record(context, audience, experiment).record(experiment.fact, fact)
+        log.info("finding out how the account behaves (vendor=%s fact=%s value=%s)", *_named(context), fact.value)
+        known = _with_fact(audience, experiment, fact)
+    facts = replace(facts, audience=known)
+    context.fence.check()
+    folder.write_plan(planned, facts)
+    return facts
+
+
+def undo_unfinished(context: ExportContext, audience: Audience) -> None:
+    """Undo an experiment of the run folder that an earlier process has begun and not undone.
+
+    Raises:
+        DamagedState: its notes have changed since they were written.
+    """
+    experiment, notes = context.vendor.experiment, context.environment.run_folder.path / NOTES
+    if experiment is None or not notes.exists():
+        return
+    content = read_json(notes)
+    seconds = content["began_at"] + SETTLE_S - context.environment.clock()
+    if seconds > 0:
+        log.info("waiting for the calls of an unfinished experiment (seconds=%.0f)", seconds)
+        context.environment.sleep(min(seconds, SETTLE_S))
+    context.run_operation(experiment.undo(audience, content["notes"]))
+    notes.unlink(missing_ok=True)
+
+
+def _carry_out(
+    context: ExportContext, experiment: Experiment, audience: Audience, batch: Batch, recorder: record.BatchRecorder
+) -> str | None:
+    """Return the value; None if no person of the batch is fit for the experiment."""
+    folder, tried = context.environment.run_folder, frozenset[int]()
+    for _ in range(PEOPLE):
+        notes = context.run_operation(experiment.choose(audience, batch, tried))
+        if notes is None:
+            return None
+        context.fence.check()
+        content = {"notes": dict(notes), "began_at": context.environment.clock()}
+        write_json(folder.path / NOTES, content)
+        recorder.record_sending([batch])
+        folder.journal.sync()
+        value = context.run_operation(experiment.run(audience, batch, notes))
+        context.run_operation(experiment.undo(audience, notes))
+        (folder.path / NOTES).unlink(missing_ok=True)
+        if value is not None:
+            return value
+        tried |= {notes["index"]}
+    return None
+
+
+def _record(context: ExportContext, audience: Audience, experiment: Experiment) -> AccountRecord:
+    root = context.environment.state_root
+    return AccountRecord.of(root, context.vendor.name, audience.account, experiment.api_version)
+
+
+def _with_fact(audience: Audience, experiment: Experiment, fact: LearntFact) -> Audience:
+    entries = {experiment.fact: fact.value, f"{experiment.fact}_at": str(int(fact.learnt_at))}
+    return replace(audience, extra={**audience.extra, **entries})
+
+
+def _named(context: ExportContext) -> tuple[str, str]:
+    experiment = context.vendor.experiment
+    return context.vendor.name, experiment.fact if experiment else ""

@@ -1,0 +1,84 @@
+"""Keeps what experiments have found out about a vendor account: `<state>/accounts/<vendor>/<account>.json`.
+
+    {"<API version>": {"<fact>": {"value": "merge", "learnt_at": 1767225600}}}
+
+The file is replaced as a whole. If two runs write at the same time, one of their facts may be lost and is found out
+again. A damaged file counts as absent for the same reason. It holds no personal data.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.paths import StoragePath, folder
+from airflow_provider_segexport.storage.sealing import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LearntFact:
+    """A fact about an account: its value, and when an experiment found it out (epoch seconds)."""
+
+    value: str
+    learnt_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """The facts of one account in one API version.
+
+    Attributes:
+        path: the account's file.
+        api_version: facts of other versions stay in the file and are not read.
+    """
+
+    path: StoragePath
+    api_version: str
+
+    @classmethod
+    def of(cls, root: StoragePath, vendor: str, account: str, api_version: str) -> AccountRecord:
+        """Return the record of an account.
+
+        Args:
+            root: the state folder.
+            vendor: its connection type.
+            account: the vendor's id of the account.
+            api_version: the version of the vendor's API that the facts are about.
+        """
+        return cls(root / "accounts" / vendor / f"{safe_name(account)}.json", api_version)
+
+    def fact(self, name: str) -> LearntFact | None:
+        """Return a fact; None if it is unknown or cannot be read."""
+        entry = _object(_object(self._content().get(self.api_version)).get(name))
+        value, learnt_at = entry.get("value"), entry.get("learnt_at")
+        if not isinstance(value, str) or isinstance(learnt_at, bool) or not isinstance(learnt_at, int | float):
+            return None
+        return LearntFact(value, float(learnt_at)) if math.isfinite(learnt_at) else None
+
+    def record(self, name: str, fact: LearntFact) -> None:
+        """Write a fact."""
+        content = self._content()
+        facts = dict(_object(content.get(self.api_version)))
+        facts[name] = {"value": fact.value, "learnt_at": int(fact.learnt_at)}
+        folder(self.path.parent)
+        write_json(self.path, {**content, self.api_version: facts}, indent=2)
+
+    def _content(self) -> Mapping[str, Any]:
+        try:
+            return read_json(self.path)
+        except FileNotFoundError:
+            return {}
+        except DamagedState as damaged:
+            log.warning("ignoring a damaged account record (file=%s why=%s)", damaged.file, damaged.why)
+            return {}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,160 @@
+"""Omnisend: finds out on one person whether an upsert's tags are merged with a contact's tags or replace them.
+
+The person is sent twice, each time with the audience's tag and a temporary tag of its own, by the same call as every
+export. If both temporary tags are there afterwards, tags are merged. No other call ever adds these two tags, so that
+an experiment of another run on the same person cannot make tags look merged.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.model import Audience, Batch, JobState, Operation, Sleep
+from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment, Notes
+from airflow_provider_segexport.vendors.omnisend.imports import (
+    BODY_PREFIX,
+    BODY_SUFFIX,
+    SUCCESS,
+    batch_result,
+    job_state,
+    read_batch,
+)
+from airflow_provider_segexport.vendors.omnisend.members import email_of
+from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION, raise_for, read_json, versioned
+from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE, change_tags, tags_of_item
+from airflow_provider_segexport.vendors.responses import as_object, get, required_id, required_list, send_batch
+
+CANDIDATES = 10
+"""Most people whose tags are read to find one without tags of others: one call each."""
+
+PREFIX = "segexport check "
+"""How the names of temporary tags begin."""
+
+POLL_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, *([20.0] * 15))
+"""Waits for a batch of one person, about five minutes in all."""
+
+LOOK_WAITS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Waits for tags to be shown after a batch has ended."""
+
+RESTORE_WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Waits for tags to be shown that `/contacts/tags` has added, which takes up to half a minute."""
+
+
+def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation[Notes | None]:
+    """Choose a person of the batch, if possible a new contact or one without tags of others, who can lose none."""
+    spare: Notes | None = None
+    for index in [index for index in range(len(batch)) if index not in tried][:CANDIDATES]:
+        email = batch.emails[index]
+        tags = yield from read_tags(audience, email)
+        if tags is None:
+            continue
+        before = sorted(tag for tag in tags if not tag.startswith(PREFIX))
+        mark = secrets.token_hex(6)
+        notes = {"index": index, "email": email, "before": before, "temporary": [f"{PREFIX}{mark} {at}" for at in "12"]}
+        if set(before) <= {audience.audience}:
+            return notes
+        spare = spare or notes
+    return spare
+
+
+def run(audience: Audience, batch: Batch, notes: Notes) -> Operation[str | None]:
+    """Send the person with each of the temporary tags, and read which of their tags are there."""
+    item = batch.items[notes["index"]]
+    first, last = notes["temporary"]
+    for temporary in (first, last):
+        accepted = yield from upsert_one(audience, notes["email"], with_tags(audience, item, temporary))
+        if not accepted:
+            return None
+    for wait in LOOK_WAITS_S:
+        yield Sleep(wait)
+        tags = yield from read_tags(audience, notes["email"])
+        if tags is not None and last in tags:
+            break
+    else:
+        return UNKNOWN
+    if first not in tags:
+        return REPLACE
+    return MERGE if {*notes["before"], audience.audience} <= tags else UNKNOWN
+
+
+def undo(audience: Audience, notes: Notes) -> Operation[None]:
+    """Give back the tags that the person had, and remove the temporary ones.
+
+    Raises:
+        VendorUnavailable: the vendor does not show the tags again within two minutes.
+    """
+    before = set(notes["before"])
+    tags = yield from read_tags(audience, notes["email"])
+    current = tags is not None and notes["temporary"][-1] in tags
+    restores = bool(before) and not (current and tags is not None and before <= tags)
+    if restores:
+        yield from change_tags("POST", audience, sorted(before), [notes["email"]])
+    yield from change_tags("DELETE", audience, notes["temporary"], [notes["email"]])
+    if not restores:
+        return
+    for wait in RESTORE_WAITS_S:
+        yield Sleep(wait)
+        tags = yield from read_tags(audience, notes["email"])
+        if tags is not None and before <= tags:
+            return
+    raise VendorUnavailable(
+        "Omnisend does not show the tags that a contact had before the experiment with tags. They are given back again "
+        "when the task is retried. To fix: retry the task."
+    )
+
+
+def with_tags(audience: Audience, item: str, temporary: str) -> str:
+    """Return an item with the audience's tag and a temporary one."""
+    planned = tags_of_item(audience)
+    return item.replace(planned, f"{planned[:-1]},{json.dumps(temporary)}]")
+
+
+def upsert_one(audience: Audience, email: str, item: str) -> Operation[bool]:
+    """Send a batch of one item, and wait until it has ended; returns whether the item was accepted.
+
+    Raises:
+        VendorUnavailable: the batch does not end within five minutes, or its result is gone.
+    """
+    batch = Batch("experiment", [0], [email], [item])
+    response = yield versioned(send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX))
+    if response.status in {400, 413}:
+        return False
+    if response.status not in SUCCESS:
+        raise_for(response)
+    job_id = required_id(response.mapping(), "batchID")
+    for wait in POLL_WAITS_S:
+        yield Sleep(wait)
+        content = yield from read_batch(audience, f"{job_id}/items")
+        if content is None:
+            break
+        if job_state(audience, content) is not JobState.RUNNING:
+            result = batch_result(content, batch)
+            return not (result.rejected or result.retry)
+    raise VendorUnavailable(
+        f"The batch {job_id} of one contact has not ended at Omnisend within five minutes. To fix: retry the task."
+    )
+
+
+def read_tags(audience: Audience, email: str) -> Operation[set[str] | None]:
+    """Return a contact's tags, none for an address that is no contact; None if the response does not say."""
+    found = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
+    contacts = [
+        contact for contact in required_list(found.get("contacts"), "contacts") if same(email_of(contact)) == email
+    ]
+    tags = contacts[0].get("tags") if contacts else []
+    if len(contacts) > 1 or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return None
+    return set(tags)
+
+
+EXPERIMENT = Experiment(
+    fact=FACT,
+    values=frozenset({MERGE, REPLACE}),
+    api_version=API_VERSION,
+    choose=choose,
+    run=run,
+    undo=undo,
+)

@@ -1,0 +1,376 @@
+"""Omnisend: whatever an upsert does with tags, tags of others survive every export, and every person gets the tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from core.factories import batch_of
+from vendors.harness import VendorHarness, people
+
+from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.export import experiments
+from airflow_provider_segexport.http.client import RetryLimits
+from airflow_provider_segexport.model import Audience, BatchResult, Reason, Request, Response, RowRejection
+from airflow_provider_segexport.storage.account_record import LearntFact
+from airflow_provider_segexport.vendors.omnisend import tags
+from airflow_provider_segexport.vendors.operations import run_operation
+
+OTHERS = {
+    "p0@example.com": {"VIP"},
+    "p1@example.com": {"VIP", "Lapsed"},
+    "p2@example.com": {"Customers of the shop"},
+    "p4@example.com": {"VIP"},
+    "elsewhere@example.com": {"VIP"},
+}
+"""People whom the brand has before the first export, with their tags."""
+
+MODES = ["merge", "replace"]
+GUARDS = {"max_removals_share": None, "max_shrink": None, "max_growth": None}
+TARGET = Audience(base_url="https://om.test/api", account="b1", account_name="Shop", audience="Customers")
+
+
+class Killed(KeyboardInterrupt):
+    """The worker dies."""
+
+
+class Watched:
+    """A sender whose calls a test sees before they leave and after they are answered."""
+
+    def __init__(self, sender: Any, before: Callable[[Request], None], after: Callable[[Response], Response]) -> None:
+        self._sender, self._before, self._after = sender, before, after
+
+    def __call__(self, request: Request) -> Response:
+        self._before(request)
+        return self._after(self._sender(request))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sender, name)
+
+
+class Brand(VendorHarness):
+    """A brand with contacts and tags of others, of which nothing was learnt yet."""
+
+    learnt = ""
+
+    def __init__(self, sim, home, mode: str, **limits: object) -> None:
+        super().__init__(sim, "omnisend", home, **limits)
+        sim.configure({"omnisend": {"update_tags": mode}})
+        for email, names in OTHERS.items():
+            for name in names:
+                sim.seed("omnisend", [{"email": email}], name)
+
+    def tags(self) -> dict[str, set[str]]:
+        """The tags of all contacts, once the vendor has done its work."""
+        self.sim.clock.advance(120)
+        return {str(one["email"]): set(one["tags"]) for one in self.sim.members("omnisend", "all-contacts")["members"]}
+
+    def assert_unharmed(self, *members: str) -> None:
+        """Tags of others are as they were, these people alone have the audience's tag, and no temporary tag is left."""
+        held = self.tags()
+        assert set(members) == {email for email, names in held.items() if self.audience in names}
+        assert {email: names for email, names in OTHERS.items() if names - held.get(email, set())} == {}
+        assert [name for names in held.values() for name in names if name.startswith("segexport")] == []
+
+    def watched(self, run: str, before=lambda _: None, after=lambda response: response):
+        return self.environment(run, send=Watched(self.sender(), before, after))
+
+    def value(self) -> str:
+        fact = self.account_record().fact("tags_on_upsert")
+        return fact.value if fact else ""
+
+    def calls(self, method: str, path: str) -> list[dict[str, Any]]:
+        found = self.sim.requests(vendor="omnisend")
+        return [one for one in found if one["method"] == method and str(one["path"]).endswith(path)]
+
+
+@pytest.fixture(params=MODES)
+def brand(request, sim, tmp_path):
+    return Brand(sim, tmp_path, request.param)
+
+
+def without_tags(response: Response) -> Response:
+    """Answers about one contact, without tags."""
+    if "/contacts" not in response.url or response.status != 200:
+        return response
+    body = json.loads(response.body)
+    for contact in body.get("contacts", ()):
+        contact.pop("tags", None)
+    return replace(response, body=json.dumps(body).encode())
+
+
+# The experiment
+
+
+def test_what_is_learnt_before_the_first_batch(brand):
+    """The report says value and time; a new contact is preferred, because it has no tag to lose."""
+    mode = brand.sim.describe()["vendors"]["omnisend"]["settings"]["update_tags"]
+    report = brand.day(1, [*people(3), "new@example.com"])
+    assert report["counts"]["delivered"] == 4
+    assert brand.value() == mode
+    fact = report["account_facts"]["tags_on_upsert"]
+    assert fact["value"] == brand.value()
+    assert report["started_at"] <= fact["learnt_at"] <= report["ended_at"]
+    canaries = [call["body"]["items"] for call in brand.upserts()[:2]]
+    assert [["new@example.com"], ["new@example.com"]] == [[i["identifiers"][0]["id"] for i in c] for c in canaries]
+    brand.assert_unharmed(*people(3), "new@example.com")
+
+
+def test_it_is_learnt_once(brand):
+    """Later runs, and runs of other audiences of the account, know it from the record."""
+    brand.day(1, people(2))
+    before = len(brand.calls("DELETE", "/contacts/tags"))
+    brand.day(2, people(3))
+    brand.audience = "Newsletter"
+    brand.day(1, people(2), name="other")
+    assert len(brand.calls("DELETE", "/contacts/tags")) == before
+
+
+def test_the_items_carry_the_tag_only_if_tags_are_merged(brand):
+    """The same plan is sent in both ways."""
+    brand.day(1, people(5))
+    exported = brand.upserts()[-1]["body"]["items"]
+    assert [item.get("tags") for item in exported] == [[brand.audience] if brand.value() == "merge" else None] * 5
+    assert bool(brand.calls("POST", "/contacts/tags")) == (brand.value() == "replace")
+
+
+def test_everybody_has_tags_of_others(brand):
+    """The tags of the person who is chosen then are given back, and read again."""
+    brand.day(1, ["p0@example.com", "p1@example.com"])
+    brand.assert_unharmed("p0@example.com", "p1@example.com")
+
+
+def test_tags_that_cannot_be_read(brand):
+    """Nothing is tried on people whose tags are unknown; the run goes the safe way, and the next one asks again."""
+    brand.day(1, people(3), environment=brand.watched("day-1", after=without_tags))
+    assert brand.value() == ""
+    assert len(brand.upserts()) == 1
+    brand.assert_unharmed(*people(3))
+    brand.day(2, people(4))
+    assert brand.value() in MODES
+
+
+def test_tags_that_are_not_shown_in_time(brand):
+    """The answer is unknown, which is asked again a day later and treated as `replace` until then."""
+    posts = []
+
+    def after(response: Response) -> Response:
+        posts.append(response.url.endswith("/batches"))
+        return without_tags(response) if sum(posts) else response
+
+    with pytest.raises(VendorUnavailable, match="does not show the tags"):
+        brand.day(1, ["p0@example.com", "p1@example.com"], environment=brand.watched("day-1", after=after))
+    brand.sim.clock.advance(600)
+    brand.day(1, ["p0@example.com", "p1@example.com"])
+    brand.assert_unharmed("p0@example.com", "p1@example.com")
+
+
+def test_an_unknown_answer_is_asked_again_a_day_later(brand):
+    """Until then it counts as `replace`."""
+    brand.learn("unknown")
+    assert brand.day(1, people(2))["account_facts"]["tags_on_upsert"]["value"] == "unknown"
+    assert len(brand.upserts()) == 1
+    brand.sim.clock.advance(experiments.UNKNOWN_S)
+    brand.day(2, people(3))
+    assert brand.value() in MODES
+    brand.assert_unharmed(*people(3))
+
+
+def test_a_person_whom_the_vendor_rejects(brand):
+    """The experiment takes another one."""
+    brand.sim.act("omnisend", "fail_items", {"status": 400, "email": "new@example.com", "times": 99})
+    report = brand.day(1, ["new@example.com", *people(2)])
+    assert report["counts"]["delivered"] == 2
+    assert brand.value() in MODES
+    brand.assert_unharmed(*people(2))
+
+
+def test_a_dry_run_learns_nothing(brand):
+    """It makes no call that changes something."""
+    brand.day(1, people(3), dry_run=True)
+    assert brand.value() == ""
+    assert {call["method"] for call in brand.sim.requests(vendor="omnisend")} == {"GET"}
+
+
+def test_a_run_that_sends_nobody_learns_nothing(brand):
+    """There is nobody to try it on."""
+    brand.learn("merge")
+    brand.day(1, people(2))
+    brand.account_record().path.unlink()
+    assert brand.day(2, people(2))["account_facts"] == {}
+    assert brand.value() == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"format":1,"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}},"checksum":"00000000"}',
+        b'{"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}}}',
+    ],
+)
+def test_a_damaged_record(brand, content):
+    """It is learnt again: a forged or broken file never lets an export replace tags."""
+    path = brand.account_record().path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    brand.day(1, people(3))
+    assert brand.value() in MODES
+    brand.assert_unharmed(*people(3))
+
+
+@pytest.mark.parametrize("value", ["", "MERGE", "both"])
+def test_a_value_that_no_experiment_has(brand, value):
+    """It counts as not learnt."""
+    brand.learn(value)
+    brand.day(1, people(3))
+    assert brand.value() in MODES
+    brand.assert_unharmed(*people(3))
+
+
+def test_facts_of_another_api_version(brand):
+    """They are kept, and say nothing about this one."""
+    other = replace(brand.account_record(), api_version="2027-01-01")
+    other.record("tags_on_upsert", LearntFact("merge", 1.0))
+    brand.day(1, people(3))
+    assert brand.value() in MODES
+    assert other.fact("tags_on_upsert") == LearntFact("merge", 1.0)
+
+
+# The life of an audience
+
+
+@pytest.mark.parametrize(
+    ("mode", "learnt"), [("merge", "merge"), ("merge", "replace"), ("replace", "replace"), ("replace", "unknown")]
+)
+class TestLife:
+    @pytest.fixture
+    def brand(self, sim, tmp_path, mode, learnt):
+        brand = Brand(sim, tmp_path, mode, batch_rows=2)
+        brand.learn(learnt)
+        return brand
+
+    def test_mirror_and_undo(self, brand):
+        """People come, change, leave and come back; others' tags are never touched."""
+        brand.day(1, people(5))
+        brand.assert_unharmed(*people(5))
+        brand.day(2, [*people(3), "new@example.com"], first={"p0@example.com": "New"})
+        brand.assert_unharmed(*people(3), "new@example.com")
+        brand.undo()
+        brand.assert_unharmed(*people(5))
+
+    def test_a_retry_after_lost_answers(self, brand):
+        """A batch whose answer was lost, and one whose tags could not be added, are both completed by the next try."""
+        brand.fault(drop=True, when="after")
+        with pytest.raises(VendorUnavailable):
+            brand.day(1, people(5), environment=brand.environment("day-1", patience=RetryLimits(attempts=1)))
+        brand.sim.clear_faults()
+        brand.day(1, people(5))
+        brand.assert_unharmed(*people(5))
+
+    def test_items_that_fail(self, brand):
+        """A rejected person gets no tag; one who is sent again does."""
+        brand.sim.act("omnisend", "fail_items", {"status": 400, "email": "p0@example.com", "times": 99})
+        brand.sim.act("omnisend", "fail_items", {"status": 503, "email": "p3@example.com", "times": 1})
+        report = brand.day(1, people(5))
+        assert report["counts"]["delivered"] == 4
+        brand.assert_unharmed(*people(5)[1:])
+
+    def test_the_estimate(self, brand, learnt):
+        """It counts the calls that add the tag, and their own limit."""
+        brand.vendor = replace(brand.vendor, limits=replace(brand.vendor.limits, batch_rows=1))
+        estimate = brand.day(1, people(200), dry_run=True)["estimate"]
+        assert (estimate["calls"], estimate["estimated_minutes"]) == ((200, 0.0) if learnt == "merge" else (600, 3.0))
+
+
+# Kills
+
+
+def killed_at(number: int, *, answered: bool):
+    """Hooks of a sender that dies at a call that changes something; what they return counts the calls."""
+    seen: list[Request] = []
+
+    def before(request: Request) -> None:
+        seen.append(request)
+        if request.method != "GET" and not answered and changing() == number:
+            raise Killed
+
+    def after(response: Response) -> Response:
+        if seen[-1].method != "GET" and answered and changing() == number:
+            raise Killed
+        return response
+
+    def changing() -> int:
+        return sum(one.method != "GET" for one in seen)
+
+    return before, after
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("next_run", ["the same", "another"])
+def test_a_worker_that_dies_at_any_call(brand, number, answered, next_run):
+    """The next try, or the next day's run, gives back what vanished, and takes away what was temporary."""
+    segment = ["p0@example.com", "p1@example.com", "p2@example.com"]
+    before, after = killed_at(number, answered=answered)
+    try:
+        brand.day(1, segment, environment=brand.watched("day-1", before, after))
+    except Killed:
+        brand.sim.clock.advance(300)
+        brand.day(1, segment) if next_run == "the same" else brand.day(2, segment[1:])
+    else:
+        if next_run == "another":
+            brand.day(2, segment[1:])
+    brand.assert_unharmed(*(segment if next_run == "the same" else segment[1:]))
+
+
+# Single calls
+
+
+@pytest.mark.parametrize(
+    "value", ['"tags":["Customers"]', ',"tags":["Customers"]', '\\",\\"tags\\":[\\"Customers\\"]', "}]"]
+)
+def test_values_that_look_like_tags(sim, tmp_path, value):
+    """What is cut from an item is the item's own member, whatever its values are."""
+    brand = Brand(sim, tmp_path, "replace")
+    brand.learn("replace")
+    columns = {"email": people(2), "first": pa.array([value, "B"]), "shop": pa.array([value, None])}
+    options = {"field_mapping": {"first_name": "first"}, "custom_fields": {"shop": "shop"}}
+    report = brand.export(brand.segment(columns), **options)
+    assert report["counts"]["delivered"] == 2
+    items = brand.upserts()[0]["body"]["items"]
+    assert [(item.get("firstName"), item.get("customProperties"), "tags" in item) for item in items] == [
+        (value, {"shop": value}, False),
+        ("B", None, False),
+    ]
+
+
+def test_accepted_rows_are_tagged_by_id_where_it_is_known():
+    """Rejected rows, and rows to send again, are not."""
+    asked: list[Request] = []
+
+    def send(request: Request) -> Response:
+        asked.append(request)
+        return Response(202, {}, b"")
+
+    result = BatchResult((RowRejection(0, Reason.INVALID_EMAIL, "", ""),), retry=(1,), contact_ids={2: "c2"})
+    run_operation(tags.tag_accepted(TARGET, batch_of(4), result), send)
+    body = json.loads(asked[0].body or b"")
+    assert body == {"emails": [batch_of(4).emails[3]], "contactIDs": ["c2"], "tags": ["Customers"]}
+    assert asked[0].rate_scope == "tags"
+
+
+@pytest.mark.parametrize(("emails", "ids", "calls"), [(0, 0, 0), (1, 0, 1), (250, 250, 1), (251, 250, 2), (10, 501, 3)])
+def test_people_of_one_call(emails, ids, calls):
+    """At most 250 addresses and 250 ids are united."""
+    bodies = list(tags.request_bodies(["x"], [f"e{n}" for n in range(emails)], [f"c{n}" for n in range(ids)]))
+    assert len(bodies) == calls
+    assert sum(len(body.get("emails", ())) for body in bodies) == emails
+    assert sum(len(body.get("contactIDs", ())) for body in bodies) == ids
+    assert all(len(body.get(name, ())) <= 250 for body in bodies for name in ("emails", "contactIDs"))
