@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.paths import StoragePath, folder
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder
 from airflow_provider_segexport.storage.sealing import read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class AccountRecord:
         content = self._content()
         facts = dict(_object(content.get(self.api_version)))
         facts[name] = {"value": fact.value, "learnt_at": int(fact.learnt_at)}
-        folder(self.path.parent)
+        ensure_folder(self.path.parent)
         write_json(self.path, {**content, self.api_version: facts}, indent=2)
 
     def _content(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 
-from airflow_provider_segexport.email_address import same
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.model import Audience, Batch, JobState, Operation, Sleep
 from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment, Notes
@@ -142,7 +142,7 @@ def read_tags(audience: Audience, email: str) -> Operation[set[str] | None]:
     """Return a contact's tags, none for an address that is no contact; None if the response does not say."""
     found = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
     contacts = [
-        contact for contact in required_list(found.get("contacts"), "contacts") if same(email_of(contact)) == email
+        contact for contact in required_list(found.get("contacts"), "contacts") if canonical(email_of(contact)) == email
     ]
     tags = contacts[0].get("tags") if contacts else []
     if len(contacts) > 1 or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
