@@ -81,8 +81,8 @@ def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: rec
     experiment, folder = context.vendor.experiment, context.environment.run_folder
     if experiment is None or experiment.fact in audience.extra or not planned.batches:
         return facts
-    known = with_account_facts(context, audience)  # another run may have found it out since this plan was made
-    if experiment.fact not in known.extra:
+    learnt = with_account_facts(context, audience)  # another run may have found it out since this plan was made
+    if experiment.fact not in learnt.extra:
         parts = record.remaining(folder, planned.batches)
         batch = next((part for part in parts if isinstance(part, Batch)), None)
         if batch is None:
@@ -92,8 +92,8 @@ def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: rec
         if value is not None:
             _record(context, audience, experiment).record(experiment.fact, fact)
         log.info("finding out how the account behaves (vendor=%s fact=%s value=%s)", *_named(context), fact.value)
-        known = _with_fact(audience, experiment, fact)
-    facts = replace(facts, audience=known)
+        learnt = _with_fact(audience, experiment, fact)
+    facts = replace(facts, audience=learnt)
     context.fence.check()
     folder.write_plan(planned, facts)
     return facts

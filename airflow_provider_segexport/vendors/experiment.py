@@ -17,7 +17,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Finds out one fact about an account, on one person whom the run is about to send anyway.
+    """Finds out one fact about an account, on one person that the run is about to send anyway.
 
     The run writes the notes of `choose` to its run folder before `run` makes the first call, so that after a crash the
     next try, or the next run, can call `undo`. Operations read the fact in `Audience.extra`. If it is not there, they

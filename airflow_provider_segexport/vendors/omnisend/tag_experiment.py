@@ -44,7 +44,16 @@ RESTORE_WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 
 
 def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation[Notes | None]:
-    """Choose a person of the batch, if possible a new contact or one without tags of others, who can lose none."""
+    """Choose a person of the batch, if possible a new contact or one without tags of others, who can lose none.
+
+    Args:
+        audience: names the brand and the tag.
+        batch: planned rows.
+        tried: indexes of rows that the experiment was tried on in vain.
+
+    Returns:
+        Index, address, tags of others and names of the temporary tags; None if the tags of no person can be read.
+    """
     spare: Notes | None = None
     for index in [index for index in range(len(batch)) if index not in tried][:CANDIDATES]:
         email = batch.emails[index]
@@ -61,7 +70,16 @@ def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation
 
 
 def run(audience: Audience, batch: Batch, notes: Notes) -> Operation[str | None]:
-    """Send the person with each of the temporary tags, and read which of their tags are there."""
+    """Send the person with each of the temporary tags, and read which of their tags are there.
+
+    Args:
+        audience: names the brand and the tag.
+        batch: holds the person's item.
+        notes: from `choose`.
+
+    Returns:
+        `merge`, `replace` or `unknown`; None if the vendor did not accept the person.
+    """
     item = batch.items[notes["index"]]
     first, last = notes["temporary"]
     for temporary in (first, last):
@@ -107,13 +125,24 @@ def undo(audience: Audience, notes: Notes) -> Operation[None]:
 
 
 def with_tags(audience: Audience, item: str, temporary: str) -> str:
-    """Return an item with the audience's tag and a temporary one."""
+    """Return an item with the audience's tag and a temporary one.
+
+    Args:
+        audience: names the tag.
+        item: planned JSON.
+        temporary: name of the temporary tag.
+    """
     planned = tags_of_item(audience)
     return item.replace(planned, f"{planned[:-1]},{json.dumps(temporary)}]")
 
 
 def upsert_one(audience: Audience, email: str, item: str) -> Operation[bool]:
     """Send a batch of one item, and wait until it has ended; returns whether the item was accepted.
+
+    Args:
+        audience: names the brand.
+        email: the person's address.
+        item: JSON.
 
     Raises:
         VendorUnavailable: the batch does not end within five minutes, or its result is gone.
@@ -140,9 +169,9 @@ def upsert_one(audience: Audience, email: str, item: str) -> Operation[bool]:
 
 def read_tags(audience: Audience, email: str) -> Operation[set[str] | None]:
     """Return a contact's tags, none for an address that is no contact; None if the response does not say."""
-    found = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
+    page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
     contacts = [
-        contact for contact in required_list(found.get("contacts"), "contacts") if canonical(email_of(contact)) == email
+        contact for contact in required_list(page.get("contacts"), "contacts") if canonical(email_of(contact)) == email
     ]
     tags = contacts[0].get("tags") if contacts else []
     if len(contacts) > 1 or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):

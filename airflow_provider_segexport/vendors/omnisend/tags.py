@@ -61,7 +61,13 @@ def items_as_sent(audience: Audience, batch: Batch) -> Iterator[str]:
 
 
 def tag_accepted(audience: Audience, batch: Batch, result: BatchResult) -> Operation[None]:
-    """Add the tag to the rows of a batch that the vendor has accepted."""
+    """Add the tag to the rows of a batch that the vendor has accepted.
+
+    Args:
+        audience: names the brand and the tag.
+        batch: its items had no tag.
+        result: contact ids, rejected rows and rows to retry.
+    """
     left_out = {rejection.index for rejection in result.rejected} | set(result.retry)
     accepted = [index for index in range(len(batch)) if index not in left_out]
     emails = [batch.emails[index] for index in accepted if index not in result.contact_ids]
@@ -88,12 +94,24 @@ def change_tags(
 
 
 def request_bodies(tags: Sequence[str], emails: Sequence[str], ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """Return the bodies of as few calls as select these people, each of them by address or by contact id."""
+    """Return the bodies of as few calls as select these people, each of them by address or by contact id.
+
+    Args:
+        tags: to add or to remove.
+        emails: people selected by address.
+        ids: people selected by contact id.
+    """
     for start in range(0, max(len(emails), len(ids)), MAX_SELECTED):
         selected = {"emails": emails[start : start + MAX_SELECTED], "contactIDs": ids[start : start + MAX_SELECTED]}
         yield {**{name: list(people) for name, people in selected.items() if people}, "tags": list(tags)}
 
 
 def tags_request(method: str, audience: Audience, body: Mapping[str, Any]) -> Request:
-    """Return a call that adds (`POST`) or removes (`DELETE`, with a body) tags."""
+    """Return a call that adds (`POST`) or removes (`DELETE`, with a body) tags.
+
+    Args:
+        method: `POST` or `DELETE`.
+        audience: names the brand.
+        body: from `request_bodies`.
+    """
     return versioned(send_json(method, f"{audience.base_url}/contacts/tags", body), TAGS_SCOPE)
