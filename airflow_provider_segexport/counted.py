@@ -1,4 +1,4 @@
-"""Joins a count with its noun: `1, "profile" -> "1 profile"`, `2000, "entry" -> "2,000 entries"`.
+"""Formats a count with its noun: `1 profile`, `2,000 entries`.
 
 Every text of the package uses it: messages, logs, pages, commands and the simulator.
 """
@@ -6,10 +6,10 @@ Every text of the package uses it: messages, logs, pages, commands and the simul
 from __future__ import annotations
 
 PEOPLE = {"person": "people"}
-"""Nouns whose plural follows no rule."""
+"""Irregular plurals."""
 
 HISSING = ("s", "x", "z", "ch", "sh")
-"""Endings after which the plural is -es: address, box, batch, hash."""
+"""Endings with a plural in -es: address, box, batch, hash."""
 
 VOWELS = "aeiou"
 
@@ -18,14 +18,14 @@ def counted(count: float, word: str) -> str:
     """Return a count with its noun.
 
     Args:
-        count: whole, or with a fraction; thousands are grouped.
-        word: the noun in the singular; of several words the last one changes (`import job`).
+        count: an integer or a fraction; thousands are grouped.
+        word: the noun in the singular; only the last of several words changes (`import job`).
     """
     return f"{int(count) if count == int(count) else count:,} {noun(count, word)}"
 
 
 def noun(count: float, word: str) -> str:
-    """Return a noun as it follows a count that is written otherwise, as in `3 of 7 rows`."""
+    """Return a noun in singular or plural, for a count that is formatted separately, as in `3 of 7 rows`."""
     if count == 1:
         return word
     before, blank, last = word.rpartition(" ")

@@ -1,4 +1,4 @@
-"""Which two letters are a country's code, and which are another word for it."""
+"""The two-letter country codes of ISO 3166-1, and their common aliases."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ CODES = (
 )
 
 ALIASES = {"UK": "GB", "EL": "GR"}
-"""Reserved for these two countries, and used in their place: by people, and by the European Union's publications."""
+"""Codes that people and the European Union's publications use for these two countries; ISO 3166-1 reserves them."""

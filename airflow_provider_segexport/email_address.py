@@ -1,8 +1,8 @@
-"""The only definition of an email address: how it is read, when it is valid, and when two spellings are one address.
+"""The only definition of an email address: how a text is read, when it is valid, and when two spellings are equal.
 
-It holds for every place that an address comes from: segments, suppression lists, requests about a person, and vendors'
-responses. One pattern reads plain addresses, email-validator all others, with the same verdict: the pattern takes a
-subset of what email-validator takes, and changes nothing but the case (a test compares the two with fuzzed addresses).
+It applies to every source of addresses: segments, suppression lists, requests about a person, and vendors' responses. A
+pattern reads plain addresses, and email-validator all others. The pattern accepts a subset of what email-validator
+accepts, and changes nothing but the case (a test compares the two with fuzzed addresses).
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from airflow_provider_segexport.trimming import TRIMMED, trimmed
 if TYPE_CHECKING:
     from email_validator import ValidatedEmail
 
-# No two hyphens in a row (punycode), no special-use domain (RFC 6761). A label or a local part holds 63 characters, so
-# that an address that is no longer as a whole needs no look at its parts. Both cases are spelled out: a pattern that
-# ignores case takes the Kelvin sign (U+212A) for a k, which would be another person's address.
+# No two hyphens in a row (punycode), no special-use domain (RFC 6761). Both cases are spelled out, because a pattern
+# that ignores case accepts the Kelvin sign (U+212A) as a k, which would be another person's address.
 LOCAL = r"[A-Za-z0-9_%+]+([.-][A-Za-z0-9_%+]+)*"
 PLAIN = LOCAL + r"@([A-Za-z0-9]+(-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,24}"
 SPECIAL_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
@@ -35,7 +34,7 @@ MAX_CHARS = 254
 SAMPLE_LOCAL_PART = "a"
 
 WHITESPACE = TRIMMED
-"""What surrounds addresses that were copied from documents; trimmed."""
+"""The characters that are trimmed from both ends of an address."""
 
 _LINK = re.compile(r"mailto:(?://)?", re.IGNORECASE | re.ASCII)
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
@@ -43,7 +42,7 @@ _HAS_ADDRESS = re.compile(r"\S@\S")
 
 
 def plain_sql(column: str) -> str:
-    """SQL that tells a plain address, in any case. Such an address is ASCII, so `lower` is its only change."""
+    """Return SQL of whether a column holds a plain address, in any case. It is ASCII, so `lower` is its only change."""
     special = "|".join("".join(f"[{sign}{sign.upper()}]" for sign in name) for name in SPECIAL_DOMAINS)
     matches = f"regexp_full_match({column}, '{PLAIN}') and not regexp_matches({column}, '\\.({special})$')"
     return f"(strlen({column}) <= {MAX_PLAIN_CHARS} and {matches})"
@@ -51,36 +50,36 @@ def plain_sql(column: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EmailResult:
-    """`email` as it is sent, or the reason why it is not."""
+    """The address as it is sent, or the reason why it cannot be sent."""
 
     email: str | None
     reason: Reason | None = None
 
 
 def validate(text: str) -> EmailResult:
-    """Return the verdict on a text as it stands in a file: `Jane <Jane@Example.com>` is `jane@example.com`.
+    """Read the address in a text: `Jane <Jane@Example.com>` becomes `jane@example.com`.
 
     An internationalised domain is sent in its ASCII form, which reaches the same mailbox. A local part outside ASCII
-    is rejected: it needs SMTPUTF8 all the way, and none of the vendors documents that it takes one. It is rejected
-    before its case or its Unicode form is changed, because both can turn it into an ASCII address of somebody else.
+    is rejected, because it needs SMTPUTF8 along the whole route, and no vendor documents that it accepts one. It is
+    rejected before its case or its Unicode form is changed, because both can turn it into another person's address.
     """
     text = extract_address(text)
     local, _, domain = text.rpartition("@")
     if not local:
         return EmailResult(None, Reason.INVALID_EMAIL)
     if len(text) <= MAX_PLAIN_CHARS and _local(local):
-        alike = _validate_domain(domain)
-        if alike.email is None:
-            return alike
-        if len(email := local.lower() + alike.email.removeprefix(SAMPLE_LOCAL_PART)) <= MAX_CHARS:
+        sample = _validate_domain(domain)
+        if sample.email is None:
+            return sample
+        if len(email := local.lower() + sample.email.removeprefix(SAMPLE_LOCAL_PART)) <= MAX_CHARS:
             return EmailResult(email)
     return _validate_fully(text)
 
 
 def extract_address(text: str) -> str:
-    """Return the address inside a text: without what surrounds it, a `mailto:`, or the name of `Name <address>`.
+    """Return the address inside a text, without surrounding characters, `mailto:` or the name of `Name <address>`.
 
-    A name that holds another address is left in place: which of the two is meant cannot be known.
+    If the name holds another address, the text is returned as it is, because either of the two may be meant.
     """
     text = _strip_mailto(trimmed(text))
     named = _NAMED.fullmatch(text)
@@ -93,21 +92,21 @@ def extract_address(text: str) -> str:
 
 
 def _equal_ignoring_ascii_case(text: str, other: str) -> bool:
-    """Whether two texts differ in the case of ASCII letters at most."""
+    """Return whether two texts are equal, or ASCII and equal without case."""
     return text == other or (text.isascii() and other.isascii() and text.lower() == other.lower())
 
 
 def canonical(text: str) -> str:
-    """Return the form in which all spellings of an address are equal: as it is sent. For vendors' responses.
+    """Return the canonical form of an address in a vendor's response: as it is sent.
 
-    A text that could not be sent is returned as it is, so that it equals nothing that was.
+    A text that cannot be sent is returned as it is, so it equals no sent address.
     """
     text = trimmed(text)
     return text.lower() if text.isascii() else validate(text).email or text
 
 
 def unicode_domain(domain: str) -> str:
-    """Return the Unicode form of a domain that `judge` has returned."""
+    """Return the Unicode form of a domain that `validate` has returned."""
     checked = _run_validator(f"{SAMPLE_LOCAL_PART}@{domain}")
     return domain if checked is None else str(checked.domain)
 
@@ -123,12 +122,12 @@ _local = re.compile(LOCAL).fullmatch
 
 @lru_cache(maxsize=10_000)
 def _validate_domain(domain: str) -> EmailResult:
-    """The verdict on somebody at a domain: many share one, and an internationalised one takes long."""
+    """Validate a domain with a sample local part. Cached: many addresses share a domain, and IDNs are slow."""
     return _validate_fully(f"{SAMPLE_LOCAL_PART}@{domain}")
 
 
 def _validate_fully(text: str) -> EmailResult:
-    """email-validator's verdict. It composes letters (NFC), so it is asked about the local part as it was."""
+    """Validate an address with email-validator. It normalises Unicode (NFC), so the original local part is checked."""
     checked = _run_validator(text)
     if checked is None:
         return EmailResult(None, Reason.INVALID_EMAIL)

@@ -1,4 +1,4 @@
-"""Guards: what is out of the ordinary, and what is done then. Values only; `stages.guard` measures."""
+"""Guards: limits of a plan, and the action if one is passed. `stages.guards` measures them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ GuardAction = Literal["fail", "warn", "skip_removals"]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One limit and the action when it is passed. `skip_removals`: send the upserts and leave the removals undone."""
+    """A limit, and the action if it is passed. `skip_removals` sends the upserts and no removals."""
 
     limit: float
     action: GuardAction = "fail"
 
 
-def exceeds_share(part: int, whole: int, limit: float) -> bool:
-    """Whether `part / whole` is above the limit. A share that equals the limit is not above it.
+def exceeds_share(part: int, total: int, limit: float) -> bool:
+    """Return whether `part / total` is above the limit. A share that equals the limit is not above it.
 
-    Integers are compared, because a quotient of floats is off by its last digit: 1 - 7 / 10 is not 0.3.
+    Exact fractions are compared, because floats are off by their last digit: 1 - 7 / 10 is not 0.3.
 
     Args:
-        part: the counted rows or people; may be negative.
-        whole: what they are a share of, above 0.
-        limit: the share as written by a person: 0.3 means three tenths, not the nearest binary number.
+        part: number of rows or people; may be negative.
+        total: the number that they are a share of, above 0.
+        limit: a share as the user wrote it: 0.3 means three tenths, not the nearest binary number.
     """
     share = Fraction(repr(limit)) if math.isfinite(limit) else limit
-    return part > share * whole
+    return part > share * total
 
 
 GUARDS: Mapping[str, Guard] = {
@@ -44,13 +44,13 @@ GUARDS: Mapping[str, Guard] = {
     "min_contact_headroom": Guard(0),
     "max_rejected_share": Guard(0.3),
 }
-"""The guards that hold where an export names no others.
+"""The default guards.
 
-`min_rows`: rows of the segment, at most so many. `max_shrink`, `max_growth`: share by which it is smaller or larger
-than the last. `max_removals_share`, `max_removals`: of the ledger's members, or as a number.
-`max_invalid_emails_share`, `max_duplicates_share`: of the rows. `max_unreadable_suppression_share`: of a suppression
-list's entries, those that are neither an address nor a hash. `min_contact_headroom`: contacts that must be left in the
-contract where the vendor tells it. `max_rejected_share`: of the rows settled so far, while sending.
+`min_rows` trips at this number of rows or fewer. `max_shrink`, `max_growth`: share by which the segment is smaller or
+larger than the last one. `max_removals_share`, `max_removals`: share of the ledger's members, and number.
+`max_invalid_emails_share`, `max_duplicates_share`: shares of the rows. `max_unreadable_suppression_share`: share of a
+suppression list's entries that are neither an address nor a hash. `min_contact_headroom`: contacts that the contract
+must still allow, if the vendor reports it. `max_rejected_share`: share of the rows with a result so far, while sending.
 """
 
 KNOWN_GUARDS = (*GUARDS, "max_removals")
@@ -59,11 +59,15 @@ REMOVAL_GUARDS = ("max_removals_share", "max_removals")
 
 @dataclass(frozen=True, slots=True)
 class GuardResult:
-    """What a guard found.
+    """The result of a guard.
 
     Attributes:
-        measured: the figure; None where it cannot be measured, which counts as tripped.
-        message: for the person who decides.
+        name: the guard's key.
+        measured: the measured value; None if it cannot be measured, which counts as tripped.
+        limit: the guard's limit.
+        action: what happens if it trips.
+        tripped: whether the limit is passed.
+        message: explains the result to the user.
     """
 
     name: str

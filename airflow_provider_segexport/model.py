@@ -1,124 +1,53 @@
-"""The frozen values that travel between stages, ports and vendors."""
+"""The frozen values that are passed between stages, storage, HTTP client and vendors."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import MAX_CODE_CHARS, UnexpectedResponse, VendorUnavailable, clean_text
+from airflow_provider_segexport.errors import MAX_CODE_CHARS, clean_text
+from airflow_provider_segexport.http_messages import READS as READS  # noqa: PLC0414 - what operations exchange is part
+from airflow_provider_segexport.http_messages import Request as Request  # noqa: PLC0414 - of the model
+from airflow_provider_segexport.http_messages import Response as Response  # noqa: PLC0414
+from airflow_provider_segexport.http_messages import media_type as media_type  # noqa: PLC0414
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
 from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
 from airflow_provider_segexport.reasons import WITHDRAWN as WITHDRAWN  # noqa: PLC0414
 from airflow_provider_segexport.reasons import WITHHELD_HERE as WITHHELD_HERE  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Outcome as Outcome  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Reason as Reason  # noqa: PLC0414
-from airflow_provider_segexport.response_json import UnusableJson, parse_json
 from airflow_provider_segexport.vendor_field import VendorField
 
 T = TypeVar("T")
 
 
 class JobState(StrEnum):
-    """What a vendor says of an import job, in our words: a closed set that may cross the triggerer."""
+    """The state of an import job: a closed set, so it may pass through the triggerer."""
 
     RUNNING = "running"
     ACCEPTED = "accepted"
-    """Finished, and the vendor's counters say that every row was taken: there is nothing to collect."""
+    """Finished, and the vendor's counters say that every row was accepted, so there is no result to read."""
     FINISHED = "finished"
     FAILED = "failed"
 
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""HTTP's methods that change nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a vendor wants sent. `url` is absolute; `body` is what goes over the wire, to the byte."""
-
-    method: str
-    url: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    authenticated: bool = True
-    """Carries the account's credentials. A token request does not."""
-    rate_scope: str = ""
-    """A narrower quota that it counts for too, by its name in the vendor's limits."""
-    read_only: bool = False
-    """Changes nothing, although its method is none that reads."""
-
-    @property
-    def changes(self) -> bool:
-        """Whether the account may differ after it. A request for a token changes no audience."""
-        return self.authenticated and not self.read_only and self.method not in READS
-
-
-_MEDIA_TYPE = re.compile(r"(?:application|text|multipart|image)/[A-Za-z0-9.+-]{1,60}")
-
-
-def media_type(header: str) -> str:
-    """The media type of a `Content-Type` header, fit for a log; its other text may be anything."""
-    known = _MEDIA_TYPE.match(header)
-    return known[0] if known else "no known content type"
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What came back. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str = ""
-
-    def json(self) -> Any:
-        """The body as JSON. An HTML page or half a body is a vendor (or a proxy) out of order: try again."""
-        try:
-            return parse_json(self.body)
-        except UnusableJson as error:
-            raise UnexpectedResponse(f"{self.url} answered {self.status} with {error}.") from None
-        except ValueError:
-            kind = media_type(self.headers.get("content-type", ""))
-            raise VendorUnavailable(
-                f"{self.url} answered {self.status} with a body that is not JSON ({counted(len(self.body), 'byte')}, "
-                f"{kind}). "
-                "A proxy, a maintenance page or a wrong base URL answers so."
-            ) from None
-
-    def is_web_page(self) -> bool:
-        """Whether an error is told in HTML: the vendors' APIs answer in JSON."""
-        if self.status < 400 or not self.body:  # noqa: PLR2004 - HTTP's own number
-            return False
-        return "html" in self.headers.get("content-type", "").lower() or self.body[:64].lstrip().startswith(b"<")
-
-    def mapping(self) -> dict[str, Any]:
-        """The body as a JSON object."""
-        found = self.json()
-        if not isinstance(found, dict):
-            raise UnexpectedResponse(f"{self.url} answered {self.status} with JSON that is no object.")
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """What an operation yields to let some seconds pass; it is sent nothing back."""
+    """An operation yields this to wait for some seconds; it is sent nothing back."""
 
     seconds: float
 
 
 Operation = Generator[Request | Sleep, Response, T]
-"""One thing a vendor does, in one or several calls: yields requests, is sent responses, returns its result."""
+"""An operation of a vendor in one or several calls: yields requests, is sent responses, returns its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person in an audience, as the vendor tells it. `active` is false for who is there and gets no mail."""
+    """A person in an audience, as the vendor reports it. `active` is false for a member who gets no mail."""
 
     email: str
     contact_id: str = ""
@@ -127,7 +56,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """One person whom the vendor holds as opted out, and since when (ISO 8601; empty where it does not tell)."""
+    """A person who has opted out at the vendor, and since when (ISO 8601; empty if the vendor does not report it)."""
 
     email: str
     reason: Reason
@@ -136,7 +65,7 @@ class OptOut:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `calls` in any `seconds`; or, where it `resets`, in each span since midnight UTC."""
+    """At most `calls` in any `seconds`; with `fixed_window`, in each such window since midnight UTC."""
 
     calls: int
     seconds: float
@@ -145,7 +74,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RemainingQuota:
-    """What the vendor says is left: so many calls until a moment (epoch seconds), of a pool where it names one."""
+    """The vendor's report of calls left until a time (epoch seconds), for a rate scope if it names one."""
 
     calls: int
     until: float
@@ -154,17 +83,18 @@ class RemainingQuota:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Account and audience as the vendor describes them after `check`.
+    """Account and audience as the vendor describes them (`Vendor.resolve_audience`).
 
     Attributes:
-        base_url: base URL for every later call; a vendor with regions tells its own.
-        account: the vendor's id of the account, stable over connections.
-        audience: the vendor's id of the audience; empty when only the account was asked for.
-        member_count: people in the audience; None where the vendor does not tell.
-        contact_headroom: contacts that the contract still has room for; None where the vendor does not tell.
-        fields: custom fields there are, by the name an export uses, in lower case.
+        base_url: base URL of all later calls. A vendor with regions returns that of the account.
+        account: the vendor's id of the account, the same for all connections.
+        audience: the vendor's id of the audience; empty if only the account was requested.
+        member_count: people in the audience; None if the vendor does not report it.
+        contact_headroom: contacts that the contract still allows; None if the vendor does not report it.
+        fields: existing custom fields, by the name that an export uses, in lower case.
         unsupported: custom fields that exports cannot write, by name in lower case, with the vendor's type.
-        extra: what else the vendor said and a later operation needs.
+        extra: other values of the vendor that a later operation needs.
+        warnings: messages for the user.
     """
 
     base_url: str
@@ -185,7 +115,7 @@ class Audience:
 
 
 class BatchKind(StrEnum):
-    """What a batch is for. The value begins its name."""
+    """The purpose of a batch. The value begins the batch's id."""
 
     UPSERT = ""
     REMOVE = "remove-"
@@ -194,13 +124,14 @@ class BatchKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes out in one call: parallel sequences, one entry a profile. Named by its content.
+    """The rows of one call, as parallel sequences with one entry for each profile. Its id is a hash of its content.
 
     Attributes:
-        rows: row numbers of the segment; of leavers, who have no row, numbers in the plan.
-        items: ready-made JSON; of leavers what the vendor takes them out by, an address or a contact id.
-        joined_items: makes all items with commas between them, where that is quicker than from the items.
-        release: forgets what is held in memory and can be read again; for a batch that waits.
+        rows: row numbers in the segment; leavers have no row, so theirs are numbers in the plan.
+        items: encoded JSON; for leavers the email address or contact id by which the vendor removes them.
+        attempt: how often the rows were sent before, as part of another batch.
+        joined_items: returns all items with commas between them, if that is faster than joining `items`.
+        release: releases memory that can be read again; for a batch that waits for its job.
     """
 
     id: str
@@ -216,7 +147,13 @@ class Batch:
         return len(self.rows)
 
     def subset(self, indexes: Sequence[int], *, generation: int | None = None, kind: BatchKind | None = None) -> Batch:
-        """The batch of these entries; sent again, it is another batch by its generation."""
+        """Return the batch of these entries.
+
+        Args:
+            indexes: positions in this batch.
+            generation: number of the attempt, which makes another batch id of the same rows; None: as this batch.
+            kind: purpose of the new batch; None: as this batch.
+        """
         items = [self.items[i] for i in indexes]
         generation = self.attempt if generation is None else generation
         kind = self.kind if kind is None else kind
@@ -230,13 +167,19 @@ class Batch:
         )
 
     def halves(self) -> tuple[Batch, Batch]:
-        """Two batches, for a vendor that refuses the whole for one row."""
+        """Return two batches, for a vendor that rejects a whole batch because of one row."""
         middle = len(self) // 2
         return self.subset(range(middle)), self.subset(range(middle, len(self)))
 
 
 def batch_id(items: Sequence[str], generation: int = 0, kind: BatchKind = BatchKind.UPSERT) -> str:
-    """The same rows with the same content have the same name, on every machine and in every try."""
+    """Return the id of a batch, which is the same on every machine and in every attempt.
+
+    Args:
+        items: the encoded rows.
+        generation: number of the attempt; 0 is the first.
+        kind: purpose of the batch.
+    """
     digest = batch_id_of_hashes(
         b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items)
     )
@@ -244,20 +187,20 @@ def batch_id(items: Sequence[str], generation: int = 0, kind: BatchKind = BatchK
 
 
 def batch_id_of_hashes(hashes: bytes) -> str:
-    """The name of a batch by the hashes of its rows: a planned row's as the plan keeps it, a part's of its items."""
+    """Return the id of a batch from its rows' hashes: those in the plan, or for part of a batch those of its items."""
     return hashlib.blake2b(hashes, digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class JobId:
-    """The vendor's id of an import job that is not finished."""
+    """The vendor's id of an import job that has not ended."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RowRejection:
-    """One row that the vendor did not take; `index` counts in the batch."""
+    """A row that the vendor rejected; `index` is its position in the batch."""
 
     index: int
     reason: Reason
@@ -271,14 +214,15 @@ class RowRejection:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The verdict on a batch: every entry is refused, to be sent again, or accepted.
+    """The result of a batch. An entry that is neither rejected nor to be retried was accepted.
 
     Attributes:
-        retry: entries that the vendor asks to send once more.
-        contact_ids: the vendor's id of a contact by its index in the batch, where the reply tells it.
-        unattributed: rows that the vendor only counts as not taken, without saying which: found by reading back.
-        unattributed_reason: why they were not taken, where the count tells.
-        abort_reason: why no further batch may be sent; empty as a rule.
+        rejected: entries that the vendor rejected.
+        retry: positions of entries that the vendor asks to send again.
+        contact_ids: the vendor's id of a contact by position in the batch, if the response holds it.
+        unattributed: number of rejected rows that the vendor does not name. They are found by reading the audience.
+        unattributed_reason: why those were rejected, if the vendor says.
+        abort_reason: why no further batch may be sent; usually empty.
     """
 
     rejected: tuple[RowRejection, ...] = ()

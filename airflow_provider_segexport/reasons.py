@@ -1,4 +1,4 @@
-"""How a row of the segment ends, and why: closed lists, one for all vendors."""
+"""Outcomes and reasons of rows: closed lists for all vendors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Where a row of the segment ends: in exactly one of these."""
+    """The outcome of a row of the segment. Each row has exactly one."""
 
     DELIVERED = "delivered"
     UNCHANGED = "unchanged"
@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a row was not delivered. One list for all vendors; the vendor's own code and words stand beside it."""
+    """Why a row was not delivered. The vendor's own code and message are recorded beside it."""
 
     NO_EMAIL = "no_email"
     INVALID_EMAIL = "invalid_email"
@@ -44,13 +44,13 @@ class Reason(StrEnum):
 
 
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
-"""Reasons by which a vendor says that a person is not to get mail: the warehouse should learn it."""
+"""Reasons of a vendor not to send mail to a person. They are written back to the warehouse."""
 
 WITHHELD_HERE = frozenset({Reason.NO_CONSENT, Reason.ON_SUPPRESSION_LIST})
-"""Reasons by which an export's own segment and suppression lists say that a person is not to get mail."""
+"""Reasons of an export's own segment and suppression lists not to send mail to a person."""
 
 WITHDRAWN = WITHHELD_HERE | {Reason.WITHDRAWN_ELSEWHERE}
-"""The same, or another export of the audience has said so."""
+"""The same reasons, or those of another export of the audience."""
 
 GONE = OPTED_OUT | {Reason.NOT_IN_AUDIENCE, Reason.DELETED, Reason.PENDING_CONFIRMATION}
-"""Of a leaver: there is nobody to take out, for the person is not there, or not as one who gets mail."""
+"""Reasons that mean there is nothing to remove: the person is not in the audience, or is not a mailable member."""

@@ -1,4 +1,4 @@
-"""Parses JSON that comes from outside: `bytes -> value`, or a clear error for what no program can use."""
+"""Parses JSON from vendors, and rejects JSON that cannot be processed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 from typing import Any, NoReturn
 
 SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""The escape of half a UTF-16 pair. Most are emoji, which need two; one alone is no character and no database stores
-it."""
+"""The escape of half of a UTF-16 surrogate pair. Most are emoji, which need two. One alone is not a character, and no
+database stores it."""
 
 
 class UnusableJson(Exception):
-    """JSON that is well formed, and beyond what can be read: its text says which limit it passes."""
+    """Well-formed JSON that exceeds a limit. The error's text says which one."""
 
 
 def parse_json(body: bytes) -> Any:
-    """The value that a body holds. Strings hold whole characters only: half a UTF-16 pair becomes U+FFFD.
+    """Return the value of a JSON body. In strings, half of a surrogate pair becomes U+FFFD.
 
     Raises:
         ValueError: the body is not JSON in UTF-8.

@@ -1,7 +1,7 @@
-"""The characters that are trimmed from both ends of a text: spaces, control characters and invisible marks.
+"""Trims spaces, control characters and invisible marks from both ends of a text.
 
-They come with texts that were copied from documents, split from CSV files with CRLF line ends, or padded by a database.
-None of them can be part of an email address or of a word for yes or no.
+Texts get such characters if they are copied from documents, split from CSV files with CRLF line ends, or padded by a
+database. None of them can be part of an email address or of a word for yes or no.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ TRIMMED = CONTROLS + SPACES + INVISIBLE
 
 
 def trimmed(text: str) -> str:
-    """The text without what is trimmed from both ends."""
+    """Return the text without the trimmed characters at both ends."""
     return text.strip(TRIMMED)

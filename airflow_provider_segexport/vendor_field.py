@@ -1,4 +1,4 @@
-"""A custom field of an audience, with what it accepts."""
+"""A custom field of an audience, and the values that it accepts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class VendorField:
         key: the vendor's name of the field.
         type: the type of its values.
         options: the values of a select field; empty for a field that takes any value.
-        separator: stands between the options of one value; empty for a field that holds one option.
-        earliest, latest: bounds of a date field's values, as ISO dates; empty where the vendor names none.
-        decimals: decimal places of a number field; None where the vendor names none.
-        id: a field that is deleted and made anew gets another one; empty where the vendor tells none.
+        separator: separates the options of one value; empty for a field that holds one option.
+        earliest, latest: bounds of a date field's values, as ISO dates; empty without bounds.
+        decimals: decimal places of a number field; None without a limit.
+        id: the vendor's id, which changes if a field is deleted and recreated; empty if the vendor has none.
     """
 
     key: str

@@ -1,6 +1,6 @@
-"""The only vocabulary for yes and no: consent columns, connection extras, and arguments that a template renders.
+"""The words for yes and no in consent columns, connection extras, and arguments that a template renders.
 
-Consent columns are read with it as SQL, everything else by `yes_no`. A test holds both against each other.
+Consent columns are read in SQL, all others with `yes_no`. A test compares the two.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from airflow_provider_segexport.trimming import TRIMMED, trimmed
 
 YES = ("true", "t", "yes", "y", "on", "1", "1.0")
 NO = ("false", "f", "no", "n", "off", "0", "0.0")
-"""In any case. `1.0` and `0.0` are what a CSV file holds after a tool has read switches and nulls as numbers."""
+"""Compared without case. `1.0` and `0.0` are in CSV files of tools that read booleans with nulls as numbers."""
 
 
 def yes_no(value: Any) -> bool | None:
-    """Return whether a value says yes; None when it says neither, or when there is no value.
+    """Return True for yes, False for no, and None for any other value or none.
 
     Args:
-        value: a bool, a number (1 is yes, 0 is no), or a text, whose ends are trimmed and whose case does not count.
+        value: a bool, a number (1 is yes, 0 is no), or a text, which is trimmed and compared without case.
     """
     if isinstance(value, int | float | Decimal):
         return True if value == 1 else False if value == 0 else None
@@ -30,12 +30,12 @@ def yes_no(value: Any) -> bool | None:
 
 
 def blank(value: Any) -> bool:
-    """Return whether there is no value: None, or a text of nothing but spaces and invisible marks."""
+    """Return whether a value is None or a text of nothing but spaces and invisible marks."""
     return value is None or (isinstance(value, str) and not trimmed(value))
 
 
 def yes_no_sql(column: str, *, text: bool) -> str:
-    """SQL of the same: true, false, or null when the column says neither.
+    """Return SQL of `yes_no`: true, false, or null for any other value.
 
     Args:
         column: the column's name as SQL.
@@ -43,20 +43,20 @@ def yes_no_sql(column: str, *, text: bool) -> str:
     """
     if not text:
         return f"case {column}::double when 1 then true when 0 then false end"
-    # Trimming goes through a text letter by letter: only where the text as it is says neither.
+    # Trimming is slow (character by character), so it is only done if the untrimmed text is neither.
     return f"coalesce({_word(f'lower({column})')}, {_word(f'lower(trim({column}, {_literal(TRIMMED)}))')})"
 
 
 def blank_sql(column: str, *, text: bool) -> str:
-    """SQL of whether there is no value; arguments as those of `yes_no_sql`."""
+    """Return SQL of `blank`, with the arguments of `yes_no_sql`."""
     return f"({column} is null" + (f" or trim({column}, {_literal(TRIMMED)}) = '')" if text else ")")
 
 
 def _word(sql: str) -> str:
-    yes, no = (", ".join(map(_literal, words)) for words in (YES, NO))
+    yes, no = (", ".join(map(_literal, texts)) for texts in (YES, NO))
     return f"case when {sql} in ({yes}) then true when {sql} in ({no}) then false end"
 
 
 def _literal(text: str) -> str:
-    """An SQL string."""
+    """Return an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

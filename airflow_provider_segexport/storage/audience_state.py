@@ -169,8 +169,8 @@ class AudienceState:
             owner = self.owner or others[0]
             raise AudienceOwnedByOther(
                 f"This audience is owned by the export {owner!r}; this one is {export!r}. To fix: choose another "
-                f"This audience is owned by the export {owner!r}; this one is {export!r}. To fix: choose "
-                f"name, set `export_name={owner!r}` or hand the audience over: `airflow segexport release AUDIENCE "
+                "audience, set `allow_shared_audience=True` in both, or, if this is the same export under a new name, "
+                f"set `export_name={owner!r}` or hand the audience over: `airflow segexport release AUDIENCE "
                 f"--export {owner} --to {export}`."
             )
         return replace(self, owner=self.owner or export, shared=shared, sharers=self._with(export))

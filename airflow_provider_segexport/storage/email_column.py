@@ -1,7 +1,7 @@
-"""A column of email addresses, judged in the engine: `(row, email) -> email_keys, email_verdicts`.
+"""Validates a column of email addresses in DuckDB, for segments and suppression lists alike.
 
-Segments and suppression lists go through here, so that an address is read alike in both. Most addresses are plain: the
-engine's pattern reads them. Only the distinct others are judged one by one.
+Most addresses are plain, and DuckDB validates them with a pattern. Only the distinct other addresses are validated one
+by one in Python.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
 
 SLOW_CHUNK = 20_000
-"""Addresses that are judged one by one at a time."""
+"""Addresses that are validated in Python at a time."""
 
 
 def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
@@ -24,9 +24,9 @@ def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
     `judged_emails(row, email, reason)`: one row per row with an address; `email` is null if it cannot be sent.
 
     Args:
-        engine: where they are made.
+        engine: the engine that gets them.
         source: SQL of a relation with the columns `row` and `email`, as text.
-        prefix: what the three names begin with.
+        prefix: begins the three names.
     """
     keys, verdict = f"{prefix}email_keys", f"{prefix}email_verdicts"
     engine.run(
@@ -37,13 +37,13 @@ def judge_column(engine: Engine, source: str, prefix: str = "") -> None:
     )
     engine.run(f"create or replace table {verdict} (email varchar, clean varchar, reason varchar)")
     trimmed = email_address.plain_sql("email")
-    doubtful = f"from {keys} where email is not null and not plain"
-    engine.run(f"insert into {verdict} select distinct email, lower(email), null {doubtful} and {trimmed}")
-    for batch in engine.stream(f"select distinct email {doubtful} and not {trimmed}", SLOW_CHUNK):
-        verdicts = [email_address.validate(text) for text in batch.column(0).to_pylist()]
+    not_plain = f"from {keys} where email is not null and not plain"
+    engine.run(f"insert into {verdict} select distinct email, lower(email), null {not_plain} and {trimmed}")
+    for batch in engine.stream(f"select distinct email {not_plain} and not {trimmed}", SLOW_CHUNK):
+        results = [email_address.validate(text) for text in batch.column(0).to_pylist()]
         columns = {
-            "clean": string_array(one.email for one in verdicts),
-            "reason": string_array(one.reason for one in verdicts),
+            "clean": string_array(result.email for result in results),
+            "reason": string_array(result.reason for result in results),
         }
         engine.append(verdict, pa.table({"email": batch.column(0), **columns}), "select * from incoming")
     engine.run(

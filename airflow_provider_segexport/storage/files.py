@@ -1,4 +1,4 @@
-"""Arrow and Parquet files in a run folder, written whole or not at all where the disk is local."""
+"""Writes Arrow and Parquet files atomically with checksums, and reads Arrow files by record batch."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from airflow_provider_segexport.storage.scratch import scratch
 from airflow_provider_segexport.storage.sealing import EMPTY, SEAL, context_of, seal
 
 DISTINCT_COLUMNS = frozenset({"email", "contact_id"})
-"""Columns with as many values as rows: a dictionary of them is given up after all the work of making it."""
+"""Columns with as many distinct values as rows. Parquet would build a dictionary of them and then discard it."""
 
 
 def _with_seal(schema: pa.Schema) -> pa.Schema:
-    """The schema with room for the file's checksum."""
+    """Return the schema with a placeholder for the file's checksum."""
     return schema.with_metadata({**(schema.metadata or {}), SEAL: EMPTY})
 
 
 class AtomicFile:
-    """A file that appears under its name when it is closed without an error, with its checksum, and not before.
+    """A file that gets its name and checksum when it is closed without an error.
 
-    On its way to object storage it lies in a folder for temporary files, because its checksum is known at its end.
+    A file for object storage is written to a temporary folder first, because its checksum is known at its end.
     """
 
     def __init__(self, path: StoragePath, context: str = "") -> None:
-        self._place = path
+        self._target = path
         self._context = context or context_of(path)
-        self._aside = ExitStack()
+        self._cleanup = ExitStack()
         self._path = as_local_path(path)
         if self._path is not None:
             make_folder(self._path.parent)
-            self._half = private_file(temp_name(self._path))
-        # Arrow's own file: through one of Python's, each of a batch's buffers is a call.
+            self._temp = private_file(temp_name(self._path))
+        # Arrow's own file: with a Python file, each buffer of a batch would be a Python call.
         else:
-            self._half = self._aside.enter_context(scratch("upload")) / path.name
-        self.file: IO[Any] = pa.OSFile(str(self._half), "wb")
+            self._temp = self._cleanup.enter_context(scratch("upload")) / path.name
+        self.file: IO[Any] = pa.OSFile(str(self._temp), "wb")
 
     def __enter__(self) -> Self:
         return self
@@ -58,22 +58,22 @@ class AtomicFile:
         self.file.close()
         try:
             if error is None:
-                seal(self._half, self._context)
+                seal(self._temp, self._context)
                 self._appear()
         finally:
-            self._half.unlink(missing_ok=True)
-            self._aside.close()
+            self._temp.unlink(missing_ok=True)
+            self._cleanup.close()
 
     def _appear(self) -> None:
         if self._path is not None:
-            replace(self._half, self._path)
+            replace(self._temp, self._path)
             return
-        with self._half.open("rb") as source, translate_storage_errors(self._place), self._place.open("wb") as file:
+        with self._temp.open("rb") as source, translate_storage_errors(self._target), self._target.open("wb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
 
 
 class ArrowFileWriter(AtomicFile):
-    """An Arrow IPC file whose record batches can be read one by one by number."""
+    """An Arrow IPC file whose record batches can be read by number."""
 
     def __init__(self, path: StoragePath, schema: pa.Schema) -> None:
         super().__init__(path)
@@ -93,13 +93,13 @@ class ArrowFileWriter(AtomicFile):
 
 
 class LazyBatch:
-    """A record batch of a file, in memory while it is needed: let go of, it is read again when it is asked for.
+    """A record batch of a file that is read on access, and again after `release`.
 
-    A thousand batches may wait for their jobs at the vendor, and most of them are never looked at again.
+    A thousand batches may wait for their jobs at the vendor, and most of them are never read again.
 
     Args:
-        read: reads the columns that it is told.
-        parts: columns that are needed together; the first part is read for the number of rows too.
+        read: reads the given columns.
+        parts: groups of columns that are needed together. The first group is also read for the number of rows.
     """
 
     def __init__(self, read: Callable[[tuple[str, ...]], pa.RecordBatch], *parts: tuple[str, ...]) -> None:
@@ -112,20 +112,20 @@ class LazyBatch:
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         if self._rows is None:
             self._part(self._first)
         return self._rows or 0
 
     def _part(self, part: tuple[str, ...]) -> pa.RecordBatch:
-        found = self._held.get(part)  # another thread may let go at any moment
-        if found is None:
-            found = self._held[part] = self._read(part)
-            self._rows = found.num_rows
-        return found
+        batch = self._held.get(part)  # another thread may release it at any moment
+        if batch is None:
+            batch = self._held[part] = self._read(part)
+            self._rows = batch.num_rows
+        return batch
 
     def release(self) -> None:
-        """Keep nothing of it in memory."""
+        """Release the memory of the batch."""
         self._held = {}
         self._lists = {}
 
@@ -133,28 +133,28 @@ class LazyBatch:
         return self._part(self._part_of[column]).column(column)
 
     def values(self, column: str, without: str = "") -> list[Any]:
-        """A column as Python objects, made when the first is asked for; texts without what they all end with."""
-        found = self._lists.get(column)
-        if found is None:
-            found = self._column(column).to_pylist()
+        """Return a column as Python objects, created on first access; without the texts' common suffix `without`."""
+        objects = self._lists.get(column)
+        if objects is None:
+            objects = self._column(column).to_pylist()
             if without:
-                found = [text.removesuffix(without) for text in found]
-            self._lists[column] = found
-        return found
+                objects = [text.removesuffix(without) for text in objects]
+            self._lists[column] = objects
+        return objects
 
     def take(self, column: str, indexes: Sequence[int]) -> pa.Array:
-        """Some entries of a column, without a Python object of each."""
-        found = self._column(column)
-        in_order = len(indexes) == len(found) and all(map(eq, indexes, count()))
-        return found if in_order else found.take(int_array(indexes))
+        """Return some entries of a column, without creating Python objects."""
+        array = self._column(column)
+        is_whole = len(indexes) == len(array) and all(map(eq, indexes, count()))
+        return array if is_whole else array.take(int_array(indexes))
 
     def raw_bytes(self, column: str) -> memoryview:
-        """The texts of a column one behind the other, as they lie in memory: to join them would copy them."""
+        """Return the concatenated texts of a column, without a copy."""
         return raw_bytes(self._column(column))
 
 
 class LazyColumn(Sequence[Any]):
-    """A column of a stored batch as a Python sequence; of texts that all end alike, without their ends."""
+    """A column of a `LazyBatch` as a Python sequence, without the texts' common suffix."""
 
     def __init__(self, stored: LazyBatch, column: str, without: str = "") -> None:
         self._stored = stored
@@ -177,7 +177,7 @@ class LazyColumn(Sequence[Any]):
         return iter(self._stored.values(self._column, self._without))
 
     def take(self, indexes: Sequence[int]) -> pa.Array:
-        """Some entries as a column."""
+        """Return some entries as an Arrow array."""
         return self._stored.take(self._column, indexes)
 
     def __eq__(self, other: object) -> bool:
@@ -188,10 +188,10 @@ class LazyColumn(Sequence[Any]):
 
 
 class ArrowReader:
-    """Random access to an Arrow IPC file's record batches, with all columns or those that are named."""
+    """Random access to the record batches of an Arrow IPC file, with all or some columns. Threads may share it."""
 
     def __init__(self, place: StoragePath, columns: Sequence[str] | None = None) -> None:
-        self._place = place
+        self._target = place
         self._columns = tuple(columns) if columns is not None else None
         path = as_local_path(place)
         self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
@@ -200,7 +200,7 @@ class ArrowReader:
         self._reader = self._of(self._columns)
 
     def _of(self, columns: tuple[str, ...] | None) -> pa.RecordBatchFileReader:
-        """A reader of some columns. A thread pool for three columns of a batch costs more than it saves."""
+        """Return a reader of some columns, without a thread pool, which costs more than it saves for few columns."""
         if columns not in self._readers:
             options = pa.ipc.IpcReadOptions(use_threads=False)
             if columns is not None:
@@ -214,50 +214,52 @@ class ArrowReader:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns."""
+        """The schema of the file."""
         return self._reader.schema
 
     def batch(self, number: int, columns: tuple[str, ...] | None = None) -> pa.RecordBatch:
-        """One record batch by its number from 0, with the reader's columns or with these.
+        """Return a record batch by its number from 0, with the reader's columns or with these.
 
-        Any thread may ask, and a closed file is opened again for it.
+        Any thread may call it. A closed file is opened again.
         """
         columns = columns or self._columns
         with self._one_at_a_time:
             if not self._file.closed:
                 return self._of(columns).get_batch(number)
-        with closing(ArrowReader(self._place, columns)) as again:
-            return again.batch(number)
+        with closing(ArrowReader(self._target, columns)) as reopened:
+            return reopened.batch(number)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for number in range(len(self)):
             yield self.batch(number)
 
     def close(self) -> None:
-        """Close the file, when nobody reads in it."""
+        """Close the file after the current read."""
         with self._one_at_a_time:
             self._file.close()
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch in the file's own types; a cast that changes nothing costs as much as one that does."""
+    """Return the batch with the file's types. A cast without effect is as expensive as any other, so it is avoided."""
     return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
 def write_parquet(path: StoragePath, batches: Iterable[pa.RecordBatch], schema: pa.Schema, context: str = "") -> int:
-    """Write a stream as one Parquet file, and tell its rows.
+    """Write a stream as one Parquet file, and return its number of rows.
 
     Args:
         path: the file.
         batches: its content.
         schema: its columns.
-        context: what its checksum starts from (`sealing.context_of`), if the file gets its name later.
+        context: the text that its checksum starts from (`sealing.context_of`), if the file gets its final name later.
     """
     rows, schema = 0, _with_seal(schema)
-    alike = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in DISTINCT_COLUMNS]
+    repetitive = [
+        field.name for field in schema if pa.types.is_string(field.type) and field.name not in DISTINCT_COLUMNS
+    ]
     with (
         AtomicFile(path, context) as out,
-        pq.ParquetWriter(out.file, schema, compression="zstd", use_dictionary=alike or False) as writer,
+        pq.ParquetWriter(out.file, schema, compression="zstd", use_dictionary=repetitive or False) as writer,
     ):
         for batch in batches:
             if batch.num_rows:

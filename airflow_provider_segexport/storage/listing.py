@@ -1,4 +1,4 @@
-"""What lies at a path, on a disk or in a store: names, kinds and sizes. Names are literal, nothing is matched here."""
+"""Lists files and folders on a disk or in object storage, with kinds and sizes. Names are literal, never patterns."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from airflow_provider_segexport.storage.paths import (
 )
 
 MAX_DEPTH = 100
-"""Folders below each other. Partitions use up to about ten; a loop that no link explains ends here."""
+"""Depth of nested folders at most. Partitions use about ten; the limit ends loops that links do not explain."""
 
 MAX_CONCURRENT_REQUESTS = 8
-"""Requests to a store at the same time, where each needs one round trip and a few bytes."""
+"""Concurrent requests to a store. Each needs one round trip and transfers a few bytes."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something with a name.
+    """A file, folder or other entry.
 
     Attributes:
-        parts: the names from the folder at which listing began, this one's own last; empty for that folder itself.
-        kind: `other` is a pipe, a device, a socket or a link that leads nowhere.
+        parts: the path's segments relative to the folder where the listing began; empty for that folder itself.
+        kind: `other` is a pipe, a device, a socket or a broken link.
         identity: equal for two names of the same file or folder.
     """
 
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """The last segment."""
         return self.parts[-1] if self.parts else self.place.name
 
 
@@ -56,7 +56,7 @@ def display_path(path: StoragePath) -> str:
 
 
 def find_entry(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
-    """Return what lies at a path; None if nothing does."""
+    """Return the entry at a path; None if it does not exist."""
     path = as_local_path(place)
     if path is not None:
         try:
@@ -73,7 +73,7 @@ def find_entry(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
 
 
 def list_entries(folder: Entry) -> list[Entry]:
-    """Return what lies directly in a folder, sorted by name."""
+    """Return the entries of a folder, sorted by name."""
     path = as_local_path(folder.place)
     if path is not None:
         return _scanned(path, folder.parts)
@@ -90,12 +90,12 @@ def list_entries(folder: Entry) -> list[Entry]:
 
 
 def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
-    """Yield what lies in a folder and below, in a stable order, each folder once even where links form a loop.
+    """Yield the entries in a folder and below in a stable order, each folder once even if links form a loop.
 
     Args:
-        folder: where to begin; parts of the entries count from where its own do.
-        enter: whether a folder of this name is walked. On a disk, one that is not walked is yielded itself. A store
-            lists all keys below a prefix at once, so there the files below it are yielded.
+        folder: the folder to begin with. The parts of the entries continue its own.
+        enter: whether a folder of this name is walked. On a disk, any other folder is yielded itself. A store lists all
+            keys below a prefix at once, so there the files below the folder are yielded.
 
     Raises:
         InvalidSegment: folders are nested deeper than `MAX_DEPTH`.
@@ -122,7 +122,7 @@ def _bounded(folder: Entry, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidSegment(
             f"{display_path(folder.place)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
-            "nearer to the files."
+            "closer to the files."
         )
 
 
@@ -133,7 +133,7 @@ def _scanned(path: pathlib.Path, parts: tuple[str, ...]) -> list[Entry]:
             child = (*parts, item.name)
             try:
                 entries.append(_on_disk(path / item.name, child, item.stat()))
-            except OSError:  # a link that leads nowhere, or to itself
+            except OSError:  # a broken link, or one to itself
                 link = item.stat(follow_symlinks=False)
                 entries.append(Entry(as_storage_path(path / item.name), child, "other", 0, (link.st_dev, link.st_ino)))
     return sorted(entries, key=lambda entry: entry.name)
@@ -155,7 +155,7 @@ def _in_store(path: StoragePath, store: Any, parts: tuple[str, ...], info: Any) 
 
 
 def _keys(folder: Entry) -> Iterator[Entry]:
-    """Yield all files below a folder of a store: one request a thousand keys where the store lists by prefix."""
+    """Yield all files below a folder of a store. Stores that list by prefix need one request for a thousand keys."""
     stored: Any = uncached(folder.place)
     with translate_storage_errors(folder.place):
         infos = stored.fs.find(stored.path, detail=True)
@@ -163,7 +163,7 @@ def _keys(folder: Entry) -> Iterator[Entry]:
     for path, info in infos.items():
         below = str(path).removeprefix(base)
         if not below or below == path or below.endswith("/"):
-            continue  # an empty object that stands for a folder
+            continue  # an empty object that represents a folder
         parts = below.split("/")
         _bounded(folder, len(parts))
         yield _in_store(folder.place / below, stored.fs, (*folder.parts, *parts), info)
@@ -188,7 +188,7 @@ U = TypeVar("U")
 
 
 def map_concurrently(read: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """Call `read` for each item, a few at a time: each waits for a store."""
+    """Call `read` for each item in a few threads, because each call waits for a store."""
     if len(items) < 2:  # noqa: PLR2004 - one item needs no thread
         return [read(item) for item in items]
     with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS, thread_name_prefix="listing") as pool:

@@ -1,13 +1,13 @@
-"""Removes run folders that nothing needs any more: `runs of a task, time -> the old ones`.
+"""Deletes old run folders that nothing needs any more.
 
-Kept whatever their age:
+These stay, whatever their age:
 
-- a run whose plan a retry or a deferred task goes on with: no other run has written the audience since the plan;
-- a run that an audience's state names, as open or as superseded: the next run reads what it sent;
+- a run whose plan a retry or a deferred task may resume, because no other run has written the audience since;
+- a run that an audience's state names as open or superseded, because the next run reads what it sent;
 - the runs of each audience that `explain` reads, and the newest runs of each task.
 
-The age is that of the report, or of the last thing that a run without a report wrote. A time in the future, as a wrong
-clock writes it, is no age. A file that cannot be read keeps its run folder.
+The age is that of the report; without a report, that of the run's last write. A time in the future, from a wrong clock,
+never counts as old. A run folder with an unreadable file stays.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ REPORT = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class OldRun:
-    """A run folder that no task goes on in.
+    """A run folder that no task resumes.
 
     Attributes:
         place: the folder.
-        at: when the run wrote its last, epoch seconds.
-        ended: it has a report that says so.
+        at: epoch seconds of the run's last write.
+        ended: whether its report says that it has ended.
     """
 
     place: StoragePath
@@ -56,10 +56,10 @@ class OldRun:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long run folders stay.
+    """Finds old run folders.
 
     Attributes:
-        root: where the ledgers are, whose audiences name the runs that they need.
+        root: the folder with the ledgers, whose audiences name the runs that they need.
         now: epoch seconds.
         days: age from which a run is old.
     """
@@ -69,30 +69,30 @@ class Retention:
     days: float
 
     def old(self, task: StoragePath, most: int = 1_000_000) -> Iterator[OldRun]:
-        """The old runs of a task.
+        """Yield the old runs of a task.
 
         Args:
             task: the folder of one task, which holds a folder for each of its runs.
-            most: reports to read; which ones changes from minute to minute.
+            most: reports to read at most. Which ones changes every minute.
         """
         runs = list_folders(task)
         start = int(self.now // 60) % len(runs) if len(runs) > most else 0
-        found: list[OldRun] = []
+        ended_runs: list[OldRun] = []
         for run in (runs[start:] + runs[:start])[:most]:
             for index in list_folders(task / run):
-                with suppress(DamagedState):  # `airflow segexport repair` tells of it
-                    found += self._left(task / run / index)
-        found.sort(key=lambda one: one.at, reverse=True)
-        candidates = [one for one in found[KEPT_RUNS:] if self._is_old(one.at)]
+                with suppress(DamagedState):  # `airflow segexport repair` reports it
+                    ended_runs += self._unresumable(task / run / index)
+        ended_runs.sort(key=lambda run: run.at, reverse=True)
+        candidates = [run for run in ended_runs[KEPT_RUNS:] if self._is_old(run.at)]
         if candidates:
             needed = self._needed()
-            yield from (one for one in candidates if not any(_same(one.place, name) for name in needed))
+            yield from (run for run in candidates if not any(_same(run.place, name) for name in needed))
 
     def _is_old(self, at: float) -> bool:
         return 0 <= at < self.now - self.days * DAY_S
 
-    def _left(self, home: StoragePath) -> Iterator[OldRun]:
-        """The generations of a task instance that it goes on in no more."""
+    def _unresumable(self, home: StoragePath) -> Iterator[OldRun]:
+        """Yield the run folders of a task instance that it does not resume."""
         newest = RunFolder.latest(home)
         for name in list_folders(home):
             if newest is None or not name.isdecimal():
@@ -101,11 +101,11 @@ class Retention:
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
                 yield OldRun(folder.path, float(summary.get("ended_at") or self.now))
-            elif folder.path.name != newest.path.name or not self._may_go_on(folder):
+            elif folder.path.name != newest.path.name or not self._may_resume(folder):
                 yield OldRun(folder.path, self._last_at(folder, summary), ended=False)
 
-    def _may_go_on(self, folder: RunFolder) -> bool:
-        """Whether the next try carries out the plan: no other run has written the audience since it was made."""
+    def _may_resume(self, folder: RunFolder) -> bool:
+        """Return whether the next attempt may resume the plan: no other run has written the audience since."""
         frozen = folder.plan()
         if frozen is None:
             return False
@@ -117,7 +117,7 @@ class Retention:
         return len(by) != len(own) or [safe_name(part) for part in by] == own
 
     def _last_at(self, folder: RunFolder, summary: dict[str, Any] | None) -> float:
-        """When a run that has not ended wrote its last."""
+        """Return the epoch seconds of the last write of a run that has not ended."""
         frozen = folder.plan()
         if frozen is None:
             moments = [modified_at(folder.path / name) for name in list_names(folder.path)]
@@ -138,7 +138,7 @@ class Retention:
         return needed - {""}
 
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
-        """The folders of all tasks: below the root, and where the audiences' reports are otherwise."""
+        """Yield the folders of all tasks: below the root, and where the audiences' reports are elsewhere."""
         runs = self.root / "runs"
         tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
         for place in ledger_paths(self.root):
@@ -148,14 +148,14 @@ class Retention:
 
 
 def _same(path: StoragePath, name: str) -> bool:
-    """Whether a name in an audience's state is this folder; the root may be written in another way by now."""
+    """Return whether a name in an audience's state is this folder. Its root may be written in another way."""
     return str(path) == name or name.rstrip("/").split("/")[-5:] == str(path).split("/")[-5:]
 
 
 def remove_run(run: OldRun) -> None:
-    """Remove a run folder. The report goes last, so that a removal that broke off is taken up again.
+    """Delete a run folder. The report is deleted last, so that an interrupted deletion is continued later.
 
-    A run that has not ended gets a report first, by which no try goes on in what is left of its folder.
+    A run that has not ended gets a report first, so that no attempt resumes in a partly deleted folder.
     """
     if not run.ended:
         report = {"finished": False, "superseded": True, "ended_at": run.at, "run_folder": str(run.place)}
@@ -177,8 +177,8 @@ def _empty(path: StoragePath) -> None:
 
 
 def _remove_folder(place: StoragePath) -> None:
-    """Remove an empty folder. Object storage has none, and path-likes remove all that is in it."""
+    """Delete an empty local folder. Object storage has no folders, and a path-like would delete its content."""
     path = as_local_path(place)
     if path is not None:
-        with suppress(OSError):  # a new run of the task has just begun in it, or another process removes it too
+        with suppress(OSError):  # a new run of the task has started in it, or another process deletes it, too
             path.rmdir()
