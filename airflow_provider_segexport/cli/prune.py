@@ -47,7 +47,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
         retention = Retention(root, time.time(), days)
         for task in retention.every_task(resolve):
             for run in retention.old(task):
-                say(str(run.place))
+                say(str(run.path))
                 if not dry_run:
                     remove_run(run)
                 count += 1

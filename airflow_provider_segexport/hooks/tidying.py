@@ -40,7 +40,7 @@ def tidy(request: ExportRequest, now: float) -> None:
             return
         task = run_folders_path(request).parent.parent
         for run in islice(Retention(request.state_root, now, days).old(task, MAX_REPORTS_READ), MAX_REMOVED_RUNS):
-            log.info("Removing an old run folder (folder=%s days=%d)", run.place, days)
+            log.info("Removing an old run folder (folder=%s days=%d)", run.path, days)
             remove_run(run)
     except Exception as error:  # noqa: BLE001 - the export has ended well
         log.warning("Leaving old run folders, which cannot be removed (error=%s)", type(error).__name__)

@@ -72,7 +72,7 @@ class _Search:
             raise InvalidSegment(f"{self.text} does not exist. Did the task that writes the segment run?")
         entries = [] if start is None else list(self._walk(start, pattern))
         self._raise_if_rejected()
-        check_no_table_above([entry.place for entry in entries], self.clean)
+        check_no_table_above([entry.path for entry in entries], self.clean)
         return entries
 
     def _walk(self, entry: Entry, pattern: Sequence[str]) -> Iterator[Entry]:
@@ -83,7 +83,7 @@ class _Search:
         elif pattern[0] == patterns.ANY_DEPTH:
             yield from self._below(entry, pattern)
         elif not patterns.has_wildcard(pattern[0]):
-            child = find_entry(entry.place / pattern[0], (*entry.parts, pattern[0]))
+            child = find_entry(entry.path / pattern[0], (*entry.parts, pattern[0]))
             if child is not None:
                 yield from self._walk(child, pattern[1:])
         else:
@@ -93,7 +93,7 @@ class _Search:
     def _matching(self, folder: Entry, part: str) -> list[Entry]:
         """Return the entries with exactly this name; if there are none, those that match it as a pattern."""
         entries = list_entries(folder)
-        check_no_tables(folder.place, [_relative_to(entry, len(folder.parts)) for entry in entries])
+        check_no_tables(folder.path, [_relative_to(entry, len(folder.parts)) for entry in entries])
         exact = [entry for entry in entries if entry.name == part]
         if exact:
             log.warning("Using a name with wildcards literally, because it exists (name=%r)", part)
@@ -104,7 +104,7 @@ class _Search:
         if entry.kind == "folder":
             yield from self._below(entry, ())
         elif entry.kind == "other":
-            self.rejected[display_path(entry.place)] = "not a regular file"
+            self.rejected[display_path(entry.path)] = "not a regular file"
         elif not entry.parts:
             yield entry  # named in full, so any name is allowed; its footer shows whether it is Parquet
         else:
@@ -127,8 +127,8 @@ class _Search:
 
     def _check(self, folder: Entry, entries: Sequence[Entry]) -> None:
         """Reject tables among the listed entries."""
-        own, base = len(folder.parts), folder_key(folder.place)
-        check_no_tables(folder.place, [_relative_to(entry, own) for entry in entries])
+        own, base = len(folder.parts), folder_key(folder.path)
+        check_no_tables(folder.path, [_relative_to(entry, own) for entry in entries])
         self.clean.add(base)
         for folders in {entry.parts[own:-1] for entry in entries}:
             self.clean.update("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
@@ -141,13 +141,13 @@ class _Search:
         magic = dict(zip([id(entry) for entry in unnamed], first_bytes(unnamed, len(MAGIC[0])), strict=True))
         for entry in files:
             if entry.kind == "other":
-                self.rejected[display_path(entry.place)] = "not a regular file"
+                self.rejected[display_path(entry.path)] = "not a regular file"
             elif any(_is_stale(name) and not self._is_meant(name) for name in entry.parts):
-                self.rejected[display_path(entry.place)] = "unfinished or an earlier copy, by its name"
+                self.rejected[display_path(entry.path)] = "unfinished or an earlier copy, by its name"
             elif PARQUET_NAME.fullmatch(entry.name) or magic.get(id(entry)) in MAGIC:
                 yield entry
             else:
-                self.rejected[display_path(entry.place)] = "not Parquet" if entry.size else "empty"
+                self.rejected[display_path(entry.path)] = "not Parquet" if entry.size else "empty"
 
     def _is_meant(self, name: str) -> bool:
         """Return whether the user's pattern means such names, as `*.bak` does."""
@@ -179,7 +179,7 @@ def _is_stale(name: str) -> bool:
 
 def _relative_to(entry: Entry, depth: int) -> Entry:
     """Return the same entry with its parts relative to a folder at this depth."""
-    return Entry(entry.place, entry.parts[depth:], entry.kind, entry.size, entry.identity)
+    return Entry(entry.path, entry.parts[depth:], entry.kind, entry.size, entry.identity)
 
 
 Copy = Callable[[str], tuple[StoragePath, str]]
@@ -222,7 +222,7 @@ def find_files(
         if not entries:
             raise InvalidSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
         for entry in entries:
-            files.setdefault(entry.identity, (entry.place, display_path(entry.place)))
+            files.setdefault(entry.identity, (entry.path, display_path(entry.path)))
     return list(files.values())
 
 

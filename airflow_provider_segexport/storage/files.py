@@ -190,11 +190,11 @@ class LazyColumn(Sequence[Any]):
 class ArrowReader:
     """Random access to the record batches of an Arrow IPC file, with all or some columns. Threads may share it."""
 
-    def __init__(self, place: StoragePath, columns: Sequence[str] | None = None) -> None:
-        self._target = place
+    def __init__(self, path: StoragePath, columns: Sequence[str] | None = None) -> None:
+        self._target = path
         self._columns = tuple(columns) if columns is not None else None
-        path = as_local_path(place)
-        self._file: Any = place.open("rb") if path is None else pa.OSFile(str(path))
+        local = as_local_path(path)
+        self._file: Any = path.open("rb") if local is None else pa.OSFile(str(local))
         self._one_at_a_time = threading.Lock()
         self._readers: dict[tuple[str, ...] | None, pa.RecordBatchFileReader] = {}
         self._reader = self._of(self._columns)

@@ -38,7 +38,7 @@ class Entry:
         identity: equal for two names of the same file or folder.
     """
 
-    place: StoragePath
+    path: StoragePath
     parts: tuple[str, ...]
     kind: Literal["file", "folder", "other"]
     size: int
@@ -47,7 +47,7 @@ class Entry:
     @property
     def name(self) -> str:
         """The last segment."""
-        return self.parts[-1] if self.parts else self.place.name
+        return self.parts[-1] if self.parts else self.path.name
 
 
 def display_path(path: StoragePath) -> str:
@@ -55,37 +55,37 @@ def display_path(path: StoragePath) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def find_entry(place: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
+def find_entry(path: StoragePath, parts: Sequence[str] = ()) -> Entry | None:
     """Return the entry at a path; None if it does not exist."""
-    path = as_local_path(place)
-    if path is not None:
+    local = as_local_path(path)
+    if local is not None:
         try:
-            return _on_disk(path, tuple(parts), path.stat())
+            return _on_disk(local, tuple(parts), local.stat())
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name holds a NUL byte
             return None
-    stored: Any = uncached(place)
+    stored: Any = uncached(path)
     try:
-        with translate_storage_errors(place):
+        with translate_storage_errors(path):
             info = stored.fs.info(stored.path)
     except FileNotFoundError:
         return None
-    return _in_store(place, stored.fs, tuple(parts), info)
+    return _in_store(path, stored.fs, tuple(parts), info)
 
 
 def list_entries(folder: Entry) -> list[Entry]:
     """Return the entries of a folder, sorted by name."""
-    path = as_local_path(folder.place)
+    path = as_local_path(folder.path)
     if path is not None:
         return _scanned(path, folder.parts)
-    stored: Any = uncached(folder.place)
-    with translate_storage_errors(folder.place):
+    stored: Any = uncached(folder.path)
+    with translate_storage_errors(folder.path):
         infos = stored.fs.ls(stored.path, detail=True)
     base = stored.path.rstrip("/")
     entries = []
     for info in infos:
         name = str(info["name"]).rstrip("/").rpartition("/")[2]
         if name and str(info["name"]).rstrip("/") != base:
-            entries.append(_in_store(folder.place / name, stored.fs, (*folder.parts, name), info))
+            entries.append(_in_store(folder.path / name, stored.fs, (*folder.parts, name), info))
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -100,7 +100,7 @@ def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
     Raises:
         InvalidSegment: folders are nested deeper than `MAX_DEPTH`.
     """
-    if as_local_path(folder.place) is None:
+    if as_local_path(folder.path) is None:
         yield from sorted(_keys(folder), key=lambda entry: entry.parts)
         return
     seen = {folder.identity}
@@ -121,7 +121,7 @@ def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
 def _bounded(folder: Entry, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidSegment(
-            f"{display_path(folder.place)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
+            f"{display_path(folder.path)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
             "closer to the files."
         )
 
@@ -156,8 +156,8 @@ def _in_store(path: StoragePath, store: Any, parts: tuple[str, ...], info: Any) 
 
 def _keys(folder: Entry) -> Iterator[Entry]:
     """Yield all files below a folder of a store. Stores that list by prefix need one request for a thousand keys."""
-    stored: Any = uncached(folder.place)
-    with translate_storage_errors(folder.place):
+    stored: Any = uncached(folder.path)
+    with translate_storage_errors(folder.path):
         infos = stored.fs.find(stored.path, detail=True)
     base = stored.path.rstrip("/") + "/"
     for path, info in infos.items():
@@ -166,21 +166,21 @@ def _keys(folder: Entry) -> Iterator[Entry]:
             continue  # an empty object that represents a folder
         parts = below.split("/")
         _bounded(folder, len(parts))
-        yield _in_store(folder.place / below, stored.fs, (*folder.parts, *parts), info)
+        yield _in_store(folder.path / below, stored.fs, (*folder.parts, *parts), info)
 
 
 def first_bytes(entries: Sequence[Entry], length: int) -> list[bytes]:
     """Return the first bytes of each file."""
-    return map_concurrently(lambda entry: _head(entry.place, length), entries)
+    return map_concurrently(lambda entry: _head(entry.path, length), entries)
 
 
-def _head(place: StoragePath, length: int) -> bytes:
-    path = as_local_path(place)
-    if path is not None:
-        with path.open("rb") as file:
+def _head(path: StoragePath, length: int) -> bytes:
+    local = as_local_path(path)
+    if local is not None:
+        with local.open("rb") as file:
             return file.read(length)
-    stored: Any = place
-    with translate_storage_errors(place):
+    stored: Any = path
+    with translate_storage_errors(path):
         return bytes(stored.fs.cat_file(stored.path, start=0, end=length))
 
 

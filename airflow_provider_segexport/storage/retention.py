@@ -44,12 +44,12 @@ class OldRun:
     """A run folder that no task resumes.
 
     Attributes:
-        place: the folder.
+        path: the folder.
         at: epoch seconds of the run's last write.
         ended: whether its report says that it has ended.
     """
 
-    place: StoragePath
+    path: StoragePath
     at: float
     ended: bool = True
 
@@ -86,7 +86,7 @@ class Retention:
         candidates = [run for run in ended_runs[KEPT_RUNS:] if self._is_old(run.at)]
         if candidates:
             needed = self._needed()
-            yield from (run for run in candidates if not any(_same(run.place, name) for name in needed))
+            yield from (run for run in candidates if not any(_same(run.path, name) for name in needed))
 
     def _is_old(self, at: float) -> bool:
         return 0 <= at < self.now - self.days * DAY_S
@@ -131,18 +131,18 @@ class Retention:
     def _needed(self) -> set[str]:
         """Run folders that audiences need, as their state and their history name them."""
         needed: set[str] = set()
-        for place in ledger_paths(self.root):
-            state = AudienceState.of(place)
+        for ledger_path in ledger_paths(self.root):
+            state = AudienceState.of(ledger_path)
             needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
-            needed |= {str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])[-KEPT_RUNS:]}
+            needed |= {str(run["run_folder"]) for run in (latest(ledger_path) or {}).get("runs", [])[-KEPT_RUNS:]}
         return needed - {""}
 
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
         """Yield the folders of all tasks: below the root, and where the audiences' reports are elsewhere."""
         runs = self.root / "runs"
         tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
-        for place in ledger_paths(self.root):
-            reports = [str(run["run_folder"]) for run in (latest(place) or {}).get("runs", [])]
+        for ledger_path in ledger_paths(self.root):
+            reports = [str(run["run_folder"]) for run in (latest(ledger_path) or {}).get("runs", [])]
             tasks += [resolve(report).parent.parent.parent for report in reports]
         yield from {str(task): task for task in tasks}.values()
 
@@ -158,10 +158,10 @@ def remove_run(run: OldRun) -> None:
     A run that has not ended gets a report first, so that no attempt resumes in a partly deleted folder.
     """
     if not run.ended:
-        report = {"finished": False, "superseded": True, "ended_at": run.at, "run_folder": str(run.place)}
-        RunFolder(run.place).write_summary(report)
-    _empty(run.place)
-    for folder in (run.place, run.place.parent, run.place.parent.parent):
+        report = {"finished": False, "superseded": True, "ended_at": run.at, "run_folder": str(run.path)}
+        RunFolder(run.path).write_summary(report)
+    _empty(run.path)
+    for folder in (run.path, run.path.parent, run.path.parent.parent):
         if list_names(folder):
             return
         _remove_folder(folder)
@@ -176,9 +176,9 @@ def _empty(path: StoragePath) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def _remove_folder(place: StoragePath) -> None:
+def _remove_folder(path: StoragePath) -> None:
     """Delete an empty local folder. Object storage has no folders, and a path-like would delete its content."""
-    path = as_local_path(place)
-    if path is not None:
+    local = as_local_path(path)
+    if local is not None:
         with suppress(OSError):  # a new run of the task has started in it, or another process deletes it, too
-            path.rmdir()
+            local.rmdir()

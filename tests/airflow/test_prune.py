@@ -226,7 +226,7 @@ def test_what_cannot_be_removed_fails_no_export(stage, old_runs_of, monkeypatch,
     """The export has ended well: a warning with the error's kind, and without its words."""
 
     def refuse(run):
-        raise PermissionError(f"not allowed for ann@example.com: {run.place}")
+        raise PermissionError(f"not allowed for ann@example.com: {run.path}")
 
     [old] = old_runs_of(1)
     monkeypatch.setattr(tidying, "remove_run", refuse)

@@ -38,7 +38,7 @@ class Runs:
 
     def old(self, now=NOW, days=30, **more):
         found = Retention(as_storage_path(self.root), now, days).old(as_storage_path(self.task), **more)
-        return sorted(str(run.place) for run in found)
+        return sorted(str(run.path) for run in found)
 
     def plan(self, run, age_days, generation="01", version=0, audience="audience"):
         """A run that has a plan, and no report."""
