@@ -168,5 +168,11 @@ def text(label: str, description: str) -> dict[str, Any]:
 
 
 def switch(label: str, description: str, *, default: bool) -> dict[str, Any]:
-    """Return a field for a boolean."""
+    """Return a field for a boolean.
+
+    Args:
+        label: the field's label.
+        description: the help text below the field.
+        default: the value of a new connection.
+    """
     return {"label": label, "description": description, "schema": {"type": ["boolean", "null"], "default": default}}

@@ -62,8 +62,8 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
     if diagnosis.versions and diagnosis.good:
         lines.append(
             f"The ledger's newest version ({diagnosis.versions[0]}) cannot be read. Version {diagnosis.good} replaces "
-            "it. Lost: what later runs did. People whom those runs added are not recorded, so no export removes them "
-            "until one sends them again; people whom those runs removed count as members."
+            "it. Lost: what later runs did. People that those runs added are not recorded, so no export removes them "
+            "until one sends them again; people that those runs removed count as members."
         )
     elif diagnosis.versions:
         lines.append(
@@ -73,7 +73,7 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
     if diagnosis.run:
         lines.append(
             f"An unfinished run cannot be read ({diagnosis.why}). It is set aside. Lost: which people it sent. New "
-            "people whom it added stay in the audience, and no export removes them until one sends them again."
+            "people that it added stay in the audience, and no export removes them until one sends them again."
         )
     lines.append("The next run sends every person of its segment again. This command removes no person.")
     return "\n".join(lines)

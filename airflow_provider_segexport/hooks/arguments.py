@@ -164,7 +164,16 @@ def flag(given: Any, name: str) -> bool:
 
 
 def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
-    """Return one of a few values."""
+    """Return one of a few values.
+
+    Args:
+        given: the value of the argument.
+        name: the argument's name, for the error.
+        choices: the values that are allowed.
+
+    Raises:
+        InvalidArgument: the value is none of them.
+    """
     text = str(given).strip()
     for value in choices:
         if text == value:

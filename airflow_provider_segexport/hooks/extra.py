@@ -120,7 +120,17 @@ def _wrong_type(conn_id: str, name: str, value: Any, wanted: str) -> InvalidConn
 
 
 def scalar(conn_id: str, extra: Mapping[str, Any], name: str, within: str = "") -> str:
-    """Return a text or whole number of the extra as text; empty if it is null."""
+    """Return a text or whole number of the extra as text; empty if it is null.
+
+    Args:
+        conn_id: the Airflow connection, for the error.
+        extra: the extra, or a mapping in it.
+        name: the key.
+        within: the path of that mapping with a dot at its end, such as `proxies.`; empty for the extra itself.
+
+    Raises:
+        InvalidConnection: the value has another type.
+    """
     value = extra.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
         raise _wrong_type(conn_id, f"{within}{name}", value, "a text")
@@ -138,7 +148,17 @@ def patterns(conn_id: str, extra: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def switch(conn_id: str, extra: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    """Return the value of a switch; an environment variable or a CLI call may have written it as a word."""
+    """Return the value of a switch; an environment variable or a CLI call may have written it as a word.
+
+    Args:
+        conn_id: the Airflow connection, for the error.
+        extra: the extra.
+        name: the key.
+        default: the value if the switch is empty.
+
+    Raises:
+        InvalidConnection: the value is neither yes nor no.
+    """
     value = extra.get(name)
     if blank(value):
         return default

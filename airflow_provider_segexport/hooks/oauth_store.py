@@ -53,7 +53,13 @@ class Variables:
         return text
 
     def set(self, key: str, text: str, description: str = DESCRIPTION) -> None:
-        """Write the Variable."""
+        """Write the Variable.
+
+        Args:
+            key: the Variable's name.
+            text: the value.
+            description: shown in Airflow's list of Variables.
+        """
         variables = Variable if in_task_or_trigger() else database_variables()
         variables.set(key, text, description=description)
 

@@ -40,7 +40,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         audience: the vendor's id of the address book, list or tag; the default is the connection's default audience.
         custom_fields: column by the vendor's name of the custom field.
         create_custom_fields: create custom fields that the audience lacks. If False, a missing field stops the run.
-        mode: `upsert` sends profiles that are new or changed since the last export. `mirror` also removes people whom
+        mode: `upsert` sends profiles that are new or changed since the last export. `mirror` also removes people that
             this export added and who have left the segment. `full` sends every profile.
         as_of: the point in time that the segment describes. The default is the first that exists of partition date,
             data interval end, logical date and run time. A table is read as of `as_of` if it is given, else as it is

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class SegmentExportUndoOperator(BaseAudienceOperator):
     """Reverts a version of an audience's ledger, as far as the vendor allows.
 
-    People whom that version added to the audience are removed, and people whom it removed are added again. Profiles
+    People that this version added to the audience are removed, and people that it removed are added again. Profiles
     that it only changed keep their values, because vendors do not report earlier values. A person who has opted out
     since then is not added again.
 

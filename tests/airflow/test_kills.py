@@ -88,9 +88,9 @@ def test_told_to_end_a_task_ends_in_good_order(real_time):
     )
     first = worker.work(lambda: stage.arrived("import.json") >= 3 + IN_FLIGHT, signal.SIGTERM)
     assert "failed" == first.state
-    assert "The task was told to end" in first.log
+    assert "Airflow has stopped the task" in first.log
     assert f"Killed with {IN_FLIGHT} calls and 0 import jobs in flight" in first.log
-    assert "So far, of 200 profiles" in first.log
+    assert "Done so far, of 200 profiles" in first.log
     before = report(stage)
     [note] = (stage.folder / "state" / "runs").glob("*/*/*/*/01/killed.json")
     assert IN_FLIGHT == len(json.loads(note.read_text())["calls"])
@@ -115,7 +115,7 @@ def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
     )
     began = time.monotonic()
     first = worker.work(lambda: stage.arrived() >= 1, signal.SIGTERM)
-    assert "The task was told to end" in first.log
+    assert "Airflow has stopped the task" in first.log
     assert time.monotonic() - began < 20
 
 
