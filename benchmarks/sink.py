@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
 LIST_32 = "0123456789abcdef0123456789abcdef"
 LIST_UUID = "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a"
@@ -28,6 +29,10 @@ ROW_MARKS = {
     "dotdigital": b'"matchIdentifier":',
     "omnisend": b'"identifiers":',
 }
+
+TAG_EXPERIMENT = b'"segexport check '
+TAG = re.compile(rb'"tags":\["([^"]+)","([^"]+)"\]')
+"""The tags of the person that an export tries out whether Omnisend merges tags on: here it does."""
 
 Answer = tuple[int, Any]
 
@@ -47,6 +52,7 @@ class Sink:
         self.last: float | None = None
         self.jobs: dict[str, bytes] = {}
         self.ended: list[str] = []
+        self.experiment_tags: set[bytes] = set()
 
     def counters(self) -> dict[str, Any]:
         """Return the counters; times are of the machine's monotonic clock."""
@@ -187,22 +193,39 @@ class Sink:
         return content
 
     def _omnisend(self, method: str, path: str, query: str, body: bytes) -> Answer:
+        if path.endswith("contacts/tags"):
+            return 202, {}
         if method == "POST":
-            self._imported("omnisend", body)
-            job = f"{self.imports:024x}"
-            self.ended.append(job)
-            self.jobs[job] = str(body.count(ROW_MARKS["omnisend"])).encode()
-            return 202, {"batchID": job}
+            return 202, {"batchID": self._omnisend_batch(body)}
         if "brands" in path:
             return 200, {"brandID": "5f0000000000000000000001", "name": "Benchmark"}
-        if path.endswith("batches"):
-            parameters = dict(pair.split("=") for pair in query.split("&") if "=" in pair)
-            start = int(parameters.get("offset", 0))
-            newest = self.ended[::-1][start : start + int(parameters.get("limit", 250))]
-            return 200, {"batches": [self._batch(job) for job in newest]}
         if path.endswith("contacts"):
-            return 200, {"contacts": [], "paging": {}}
-        return 200, self._batch(path.rpartition("/")[2])
+            return 200, {"contacts": self._experiment_contact(query), "paging": {}}
+        if not path.endswith("batches"):
+            return 200, self._batch(path.removesuffix("/items").rpartition("/")[2])
+        parameters = dict(pair.split("=") for pair in query.split("&") if "=" in pair)
+        start = int(parameters.get("offset", 0))
+        newest = self.ended[::-1][start : start + int(parameters.get("limit", 250))]
+        return 200, {"batches": [self._batch(job) for job in newest]}
+
+    def _omnisend_batch(self, body: bytes) -> str:
+        """Accept a batch, and return its id. The batches of an experiment are no part of the import."""
+        if TAG_EXPERIMENT in body:
+            self.experiment_tags.update(*TAG.findall(body))
+            self.jobs["experiment"] = b"1"
+            return "experiment"
+        self._imported("omnisend", body)
+        job = f"{self.imports:024x}"
+        self.ended.append(job)
+        self.jobs[job] = str(body.count(ROW_MARKS["omnisend"])).encode()
+        return job
+
+    def _experiment_contact(self, query: str) -> list[dict[str, Any]]:
+        """Return the person of the experiment with tags, which are merged; no other person is ever listed."""
+        email = dict(pair.split("=") for pair in query.split("&") if "=" in pair).get("email", "")
+        if not email or not self.experiment_tags:
+            return []
+        return [{"id": "1", "email": unquote(email), "tags": [tag.decode() for tag in sorted(self.experiment_tags)]}]
 
     def _batch(self, job: str) -> dict[str, Any]:
         rows = int(self.jobs[job])

@@ -14,6 +14,7 @@ from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience, Batch
 from airflow_provider_segexport.stages import record
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
+from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, write_json
 from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment
@@ -106,7 +107,7 @@ def undo_unfinished(context: ExportContext, audience: Audience) -> None:
         DamagedState: its notes have changed since they were written.
     """
     experiment, notes = context.vendor.experiment, context.environment.run_folder.path / NOTES
-    if experiment is None or not notes.exists():
+    if experiment is None or not exists(notes):
         return
     content = read_json(notes)
     seconds = content["began_at"] + SETTLE_S - context.environment.clock()

@@ -1,4 +1,4 @@
-"""The nine lines of "What must always hold", each a function that tells what breaks it.
+"""The lines of "What must always hold", each a function that tells what breaks it.
 
 `broken(evidence)` runs all of them. What it tells is meant to be read by who has to mend it: what happened, in which
 run, at which call of the simulator's log.
@@ -357,6 +357,13 @@ def _changed_by_another(evidence: RunRecords, run: Run, email: str, name: str) -
     return name in own.get(email, "") and evidence.dialect.name_of(evidence.members[email]) in content
 
 
+def what_belongs_to_others_survives(evidence: RunRecords) -> Iterator[str]:
+    """10. Tags that no export has set are as they were, and no experiment leaves a trace."""
+    if evidence.settled:
+        for email in evidence.harmed_tags:
+            yield f"{email} has lost the tag of others, or has a temporary tag"
+
+
 LAWS: dict[str, Law] = {
     "conservation": every_row_ends_once,
     "consent": consent_is_never_upgraded,
@@ -368,8 +375,9 @@ LAWS: dict[str, Law] = {
     "quota": never_above_quota,
     "checks first": nothing_is_sent_before_the_checks,
     "agreement": vendor_and_segment_agree,
+    "others": what_belongs_to_others_survives,
 }
-"""The nine lines, and what they are for."""
+"""The lines, and what they are for."""
 
 
 def broken(evidence: RunRecords) -> list[str]:

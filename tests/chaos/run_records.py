@@ -203,6 +203,7 @@ class RunRecords:
         members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
         opted_out: who opted out at the vendor and did not come back, with the number of the last call before it.
         there_before: people who were in the audience before any export.
+        harmed_tags: people who have lost a tag of others at the end, or have a temporary one.
         asked_again: batches that the vendor was told to ask for once more, by a scripted failure of its job.
         unexpected: errors that no schedule may end in.
     """
@@ -216,6 +217,7 @@ class RunRecords:
     opted_out: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, int] = field(default_factory=dict)
     there_before: frozenset[str] = frozenset()
+    harmed_tags: Sequence[str] = ()
     asked_again: int = 0
     secrets: Sequence[str] = ()
     unexpected: Sequence[str] = ()

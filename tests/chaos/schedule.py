@@ -13,7 +13,7 @@ from chaos.fault_injection import Between, KillSwitch
 from chaos.fork_server import ForkServer, SharedClock, TryRequest
 from chaos.population import Day, Population, address
 from chaos.run_records import Row, Run, RunRecords, Try, in_audience
-from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
+from chaos.stage import BATCH, CONNECTIONS, FOREIGN_TAG, Stage, Trouble, small
 
 from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.simulator import Simulator
@@ -74,6 +74,7 @@ class Schedule:
         self.story: list[str] = []
         self.shared = self.rng.random() < 0.2
         self._strangers()
+        self._foreign_tags(Random(f"tags/{seed}"))
 
     def play(self) -> RunRecords:
         """Some exports with trouble, and a calm one of the newest day."""
@@ -104,6 +105,15 @@ class Schedule:
         rows = [{"email": email} for email in people]
         self.stage.sim.seed(self.stage.name, rows, self.stage.audience)
         self.stage.there_before = frozenset(people)
+
+    def _foreign_tags(self, rng: Random) -> None:
+        """Tags of others, at a vendor that merges or replaces tags in an upsert; which of the two is not documented."""
+        if self.stage.name != "omnisend":
+            return
+        people = [address(person) for person in rng.sample(range(24), 8)] + ["stranger@example.org"]
+        self.stage.sim.configure({"omnisend": {"update_tags": rng.choice(("merge", "replace"))}})
+        self.stage.sim.seed("omnisend", [{"email": email, "status": "nonSubscribed"} for email in people], FOREIGN_TAG)
+        self.stage.foreign_tags = frozenset(people)
 
     def _day(self) -> Day:
         """Mostly the next one; sometimes one that has been, out of order."""

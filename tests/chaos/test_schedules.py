@@ -1,4 +1,4 @@
-"""Random schedules, each of which must keep all nine promises."""
+"""Random schedules, each of which must keep all promises."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class LogReader:
         items, email: the people of such a body, and the address of one of them.
         removal: the same of calls that take people out.
         leavers: whom such a call names, by address or by the vendor's id.
+        is_temporary: whether a call takes away what an experiment has added, and nothing else.
         setup: calls that are no reads and touch nobody.
         says: what a body says that would change somebody's consent or set off a mail.
         damage: facts that a careful client never causes.
@@ -55,6 +56,7 @@ class LogReader:
     says: Callable[[Entry], Iterator[str]]
     mailable: Callable[[Json], bool]
     name_of: Callable[[Json], str]
+    is_temporary: Callable[[Entry], bool] = lambda _: False
     setup: str = r"(?!)"
     damage: frozenset[str] = frozenset()
     revival: str = ""
@@ -66,7 +68,7 @@ class LogReader:
         return _is(entry, self.upsert)
 
     def is_removal(self, entry: Entry) -> bool:
-        return _is(entry, self.removal)
+        return _is(entry, self.removal) and not self.is_temporary(entry)
 
     def is_write(self, entry: Entry) -> bool:
         """Whether it changes anything of anybody."""
@@ -129,6 +131,11 @@ def omnisend_says(entry: Entry) -> Iterator[str]:
                 yield "an identifier has channels"
             if identifier.get("type") == "email" and identifier.get("sendWelcomeMessage") is not False:
                 yield "sendWelcomeMessage is not false"
+
+
+def only_temporary_tags(entry: Entry) -> bool:
+    tags = (entry["body"] or {}).get("tags", ())
+    return bool(tags) and all(str(tag).startswith("segexport check ") for tag in tags)
 
 
 def first_email(item: Json) -> str:
@@ -208,6 +215,7 @@ LOG_READERS = {
             says=omnisend_says,
             mailable=lambda member: member["status"] != "unsubscribed",
             name_of=lambda member: str(member["fields"].get("firstName", "")),
+            is_temporary=only_temporary_tags,
             setup=r"/segments$",
             damage=DAMAGE,
             # 400 a minute a brand, 60 of them to the tags endpoints: contacts OpenAPI 2026-03-15

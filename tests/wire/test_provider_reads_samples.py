@@ -69,7 +69,7 @@ def theirs(sample: Sample) -> tuple[str, ...]:
 def run(sample: Sample):
     vendor = VENDORS[sample.vendor]
     audience = audience_of(sample)
-    note, facts = {"note": VendorField("note")}, {"client_id": CLIENT}
+    note, facts = {"note": VendorField("note")}, {"client_id": CLIENT, "tags_on_upsert": "merge"}
     target = Audience(BASE + row(sample.vendor).api_path, "1", "Shop", audience, fields=note, extra=facts)
     batch = batch_of(sample.emails, sample.items or theirs(sample) * len(sample.emails))
     operations = {

@@ -57,7 +57,8 @@ def run(account: VendorHarness, sample: Sample, listener: Listener):
         return run_operation(
             vendor.oauth.refresh(account.endpoint, sign_in(account, sample), account.sim.clock.now()), listener
         )
-    return work(account, sample, listener, target_of(account))
+    target = target_of(account)
+    return work(account, sample, listener, replace(target, extra={**target.extra, "tags_on_upsert": "merge"}))
 
 
 def sign_in(account: VendorHarness, sample: Sample) -> OAuthCredentials:
