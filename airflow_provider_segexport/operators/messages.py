@@ -22,6 +22,7 @@ SUMMARY_KEYS = (
     "guards",
     "estimate",
     "contact_headroom",
+    "account_facts",
     "dry_run",
     "comparison_only",
     "plan_hash",

@@ -100,6 +100,7 @@ class AudienceOverview:
     conn_id: str
     points: tuple[RunPoint, ...]
     optouts: Mapping[str, Any]
+    account_facts: Mapping[str, Any]
 
     @property
     def newest(self) -> RunPoint:
@@ -144,6 +145,7 @@ def read(path: StoragePath, may_see: MaySee) -> AudienceOverview | None:
         conn_id=text(latest.get("conn_id")) if sees_newest else "",
         points=points,
         optouts=mapping(latest.get("optouts")) if sees_newest else {},
+        account_facts=mapping(latest.get("account_facts")),
     )
 
 

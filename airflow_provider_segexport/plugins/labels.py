@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins.health import span
+from airflow_provider_segexport.plugins.json_values import mapping, number
+from airflow_provider_segexport.plugins.json_values import text as as_text
 
 OUTCOMES = {
     "delivered": "Delivered",
@@ -55,6 +59,33 @@ REASONS = {
     Reason.STILL_IN_AUDIENCE: "the vendor still holds the person in the audience",
 }
 """Label of every reason; the pages show its code too."""
+
+ACCOUNT_FACTS = {
+    "tags_on_upsert": (
+        "Tags in an upsert",
+        {
+            "merge": "are added to a contact's tags",
+            "replace": "replace a contact's tags, so they are sent separately",
+            "unknown": "not clear, so they are sent separately",
+        },
+    ),
+}
+"""Label of every fact that an experiment finds out about an account, and of its values."""
+
+YEAR_10000_S = 253_402_300_800.0
+"""Epoch seconds of the first moment that a date cannot hold."""
+
+
+def account_facts(facts: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Return label, label of the value, and time of the facts of a report; unknown facts and values are left out."""
+    lines = []
+    for name, (title, values) in ACCOUNT_FACTS.items():
+        fact = mapping(facts.get(name))
+        value = values.get(as_text(fact.get("value")))
+        if value:
+            learnt_at = number(fact.get("learnt_at"))
+            lines.append((title, value, learnt_at if 0 < learnt_at < YEAR_10000_S else 0.0))
+    return lines
 
 
 def reason(code: str) -> str:

@@ -32,7 +32,12 @@ def _templates() -> Environment:
     env.filters.update(count=count, counted=counted, noun=noun, soft=soft)
     env.filters.update(clock=labels.clock, day=labels.day, lasted=labels.lasted, size=labels.size)
     env.globals.update(
-        ago=labels.ago, reason=labels.reason, share=charts.share, meanings=labels.MEANINGS, outcomes=labels.OUTCOMES
+        account_facts=labels.account_facts,
+        ago=labels.ago,
+        reason=labels.reason,
+        share=charts.share,
+        meanings=labels.MEANINGS,
+        outcomes=labels.OUTCOMES,
     )
     return env
 

@@ -212,6 +212,7 @@ def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
         "held_after_rejection": integer(report.get("held_after_rejection")),
         "http": {name: number(http.get(name)) for name in ("calls", "retries", "wait_s", "bytes_sent")},
         "consent": consent if any(consent.values()) else {},
+        "account_facts": mapping(report.get("account_facts")),
         "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
         "guards": [_guard(item) for item in array(report.get("guards")) if mapping(item)],
     }

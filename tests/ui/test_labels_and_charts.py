@@ -105,3 +105,21 @@ def test_a_chart_says_in_words_what_it_shows_and_escapes_them():
 def test_a_share_is_never_rounded_to_all_or_nothing(count, total, told):
     """One of many is not none."""
     assert told == charts.share(count, total)
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        ({}, []),
+        ({"tags_on_upsert": {"value": "merge", "learnt_at": 9.0}}, [("merge", 9.0)]),
+        ({"tags_on_upsert": {"value": "replace"}}, [("replace", 0.0)]),
+        ({"tags_on_upsert": {"value": "merge", "learnt_at": 1e300}}, [("merge", 0.0)]),
+        ({"tags_on_upsert": {"value": "<script>", "learnt_at": 9}}, []),
+        ({"tags_on_upsert": 3}, []),
+        ({"other": {"value": "merge", "learnt_at": 9}}, []),
+    ],
+)
+def test_what_was_found_out_about_an_account(facts, lines):
+    """A fact or value that this version does not know is left out."""
+    words = labels.ACCOUNT_FACTS["tags_on_upsert"][1]
+    assert [(words[value], moment) for value, moment in lines] == [line[1:] for line in labels.account_facts(facts)]

@@ -435,6 +435,15 @@ def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root
     assert "undo of version 2" in client(audience_path(told)).text
 
 
+def test_the_page_of_an_audience_shows_what_was_found_out_about_the_account(client, root):
+    """What an experiment has found out, and when."""
+    told = summary(account_facts={"tags_on_upsert": {"value": "replace", "learnt_at": 1_767_225_600}})
+    write_run(root, told, members=5)
+    page = client(audience_path(told)).text
+    assert "replace a contact&#39;s tags, so they are sent separately" in page
+    assert "found out 2026-01-01 00:00:00 UTC" in page
+
+
 @pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])
 def test_a_version_that_is_no_number_was_not_taken_back(value):
     """A footer may be of another release."""
