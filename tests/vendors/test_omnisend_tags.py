@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +16,18 @@ from vendors.harness import VendorHarness, people
 from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.export import experiments
 from airflow_provider_segexport.http.client import RetryLimits
-from airflow_provider_segexport.model import Audience, BatchResult, Reason, Request, Response, RowRejection
+from airflow_provider_segexport.model import (
+    Audience,
+    Batch,
+    BatchResult,
+    Reason,
+    Request,
+    Response,
+    RowRejection,
+    Sleep,
+)
 from airflow_provider_segexport.storage.account_record import LearntFact
-from airflow_provider_segexport.vendors.omnisend import tags
+from airflow_provider_segexport.vendors.omnisend import tag_experiment, tags
 from airflow_provider_segexport.vendors.operations import run_operation
 
 OTHERS = {
@@ -328,6 +338,45 @@ def test_a_worker_that_dies_at_any_call(brand, number, answered, next_run):
         if next_run == "another":
             brand.day(2, segment[1:])
     brand.assert_unharmed(*(segment if next_run == "the same" else segment[1:]))
+
+
+# Two experiments at a time
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_runs_try_the_same_person(brand, seed):
+    """Whatever the order of their calls: none believes that tags are merged if they are not, and no tag is lost."""
+    rng, mode = Random(seed), brand.sim.describe()["vendors"]["omnisend"]["settings"]["update_tags"]
+    target = brand.call(brand.vendor.resolve_audience(brand.endpoint, brand.audience))
+    results: dict[str, str | None] = {}
+    operations = {name: experiment(replace(target, audience=name), results) for name in ("Customers", "Newsletter")}
+    waiting: dict[str, Any] = dict.fromkeys(operations)
+    sender = brand.sender()
+    while operations:
+        name = rng.choice(sorted(operations))
+        try:
+            request = operations[name].send(waiting[name])
+        except StopIteration:
+            del operations[name]
+            continue
+        if isinstance(request, Sleep):
+            brand.sim.clock.advance(request.seconds)
+        waiting[name] = None if isinstance(request, Sleep) else sender(request)
+    sender.close()
+    assert set(results.values()) <= {mode, "unknown", None}
+    brand.tags()
+    held = brand.tags()["p1@example.com"]
+    assert OTHERS["p1@example.com"] <= held
+    assert [name for name in held if name.startswith("segexport")] == []
+
+
+def experiment(target: Audience, results: dict[str, str | None]):
+    item = '{"identifiers":[{"type":"email","id":"p1@example.com","sendWelcomeMessage":false}],"tags":["%s"]}'
+    batch = Batch("b", [0], ["p1@example.com"], [item % target.audience])
+    notes = yield from tag_experiment.choose(target, batch, frozenset())
+    if notes is not None:
+        results[target.audience] = yield from tag_experiment.run(target, batch, notes)
+        yield from tag_experiment.undo(target, notes)
 
 
 # Single calls

@@ -46,21 +46,24 @@ RESTORE_WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation[Notes | None]:
     """Choose a person of the batch, if possible a new contact or one without tags of others, who can lose none.
 
+    A person with a temporary tag is in another run's experiment: tags of others may be missing just now, so they could
+    not be given back.
+
     Args:
         audience: names the brand and the tag.
         batch: planned rows.
         tried: indexes of rows that the experiment was tried on in vain.
 
     Returns:
-        Index, address, tags of others and names of the temporary tags; None if the tags of no person can be read.
+        Index, address, tags and names of the temporary tags; None if no person is fit.
     """
     spare: Notes | None = None
     for index in [index for index in range(len(batch)) if index not in tried][:CANDIDATES]:
         email = batch.emails[index]
         tags = yield from read_tags(audience, email)
-        if tags is None:
+        if tags is None or any(tag.startswith(PREFIX) for tag in tags):
             continue
-        before = sorted(tag for tag in tags if not tag.startswith(PREFIX))
+        before = sorted(tags)
         mark = secrets.token_hex(6)
         notes = {"index": index, "email": email, "before": before, "temporary": [f"{PREFIX}{mark} {at}" for at in "12"]}
         if set(before) <= {audience.audience}:
