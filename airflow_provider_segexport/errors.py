@@ -9,6 +9,7 @@ SegexportError
 │   ├── Superseded            another run has taken the audience over; this run sends and writes nothing more
 │   ├── NeedsMemory           the SQL engine's memory cannot hold the pages of the segment's files
 │   └── VendorUnavailable     the vendor is down, timed out, or a proxy answered in its place
+│       └── OutcomeUnknown    the same, for a call that must not be repeated
 ├── BatchRejected             the vendor will never accept this batch as it is; halve it to isolate the bad rows
 └── FatalError                nothing more may be sent before a person acts
     ├── InvalidSegment        the segment's files, columns or size
@@ -93,6 +94,10 @@ class NeedsMemory(RetryableError):
 
 class VendorUnavailable(RetryableError):
     """The vendor is down, timed out, or a proxy answered in its place."""
+
+
+class OutcomeUnknown(VendorUnavailable):
+    """A call that must not be repeated got no clear response. The vendor may have processed it."""
 
 
 class BatchRejected(SegexportError):

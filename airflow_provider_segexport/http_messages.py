@@ -28,6 +28,7 @@ class Request:
         authenticated: send the account's credentials. A token request does not.
         rate_scope: name of a narrower rate limit that the request counts for, too.
         read_only: changes nothing, although its method is not one that only reads.
+        repeatable: may be sent again after an attempt without a clear response. False: `OutcomeUnknown` is raised then.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     authenticated: bool = True
     rate_scope: str = ""
     read_only: bool = False
+    repeatable: bool = True
 
     @property
     def changes(self) -> bool:

@@ -16,7 +16,7 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_login(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
+            subcommands=(_login(), _audiences(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
         )
     ]
 
@@ -36,6 +36,22 @@ def _login() -> ActionCommand:
     )
 
 
+def _audiences() -> ActionCommand:
+    """Return the command that lists the audiences of an account."""
+    from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="audiences",
+        help="List the lists or address books of a connection's account",
+        description=(
+            "Shows id, name and number of members of each. `audience` takes the id, or the exact name as "
+            "name:Newsletter. Omnisend does not list its tags."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.audiences.audiences"),
+        args=(Arg(("conn_id",), help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
+    )
+
+
 def _undo() -> ActionCommand:
     """Return the command that reverts a run of an audience."""
     from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
@@ -51,7 +67,7 @@ def _undo() -> ActionCommand:
         func=lazy_load_command("airflow_provider_segexport.cli.undo.undo"),
         args=(
             Arg(("conn_id",), help="the Airflow connection"),
-            Arg(("audience",), help="the vendor's id of the list, address book or tag"),
+            Arg(("audience",), help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(
                 ("--ledger-version",),
                 type=int,

@@ -74,10 +74,11 @@ class ExportConfig:
 
     Attributes:
         segment: a path, a folder or a glob, or several of them, which are read as one segment.
-        audience: the vendor's id of the audience.
+        audience: the vendor's id of the audience, or `name:` and its exact name.
         field_mapping: column by vendor-neutral field.
         custom_fields: column by the vendor's name of the field.
         create_custom_fields: create the custom fields that the audience lacks.
+        create_audience: create the audience if no audience has the name in `audience`.
         mode: `full` sends every profile; `upsert` sends profiles that are new or changed since the ledger; `mirror`
             also removes people that we added and that have left the segment.
         as_of: the time that the segment describes, ISO 8601 with a zone.
@@ -108,6 +109,7 @@ class ExportConfig:
     run: str
     custom_fields: Mapping[str, str] = field(default_factory=dict)
     create_custom_fields: bool = False
+    create_audience: bool = False
     mode: Mode = "full"
     on_stale: OnStale = "skip"
     max_profiles: int = MOST_PROFILES

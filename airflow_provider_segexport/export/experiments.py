@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience, Batch
 from airflow_provider_segexport.stages import record
@@ -37,8 +38,7 @@ one person, five minutes each at most."""
 
 def resolve_audience(context: ExportContext) -> Audience:
     """Return account and audience as the vendor describes them, with what is known of the account."""
-    audience = context.run_operation(context.vendor.resolve_audience(context.endpoint, context.config.audience))
-    return with_account_facts(context, audience)
+    return with_account_facts(context, audiences.resolve(context))
 
 
 def with_account_facts(context: ExportContext, audience: Audience) -> Audience:

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import collect_optouts
+from airflow_provider_segexport.export.audience import CREATED_AS
 from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
 from airflow_provider_segexport.export.experiments import account_facts
 from airflow_provider_segexport.model import Audience
@@ -21,6 +22,7 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.vendors.audience_names import is_missing
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +108,14 @@ def finish(
             _write_state(context, facts, ledger, finished=end.finished)
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
+    if is_missing(audience):
+        entries |= {"audience": "", "audience_link": "", "audience_missing": True}
+    elif CREATED_AS in audience.extra:
+        entries["audience_created"] = True
     if optouts := collect_optouts.written(folder):
         entries["optouts"] = optouts
     summary = report.summarize(counts, reasons, entries)
-    if not (end.dry_run or end.waiting):
+    if not (end.dry_run or end.waiting or is_missing(audience)):
         _record_history(ledger, summary)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError, StaleSnapshot, Superseded
+from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export import removing, undo
 from airflow_provider_segexport.export.collect_optouts import collect as collect_optouts
 from airflow_provider_segexport.export.config import (
@@ -24,7 +25,7 @@ from airflow_provider_segexport.export.config import (
 from airflow_provider_segexport.export.experiments import learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
-from airflow_provider_segexport.export.preflight import Preflight, check, with_fields
+from airflow_provider_segexport.export.preflight import Preflight, check, with_fields, with_new_audience
 from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import adopt_lost_jobs, recorder, send_all
 from airflow_provider_segexport.model import Audience
@@ -35,6 +36,7 @@ from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.takeover import longest_call_s, take_over
+from airflow_provider_segexport.vendors.audience_names import is_missing
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
 
@@ -50,6 +52,8 @@ class Export:
     ) -> None:
         self._context = ExportContext(vendor, endpoint, config, environment)
         self._is_deferred = False
+        self._is_plan_approved = False
+        self._audience_id = config.audience
         for folder in (environment.run_folder, environment.run_folder.removals):
             folder.journal.clock = environment.clock
 
@@ -63,7 +67,7 @@ class Export:
         try:
             return self._run()
         except DamagedState as damaged:
-            raise DamagedState(damaged.file, damaged.why, self._context.config.audience) from None
+            raise DamagedState(damaged.file, damaged.why, self._audience_id) from None
 
     def _run(self) -> dict[str, Any] | PendingJobs:
         context = self._context
@@ -72,18 +76,36 @@ class Export:
         if frozen is not None:
             folder.verify()
             planned, facts = frozen
+            self._audience_id = facts.audience.audience
             with self._lease(facts.audience) as ledger:
                 self._check_plan_current(planned, facts, ledger)
                 return self._execute(planned, facts, facts.audience)
         try:
             checked = None if context.config.undo else check(context)
             audience = checked.audience if checked else resolve_audience(context)
+            self._audience_id = audience.audience
             if context.config.dry_run:
                 return self._dry_run(audience, checked)
+            if checked and (is_missing(audience) or audiences.as_missing(audience)):
+                checked = self._create_audience(checked)
+                audience = checked.audience
+                self._audience_id = audience.audience
             with self._lease(audience) as ledger:
                 return self._plan_and_run(audience, checked, ledger)
         finally:
             discard_copies(folder.path)
+
+    def _create_audience(self, checked: Preflight) -> Preflight:
+        """Check the plan for an empty audience, and create the audience; an earlier try may have done that already."""
+        context = self._context
+        missing = audiences.as_missing(checked.audience) or checked.audience
+        state = AudienceState().with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+        if self._ledger(checked.audience).version():
+            return checked  # not empty any more: the plan is checked as for any other audience
+        draft = prepare(context, replace(checked, audience=missing), self._ledger(missing), state)
+        self._check_may_start(draft, missing)
+        self._is_plan_approved = True
+        return with_new_audience(context, checked) if is_missing(checked.audience) else checked
 
     def _ledger(self, audience: Audience) -> Ledger:
         return Ledger.of(self._context.environment.state_root, self._context.vendor.name, audience)
@@ -158,7 +180,8 @@ class Export:
         if draft.error is not None:
             finish(self._context, draft.plan, draft.facts, audience, RunEnd(draft.error))
             raise draft.error
-        undo.check_expected_plan(self._context, audience, draft.plan)
+        if not (self._is_plan_approved and not draft.facts.ledger_version):
+            undo.check_expected_plan(self._context, audience, draft.plan)
 
     def _dry_run(self, audience: Audience, checked: Preflight | None) -> dict[str, Any]:
         """Plan and report; send nothing."""

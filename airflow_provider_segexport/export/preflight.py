@@ -10,8 +10,9 @@ from functools import partial
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
+from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportContext
-from airflow_provider_segexport.export.experiments import resolve_audience
+from airflow_provider_segexport.export.experiments import resolve_audience, with_account_facts
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
@@ -58,19 +59,39 @@ def check(context: ExportContext) -> Preflight:
     )
     mapped = map_fields.resolve_types(vendor, configured, files)
     audience = resolve_audience(context)
+    audience, mapping, missing = _resolve_mapping(context, mapped, files, audience)
+    return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
+
+
+def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:
+    """Create the audience that does not exist yet.
+
+    This is the run's first call that changes something at the vendor, so everything else, guards included, was checked
+    before.
+    """
+    created = with_account_facts(context, audiences.create(context, checked.audience))
+    audience, mapping, missing = _resolve_mapping(context, checked.mapped, checked.files, created)
+    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields)
+    fingerprint = _fingerprint(configured, mapping)
+    return replace(checked, audience=audience, mapping=mapping, fingerprint=fingerprint, missing_fields=missing)
+
+
+def _resolve_mapping(
+    context: ExportContext, mapped: MappedFields, files: SegmentFiles, audience: Audience
+) -> tuple[Audience, ResolvedMapping, Mapping[str, FieldType]]:
+    """Return the audience with the fields that the run must create, the field mapping, and those fields."""
+    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields)
     missing = _missing_fields(context, configured, mapped, files, audience)
     if missing:
         planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}
         audience = replace(audience, fields={**audience.fields, **planned_fields})
-    mapping = map_fields.resolve(vendor, configured, mapped, files, audience)
-    return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
+    return audience, map_fields.resolve(context.vendor, configured, mapped, files, audience), missing
 
 
 def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
     """Create the custom fields that the audience lacks, and read the vendor's own description of them.
 
-    This is the run's first call that changes something at the vendor, so everything else, guards included, was checked
-    before.
+    Everything else, guards included, was checked before.
 
     Raises:
         InvalidFieldMapping: the vendor does not list a new field yet.

@@ -21,7 +21,9 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, PlanFacts
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS
+from airflow_provider_segexport.vendors.audience_names import is_missing
 from airflow_provider_segexport.vendors.base import MappedFields
+from airflow_provider_segexport.vendors.directory import NAME_PREFIX
 
 
 def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: AudienceState) -> PlanDraft:
@@ -99,7 +101,8 @@ def plan_hash(context: ExportContext, audience: Audience, planned: Plan) -> str:
         audience: the plan's audience.
         planned: the plan.
     """
-    target = [context.vendor.name, audience.account, audience.audience, context.config.export_name]
+    audience_key = f"{NAME_PREFIX}{audience.audience_name}" if is_missing(audience) else audience.audience
+    target = [context.vendor.name, audience.account, audience_key, context.config.export_name]
     content = json.dumps([target, planned.profiles, planned.batches, planned.removal_batches])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.trimming import trimmed
+from airflow_provider_segexport.vendors.directory import NAME_PREFIX
 from airflow_provider_segexport.yes_no import yes_no
 
 Choice = TypeVar("Choice", bound=str)
@@ -55,6 +56,13 @@ def text(given: Any, name: str) -> str:
     if isinstance(given, bool | float) or not isinstance(given, str | int):
         raise InvalidArgument(f"`{name}` is of type {type(given).__name__}. To fix: pass a text for `{name}`.")
     return trimmed(str(given))
+
+
+def audience(given: Any, name: str) -> str:
+    """The vendor's id of an audience, or `name:` and a name, whose spaces are kept as they are given."""
+    if isinstance(given, str) and given.startswith(NAME_PREFIX):
+        return given
+    return text(given, name)
 
 
 def scalar(given: Any) -> Any:

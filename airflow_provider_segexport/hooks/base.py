@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
-import sys
 from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,14 +14,14 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_segexport import __version__
-from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import InvalidConnection, SegexportError
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks import connection as connections
+from airflow_provider_segexport.hooks.audiences import Audiences
 from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.extra import check_credential, extras
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.masking import mask
-from airflow_provider_segexport.model import READS, Audience, Operation, T
+from airflow_provider_segexport.model import READS, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.operations import run_operation
@@ -48,7 +46,7 @@ def read_connection(conn_id: str) -> Any:
         ) from None
 
 
-class SegmentExportHook(Exporting, Interruptible, HttpHook):
+class SegmentExportHook(Exporting, Audiences, Interruptible, HttpHook):
     """A vendor account that is described by an Airflow connection.
 
     It can be used in a `@task` without an operator: `hook.resolve_audience()` returns account and audience,
@@ -251,41 +249,6 @@ class SegmentExportHook(Exporting, Interruptible, HttpHook):
             return run_operation(operation, client, self.interruptible_sleep)
         finally:
             client.close()
-
-    def resolve_audience(self, audience: str | None = None, retry_limits: RetryLimits | None = None) -> Audience:
-        """Return the audience, with its account, as the vendor reports them.
-
-        Args:
-            audience: the vendor's id of the audience; None for the connection's default audience.
-            retry_limits: how often and how long a call is repeated; None for the defaults.
-
-        Raises:
-            AudienceNotFound: the vendor has no such audience.
-        """
-        return self.run_operation(
-            self.vendor.resolve_audience(self.settings.endpoint, audience or self.settings.audience), retry_limits
-        )
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Check the connection for Airflow's Test button and `airflow connections test`.
-
-        Returns:
-            Whether the account could be reached, and a text with account, audience and settings that are missing.
-        """
-        from airflow_provider_segexport.http.client import RetryLimits  # noqa: PLC0415
-
-        try:
-            audience = self.resolve_audience(retry_limits=RetryLimits(attempts=2, max_wait_s=3))
-        except SegexportError as error:
-            return False, str(error)
-        text = f"{self.vendor.title} account {audience.account_name!r}"
-        if audience.audience:
-            count = "" if audience.member_count is None else f" with {counted(audience.member_count, 'member')}"
-            text += f", {self.vendor.audience_noun} {audience.audience_name!r}{count}"
-        text = " ".join([f"{text}.", *audience.warnings, *self.settings.warnings()])
-        if logging.root.manager.disable:  # Airflow's command line disables logs, and prints no text for a success
-            sys.stdout.write(f"{text}\n")
-        return True, text
 
 
 __all__ = ["SegmentExportHook", "read_connection"]

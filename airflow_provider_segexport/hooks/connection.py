@@ -13,6 +13,7 @@ from airflow_provider_segexport.hooks.extra import extras, patterns, positive_in
 from airflow_provider_segexport.http.base_url import base_url, scheme_of, text_of, without_path
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.directory import NAME_PREFIX
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 CONSENT = (
@@ -139,7 +140,7 @@ def settings(  # noqa: PLR0913 - the fields of a connection
             is_default_url=not text_of(host),
             options={name: text for name in own_options if (text := scalar(conn_id, extra, name))},
         ),
-        audience=scalar(conn_id, extra, "default_audience") or None,
+        audience=_default_audience(conn_id, extra),
         privacy_consent=switch(conn_id, extra, "privacy_consent", default=False),
         consented_by=scalar(conn_id, extra, "consented_by"),
         allowed_dags=patterns(conn_id, extra),
@@ -147,6 +148,14 @@ def settings(  # noqa: PLR0913 - the fields of a connection
         calls_per_minute=positive_int(conn_id, extra.get("calls_per_minute")),
         transport=transport(conn_id, extra),
     )
+
+
+def _default_audience(conn_id: str, extra: Mapping[str, Any]) -> str | None:
+    """Return the default audience. A name keeps its spaces, because the vendor's name may have them too."""
+    given = extra.get("default_audience")
+    if isinstance(given, str) and given.startswith(NAME_PREFIX):
+        return given
+    return scalar(conn_id, extra, "default_audience") or None
 
 
 def enabled(extra: str | None) -> bool:

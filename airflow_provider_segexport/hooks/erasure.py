@@ -41,7 +41,8 @@ def erasure_deps(
                 f"Connection {record.conn_id!r} is of vendor {session.vendor.title} now, but the audience is at "
                 f"{record.vendor}. To fix: remove the person at the vendor by hand."
             )
-        audience = session.resolve_audience(record.audience)
+        # The ledger holds an id, which may begin with `name:` where an audience is a tag.
+        audience = session.run_operation(session.vendor.resolve_audience(session.settings.endpoint, record.audience))
         contact_id = str((record.ledger or {}).get("contact_id") or "")
         return VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep).remove(
             person.email, contact_id

@@ -41,6 +41,7 @@ class Exporting:
         audience: str | int | LeftOut = LEFT_OUT,
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
+        create_audience: bool | str = False,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

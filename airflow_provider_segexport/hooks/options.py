@@ -54,7 +54,7 @@ POLL_INTERVAL = Argument("poll_interval", durations.seconds, 30.0, may_be_empty=
 JOB_TIMEOUT = Argument("job_timeout", durations.job_timeout, JOB_TIMEOUT_S)
 DEFERRABLE = Argument("deferrable", read.flag, may_be_empty=True)
 FETCH_OPTOUTS = Argument("fetch_optouts", read.flag, default=False)
-AUDIENCE = Argument("audience", read.text)
+AUDIENCE = Argument("audience", read.audience)
 EXPORT_NAME = Argument("export_name", read.text)
 DRY_RUN = Argument("dry_run", read.flag, default=False)
 REPORTS_PATH = Argument("reports_path", read.text, may_be_empty=True)
@@ -65,6 +65,7 @@ EXPORT = (
     AUDIENCE,
     Argument("custom_fields", read.mapping, {}, may_be_empty=True),
     Argument("create_custom_fields", read.flag, default=False),
+    Argument("create_audience", read.flag, default=False),
     Argument("mode", read.one_of(*get_args(Mode)), "upsert"),
     Argument("as_of", moment),
     Argument("on_stale", read.one_of(*get_args(OnStale)), "skip"),

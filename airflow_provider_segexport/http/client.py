@@ -20,6 +20,7 @@ from airflow_provider_segexport import fencing
 from airflow_provider_segexport.errors import (
     InvalidConnection,
     JobSlotsFull,
+    OutcomeUnknown,
     RetryableError,
     Superseded,
     VendorUnavailable,
@@ -144,7 +145,7 @@ class Sender:
         if check is not None:
             check()
             self._check_writable = None
-        response: Response = self._retrying(self._attempt, request)
+        response: Response = self._retrying(self._attempt if request.repeatable else self._attempt_once, request)
         self._budget.record_success(self._retrying.statistics["attempt_number"])
         return response
 
@@ -162,7 +163,7 @@ class Sender:
             session.close()
 
     def _is_retried_here(self, error: BaseException) -> bool:
-        if not isinstance(error, RetryableError) or isinstance(error, JobSlotsFull | Superseded):
+        if not isinstance(error, RetryableError) or isinstance(error, JobSlotsFull | Superseded | OutcomeUnknown):
             return False
         return error.retry_after_s is None or error.retry_after_s <= self._limits.max_wait_s
 
@@ -213,6 +214,13 @@ class Sender:
                 "To fix: put the URL that it redirects to into the base URL of the connection."
             )
         return response
+
+    def _attempt_once(self, request: Request) -> Response:
+        """Make an attempt that is not repeated unless the vendor says that it has not processed it (429)."""
+        try:
+            return self._attempt(request)
+        except VendorUnavailable as error:
+            raise OutcomeUnknown(str(error), retry_after_s=error.retry_after_s) from None
 
     def _limited_call(self, request: Request) -> Response:
         """Wait for the rate limit, send the request, and report the response to the rate limiter."""

@@ -242,6 +242,8 @@ class BaseAudienceOperator(BaseOperator):
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Log the report, and return what goes into XCom: counts and paths."""
         self.log.info("Of %s; %s.", messages.outcome(report), messages.effort(report))
+        if text := messages.new_audience(report):
+            self.log.info("%s", text)
         if changed := messages.warnings(report):
             self.log.warning("Values that do not fit their fields: %s.", changed)
         for text in messages.guards(report):

@@ -11,6 +11,8 @@ SUMMARY_KEYS = (
     "vendor",
     "audience",
     "audience_name",
+    "audience_created",
+    "audience_missing",
     "export_name",
     "mode",
     "as_of",
@@ -76,6 +78,15 @@ def guards(report: Mapping[str, Any]) -> list[str]:
     return [str(guard["message"]) for guard in report.get("guards") or [] if guard.get("tripped")]
 
 
+def new_audience(report: Mapping[str, Any]) -> str:
+    """Return a sentence about an audience that the run has created or would create; empty for any other."""
+    if report.get("audience_created"):
+        return f"This run created the audience {report['audience_name']!r} ({report['audience']})."
+    if report.get("audience_missing"):
+        return f"The audience {report['audience_name']!r} does not exist yet; an export creates it."
+    return ""
+
+
 def audience_name(report: Mapping[str, Any]) -> str:
     """Return the name of the audience and its vendor."""
     from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415 - a DAG file needs no vendor
@@ -111,5 +122,5 @@ def failure(name: str, report: Mapping[str, Any] | None, error: str) -> dict[str
 
 def body(report: Mapping[str, Any]) -> str:
     """Return the body of a message: outcomes, removals, guards, effort and run folder, a line each."""
-    lines = [outcome(report) + ".", removals(report), *guards(report), effort(report) + "."]
+    lines = [outcome(report) + ".", new_audience(report), removals(report), *guards(report), effort(report) + "."]
     return "\n".join([*filter(None, lines), f"Run folder: {report['run_folder']}"])

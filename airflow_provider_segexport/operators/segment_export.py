@@ -37,9 +37,12 @@ class SegmentExportOperator(BaseAudienceOperator):
             opens. For a table: `delta:<folder>`, `iceberg:<folder>` or `iceberg:<catalog>.<namespace>.<table>`.
         field_mapping: column by vendor-neutral field. `email` is required; optional are `first_name`, `last_name`,
             `full_name`, `gender`, `postcode`, `address`, `city`, `state`, `country`, `phone`, `birthdate`.
-        audience: the vendor's id of the address book, list or tag; the default is the connection's default audience.
+        audience: the vendor's id of the address book, list or tag, or its exact name as `name:Newsletter`; the default
+            is the connection's default audience.
         custom_fields: column by the vendor's name of the custom field.
         create_custom_fields: create custom fields that the audience lacks. If False, a missing field stops the run.
+        create_audience: create the list or address book if none has the name in `audience` (`name:Newsletter`), after
+            everything else was checked; a dry run creates nothing.
         mode: `upsert` sends profiles that are new or changed since the last export. `mirror` also removes people that
             this export added and who have left the segment. `full` sends every profile.
         as_of: the point in time that the segment describes. The default is the first that exists of partition date,
@@ -94,6 +97,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         "reports_path",
         "fetch_optouts",
         "create_custom_fields",
+        "create_audience",
         "allow_shared_audience",
         "adopt_existing",
         "deferrable",
@@ -113,6 +117,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         audience: str | int | LeftOut = LEFT_OUT,
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
+        create_audience: bool | str = False,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

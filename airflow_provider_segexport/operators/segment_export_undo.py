@@ -22,7 +22,8 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
 
     Args:
         conn_id: the Airflow connection.
-        audience: the vendor's id of the audience; the default is the connection's default audience.
+        audience: the vendor's id of the audience, or its exact name as `name:Newsletter`; the default is the
+            connection's default audience.
         ledger_version: the version to revert, from an export's summary (`ledger_version`). No later version may have
             changed the same people. The default is the newest version that added or removed people.
         export_name: revert only what this export did; a version that another export wrote is refused. The default is

@@ -26,6 +26,7 @@ from airflow_provider_segexport.model import (
     Response,
 )
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, ConnectionForm, OAuth
+from airflow_provider_segexport.vendors.directory import AudienceDirectory
 from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
@@ -213,6 +214,11 @@ class Vendor:
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Audience, Batch, str], Operation[BatchResult]] = no_collect
     list_members: Callable[[Audience, OnPage], Operation[None]]
+    directory: AudienceDirectory | None = None
+    """Lists and creates audiences; None if an audience is its own name and exists as soon as it is used."""
+    check_permissions: Callable[[ApiEndpoint], Operation[str]] | None = None
+    """Reads what the credentials may do, for the connection test. Raises `PermissionDenied` naming each missing
+    permission, and returns a sentence about those that only a write shows."""
     removal: Removal | None = None
     resubscribe_removed: Callable[[Audience, Batch], Operation[BatchReply]] | None = None
     """Adds people again that an export has removed, if an upsert rejects them (`Reason.DELETED`); adds no one else."""

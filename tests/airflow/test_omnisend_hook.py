@@ -39,6 +39,7 @@ def hook(monkeypatch, tmp_path):
 def vendor(requests_mock):
     requests_mock.get(f"{API}/brands/current", json=BRAND)
     requests_mock.get(f"{API}/contacts", json={"contacts": [], "paging": {"hasMore": False}})
+    requests_mock.get(f"{API}/batches", json={"batches": [], "paging": {}})
     return requests_mock
 
 
@@ -57,7 +58,22 @@ def test_the_connections_test_names_store_and_tag(hook, vendor):
     works, words = hook().test_connection()
     assert works
     assert words.startswith("Omnisend account 'Example Shop', tag 'vip'.")
-    assert 2 == len(vendor.request_history)
+    assert "contacts.write is not proven" in words
+    assert {"GET"} == {call.method for call in vendor.request_history}
+
+
+@pytest.mark.parametrize("lacking", [["brands/current"], ["batches"], ["brands/current", "contacts", "batches"]])
+def test_the_connections_test_names_each_missing_permission(hook, vendor, lacking):
+    """All of them at once, so that an administrator changes the key once."""
+    for path in lacking:
+        vendor.get(f"{API}/{path}", status_code=403, json={"title": "Forbidden", "status": 403})
+    works, words = hook().test_connection()
+    assert not works
+    names = {"brands/current": "brands.read", "contacts": "contacts.read (", "batches": "events.read"}
+    assert [name for path, name in names.items() if path in lacking] == [
+        name for name in names.values() if name in words
+    ]
+    assert KEY not in words
 
 
 def test_a_pinned_store(hook, vendor):

@@ -19,6 +19,7 @@ class Settings:
     others_per_minute: int = 0
     batches_tell_retry_after: bool = False
     permissions: list[str] = field(default_factory=lambda: list(PERMISSIONS))
+    batch_read_permissions: list[str] = field(default_factory=lambda: ["contacts.read"])
     max_batch_items: int = 100
     max_body_bytes: int | None = None
     stop_after_errors: int | None = 50

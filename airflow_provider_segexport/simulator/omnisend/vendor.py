@@ -70,7 +70,7 @@ class Omnisend(Vendor):
         people, contact_path = f"{API}/contacts", f"{API}/contacts/{{contact}}"
         batches, batch = f"{API}/batches", f"{API}/batches/{{batch}}"
         segments, segment = f"{API}/segments", f"{API}/segments/{{segment}}"
-        read, write = "contacts.read all", "contacts.write all"
+        read, write, poll = "contacts.read all", "contacts.write all", "batches.read all"
         tags = "contacts.write tags"
         see, make = "segments.read segment_reads", "segments.write segment_writes"
         return (
@@ -82,10 +82,10 @@ class Omnisend(Vendor):
             self._route("DELETE", f"{people}/tags", lambda shop, call: shop.contacts.remove_tags(call), tags),
             self._route("GET", contact_path, lambda shop, call: shop.contacts.show(call), read),
             self._route("PATCH", contact_path, lambda shop, call: shop.contacts.patch(call), write),
-            self._route("GET", batches, lambda shop, call: shop.batches.all(call), read),
+            self._route("GET", batches, lambda shop, call: shop.batches.all(call), poll),
             self._route("POST", batches, lambda shop, call: shop.batches.create(call), write),
-            self._route("GET", batch, lambda shop, call: shop.batches.single(call), read),
-            self._route("GET", f"{batch}/items", lambda shop, call: shop.batches.items(call), read),
+            self._route("GET", batch, lambda shop, call: shop.batches.single(call), poll),
+            self._route("GET", f"{batch}/items", lambda shop, call: shop.batches.items(call), poll),
             self._route("GET", segments, lambda shop, call: shop.segments.all(call), see),
             self._route("POST", segments, lambda shop, call: shop.segments.create(call), make),
             self._route("GET", segment, lambda shop, call: shop.segments.single(call), see),

@@ -9,10 +9,12 @@ from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFo
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.campaign_monitor import (
     account,
+    audiences,
     fields,
     imports,
     members,
     optouts,
+    permissions,
     removals,
     responses,
     resubscribe,
@@ -35,6 +37,8 @@ VENDOR = Vendor(
     item_template=imports.item_template,
     upsert=imports.upsert,
     list_members=members.list_members,
+    directory=audiences.DIRECTORY,
+    check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,
     resubscribe_removed=resubscribe.resubscribe_removed,
     list_optouts=optouts.list_optouts,

@@ -10,11 +10,13 @@ from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFo
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.constant_contact import (
     account,
+    audiences,
     device_flow,
     fields,
     imports,
     members,
     optouts,
+    permissions,
     removals,
     responses,
 )
@@ -47,6 +49,8 @@ VENDOR = Vendor(
     collect=imports.collect,
     embedded_job_reads=imports.embedded_job_reads,
     list_members=members.list_members,
+    directory=audiences.DIRECTORY,
+    check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
     # No `find_lost_jobs`: activities are listed with counters, but without content (specification 3.0.178, read

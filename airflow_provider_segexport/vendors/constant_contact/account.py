@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
+from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
     AuthenticationFailed,
@@ -74,13 +75,9 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     # This read needs the scope account_read, but an export does not. Without the scope the account has no name.
     has_no_name = summary.status == 403  # noqa: PLR2004
     name = "" if has_no_name else as_text(as_object(read_json(summary)).get("organization_name"))
-    privileges = as_objects(read_json((yield get(f"{api}/account/user/privileges"))))
-    granted = {as_text(privilege.get("privilege_name")) for privilege in privileges} - {""}
+    granted = privilege_names(read_json((yield get(f"{api}/account/user/privileges"))))
     if granted and "contacts:write" not in granted:  # without any names, the import shows whether it is granted
-        raise PermissionDenied(
-            "The user who logged in at Constant Contact lacks the privilege contacts:write. To fix: log in with "
-            "another user, or have the account's owner grant it."
-        )
+        raise missing_privileges(["contacts:write"])
     # The account is "all", because list ids are unique over all accounts.
     if audience is None:
         read_json((yield get(f"{api}/contact_lists", limit="1")))  # the cheapest call that needs the scope contact_data
@@ -103,6 +100,21 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience_name=list_name,
         member_count=as_int(details.get("membership_count")),
         fields=fields,
+    )
+
+
+def privilege_names(body: Any) -> set[str]:
+    """Return the privileges of the user who logged in; empty if the response names none."""
+    return {as_text(privilege.get("privilege_name")) for privilege in as_objects(body)} - {""}
+
+
+def missing_privileges(names: Sequence[str]) -> PermissionDenied:
+    """Return the error for privileges that the user lacks."""
+    return PermissionDenied(
+        f"The user who logged in at Constant Contact lacks the {noun(len(names), 'privilege')} "
+        f"{', '.join(names)}. Of the account's roles, only Account Owner and Account Manager have contacts:write. To "
+        "fix: log in with a user of one of these roles (`airflow segexport login <connection id>`), or have the "
+        "account's owner change the user's role."
     )
 
 

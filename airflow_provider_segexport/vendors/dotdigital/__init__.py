@@ -9,6 +9,7 @@ from airflow_provider_segexport.vendors.auth import ConnectionForm
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.dotdigital import (
     account,
+    audiences,
     fields,
     imports,
     members,
@@ -39,6 +40,7 @@ VENDOR = Vendor(
     poll=imports.poll,
     collect=imports.collect,
     list_members=members.list_members,
+    directory=audiences.DIRECTORY,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
     # No `find_lost_jobs`: v3 lists no imports, and has no idempotency keys (contacts specification 3.4.3 and

@@ -46,8 +46,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
             "browser."
         )
     book = read_json((yield get(f"{api}/v2/address-books/{audience}")))
-    fields = required_list(read_json((yield get(f"{api}/v2/data-fields"))), "data fields")
-    types = {as_text(entry.get("name")): as_text(entry.get("type")) for entry in fields if as_text(entry.get("name"))}
+    fields, unsupported = yield from read_data_fields(api)
     return Audience(
         base_url=api,
         account=account,
@@ -55,11 +54,21 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience=str(int(audience)),
         audience_name=as_text(as_object(book).get("name")),
         member_count=as_int(as_object(book).get("contacts")),
-        fields={
-            name.lower(): VendorField(name, FIELD_TYPES[kind]) for name, kind in types.items() if kind in FIELD_TYPES
-        },
-        # For example of the type `NotAvailableInThisVersion`, or without a type.
-        unsupported={name.lower(): kind for name, kind in types.items() if kind not in FIELD_TYPES},
+        fields=fields,
+        unsupported=unsupported,
+    )
+
+
+def read_data_fields(api: str) -> Operation[tuple[dict[str, VendorField], dict[str, str]]]:
+    """Return the account's data fields by name, and type by name of those that exports cannot write.
+
+    The latter are for example of the type `NotAvailableInThisVersion`, or have none.
+    """
+    fields = required_list(read_json((yield get(f"{api}/v2/data-fields"))), "data fields")
+    types = {as_text(entry.get("name")): as_text(entry.get("type")) for entry in fields if as_text(entry.get("name"))}
+    return (
+        {name.lower(): VendorField(name, FIELD_TYPES[kind]) for name, kind in types.items() if kind in FIELD_TYPES},
+        {name.lower(): kind for name, kind in types.items() if kind not in FIELD_TYPES},
     )
 
 

@@ -16,6 +16,7 @@ from airflow_provider_segexport.vendors.omnisend import (
     lost_jobs,
     members,
     optouts,
+    permissions,
     removals,
     responses,
     tag_experiment,
@@ -55,6 +56,8 @@ VENDOR = Vendor(
     poll=imports.poll,
     collect=imports.collect,
     list_members=members.list_members,
+    # No `directory`: no call of the API returns the tags in use (OpenAPI 2026-03-15, read 2026-11).
+    check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,
     find_lost_jobs=lost_jobs.find_lost_jobs,
     list_optouts=optouts.list_optouts,

@@ -44,14 +44,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     """
     api = endpoint.base_url + API_PATH
     response = yield versioned(get(f"{api}/brands/current"))
-    brand = read_json(response)
-    store, name = required(brand, "brandID"), as_text(as_object(brand).get("name"))
-    pinned = endpoint.options.get("brand_id", "").strip()
-    if pinned and pinned != store:
-        raise InvalidConnection(
-            f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
-            f"id {pinned}: nothing is sent. To fix: enter a key of that store, or change 'Brand id' in the connection."
-        )
+    store, name = read_store(endpoint, response)
     if audience is not None and not TAG.fullmatch(audience):
         raise AudienceNotFound(
             "An audience at Omnisend is a tag: 1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon, without a blank at "
@@ -67,6 +60,23 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience_name=audience or "",
         extra=server_clock(response),
     )
+
+
+def read_store(endpoint: ApiEndpoint, response: Response) -> tuple[str, str]:
+    """Return id and name of the store that the key opens.
+
+    Raises:
+        InvalidConnection: the connection is pinned to another store.
+    """
+    brand = read_json(response)
+    store, name = required(brand, "brandID"), as_text(as_object(brand).get("name"))
+    pinned = endpoint.options.get("brand_id", "").strip()
+    if pinned and pinned != store:
+        raise InvalidConnection(
+            f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
+            f"id {pinned}: nothing is sent. To fix: enter a key of that store, or change 'Brand id' in the connection."
+        )
+    return store, name
 
 
 def server_clock(response: Response) -> dict[str, str]:

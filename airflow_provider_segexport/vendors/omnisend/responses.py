@@ -31,6 +31,7 @@ from airflow_provider_segexport.vendors.responses import (
     wait_header,
 )
 
+FORBIDDEN = 403
 API_VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
 

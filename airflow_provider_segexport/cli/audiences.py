@@ -1,0 +1,40 @@
+"""`airflow segexport audiences CONN_ID`: lists the audiences of an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.errors import SegexportError, clean_text
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def audiences(args: Namespace) -> None:
+    """Print id, name and number of members of each audience, sorted by name; without logs, for other programs."""
+    from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
+
+    suppress_logs_and_warning(_print)(args)
+
+
+def _print(args: Namespace) -> None:
+    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - Airflow, when the command runs
+
+    from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415 - the core, when the command runs
+
+    try:
+        with quiet():
+            entries = command_hook(args.conn_id).list_audiences()
+    except SegexportError as error:
+        raise SystemExit(str(error)) from None
+    rows = [
+        {"id": entry.id, "name": _name(entry.name, args.output), "members": entry.member_count}
+        for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.id))
+    ]
+    AirflowConsole().print_as(data=rows, output=args.output)
+
+
+def _name(name: str, output: str) -> str:
+    """Return a name as it is for JSON and YAML, which escape it; on one line for a terminal."""
+    return name if output in {"json", "yaml"} or name.isprintable() else clean_text(name)

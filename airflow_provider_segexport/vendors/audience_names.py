@@ -1,0 +1,135 @@
+"""Resolves an audience that is given by id or by name: `account, audience -> the vendor's id and description`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_segexport.counted import counted
+from airflow_provider_segexport.errors import AudienceNotFound, InvalidArgument
+from airflow_provider_segexport.model import Audience, Operation, T
+from airflow_provider_segexport.vendors.directory import AudienceEntry, matches, name_in, near
+from airflow_provider_segexport.vendors.directory import shown_name as shown
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.vendors.auth import ApiEndpoint
+    from airflow_provider_segexport.vendors.base import Vendor
+
+
+MISSING_ID = "0"
+"""The id of an audience that does not exist yet, so that its items can be planned. No existing audience has it."""
+
+
+class RunOperation(Protocol):
+    """Runs one operation of a vendor and returns its result."""
+
+    def __call__(self, operation: Operation[T]) -> T:
+        """Run the operation."""
+
+
+def resolve_audience(vendor: Vendor, endpoint: ApiEndpoint, audience: str | None, run: RunOperation) -> Audience:
+    """Return account and audience as the vendor reports them.
+
+    Args:
+        vendor: of the account.
+        endpoint: of the account.
+        audience: the vendor's id, or `name:` and the exact name; None for the account alone.
+        run: runs an operation. Each of them is run by itself, because one operation never repeats a read.
+
+    Raises:
+        AudienceNotFound: the account has no such audience.
+        InvalidArgument: the name is empty, or several audiences have it.
+    """
+    name = name_in(audience)
+    if name is None:
+        return run(vendor.resolve_audience(endpoint, audience))
+    check_name(vendor, name)
+    if vendor.directory is None:  # the name is the id
+        return run(vendor.resolve_audience(endpoint, name))
+    account = run(vendor.resolve_audience(endpoint, None))
+    entries = run(vendor.directory.list_audiences(account, False))  # noqa: FBT003 - a callable's argument
+    entry = find(vendor, account, entries, name)
+    if entry is None:
+        raise not_found(vendor, account, entries, name)
+    return run(vendor.resolve_audience(endpoint, entry.id))
+
+
+def check_name(vendor: Vendor, name: str) -> None:
+    """Refuse a name that no audience can have.
+
+    Raises:
+        InvalidArgument: the name is empty, too long, or has control characters.
+    """
+    limit = vendor.directory.max_name_chars if vendor.directory is not None else None
+    problem = ""
+    if not name.strip():
+        problem = "is empty"
+    elif limit is not None and len(name) > limit:
+        problem = f"has {counted(len(name), 'character')}, and {vendor.title} takes {limit}"
+    elif not all(char.isprintable() or char.isspace() for char in name) or any(char in "\r\n\t\v\f" for char in name):
+        problem = "holds a line break, a tab or another control character"
+    if problem:
+        raise InvalidArgument(
+            f"The name of the {vendor.audience_noun} in `audience` {problem}. Nothing was sent. To fix: write "
+            "`name:` and the exact name, for example `name:Newsletter`."
+        )
+
+
+def find(vendor: Vendor, account: Audience, entries: Sequence[AudienceEntry], name: str) -> AudienceEntry | None:
+    """Return the audience of exactly this name; None if there is none.
+
+    Args:
+        vendor: of the account.
+        account: as the vendor reports it.
+        entries: all audiences of the account.
+        name: the exact name.
+
+    Raises:
+        InvalidArgument: several audiences have the name.
+    """
+    exact = matches(entries, name)
+    if len(exact) > 1:
+        ids = " and ".join(sorted(entry.id for entry in exact))
+        raise InvalidArgument(
+            f"{vendor.title} account {account.account_name!r} has {counted(len(exact), vendor.audience_noun)} named "
+            f"{shown(name)}: {ids}. Nothing was sent, because the name does not say which is meant. To fix: give one "
+            f"of these ids instead of the name, or rename one {vendor.audience_noun} at {vendor.title}."
+        )
+    return exact[0] if exact else None
+
+
+def not_found(vendor: Vendor, account: Audience, entries: Sequence[AudienceEntry], name: str) -> AudienceNotFound:
+    """Return the error for a name that no audience has; it names the audiences with the most similar names.
+
+    Args:
+        vendor: of the account.
+        account: as the vendor reports it.
+        entries: all audiences of the account.
+        name: the exact name.
+    """
+    alike = ", ".join(entry.shown for entry in near(entries, name))
+    hint = f" The nearest of {len(entries):,}: {alike}." if alike else f" It has {len(entries):,}, none of them alike."
+    return AudienceNotFound(
+        f"{vendor.title} account {account.account_name!r} has no {vendor.audience_noun} named {shown(name)}.{hint} To "
+        "fix: correct the name, whose upper and lower case and spaces count; `airflow segexport audiences` lists all "
+        "names. An export with `create_audience=True` creates it."
+    )
+
+
+def describe_missing(vendor: Vendor, account: Audience, name: str, run: RunOperation) -> Audience:
+    """Return an audience as it will be after its creation. Its id is `MISSING_ID`.
+
+    Args:
+        vendor: of the account.
+        account: as the vendor reports it.
+        name: of the audience.
+        run: runs an operation.
+    """
+    described = run(vendor.directory.describe_new(account)) if vendor.directory is not None else account
+    return replace(described, audience=MISSING_ID, audience_name=name, member_count=0)
+
+
+def is_missing(audience: Audience) -> bool:
+    """Return whether an audience is one that does not exist yet."""
+    return audience.audience == MISSING_ID

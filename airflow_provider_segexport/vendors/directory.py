@@ -1,0 +1,90 @@
+"""Describes how a vendor lists and creates audiences, and finds one in a list by its exact name."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from airflow_provider_segexport.errors import clean_text
+from airflow_provider_segexport.model import Audience, Operation
+
+NAME_PREFIX = "name:"
+"""Prefix of an `audience` that is a name and no id."""
+
+MAX_NEAR_NAMES = 3
+MAX_SHOWN_CHARS = 80
+"""Most characters of a name in a message. The longest name that a vendor documents has 255."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceEntry:
+    """One audience in the vendor's list.
+
+    Attributes:
+        id: the vendor's id.
+        name: as the vendor writes it.
+        member_count: people in the audience; None if the list does not say.
+    """
+
+    id: str
+    name: str
+    member_count: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return name and id for a message."""
+        return f"{shown_name(self.name)} ({self.id})"
+
+
+def no_fields(account: Audience) -> Operation[Audience]:
+    """Default of `describe_new`: a new audience has no custom fields."""
+    return account
+    yield  # a generator, as every operation is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceDirectory:
+    """Lists and creates audiences of an account. The account is what `Vendor.resolve_audience` returns for None.
+
+    Attributes:
+        list_audiences: returns the audiences; the flag asks for the number of members, which may take a call each.
+        create: creates an audience of a name and returns its id. The call is sent once.
+        describe_new: adds the custom fields to the account that a new audience will have.
+        max_name_chars: longest name; None if the vendor publishes no limit.
+    """
+
+    list_audiences: Callable[[Audience, bool], Operation[list[AudienceEntry]]]
+    create: Callable[[Audience, str], Operation[str]]
+    describe_new: Callable[[Audience], Operation[Audience]] = no_fields
+    max_name_chars: int | None = None
+
+
+def name_in(audience: str | None) -> str | None:
+    """Return the name in an `audience` of the form `name:Newsletter`; None for an id."""
+    return audience.removeprefix(NAME_PREFIX) if audience and audience.startswith(NAME_PREFIX) else None
+
+
+def matches(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
+    """Return the audiences of exactly this name. Case and spaces count; the two Unicode forms of `é` are equal."""
+    wanted = unicodedata.normalize("NFC", name)
+    return [entry for entry in entries if unicodedata.normalize("NFC", entry.name) == wanted]
+
+
+def near(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
+    """Return the audiences whose names are most like this one, the likest first."""
+    by_form: dict[str, AudienceEntry] = {}
+    for entry in entries:
+        by_form.setdefault(_form(entry.name), entry)
+    return [by_form[form] for form in get_close_matches(_form(name), by_form, MAX_NEAR_NAMES)]
+
+
+def shown_name(name: str) -> str:
+    """Return a name, quoted, for a message or a table: one line of printable characters, cut if it is long."""
+    return repr(clean_text(name, MAX_SHOWN_CHARS) if not name.isprintable() else name[:MAX_SHOWN_CHARS])
+
+
+def _form(name: str) -> str:
+    """Return a name without case, accents' forms and double spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name[:MAX_SHOWN_CHARS]).casefold().split())

@@ -1,0 +1,47 @@
+"""Omnisend: finds out which permissions of exports an API key lacks, for the connection test."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.errors import PermissionDenied
+from airflow_provider_segexport.model import Operation
+from airflow_provider_segexport.vendors.auth import ApiEndpoint
+from airflow_provider_segexport.vendors.omnisend.account import API_PATH, read_store
+from airflow_provider_segexport.vendors.omnisend.responses import FORBIDDEN, read_json, versioned
+from airflow_provider_segexport.vendors.responses import get
+
+BATCH_PERMISSIONS = "contacts.read, products.read, events.read"
+"""Permissions that the vendor's documentation lists for reading batches (OpenAPI 2026-03-15, read 2026-11)."""
+
+BRAND_PATH = "brands/current"
+READS: tuple[tuple[str, dict[str, str], str], ...] = (
+    (BRAND_PATH, {}, "brands.read (the store that the key opens)"),
+    ("contacts", {"limit": "1"}, "contacts.read (the contacts with a tag)"),
+    ("batches", {"endpoint": "contacts", "limit": "1"}, f"one of {BATCH_PERMISSIONS} (the results of batches)"),
+)
+"""Path and query of a read, and the permission that it shows."""
+
+
+def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
+    """Read store, contacts and batches, and name each permission that the key lacks.
+
+    A missing contacts.write shows with the first batch only, because no call that changes nothing needs it.
+
+    Raises:
+        InvalidConnection: the connection is pinned to another store.
+        PermissionDenied: a permission is missing; the message names all of them.
+    """
+    missing: list[str] = []
+    for path, query, permission in READS:
+        response = yield versioned(get(f"{endpoint.base_url}{API_PATH}/{path}", **query))
+        if response.status == FORBIDDEN:
+            missing.append(permission)
+        elif path == BRAND_PATH:
+            read_store(endpoint, response)
+        else:
+            read_json(response)
+    if missing:
+        raise PermissionDenied(
+            f"The API key lacks: {'; '.join(missing)}. To fix: grant them in the store's settings under API keys "
+            "(app.omnisend.com/integrations/api-keys), also contacts.write, and wait a few minutes."
+        )
+    return "Permission contacts.write is not proven, because only a write shows it."
