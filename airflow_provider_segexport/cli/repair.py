@@ -70,10 +70,20 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
             "No version of the ledger can be read. Lost: which people were added. They stay in the audience, and no "
             "export removes them until one sends them again."
         )
-    if diagnosis.run:
+    if diagnosis.run and diagnosis.rows_known:
+        lines.append(
+            f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its plan "
+            "count as perhaps sent, so the next run sends or removes each of them again."
+        )
+    elif diagnosis.run:
         lines.append(
             f"An unfinished run cannot be read ({diagnosis.why}). It is set aside. Lost: which people it sent. New "
             "people that it added stay in the audience, and no export removes them until one sends them again."
         )
+    lines += [
+        f"What a superseded run sent last cannot be read ({why}). The run is set aside. If its plan can be read, all "
+        "people of the plan count as perhaps sent."
+        for _, why in diagnosis.doubts
+    ]
     lines.append("The next run sends every person of its segment again. This command removes no person.")
     return "\n".join(lines)

@@ -13,8 +13,10 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.stages import update_ledger
+from airflow_provider_segexport.stages.update_ledger import PlanBatches
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.journal import State
@@ -22,6 +24,7 @@ from airflow_provider_segexport.storage.lease_files import has_stopped
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.paths import StoragePath, read, write
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -98,13 +101,8 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     ]
     if not any(late):
         return
-    # Attributed to no run: the superseded run's next try must not resume its old plan as if the version were its own.
-    commit = LedgerCommit.of_plan(facts, "", context.environment.clock())
-    names = update_ledger.PlanBatches(
-        planned.batches, planned.removal_batches, late=(frozenset(late[0]), frozenset(late[1]))
-    )
-    with engine() as sql:
-        version = update_ledger.update_ledger(sql, ledger, folder, names, commit)
+    names = PlanBatches(planned.batches, planned.removal_batches, late=(frozenset(late[0]), frozenset(late[1])))
+    version = _write(ledger, folder, names, facts, context.environment.clock())
     log.warning(
         "Writing rows that a superseded run may have sent into the ledger (folder=%s batches=%d version=%d)",
         folder.path,
@@ -112,6 +110,50 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
         version,
     )
     note(folder, all_of_it=True)
+
+
+def count_as_sent(ledger: Ledger, folder: RunFolder, now: float) -> bool:
+    """Write all rows of a run whose journal is lost into the ledger, as possible members with unknown content.
+
+    Args:
+        ledger: of the audience.
+        folder: the run folder.
+        now: epoch seconds.
+
+    Returns:
+        False if the plan or its rows cannot be read, either.
+    """
+    try:
+        frozen = rows_of(folder)
+    except DamagedState:
+        return False
+    if frozen is not None:
+        planned, facts = frozen
+        late = (frozenset(planned.batches), frozenset(planned.removal_batches))
+        names = PlanBatches(planned.batches, planned.removal_batches, late=late)
+        _write(ledger, RunFolder(folder.path, lenient=True), names, facts, now)
+    return True
+
+
+def rows_of(folder: RunFolder) -> tuple[Plan, PlanFacts] | None:
+    """Return the plan of a run whose journal may be lost, after checking its rows; None if there is no plan.
+
+    Raises:
+        DamagedState: the plan or its rows cannot be read.
+    """
+    frozen = folder.plan(check_journals=False)
+    folder.verify(results=False)
+    return frozen
+
+
+def _write(ledger: Ledger, folder: RunFolder, names: PlanBatches, facts: PlanFacts, now: float) -> int:
+    """Write late rows into the ledger.
+
+    The version is attributed to no run, because the superseded run's next try must not resume its old plan as if the
+    version were its own.
+    """
+    with engine() as sql:
+        return update_ledger.update_ledger(sql, ledger, folder, names, LedgerCommit.of_plan(facts, "", now))
 
 
 def _seen(folder: RunFolder) -> StoragePath:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.history import run_history
@@ -43,6 +44,8 @@ class Diagnosis:
         good: the newest version that can be read; 0 if there is none.
         run: run folder of an unfinished run that cannot be read; empty if there is none.
         why: the cause.
+        rows_known: the plan of that run and its rows can be read, so the journal or a result is damaged.
+        doubts: run folders of superseded runs that cannot be read, each with the cause.
     """
 
     path: StoragePath
@@ -51,11 +54,13 @@ class Diagnosis:
     good: int = 0
     run: str = ""
     why: str = ""
+    rows_known: bool = False
+    doubts: tuple[tuple[str, str], ...] = ()
 
     @property
     def damaged(self) -> bool:
         """Return whether there is anything to repair."""
-        return bool(self.state or self.versions or self.run)
+        return bool(self.state or self.versions or self.run or self.doubts)
 
 
 def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
@@ -83,10 +88,26 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
         else:
             good = version
             break
+    rows_known = False
     if audience_state.open_run_folder:
         folder = RunFolder(resolve(audience_state.open_run_folder))
-        why = _unreadable(folder) if list_names(folder.path) else f"{audience_state.open_run_folder}: it is gone"
-    return Diagnosis(path, state, tuple(bad), good, audience_state.open_run_folder if why else "", why or "")
+        is_gone = not list_names(folder.path)
+        why = f"{audience_state.open_run_folder}: it is gone" if is_gone else _unreadable(folder)
+        rows_known = bool(why) and not is_gone and _has_rows(folder)
+    doubts = tuple(
+        (doubt.folder, cause)
+        for doubt in audience_state.doubts
+        if doubt.folder != audience_state.open_run_folder and (cause := _unreadable(RunFolder(resolve(doubt.folder))))
+    )
+    run = audience_state.open_run_folder if why else ""
+    return Diagnosis(path, state, tuple(bad), good, run, why or "", rows_known=rows_known, doubts=doubts)
+
+
+def _has_rows(folder: RunFolder) -> bool:
+    try:
+        return rows_of(folder) is not None
+    except DamagedState:
+        return False
 
 
 def _unreadable(folder: RunFolder) -> str | None:
@@ -165,15 +186,19 @@ def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: fl
         _forget_content(ledger, diagnosis.good, top)
     for version in diagnosis.versions:
         _set_aside(ledger.file(version))
-    if diagnosis.run:
-        set_run_aside(RunFolder(resolve(diagnosis.run)), diagnosis.why, now)
+    for name, why in (*([(diagnosis.run, diagnosis.why)] if diagnosis.run else []), *diagnosis.doubts):
+        folder = RunFolder(resolve(name))
+        count_as_sent(ledger, folder, now)
+        set_run_aside(folder, why, now)
     if diagnosis.state:
         for name in listing(path):
             if fencing_token_of(name) is not None:
                 _set_aside(path / name)
         _rebuilt_state(ledger).write(path, ledger.fence)
-    elif diagnosis.run or diagnosis.versions:
+    elif diagnosis.damaged:
         state = AudienceState.read(path)
+        damaged = {diagnosis.run, *(name for name, _ in diagnosis.doubts)}
+        state = replace(state, doubts=tuple(doubt for doubt in state.doubts if doubt.folder not in damaged))
         replace(state, open_run_folder="" if diagnosis.run else state.open_run_folder).write(path, ledger.fence)
 
 

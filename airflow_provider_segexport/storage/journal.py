@@ -3,6 +3,9 @@
 On a local disk one file grows by lines. Object storage cannot append, so each write is an object of its own. Each line
 contains its checksum. A torn last line, left by a kill, is skipped: an intent without a result already means that the
 call may or may not have been made. Any other line that has changed since it was written is an error.
+
+The journal is created before its plan. So a plan without a journal means that the journal was lost, not that nothing
+was sent.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import pathlib
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from threading import Lock
 
@@ -21,7 +25,7 @@ from msgspec.structs import replace
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import BatchKind
 from airflow_provider_segexport.storage.durable import make_folder, sync_folder
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, list_names, read, write
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, list_names, read, write
 from airflow_provider_segexport.storage.private import FILE_MODE
 from airflow_provider_segexport.storage.sealing import checksum_matches, with_checksum
 
@@ -86,6 +90,12 @@ _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
 TORN = with_checksum(b'{"torn":true}')
 """Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
 
+CREATED = with_checksum(b'{"created":true}')
+"""The first line of a journal."""
+
+FILE, FIRST_OBJECT = "journal.jsonl", "journal-0000-0000000.jsonl"
+"""The journal on a local disk, and its first object in object storage, which holds `CREATED` alone."""
+
 
 class Journal:
     """The journal of one run folder, which one process writes at a time. It is read once and kept up to date."""
@@ -101,13 +111,38 @@ class Journal:
         """
         self._path = path
         self.clock = clock
-        self._lenient = lenient
+        self.lenient = lenient
         self._states: dict[str, Entry] | None = None
         self._session: int | None = None
         self._written = 0
         self._open: int | None = None
         self._syncing = Lock()
         self._synced = 0
+
+    def create(self) -> None:
+        """Create the journal durably, without an entry. An existing journal stays as it is."""
+        with suppress(FileExistsError):
+            create(self._first, CREATED + b"\n")
+
+    def check(self) -> None:
+        """Check that the journal that `create` made is still there, and in object storage that no object is missing.
+
+        Raises:
+            DamagedState: the journal or a part of it is gone.
+        """
+        names = self._files()
+        if self._first.name not in names:
+            raise DamagedState(str(self._first), "it is gone")
+        if self._first.name == FILE:
+            if not self.lenient and not read(self._first).startswith(CREATED):
+                raise DamagedState(str(self._first), "line 1 has changed since it was written")
+            return
+        previous = (0, 0)
+        for name in names[1:]:
+            session, number = map(int, name.removesuffix(".jsonl").split("-")[1:])
+            if (session, number) not in {(previous[0], previous[1] + 1), (previous[0] + 1, 0)}:
+                raise DamagedState(str(self._path / name), "an earlier part of the journal is gone")
+            previous = (session, number)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append entries; on return they survive the process, and after `sync` a loss of power."""
@@ -141,8 +176,8 @@ class Journal:
             self._synced = written
 
     def begun(self) -> bool:
-        """Return whether anything was written."""
-        return bool(self._files())
+        """Return whether an entry was written."""
+        return bool(self._load())
 
     def states(self) -> dict[str, Entry]:
         """Return the last entry of each batch."""
@@ -163,18 +198,18 @@ class Journal:
             lines.append(last)
         for number, line in enumerate(lines):
             after = lines[number + 1] if number + 1 < len(lines) else b""
-            if checksum_matches(line) and line != TORN:
+            if checksum_matches(line) and line not in {TORN, CREATED}:
                 entry = self._entry(line, file)
                 if entry is not None:
                     yield entry
-            elif not checksum_matches(line) and after != TORN and not self._lenient:
+            elif not checksum_matches(line) and after != TORN and not self.lenient:
                 raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
 
     def _entry(self, line: bytes, file: StoragePath) -> Entry | None:
         try:
             return _DECODER.decode(line)
         except msgspec.DecodeError:
-            if self._lenient:
+            if self.lenient:
                 return None
             raise DamagedState(str(file), "another version wrote it") from None
 
@@ -182,7 +217,7 @@ class Journal:
         """Append lines to the file, which stays open because an export to Omnisend writes twenty thousand times."""
         if self._open is None:
             make_folder(folder)
-            self._open = os.open(folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
+            self._open = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
             sync_folder(folder)
             weakref.finalize(self, os.close, self._open)
             size = os.fstat(self._open).st_size
@@ -194,6 +229,10 @@ class Journal:
         except OSError:
             self._open = None  # a line may be torn, so the next write checks the end of the file
             raise
+
+    @property
+    def _first(self) -> StoragePath:
+        return self._path / (FIRST_OBJECT if as_local_path(self._path) is None else FILE)
 
     def _files(self) -> list[str]:
         return [name for name in list_names(self._path) if name.startswith("journal") and name.endswith(".jsonl")]

@@ -2,7 +2,7 @@
 
     <root>/runs/<dag>/<task>/<run>/<map index>/<nn>/
         upserts.arrow  not_sent.parquet  plan.json     the frozen plan
-        journal.jsonl                                  the state of each batch
+        journal.jsonl                                  the state of each batch; created before plan.json
         batch_results/<batch>.parquet                  results of single rows, if a batch has any
         removals/                                      the same for leavers: removals.arrow, journal, batch_results
         rejects.parquet  summary.json                  the report
@@ -73,15 +73,15 @@ def _take(values: Sequence[Any], indexes: Sequence[int], to_array: Callable[[lis
 class RunFolder:
     """One of the folders of a task instance: each new plan after a finished run gets the next number."""
 
-    def __init__(self, path: StoragePath, kind: BatchKind = BatchKind.UPSERT) -> None:
+    def __init__(self, path: StoragePath, kind: BatchKind = BatchKind.UPSERT, *, lenient: bool = False) -> None:
         self.path = path
         self.kind = kind
-        self.journal = Journal(path)
+        self.journal = Journal(path, lenient=lenient)
 
     @cached_property
     def removals(self) -> RunFolder:
         """The part that holds the removals."""
-        return RunFolder(self.path / "removals", BatchKind.REMOVE)
+        return RunFolder(self.path / "removals", BatchKind.REMOVE, lenient=self.journal.lenient)
 
     @property
     def rows(self) -> StoragePath:
@@ -116,11 +116,15 @@ class RunFolder:
         """Replace the report."""
         write_json(self.path / "summary.json", summary, indent=2)
 
-    def plan(self) -> tuple[Plan, PlanFacts] | None:
+    def plan(self, *, check_journals: bool = True) -> tuple[Plan, PlanFacts] | None:
         """Return the frozen plan and the facts it was made from; None if there is no plan.
 
+        Args:
+            check_journals: also check that the journals of the plan are there.
+
         Raises:
-            DamagedState: it has changed since it was written, or is gone although a journal was begun after it.
+            DamagedState: the plan has changed since it was written, it is gone although something was sent, or one of
+                its journals is gone.
         """
         content = self._json("plan.json")
         if content is None:
@@ -128,28 +132,38 @@ class RunFolder:
                 raise DamagedState(str(self.path / "plan.json"), "it is gone")
             return None
         try:
-            return convert(content.get("planned"), Plan), convert(content.get("facts"), PlanFacts)
+            planned, facts = convert(content.get("planned"), Plan), convert(content.get("facts"), PlanFacts)
         except ValidationError:
             raise DamagedState(str(self.path / "plan.json"), "another version wrote it") from None
+        if check_journals:
+            for part in self._parts(planned):
+                part.journal.check()
+        return planned, facts
 
     def has_plan(self) -> bool:
         """Return whether a plan is frozen."""
         return (self.path / "plan.json").exists()
 
     def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
-        """Freeze the plan: from here on the run carries it out."""
+        """Freeze the plan, after creating its journals: from here on the run carries it out."""
+        for part in self._parts(planned):
+            part.journal.create()
         files = [name for name in PLAN_FILES if (self.path / name).exists()]
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
 
-    def verify(self) -> None:
-        """Check the files that an earlier process wrote for a frozen plan.
+    def _parts(self, planned: Plan) -> list[RunFolder]:
+        """Return the parts of the folder in which the plan has batches to journal."""
+        return [self, self.removals] if planned.removal_batches else [self]
+
+    def verify(self, *, results: bool = True) -> None:
+        """Check the files that an earlier process wrote for a frozen plan, with or without results of single rows.
 
         Raises:
             DamagedState: a file has changed since it was written, or is gone.
         """
         for name in (self._json("plan.json") or {}).get("plan_files", ()):
             verify(self.path / name)
-        for part in (*self.result_files(), *self.removals.result_files()):
+        for part in (*self.result_files(), *self.removals.result_files()) if results else ():
             verify(part)
 
     def upserts(self, columns: Sequence[str] | None = None) -> ArrowReader:

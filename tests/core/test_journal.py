@@ -7,6 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 
 
@@ -44,6 +45,25 @@ def test_no_journal_yet(path):
     journal = Journal(path.parent)
     journal.write([])
     assert [journal.states(), path.exists()] == [{}, False]
+
+
+def test_a_created_journal_has_no_entry_and_is_missed_when_it_is_gone(path):
+    """Created again, it keeps its entries; emptied or without its first line, it is damage."""
+    journal = Journal(path.parent)
+    journal.create()
+    assert (journal.begun(), journal.states()) == (False, {})
+    journal.write([Entry("a", State.SENDING, 1)])
+    Journal(path.parent).create()
+    assert states(path) == {"a": State.SENDING}
+    Journal(path.parent).check()
+    content = path.read_bytes()
+    for damaged in (b"", content.partition(b"\n")[2]):
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedState, match="line 1"):
+            Journal(path.parent).check()
+    path.unlink()
+    with pytest.raises(DamagedState, match="it is gone"):
+        Journal(path.parent).check()
 
 
 def test_a_torn_last_line_is_passed_over(path):
