@@ -72,8 +72,8 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
         )
     if diagnosis.run and diagnosis.rows_known:
         lines.append(
-            f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its plan "
-            "count as perhaps sent, so the next run sends or removes each of them again."
+            f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its "
+            "plan count as perhaps sent, so the next run sends or removes each of them again."
         )
     elif diagnosis.run:
         lines.append(

@@ -168,20 +168,20 @@ def test_the_lost_journal_of_a_superseded_run(account, monkeypatch):
 
 
 @pytest.mark.parametrize("account", ["dotdigital", "omnisend"], indirect=True)
-def test_a_kill_before_the_plan_is_there_is_harmless(account, monkeypatch):
+@pytest.mark.parametrize("number", [2, 3], ids=["retry", "next run"])
+def test_a_kill_before_the_plan_is_there_is_harmless(account, monkeypatch, number):
     """The journals are there, the plan is not: the retry and the next run plan as if nothing had happened."""
-    for number in (2, 3):
-        with monkeypatch.context() as patched:
-            patched.setattr("airflow_provider_segexport.storage.run_folder.write_json", stop)
-            with pytest.raises(KeyboardInterrupt):
-                account.export_day(2, DAY_2)
-        folder = RunFolder.latest(account.root / "runs/day-2")
-        assert journal_files(folder)
-        assert journal_files(folder.removals)
-        assert not folder.has_plan()
-        account.export_day(number, DAY_2)
-        assert account.active() == set(DAY_2)
-        account.export_day(number + 2, people(5))
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow_provider_segexport.storage.run_folder.write_json", stop)
+        with pytest.raises(KeyboardInterrupt):
+            account.export_day(2, DAY_2)
+    folder = RunFolder.latest(account.root / "runs/day-2")
+    assert folder is not None
+    assert journal_files(folder)
+    assert journal_files(folder.removals)
+    assert not folder.has_plan()
+    account.export_day(number, DAY_2)
+    assert account.active() == set(DAY_2)
 
 
 def stop(*_: object, **__: object) -> None:
