@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from airflow_provider_segexport import email_address
+from airflow_provider_segexport import email_address, phone_number
 from airflow_provider_segexport.countries import ALIASES, CODES
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
 from airflow_provider_segexport.storage.plan import MappedColumn
@@ -225,5 +225,5 @@ def _country_code(text: str) -> str:
 
 def _phone(text: str) -> str:
     """Return SQL of a phone number in E.164 without separators; null for a number without a country prefix."""
-    digits = f"regexp_replace({text}, '[ ()./-]', '', 'g')"
-    return f"case when regexp_full_match({digits}, '\\+[1-9][0-9]{{6,14}}') then {digits} end"
+    digits = f"regexp_replace({text}, {literal(phone_number.SEPARATORS)}, '', 'g')"
+    return f"case when regexp_full_match({digits}, {literal(phone_number.E164)}) then {digits} end"

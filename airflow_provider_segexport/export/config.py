@@ -79,6 +79,8 @@ class ExportConfig:
         custom_fields: column by the vendor's name of the field.
         create_custom_fields: create the custom fields that the audience lacks.
         create_audience: create the audience if no audience has the name in `audience`.
+        default_region: ISO 3166-1 alpha-2 code of the country of national phone numbers in rows without a country;
+            empty for none.
         mode: `full` sends every profile; `upsert` sends profiles that are new or changed since the ledger; `mirror`
             also removes people that we added and that have left the segment.
         as_of: the time that the segment describes, ISO 8601 with a zone.
@@ -110,6 +112,7 @@ class ExportConfig:
     custom_fields: Mapping[str, str] = field(default_factory=dict)
     create_custom_fields: bool = False
     create_audience: bool = False
+    default_region: str = ""
     mode: Mode = "full"
     on_stale: OnStale = "skip"
     max_profiles: int = MOST_PROFILES

@@ -46,7 +46,7 @@ class Preflight:
 def check(context: ExportContext) -> Preflight:
     """Check files, columns, credentials, audience and custom fields. Change nothing at the vendor."""
     config, vendor, environment = context.config, context.vendor, context.environment
-    configured = FieldMapping(config.field_mapping, config.custom_fields)
+    configured = FieldMapping(config.field_mapping, config.custom_fields, config.default_region)
     columns = map_fields.required_columns(vendor, configured)
     if config.consent.column:
         columns = list(dict.fromkeys([*columns, config.consent.column]))
@@ -100,7 +100,7 @@ def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
     for name, field_type in checked.missing_fields.items():
         context.run_operation(vendor.create_field(checked.audience, name, field_type))
     audience = resolve_audience(context)
-    configured = FieldMapping(config.field_mapping, config.custom_fields)
+    configured = FieldMapping(config.field_mapping, config.custom_fields, config.default_region)
     missing = map_fields.missing_custom_fields(vendor, configured, checked.mapped, checked.files, audience)
     if missing:
         raise InvalidFieldMapping(
@@ -124,6 +124,7 @@ def _fingerprint(configured: FieldMapping, mapping: ResolvedMapping) -> str:
         dict(configured.custom),
         [asdict(column) for column in mapping.columns],
         mapping.date_format,
+        mapping.default_region,
     ]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_args
 
+from airflow_provider_segexport.countries import CODE_CHARS, country_code
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.trimming import trimmed
@@ -63,6 +64,17 @@ def audience(given: Any, name: str) -> str:
     if isinstance(given, str) and given.startswith(NAME_PREFIX):
         return given
     return text(given, name)
+
+
+def region(given: Any, name: str) -> str:
+    """Return the ISO 3166-1 alpha-2 code of a country, from the code in any case."""
+    code = country_code(given) if isinstance(given, str) and len(trimmed(given)) == CODE_CHARS else None
+    if code is None:
+        raise InvalidArgument(
+            f"`{name}` is {given!r}, which is not a country's code. To fix: set `{name}` to an ISO 3166-1 alpha-2 code "
+            "such as 'DE'."
+        )
+    return code
 
 
 def scalar(given: Any) -> Any:

@@ -42,6 +42,7 @@ class Exporting:
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
+        default_region: str | LeftOut = LEFT_OUT,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

@@ -66,6 +66,7 @@ EXPORT = (
     Argument("custom_fields", read.mapping, {}, may_be_empty=True),
     Argument("create_custom_fields", read.flag, default=False),
     Argument("create_audience", read.flag, default=False),
+    Argument("default_region", read.region, ""),
     Argument("mode", read.one_of(*get_args(Mode)), "upsert"),
     Argument("as_of", moment),
     Argument("on_stale", read.one_of(*get_args(OnStale)), "skip"),

@@ -43,6 +43,8 @@ class SegmentExportOperator(BaseAudienceOperator):
         create_custom_fields: create custom fields that the audience lacks. If False, a missing field stops the run.
         create_audience: create the list or address book if none has the name in `audience` (`name:Newsletter`), after
             everything else was checked; a dry run creates nothing.
+        default_region: the country of phone numbers in national form (`0170 1234567`), as an ISO 3166-1 alpha-2 code
+            such as `DE`. It applies to rows without a mapped `country`. They are sent as E.164 (`+491701234567`).
         mode: `upsert` sends profiles that are new or changed since the last export. `mirror` also removes people that
             this export added and who have left the segment. `full` sends every profile.
         as_of: the point in time that the segment describes. The default is the first that exists of partition date,
@@ -98,6 +100,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         "fetch_optouts",
         "create_custom_fields",
         "create_audience",
+        "default_region",
         "allow_shared_audience",
         "adopt_existing",
         "deferrable",
@@ -118,6 +121,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
+        default_region: str | LeftOut = LEFT_OUT,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

@@ -21,6 +21,7 @@ from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.email_column import judge_column
+from airflow_provider_segexport.storage.phone_column import PHONE_NUMBERS, create_phone_numbers, key
 from airflow_provider_segexport.storage.plan import CleanResult, MappedColumn, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.storage.tables import (
     CLEAN_ROWS,
@@ -56,10 +57,11 @@ Warnings = dict[str, dict[str, int]]
 
 def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> CleanResult:
     """Create `CLEAN_ROWS` and `NOT_SENT`; return which values were changed or left out, by field."""
-    _create_source_rows(engine, files, field_mapping)
+    _create_read_rows(engine, files, field_mapping)
     _validate_emails(engine)
     _reject_by_email(engine, files.rows)
-    warnings = _reject_by_value(engine, field_mapping)
+    converted = _create_source_rows(engine, field_mapping)
+    warnings = _merged(converted, _reject_by_value(engine, field_mapping))
     engine.run(
         f"""create or replace table mended_rows as
         select row, any_value(email) as email, bool_or(suspect) as suspect from (
@@ -96,20 +98,52 @@ def use_emails(engine: Engine, emails: str) -> int:
     return int(engine.one(f"select count(*) from {CLEAN_ROWS}")[0])
 
 
-def _create_source_rows(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
-    """Create `source_rows(row, email, <raw values>...)`: the rows as read. `row` counts over all files."""
+def _create_read_rows(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
+    """Create `read_rows(row, email, <raw values>...)`: the rows as read. `row` counts over all files."""
     engine.run(field_values.MACROS)
     columns = field_mapping.columns
     raws = "".join(f", {field_values.typed(column)} as {field_values.raw(column)}" for column in columns)
     reads = [Read(field_values.raw_name(column), column.column, as_date=column.type == "date") for column in columns]
     rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
-    engine.run(f"create or replace view source_rows as select row, email{raws} from {rows}")
+    engine.run(f"create or replace view read_rows as select row, email{raws} from {rows}")
+
+
+def _create_source_rows(engine: Engine, field_mapping: ResolvedMapping) -> Warnings:
+    """Create `source_rows`: as `read_rows`, with phone numbers in E.164 where they can be converted.
+
+    Returns:
+        The count of converted numbers, as a warning.
+    """
+    phone = next((column for column in field_mapping.columns if column.is_phone), None)
+    if phone is None:
+        engine.run("create or replace view source_rows as select * from read_rows")
+        return {}
+    raw = field_values.raw(phone)
+    source = (column for column in field_mapping.columns if column.column == field_mapping.country)
+    country = next(map(field_values.raw, source), None)
+    rows = f"(select r.* from read_rows r anti join {NOT_SENT} n on n.row = r.row)"
+    count = create_phone_numbers(engine, rows, raw, country, field_mapping.default_region)
+    engine.run(
+        f"""create or replace view source_rows as
+        select r.* replace (coalesce('+' || p.number::varchar, r.{raw}::varchar) as {raw})
+        from read_rows r left join {PHONE_NUMBERS} p on p.key = {key(raw, country)}"""
+    )
+    return {phone.label: {"converted_to_e164": count}} if count else {}
+
+
+def _merged(*parts: Warnings) -> Warnings:
+    """Return the warnings of several steps by field."""
+    merged: Warnings = defaultdict(dict)
+    for part in parts:
+        for label, counts in part.items():
+            merged[label].update(counts)
+    return dict(merged)
 
 
 def _validate_emails(engine: Engine) -> None:
     """Create `EMAIL_KEYS` and `email_verdicts` of all rows, and `VALID_EMAIL_ROWS`."""
     bounded = f"case when strlen(email) > {MAX_ROW_BYTES} then {literal(OVERSIZED)} else email end"
-    judge_column(engine, f"(select row, {bounded} as email from source_rows)")
+    judge_column(engine, f"(select row, {bounded} as email from read_rows)")
     engine.run(
         f"create or replace view {VALID_EMAIL_ROWS} as select row, email from judged_emails where reason is null"
     )

@@ -222,7 +222,14 @@ def resolve(
                 custom.column, column, kind, custom.name, value_kind, vendor.max_custom_chars, custom_field=custom_field
             )
         )
-    return ResolvedMapping(mapping.fields["email"], tuple(columns), matched, vendor.date_format)
+    return ResolvedMapping(
+        mapping.fields["email"],
+        tuple(columns),
+        matched,
+        vendor.date_format,
+        mapping.fields.get("country", ""),
+        mapping.default_region,
+    )
 
 
 def _rules(vendor: Vendor, matched: MappedFields) -> Iterator[FieldRule]:

@@ -72,10 +72,13 @@ class FieldMapping:
     Attributes:
         fields: column by vendor-neutral field.
         custom: column by the vendor's name of a custom field.
+        default_region: ISO 3166-1 alpha-2 code of the country of phone numbers in rows without a country; empty for
+            none.
     """
 
     fields: Mapping[str, str]
     custom: Mapping[str, str] = field(default_factory=dict)
+    default_region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,12 @@ class MappedColumn:
     custom_field: VendorField | None = None
 
     @property
+    def is_phone(self) -> bool:
+        """True if the column feeds the neutral field `phone`, and the vendor's field takes E.164."""
+        has_options = self.custom_field is not None and bool(self.custom_field.options)
+        return self.name == "phone" and self.value_kind in {"phone", "text"} and not has_options
+
+    @property
     def vendor_type(self) -> str:
         """The type of the vendor's field, and after a blank the vendor's id of the field if it has one."""
         return (
@@ -122,12 +131,17 @@ class ResolvedMapping:
         columns: the other columns.
         mapped: fields and custom fields.
         date_format: the vendor's, for `strftime`.
+        country: the column of the rows' countries; empty if none is mapped.
+        default_region: ISO 3166-1 alpha-2 code of the country of phone numbers in rows without a country; empty for
+            none.
     """
 
     email: str
     columns: tuple[MappedColumn, ...]
     mapped: MappedFields
     date_format: str = "%Y-%m-%d"
+    country: str = ""
+    default_region: str = ""
 
 
 @dataclass(frozen=True, slots=True)

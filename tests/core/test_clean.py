@@ -79,7 +79,7 @@ def test_a_value_that_does_not_fit_is_left_out_where_that_is_the_rule(tmp_path):
     fields = {"phone": "tel", "birthdate": "born"}
     with cleaned(written(tmp_path / "x.parquet", people), fields=fields) as (sql, told):
         assert outcomes(sql) == {}
-        assert values(sql, "phone") == [None, "+49 30 123"]
+        assert values(sql, "phone") == [None, "+4930123"]
         assert told.warnings["phone"] == {"left_out_value_too_long": 1}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from airflow_provider_segexport.countries import ALIASES, CODES
+from airflow_provider_segexport.countries import ALIASES, CODES, NAMES, country_code
 
 
 def test_the_codes_are_those_of_the_tz_database():
@@ -18,3 +18,26 @@ def test_other_words_are_no_codes_and_mean_one():
     codes = set(CODES.split())
     assert not ALIASES.keys() & codes
     assert set(ALIASES.values()) <= codes
+
+
+def test_each_code_has_a_name():
+    names = dict(entry.strip().split(" ", 1) for entry in NAMES.split(";"))
+    assert sorted(names) == CODES.split()
+    assert all(country_code(name.upper()) == code for code, name in names.items())
+
+
+def test_a_code_or_a_name_in_any_case_is_a_country():
+    given = [
+        "de",
+        " UK ",
+        "Deutschland",
+        "ÖSTERREICH",
+        "trinidad and tobago",
+        "USA",
+        "XX",
+        "Congo",
+        "",
+        "Atlantis",
+        "ß",
+    ]
+    assert [country_code(text) for text in given] == ["DE", "GB", "DE", "AT", "TT", "US", *[None] * 5]
