@@ -21,7 +21,7 @@ from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.email_column import judge_column
-from airflow_provider_segexport.storage.phone_column import PHONE_NUMBERS, create_phone_numbers, key
+from airflow_provider_segexport.storage.phone_column import create_phone_numbers, with_numbers
 from airflow_provider_segexport.storage.plan import CleanResult, MappedColumn, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.storage.tables import (
     CLEAN_ROWS,
@@ -61,7 +61,7 @@ def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -
     _validate_emails(engine)
     _reject_by_email(engine, files.rows)
     converted = _create_source_rows(engine, field_mapping)
-    warnings = _merged(converted, _reject_by_value(engine, field_mapping))
+    warnings = _reject_by_value(engine, field_mapping, converted)
     engine.run(
         f"""create or replace table mended_rows as
         select row, any_value(email) as email, bool_or(suspect) as suspect from (
@@ -123,21 +123,8 @@ def _create_source_rows(engine: Engine, field_mapping: ResolvedMapping) -> Warni
     country = next(map(field_values.raw, source), None)
     rows = f"(select r.* from read_rows r anti join {NOT_SENT} n on n.row = r.row)"
     count = create_phone_numbers(engine, rows, raw, country, field_mapping.default_region)
-    engine.run(
-        f"""create or replace view source_rows as
-        select r.* replace (coalesce('+' || p.number::varchar, r.{raw}::varchar) as {raw})
-        from read_rows r left join {PHONE_NUMBERS} p on p.key = {key(raw, country)}"""
-    )
+    engine.run(f"create or replace view source_rows as {with_numbers('read_rows', raw, country)}")
     return {phone.label: {"converted_to_e164": count}} if count else {}
-
-
-def _merged(*parts: Warnings) -> Warnings:
-    """Return the warnings of several steps by field."""
-    merged: Warnings = defaultdict(dict)
-    for part in parts:
-        for label, counts in part.items():
-            merged[label].update(counts)
-    return dict(merged)
 
 
 def _validate_emails(engine: Engine) -> None:
@@ -190,8 +177,8 @@ def _find_duplicate_hashes(engine: Engine, rows: int) -> None:
     engine.table("duplicate_hashes", pa.table({"email_hash": from_numpy(np.concatenate(duplicates))}))
 
 
-def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping) -> Warnings:
-    """Find values with control characters, too long, or not of the field's type.
+def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: Warnings) -> Warnings:
+    """Find values with control characters, too long, or not of the field's type; return `converted` with their counts.
 
     Creates `suspect_rows(row, large, <raw values>...)`, which are mended afterwards.
     """
@@ -208,7 +195,7 @@ def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping) -> Warnings
         from suspect_rows s anti join {NOT_SENT} n on n.row = s.row where s.large is not null""",
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
-    warnings: Warnings = defaultdict(dict)
+    warnings: Warnings = defaultdict(dict, converted)
     for column in field_mapping.columns:
         for count, reason, test in _faults(engine, column, field_mapping.date_format):
             if reason is None:

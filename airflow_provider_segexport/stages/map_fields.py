@@ -222,13 +222,9 @@ def resolve(
                 custom.column, column, kind, custom.name, value_kind, vendor.max_custom_chars, custom_field=custom_field
             )
         )
+    country = mapping.fields.get("country", "")
     return ResolvedMapping(
-        mapping.fields["email"],
-        tuple(columns),
-        matched,
-        vendor.date_format,
-        mapping.fields.get("country", ""),
-        mapping.default_region,
+        mapping.fields["email"], tuple(columns), matched, vendor.date_format, country, mapping.default_region
     )
 
 

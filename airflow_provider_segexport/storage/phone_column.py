@@ -64,14 +64,17 @@ def create_phone_numbers(engine: Engine, rows: str, phone: str, country: str | N
     return converted_rows
 
 
-def key(phone: str, country: str | None) -> str:
-    """Return SQL of the key that finds a row's number in `phone_numbers`; null if the number is not converted.
+def with_numbers(rows: str, phone: str, country: str | None) -> str:
+    """Return SQL of the rows in their order, with the numbers of `phone_numbers` in place of those as written.
 
     Args:
-        phone: SQL of the phone number, of any type.
+        rows: SQL of the relation with the columns.
+        phone: SQL name of the column of phone numbers, of any type; the result is text.
         country: SQL of the row's country, as text; None if no column is mapped.
     """
-    return f"case when {_candidate(phone)} then {_key(f'{phone}::varchar', _country(country))} end"
+    key = f"case when {_candidate(phone)} then {_key(f'{phone}::varchar', _country(country))} end"
+    return f"""select r.* replace (coalesce('+' || p.number::varchar, r.{phone}::varchar) as {phone})
+        from {rows} r left join {PHONE_NUMBERS} p on p.key = {key}"""
 
 
 def _candidate(phone: str) -> str:

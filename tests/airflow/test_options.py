@@ -230,3 +230,15 @@ class TestEndings:
             assert secret not in str(caught.value)
             assert secret not in caplog.text
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("given", "code"), [("DE", "DE"), (" de ", "DE"), ("uk", "GB")])
+def test_default_region_is_the_code_of_a_country(given, code):
+    assert arguments.region(given, "default_region") == code
+
+
+@pytest.mark.parametrize("given", ["Germany", "DEU", "XX", "D", "+49", 49, "ß", ["DE"], True])
+def test_default_region_refuses_all_but_codes(given):
+    """A name or a calling code could be meant in two ways."""
+    with pytest.raises(InvalidArgument, match=r"`default_region` is .* To fix: set `default_region`"):
+        arguments.region(given, "default_region")

@@ -91,3 +91,26 @@ def test_a_number_has_no_exponent_at_any_vendor(account, monkeypatch):
     sent = b"".join(bodies).decode()
     assert [number for number in plain.values() if not re.search(rf'[:"]{re.escape(number)}[",}}]', sent)] == []
     assert not re.search(r"[0-9][eE][+-]?[0-9]+[,}\"]", sent.replace("example.com", ""))
+
+
+def test_a_phone_in_national_form_arrives_in_e164(account):
+    """At every vendor; a second export finds the rows unchanged, and another default region changes theirs alone."""
+    columns = {
+        "email": people(4),
+        "phone": ["0170 1234567", "0664 1234567", "+491701234567", "0170 1234567 ext. 5"],
+        "land": [None, "Austria", None, "DE"],
+    }
+    mapping = {"email": "email", "phone": "phone", "country": "land"}
+    options = {"mode": "upsert", "field_mapping": mapping, "create_custom_fields": True}
+    report = account.export(account.segment(columns), default_region="DE", **options)
+    assert report["counts"]["delivered"] == 4
+    assert [counts["converted_to_e164"] for counts in report["warnings"].values() if "converted_to_e164" in counts] == [
+        2
+    ]
+    members = account.members().values()
+    stored = {number for number in ("+491701234567", "+436641234567") if number in str(list(members))}
+    assert stored == {"+491701234567", "+436641234567"}
+    again = account.export(account.segment(columns), "again", default_region="DE", **options)
+    assert again["counts"]["unchanged"] == 4
+    other = account.export(account.segment(columns), "other", default_region="FR", **options)
+    assert other["counts"]["unchanged"] == 3
