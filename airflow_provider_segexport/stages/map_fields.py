@@ -222,6 +222,13 @@ def resolve(
                 custom.column, column, kind, custom.name, value_kind, vendor.max_custom_chars, custom_field=custom_field
             )
         )
+    return _resolved(vendor, mapping, matched, columns)
+
+
+def _resolved(
+    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, columns: list[MappedColumn]
+) -> ResolvedMapping:
+    """Return the columns with what else the values need."""
     country = mapping.fields.get("country", "")
     return ResolvedMapping(
         mapping.fields["email"], tuple(columns), matched, vendor.date_format, country, mapping.default_region
