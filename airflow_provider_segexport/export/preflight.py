@@ -71,7 +71,7 @@ def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:
     """
     created = with_account_facts(context, audiences.create(context, checked.audience))
     audience, mapping, missing = _resolve_mapping(context, checked.mapped, checked.files, created)
-    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields)
+    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields, context.config.default_region)
     fingerprint = _fingerprint(configured, mapping)
     return replace(checked, audience=audience, mapping=mapping, fingerprint=fingerprint, missing_fields=missing)
 
@@ -80,7 +80,7 @@ def _resolve_mapping(
     context: ExportContext, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> tuple[Audience, ResolvedMapping, Mapping[str, FieldType]]:
     """Return the audience with the fields that the run must create, the field mapping, and those fields."""
-    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields)
+    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields, context.config.default_region)
     missing = _missing_fields(context, configured, mapped, files, audience)
     if missing:
         planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}

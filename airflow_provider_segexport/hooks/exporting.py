@@ -79,8 +79,7 @@ class Exporting:
         Raises:
             AirflowSkipException: there is nothing to do, because exports are disabled or the ledger is newer.
             AirflowFailException: a person must act.
-            AirflowException: a retry may succeed, and resumes where this try stopped. Each exception is also an
-                instance of the package's own class, such as `FatalError`.
+            AirflowException: a retry may succeed, and resumes. Each is also one of the package's own exceptions.
         """
         given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
         return _run(self, given, dag_id)
