@@ -48,7 +48,8 @@ VENDOR = Vendor(
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"host": account.BASE_URL, "password": "from Account settings > API keys"},
-        audience_help="List id: 32 characters, 0-9 and a-f, from the list's settings (API list id).",
+        audience_help="List id: 32 characters, 0-9 and a-f, from the list's settings (API list id), or name: and "
+        "the list's exact name.",
         fields=(
             ConnectionFormField(
                 "refresh_token",

@@ -67,7 +67,8 @@ VENDOR = Vendor(
             "login": "from the developer portal",
             "password": "empty for a PKCE application",
         },
-        audience_help="List id, from the list's address in the browser: 8-4-4-4-12 hexadecimal digits.",
+        audience_help="List id, from the list's address in the browser: 8-4-4-4-12 hexadecimal digits. Or name: "
+        "and the list's exact name.",
         fields=(
             ConnectionFormField(
                 "refresh_token",

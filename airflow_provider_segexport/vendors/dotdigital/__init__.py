@@ -54,7 +54,7 @@ VENDOR = Vendor(
             "host": f"empty: {account.BASE_URL}, then the account's region",
             "login": "apiuser-xxxx@apiconnector.com",
         },
-        audience_help="Address book id: the number in the address of the book's page.",
+        audience_help="Address book id: the number in the address of the book's page, or name: and its exact name.",
     ),
     retry_hint=responses.retry_hint,
     api_paths=("/v2", "/contacts/v3", "/v3"),
