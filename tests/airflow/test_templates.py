@@ -42,6 +42,7 @@ def everything(stage, **changes):
         "max_profiles": "12",
         "reports_path": str(stage.folder / "reports"),
         "create_custom_fields": "true",
+        "create_audience": "False",
         "default_region": "de",
         "allow_shared_audience": "False",
         "adopt_existing": "False",
