@@ -22,6 +22,7 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.export.config import Guard, Undo
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors import audience_names
 from airflow_provider_segexport.vendors.directory import AudienceEntry, matches, near
 from airflow_provider_segexport.vendors.registry import VENDORS
@@ -384,6 +385,26 @@ def test_two_tasks_create_one_audience(account):
     second()
     assert outcomes[1]["audience"] == report["audience"]
     assert creations(account) == 1
+
+
+def test_a_process_that_died_while_it_created_an_audience_is_waited_for(account):
+    """Its call may still be under way, so the vendor's list is read after the longest call."""
+    outcome = []
+    vendor, create = account.vendor, account.vendor.directory.create
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    account.vendor = replace(vendor, directory=replace(vendor.directory, create=killed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_provider_segexport.storage.lease.Lease.release", lambda _: outcome.append("died"))
+        with pytest.raises(SystemExit):
+            by_name(account, create_audience=True)
+    account.vendor = replace(vendor, directory=replace(vendor.directory, create=create))
+    account.slept.clear()
+    assert by_name(account, create_audience=True)["counts"]["delivered"] == 4
+    assert outcome == ["died"]
+    assert longest_call_s(vendor) in account.slept
 
 
 def test_a_connection_without_consent_creates_nothing(account):
