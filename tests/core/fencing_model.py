@@ -181,7 +181,13 @@ def writer(world: World, name: str) -> Iterator[None]:
         takeover.take_over(lease, ledger, LONGEST_CALL_S, clock)
         yield
         surroundings = Surroundings(None, run, local_path(str(world.place)), lambda _: True, clock=clock)
-        job = ExportContext(SimpleNamespace(readds_leavers=False), None, SimpleNamespace(run=name), surroundings, fence)
+        job = ExportContext(
+            SimpleNamespace(import_readds_leavers=False, experiment=None),
+            None,
+            SimpleNamespace(run=name),
+            surroundings,
+            fence,
+        )
         standing = recover.recover(job, ledger, AudienceState.of(world.place))
         if standing.begun.get("e", "") > name:
             return

@@ -20,7 +20,7 @@ def point(ended_at: float, *, finished: bool = True) -> RunPoint:
 
 
 def audience(*points: RunPoint) -> AudienceOverview:
-    return AudienceOverview(AudienceKey("omnisend", "a", "b"), "VIP", "Acme", "vip", "omnisend_default", points, {})
+    return AudienceOverview(AudienceKey("omnisend", "a", "b"), "VIP", "Acme", "vip", "omnisend_default", points, {}, {})
 
 
 DAILY = audience(*(point(NOW - back * DAY - HOUR) for back in (4, 3, 2, 1, 0)))
