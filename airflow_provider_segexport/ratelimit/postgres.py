@@ -96,11 +96,6 @@ class PostgresQuotaStore(BaseQuotaStore):
         self._account = account
         self._connection: Any = None
 
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._disconnect()
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:

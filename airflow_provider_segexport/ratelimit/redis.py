@@ -70,11 +70,6 @@ class RedisQuotaStore(BaseQuotaStore):
         self._ttl_s: dict[str, int] = {}
         self._last_call_ms = 0
 
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._disconnect()
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:

@@ -55,11 +55,6 @@ class SqliteQuotaStore(BaseQuotaStore):
         self._path = pathlib.Path(folder) / f"{account}.sqlite"
         self._connection: _Connection | None = None
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._disconnect()
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Lock the file. If another process holds it for long, the attempt fails and is retried."""

@@ -81,9 +81,14 @@ class BaseQuotaStore(ABC):
         self._clock_offset_s = 0.0
         """Added to this machine's time to get the store's. All machines count by the store's clock."""
 
-    @abstractmethod
     def close(self) -> None:
         """Close the file or connection."""
+        with self._lock:
+            self._disconnect()
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the file or connection, if it is open. The next call opens it again."""
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]:

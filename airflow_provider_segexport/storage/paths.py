@@ -146,14 +146,7 @@ def create(path: StoragePath, content: bytes) -> bool:
     """
     local = as_local_path(path)
     if local is not None:
-        make_folder(local.parent)
-        temp = temp_name(local)
-        try:
-            with open_private(temp, "xb") as file:
-                file.write(content)
-            publish(temp, local)
-        finally:
-            temp.unlink(missing_ok=True)
+        _write_local(local, content, publish)
         return True
     if not create_object(path, io.BytesIO(content)):
         return False
@@ -217,12 +210,23 @@ def write(path: StoragePath, content: bytes) -> None:
         with translate_storage_errors(path), path.open("wb") as file:
             file.write(content)
         return
+    _write_local(local, content, replace)
+
+
+def _write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathlib.Path, pathlib.Path], None]) -> None:
+    """Write a local file whole under a temporary name, then give it its own name.
+
+    Args:
+        local: the file.
+        content: of the file.
+        give_name: `publish`, which refuses a name that is taken, or `replace`.
+    """
     make_folder(local.parent)
     temp = temp_name(local)
     try:
         with open_private(temp, "xb") as file:
             file.write(content)
-        replace(temp, local)
+        give_name(temp, local)
     finally:
         temp.unlink(missing_ok=True)
 

@@ -6,7 +6,6 @@ contact ids, so they are read (specification 3.0.178, read 2026-08).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -27,6 +26,7 @@ from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.constant_contact.account import link_url
 from airflow_provider_segexport.vendors.constant_contact.imports import STATES, poll, read_activity
 from airflow_provider_segexport.vendors.constant_contact.responses import error_of, raise_for, read_json
+from airflow_provider_segexport.vendors.look_up import look_up_members
 from airflow_provider_segexport.vendors.responses import (
     GUID,
     as_object,
@@ -77,25 +77,27 @@ def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> O
         emails: addresses to look up, normalised.
         on_page: receives the members among them.
     """
-    pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
-    if len(emails) > pages:
-        yield from find_on_pages(audience, set(emails), on_page)
-        return
-    unclear: set[str] = set()
-    for email in emails:
-        query = {"email": email, "status": "all", "include": "list_memberships"}
-        page = as_object(read_json((yield get(f"{audience.base_url}/contacts", **query))))
-        contacts = required_list(page.get("contacts"), "contacts")
-        if not all(
-            isinstance(contact.get("list_memberships"), list) and id_of(contact.get("contact_id"))
-            for contact in contacts
-        ):
-            unclear.add(email)
-            continue
-        members = [contact for contact in contacts if audience.audience in contact["list_memberships"]]
-        on_page(list(to_members(members, {email})))
-    if unclear:  # the contact's own record does not say whether it is in the list
-        yield from find_on_pages(audience, unclear, on_page)
+    return look_up_members(
+        audience,
+        emails,
+        on_page,
+        page_size=PAGE_SIZE,
+        read_contact=lambda email: read_contact(audience, email),
+        find_on_pages=lambda wanted: find_on_pages(audience, wanted, on_page),
+    )
+
+
+def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
+    """Return the list's members with an address; None if their records lack the id or the memberships."""
+    query = {"email": email, "status": "all", "include": "list_memberships"}
+    page = as_object(read_json((yield get(f"{audience.base_url}/contacts", **query))))
+    contacts = required_list(page.get("contacts"), "contacts")
+    if not all(
+        isinstance(contact.get("list_memberships"), list) and id_of(contact.get("contact_id")) for contact in contacts
+    ):
+        return None
+    members = [contact for contact in contacts if audience.audience in contact["list_memberships"]]
+    return list(to_members(members, {email}))
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:

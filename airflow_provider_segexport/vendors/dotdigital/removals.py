@@ -6,7 +6,6 @@ registry, read 2026-08). `DELETE /contacts/v3/..` would delete the person from t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +26,7 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.dotdigital.members import PAGE_SIZE, list_members
 from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
+from airflow_provider_segexport.vendors.look_up import look_up_members
 from airflow_provider_segexport.vendors.responses import (
     DIGITS,
     GUID,
@@ -113,25 +113,30 @@ def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> O
         emails: addresses to look up, normalised.
         on_page: receives the members among them.
     """
-    pages = math.inf if audience.member_count is None else audience.member_count // PAGE_SIZE + 1
-    if len(emails) > pages:
-        yield from find_on_pages(audience, set(emails), on_page)
-        return
-    unclear: set[str] = set()
-    for email in emails:
-        # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
-        response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
-        if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
-            continue
-        contact = as_object(read_json(response))
-        lists, contact_id = contact.get("lists"), id_of(contact.get("contactId"), DIGITS)
-        list_ids = {as_text(entry.get("id")) for entry in as_objects(lists)}
-        if not isinstance(lists, list) or "" in list_ids or len(as_objects(lists)) < len(lists):
-            unclear.add(email)
-        elif audience.audience in list_ids:
-            on_page([Member(email, contact_id)]) if contact_id else unclear.add(email)
-    if unclear:  # the contact's own record does not say whether it is in the book
-        yield from find_on_pages(audience, unclear, on_page)
+    return look_up_members(
+        audience,
+        emails,
+        on_page,
+        page_size=PAGE_SIZE,
+        read_contact=lambda email: read_contact(audience, email),
+        find_on_pages=lambda wanted: find_on_pages(audience, wanted, on_page),
+    )
+
+
+def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
+    """Return the book's member with an address, if there is one; None if the record lacks the id or the books."""
+    # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
+    response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
+    if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
+        return []
+    contact = as_object(read_json(response))
+    lists, contact_id = contact.get("lists"), id_of(contact.get("contactId"), DIGITS)
+    list_ids = {as_text(entry.get("id")) for entry in as_objects(lists)}
+    if not isinstance(lists, list) or "" in list_ids or len(as_objects(lists)) < len(lists):
+        return None
+    if audience.audience not in list_ids:
+        return []
+    return [Member(email, contact_id)] if contact_id else None
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
