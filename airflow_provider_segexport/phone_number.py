@@ -21,6 +21,13 @@ them, because they mark an extension, a service code or a second number."""
 NUMBER_DIGITS = 7
 """Digits of the shortest complete number (E.164). A slash between two such numbers separates two people's numbers."""
 
+LOCAL_DIGITS = 5
+"""Fewest digits after the slash behind an area code (`030/12345`). Fewer are an extension (`58858/15`) or the end of a
+second number (`1234567/68`)."""
+
+DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
+"""A date in a column of phone numbers. Some are valid numbers: 2024-05-12 is one in Germany."""
+
 
 def to_e164(text: str, region: str | None) -> str | None:
     """Convert a phone number to E.164.
@@ -39,7 +46,7 @@ def to_e164(text: str, region: str | None) -> str | None:
     import phonenumbers  # noqa: PLC0415 - takes 0.2 s, and most segments have no number to convert
 
     digits = unicodedata.normalize("NFKC", text)
-    if digits.count("+") > 1 or all(_digits(part) >= NUMBER_DIGITS for part in digits.partition("/")[::2]):
+    if digits.count("+") > 1 or _has_two_numbers(digits) or DATE.fullmatch(digits.strip()):
         return None
     is_international = re.match(r"\W*\+", digits) is not None
     if "+" in digits and not is_international:
@@ -54,6 +61,14 @@ def to_e164(text: str, region: str | None) -> str | None:
         return None
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return written if re.fullmatch(E164, written) else None
+
+
+def _has_two_numbers(text: str) -> bool:
+    """Return whether a slash may separate a second number or an extension from the number."""
+    head, slash, tail = text.partition("/")
+    if not slash:
+        return False
+    return _digits(tail) < LOCAL_DIGITS or _digits(head) >= NUMBER_DIGITS
 
 
 def without_separators(text: str) -> str:

@@ -7,6 +7,7 @@ so a list that is renamed between two tries never moves the run to another audie
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +25,7 @@ from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.run_folder import RunFolder
-from airflow_provider_segexport.storage.sealing import read_json, write_json
+from airflow_provider_segexport.storage.sealing import read_as, write_json
 from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors import audience_names as names
 from airflow_provider_segexport.vendors.directory import AudienceDirectory, AudienceEntry, name_in, shown_name
@@ -148,7 +149,7 @@ def _creating(context: ExportContext, missing: Audience, name: str) -> Iterator[
     environment = context.environment
     root = environment.state_root / "creating" / context.vendor.name
     lease = Lease(
-        root / safe_name(missing.account) / safe_name(name),
+        root / safe_name(missing.account) / safe_name(unicodedata.normalize("NFC", name)),
         context.config.run,
         clock=environment.clock,
         sleep=environment.sleep,
@@ -203,7 +204,7 @@ def _stored(folder: RunFolder, given: str) -> Resolved:
         if exists(path):
             if path.parent == earlier.path and (earlier.summary() or {}).get("finished"):
                 continue
-            resolved = Resolved(**read_json(path))
+            resolved = read_as(path, Resolved)
             if resolved.audience == given:
                 return resolved
     return Resolved(given)

@@ -7,7 +7,7 @@ a run that recovers it, read the vendor's results in the same way.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_segexport.export import audience as audiences
@@ -17,8 +17,8 @@ from airflow_provider_segexport.stages import record
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
-from airflow_provider_segexport.storage.sealing import read_json, write_json
-from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment
+from airflow_provider_segexport.storage.sealing import read_as, write_json
+from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment, Notes
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,14 @@ PEOPLE = 3
 SETTLE_S = 600.0
 """Seconds since an experiment's first call after which none of its calls is still being carried out: two batches of
 one person, five minutes each at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The content of `NOTES`: the vendor's notes, and when the experiment began (epoch seconds)."""
+
+    notes: Notes
+    began_at: float
 
 
 def resolve_audience(context: ExportContext) -> Audience:
@@ -109,12 +117,12 @@ def undo_unfinished(context: ExportContext, audience: Audience) -> None:
     experiment, notes = context.vendor.experiment, context.environment.run_folder.path / NOTES
     if experiment is None or not exists(notes):
         return
-    content = read_json(notes)
-    seconds = content["began_at"] + SETTLE_S - context.environment.clock()
+    unfinished = read_as(notes, Unfinished)
+    seconds = unfinished.began_at + SETTLE_S - context.environment.clock()
     if seconds > 0:
         log.info("waiting for the calls of an unfinished experiment (seconds=%.0f)", seconds)
         context.environment.sleep(min(seconds, SETTLE_S))
-    context.run_operation(experiment.undo(audience, content["notes"]))
+    context.run_operation(experiment.undo(audience, unfinished.notes))
     notes.unlink(missing_ok=True)
 
 
@@ -128,8 +136,7 @@ def _carry_out(
         if notes is None:
             return None
         context.fence.check()
-        content = {"notes": dict(notes), "began_at": context.environment.clock()}
-        write_json(folder.path / NOTES, content)
+        write_json(folder.path / NOTES, asdict(Unfinished(notes, context.environment.clock())))
         recorder.record_sending([batch])
         folder.journal.sync()
         value = context.run_operation(experiment.run(audience, batch, notes))
@@ -137,7 +144,7 @@ def _carry_out(
         (folder.path / NOTES).unlink(missing_ok=True)
         if value is not None:
             return value
-        tried |= {notes["index"]}
+        tried |= {notes.index}
     return None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.export import audience, experiments
 from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
@@ -21,6 +22,7 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
+    exists,
     list_names,
     listing,
     read,
@@ -28,6 +30,7 @@ from airflow_provider_segexport.storage.paths import (
     write,
 )
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.sealing import read_as
 
 RUN = "segexport/repair"
 """The name in the lease and in the ledger's version."""
@@ -117,6 +120,9 @@ def _unreadable(folder: RunFolder) -> str | None:
         folder.summary()
         folder.journal.states()
         folder.removals.journal.states()
+        for name, kind in ((experiments.NOTES, experiments.Unfinished), (audience.FILE, audience.Resolved)):
+            if exists(folder.path / name):
+                read_as(folder.path / name, kind)
     except DamagedState as damaged:
         return f"{damaged.file}: {damaged.why}"
     return None

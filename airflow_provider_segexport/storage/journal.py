@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,8 @@ CREATED = with_checksum(b'{"created":true}')
 
 FILE, FIRST_OBJECT = "journal.jsonl", "journal-0000-0000000.jsonl"
 """The journal on a local disk, and its first object in object storage, which holds `CREATED` alone."""
+OBJECT_NAME = r"journal-[0-9]{4,}-[0-9]{7,}\.jsonl"
+"""Names of the journal's objects: session and number. Another file beside them is none of its parts."""
 
 
 class Journal:
@@ -134,7 +137,7 @@ class Journal:
         if self._first.name not in names:
             raise DamagedState(str(self._first), "it is gone")
         if self._first.name == FILE:
-            if not self.lenient and not read(self._first).startswith(CREATED):
+            if not self.lenient and not _content(self._first).startswith(CREATED):
                 raise DamagedState(str(self._first), "line 1 has changed since it was written")
             return
         previous = (0, 0)
@@ -193,7 +196,7 @@ class Journal:
 
     def _entries(self, file: StoragePath) -> Iterator[Entry]:
         """Yield the entries of a file, without a line that a kill has torn: the last, or one that `TORN` follows."""
-        *lines, last = read(file).split(b"\n")
+        *lines, last = _content(file).split(b"\n")
         if checksum_matches(last):  # only the end of the line is missing
             lines.append(last)
         for number, line in enumerate(lines):
@@ -235,7 +238,15 @@ class Journal:
         return self._path / (FIRST_OBJECT if as_local_path(self._path) is None else FILE)
 
     def _files(self) -> list[str]:
-        return [name for name in list_names(self._path) if name.startswith("journal") and name.endswith(".jsonl")]
+        pattern = OBJECT_NAME if as_local_path(self._path) is None else FILE
+        return [name for name in list_names(self._path) if re.fullmatch(pattern, name)]
+
+
+def _content(file: StoragePath) -> bytes:
+    try:
+        return read(file)
+    except IsADirectoryError:
+        raise DamagedState(str(file), "it is a folder") from None
 
 
 def _apply(states: dict[str, Entry], entry: Entry) -> None:

@@ -13,10 +13,14 @@ import pathlib
 import re
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, read, write
+
+T = TypeVar("T")
 
 SEAL, TAG = b"segexport-checksum", b"segexport-crc32:"
 EMPTY = TAG + b"00000000"
@@ -60,7 +64,10 @@ def read_json(path: StoragePath, *, bare: bool = False) -> dict[str, Any]:
     Raises:
         DamagedState: it was changed, is not a JSON object, or another version of this package wrote it.
     """
-    text = read(path)
+    try:
+        text = read(path)
+    except (IsADirectoryError, NotADirectoryError):
+        raise DamagedState(str(path), "it is a folder, or lies in a file") from None
     is_intact = checksum_matches(text)
     try:
         content: Any = json.loads(text)
@@ -93,6 +100,22 @@ def seal(path: pathlib.Path, context: str) -> None:
         at = content.rfind(EMPTY)
         if at >= 0:
             content[at + len(TAG) : at + len(EMPTY)] = b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))
+
+
+def read_as(path: StoragePath, kind: type[T]) -> T:
+    """Return a JSON object that `write_json` wrote, as a value of a typed class.
+
+    Args:
+        path: the file.
+        kind: the class: a dataclass or a msgspec Struct.
+
+    Raises:
+        DamagedState: as `read_json`, or a field is missing or has another type.
+    """
+    try:
+        return msgspec.convert(read_json(path), kind)
+    except msgspec.ValidationError:
+        raise DamagedState(str(path), "a field is missing or has another type") from None
 
 
 def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:

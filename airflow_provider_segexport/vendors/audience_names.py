@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -67,7 +68,7 @@ def check_name(vendor: Vendor, name: str) -> None:
         problem = "is empty"
     elif limit is not None and len(name) > limit:
         problem = f"has {counted(len(name), 'character')}, and {vendor.title} takes {limit}"
-    elif not all(char.isprintable() or char.isspace() for char in name) or any(char in "\r\n\t\v\f" for char in name):
+    elif not all(char.isprintable() or unicodedata.category(char) == "Zs" for char in name):
         problem = "holds a line break, a tab or another control character"
     if problem:
         raise InvalidArgument(

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from airflow_provider_segexport.model import Audience, Batch, Operation
 
-Notes = Mapping[str, Any]
-"""JSON that `Experiment.undo` needs: the person, and what they had before."""
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The person and the values that `Experiment.undo` needs.
+
+    Attributes:
+        index: of the person in the batch.
+        email: the person's address.
+        before: what the person had before, such as names of tags.
+        temporary: what the experiment adds, in order; not empty.
+    """
+
+    index: int
+    email: str
+    before: tuple[str, ...]
+    temporary: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
 
 UNKNOWN = "unknown"
 """The value of a fact that an experiment could not find out."""

@@ -6,9 +6,11 @@ import json
 
 import pytest
 from msgspec.structs import replace
+from upath import UPath
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.paths import write
 
 
 @pytest.fixture
@@ -94,3 +96,27 @@ def test_a_journal_holds_no_person(path):
     """Batches go by names made of their content's hash."""
     Journal(path.parent).write([Entry("0f3a", State.SETTLED, 2, accepted=1, rejected=1, has_rows=True)])
     assert "@" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["journal-notes.jsonl", "journal (1).jsonl", "journal.jsonl.bak", "Journal.jsonl"])
+@pytest.mark.parametrize("root", ["disk", "memory"])
+def test_a_file_beside_the_journal_is_none_of_its_parts(tmp_path, name, root):
+    """A person or a tool has copied it there: it is neither read nor counted."""
+    folder = tmp_path if root == "disk" else UPath(f"memory://journals/{tmp_path.name}")
+    journal = Journal(folder)
+    journal.create()
+    journal.write([Entry("a", State.SENDING, 3)])
+    write(folder / name, b"not ours")
+    fresh = Journal(folder)
+    fresh.check()
+    assert {"a"} == set(fresh.states())
+    fresh.write([Entry("b", State.SENDING, 3)])
+    assert {"a", "b"} == set(Journal(folder).states())
+
+
+def test_a_folder_in_place_of_the_journal_is_damage(path):
+    path.mkdir(parents=True)
+    journal = Journal(path.parent)
+    for act in (journal.check, journal.states):
+        with pytest.raises(DamagedState, match="it is a folder"):
+            act()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 from threading import Thread
 
@@ -20,8 +21,11 @@ from airflow_provider_segexport.errors import (
     InvalidSegment,
     RetryableError,
 )
+from airflow_provider_segexport.export import repair
 from airflow_provider_segexport.export.config import Guard, Undo
+from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.sealing import read_json, write_json
 from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors import audience_names
 from airflow_provider_segexport.vendors.directory import AudienceEntry, matches, near
@@ -144,7 +148,9 @@ def test_two_of_one_name_are_refused_with_both_ids(account):
     assert account.upserts() == []
 
 
-@pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 2000 + "\x1b[31m"])
+@pytest.mark.parametrize(
+    "name", ["", "   ", "a\nb", "x" * 2000 + "\x1b[31m", "a\x1cb", "a\x85b", "a\u2028b", "a\u2029b", "a\x0bb"]
+)
 def test_a_name_that_no_audience_can_have_is_refused(account, name):
     with pytest.raises(InvalidArgument, match=r"`audience`"):
         by_name(account, name, create_audience=True)
@@ -212,6 +218,21 @@ def test_a_damaged_file_is_refused(account):
     path.write_text(path.read_text().replace("id", "ID"))
     with pytest.raises(DamagedState, match=r"audience\.json"):
         by_name(account)
+
+
+@pytest.mark.parametrize("changes", [{"id": 7}, {"id": []}, {"created": "yes"}, {"audience": None}], ids=repr)
+def test_a_file_of_another_form_is_refused_and_found_by_repair(account, changes):
+    """Also with a checksum that fits: another version may have written it."""
+    add(account, NAME)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_provider_segexport.export.pipeline.prepare", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            by_name(account)
+    folder = account.environment("run").run_folder
+    write_json(folder.path / "audience.json", {**read_json(folder.path / "audience.json"), **changes})
+    with pytest.raises(DamagedState, match=r"audience\.json"):
+        by_name(account)
+    assert [folder.path] == [damaged.path for damaged, _ in repair.unreadable_runs([folder])]
 
 
 def test_a_missing_audience_is_created_and_filled(account):
@@ -385,6 +406,14 @@ def test_two_tasks_create_one_audience(account):
     second()
     assert outcomes[1]["audience"] == report["audience"]
     assert creations(account) == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_two_unicode_forms_of_a_name_are_created_under_one_lock(account, form):
+    """Else two tasks make two lists, and from the next day on the name says no more which is meant."""
+    by_name(account, unicodedata.normalize(form, "Café"), create_audience=True)
+    (lock,) = (account.home / "creating").glob("*/*/*")
+    assert lock.name == safe_name(unicodedata.normalize("NFC", "Café"))
 
 
 def test_a_process_that_died_while_it_created_an_audience_is_waited_for(account):

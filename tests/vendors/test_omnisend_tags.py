@@ -13,8 +13,8 @@ import pytest
 from core.factories import batch_of
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import VendorUnavailable
-from airflow_provider_segexport.export import experiments
+from airflow_provider_segexport.errors import DamagedState, VendorUnavailable
+from airflow_provider_segexport.export import experiments, repair
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import (
     Audience,
@@ -27,6 +27,9 @@ from airflow_provider_segexport.model import (
     Sleep,
 )
 from airflow_provider_segexport.storage.account_record import LearntFact
+from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.paths import local_path
+from airflow_provider_segexport.storage.sealing import read_json, write_json
 from airflow_provider_segexport.vendors.omnisend import tag_experiment, tags
 from airflow_provider_segexport.vendors.operations import run_operation
 
@@ -338,6 +341,45 @@ def test_a_worker_that_dies_at_any_call(brand, number, answered, next_run):
         if next_run == "another":
             brand.day(2, segment[1:])
     brand.assert_unharmed(*(segment if next_run == "the same" else segment[1:]))
+
+
+def to_garbage(path):
+    path.write_bytes(b"{half")
+
+
+def to_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def with_content(**changes):
+    def change(path):
+        write_json(path, {**read_json(path), **changes})
+
+    change.__name__ = f"with_{'_'.join(changes)}"
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [to_garbage, to_folder, with_content(began_at="x"), with_content(notes={}), with_content(notes=[1])],
+    ids=["garbage", "folder", "began_at", "notes", "list"],
+)
+def test_damaged_notes_stop_the_audience_until_they_are_repaired(brand, damage):
+    """Every try says so; `repair` finds the file, and the next run is free."""
+    before, after = killed_at(2, answered=True)
+    with pytest.raises(Killed):
+        brand.day(1, people(3), environment=brand.watched("day-1", before, after))
+    brand.sim.clock.advance(300)
+    path = brand.home / "runs" / "day-1" / "01" / experiments.NOTES
+    damage(path)
+    for number in (1, 2):
+        with pytest.raises(DamagedState, match=r"experiment\.json"):
+            brand.day(number, people(3))
+    (ledger,) = ledger_paths(brand.home)
+    found = repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep)
+    assert "experiment.json" in found.why
+    assert brand.day(3, people(3))["counts"]["not_attempted"] == 0
 
 
 # Two experiments at a time

@@ -65,7 +65,7 @@ def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation
             continue
         before = sorted(tags)
         mark = secrets.token_hex(6)
-        notes = {"index": index, "email": email, "before": before, "temporary": [f"{PREFIX}{mark} {at}" for at in "12"]}
+        notes = Notes(index, email, tuple(before), tuple(f"{PREFIX}{mark} {at}" for at in "12"))
         if set(before) <= {audience.audience}:
             return notes
         spare = spare or notes
@@ -83,22 +83,22 @@ def run(audience: Audience, batch: Batch, notes: Notes) -> Operation[str | None]
     Returns:
         `merge`, `replace` or `unknown`; None if the vendor did not accept the person.
     """
-    item = batch.items[notes["index"]]
-    first, last = notes["temporary"]
+    item = batch.items[notes.index]
+    first, last = notes.temporary
     for temporary in (first, last):
-        accepted = yield from upsert_one(audience, notes["email"], with_tags(audience, item, temporary))
+        accepted = yield from upsert_one(audience, notes.email, with_tags(audience, item, temporary))
         if not accepted:
             return None
     for wait in LOOK_WAITS_S:
         yield Sleep(wait)
-        tags = yield from read_tags(audience, notes["email"])
+        tags = yield from read_tags(audience, notes.email)
         if tags is not None and last in tags:
             break
     else:
         return UNKNOWN
     if first not in tags:
         return REPLACE
-    return MERGE if {*notes["before"], audience.audience} <= tags else UNKNOWN
+    return MERGE if {*notes.before, audience.audience} <= tags else UNKNOWN
 
 
 def undo(audience: Audience, notes: Notes) -> Operation[None]:
@@ -107,21 +107,21 @@ def undo(audience: Audience, notes: Notes) -> Operation[None]:
     Raises:
         VendorUnavailable: the vendor does not show the tags again within two minutes.
     """
-    before = set(notes["before"])
-    tags = yield from read_tags(audience, notes["email"])
-    current = tags is not None and notes["temporary"][-1] in tags
+    before = set(notes.before)
+    tags = yield from read_tags(audience, notes.email)
+    current = tags is not None and notes.temporary[-1] in tags
     restores = bool(before) and not (current and tags is not None and before <= tags)
     if restores:
-        yield from change_tags("POST", audience, sorted(before), [notes["email"]])
-    yield from change_tags("DELETE", audience, notes["temporary"], [notes["email"]])
+        yield from change_tags("POST", audience, sorted(before), [notes.email])
+    yield from change_tags("DELETE", audience, notes.temporary, [notes.email])
     if not restores:
         return
     for wait in RESTORE_WAITS_S:
         yield Sleep(wait)
-        tags = yield from read_tags(audience, notes["email"])
+        tags = yield from read_tags(audience, notes.email)
         if tags is not None and before <= tags:
             return
-        yield from change_tags("POST", audience, sorted(before), [notes["email"]])  # another run's upsert came between
+        yield from change_tags("POST", audience, sorted(before), [notes.email])  # another run's upsert came between
     raise VendorUnavailable(
         "Omnisend does not show the tags that a contact had before the experiment with tags. They are given back again "
         "when the task is retried. To fix: retry the task."
