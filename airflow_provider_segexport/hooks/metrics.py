@@ -1,20 +1,52 @@
-"""Sends the metrics `segexport.*` to Airflow: `report, traffic, error -> counters and timings`, tagged with `vendor`.
-
-Counters: `runs`, each time that a worker leaves a run (`status`: success, dry_run, deferred, skipped, retry, failed);
-`rows` and `removals` of successful runs (`outcome`); `api_calls`, `api_retries` and `bytes_sent`; `errors` (`error`:
-the exception's name). Timings: `duration` of successful runs, and `wait_time` for the vendor and its quota.
-"""
+"""Sends the metrics `segexport.*` of `METRICS` to Airflow: `report, traffic, error -> counters and timings`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk.observability.stats import Stats
 
 from airflow_provider_segexport.errors import ExportsDisabled, RetryableError, SegexportError, StaleSnapshot
 from airflow_provider_segexport.http.client import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric. Every metric has the tag `vendor`.
+
+    Attributes:
+        name: after `segexport.`.
+        kind: Airflow's kind of metric.
+        meaning: what is counted or timed.
+        tags: names of the tags besides `vendor`.
+    """
+
+    name: str
+    kind: Literal["counter", "timing"]
+    meaning: str
+    tags: tuple[str, ...] = ()
+
+
+METRICS = (
+    Metric(
+        "runs",
+        "counter",
+        "times that a worker left a run. The status is success, dry_run, deferred, skipped, retry or failed",
+        ("status",),
+    ),
+    Metric("rows", "counter", "profiles of finished runs", ("outcome",)),
+    Metric("removals", "counter", "people to be removed, of finished runs", ("outcome",)),
+    Metric("api_calls", "counter", "API calls of all workers, also of runs that failed"),
+    Metric("api_retries", "counter", "repeated attempts among these calls"),
+    Metric("bytes_sent", "counter", "bytes of request bodies"),
+    Metric("errors", "counter", "errors that ended a try; the tag is the exception's name", ("error",)),
+    Metric("duration", "timing", "finished runs, from the plan to the report"),
+    Metric("wait_time", "timing", "time that a worker waited for the vendor or its rate limit"),
+)
+"""All metrics. The reference lists them from here."""
 
 
 def record_end(vendor: str, result: Mapping[str, Any] | object) -> None:

@@ -37,7 +37,16 @@ REMOVALS = pa.schema([(name, pa.string()) for name in ("email", "outcome", "reas
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Profiles by outcome. The outcomes add up to `profiles` in every report."""
+    """Profiles by outcome. The outcomes add up to `profiles` in every report.
+
+    Attributes:
+        profiles: rows of the segment.
+        delivered: rows that the vendor accepted.
+        unchanged: rows that the vendor already holds with the same values; they are not sent.
+        rejected: rows that cannot be sent, or that the vendor did not accept.
+        withheld: rows that must not be sent, because of consent, suppression lists or opt-outs.
+        not_attempted: rows that the run did not reach; of a dry run, the rows that it would send.
+    """
 
     profiles: int
     delivered: int
