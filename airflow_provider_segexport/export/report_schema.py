@@ -18,11 +18,11 @@ class RemovalCounts(TypedDict):
 
     Attributes:
         planned: people in the audience, according to the ledger, who are no longer in the segment.
-        removed: people whom the vendor removed.
+        removed: people that the vendor removed.
         already_gone: people who were not in the audience any more.
         kept: people who stay, for example because another export has a claim.
-        rejected: people whom the vendor did not remove.
-        not_attempted: people whom the run did not reach.
+        rejected: people that the vendor did not remove.
+        not_attempted: people that the run did not reach.
     """
 
     planned: int
