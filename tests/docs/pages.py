@@ -28,8 +28,8 @@ class Block:
 
 def pages() -> list[Path]:
     """Every page that a reader may land on."""
-    tops = [REPO / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    return [*tops, *sorted(DOCS.rglob("*.md"))]
+    tops = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+    return [*(REPO / name for name in tops), *sorted(DOCS.rglob("*.md"))]
 
 
 def blocks(page: Path) -> Iterator[Block]:
