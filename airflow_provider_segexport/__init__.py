@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow's providers manager reads: connection types with their forms, hooks, operators."""
+    """Return the metadata for Airflow's providers manager: connection types with their forms, hooks, operators."""
     from airflow_provider_segexport.provider_info import provider_info  # noqa: PLC0415 - read on demand only
 
     return provider_info(__version__)

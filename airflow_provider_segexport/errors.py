@@ -215,7 +215,7 @@ class UnexpectedResponse(FatalError):
 
 
 MAX_TEXT_CHARS, MAX_CODE_CHARS = 500, 100
-"""Of a vendor's message and of its error code, wherever they are kept."""
+"""Longest text of a vendor's message, and of its error code, that is stored or logged."""
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _SCAN_CHARS = 4_000

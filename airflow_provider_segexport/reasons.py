@@ -68,7 +68,7 @@ MEANINGS = {
     Reason.NOT_IN_AUDIENCE: "of a removal: the person is not in the audience",
     Reason.STILL_IN_AUDIENCE: "of a removal: the person is still in the audience after it",
 }
-"""What each reason means, for the reference."""
+"""The meaning of each reason, for the reference."""
 
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
 """Reasons of a vendor not to send mail to a person. They are written back to the warehouse."""

@@ -46,7 +46,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
             _stage_known_emails(sql, context, ledger)
             since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
-            if sql.one("select count(*) from run_emails anti join ledger_emails using (email)") != (0,):
+            if sql.single_row("select count(*) from run_emails anti join ledger_emails using (email)") != (0,):
                 since = 0.0  # people that this run adds first may have opted out at any time before
             context.run_operation(context.vendor.list_optouts(audience, since, pages))
         reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))

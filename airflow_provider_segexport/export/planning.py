@@ -152,7 +152,7 @@ def _load(  # noqa: PLR0913 - the ledger and all that it is compared with
     else:
         load_ledger.load_nothing(sql)
     shares = state.shared or state.is_shared
-    if lists and (shares or sql.one(f"select count(*) from {LEDGER_MEMBERS} where existed") != (0,)):
+    if lists and (shares or sql.single_row(f"select count(*) from {LEDGER_MEMBERS} where existed") != (0,)):
         suppression.match_members(sql)
     else:
         suppression.match_no_members(sql)

@@ -101,7 +101,7 @@ def look(path: StoragePath, request: Release) -> ReleaseEffect:
     if version := ledger.version():
         bit = f"{state.sharer_bit(request.export)}::ubigint"
         with engine() as sql:
-            alone, together = sql.one(
+            alone, together = sql.single_row(
                 f"""select count(*) filter (sharers_mask = {bit}), count(*) filter (sharers_mask <> {bit})
                 from {sql.scan([ledger.file(version)])} where state in {MAYBE_MEMBER} and (sharers_mask & {bit}) <> 0"""
             )
@@ -163,7 +163,7 @@ def _commit(sql: Engine, ledger: Ledger, state: AudienceState, request: Release,
     entry = exports.pop(request.export, None)
     if renames and entry:
         exports[request.to] = entry
-    members = sql.one(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")[0]
+    members = sql.single_row(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")[0]
     unchanged: dict[str, Any] = {name: facts[name] for name in ("as_of", "run") if name in facts}
     ledger.commit(sql.stream(rows), version, {**unchanged, "exports": exports, "by": RUN, "members": str(members)})
 

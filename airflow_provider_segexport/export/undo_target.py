@@ -87,7 +87,7 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
     else:
         target = _requested(versions, export, requested_version)
     _find_people(sql, versions, target)
-    changed = sql.one("select count(*) from undo_people where changed_later")[0]
+    changed = sql.single_row("select count(*) from undo_people where changed_later")[0]
     if changed:
         newest = max(versions.facts)
         raise FatalError(
@@ -142,7 +142,7 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
             )
         target = versions.target(version)
         _find_people(sql, versions, target)
-        if sql.one("select count(*) from undo_people") != (0,):
+        if sql.single_row("select count(*) from undo_people") != (0,):
             return target
     exports_only = (version for version in candidates if not versions.facts[version].get("reverted_version"))
     return versions.target(next(exports_only, candidates[0]))

@@ -63,6 +63,11 @@ def read_footer(path: StoragePath, name: str) -> Footer:
 def column_types(footer: Footer, wanted: Sequence[str], file: str) -> dict[str, pa.DataType]:
     """Return the types of the wanted columns.
 
+    Args:
+        footer: of the file.
+        wanted: names of columns.
+        file: the file's name, for errors.
+
     Raises:
         InvalidSegment: a wanted column is missing or ambiguous.
     """
@@ -129,6 +134,11 @@ def _visible(name: str) -> str:
 
 def check_unambiguous(names: Sequence[str], wanted: Sequence[str], file: str) -> None:
     """Check that the name of each wanted column is unique without case, because DuckDB ignores the case of names.
+
+    Args:
+        names: of the file's columns.
+        wanted: names of columns to read.
+        file: the file's name, for errors.
 
     Raises:
         InvalidSegment: a wanted column is ambiguous.

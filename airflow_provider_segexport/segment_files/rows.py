@@ -37,7 +37,13 @@ class Read:
 
 
 def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
-    """Return SQL of all rows: `row`, numbered over all files from 0, and the requested columns."""
+    """Return SQL of all rows: `row`, numbered over all files from 0, and the requested columns.
+
+    Args:
+        engine: reads the files.
+        files: of the segment, in reading order.
+        reads: columns to read.
+    """
     parts = (_part(engine, list(alike), reads, files) for _, alike in _alike(files, reads))
     return f"({' union all '.join(parts)})"
 

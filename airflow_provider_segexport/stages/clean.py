@@ -20,7 +20,7 @@ from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
-from airflow_provider_segexport.storage.email_column import judge_column
+from airflow_provider_segexport.storage.email_column import validate_column
 from airflow_provider_segexport.storage.phone_column import create_phone_numbers, with_numbers
 from airflow_provider_segexport.storage.plan import CleanResult, MappedColumn, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.storage.tables import (
@@ -65,7 +65,7 @@ def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -
     engine.run(
         f"""create or replace table mended_rows as
         select row, any_value(email) as email, bool_or(suspect) as suspect from (
-            select k.row, v.clean as email, false as suspect from {EMAIL_KEYS} k join email_verdicts v using (email)
+            select k.row, v.clean as email, false as suspect from {EMAIL_KEYS} k join email_results v using (email)
             where not k.plain and v.reason is null
             union all select s.row, null, true from suspect_rows s anti join {NOT_SENT} n on n.row = s.row)
         group by row"""
@@ -95,7 +95,7 @@ def use_emails(engine: Engine, emails: str) -> int:
     )
     engine.run(f"create or replace table {EMAIL_KEYS} as select row, true as plain, email from {CLEAN_ROWS}")
     create_not_sent(engine)
-    return int(engine.one(f"select count(*) from {CLEAN_ROWS}")[0])
+    return int(engine.single_row(f"select count(*) from {CLEAN_ROWS}")[0])
 
 
 def _create_read_rows(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
@@ -128,11 +128,11 @@ def _create_source_rows(engine: Engine, field_mapping: ResolvedMapping) -> Warni
 
 
 def _validate_emails(engine: Engine) -> None:
-    """Create `EMAIL_KEYS` and `email_verdicts` of all rows, and `VALID_EMAIL_ROWS`."""
+    """Create `EMAIL_KEYS` and `email_results` of all rows, and `VALID_EMAIL_ROWS`."""
     bounded = f"case when strlen(email) > {MAX_ROW_BYTES} then {literal(OVERSIZED)} else email end"
-    judge_column(engine, f"(select row, {bounded} as email from read_rows)")
+    validate_column(engine, f"(select row, {bounded} as email from read_rows)")
     engine.run(
-        f"create or replace view {VALID_EMAIL_ROWS} as select row, email from judged_emails where reason is null"
+        f"create or replace view {VALID_EMAIL_ROWS} as select row, email from validated_emails where reason is null"
     )
 
 
@@ -144,7 +144,7 @@ def _reject_by_email(engine: Engine, rows: int) -> None:
     engine.run(
         f"""insert into {NOT_SENT}
         select k.row, ?, case when k.email = {literal(OVERSIZED)} then ? else v.reason end, 'email'
-        from {EMAIL_KEYS} k join email_verdicts v using (email) where not k.plain and v.reason is not null""",
+        from {EMAIL_KEYS} k join email_results v using (email) where not k.plain and v.reason is not null""",
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     _find_duplicate_hashes(engine, rows)
@@ -266,7 +266,7 @@ def _faults(engine: Engine, column: MappedColumn, date_format: str) -> Iterator[
         tests.append((Reason.VALUE_TOO_LONG, field_values.too_long(column, value)))
     tests.append((Reason.INVALID_VALUE, field_values.misfit(column, date_format, text=mended)))
     sums = ", ".join(f"count_if({test})" for _, test in tests)
-    counts = engine.one(f"select {sums} from suspect_rows s anti join {NOT_SENT} n on n.row = s.row")
+    counts = engine.single_row(f"select {sums} from suspect_rows s anti join {NOT_SENT} n on n.row = s.row")
     for count, (reason, test) in zip(counts, tests, strict=True):
         if count:
             yield count, reason, test
@@ -285,7 +285,7 @@ def _values(engine: Engine, field_mapping: ResolvedMapping) -> Iterator[tuple[Ma
     if not expressions:
         return
     differ = ", ".join(f"count_if({fast} is distinct from {mended})" for _, fast, mended in expressions)
-    counts = engine.one(f"select {differ} from suspect_rows")
+    counts = engine.single_row(f"select {differ} from suspect_rows")
     for (column, fast, mended), count in zip(expressions, counts, strict=True):
         yield column, f"case when m.suspect then {mended} else {fast} end" if count else fast
 

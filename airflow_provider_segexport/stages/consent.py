@@ -112,4 +112,4 @@ def _withhold(engine: Engine, people: str, reason: Reason, field: str) -> int:
     )
     engine.run(f"delete from {NOT_SENT} where row in (select row from newly_withheld)")
     add_not_sent(engine, "newly_withheld", Outcome.WITHHELD, reason, field)
-    return int(engine.one("select count(*) from newly_withheld")[0])
+    return int(engine.single_row("select count(*) from newly_withheld")[0])

@@ -88,7 +88,7 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
         where c.row_hash = r.rejected_hash and c.row_hash is distinct from d.row_hash"""
     )
     add_not_sent(engine, "held_rows", Outcome.WITHHELD, Reason.REJECTED_RECENTLY)
-    return int(engine.one("select count(*) from held_rows")[0])
+    return int(engine.single_row("select count(*) from held_rows")[0])
 
 
 def _find_retry_exhausted(engine: Engine, now: float) -> bool:
@@ -102,7 +102,7 @@ def _find_retry_exhausted(engine: Engine, now: float) -> bool:
         f"""create or replace table last_delivered as
         select email, row_hash from {LEDGER_HASHES} semi join retry_exhausted using (email)"""
     )
-    return bool(engine.one("select count(*) from retry_exhausted")[0])
+    return bool(engine.single_row("select count(*) from retry_exhausted")[0])
 
 
 def write_returning(
@@ -132,7 +132,7 @@ def count_known(engine: Engine, folder: RunFolder) -> int:
         schema = pa.schema([SCHEMA.field("email")])
         engine.table("planned_emails", pa.RecordBatchReader.from_batches(schema, iter(rows)))
     sql = f"select count(*) from {LEDGER_HASHES} l semi join planned_emails p on p.email = l.email"
-    return int(engine.one(sql)[0])
+    return int(engine.single_row(sql)[0])
 
 
 def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath, cleaned: CleanResult) -> Plan:

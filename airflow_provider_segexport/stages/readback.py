@@ -91,7 +91,7 @@ def withhold_leavers(engine: Engine) -> int:
         select c.row from {CLEAN_ROWS} c semi join {LEFT_ON_THEIR_OWN} l on l.email = c.email"""
     )
     add_not_sent(engine, "left_rows", Outcome.WITHHELD, Reason.LEFT_AUDIENCE, "email")
-    return int(engine.one("select count(*) from left_rows")[0])
+    return int(engine.single_row("select count(*) from left_rows")[0])
 
 
 def find_left(engine: Engine) -> None:
@@ -178,7 +178,13 @@ def count_still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...],
 
 
 def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return address and contact id of people to be removed by id who are members under another id."""
+    """Return address and contact id of people to be removed by id who are members under another id.
+
+    Args:
+        engine: holds `AUDIENCE_MEMBERS`.
+        folder: of the removals.
+        names: of the removal batches.
+    """
     people: list[tuple[str, str]] = []
     for batch, entry in settled(folder, names):
         if entry.unattributed:

@@ -102,7 +102,7 @@ def change_sharers(engine: Engine, people: str, sharers_mask: str, row_hash: str
 
 def count(engine: Engine) -> int:
     """Count the people to remove."""
-    return int(engine.one("select count(*) from leavers")[0])
+    return int(engine.single_row("select count(*) from leavers")[0])
 
 
 def keep(engine: Engine, reason: str, where: str = "true") -> int:
@@ -131,7 +131,7 @@ def update_sharers(engine: Engine, bit: int, *, release: bool) -> None:
         release: this export gives up its claim on leavers; only mode `mirror` does.
     """
     own, others = f"(sharers_mask & {bit}::ubigint)", f"(sharers_mask & ~({bit}::ubigint))"
-    if engine.one(f"select count(*) from {LEDGER_MEMBERS} where {own} = 0") != (0,):
+    if engine.single_row(f"select count(*) from {LEDGER_MEMBERS} where {own} = 0") != (0,):
         engine.run(SEGMENT_EMAILS_SQL)
         unclaimed = f"(select email, sharers_mask from {LEDGER_MEMBERS} where {own} = 0) l"
         people = f"{unclaimed} semi join segment_emails s on s.email = l.email"
@@ -153,7 +153,7 @@ def keep_existing(engine: Engine, bit: int) -> None:
         engine: holds `LEDGER_MEMBERS`, `BARRED_EMAILS`, `leavers` and `withheld_emails`.
         bit: this export's bit in `sharers_mask`.
     """
-    if engine.one(f"select count(*) from {LEDGER_MEMBERS} where existed") == (0,):
+    if engine.single_row(f"select count(*) from {LEDGER_MEMBERS} where existed") == (0,):
         return
     existed = f"email in (select email from {LEDGER_MEMBERS} where existed) and {NOT_WITHDRAWN}"
     engine.run(f"delete from leavers where (sharers_mask & {bit}::ubigint) = 0 and {existed}")
@@ -179,7 +179,7 @@ def update_bars(engine: Engine, bit: int) -> None:
         select w.email, coalesce(b.barred, 0)::ubigint | {bit}::ubigint as barred
         from withheld_emails w left join {BARRED_EMAILS} b on b.email = w.email where not coalesce({own}, false)"""
     )
-    if engine.one(f"select count(*) from {BARRED_EMAILS} where {own}") != (0,):
+    if engine.single_row(f"select count(*) from {BARRED_EMAILS} where {own}") != (0,):
         engine.run(
             f"""insert into bars_changed select b.email, b.barred & ~({bit}::ubigint)
             from (select * from {BARRED_EMAILS} where {own}) b

@@ -22,7 +22,7 @@ from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.segment_files.suppression_files import EntryColumns, read_entries
 from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
-from airflow_provider_segexport.storage.email_column import judge_column
+from airflow_provider_segexport.storage.email_column import validate_column
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.tables import (
     LEDGER_MEMBERS,
@@ -143,13 +143,13 @@ def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
         f"""create or replace table suppression_cells as select row, cell, {_kind("cell")} as kind
         from (select row, {trimmed} end as cell from (select row, unnest([{cells}]) as cell from suppression_raw))"""
     )
-    judge_column(engine, "(select rowid as row, cell as email from suppression_cells where kind = 'email')", "list_")
+    validate_column(engine, "(select rowid as row, cell as email from suppression_cells where kind = 'email')", "list_")
     engine.run(
         f"""create or replace table suppression_batch as
         select row, kind, {_digits("cell")} as key from suppression_cells where kind is distinct from 'email'
         union all select c.row, case when j.email is not null then 'email'
             when j.reason = '{Reason.NON_ASCII_EMAIL}' then 'unsendable' end, j.email
-        from suppression_cells c join list_judged_emails j on j.row = c.rowid"""
+        from suppression_cells c join list_validated_emails j on j.row = c.rowid"""
     )
 
 
@@ -204,7 +204,7 @@ def _counted(engine: Engine, tally: Tally, file: str) -> Tally:
         from suppression_batch group by row"""
     )
     sums = "count(*), count_if(blank), count_if(not_understood)"
-    rows, blank, not_understood = engine.one(f"select {sums} from suppression_rows")
+    rows, blank, not_understood = engine.single_row(f"select {sums} from suppression_rows")
     examples = tally.examples
     if not_understood and len(examples) < MAX_EXAMPLES:
         limit = MAX_EXAMPLES - len(examples)

@@ -74,16 +74,16 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
     else:
         _load_late_rows(engine, folder, names, names.late)
     changes = "select (select count(*) from changed_emails) + (select count(*) from planned_bars)"
-    if not engine.one(changes)[0] and not origin.finished:
+    if not engine.single_row(changes)[0] and not origin.finished:
         return ledger.version()
     for _ in range(COMMIT_ATTEMPTS):
         version = ledger.version()
         _load_previous(engine, ledger, version)
         shared, barring = (
-            engine.one(f"select count(*) from {name}") != (0,) for name in ("planned_sharers", "planned_bars")
+            engine.single_row(f"select count(*) from {name}") != (0,) for name in ("planned_sharers", "planned_bars")
         )
         sql = next_version.rows(origin, first=not version, shared=shared, barring=barring)
-        members = engine.one(next_version.count_members(first=not version))[0]
+        members = engine.single_row(next_version.count_members(first=not version))[0]
         facts = facts_of(origin, ledger.facts(version)) | {"members": str(members)}
         try:
             return ledger.commit(engine.stream(sql), version, facts)

@@ -190,7 +190,13 @@ class AudienceState:
         return (*self.sharers[:free], export, *self.sharers[free + 1 :])
 
     def began(self, export: str, as_of: str, segment: str = "") -> AudienceState:
-        """Return the state with the snapshot that an export starts; with none if `as_of` is empty."""
+        """Return the state with the snapshot that an export starts.
+
+        Args:
+            export: its name.
+            as_of: the snapshot, ISO 8601; empty to remove the export's entry.
+            segment: which of several mapped segments of the export this is; empty if the task is not mapped.
+        """
         begun = {name: moment for name, moment in self.begun.items() if name != export}
         return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
 

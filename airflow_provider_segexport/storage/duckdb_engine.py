@@ -62,7 +62,7 @@ class Engine:
         rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
         return rows
 
-    def one(self, sql: str) -> tuple[Any, ...]:
+    def single_row(self, sql: str) -> tuple[Any, ...]:
         """Return a result of one row."""
         return self.rows(sql)[0]
 

@@ -175,7 +175,13 @@ def holder(path: StoragePath, now: float) -> Holder | None:
 
 
 def confirm_stop(home: StoragePath, writer_token: str, now: float) -> None:
-    """Record that a superseded process has ended its calls."""
+    """Record that a superseded process has ended its calls.
+
+    Args:
+        home: folder of the lease.
+        writer_token: of the process (`Lease.writer_token`).
+        now: epoch seconds.
+    """
     write(home / f"{int(now * 1000):015d}-{writer_token}{STOPPED_SUFFIX}", b"")
 
 
@@ -185,7 +191,13 @@ def has_stopped(home: StoragePath, writer_token: str) -> bool:
 
 
 def remove_old_files(home: StoragePath, number: int, now: float) -> None:
-    """Delete the files of lower numbers, and old confirmations."""
+    """Delete the files of lower numbers, and old confirmations.
+
+    Args:
+        home: folder of the lease.
+        number: of the newest file.
+        now: epoch seconds.
+    """
     for name in listing(home):
         stopped_ms = name.partition("-")[0]
         is_old = (

@@ -78,7 +78,7 @@ def with_numbers(rows: str, phone: str, country: str | None) -> str:
 
 
 def _candidate(phone: str) -> str:
-    """Return SQL that tells whether Python is to convert the number. `case` runs the slow test on few rows only."""
+    """Return SQL that is true if Python is to convert the number. `case` runs the slow test on few rows only."""
     return f"""case when {phone} is null or strlen({phone}::varchar) > {_MAX_PHONE_BYTES}
         or regexp_full_match({phone}::varchar, {literal(phone_number.E164)}) then false
         else length({phone}::varchar) <= {phone_number.MAX_CHARS}

@@ -50,7 +50,13 @@ def checksum_matches(text: bytes) -> bool | None:
 
 
 def write_json(path: StoragePath, content: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """Write a JSON object with its format and checksum."""
+    """Write a JSON object with its format and checksum.
+
+    Args:
+        path: the file.
+        content: the object.
+        indent: spaces of each level; None for one line.
+    """
     write(path, with_checksum(json.dumps({"format": FORMAT, **content}, indent=indent).encode()))
 
 

@@ -44,7 +44,7 @@ def test_a_form_shows_what_its_vendor_needs(site, vendor):
         assert dialog.get_by_role("button", name="Save").is_disabled()
         keep(page, f"connection-{vendor.name}-consent", clip=dialog)
         dialog.get_by_text(MORE_SECTION, exact=True).click()
-        dialog.get_by_text(f"Default {vendor.audience_word}").first.wait_for()
+        dialog.get_by_text(f"Default {vendor.audience_noun}").first.wait_for()
         keep(page, f"connection-{vendor.name}-audience", clip=dialog)
 
 
@@ -66,7 +66,7 @@ def fill(site: Any, dialog: Any, vendor: Any, conn_id: str, *, secret: str | Non
     dialog.locator('input[name="element_consented_by"]').fill("Ann Administrator")
     dialog.locator('input[name="element_allowed_dags"]').fill("segment_*")
     dialog.get_by_text(MORE_SECTION, exact=True).click()
-    dialog.locator('input[name="element_audience"]').fill(str(told["audiences"][0]["id"]))
+    dialog.locator('input[name="element_default_audience"]').fill(str(told["audiences"][0]["id"]))
     for name, value in extra.items():
         dialog.locator(f'input[name="element_{name}"]').fill(value)
 

@@ -72,7 +72,7 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 
 with engine() as sql:
     moment = "select strftime(make_timestamptz(0), '%H') as hour"
-    print(sql.one(moment)[0], *(row["hour"] for batch in sql.stream(moment) for row in batch.to_pylist()))
+    print(sql.single_row(moment)[0], *(row["hour"] for batch in sql.stream(moment) for row in batch.to_pylist()))
 """
 
 

@@ -81,7 +81,7 @@ def test_consent_and_suppression_come_before_any_other_reason(segment, listed):
         2: "on_suppression_list",
         4: "on_suppression_list",
     } == withheld(sql)
-    assert sql.one("select count(*), count(distinct row) from not_sent") == (5, 5)
+    assert sql.single_row("select count(*), count(distinct row) from not_sent") == (5, 5)
 
 
 def test_a_column_that_cannot_say_yes_is_refused(segment):

@@ -20,7 +20,7 @@ OWNERS = {
     for name in SHARED
 }
 FROM_ADDRESSES = {"EMAIL_KEYS": {"email_column"}}
-"""`judge_column` creates the keys of a segment for `clean`, and those of a suppression list under a prefix."""
+"""`validate_column` creates the keys of a segment for `clean`, and those of a suppression list under a prefix."""
 
 
 def creators() -> dict[str, set[str]]:

@@ -110,18 +110,15 @@ WORD = re.compile(r"[A-Za-z]+")
 PHRASE = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 
 ALLOWED_WORDS: dict[str, int] = {
-    "airflow_provider_segexport": 51,
+    "airflow_provider_segexport": 1,  # `nobody`, a value of an option
     "export": 1,  # `kept`, a key of the report
-    "plugins": 1,
-    "stages": 4,
-    "storage": 36,
+    "plugins": 1,  # `nobody`, a value of an option
+    "stages": 1,  # `KEPT`, a key of the report
 }
 ALLOWED_UNDOCUMENTED: dict[str, int] = {
-    "airflow_provider_segexport": 4,
-    "hooks": 1,
-    "segment_files": 3,
-    "stages": 3,
-    "storage": 4,
+    "airflow_provider_segexport": 1,
+    "hooks": 1,  # `export`, whose arguments the operator documents
+    "stages": 2,
 }
 ALLOWED_IN_CYCLES: dict[str, int] = {}
 
