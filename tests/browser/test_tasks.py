@@ -78,7 +78,7 @@ def test_a_run_from_the_form_does_what_it_says(site):
         dialog = trigger_form(site, page)
         start = dialog.get_by_role("button", name="Trigger", exact=True)
         dialog.get_by_role("button", name="What", exact=True).click()
-        dialog.get_by_text("Which segments go out.").wait_for()
+        dialog.get_by_text("The segments to export.").wait_for()
         keep(page, "trigger-form")
         segments = dialog.locator("#element_segments")
         for _ in range(3):
