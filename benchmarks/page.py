@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 TITLES = {
+    "floor": "the floor: DuckDB and requests, without plan, ledger, journal, results, report",
     "campaign_monitor": "Campaign Monitor",
     "constant_contact": "Constant Contact",
     "dotdigital": "dotdigital",
@@ -45,6 +46,8 @@ def _sections(result: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "Whole exports", _exports(result)
     yield "Runs with 1 % changed", _deltas(result)
     yield "Beside others", _peers(result)
+    yield "Beside the floor", _floor(result)
+    yield "With 20 ms a call", _latency(result)
     yield "Where the CPU goes", _stages(result)
     yield "Quotas", _quota(result)
     yield "Import", _imports(result)
@@ -77,6 +80,20 @@ def _peers(result: dict[str, Any]) -> str:
         for name, case in result["peers"].items()
     ]
     return table(("the same file to the same server", "CPU s", "times ours", "MiB in all"), rows) if rows else ""
+
+
+def _floor(result: dict[str, Any]) -> str:
+    titles = {"export": "full export", "delta": "1 % changed"}
+    rows = [(titles[kind], f"{share:.2f}") for kind, share in result.get("share_of_floor", {}).items()]
+    return table(("our CPU to Campaign Monitor", "share of the floor's"), rows) if rows else ""
+
+
+def _latency(result: dict[str, Any]) -> str:
+    rows = [
+        (TITLES[name], f"{case['wall_s']:.1f}", f"{case['cpu_s']:.1f}")
+        for name, case in result.get("latency", {}).items()
+    ]
+    return table(("each response takes 20 ms", "seconds", "CPU s"), rows) if rows else ""
 
 
 def _stages(result: dict[str, Any]) -> str:

@@ -30,7 +30,10 @@ VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 BASE_VENDOR = VENDORS[0]
 """The vendor of the peers' calls, and of the cases that need only one vendor."""
 
-PEERS = {"drt": "drt_project.py", "dlt": "dlt_reverse.py", "pandas_loop": "pandas_loop.py"}
+PEERS = {"floor": "floor.py", "drt": "drt_project.py", "dlt": "dlt_reverse.py", "pandas_loop": "pandas_loop.py"}
+NEEDS_NO_FOLDER = ("floor", "pandas_loop")
+LATENCY_S = 0.02
+"""Time of a response in the cases with latency: a vendor in the same region."""
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 DAYS = ("2026-11-01T00:00:00+00:00", "2026-11-02T00:00:00+00:00")
 PEERS_PYTHON = HOME / "venv" / "bin" / "python"
@@ -63,16 +66,17 @@ class Bench:
         """Return the path of a segment's file, which is written once."""
         return str(write(DATA / f"{self.sizes[size]}-{snapshot}.parquet", self.sizes[size], snapshot=snapshot))
 
-    def export(self, case: str, vendor: str, size: str, **more: Any) -> None:
+    def export(self, case: str, vendor: str, size: str, *, latency_s: float = 0.0, **more: Any) -> None:
         """Measure one export to the sink in one task process.
 
         Args:
             case: name of the case.
             vendor: name of the vendor.
             size: name of the size.
+            latency_s: seconds that each response takes.
             more: further values of the task's case.
         """
-        with server(str(BENCHMARKS / "sink.py")) as sink:
+        with server(str(BENCHMARKS / "sink.py"), str(latency_s)) as sink:
             values = {"vendor": vendor, "server": sink, "segment": self.segment(size), "as_of": DAYS[0], **more}
             result = measure_task({**values, "max_profiles": self.sizes[size]})
             received = read_json(f"{sink}/_sink")
@@ -93,12 +97,24 @@ class Bench:
             second = self.segment(size, 2)
             self.export(f"delta_{size}/{BASE_VENDOR}", BASE_VENDOR, size, root=root, segment=second, as_of=DAYS[1])
 
-    def peer(self, name: str, size: str) -> None:
-        """Measure a peer with the same file and the same server."""
-        with server(str(BENCHMARKS / "sink.py")) as sink, tempfile.TemporaryDirectory(dir=HOME) as home:
+    def peer(self, name: str, size: str, *, latency_s: float = 0.0) -> None:
+        """Measure a peer with the same file and the same server.
+
+        The floor runs in this checkout's environment, which has the same DuckDB and requests as an export.
+        """
+        case = "latency" if latency_s else "peer"
+        with server(str(BENCHMARKS / "sink.py"), str(latency_s)) as sink, tempfile.TemporaryDirectory(dir=HOME) as home:
             command = [str(BENCHMARKS / "peers" / PEERS[name]), self.segment(size), sink]
-            result = measure_process(command + ([] if name == "pandas_loop" else [home]), python=PEERS_PYTHON)
-            self.record(f"peer_{size}/{name}", {**result, "sink": read_json(f"{sink}/_sink")})
+            python = Path(sys.executable) if name == "floor" else PEERS_PYTHON
+            result = measure_process(command + ([] if name in NEEDS_NO_FOLDER else [home]), python=python)
+            self.record(f"{case}_{size}/{name}", {**result, "sink": read_json(f"{sink}/_sink")})
+
+    def latency(self, size: str) -> None:
+        """Measure exports whose calls take time, beside the floor and the pandas script."""
+        for vendor in VENDORS:
+            self.export(f"latency_{size}/{vendor}", vendor, size, latency_s=LATENCY_S)
+        for name in NEEDS_NO_FOLDER if PEERS_PYTHON.exists() else ("floor",):
+            self.peer(name, size, latency_s=LATENCY_S)
 
     def imports(self) -> None:
         """Measure the CPU of a DAG file's imports in a process with Airflow's SDK, like the DAG processor."""
@@ -126,8 +142,9 @@ class Bench:
             self.export(f"export_{size}/{vendor}", vendor, size)
         for smaller in [name for name, rows in self.sizes.items() if rows < base]:
             self.export(f"export_{smaller}/{BASE_VENDOR}", BASE_VENDOR, smaller)
-        for name in PEERS if PEERS_PYTHON.exists() else ():
+        for name in PEERS if PEERS_PYTHON.exists() else ("floor",):
             self.peer(name, size)
+        self.latency(size)
         if number < self.plan["stage_rounds"]:
             for vendor in VENDORS:
                 self.export(f"stages_{size}/{vendor}", vendor, size, stages=True)
@@ -178,6 +195,12 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["quota_ratio"] = {v: median(runs[f"quota/{v}"], "ratio") for v in VENDORS if f"quota/{v}" in runs}
     result["quota"] = {v: runs[f"quota/{v}"][-1] for v in VENDORS if f"quota/{v}" in runs}
     result |= _peers(runs)
+    result["latency"] = {
+        case.partition("/")[2]: {name: median(results, name) for name in ("wall_s", "cpu_s")}
+        for case, results in runs.items()
+        if case.startswith("latency_")
+    }
+    result["share_of_floor"] = _shares_of_floor(runs)
     result["memory_over_time"] = dict(_memory(runs))
     return result
 
@@ -198,6 +221,19 @@ def _peers(runs: Runs) -> dict[str, Any]:
                 "calls": results[0]["sink"]["imports"],
             }
     return figures_by_peer
+
+
+def _shares_of_floor(runs: Runs) -> dict[str, float]:
+    """Return our CPU as a share of the floor's, for the full export and for one with 1 % changed."""
+    shares = {}
+    for case, floors in runs.items():
+        size = case.removeprefix("peer_").removesuffix("/floor")
+        if case == f"peer_{size}/floor":
+            for kind in ("export", "delta"):
+                ours = runs[f"{kind}_{size}/{BASE_VENDOR}"]
+                ratios = [mine["cpu_s"] / floor["cpu_s"] for mine, floor in zip(ours, floors, strict=True)]
+                shares[kind] = round(statistics.median(ratios), 2)
+    return shares
 
 
 def _memory(runs: Runs) -> Iterator[tuple[str, list[tuple[float, float]]]]:

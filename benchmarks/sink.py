@@ -2,7 +2,7 @@
 
 The sink stores no people. It accepts each import, counts its rows by a marker in the body, and reports its job as
 ended. dotdigital's report lists the addresses of the body. `GET /_sink` returns the counters, `DELETE /_sink` resets
-them. Run `python benchmarks/sink.py`; it prints its URL.
+them. Run `python benchmarks/sink.py [SECONDS]`; it prints its URL. Each response takes the given seconds, by default 0.
 """
 
 from __future__ import annotations
@@ -243,13 +243,14 @@ VENDORS: dict[str, Callable[[Sink, str, str, str, bytes], Answer]] = {
 }
 
 
-async def serve(sink: Sink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(sink: Sink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float = 0.0) -> None:
     """Serve one keep-alive connection.
 
     Args:
         sink: the counters and responses.
         reader: the connection's input.
         writer: the connection's output.
+        delay_s: seconds that each response takes.
     """
     while head := await _head(reader):
         line, *fields = head.decode("latin-1").split("\r\n")
@@ -258,6 +259,8 @@ async def serve(sink: Sink, reader: asyncio.StreamReader, writer: asyncio.Stream
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         path, _, query = target.partition("?")
         status, response = sink.answer(method, path, query, body)
+        if delay_s:
+            await asyncio.sleep(delay_s)
         content = response if isinstance(response, bytes) else json.dumps(response).encode()
         writer.write(
             b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ndate: %b\r\ncontent-length: %d\r\n\r\n%b"
@@ -276,8 +279,10 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 async def main() -> None:
     """Serve until the process ends."""
-    sink = Sink()
-    server = await asyncio.start_server(lambda reader, writer: serve(sink, reader, writer), "127.0.0.1", limit=2**22)
+    sink, delay_s = Sink(), float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    server = await asyncio.start_server(
+        lambda reader, writer: serve(sink, reader, writer, delay_s), "127.0.0.1", limit=2**22
+    )
     sink.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     sys.stdout.write(f"{sink.base}\n")
     sys.stdout.flush()

@@ -51,6 +51,8 @@ def test_a_round_brings_every_figure(bench):
     made.full_and_delta("10k")
     for vendor in run.VENDORS[1:]:
         made.export(f"export_10k/{vendor}", vendor, "10k", stages=True)
+    made.peer("floor", "10k")
+    made.peer("floor", "10k", latency_s=0.001)
     made.record("quota/omnisend", run.quota.measure("omnisend", calls=3))
     reports = [result["report"] for results in made.runs.values() for result in results if "report" in result]
     assert [] == [name for report in reports for name in report.get("heavy", [])]
@@ -58,6 +60,12 @@ def test_a_round_brings_every_figure(bench):
     assert set(run.VENDORS) == figures["export_10k"]["by_vendor"].keys()
     assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= figures.keys()
     assert ROWS // 100 == figures["delta_10k"]["rows"]
+    assert set(figures["share_of_floor"]) == {"export", "delta"}
+    assert set(figures["latency"]) == {"floor"}
+    floor = made.runs["peer_10k/floor"][0]["sink"]
+    ours = made.runs["export_10k/campaign_monitor"][0]["sink"]
+    assert floor["rows"] == ours["rows"]
+    assert abs(floor["bytes"] / ours["bytes"] - 1) < 0.1
     assert figures["quota"]["omnisend"]["imports"] == figures["quota"]["omnisend"]["imports_at_least"]
     text = page.performance_page({**run.machine(), "rounds": 1, **figures})
     assert all(title in text for title in ("Campaign Monitor", "Omnisend", "## Whole exports", "## Quotas"))
