@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from airflow_provider_segexport.errors import InvalidConnection
+from airflow_provider_segexport.ratelimit.clocks import Machine
 from airflow_provider_segexport.ratelimit.store import QuotaStore
 from airflow_provider_segexport.vendors.base import Limits
 
@@ -25,7 +26,9 @@ def account_key(vendor: str, base_url: str, account: str) -> str:
     return f"{vendor}-{hashlib.blake2b(f'{base_url}|{account}'.encode(), digest_size=10).hexdigest()}"
 
 
-def open_store(url: str, account: str, limits: Limits, *, backfill: bool = False) -> QuotaStore:
+def open_store(
+    url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
+) -> QuotaStore:
     """Open the store of one account. The backend's client is imported here, so other deployments need not install it.
 
     Args:
@@ -33,6 +36,7 @@ def open_store(url: str, account: str, limits: Limits, *, backfill: bool = False
         account: the account's key in the store, from `account_key`.
         limits: the rates to count against.
         backfill: leave a part of every window to scheduled runs.
+        machine: whose clocks are read; None if the times that callers pass can be trusted, as in a test.
 
     Returns:
         The store. It connects when the first call is counted.
@@ -45,19 +49,19 @@ def open_store(url: str, account: str, limits: Limits, *, backfill: bool = False
         case "file":
             from airflow_provider_segexport.ratelimit.sqlite import SqliteQuotaStore  # noqa: PLC0415
 
-            return SqliteQuotaStore(url.removeprefix("file://"), account, limits, backfill=backfill)
+            return SqliteQuotaStore(url.removeprefix("file://"), account, limits, backfill=backfill, machine=machine)
         case "redis" | "rediss":
             try:
                 from airflow_provider_segexport.ratelimit.redis import RedisQuotaStore  # noqa: PLC0415
             except ImportError:
                 raise InvalidConnection(CLIENT_MISSING.format("redis")) from None
-            return RedisQuotaStore(url, account, limits, backfill=backfill)
+            return RedisQuotaStore(url, account, limits, backfill=backfill, machine=machine)
         case "postgresql" | "postgres":
             try:
                 from airflow_provider_segexport.ratelimit.postgres import PostgresQuotaStore  # noqa: PLC0415
             except ImportError:
                 raise InvalidConnection(CLIENT_MISSING.format("postgres")) from None
-            return PostgresQuotaStore(url, account, limits, backfill=backfill)
+            return PostgresQuotaStore(url, account, limits, backfill=backfill, machine=machine)
         case other:
             raise InvalidConnection(
                 f"`[segexport] rate_limit_store` begins with {other}://, which is no rate limit store. To fix: name a "

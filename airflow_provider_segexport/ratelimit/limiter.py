@@ -53,6 +53,7 @@ class RateLimiter:
         backfill: the store leaves room for scheduled runs, and the error says so.
         sleep: waits for seconds.
         clock: returns epoch seconds.
+        uptime: returns seconds by a clock that never jumps, for the latency of calls; None for `clock`.
         raise_if_stopped: called before each attempt; raises if the task is to end.
     """
 
@@ -66,6 +67,7 @@ class RateLimiter:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         raise_if_stopped: Callable[[], None],
+        uptime: Callable[[], float] | None = None,
     ) -> None:
         self._vendor = vendor
         self._store = store
@@ -73,6 +75,7 @@ class RateLimiter:
         self._backfill_hint = " A backfill leaves a part of it to scheduled runs." if backfill else ""
         self._sleep = sleep
         self._clock = clock
+        self._uptime = uptime or clock
         self._raise_if_stopped = raise_if_stopped
         self._reported_scopes: dict[str, str] = {}
         self._task_id = secrets.token_hex(6)
@@ -90,10 +93,11 @@ class RateLimiter:
         waited_s = 0.0
         while True:
             self._raise_if_stopped()
+            sent_uptime = self._uptime()
             call = QuotaCall(f"{self._task_id}-{next(self._call_numbers)}", scopes, self._clock())
             wait_s = self._store.acquire(call)
             if wait_s <= 0:
-                self._thread.call = call
+                self._thread.call, self._thread.sent_uptime = call, sent_uptime
                 return waited_s
             if waited_s + wait_s > self._max_wait_s:
                 resumes_at = datetime.fromtimestamp(self._clock() + wait_s, UTC)
@@ -117,8 +121,9 @@ class RateLimiter:
         call: QuotaCall | None = getattr(self._thread, "call", None)
         if call is not None:
             self._thread.call = None
-            self._min_latency_s = min(self._min_latency_s, now - call.sent_at)
-            self._store.record_latency(call, now, self._min_latency_s)
+            latency_s = self._uptime() - self._thread.sent_uptime
+            self._min_latency_s = min(self._min_latency_s, latency_s)
+            self._store.record_latency(call, call.sent_at + latency_s, self._min_latency_s)
         if response is None:
             return
         hint = self._vendor.retry_hint(response, now)

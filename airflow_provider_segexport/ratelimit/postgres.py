@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
@@ -21,11 +20,12 @@ from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime
 from airflow_provider_segexport.ratelimit.store import QuotaCall
 from airflow_provider_segexport.ratelimit.store_base import (
     LOCK_TIMEOUT_S,
     BaseQuotaStore,
-    clock_offset,
+    server_moment,
     without_credentials,
 )
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
@@ -88,10 +88,13 @@ class PostgresQuotaStore(BaseQuotaStore):
         account: the account's key.
         limits: the rates to count against.
         backfill: leave room for scheduled runs.
+        machine: as in `BaseQuotaStore`.
     """
 
-    def __init__(self, url: str, account: str, limits: Limits, *, backfill: bool = False) -> None:
-        super().__init__(limits, backfill=backfill)
+    def __init__(
+        self, url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
+    ) -> None:
+        super().__init__(limits, backfill=backfill, machine=machine)
         self._url = re.sub(r"^[^:]+", "postgresql", url)  # `postgresql+psycopg2://` is how SQLAlchemy writes it
         self._account = account
         self._connection: Any = None
@@ -137,10 +140,6 @@ class PostgresQuotaStore(BaseQuotaStore):
         # Prepare no statement on the server, because a pooler may use another session the next time.
         connection: Any = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None)
         try:
-            before = time.time()
-            server_time = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()[0]
-            self._clock_offset_s = clock_offset(server_time, before, time.time())
-            connection.commit()
             self._lock_account(connection)
             connection.execute("select pg_advisory_xact_lock(%s)", [_lock_number(STATES_TABLE)])
             connection.execute(CREATE_STATES)
@@ -155,6 +154,13 @@ class PostgresQuotaStore(BaseQuotaStore):
             connection.close()
             raise
         return connection
+
+    def _time(self, local: float) -> StoreTime:
+        return server_moment(self._server_time, local, self._machine)
+
+    def _server_time(self) -> float:
+        row = self._connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+        return float(row[0])
 
     def _table(self, table: str) -> sql.Identifier:
         return sql.Identifier(bucket_table(self._account, table))
@@ -184,10 +190,11 @@ class PostgresQuotaStore(BaseQuotaStore):
         for name, state in states.items():
             self._connection.execute(UPSERT_STATE, [self._account, name, *astuple(state)])
 
-    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
+    def _move_call(self, table: str, call_id: str, counted_ms: int, time_ms: int) -> None:
+        del counted_ms
         self._connection.execute(
             sql.SQL("update {} set item_timestamp = to_timestamp(%s) where name = %s").format(self._table(table)),
-            [time_ms / 1000, call.call_id],
+            [time_ms / 1000, call_id],
         )
 
     def _delete_after(self, table: str, time_ms: int) -> None:

@@ -8,7 +8,6 @@ time. Counts may then be too high for a moment, and are never too low.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
@@ -21,12 +20,13 @@ from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 from redis.exceptions import LockError, RedisError
 
 from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime
 from airflow_provider_segexport.ratelimit.store import QuotaCall
 from airflow_provider_segexport.ratelimit.store_base import (
     LOCK_TIMEOUT_S,
     MAX_CLOCK_LEAD_S,
     BaseQuotaStore,
-    clock_offset,
+    server_moment,
     without_credentials,
 )
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
@@ -60,10 +60,13 @@ class RedisQuotaStore(BaseQuotaStore):
         account: the account's key.
         limits: the rates to count against.
         backfill: leave room for scheduled runs.
+        machine: as in `BaseQuotaStore`.
     """
 
-    def __init__(self, url: str, account: str, limits: Limits, *, backfill: bool = False) -> None:
-        super().__init__(limits, backfill=backfill)
+    def __init__(
+        self, url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
+    ) -> None:
+        super().__init__(limits, backfill=backfill, machine=machine)
         self._url = url
         self._prefix = f"segexport:{{{account}}}"  # braces keep the keys in one slot of a cluster
         self._client: Any = None
@@ -108,9 +111,6 @@ class RedisQuotaStore(BaseQuotaStore):
         client = redis.Redis.from_url(
             self._url, socket_timeout=LOCK_TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S
         )
-        before = time.time()
-        seconds, micros = client.time()
-        self._clock_offset_s = clock_offset(seconds + micros / 1e6, before, time.time())
 
         def bucket(rates: list[BucketRate], table: str, algorithm: LogAlgorithm | None) -> RedisBucket:
             ttl_s = TTL_WINDOWS * rates[-1].interval // 1000 + int(MAX_CLOCK_LEAD_S)
@@ -121,6 +121,13 @@ class RedisQuotaStore(BaseQuotaStore):
         self._open_buckets(bucket)
         self._client = client
         return client
+
+    def _time(self, local: float) -> StoreTime:
+        return server_moment(self._server_time, local, self._machine)
+
+    def _server_time(self) -> float:
+        seconds, micros = self._client.time()
+        return float(seconds + micros / 1e6)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
@@ -158,9 +165,8 @@ class RedisQuotaStore(BaseQuotaStore):
                 pipe.expire(self._key(table), ttl_s)
             pipe.execute()
 
-    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
-        sent_ms = int((call.sent_at + self._clock_offset_s) * 1000)
-        for member in self._members(table, call.call_id, sent_ms, sent_ms + int(MAX_CLOCK_LEAD_S * 1000)):
+    def _move_call(self, table: str, call_id: str, counted_ms: int, time_ms: int) -> None:
+        for member in self._members(table, call_id, counted_ms, counted_ms):
             self._client.zadd(self._key(table), {member: time_ms}, xx=True)
         self._read_states(())
         self._last_call_ms = max(self._last_call_ms, time_ms)

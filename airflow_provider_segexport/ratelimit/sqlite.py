@@ -19,6 +19,7 @@ from pyrate_limiter import RateItem, SQLiteBucket
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.ratelimit.clocks import MAX_DAY_LEAD_S, Machine, MachineOffsets, StoreTime, join
 from airflow_provider_segexport.ratelimit.store import QuotaCall
 from airflow_provider_segexport.ratelimit.store_base import LOCK_TIMEOUT_S, BaseQuotaStore
 from airflow_provider_segexport.ratelimit.windows import WindowState
@@ -31,6 +32,13 @@ UNWRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_P
 
 CREATE_STATES = """create table if not exists window_states (scope text primary key,
     calls integer not null, until real not null, calls_since integer not null, limit_seen integer not null)"""
+
+CREATE_CLOCKS = """create table if not exists clocks (machine text primary key,
+    first real not null, second real not null, third real not null)"""
+"""The fields of `MachineOffsets` by machine; the row without a machine has those of the file's newest `StoreTime`."""
+
+MAX_LAG_S = 0.5
+"""Seconds that a machine may be behind the file's time, before it joins that time."""
 
 
 class _Connection(sqlite3.Connection):
@@ -48,12 +56,20 @@ class SqliteQuotaStore(BaseQuotaStore):
         account: the account's key, which is the file's name.
         limits: the rates to count against.
         backfill: leave room for scheduled runs.
+        machine: as in `BaseQuotaStore`.
     """
 
-    def __init__(self, folder: str, account: str, limits: Limits, *, backfill: bool = False) -> None:
-        super().__init__(limits, backfill=backfill)
+    _day_lead_s = MAX_DAY_LEAD_S
+
+    def __init__(
+        self, folder: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
+    ) -> None:
+        super().__init__(limits, backfill=backfill, machine=machine)
+        sliding = [rate.seconds for rates in self._rates.values() for rate in rates if not rate.fixed_window]
+        self._longest_window_s = max(sliding, default=0.0)
         self._path = pathlib.Path(folder) / f"{account}.sqlite"
         self._connection: _Connection | None = None
+        self._offsets: MachineOffsets | None = None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -85,6 +101,38 @@ class SqliteQuotaStore(BaseQuotaStore):
             self._connection.close()
             self._connection = None
 
+    def _time(self, local: float) -> StoreTime:
+        """Return the file's time, which passes as fast as the machines' uptime.
+
+        What a machine that joins, or that is behind the others, learns about the file's time is committed at once. A
+        transaction that ends with a wait would forget it, and the next one would begin at the same time.
+        """
+        machine = self._machine
+        if machine is None:
+            return StoreTime(local, local)
+        sql = "select machine, first, second, third from clocks where machine in ('', ?)"
+        rows = {name: fields for name, *fields in self._opened.execute(sql, [machine.id])}
+        last = StoreTime(*rows[""][:2]) if "" in rows else None
+        uptime, wall = machine.uptime(), machine.wall()
+        known = MachineOffsets(*rows[machine.id]) if machine.id in rows else None
+        offsets = known or join(uptime, wall, last, self._longest_window_s)
+        moment = offsets.read(uptime, last)
+        self._offsets = offsets.after(moment, uptime, wall)
+        if known is None or self._offsets.sliding - offsets.sliding > MAX_LAG_S:
+            self._write_clocks({machine.id: astuple(self._offsets)})
+            self._opened.execute("commit")
+            self._opened.execute("begin immediate")
+            return self._time(local)
+        return moment
+
+    def _keep_time(self, moment: StoreTime) -> None:
+        if self._machine is not None and self._offsets is not None:
+            self._write_clocks({"": (*astuple(moment), 0.0), self._machine.id: astuple(self._offsets)})
+
+    def _write_clocks(self, clocks: Mapping[str, Sequence[float]]) -> None:
+        rows = [(name, *fields) for name, fields in clocks.items()]
+        self._opened.executemany("replace into clocks values (?, ?, ?, ?)", rows)
+
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
         del call, item
         self._opened.rollback()
@@ -98,8 +146,9 @@ class SqliteQuotaStore(BaseQuotaStore):
         rows = [(name, *astuple(state)) for name, state in states.items()]
         self._opened.executemany("replace into window_states values (?, ?, ?, ?, ?)", rows)
 
-    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
-        self._opened.execute(f"update '{table}' set item_timestamp = ? where name = ?", [time_ms, call.call_id])
+    def _move_call(self, table: str, call_id: str, counted_ms: int, time_ms: int) -> None:
+        del counted_ms
+        self._opened.execute(f"update '{table}' set item_timestamp = ? where name = ?", [time_ms, call_id])
 
     def _delete_after(self, table: str, time_ms: int) -> None:
         self._opened.execute(f"delete from '{table}' where item_timestamp > ?", [time_ms])
@@ -139,6 +188,7 @@ class SqliteQuotaStore(BaseQuotaStore):
             for pragma in ("journal_mode = persist", "synchronous = off"):
                 connection.execute(f"pragma {pragma}")
             connection.execute(CREATE_STATES)
+            connection.execute(CREATE_CLOCKS)
 
             def bucket(rates: list[BucketRate], table: str, algorithm: LogAlgorithm | None) -> SQLiteBucket:
                 connection.execute(f"create table if not exists '{table}' (name varchar, item_timestamp integer)")

@@ -6,6 +6,7 @@ A store supplies transactions, buckets of pyrate-limiter, and a table for the re
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -19,6 +20,7 @@ from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.model import RemainingQuota
+from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime
 from airflow_provider_segexport.ratelimit.store import ACCOUNT_SCOPE, QuotaCall
 from airflow_provider_segexport.ratelimit.windows import (
     Priority,
@@ -58,15 +60,23 @@ CLOCK_TOLERANCE_S = 0.02
 its clients, which is milliseconds earlier."""
 
 
+MAX_CALLS_IN_TRANSIT = 10_000
+"""Most calls whose time is kept until their response. One process has a few in transit."""
+
+
 class BaseQuotaStore(ABC):
     """Counts the calls of one account by scope. The store is opened when the first call is counted.
 
     Args:
         limits: the rates to count against.
         backfill: leave room for scheduled runs.
+        machine: whose clocks are read; None if the times that callers pass can be trusted, as in a test.
     """
 
-    def __init__(self, limits: Limits, *, backfill: bool = False) -> None:
+    _day_lead_s = MAX_CLOCK_LEAD_S
+    """As `MAX_CLOCK_LEAD_S`, for limits that restart at fixed times."""
+
+    def __init__(self, limits: Limits, *, backfill: bool = False, machine: Machine | None = None) -> None:
         self._rates = {ACCOUNT_SCOPE: limits.rates, **limits.scoped_rates}
         margins = {scope: window_margin_s(rates) for scope, rates in self._rates.items()}
         self._margin_s = {scope: margin for scope, margin in margins.items() if margin is not None}
@@ -78,8 +88,9 @@ class BaseQuotaStore(ABC):
         self._lock = Lock()
         self._buckets: dict[tuple[str, Priority], list[tuple[str, AbstractBucket]]] = {}
         self._cleaned_at = self._announced_at = float("-inf")
-        self._clock_offset_s = 0.0
-        """Added to this machine's time to get the store's. All machines count by the store's clock."""
+        self._machine = machine
+        self._counted_at: dict[str, float] = {}
+        """The store's time at which calls in transit were counted, by call id."""
 
     def close(self) -> None:
         """Close the file or connection."""
@@ -95,6 +106,17 @@ class BaseQuotaStore(ABC):
         """Lock the account for one thread of one process. The methods below are called inside it only."""
 
     @abstractmethod
+    def _time(self, local: float) -> StoreTime:
+        """Return the store's time. Called at the beginning of a transaction.
+
+        Args:
+            local: epoch seconds by the caller's clock.
+        """
+
+    def _keep_time(self, moment: StoreTime) -> None:  # noqa: B027 - a server keeps its own time
+        """Store the time of a transaction that has counted a call."""
+
+    @abstractmethod
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
         """Remove what was counted in this transaction."""
 
@@ -107,8 +129,15 @@ class BaseQuotaStore(ABC):
         """Insert or replace window states."""
 
     @abstractmethod
-    def _move_call(self, table: str, call: QuotaCall, time_ms: int) -> None:
-        """Change the time, in milliseconds, at which a counted call is recorded in a table."""
+    def _move_call(self, table: str, call_id: str, counted_ms: int, time_ms: int) -> None:
+        """Change the time at which a counted call is recorded in a table.
+
+        Args:
+            table: of a scope's sliding windows.
+            call_id: of the call.
+            counted_ms: the present time of its record in milliseconds.
+            time_ms: the new time.
+        """
 
     @abstractmethod
     def _delete_after(self, table: str, time_ms: int) -> None:
@@ -120,21 +149,22 @@ class BaseQuotaStore(ABC):
         return {name: WindowState.read(stored[name], now) if name in stored else WindowState() for name in names}
 
     def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
-        """Return the call as pyrate-limiter's buckets count it."""
-        return RateItem(call.call_id, int(now * 1000))
+        """Return the call as pyrate-limiter's buckets of sliding windows count it."""
+        return _item(call, now)
 
     def acquire(self, call: QuotaCall) -> float:
         """Count a call for all its scopes and return 0, or count nothing and return the seconds until it may fit."""
         if not self._backfill and abs(call.sent_at - self._announced_at) >= ANNOUNCE_INTERVAL_S:
             with self._transaction():
-                active_until = call.sent_at + self._clock_offset_s + SCHEDULED_RUN_TTL_S
+                active_until = self._time(call.sent_at).now + SCHEDULED_RUN_TTL_S
                 self._write_states({SCHEDULED_RUN: WindowState(until=active_until)})
             self._announced_at = call.sent_at
         with self._transaction():
-            now = call.sent_at + self._clock_offset_s
+            moment = self._time(call.sent_at)
+            now = moment.now
             is_cleanup_due = abs(now - self._cleaned_at) > CLEANUP_INTERVAL_S
             if is_cleanup_due:
-                self._delete_expired(now)
+                self._delete_expired(moment)
             states = self._states([*call.scopes, SCHEDULED_RUN] if self._backfill else call.scopes, now)
             yielding = (
                 self._backfill and now < states.pop(SCHEDULED_RUN).until <= now + SCHEDULED_RUN_TTL_S + MAX_CLOCK_LEAD_S
@@ -144,13 +174,21 @@ class BaseQuotaStore(ABC):
             item = None
             if wait_s <= 0:
                 item = self._bucket_item(call, now)
-                wait_s = max((_put(bucket, item) for _, bucket in self._call_buckets(call, priority)), default=0.0)
+                items = {False: item, True: item if moment.day_now == now else _item(call, moment.day_now)}
+                buckets = self._call_buckets(call, priority)
+                waits = (_put(bucket, items[table.endswith(FIXED_SUFFIX)]) for table, bucket in buckets)
+                wait_s = max(waits, default=0.0)
             if wait_s > 0:
                 self._undo(call, item)
                 return wait_s
             after = {scope: state.after_call(now, self._max_concurrency) for scope, state in states.items()}
             self._write_states({scope: state for scope, state in after.items() if state != states[scope]})
+            self._keep_time(moment)
             self._cleaned_at = now if is_cleanup_due else self._cleaned_at
+        if item is not None:
+            if len(self._counted_at) >= MAX_CALLS_IN_TRANSIT:
+                self._counted_at.clear()
+            self._counted_at[call.call_id] = item.timestamp / 1000
         return 0.0
 
     def record_latency(self, call: QuotaCall, now: float, min_latency_s: float) -> None:
@@ -160,19 +198,19 @@ class BaseQuotaStore(ABC):
         calls. The other half absorbs the differing distance of tasks from the vendor.
 
         Args:
-            call: a call that `acquire` has counted.
-            now: epoch seconds at which its response arrived, or at which the caller gave up.
+            call: a call that `acquire` of this store has counted.
+            now: epoch seconds at which its response arrived, or at which the caller gave up, on the clock of `sent_at`.
             min_latency_s: seconds that every call takes at least.
         """
-        arrived_at = {
-            scope: now - min_latency_s - self._margin_s[scope] / 2 for scope in call.scopes if scope in self._margin_s
-        }
-        late = {scope: moment for scope, moment in arrived_at.items() if moment > call.sent_at}
-        if not late:
+        counted_at = self._counted_at.pop(call.call_id, None)
+        latency_s = now - call.sent_at - min_latency_s
+        late = {scope: latency_s - self._margin_s[scope] / 2 for scope in call.scopes if scope in self._margin_s}
+        late = {scope: seconds for scope, seconds in late.items() if seconds > 0}
+        if counted_at is None or not late:
             return
         with suppress(RetryableError), self._transaction():
-            for scope, moment in late.items():
-                self._move_call(scope, call, int((moment + self._clock_offset_s) * 1000))
+            for scope, seconds in late.items():
+                self._move_call(scope, call.call_id, round(counted_at * 1000), int((counted_at + seconds) * 1000))
 
     def record_remaining(self, scope: str, reported: RemainingQuota, now: float) -> None:
         """Store the remaining quota that the vendor reports.
@@ -189,7 +227,7 @@ class BaseQuotaStore(ABC):
             log.warning("Ignoring a reset time that is not within a day (scope=%s)", scope)
             return
         with suppress(RetryableError), self._transaction():  # a busy store does not cost the vendor's response
-            now += self._clock_offset_s  # known once the store is open
+            now = self._time(now).now
             reported = RemainingQuota(reported.calls, now + seconds, reported.rate_scope)
             state = self._states([scope], now)[scope]
             self._write_states({scope: state.after_report(reported, now, self._max_concurrency)})
@@ -197,8 +235,9 @@ class BaseQuotaStore(ABC):
     def remaining(self, now: float) -> int | None:
         """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
         with self._transaction():
-            now += self._clock_offset_s
-            self._delete_expired(now)
+            moment = self._time(now)
+            now = moment.now
+            self._delete_expired(moment)
             tables = self._buckets.get((ACCOUNT_SCOPE, self._priorities[0]), ())
             fixed = [bucket for table, bucket in tables if table.endswith(FIXED_SUFFIX)]
             counts = [(min(rate.limit for rate in bucket.rates), bucket.count()) for bucket in fixed]
@@ -230,14 +269,21 @@ class BaseQuotaStore(ABC):
         for scope in call.scopes:
             yield from self._buckets.get((scope, priority), ())
 
-    def _delete_expired(self, now: float) -> None:
+    def _delete_expired(self, moment: StoreTime) -> None:
         """Delete calls that no window holds any more, and calls from the future."""
         for (_, priority), tables in self._buckets.items():
             if priority != Priority():  # all priorities of a scope count in the same tables
                 continue
             for table, bucket in tables:
+                is_fixed = table.endswith(FIXED_SUFFIX)
+                now, lead_s = (moment.day_now, self._day_lead_s) if is_fixed else (moment.now, MAX_CLOCK_LEAD_S)
                 bucket.leak(int(now * 1000) - 1)  # Redis's bucket also deletes calls on the window's edge
-                self._delete_after(table, int((now + MAX_CLOCK_LEAD_S) * 1000))
+                self._delete_after(table, int((now + lead_s) * 1000))
+
+
+def _item(call: QuotaCall, now: float) -> RateItem:
+    """Return a call as a bucket counts it."""
+    return RateItem(call.call_id, int(now * 1000))
 
 
 def _put(bucket: AbstractBucket, item: RateItem) -> float:
@@ -246,6 +292,26 @@ def _put(bucket: AbstractBucket, item: RateItem) -> float:
         return 0.0
     waiting_ms = bucket.waiting(item)
     return max(waiting_ms if isinstance(waiting_ms, int) else 1, 1) / 1000
+
+
+def server_moment(
+    ask: Callable[[], float], local: float, machine: Machine | None, clock: Callable[[], float] = time.time
+) -> StoreTime:
+    """Return the time of a transaction by a server's clock.
+
+    Args:
+        ask: returns the server's epoch seconds.
+        local: epoch seconds by the caller's clock.
+        machine: None if `local` is not of this machine's clock. Then the server corrects it by the difference of the
+            two clocks, unless the duration of the query alone can explain that.
+        clock: this machine's wall clock.
+    """
+    before = clock()
+    server = ask()
+    if machine is not None:
+        return StoreTime(server, server)
+    now = local + clock_offset(server, before, clock())
+    return StoreTime(now, now)
 
 
 def clock_offset(server_time: float, before: float, after: float) -> float:

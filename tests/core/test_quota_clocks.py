@@ -1,0 +1,306 @@
+"""Rate limits hold although the clocks of the machines differ or jump: the store's time counts."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from core.factories import PLAIN
+from quota_stores import STORES, forget, quota_store
+
+from airflow_provider_segexport.model import Rate, Request, Response
+from airflow_provider_segexport.ratelimit.backends import open_store
+from airflow_provider_segexport.ratelimit.clocks import Machine, this_machine
+from airflow_provider_segexport.ratelimit.limiter import RateLimiter
+from airflow_provider_segexport.ratelimit.store import ACCOUNT_SCOPE, QuotaCall
+
+NOW = 1_767_225_600.0 + 43_200  # 2026-01-01T12:00:00Z
+HOUR, DAY = 3600.0, 86_400.0
+WINDOW_S = 60.0
+LONGEST_WAIT_S = WINDOW_S / 0.97 + 0.01
+NAME = f"clocks-{secrets.token_hex(4)}"
+READ = Request("GET", "https://plain.test/people")
+
+
+class World:
+    """The vendor's true time, and the calls that reached the vendor."""
+
+    def __init__(self, store: str, *rates: Rate) -> None:
+        self.store = store
+        self.limits = replace(PLAIN.limits, rates=rates)
+        self.now = NOW
+        self.sent: list[float] = []
+        self.opened: list[Any] = []
+
+    def worker(self, skew: float = 0.0, **options: Any) -> Worker:
+        """Start a worker on a machine of its own, whose wall clock is ahead by `skew` seconds."""
+        return Worker(self, f"machine-{len(self.opened)}", skew, **options)
+
+    def busiest(self, seconds: float) -> int:
+        """Return the most calls in any window."""
+        return max((sum(start <= sent < start + seconds for sent in self.sent) for start in self.sent), default=0)
+
+    def close(self) -> None:
+        for store in self.opened:
+            store.close()
+        forget(self.store, NAME)
+
+
+@dataclass
+class Worker:
+    """A task on a machine; `skew` may change while it runs."""
+
+    world: World
+    machine: str
+    skew: float
+    started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.calls = count()
+        self.uptime_at_start = 1000.0 * (1 + len(self.world.opened))
+        self.born = self.world.now
+        self.open()
+
+    def open(self) -> None:
+        """Open the store, as another process of the machine does."""
+        world = self.world
+        clocks = Machine(self.machine, self.wall, self.uptime)
+        self.store: Any = open_store(world.store, NAME, world.limits, machine=clocks)
+        self.store._server_time = lambda: world.now
+        world.opened.append(self.store)
+
+    def wall(self) -> float:
+        return self.world.now + self.skew
+
+    def uptime(self) -> float:
+        return self.uptime_at_start + self.world.now - self.born
+
+    def restart_machine(self) -> None:
+        """The machine is another one for the store, and its uptime begins anew."""
+        self.machine += "'"
+        self.uptime_at_start, self.born = 5.0, self.world.now
+        self.open()
+
+    def try_call(self) -> float:
+        """Send a call if the store allows it; return 0, or the seconds to wait."""
+        name = f"{self.machine}-{id(self)}-{next(self.calls)}"
+        wait_s: float = self.store.acquire(QuotaCall(name, (ACCOUNT_SCOPE,), self.wall()))
+        if wait_s <= 0:
+            self.world.sent.append(self.world.now)
+        return wait_s
+
+    def call(self) -> float:
+        """Send a call; return the seconds waited."""
+        waited_s = 0.0
+        while wait_s := self.try_call():
+            assert wait_s > 0
+            self.world.now += wait_s
+            waited_s += wait_s
+        return waited_s
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return quota_store(request.param, tmp_path / "quotas")
+
+
+@pytest.fixture
+def world(store: str) -> Iterator[World]:
+    made = World(store, Rate(4, WINDOW_S))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> World:
+    return World(str(tmp_path), Rate(4, WINDOW_S))
+
+
+@pytest.mark.parametrize("skew", [HOUR, -HOUR, 1.9 * HOUR])
+def test_machines_whose_clocks_differ_share_a_window(world: World, skew: float):
+    """Together they send what one would, and none of them waits longer than the window."""
+    right, wrong = world.worker(), world.worker(skew)
+    waits = [worker.call() for worker in [right, wrong] * 8]
+    assert world.busiest(WINDOW_S) == 4
+    assert max(waits) <= LONGEST_WAIT_S
+    assert sum(waits) <= 3 * LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize("skew", [HOUR, -HOUR, DAY, -DAY])
+def test_a_clock_that_jumps_while_a_task_runs(world: World, skew: float):
+    """Neither is a call forgotten, nor does anybody wait for the time that the clock has skipped."""
+    jumping, other = world.worker(), world.worker()
+    jumping.call(), other.call()
+    jumping.skew = skew
+    waits = [worker.call() for worker in [jumping, other] * 4]
+    jumping.skew = 0
+    waits += [worker.call() for worker in [jumping, other] * 4]
+    assert world.busiest(WINDOW_S) == 4
+    assert max(waits) <= LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize("skew", [HOUR, DAY])
+def test_a_far_machine_that_goes_away_holds_nobody_up(world: World, skew: float):
+    """The time that it brought with it passes for the others as fast as before."""
+    right, wrong = world.worker(), world.worker(skew)
+    for worker in (right, wrong, wrong, wrong):
+        worker.call()
+    waits = [right.call() for _ in range(4)]
+    assert max(waits) <= LONGEST_WAIT_S
+    assert skew > HOUR or waits == [pytest.approx(LONGEST_WAIT_S, abs=0.1), 0, 0, 0]
+    right.open()  # another process of the same machine
+    assert right.call() <= LONGEST_WAIT_S
+
+
+def test_a_task_that_comes_again_for_each_try_makes_progress(filed: World):
+    """A deferred task is another process each time. Time passes for it, also on a machine that the file has not seen."""
+    worker = filed.worker()
+    for _ in range(4):
+        worker.call()
+    worker.restart_machine()
+    assert worker.try_call() > 0
+    for _ in range(6):
+        filed.now += WINDOW_S / 5
+        worker.open()
+        wait_s = worker.try_call()
+    assert wait_s == 0
+
+
+@pytest.mark.parametrize("pause", [10.0, HOUR, 3 * HOUR, 30 * DAY])
+def test_a_machine_that_starts_again(filed: World, pause: float):
+    """Shortly after the last call it counts that as just made; after hours the file's calls are of the past."""
+    worker = filed.worker()
+    for _ in range(4):
+        worker.call()
+    filed.now += pause
+    worker.restart_machine()
+    waited_s = worker.call()
+    assert waited_s <= LONGEST_WAIT_S
+    assert pause < 2 * HOUR or waited_s == 0
+    assert filed.busiest(WINDOW_S) == 4
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_order_of_calls_jumps_and_restarts(world: World, seed: int):
+    """No window of the vendor's time holds more than the limit, and calls go on."""
+    dice = random.Random(seed)
+    workers = [world.worker(dice.choice([-HOUR, -1.0, 0.0, HOUR])) for _ in range(2)]
+    last = world.now
+    for _ in range(150):
+        worker = dice.choice(workers)
+        match dice.choices(["call", "pass", "jump", "process", "restart", "join"], [60, 30, 4, 4, 1, 1])[0]:
+            case "call":
+                if worker.try_call() == 0:
+                    last = world.now
+            case "pass":
+                world.now += dice.choice([0.01, 1.0, 7.0, 30.0, 61.0])
+            case "jump":
+                worker.skew = dice.choice([-HOUR, 0.0, HOUR])
+            case "process":
+                worker.open()
+            case "restart":
+                worker.restart_machine()
+            case "join" if len(workers) < 4:
+                workers.append(world.worker(dice.choice([-HOUR, 0.0, HOUR])))
+    assert world.busiest(WINDOW_S) <= 4
+    for worker in workers:
+        assert worker.call() <= LONGEST_WAIT_S
+    assert world.now - last < 40 * WINDOW_S
+    assert len(world.sent) > 20
+
+
+def test_a_day_is_the_same_for_all(store: str):
+    """A limit of the day is shared by machines an hour apart, and a clock that jumps by a day makes no new day."""
+    world = World(store, Rate(100, DAY, fixed_window=True))
+    right, wrong = world.worker(), world.worker(HOUR)
+    for _ in range(48):
+        assert (right.call(), wrong.call()) == (0, 0)
+    right.call()
+    right.skew = DAY
+    assert right.try_call() > 0
+    assert wrong.try_call() > 0
+    right.skew = 0
+    world.now = NOW + DAY
+    assert (right.try_call(), wrong.try_call()) == (0, 0)
+    world.close()
+
+
+def test_a_clock_of_another_year_stops_nobody_s_day(tmp_path: Path):
+    """Its calls count for its own day."""
+    world = World(str(tmp_path), Rate(100, DAY, fixed_window=True))
+    right, wrong = world.worker(), world.worker(400 * DAY)
+    for worker in (right, wrong) * 3:
+        assert worker.call() == 0
+    for day in range(2):
+        world.now = NOW + day * DAY
+        assert right.call() == 0
+    world.close()
+
+
+def test_a_clock_that_was_corrected_counts_after_a_day(filed: World):
+    """A machine's wall clock is read again once a day, for limits that restart at midnight."""
+    world = World(filed.store, Rate(2, DAY, fixed_window=True))
+    worker = world.worker(-6 * HOUR)
+    worker.call()
+    worker.skew = 0
+    world.now = NOW + 13 * HOUR  # 01:00, by the wrong clock 19:00 of the day before
+    assert worker.try_call() > 0
+    world.now += 12 * HOUR
+    assert worker.call() == 0
+    world.close()
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR, DAY])
+def test_a_jump_while_a_call_is_on_its_way_is_no_latency(world: World, jump: float):
+    """The call stays counted: it is not moved into a future in which it is swept away."""
+    vendor = replace(PLAIN, limits=world.limits)
+    worker = world.worker()
+
+    def sleep(seconds: float) -> None:
+        world.now += seconds
+
+    limiter = RateLimiter(
+        vendor,
+        worker.store,
+        max_wait_s=1e9,
+        sleep=sleep,
+        clock=worker.wall,
+        raise_if_stopped=lambda: None,
+        uptime=worker.uptime,
+    )
+    for _ in range(9):
+        limiter(READ)
+        world.sent.append(world.now)
+        worker.skew = jump - worker.skew
+        limiter.record_response(READ, Response(200, {}, b"{}", READ.url))
+    assert world.busiest(WINDOW_S) == 4
+    assert world.now - NOW <= 3 * LONGEST_WAIT_S
+
+
+def test_this_machine():
+    """All processes of this machine have the same id and uptime, and the uptime does not fall back."""
+    machine = this_machine()
+    assert machine.id
+    assert machine is this_machine()
+    times = [machine.uptime() for _ in range(100)]
+    assert all(first <= second for first, second in pairwise(times))
+
+
+def test_a_file_of_an_earlier_version(filed: World):
+    """It has no clocks yet; its calls count."""
+    early = open_store(filed.store, NAME, filed.limits)
+    for number in range(4):
+        assert early.acquire(QuotaCall(f"early-{number}", (ACCOUNT_SCOPE,), filed.now)) == 0
+        filed.sent.append(filed.now)
+    early.close()
+    with sqlite3.connect(Path(filed.store) / f"{NAME}.sqlite") as connection:
+        connection.execute("drop table clocks")
+    worker = filed.worker()
+    assert worker.call() == pytest.approx(LONGEST_WAIT_S, abs=0.1)
