@@ -1,7 +1,7 @@
-"""What time it is for a rate limit store whose users' clocks may differ or jump.
+"""The time of a rate limit store, whatever the clocks of the machines that use it say.
 
-A server tells its own time in each transaction. An SQLite file has no clock, so it keeps a time of its own that passes
-as fast as the machines' uptime, whatever their wall clocks say.
+A server reports its own time in each transaction. An SQLite file has no clock, so it keeps a time of its own. That time
+passes as fast as the machines' uptime.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ REMEASURE_S = 86_400.0
 MAX_DAY_LEAD_S = 93_600.0
 """Times of a daily limit that are further ahead than these 26 hours are ignored: a clock that is off by more than a day
 must not stop the account until its day comes."""
+
+CLOCK_TOLERANCE_S = 0.02
+"""Clocks that differ by no more than these seconds count as equal. Redis reports the time at which it began to look at
+its clients, which is milliseconds earlier."""
+
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TIME_NAMESPACE = Path("/proc/self/ns/time")
@@ -126,3 +131,38 @@ def join(uptime: float, wall: float, last: StoreTime | None, longest_window_s: f
     passed = wall - last.day_now
     now = last.now + passed if passed >= longest_window_s + MAX_SKEW_S else last.now
     return MachineOffsets(now - uptime, wall - uptime, uptime)
+
+
+def server_moment(
+    ask: Callable[[], float], local: float, machine: Machine | None, clock: Callable[[], float] = time.time
+) -> StoreTime:
+    """Return the time of a transaction by a server's clock.
+
+    Args:
+        ask: returns the server's epoch seconds.
+        local: epoch seconds by the caller's clock.
+        machine: None if `local` is not of this machine's clock. Then the server corrects it by the difference of the
+            two clocks, unless the duration of the query alone can explain that.
+        clock: this machine's wall clock.
+    """
+    before = clock()
+    server = ask()
+    if machine is not None:
+        return StoreTime(server, server)
+    now = local + clock_offset(server, before, clock())
+    return StoreTime(now, now)
+
+
+def clock_offset(server_time: float, before: float, after: float) -> float:
+    """Return the seconds by which a server's clock is ahead of this machine's.
+
+    Args:
+        server_time: epoch seconds that the server reported.
+        before: this machine's epoch seconds before the server was asked.
+        after: this machine's epoch seconds after its response.
+
+    Returns:
+        The offset; 0 if the duration of the query alone can explain it.
+    """
+    offset = server_time - (before + after) / 2
+    return offset if abs(offset) > (after - before) / 2 + CLOCK_TOLERANCE_S else 0.0

@@ -20,12 +20,11 @@ from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
 from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime
+from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime, server_moment
 from airflow_provider_segexport.ratelimit.store import QuotaCall
 from airflow_provider_segexport.ratelimit.store_base import (
     LOCK_TIMEOUT_S,
     BaseQuotaStore,
-    server_moment,
     without_credentials,
 )
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState

@@ -20,13 +20,12 @@ from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 from redis.exceptions import LockError, RedisError
 
 from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime
+from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime, server_moment
 from airflow_provider_segexport.ratelimit.store import QuotaCall
 from airflow_provider_segexport.ratelimit.store_base import (
     LOCK_TIMEOUT_S,
     MAX_CLOCK_LEAD_S,
     BaseQuotaStore,
-    server_moment,
     without_credentials,
 )
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState

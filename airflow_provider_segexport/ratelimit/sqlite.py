@@ -114,11 +114,11 @@ class SqliteQuotaStore(BaseQuotaStore):
         rows = {name: fields for name, *fields in self._opened.execute(sql, [machine.id])}
         last = StoreTime(*rows[""][:2]) if "" in rows else None
         uptime, wall = machine.uptime(), machine.wall()
-        known = MachineOffsets(*rows[machine.id]) if machine.id in rows else None
-        offsets = known or join(uptime, wall, last, self._longest_window_s)
+        stored = MachineOffsets(*rows[machine.id]) if machine.id in rows else None
+        offsets = stored or join(uptime, wall, last, self._longest_window_s)
         moment = offsets.read(uptime, last)
         self._offsets = offsets.after(moment, uptime, wall)
-        if known is None or self._offsets.sliding - offsets.sliding > MAX_LAG_S:
+        if stored is None or self._offsets.sliding - offsets.sliding > MAX_LAG_S:
             self._write_clocks({machine.id: astuple(self._offsets)})
             self._opened.execute("commit")
             self._opened.execute("begin immediate")

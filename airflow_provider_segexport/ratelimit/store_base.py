@@ -6,7 +6,6 @@ A store supplies transactions, buckets of pyrate-limiter, and a table for the re
 from __future__ import annotations
 
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -54,11 +53,6 @@ CLEANUP_INTERVAL_S = 30.0
 
 MAX_CLOCK_LEAD_S = 60.0
 """Entries further in the future than these seconds come from a clock that has been set back since. They are ignored."""
-
-CLOCK_TOLERANCE_S = 0.02
-"""Clocks that differ by no more than these seconds count as equal. Redis reports the time at which it began to look at
-its clients, which is milliseconds earlier."""
-
 
 MAX_CALLS_IN_TRANSIT = 10_000
 """Most calls whose time is kept until their response. One process has a few in transit."""
@@ -292,41 +286,6 @@ def _put(bucket: AbstractBucket, item: RateItem) -> float:
         return 0.0
     waiting_ms = bucket.waiting(item)
     return max(waiting_ms if isinstance(waiting_ms, int) else 1, 1) / 1000
-
-
-def server_moment(
-    ask: Callable[[], float], local: float, machine: Machine | None, clock: Callable[[], float] = time.time
-) -> StoreTime:
-    """Return the time of a transaction by a server's clock.
-
-    Args:
-        ask: returns the server's epoch seconds.
-        local: epoch seconds by the caller's clock.
-        machine: None if `local` is not of this machine's clock. Then the server corrects it by the difference of the
-            two clocks, unless the duration of the query alone can explain that.
-        clock: this machine's wall clock.
-    """
-    before = clock()
-    server = ask()
-    if machine is not None:
-        return StoreTime(server, server)
-    now = local + clock_offset(server, before, clock())
-    return StoreTime(now, now)
-
-
-def clock_offset(server_time: float, before: float, after: float) -> float:
-    """Return the seconds by which a server's clock is ahead of this machine's.
-
-    Args:
-        server_time: epoch seconds that the server reported.
-        before: this machine's epoch seconds before the server was asked.
-        after: this machine's epoch seconds after its response.
-
-    Returns:
-        The offset; 0 if the duration of the query alone can explain it.
-    """
-    offset = server_time - (before + after) / 2
-    return offset if abs(offset) > (after - before) / 2 + CLOCK_TOLERANCE_S else 0.0
 
 
 def without_credentials(url: str) -> str:

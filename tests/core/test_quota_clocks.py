@@ -160,7 +160,7 @@ def test_a_far_machine_that_goes_away_holds_nobody_up(world: World, skew: float)
 
 
 def test_a_task_that_comes_again_for_each_try_makes_progress(filed: World):
-    """A deferred task is another process each time. Time passes for it, also on a machine that the file has not seen."""
+    """A deferred task is another process each time. Time passes for it, also on a new machine."""
     worker = filed.worker()
     for _ in range(4):
         worker.call()

@@ -19,8 +19,8 @@ from airflow_provider_segexport.errors import InvalidConnection, RateLimited, Re
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Rate, RemainingQuota, Request, Response
 from airflow_provider_segexport.ratelimit.backends import account_key, open_store
+from airflow_provider_segexport.ratelimit.clocks import clock_offset
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
-from airflow_provider_segexport.ratelimit.store_base import clock_offset
 from airflow_provider_segexport.ratelimit.windows import Priority, sliding_rates
 from airflow_provider_segexport.vendors.registry import VENDORS
 
