@@ -231,7 +231,7 @@ def test_the_only_column_may_have_any_name(listed):
         ({"email": ["x"], "sha256": [1]}, "Column 'sha256' .* is int64"),
         ({}, "has the columns none"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_file_whose_addresses_cannot_be_told_is_refused(listed, columns, message):
     """It names the columns that there are, and what to do."""

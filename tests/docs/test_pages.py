@@ -174,23 +174,3 @@ def test_an_error_that_is_explained_is_one_that_is_told(text):
     """Its words stand in the code, in their order, in one message."""
     pattern = ".*".join(re.escape(part) for part in text.strip("…").split("…"))
     assert [1] == [1 for _, told in texts() if re.search(pattern, " ".join(told.split()))][:1]
-
-
-@pytest.mark.parametrize("page", sorted((DOCS / "first-export").glob("*.md")), ids=lambda page: page.stem)
-def test_a_first_export_fills_in_fields_that_the_form_has(page):
-    """The labels are those of the connection's form, and what must be filled in is."""
-    vendor = page.stem.replace("-", "_")
-    form = next(one for one in get_provider_info()["connection-types"] if one["connection-type"] == vendor)
-    labels = {about["label"] for about in form["conn-fields"].values()} | set(
-        form["ui-field-behaviour"]["relabeling"].values()
-    )
-    table = page.read_text().split("| field | fill in |\n|---|---|\n")[1].split("\n\n")[0]
-    rows = [line.split("|")[1].strip() for line in table.splitlines()]
-
-    def known(row: str) -> bool:
-        return any(
-            re.sub(r" \((Login|Password)\)$", "", row) in {label, label.removesuffix(" (443)")} for label in labels
-        )
-
-    assert [] == [row for row in rows if not known(row)]
-    assert {"Consent to data privacy terms", "Consented by", "Allowed DAGs"} <= set(rows)
