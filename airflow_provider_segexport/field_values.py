@@ -71,8 +71,10 @@ def raw(column: MappedColumn) -> str:
 
 
 def typed(column: MappedColumn) -> str:
-    """Return SQL of the value as read; NaN becomes null."""
+    """Return SQL of the value as read; NaN becomes null, and a moment of consent becomes text."""
     sql = raw(column)
+    if column.is_moment:
+        return f"{sql}::varchar"
     if column.type == "decimal":
         return f"case when not isnan({sql}::double) then {sql} end"
     return sql
@@ -174,11 +176,20 @@ def _from_text(column: MappedColumn, text: str, date_format: str) -> str:
     }
     if column.value_kind in forms:
         return forms[column.value_kind]
-    day = f"try_strptime({text}, '%Y-%m-%d')"
     if column.value_kind == "datetime":
-        time = f"case when regexp_full_match({text}, {literal(ISO_TIME)}) then try_cast({text} as timestamptz) end"
-        return _moment(column, f"coalesce({day}, {time}::timestamp)", date_format)
+        return _moment(column, read_time(text), date_format)
+    day = _read_day(text)
     return f"case when {_in_bounds(column, day)} then {_moment(column, day, date_format)} end"
+
+
+def read_time(text: str) -> str:
+    """Return SQL of the moment in UTC that a text names: an ISO 8601 date or time; null for any other text."""
+    time = f"case when regexp_full_match({text}, {literal(ISO_TIME)}) then try_cast({text} as timestamptz) end"
+    return f"coalesce({_read_day(text)}, {time}::timestamp)"
+
+
+def _read_day(text: str) -> str:
+    return f"try_strptime({text}, '%Y-%m-%d')"
 
 
 def _moment(column: MappedColumn, sql: str, date_format: str) -> str:

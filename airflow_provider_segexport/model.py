@@ -15,9 +15,11 @@ from airflow_provider_segexport.http_messages import Response as Response  # noq
 from airflow_provider_segexport.http_messages import media_type as media_type  # noqa: PLC0414
 from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
 from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
+from airflow_provider_segexport.reasons import PROOF_NOT_APPLIED as PROOF_NOT_APPLIED  # noqa: PLC0414
 from airflow_provider_segexport.reasons import WITHDRAWN as WITHDRAWN  # noqa: PLC0414
 from airflow_provider_segexport.reasons import WITHHELD_HERE as WITHHELD_HERE  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Outcome as Outcome  # noqa: PLC0414
+from airflow_provider_segexport.reasons import ProofState as ProofState  # noqa: PLC0414
 from airflow_provider_segexport.reasons import Reason as Reason  # noqa: PLC0414
 from airflow_provider_segexport.vendor_field import VendorField
 
@@ -213,6 +215,19 @@ class RowRejection:
 
 
 @dataclass(frozen=True, slots=True)
+class RowWarning:
+    """A row that the vendor accepted without something attached to it; `index` is its position in the batch."""
+
+    index: int
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", clean_text(self.code, MAX_CODE_CHARS))
+        object.__setattr__(self, "message", clean_text(self.message))
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
     """The result of a batch. An entry that is neither rejected nor to be retried was accepted.
 
@@ -223,6 +238,7 @@ class BatchResult:
         unattributed: number of rejected rows that the vendor does not name. They are found by reading the audience.
         unattributed_reason: why those were rejected, if the vendor says.
         abort_reason: why no further batch may be sent; usually empty.
+        proof_not_applied: entries that the vendor accepted without their proof of consent.
     """
 
     rejected: tuple[RowRejection, ...] = ()
@@ -231,6 +247,7 @@ class BatchResult:
     unattributed: int = 0
     unattributed_reason: Reason = Reason.NO_RESULT
     abort_reason: str = ""
+    proof_not_applied: tuple[RowWarning, ...] = ()
 
 
 BatchReply = BatchResult | JobId

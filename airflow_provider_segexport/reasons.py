@@ -70,6 +70,22 @@ MEANINGS = {
 }
 """The meaning of each reason, for the reference."""
 
+
+class ProofState(StrEnum):
+    """Whether a row that may be sent has a proof of consent, and why not. Each such row has exactly one state."""
+
+    WITH_PROOF = "with_proof"
+    NO_MOMENT = "no_moment"
+    UNREADABLE = "unreadable_moment"
+    IN_FUTURE = "moment_in_future"
+    TOO_OLD = "moment_before_1995"
+    INCOMPLETE = "incomplete_proof"
+    OPTED_OUT_LATER = "opted_out_later"
+
+
+PROOF_NOT_APPLIED = "proof_not_applied"
+"""The vendor has accepted a row, and not the proof of consent in it."""
+
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
 """Reasons of a vendor not to send mail to a person. They are written back to the warehouse."""
 

@@ -15,6 +15,7 @@ from airflow_provider_segexport.model import Audience, BatchKind, Operation, Req
 from airflow_provider_segexport.storage.lease_files import TIMES, Times
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, local_path
+from airflow_provider_segexport.storage.proof_columns import ProofColumns
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
@@ -33,6 +34,7 @@ __all__ = [
     "Mode",
     "OnStale",
     "PendingJobs",
+    "ProofColumns",
     "Undo",
 ]
 
@@ -57,15 +59,17 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Rules by which rows are withheld before anything is sent.
+    """Rules by which rows are withheld before anything is sent, and the proof of consent that is sent.
 
     Attributes:
         column: a column of the segment; a row is withheld unless its value means yes (`yes_no.YES`).
         suppression_list: paths of Parquet files with one address a row, plain or hashed (SHA-256, SHA-1, MD5).
+        proof: columns with the proof of consent; None to send none, so that no one is subscribed.
     """
 
     column: str | None = None
     suppression_list: tuple[str, ...] = ()
+    proof: ProofColumns | None = None
 
 
 @dataclass(frozen=True, slots=True)

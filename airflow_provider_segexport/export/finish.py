@@ -12,7 +12,7 @@ from airflow_provider_segexport.export import collect_optouts
 from airflow_provider_segexport.export.audience import CREATED_AS
 from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
 from airflow_provider_segexport.export.experiments import account_facts
-from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.model import PROOF_NOT_APPLIED, Audience, ProofState
 from airflow_provider_segexport.stages import readback, record, report, update_ledger
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.audience_state import AudienceState
@@ -21,6 +21,7 @@ from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.audience_names import is_missing
 
@@ -99,6 +100,7 @@ def finish(
     ledger = context.ledger(audience)
     with engine() as sql:
         reasons = report.write_rejects(sql, folder, facts.files)
+        unapplied = report.write_proof_warnings(sql, folder) if facts.proof else 0
         accepted, _ = record.count_rows(folder.journal.states())
         counts = report.count(planned, accepted - readback.unattributed_count(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
@@ -108,6 +110,8 @@ def finish(
             _write_state(context, facts, ledger, finished=end.finished)
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
+    if facts.proof:
+        entries |= {"consent_proof": dict(facts.proof), "warnings": _with_proofs(planned, facts, unapplied)}
     if is_missing(audience):
         entries |= {"audience": "", "audience_link": "", "audience_missing": True}
     elif CREATED_AS in audience.extra:
@@ -218,6 +222,20 @@ def _run_entries(context: ExportContext, planned: Plan, facts: PlanFacts, audien
         "run_folder": str(environment.run_folder.path),
         "versions": report.versions(),
     }
+
+
+def _with_proofs(planned: Plan, facts: PlanFacts, unapplied: int) -> Mapping[str, Mapping[str, int]]:
+    """Return the report's warnings, with the proofs of consent that do not count.
+
+    Args:
+        planned: the plan.
+        facts: of the plan.
+        unapplied: rows that the vendor has accepted without their proof.
+    """
+    silent = {ProofState.WITH_PROOF, ProofState.NO_MOMENT}
+    counts = {state: number for state, number in facts.proof.items() if number and state not in silent}
+    counts |= {PROOF_NOT_APPLIED: unapplied} if unapplied else {}
+    return {**planned.warnings, CONSENTED_AT_COLUMN: counts} if counts else planned.warnings
 
 
 def _plan_entries(facts: PlanFacts) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import GuardTripped, InvalidSegment, NeedsMemory, StaleSnapshot
-from airflow_provider_segexport.export import estimate, removing
+from airflow_provider_segexport.export import consent_rules, estimate, removing
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.export.preflight import Preflight
 from airflow_provider_segexport.guards import GuardResult
@@ -32,8 +32,8 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, engine
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, CleanResult, Plan, PlanFacts, RowSql
-from airflow_provider_segexport.storage.tables import LEDGER_MEMBERS
+from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts, RowSql
+from airflow_provider_segexport.storage.tables import CLEAN_ROWS, LEDGER_MEMBERS
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 
 log = logging.getLogger(__name__)
@@ -86,14 +86,15 @@ def _prepare(
     suppression_files = [file for _, files in checked.suppression for file in files]
     with engine(memory) as sql, read.translate_read_errors(checked.files, suppression_files):
         cleaned = clean.clean(sql, checked.files, checked.mapping)
-        consent_counts, lists = _withhold(context, checked, sql)
-        cleaned = _add_unclear_consent(cleaned, config.consent.column or "", consent_counts)
+        consent_counts, lists = consent_rules.withhold(context, checked, sql)
+        cleaned = consent_rules.add_unclear_consent(cleaned, config.consent.column or "", consent_counts)
         _load(sql, ledger, version, state, bit, lists=lists)
         if vendor.import_readds_leavers and version:
             context.run_operation(vendor.list_members(checked.audience, readback.Pages(sql)))
             readback.withhold_leavers(sql)
         _write_existing(context, checked, sql, ledger, version)
-        encoded = row_sql(vendor.item_template(checked.mapped, checked.audience))
+        rows, cleaned = consent_rules.prove(context, checked, sql, cleaned)
+        encoded = row_sql(vendor.item_template(checked.mapped, checked.audience), rows)
         against_ledger = bool(version) and config.mode != "full"
         held_after_rejection = 0
         if against_ledger and ledger.of_export(config.export_name).get("mapping_fingerprint") == checked.fingerprint:
@@ -104,7 +105,8 @@ def _prepare(
         again = [column.name for column in checked.mapping.columns if column.label in stale]
         upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=again)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, environment.run_folder.path, cleaned)
-        leaver_count = removing.find(context, sql, version, bit, encoded.hash if state.is_shared else None)
+        proof_counts = consent_rules.record_proofs(context, checked, sql)
+        leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
         _write_bars(context, sql, state, bit)
         measured = _measure(context, sql, checked.audience, planned, leaver_count, lists=lists, version=version)
         planned = removing.freeze(context, sql, checked.audience, planned, keep=guards.removal_guard(measured))
@@ -116,6 +118,7 @@ def _prepare(
         guards=tuple(measured),
         consent=consent_counts,
         suppression=tuple(tally.figures() for tally in lists),
+        proof=proof_counts,
         estimate=estimate.estimate(vendor, checked.audience, planned, samples, environment.remaining_quota()),
     )
     _log_plan(planned, facts)
@@ -183,38 +186,14 @@ def _write_existing(context: ExportContext, checked: Preflight, sql: Engine, led
     removals.write_existing(sql, context.environment.run_folder.path / "existing.parquet")
 
 
-def row_sql(template: JsonTemplate) -> RowSql:
-    """Return the SQL of a row's JSON, and of the hash that shows whether the row has changed."""
-    return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template))
+def row_sql(template: JsonTemplate, rows: str = CLEAN_ROWS) -> RowSql:
+    """Return the SQL of a row's JSON, and of the hash that shows whether the row has changed.
 
-
-def _withhold(
-    context: ExportContext, checked: Preflight, sql: Engine
-) -> tuple[Mapping[str, int], Sequence[suppression.Tally]]:
-    """Withhold the rows without consent and those on a suppression list.
-
-    Returns:
-        Profiles by value of the consent column, and the counts of each suppression list.
+    Args:
+        template: the vendor's.
+        rows: the relation with the columns of the template.
     """
-    consent_counts: Mapping[str, int] = {}
-    lists: Sequence[suppression.Tally] = ()
-    if context.config.consent.column:
-        consent_counts = consent.withhold_without_consent(sql, checked.files, context.config.consent.column)
-    if checked.suppression:
-        lists = suppression.match(sql, suppression.read(sql, checked.suppression))
-        consent.withhold_suppressed(sql)
-        for tally in lists:
-            log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
-    return consent_counts, lists
-
-
-def _add_unclear_consent(cleaned: CleanResult, column: str, consent_counts: Mapping[str, int]) -> CleanResult:
-    """Add a warning for consent values that are neither yes nor no."""
-    unclear = consent_counts.get("unclear")
-    if not unclear:
-        return cleaned
-    counts = {**cleaned.warnings.get(column, {}), "consent_neither_yes_nor_no": unclear}
-    return replace(cleaned, warnings={**cleaned.warnings, column: counts})
+    return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template), rows)
 
 
 def _measure(  # noqa: PLR0913 - guards measure each

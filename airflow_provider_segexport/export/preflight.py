@@ -16,7 +16,7 @@ from airflow_provider_segexport.export.experiments import resolve_audience, with
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
-from airflow_provider_segexport.stages import map_fields, read
+from airflow_provider_segexport.stages import map_fields, proof, read
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
@@ -48,8 +48,11 @@ def check(context: ExportContext) -> Preflight:
     config, vendor, environment = context.config, context.vendor, context.environment
     configured = FieldMapping(config.field_mapping, config.custom_fields, config.default_region)
     columns = map_fields.required_columns(vendor, configured)
-    if config.consent.column:
-        columns = list(dict.fromkeys([*columns, config.consent.column]))
+    consent_columns = [config.consent.column] if config.consent.column else []
+    if config.consent.proof is not None:
+        proof.check(vendor, config.consent.proof, config.consent.column)
+        consent_columns += config.consent.proof.names()
+    columns = list(dict.fromkeys([*columns, *consent_columns]))
     copy = partial(copy_snapshot, resolve=environment.resolve, to=environment.run_folder.path)
     paths = find_files(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
     files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
@@ -58,6 +61,8 @@ def check(context: ExportContext) -> Preflight:
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
     mapped = map_fields.resolve_types(vendor, configured, files)
+    if config.consent.proof is not None:
+        mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files)[1])
     audience = resolve_audience(context)
     audience, mapping, missing = _resolve_mapping(context, mapped, files, audience)
     return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
@@ -85,7 +90,17 @@ def _resolve_mapping(
     if missing:
         planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}
         audience = replace(audience, fields={**audience.fields, **planned_fields})
-    return audience, map_fields.resolve(context.vendor, configured, mapped, files, audience), missing
+    return (
+        audience,
+        _with_proof(context, files, map_fields.resolve(context.vendor, configured, mapped, files, audience)),
+        missing,
+    )
+
+
+def _with_proof(context: ExportContext, files: SegmentFiles, mapping: ResolvedMapping) -> ResolvedMapping:
+    """Return the field mapping with the columns of the proof of consent, if the export sends it."""
+    configured = context.config.consent.proof
+    return mapping if configured is None else replace(mapping, proof=proof.resolve(configured, files)[0])
 
 
 def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
@@ -108,6 +123,7 @@ def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
             "To fix: clear the task in a minute, or create the fields at the vendor."
         )
     mapping = map_fields.resolve(vendor, configured, checked.mapped, checked.files, audience)
+    mapping = _with_proof(context, checked.files, mapping)
     return replace(
         checked,
         audience=audience,

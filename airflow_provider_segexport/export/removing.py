@@ -14,7 +14,7 @@ from airflow_provider_segexport.export.sending import callbacks, run_send_loop
 from airflow_provider_segexport.model import Audience, Batch, BatchKind, Reason, batch_id
 from airflow_provider_segexport.stages import readback, record, removals, send
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
-from airflow_provider_segexport.storage.plan import Plan
+from airflow_provider_segexport.storage.plan import Plan, RowSql
 from airflow_provider_segexport.vendors.base import Removal
 from airflow_provider_segexport.vendors.read_back import READ_BACK_DELAYS_S, members_among
 
@@ -34,7 +34,7 @@ def removal_of(context: ExportContext) -> Removal:
     return context.vendor.removal
 
 
-def find(context: ExportContext, sql: Engine, version: int, bit: int, content: str | None) -> int:
+def find(context: ExportContext, sql: Engine, version: int, bit: int, content: RowSql | None) -> int:
     """Find the people to remove, and the changes of this export's claims on people.
 
     Args:
@@ -42,7 +42,7 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: s
         sql: holds the segment and the ledger.
         version: of the ledger; 0 for none.
         bit: this export's in the ledger's sharers.
-        content: SQL of a clean row's hash if other exports have used the audience too; else None.
+        content: SQL of a row's hash if other exports have used the audience too; else None.
 
     Returns:
         How many people would be removed, without those that other exports claim.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
     from airflow_provider_segexport.export.config import Mode, OnStale
+    from airflow_provider_segexport.hooks.argument_types import OptionalPaths, OptionalText
+    from airflow_provider_segexport.hooks.consent_arguments import Subscribe
     from airflow_provider_segexport.hooks.session import VendorSession
 
 NOT_ARGUMENTS = frozenset({"self", "dag_id"})
@@ -42,24 +44,26 @@ class Exporting:
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
-        default_region: str | LeftOut = LEFT_OUT,
+        default_region: OptionalText = LEFT_OUT,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",
         latest_only: bool | str = False,
-        export_name: str | LeftOut = LEFT_OUT,
+        export_name: OptionalText = LEFT_OUT,
         allow_shared_audience: bool | str = False,
         adopt_existing: bool | str = False,
-        consent_column: str | LeftOut = LEFT_OUT,
-        suppression_list: str
-        | os.PathLike[str]
-        | Asset
-        | Sequence[str | os.PathLike[str] | Asset]
-        | LeftOut = LEFT_OUT,
+        consent_column: OptionalText = LEFT_OUT,
+        suppression_list: OptionalPaths = LEFT_OUT,
+        subscribe: Subscribe = "never",
+        consented_at_column: OptionalText = LEFT_OUT,
+        consent_source_column: OptionalText = LEFT_OUT,
+        consent_text: OptionalText = LEFT_OUT,
+        consent_ip_column: OptionalText = LEFT_OUT,
+        consent_user_agent_column: OptionalText = LEFT_OUT,
         partition_columns: bool | str = False,
         guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
-        expected_plan: str | LeftOut = LEFT_OUT,
+        expected_plan: OptionalText = LEFT_OUT,
         max_profiles: int | str = 1_000_000,
         reports_path: str | os.PathLike[str] | None = None,
         fetch_optouts: bool | str = False,
@@ -67,14 +71,11 @@ class Exporting:
         job_timeout: float | str | dt.timedelta = 21_600,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
-        """Export a segment, wait in this process for the vendor's jobs, and return the report.
-
-        Arguments, defaults, checks and exceptions are those of `SegmentExportOperator`, except for these:
+        """Export a segment as `SegmentExportOperator` does, wait here for the vendor's jobs, and return the report.
 
         Args:
             segment: also a frame: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
-            dag_id: the DAG of the running task. Any other value is refused. The argument gives no access: the
-                connection must allow the DAG of the running task, and outside a task 'Allowed DAGs' must be `*`.
+            dag_id: the DAG of the running task. Any other value is refused. It gives no access to the connection.
 
         Raises:
             AirflowSkipException: there is nothing to do, because exports are disabled or the ledger is newer.

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks import arguments
+from airflow_provider_segexport.hooks.consent_arguments import proof_columns
 from airflow_provider_segexport.storage.duckdb_engine import quoted
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
@@ -70,6 +71,7 @@ def _mapped_columns(given: Mapping[str, Any]) -> list[str]:
     consent_column = given["consent_column"]
     if isinstance(consent_column, str) and not arguments.is_nothing(consent_column):
         columns.append(arguments.text(consent_column, "consent_column"))
+    columns += proof_columns(given)
     return list(dict.fromkeys(columns))
 
 

@@ -15,7 +15,6 @@ from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.export.config import (
     JOB_TIMEOUT_S,
     MOST_PROFILES,
-    Consent,
     ExportConfig,
     Mode,
     OnStale,
@@ -25,6 +24,7 @@ from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import moment
 from airflow_provider_segexport.hooks.callers import Caller
+from airflow_provider_segexport.hooks.consent_arguments import Subscribe, consent
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.hooks.run_folders import ExportRequest
@@ -76,6 +76,12 @@ EXPORT = (
     Argument("adopt_existing", read.flag, default=False),
     Argument("consent_column", read.text),
     Argument("suppression_list", read.paths, ()),
+    Argument("subscribe", read.one_of(*get_args(Subscribe)), "never"),
+    Argument("consented_at_column", read.text),
+    Argument("consent_source_column", read.text),
+    Argument("consent_text", read.text),
+    Argument("consent_ip_column", read.text),
+    Argument("consent_user_agent_column", read.text),
     Argument("partition_columns", read.flag, default=False),
     Argument("guards", read.guards, {}),
     DRY_RUN,
@@ -161,7 +167,7 @@ def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, expor
         as_of=as_of.astimezone(UTC).isoformat(),
         run=run,
         export_name=values["export_name"] or export_name,
-        consent=Consent(values["consent_column"], values["suppression_list"]),
+        consent=consent(values),
         snapshot_at=as_of.astimezone(UTC).isoformat() if values["as_of"] else "",
     )
 

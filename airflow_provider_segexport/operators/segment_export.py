@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
     from airflow_provider_segexport.export.config import Mode, OnStale
+    from airflow_provider_segexport.hooks.argument_types import OptionalPaths, OptionalText
+    from airflow_provider_segexport.hooks.consent_arguments import Subscribe
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
 NOT_ARGUMENTS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "__class__"})
@@ -58,6 +60,15 @@ class SegmentExportOperator(BaseAudienceOperator):
         adopt_existing: in mode `mirror`, also remove people who were in the audience before an export added them.
         consent_column: column that holds consent. Rows without an explicit yes are withheld.
         suppression_list: Parquet with one email per row, plain or hashed: a path or several. These people are withheld.
+        subscribe: `never`, or `with_proof`: at Omnisend, people whose row has proof of consent are subscribed, unless
+            they opted out later; at dotdigital, their proof is stored. The other vendors take no proof, so the task
+            fails there.
+        consented_at_column: column with the moment of consent: a timestamp, a date, or ISO 8601 text. Without a time
+            zone it is in UTC. Required with `with_proof`, as is `consent_column`.
+        consent_source_column: column with the source of consent; at dotdigital the URL of the form.
+        consent_text: the text that people agreed to, or `column:` and the name of its column (dotdigital).
+        consent_ip_column: column with the IP address from which people agreed.
+        consent_user_agent_column: column with the user agent of the browser.
         partition_columns: read a mapped column that a file lacks from the `key=value` folders above it, as text.
         guards: limits by name: a number, `{"limit": 0.3, "action": "warn"}`, or None to disable one. Guards that are
             not named keep their default: `min_rows`, `max_shrink`, `max_growth`, `max_removals_share`,
@@ -92,6 +103,12 @@ class SegmentExportOperator(BaseAudienceOperator):
         "export_name",
         "consent_column",
         "suppression_list",
+        "subscribe",
+        "consented_at_column",
+        "consent_source_column",
+        "consent_text",
+        "consent_ip_column",
+        "consent_user_agent_column",
         "guards",
         "is_dry_run",
         "expected_plan",
@@ -121,24 +138,26 @@ class SegmentExportOperator(BaseAudienceOperator):
         custom_fields: Mapping[str, str] | str | None = None,
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
-        default_region: str | LeftOut = LEFT_OUT,
+        default_region: OptionalText = LEFT_OUT,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",
         latest_only: bool | str = False,
-        export_name: str | LeftOut = LEFT_OUT,
+        export_name: OptionalText = LEFT_OUT,
         allow_shared_audience: bool | str = False,
         adopt_existing: bool | str = False,
-        consent_column: str | LeftOut = LEFT_OUT,
-        suppression_list: str
-        | os.PathLike[str]
-        | Asset
-        | Sequence[str | os.PathLike[str] | Asset]
-        | LeftOut = LEFT_OUT,
+        consent_column: OptionalText = LEFT_OUT,
+        suppression_list: OptionalPaths = LEFT_OUT,
+        subscribe: Subscribe = "never",
+        consented_at_column: OptionalText = LEFT_OUT,
+        consent_source_column: OptionalText = LEFT_OUT,
+        consent_text: OptionalText = LEFT_OUT,
+        consent_ip_column: OptionalText = LEFT_OUT,
+        consent_user_agent_column: OptionalText = LEFT_OUT,
         partition_columns: bool | str = False,
         guards: Mapping[str, Any] | str | LeftOut = LEFT_OUT,
         dry_run: bool | str = False,
-        expected_plan: str | LeftOut = LEFT_OUT,
+        expected_plan: OptionalText = LEFT_OUT,
         max_profiles: int | str = 1_000_000,
         reports_path: str | os.PathLike[str] | None = None,
         fetch_optouts: bool | str = False,
@@ -150,12 +169,8 @@ class SegmentExportOperator(BaseAudienceOperator):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
         super().__init__(conn_id=conn_id, fetch_optouts=fetch_optouts, optouts_asset=optouts_asset, **kwargs)
-        if isinstance(
-            guards, Mapping
-        ):  # so that a limit whose template renders to None is refused, and does not disable the guard
-            given["guards"] = {
-                name: {"limit": value} if isinstance(value, str) else value for name, value in guards.items()
-            }
+        if isinstance(guards, Mapping):
+            given["guards"] = {name: _with_limit(value) for name, value in guards.items()}
         self.set_arguments(given)
 
     def build_request(self, context: Any) -> ExportRequest:
@@ -166,3 +181,8 @@ class SegmentExportOperator(BaseAudienceOperator):
         values = options.values(options.EXPORT, self.rendered_arguments(options.EXPORT))
         self.set_waiting(values)
         return options.build_request(values, task_caller(context))
+
+
+def _with_limit(guard: Any) -> Any:
+    """Name the limit of a guard, so that one whose template renders to None is refused and does not disable it."""
+    return {"limit": guard} if isinstance(guard, str) else guard

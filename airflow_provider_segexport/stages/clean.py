@@ -101,7 +101,7 @@ def use_emails(engine: Engine, emails: str) -> int:
 def _create_read_rows(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> None:
     """Create `read_rows(row, email, <raw values>...)`: the rows as read. `row` counts over all files."""
     engine.run(field_values.MACROS)
-    columns = field_mapping.columns
+    columns = field_mapping.read_columns
     raws = "".join(f", {field_values.typed(column)} as {field_values.raw(column)}" for column in columns)
     reads = [Read(field_values.raw_name(column), column.column, as_date=column.type == "date") for column in columns]
     rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
@@ -114,12 +114,12 @@ def _create_source_rows(engine: Engine, field_mapping: ResolvedMapping) -> Warni
     Returns:
         The count of converted numbers, as a warning.
     """
-    phone = next((column for column in field_mapping.columns if column.is_phone), None)
+    phone = next((column for column in field_mapping.read_columns if column.is_phone), None)
     if phone is None:
         engine.run("create or replace view source_rows as select * from read_rows")
         return {}
     raw = field_values.raw(phone)
-    source = (column for column in field_mapping.columns if column.column == field_mapping.country)
+    source = (column for column in field_mapping.read_columns if column.column == field_mapping.country)
     country = next(map(field_values.raw, source), None)
     rows = f"(select r.* from read_rows r anti join {NOT_SENT} n on n.row = r.row)"
     count = create_phone_numbers(engine, rows, raw, country, field_mapping.default_region)
@@ -182,7 +182,7 @@ def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: 
 
     Creates `suspect_rows(row, large, <raw values>...)`, which are mended afterwards.
     """
-    names = [field_values.raw(column) for column in field_mapping.columns]
+    names = [field_values.raw(column) for column in field_mapping.read_columns]
     raws = "".join(f", case when large is null then {name} end as {name}" for name in names)
     suspect = " or ".join(_suspect_tests(field_mapping)) or "false"
     engine.run(
@@ -196,7 +196,7 @@ def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: 
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     warnings: Warnings = defaultdict(dict, converted)
-    for column in field_mapping.columns:
+    for column in field_mapping.read_columns:
         for count, reason, test in _faults(engine, column, field_mapping.date_format):
             if reason is None:
                 warnings[column.label]["control_characters_replaced"] = count
@@ -215,12 +215,12 @@ def _joined(raws: Sequence[str]) -> str:
 
 def _share_bytes(field_mapping: ResolvedMapping) -> int:
     """Return the bytes that at least one text of a row exceeds if the row is too large."""
-    return MAX_ROW_BYTES // (sum(column.type == "text" for column in field_mapping.columns) + 1)
+    return MAX_ROW_BYTES // (sum(column.type == "text" for column in field_mapping.read_columns) + 1)
 
 
 def _oversized_field(field_mapping: ResolvedMapping) -> str:
     """Return SQL of the first field that exceeds its share of a row that is too large; null for other rows."""
-    labels = {field_values.raw(column): column.label for column in field_mapping.columns if column.type == "text"}
+    labels = {field_values.raw(column): column.label for column in field_mapping.read_columns if column.type == "text"}
     if not labels:
         return "null::varchar"
     share = _share_bytes(field_mapping)
@@ -230,11 +230,11 @@ def _oversized_field(field_mapping: ResolvedMapping) -> str:
 
 def _suspect_tests(field_mapping: ResolvedMapping) -> Iterator[str]:
     """Yield fast SQL tests that no valid row needing no change meets; a row that meets one may still be valid."""
-    raws = [field_values.raw(column) for column in field_mapping.columns if column.type == "text"]
+    raws = [field_values.raw(column) for column in field_mapping.read_columns if column.type == "text"]
     if raws:
         yield f"regexp_matches({_joined(raws)}, {literal(SUSPECT_PATTERN)})"
     share = _share_bytes(field_mapping)
-    for column in field_mapping.columns:
+    for column in field_mapping.read_columns:
         if column.type == "text":
             yield f"strlen({field_values.raw(column)}) > {min(column.max_chars or MAX_ROW_BYTES, share)}"
         elif column.max_chars and column.max_chars < MAX_FORMATTED_CHARS:
@@ -280,7 +280,7 @@ def _values(engine: Engine, field_mapping: ResolvedMapping) -> Iterator[tuple[Ma
     date_format = field_mapping.date_format
     expressions = [
         (column, field_values.value(column, date_format), _mended(column, date_format))
-        for column in field_mapping.columns
+        for column in field_mapping.read_columns
     ]
     if not expressions:
         return

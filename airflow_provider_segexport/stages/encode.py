@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
-from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node, When
 
 ALWAYS_PRESENT = "email"
 """The column that has a value in every row."""
@@ -117,18 +117,32 @@ def _complete(node: Node) -> list[str]:
     match node:
         case Const(value):
             return [literal(json.dumps(value, ensure_ascii=False))]
-        case Column(name, "text", split):
-            written = f"to_json({quoted(name)})"
-            return [f"replace({written}::varchar, {', '.join(map(literal, split))})" if split else written]
-        case Column(name):
-            return [quoted(name)]
+        case Column():
+            return [_value(node)]
         case Joined(names):
             return [f"to_json(concat_ws(' ', {', '.join(map(quoted, names))}))"]
         case JsonTemplate(members):
-            pairs = [[literal(json.dumps(key) + ":"), *_complete(member)] for key, member in members.items()]
-            return ["'{'", *_with_commas(pairs), "'}'"]
+            plain = {key: member for key, member in members.items() if not isinstance(member, When)}
+            pairs = [[literal(json.dumps(key) + ":"), *_complete(member)] for key, member in plain.items()]
+            optional = [_after(key, member) for key, member in members.items() if isinstance(member, When)]
+            return ["'{'", *_with_commas(pairs), *optional, "'}'"]
+        case When(_, inner):
+            return ["'{'", *_members(inner), "'}'"]
         case Array(elements):
             return ["'['", *_with_commas([_complete(element) for element in elements]), "']'"]
+
+
+def _value(column: Column) -> str:
+    """Return SQL of a column's JSON value."""
+    if column.form != "text":
+        return quoted(column.name)
+    written = f"to_json({quoted(column.name)})"
+    return f"replace({written}::varchar, {', '.join(map(literal, column.split))})" if column.split else written
+
+
+def _after(key: str, node: When) -> str:
+    """Return SQL of a pair with a comma before it, null if the column is. It follows a pair that is always there."""
+    return _if(_presence(node), _concat([literal(f",{json.dumps(key)}:"), *_complete(node)]))
 
 
 def _with_commas(parts: list[list[str]]) -> list[str]:
@@ -140,7 +154,7 @@ def _presence(node: Node) -> str:
     match node:
         case Const():
             return "true"
-        case Column(name):
+        case Column(name) | When(name):
             return "true" if name == ALWAYS_PRESENT else f"({quoted(name)} is not null)"
         case Joined(names):
             return f"(coalesce({', '.join(map(quoted, names))}) is not null)"
@@ -155,7 +169,8 @@ def _is_complete(node: Node) -> str:
     if not isinstance(node, JsonTemplate | Array):
         return _presence(node)
     parts = node.members.values() if isinstance(node, JsonTemplate) else node.elements
-    conditions = [condition for condition in map(_is_complete, parts) if condition != "true"]
+    needed = (part for part in parts if not isinstance(part, When))
+    conditions = [condition for condition in map(_is_complete, needed) if condition != "true"]
     return " and ".join(conditions) or "true"
 
 

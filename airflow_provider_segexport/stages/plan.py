@@ -60,7 +60,7 @@ def upsert_sql(encoded: RowSql, *, against_ledger: bool, resend: Sequence[str] =
         against_ledger: leave out rows that the ledger holds with the same content.
         resend: columns whose values the vendor has lost; a row with a value in one of them is sent even if unchanged.
     """
-    rows = f"select *, {encoded.hash} as row_hash from {CLEAN_ROWS}"
+    rows = f"select *, {encoded.hash} as row_hash from {encoded.rows}"
     if against_ledger:
         lost = "".join(f" or c.{quoted(name)} is not null" for name in resend)
         rows = f"""select c.* from ({rows}) c left join {LEDGER_HASHES} l on l.email = c.email
@@ -72,7 +72,7 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
     """Withhold rows that were rejected unchanged `MAX_ATTEMPTS` times in the last days; return how many.
 
     Args:
-        engine: holds `CLEAN_ROWS`, `NOT_SENT`, `LAST_REJECTIONS` and `LEDGER_HASHES`.
+        engine: holds `encoded.rows`, `NOT_SENT`, `LAST_REJECTIONS` and `LEDGER_HASHES`.
         encoded: SQL of a row's hash. A row whose content has changed since the rejection is sent, and a row that was
             delivered as it is counts as unchanged.
         now: epoch seconds.
@@ -82,7 +82,7 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
     engine.run(
         f"""create or replace table held_rows as
         select c.row from (
-            select row, email, {encoded.hash} as row_hash from {CLEAN_ROWS} c
+            select row, email, {encoded.hash} as row_hash from {encoded.rows} c
             semi join retry_exhausted r on r.email = c.email) c
         join retry_exhausted r on r.email = c.email left join last_delivered d on d.email = c.email
         where c.row_hash = r.rejected_hash and c.row_hash is distinct from d.row_hash"""

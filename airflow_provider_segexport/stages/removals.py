@@ -22,6 +22,7 @@ from airflow_provider_segexport.storage.batching import cut_batches, planned_bat
 from airflow_provider_segexport.storage.duckdb_engine import Engine, hashed, listed
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
 from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.plan import RowSql
 from airflow_provider_segexport.storage.tables import (
     AUDIENCE_MEMBERS,
     BARRED_EMAILS,
@@ -205,19 +206,19 @@ def find_existing(engine: Engine) -> None:
     )
 
 
-def find_already_delivered(engine: Engine, row_hash: str) -> None:
+def find_already_delivered(engine: Engine, content: RowSql) -> None:
     """Record people that got from another export the same content that this export would send.
 
     Nothing is sent to them. The content counts as delivered by this export too, so when the other export changes its
     values later, this export does not overwrite them with its old ones.
 
     Args:
-        engine: holds `LEDGER_MEMBERS` and `CLEAN_ROWS`.
-        row_hash: SQL of a clean row's hash.
+        engine: holds `LEDGER_MEMBERS` and `content.rows`.
+        content: SQL of a row's hash.
     """
     shared = f"select email as shared_email from {LEDGER_MEMBERS} where other_hash is not null"
     rows = f"""(select c.email, c.row_hash from (
-            select email, {row_hash} as row_hash from {CLEAN_ROWS} semi join ({shared}) on shared_email = email) c
+            select email, {content.hash} as row_hash from {content.rows} semi join ({shared}) on shared_email = email) c
         join {LEDGER_MEMBERS} l on l.email = c.email where l.other_hash = c.row_hash)"""
     change_sharers(engine, rows, "null", "row_hash")
 

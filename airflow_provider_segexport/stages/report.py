@@ -1,4 +1,7 @@
-"""Add up a run's counts and write its report: `plan, journal, batch results -> summary.json, rejects.parquet`."""
+"""Add up a run's counts and write its report: `plan, journal, batch results -> summary.json, rejects.parquet`.
+
+`write_proof_warnings` adds `proof_warnings.parquet`, if the export sends proof of consent.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.model import GONE, Outcome, Reason
+from airflow_provider_segexport.model import GONE, PROOF_NOT_APPLIED, Outcome, Reason
 from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.files import write_parquet
@@ -27,6 +30,18 @@ REJECTS = pa.schema(
         ("outcome", pa.string()),
         ("reason", pa.string()),
         ("field", pa.string()),
+        ("vendor_code", pa.string()),
+        ("vendor_message", pa.string()),
+    ]
+)
+
+PROOF_WARNINGS = pa.schema(
+    [
+        ("file", pa.string()),
+        ("file_row", pa.int64()),
+        ("row", pa.int64()),
+        ("email", pa.string()),
+        ("reason", pa.string()),
         ("vendor_code", pa.string()),
         ("vendor_message", pa.string()),
     ]
@@ -98,6 +113,39 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
     ):
         reasons.setdefault(outcome, {})[reason] = count
     return reasons
+
+
+def write_proof_warnings(engine: Engine, folder: RunFolder) -> int:
+    """Write every row whose proof of consent was not sent although it has a moment, or was not applied by the vendor.
+
+    Rows that were rejected or withheld are in the rejects only.
+
+    Args:
+        engine: holds the tables of `write_rejects`.
+        folder: of the run.
+
+    Returns:
+        How many accepted rows the vendor did not apply the proof of.
+    """
+    sources = ["select 0::bigint as row, '' as email, '' as reason, '' as code, '' as message where false"]
+    planned, results = folder.path / "without_proof.parquet", folder.result_files()
+    if planned.exists():
+        sources.append(f"select row, email, reason, '', '' from {engine.scan([planned])}")
+    if results:
+        sources.append(
+            f"""select row, email, '{PROOF_NOT_APPLIED}', code, message from {engine.scan(results)}
+            where reason is null and code is not null"""
+        )
+    engine.run(
+        f"""create or replace table proof_warning_rows as
+        select * from ({" union all ".join(f"({source})" for source in sources)}) w
+        anti join reject_rows r on r.row = w.row"""
+    )
+    rows = """select f.file, w.row - f.first_row as file_row, w.row, w.email, w.reason,
+            w.code as vendor_code, w.message as vendor_message
+        from proof_warning_rows w asof join segment_files f on w.row >= f.first_row order by w.row"""
+    write_parquet(folder.path / "proof_warnings.parquet", engine.stream(rows), PROOF_WARNINGS)
+    return int(engine.one(f"select count(*) from proof_warning_rows where reason = '{PROOF_NOT_APPLIED}'")[0])
 
 
 def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]) -> Counts:

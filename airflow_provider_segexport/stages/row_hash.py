@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_segexport.storage.duckdb_engine import hashed, literal, quoted
-from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node, When
 
 SEPARATOR = "\x1f"
 """Before each path mark. No value contains it, because control characters are replaced."""
@@ -56,6 +56,8 @@ def _paths(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
         case Array(elements):
             for element in elements:
                 yield from _paths(element, (*path, [_form(element)]))
+        case When(_, inner):
+            yield from _paths(inner, (*path, [_form(inner, constants=True)]))
 
 
 def _form(node: Node, *, constants: bool = False) -> Any:
@@ -67,6 +69,8 @@ def _form(node: Node, *, constants: bool = False) -> Any:
             return None if constants else form
         case Joined(names):
             return None if constants else len(names)
+        case When():
+            return None  # a row without it has the hash that it has in a template without it
         case JsonTemplate(members):
             forms = {key: _form(member, constants=constants) for key, member in members.items()}
             return {key: form for key, form in forms.items() if form is not None} or None

@@ -13,6 +13,7 @@ from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import ColumnType, MappedFields, ValueKind
+from airflow_provider_segexport.vendors.consent_proof import PROOF_AT
 
 ITEM_SUFFIX = ","
 """After every item of a plan, so that the items of a batch are in memory as they are sent."""
@@ -107,6 +108,11 @@ class MappedColumn:
     custom_field: VendorField | None = None
 
     @property
+    def is_moment(self) -> bool:
+        """True if the column holds moments of consent. They are read as text, whatever the type in the files is."""
+        return self.name == PROOF_AT
+
+    @property
     def is_phone(self) -> bool:
         """True if the column feeds the neutral field `phone`, and the vendor's field takes E.164."""
         has_options = self.custom_field is not None and bool(self.custom_field.options)
@@ -134,6 +140,7 @@ class ResolvedMapping:
         country: the column of the rows' countries; empty if none is mapped.
         default_region: ISO 3166-1 alpha-2 code of the country of phone numbers in rows without a country; empty for
             none.
+        proof: the columns with the proof of consent, which are read as text.
     """
 
     email: str
@@ -142,6 +149,12 @@ class ResolvedMapping:
     date_format: str = "%Y-%m-%d"
     country: str = ""
     default_region: str = ""
+    proof: tuple[MappedColumn, ...] = ()
+
+    @property
+    def read_columns(self) -> tuple[MappedColumn, ...]:
+        """All columns that are read and cleaned, beside that of the addresses."""
+        return self.columns + self.proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +172,17 @@ class CleanResult:
 
 @dataclass(frozen=True, slots=True)
 class RowSql:
-    """SQL expressions over a clean row.
+    """SQL expressions over a row that may be sent.
 
     Attributes:
         item: the vendor's JSON, with `ITEM_SUFFIX`.
         hash: of the values; equal if the same data is sent.
+        rows: the relation that has the columns of both.
     """
 
     item: str
     hash: str
+    rows: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +253,7 @@ class PlanFacts:
         held_after_rejection: rows that are not sent because the vendor rejected them lately.
         consent: profiles by value of the consent column: yes, no, empty, unclear.
         suppression: counts of each suppression list.
+        proof: rows that may be sent by `ProofState`; empty if no proof of consent is sent.
         reverted_version: the ledger version that an undo takes back; 0 for an export.
         restores: of an undo, the export's ledger facts before that version; empty if there were none.
     """
@@ -259,6 +275,7 @@ class PlanFacts:
     guards: tuple[GuardResult, ...] = ()
     consent: Mapping[str, int] = field(default_factory=dict)
     suppression: tuple[Mapping[str, Any], ...] = ()
+    proof: Mapping[str, int] = field(default_factory=dict)
     estimate: Estimate = field(default_factory=lambda: Estimate(0, 0, 0.0, 0, 0))
     reverted_version: int = 0
     restores: Mapping[str, Any] = field(default_factory=dict)

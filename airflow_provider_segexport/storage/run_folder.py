@@ -5,7 +5,7 @@
         journal.jsonl                                  the state of each batch; created before plan.json
         batch_results/<batch>.parquet                  results of single rows, if a batch has any
         removals/                                      the same for leavers: removals.arrow, journal, batch_results
-        rejects.parquet  summary.json                  the report
+        rejects.parquet  proof_warnings.parquet  summary.json    the report
 
 A folder with a finished summary is never written again. If a task is cleared after success, it starts in a new folder.
 """
@@ -14,39 +14,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import ValidationError, convert
 from msgspec.structs import replace
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
-from airflow_provider_segexport.storage.arrow import int_array, string_array
+from airflow_provider_segexport.storage import row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, remove_stale_temp_files, write
 from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
 
-ROW_RESULTS = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("email", pa.string()),
-        ("reason", pa.string()),
-        ("code", pa.string()),
-        ("message", pa.string()),
-        ("contact_id", pa.string()),
-    ]
-)
-
 PLAN_FILES = (
     "upserts.arrow",
     "not_sent.parquet",
+    "without_proof.parquet",
     "returning.parquet",
     "sharers.parquet",
     "bars.parquet",
@@ -63,11 +52,6 @@ ATTRIBUTED = ".attributed"
 def _joined_items(stored: LazyBatch) -> memoryview:
     """Return all items with commas between them."""
     return stored.raw_bytes("item")[: -len(ITEM_SUFFIX)]
-
-
-def _take(values: Sequence[Any], indexes: Sequence[int], to_array: Callable[[list[Any]], pa.Array]) -> pa.Array:
-    """Return some of a batch's row numbers or addresses as a column."""
-    return values.take(indexes) if isinstance(values, LazyColumn) else to_array([values[index] for index in indexes])
 
 
 class RunFolder:
@@ -234,7 +218,7 @@ class RunFolder:
         return counts
 
     def write_results(self, batch: Batch, result: BatchResult, suffix: str = "") -> bool:
-        """Write the results of single rows: rejections and contact ids.
+        """Write the results of single rows: rejections, contact ids, and warnings of rows that were accepted.
 
         Args:
             batch: the settled batch.
@@ -244,23 +228,10 @@ class RunFolder:
         Returns:
             False if there are no results of single rows.
         """
-        rejected, contact_ids = result.rejected, result.contact_ids
-        if not rejected and not contact_ids:
+        table = row_results.table(batch, result)
+        if table is None:
             return False
-        indexes = [*(row.index for row in rejected), *contact_ids]
-        rest = [None] * len(contact_ids)
-        table = pa.table(
-            {
-                "row": _take(batch.rows, indexes, int_array),
-                "email": _take(batch.emails, indexes, string_array),
-                "reason": string_array([*(row.reason for row in rejected), *rest]),
-                "code": string_array([*(row.code for row in rejected), *rest]),
-                "message": string_array([*(row.message for row in rejected), *rest]),
-                "contact_id": string_array([*(None for _ in rejected), *contact_ids.values()]),
-            },
-            schema=ROW_RESULTS,
-        )
-        write_parquet(self._results / f"{batch.id}{suffix}.parquet", table.to_batches(), ROW_RESULTS)
+        write_parquet(self._results / f"{batch.id}{suffix}.parquet", table.to_batches(), table.schema)
         return True
 
     def drop_bodies(self) -> None:

@@ -12,6 +12,10 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine
 CLEAN_ROWS = "clean_rows"
 """Owner: `clean`. `(row, email, <mapped columns>...)`: rows that are ready to be encoded."""
 
+PROVEN_ROWS = "proven_rows"
+"""Owner: `proof`. `(row, email, <mapped columns>..., <columns of the proof>..., proof_state)`: `CLEAN_ROWS` of an
+export that sends proof of consent."""
+
 EMAIL_KEYS = "email_keys"
 """Owner: `clean`. `(row, plain, email)`: every row with its address, trimmed; null if the row has none."""
 

@@ -26,6 +26,7 @@ from airflow_provider_segexport.model import (
     Response,
 )
 from airflow_provider_segexport.vendors.auth import ApiEndpoint, ConnectionForm, OAuth
+from airflow_provider_segexport.vendors.consent_proof import ConsentProof, MappedProof
 from airflow_provider_segexport.vendors.directory import AudienceDirectory
 from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
@@ -146,10 +147,17 @@ class CustomField:
 
 @dataclass(frozen=True, slots=True)
 class MappedFields:
-    """The neutral and custom fields that an export sends, resolved after its files have been read."""
+    """The values that an export sends, resolved after its files have been read.
+
+    Attributes:
+        fields: the neutral fields.
+        custom: the custom fields.
+        proof: the proof of consent; None if the export sends none.
+    """
 
     fields: tuple[str, ...]
     custom: tuple[CustomField, ...] = ()
+    proof: MappedProof | None = None
 
 
 OnPage = Callable[[Sequence[Member]], None]
@@ -252,6 +260,8 @@ class Vendor:
     """Calls that each upsert batch makes beside its own, by `Request.rate_scope`; for the estimate."""
     date_format: str = "%Y-%m-%d"
     """`strftime` format of a date field's value."""
+    consent_proof: ConsentProof | None = None
+    """The vendor's rules for proof of consent; None if its imports take none."""
 
     def rules_for(self, neutral: str) -> tuple[FieldRule, ...]:
         """Return the rules of a neutral field; raise `InvalidFieldMapping` if the vendor has no such field."""

@@ -58,4 +58,17 @@ class Array:
     elements: tuple[Node, ...]
 
 
-Node = Column | Joined | Const | JsonTemplate | Array
+@dataclass(frozen=True, slots=True)
+class When:
+    """A JSON object that is present if a column has a value. It does not count for whether its parent is complete.
+
+    Attributes:
+        column: the plan's column.
+        node: the object; members of it that are null are left out.
+    """
+
+    column: str
+    node: JsonTemplate
+
+
+Node = Column | Joined | Const | JsonTemplate | Array | When

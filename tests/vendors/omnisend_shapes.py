@@ -37,18 +37,32 @@ def many(of: Schema, least: int = 0, most: int | None = None) -> Schema:
 
 TAGS = many(TEXT, 1, 100)
 
-IDENTIFIER = {
-    "oneOf": [
-        thing(
-            ("type", "id", "sendWelcomeMessage"),
-            strict=True,
-            type={"const": kind},
-            id={"type": "string", "pattern": pattern},
-            sendWelcomeMessage={"const": False},
-        )
-        for kind, pattern in (("email", "^[^@\\s]+@[^@\\s]+$"), ("phone", r"^\+[1-9][0-9]{6,14}$"))
-    ]
-}
+MOMENT = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"}
+
+EMAIL = thing(
+    ("type", "id", "sendWelcomeMessage"),
+    strict=True,
+    type={"const": "email"},
+    id={"type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$"},
+    sendWelcomeMessage={"const": False},
+    channels=thing(
+        ("email",),
+        strict=True,
+        email=thing(("status", "statusChangedAt"), strict=True, status={"const": "subscribed"}, statusChangedAt=MOMENT),
+    ),
+    consent=thing(("createdAt",), strict=True, createdAt=MOMENT, source=TEXT, ip=TEXT, userAgent=TEXT),
+) | {"dependentRequired": {"channels": ["consent"], "consent": ["channels"]}}
+"""The vendor takes any status, with or without a date and a consent; an export sends all of them or none."""
+
+PHONE = thing(
+    ("type", "id", "sendWelcomeMessage"),
+    strict=True,
+    type={"const": "phone"},
+    id={"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"},
+    sendWelcomeMessage={"const": False},
+)
+
+IDENTIFIER = {"oneOf": [EMAIL, PHONE]}
 
 ITEM = thing(
     ("identifiers",),

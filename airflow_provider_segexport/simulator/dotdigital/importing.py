@@ -10,6 +10,7 @@ from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .checking import Row, import_body
+from .consent import NOT_APPLIED, NOT_APPLIED_TEXT, records_of
 from .errors import bad_request, v3_refused
 from .reads import identifiers_of
 from .upserting import RowError, Upsert
@@ -60,6 +61,8 @@ class Import:
             contact, new = upsert.apply(row, contact)
             seen.add(key)
             (self._created if new else self._updated).append(contact)
+            if records_of(row) is None:  # the contact is imported without them
+                self._failures.append((row, contact.id, RowError(NOT_APPLIED, NOT_APPLIED_TEXT)))
         except RowError as refused:
             self._failures.append((row, contact.id if contact else None, refused))
 

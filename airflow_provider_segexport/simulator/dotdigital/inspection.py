@@ -80,6 +80,7 @@ def _audience(
                 "status": contact.status,
                 "opt_in": contact.opt_in,
                 "fields": unpack(contact.fields),
+                "consent_records": contact.consents,
                 "lists": contact.lists,
                 "created": contact.created,
                 "updated": contact.updated,

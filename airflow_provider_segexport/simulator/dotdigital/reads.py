@@ -55,7 +55,7 @@ def contact_of(account: Account, contact: Contact, include: str, fields: str) ->
     if "lists" in wanted:
         shown["lists"] = [_list_of(account.books[held], contact) for held in contact.lists]
     if "consentRecords" in wanted:
-        shown["consentRecords"] = []
+        shown["consentRecords"] = list(contact.consents)
     return shown
 
 

@@ -74,6 +74,7 @@ class Contact:
     """A person in the account."""
 
     __slots__ = (
+        "consents",
         "created",
         "email",
         "email_type",
@@ -97,6 +98,7 @@ class Contact:
         self.opt_in = "Unknown"
         self.email_type = "Html"
         self.fields: Fields = NO_FIELDS
+        self.consents: tuple[dict[str, object], ...] = ()
         self.lists: tuple[int, ...] = ()
         self.created = self.updated = now
         self.history = history

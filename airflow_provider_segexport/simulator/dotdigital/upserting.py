@@ -6,9 +6,11 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.simulator.clock import iso
 from airflow_provider_segexport.simulator.people import is_email, pack, unpack
 
 from .checking import Row, email_channel
+from .consent import records_of
 from .state import OPTED_OUT
 
 if TYPE_CHECKING:
@@ -83,6 +85,10 @@ class Upsert:
             self._identify(contact, identifiers)
         if fields is not None:
             contact.fields = pack(fields)
+        records = records_of(row)
+        if records:
+            contact.consents += tuple({**record, "dateTimeCreated": iso(self._now)} for record in records)
+            self.facts["consent_records"] += len(records)
         if "channelProperties" in row or (new and self._account.settings.enforce_double_opt_in):
             self._channel(contact, email_channel(row), new=new)
         for book in books:

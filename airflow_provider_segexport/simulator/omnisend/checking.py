@@ -21,6 +21,8 @@ TEXTS = ("firstName", "lastName", "address", "city", "state", "postalCode", "cou
 _TEXTS = frozenset(TEXTS)
 MOST_TAGS = 100  # contacts OpenAPI 2026-03-15
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
+CONSENT_MEMBERS = ("source", "createdAt", "ip", "userAgent")  # ContactConsentRequest, contacts OpenAPI 2026-03-15
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")  # RFC 3339
 _BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _SCALARS = frozenset({str, int, float, bool})
@@ -42,8 +44,11 @@ def _birthdate(value: object) -> bool:
 
 def is_moment(value: object) -> bool:
     """Tell whether a value is an RFC 3339 timestamp."""
-    if not isinstance(value, str):
-        return False
+    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None and is_day_or_moment(value)
+
+
+def is_day_or_moment(value: str) -> bool:
+    """Tell whether a text is a date or a timestamp, as a filter may have it."""
     try:
         datetime.fromisoformat(value)
     except ValueError:
@@ -102,6 +107,8 @@ def _check_identifiers(identifiers: object, errors: list[FieldError]) -> None:
             errors.append(FieldError(f"{at}.id", "invalid_format", "Must be a phone number in E.164 format"))
         if isinstance(row, dict) and ("channels" in row or "sendWelcomeMessage" in row):
             _check_channels(row, at, errors)
+        if isinstance(row, dict) and row.get("consent") is not None:
+            _check_consent(row["consent"], f"{at}.consent", errors)
 
 
 def is_phone(value: object) -> bool:
@@ -124,6 +131,19 @@ def _check_channels(row: Json, at: str, errors: list[FieldError]) -> None:
             errors.append(FieldError(f"{path}.status", "invalid_value", f"Must be one of: {', '.join(STATUSES)}"))
         elif channel.get("statusChangedAt") is not None and not is_moment(channel["statusChangedAt"]):
             errors.append(FieldError(f"{path}.statusChangedAt", "invalid_format", "Must be an RFC 3339 timestamp"))
+
+
+def _check_consent(consent: object, at: str, errors: list[FieldError]) -> None:
+    """Note what does not fit: four texts, of which one is a time."""
+    if not isinstance(consent, dict):
+        errors.append(FieldError(at, "invalid_type", "Must be an object"))
+        return
+    for name in CONSENT_MEMBERS:
+        value = consent.get(name)
+        if value is not None and not isinstance(value, str):
+            errors.append(FieldError(f"{at}.{name}", "invalid_type", "Must be a string"))
+        elif name == "createdAt" and value is not None and not is_moment(value):
+            errors.append(FieldError(f"{at}.{name}", "invalid_format", "Must be an RFC 3339 timestamp"))
 
 
 def check_tags(tags: object, errors: list[FieldError], length: int, *, least: int = 1) -> None:

@@ -66,6 +66,7 @@ def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
             "phones": contact.phones,
             "status": contact.status,
             "status_changed": contact.changed,
+            "consents": contact.consents,
             "fields": {name.removeprefix(CUSTOM): value for name, value in unpack(contact.fields).items()},
             "tags": contact.tags,
             "created": contact.created,

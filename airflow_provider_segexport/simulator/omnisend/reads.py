@@ -10,7 +10,7 @@ from airflow_provider_segexport.simulator.members import Members
 from airflow_provider_segexport.simulator.people import unpack
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
-from .checking import is_moment
+from .checking import is_day_or_moment
 from .errors import FieldError, invalid, wrong
 from .listing import AllNumbers, ByNumber, Request, Sorted
 from .records import CUSTOM, STATUSES
@@ -60,10 +60,7 @@ class Reader:
             "segments": self._segments.of(contact, now),
             "status": contact.status,
             "statuses": statuses,
-            "consents": [
-                {"channel": channel, "createdAt": created, "source": source}
-                for channel, created, source in contact.consents
-            ],
+            "consents": sorted(contact.consents, key=lambda consent: consent["createdAt"]),
             "optIns": [],
             "customProperties": {
                 name.removeprefix(CUSTOM): value for name, value in fields.items() if name.startswith(CUSTOM)
@@ -131,7 +128,7 @@ def _check_filters(filters: dict[str, str]) -> None:
         errors.append(FieldError("updatedAtFrom", "invalid_combination", "Cannot be used with other filters"))
     if filters.get("status", STATUSES[0]) not in STATUSES:
         errors.append(FieldError("status", "invalid_value", f"Must be one of: {', '.join(STATUSES)}"))
-    if "updatedAtFrom" in filters and not is_moment(filters["updatedAtFrom"]):
+    if "updatedAtFrom" in filters and not is_day_or_moment(filters["updatedAtFrom"]):
         errors.append(FieldError("updatedAtFrom", "invalid_format", "Must be an RFC 3339 timestamp"))
     if errors:
         raise invalid(*errors)

@@ -36,7 +36,7 @@ class Contact:
         self.sms: tuple[str, float] = ("nonSubscribed", now)
         self.fields: Fields = NO_FIELDS
         self.tags: tuple[str, ...] = ()
-        self.consents: tuple[tuple[str, str, str], ...] = ()  # channel, createdAt, source
+        self.consents: tuple[dict[str, str], ...] = ()
         self.created = self.updated = now
         self.deleted = False
         self.history = history

@@ -31,6 +31,7 @@ class Settings:
     shuffle_items: bool = True
     tag_seconds: float = 5.0
     segment_seconds: float = 10.0
+    date_of_no_status: Literal["created", "none"] = "created"
     update_tags: Literal["merge", "replace"] = "merge"
     tag_length: int = 128
     email_case: Literal["ignore", "keep"] = "ignore"

@@ -6,9 +6,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.simulator.clock import iso
 from airflow_provider_segexport.simulator.people import NO_FIELDS, pack, unpack
 
-from .checking import CONTACT_MEMBERS, TEXTS, Json, check_contact
+from .checking import CONSENT_MEMBERS, CONTACT_MEMBERS, TEXTS, Json, check_contact
 from .errors import Problem, wrong
 from .records import CUSTOM
 
@@ -111,13 +112,16 @@ class Upsert:
         if given or contact.fields is not NO_FIELDS:
             contact.fields = pack(given)
 
-    @staticmethod
-    def _consent(contact: Contact, identifier: Json) -> None:
+    def _consent(self, contact: Contact, identifier: Json) -> None:
+        """Keep a consent; without a time it is of now (contacts OpenAPI 2026-03-15)."""
         consent = identifier["consent"]
-        if isinstance(consent, dict):
-            channel = "email" if identifier["type"] == "email" else "sms"
-            record = (channel, str(consent.get("createdAt", "")), str(consent.get("source", "api")))
-            contact.consents = (*contact.consents, record)
+        if not isinstance(consent, dict):
+            return
+        channel = "email" if identifier["type"] == "email" else "sms"
+        given = {name: str(value) for name, value in consent.items() if name in CONSENT_MEMBERS and value is not None}
+        record = {"channel": channel, "createdAt": iso(self._now), "source": "api"} | given
+        contact.consents = (*contact.consents, record)
+        self.facts["consents"] += 1
 
     def _channels(self, contact: Contact, identifier: Json, *, new: bool) -> None:
         """Apply statuses: the latest date wins, no channels leave everything alone (contacts page)."""
@@ -133,7 +137,10 @@ class Upsert:
 
     def _email(self, contact: Contact, status: str, moment: float, *, new: bool) -> None:
         account, now, was = self._account, self._now, contact.status
-        if not new and moment < contact.changed:
+        undated = was == "nonSubscribed" and contact.changed == contact.created
+        if account.settings.date_of_no_status == "created":
+            undated = False
+        if not new and not undated and moment < contact.changed:
             self.facts["status_ignored"] += 1
             return
         self.facts["status_sent"] += 1

@@ -14,6 +14,7 @@ from airflow_provider_segexport.vendors.dotdigital import (
     imports,
     members,
     optouts,
+    proof,
     removals,
     responses,
 )
@@ -59,4 +60,5 @@ VENDOR = Vendor(
     retry_hint=responses.retry_hint,
     api_paths=("/v2", "/contacts/v3", "/v3"),
     remaining_quota=responses.remaining_quota,
+    consent_proof=proof.PROOF,
 )

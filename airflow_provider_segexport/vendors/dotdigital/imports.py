@@ -19,6 +19,7 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.base import MappedFields
 from airflow_provider_segexport.vendors.dotdigital.fields import FIELD_RULES
+from airflow_provider_segexport.vendors.dotdigital.proof import records
 from airflow_provider_segexport.vendors.dotdigital.report import batch_result, read_report
 from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, reject_all
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, JsonTemplate, Node
@@ -47,14 +48,15 @@ def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
                 data[field.key] = Column(column, "boolean")
             case _:
                 data[field.key] = Column(column)
-    return JsonTemplate(
-        {
-            "matchIdentifier": Const("email"),
-            "identifiers": JsonTemplate({"email": Column("email")}),
-            "dataFields": JsonTemplate(data),
-            "lists": Array((Const(int(audience.audience)),)),
-        }
-    )
+    members: dict[str, Node] = {
+        "matchIdentifier": Const("email"),
+        "identifiers": JsonTemplate({"email": Column("email")}),
+        "dataFields": JsonTemplate(data),
+        "lists": Array((Const(int(audience.audience)),)),
+    }
+    if matched.proof is not None:
+        members["consentRecords"] = records(matched.proof)
+    return JsonTemplate(members)
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:

@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from airflow_provider_segexport.email_address import canonical
-from airflow_provider_segexport.model import Batch, BatchResult, Reason, Response, RowRejection
+from airflow_provider_segexport.model import Batch, BatchResult, Reason, Response, RowRejection, RowWarning
+from airflow_provider_segexport.vendors.dotdigital.proof import NOT_APPLIED
 from airflow_provider_segexport.vendors.dotdigital.responses import raise_for
 from airflow_provider_segexport.vendors.responses import index_by_email
 
@@ -98,7 +99,9 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
     """Return the result of each row: `created` and `updated` have contact ids, `failures` has rejections.
 
     A contact that is both updated and in `failures` counts as delivered, because only something attached to it failed.
-    A contact that is in no list has no result, unless the report has no lists at all.
+    So does one of which only the consent records failed: they fail after the contact has been imported (contacts
+    specification 3.4.3, read 2026-11). A contact that is in no list has no result, unless the report has no lists at
+    all.
     """
     index = index_by_email(batch)
     contact_ids: dict[int, str] = {}
@@ -106,18 +109,23 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
         for row, contact in _rows_in_batch(contacts, index):
             contact_ids[row] = "" if contact.contact_id is None else str(contact.contact_id)
     rejected: dict[int, RowRejection] = {}
+    unproven: dict[int, RowWarning] = {}
     for row, failure in _rows_in_batch(report.failures, index):
-        if row not in contact_ids:
-            rejected[row] = _to_rejection(row, failure.failures[0] if failure.failures else FailureReason())
+        failures = failure.failures or [FailureReason()]
+        if (warning := _proof_warning(row, failures)) is not None:
+            unproven[row] = warning
+        if row not in contact_ids and (cause := _cause(failures)) is not None:
+            rejected[row] = _to_rejection(row, cause)
     has_lists = report.created is not None or report.updated is not None
     if has_lists and len(contact_ids) + len(rejected) < len(batch):
-        for row in sorted(set(range(len(batch))) - contact_ids.keys() - rejected.keys()):
+        for row in sorted(set(range(len(batch))) - contact_ids.keys() - rejected.keys() - unproven.keys()):
             rejected[row] = RowRejection(
                 row, Reason.NO_RESULT, "", "dotdigital's report does not mention this contact."
             )
     if not all(contact_ids.values()):
         contact_ids = {row: contact_id for row, contact_id in contact_ids.items() if contact_id}
-    return BatchResult(rejected=tuple(rejected.values()), contact_ids=contact_ids)
+    warnings = tuple(warning for row, warning in unproven.items() if row not in rejected)
+    return BatchResult(rejected=tuple(rejected.values()), contact_ids=contact_ids, proof_not_applied=warnings)
 
 
 def _rows_in_batch(entries: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
@@ -128,6 +136,21 @@ def _rows_in_batch(entries: list[T] | None, index: dict[str, int]) -> Iterator[t
             row = index.get(canonical(identifiers.email))
             if row is not None:
                 yield row, entry
+
+
+def _is_of_proof(failure: FailureReason) -> bool:
+    return str(failure.failure_code).lower() == NOT_APPLIED
+
+
+def _cause(failures: list[FailureReason]) -> FailureReason | None:
+    """Return the first failure that rejects a contact; None if only its consent records failed."""
+    return next((failure for failure in failures if not _is_of_proof(failure)), None)
+
+
+def _proof_warning(row: int, failures: list[FailureReason]) -> RowWarning | None:
+    """Return the warning of a contact whose consent records failed; None if they did not."""
+    failed = next((failure for failure in failures if _is_of_proof(failure)), None)
+    return None if failed is None else RowWarning(row, str(failed.failure_code), failed.description or "")
 
 
 def _to_rejection(row: int, failure: FailureReason) -> RowRejection:

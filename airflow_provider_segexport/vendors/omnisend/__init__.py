@@ -17,6 +17,7 @@ from airflow_provider_segexport.vendors.omnisend import (
     members,
     optouts,
     permissions,
+    proof,
     removals,
     responses,
     tag_experiment,
@@ -67,6 +68,7 @@ VENDOR = Vendor(
     implicit_custom_fields=True,
     experiment=tag_experiment.EXPERIMENT,
     extra_calls=tags.extra_calls,
+    consent_proof=proof.PROOF,
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"password": "from Store settings > API keys"},

@@ -25,6 +25,7 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendors.base import ColumnType, MappedFields
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, JsonTemplate, Node
 from airflow_provider_segexport.vendors.omnisend.fields import FIELD_RULES
+from airflow_provider_segexport.vendors.omnisend.proof import with_proof
 from airflow_provider_segexport.vendors.omnisend.responses import (
     error_of,
     field_errors,
@@ -56,17 +57,19 @@ KNOWN_STATES = RUNNING_STATES | {STOPPED, "finished"}
 RETRY_CODES = {408, 429, 503}
 """Result codes of items to send again: those that the vendor's WooCommerce plugin retries, without 403."""
 SUCCESS = range(200, 300)
-EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b")
-"""Invalid field that means the email, because the email is the first identifier of every item."""
+EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b(?!\]?\.(channels|consent)\b)")
+"""Invalid field that means the email, because the email is the first identifier of every item. Its status and consent
+are other fields."""
 
 
 def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
     """Build a contact.
 
-    Identifiers have no `channels`, so the vendor changes no one's status. `sendWelcomeMessage` is sent, because it is
-    true by default.
+    Identifiers have no `channels`, so the vendor changes no one's status, except for the email of a row with proof of
+    consent. `sendWelcomeMessage` is sent, because it is true by default.
     """
-    identifiers = [identifier("email", "email")]
+    email = identifier("email", "email")
+    identifiers = [with_proof(email, mapped.proof) if mapped.proof is not None else email]
     if "phone" in mapped.fields:
         identifiers.append(identifier("phone", "phone"))
     members: dict[str, Node] = {"identifiers": Array(tuple(identifiers))}

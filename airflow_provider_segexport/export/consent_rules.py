@@ -1,0 +1,96 @@
+"""Applies an export's rules of consent while it plans: who is withheld, and whose consent is proven."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.stages import consent, proof, readback, suppression
+from airflow_provider_segexport.storage.duckdb_engine import Engine
+from airflow_provider_segexport.storage.plan import CleanResult
+from airflow_provider_segexport.storage.tables import CLEAN_ROWS, PROVEN_ROWS
+
+log = logging.getLogger(__name__)
+
+
+def withhold(
+    context: ExportContext, checked: Preflight, sql: Engine
+) -> tuple[Mapping[str, int], Sequence[suppression.Tally]]:
+    """Withhold the rows without consent and those on a suppression list.
+
+    Args:
+        context: the export.
+        checked: files and suppression lists.
+        sql: holds the cleaned rows.
+
+    Returns:
+        Profiles by value of the consent column, and the counts of each suppression list.
+    """
+    consent_counts: Mapping[str, int] = {}
+    lists: Sequence[suppression.Tally] = ()
+    if context.config.consent.column:
+        consent_counts = consent.withhold_without_consent(sql, checked.files, context.config.consent.column)
+    if checked.suppression:
+        lists = suppression.match(sql, suppression.read(sql, checked.suppression))
+        consent.withhold_suppressed(sql)
+        for tally in lists:
+            log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
+    return consent_counts, lists
+
+
+def add_unclear_consent(cleaned: CleanResult, column: str, consent_counts: Mapping[str, int]) -> CleanResult:
+    """Add a warning for consent values that are neither yes nor no.
+
+    Args:
+        cleaned: the counts so far.
+        column: the consent column.
+        consent_counts: profiles by value of that column.
+    """
+    unclear = consent_counts.get("unclear")
+    if not unclear:
+        return cleaned
+    counts = {**cleaned.warnings.get(column, {}), "consent_neither_yes_nor_no": unclear}
+    return replace(cleaned, warnings={**cleaned.warnings, column: counts})
+
+
+def prove(context: ExportContext, checked: Preflight, sql: Engine, cleaned: CleanResult) -> tuple[str, CleanResult]:
+    """Find out which rows have proof of consent, if the export sends it.
+
+    If a proof subscribes a person at the vendor, the vendor's opt-outs are read first.
+
+    Args:
+        context: the export.
+        checked: the field mapping and the audience.
+        sql: holds the cleaned rows.
+        cleaned: the counts so far.
+
+    Returns:
+        The relation of the rows to send, and the counts with values that a proof leaves out.
+    """
+    rule, mapped = context.vendor.consent_proof, checked.mapped.proof
+    if rule is None or mapped is None:
+        return CLEAN_ROWS, cleaned
+    since = proof.judge(sql, rule, mapped, context.environment.clock())
+    if rule.subscribes and since is not None and context.vendor.list_optouts is not None:
+        context.run_operation(context.vendor.list_optouts(checked.audience, max(0.0, since), readback.OptOuts(sql)))
+        proof.find_opted_out_later(sql)
+    return PROVEN_ROWS, replace(cleaned, warnings={**cleaned.warnings, **proof.prove(sql, rule, mapped)})
+
+
+def record_proofs(context: ExportContext, checked: Preflight, sql: Engine) -> Mapping[str, int]:
+    """Write the rows whose proof does not count; return the rows that may be sent by `ProofState`.
+
+    Args:
+        context: the export.
+        checked: the field mapping.
+        sql: holds `PROVEN_ROWS` if the export sends proof, and all rows that are not sent.
+    """
+    if checked.mapped.proof is None:
+        return {}
+    proof.write_named(sql, context.environment.run_folder.path / "without_proof.parquet")
+    counts = proof.count_states(sql)
+    log.info("Checking proofs of consent (%s)", ", ".join(f"{state}={count}" for state, count in counts.items()))
+    return counts

@@ -1,0 +1,234 @@
+"""Find out which rows have proof of consent: `CLEAN_ROWS, LISTED_OPTOUTS -> PROVEN_ROWS`.
+
+A proof counts if its moment is readable, not in the future and not before 1995, if it has all parts that the vendor
+requires, and if the person has not opted out since. A row without proof is sent as in an export without `subscribe`.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
+from airflow_provider_segexport.field_values import read_time
+from airflow_provider_segexport.model import ProofState
+from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
+from airflow_provider_segexport.storage.files import write_parquet
+from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.plan import MappedColumn, SegmentFiles
+from airflow_provider_segexport.storage.proof_columns import ARGUMENTS, CONSENTED_AT_COLUMN, ProofColumns
+from airflow_provider_segexport.storage.tables import CLEAN_ROWS, LISTED_OPTOUTS, PROVEN_ROWS
+from airflow_provider_segexport.vendors.base import ColumnType, Vendor
+from airflow_provider_segexport.vendors.consent_proof import PROOF_AT, PROOF_PARTS, ConsentProof, MappedProof
+
+MOMENT_TYPES: Sequence[ColumnType] = ("timestamp", "date", "text")
+PART_TYPES: Sequence[ColumnType] = ("text",)
+
+EARLIEST = "1995-01-01"
+"""No consent to marketing mail is older. An earlier moment is a default such as 1900-01-01 or 1970-01-01."""
+
+DAY_MARGIN_HOURS = 14
+"""A day begins in the easternmost time zone so many hours before it begins in UTC. A moment at midnight is a date."""
+
+SENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+NAMED = frozenset(ProofState) - {ProofState.WITH_PROOF, ProofState.NO_MOMENT}
+"""States of rows that the report names, because a moment is there and does not count."""
+
+ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("reason", pa.string())])
+
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_GROUP = "[0-9a-fA-F]{1,4}"
+IP_ADDRESS = "|".join(
+    [
+        _IPV4,
+        f"({_GROUP}:){{7}}{_GROUP}",
+        f"({_GROUP}:){{1,7}}:",
+        *(f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)),
+        f":(:{_GROUP}){{1,7}}",
+        "::",
+        f"({_GROUP}:){{6}}{_IPV4}",
+        f"::({_GROUP}:){{0,5}}{_IPV4}",
+    ]
+)
+"""IPv4 and IPv6 addresses (RFC 4291, 2.2), without a zone."""
+
+URL = r"[a-zA-Z][a-zA-Z0-9+.-]*://[!-~]+"
+
+
+def check(vendor: Vendor, proof: ProofColumns, consent_column: str | None) -> None:
+    """Check the arguments of the proof against the vendor.
+
+    Args:
+        vendor: of the audience.
+        proof: its columns.
+        consent_column: column that holds consent; None if there is none.
+
+    Raises:
+        InvalidArgument: there is no consent column; or the vendor takes no proof, not this part of it, or only with a
+            part that is missing.
+    """
+    rule = vendor.consent_proof
+    if not consent_column:
+        raise InvalidArgument(
+            "`subscribe` is 'with_proof', and `consent_column` is missing. Nothing was sent. To fix: pass "
+            "`consent_column`."
+        )
+    if rule is None:
+        raise InvalidArgument(
+            f"`subscribe` is 'with_proof', and imports at {vendor.title} take no proof of consent, so it would have no "
+            "effect: a new person has the same status with and without proof. Nothing was sent. To fix: leave out "
+            "`subscribe` and the arguments of the proof. `consent_column` alone withholds people without consent."
+        )
+    given = proof.arguments()
+    for part in sorted(given.keys() - rule.parts):
+        raise InvalidArgument(
+            f"`{given[part]}` is given, and {vendor.title} has no field for it in a proof of consent. To fix: leave "
+            f"out `{given[part]}`."
+        )
+    if missing := [ARGUMENTS[part] for part in ARGUMENTS if part in rule.required - given.keys()]:
+        names = ", ".join(f"`{name}`" for name in missing)
+        raise InvalidArgument(
+            f"{vendor.title} takes a proof of consent only with all of its parts, and {names} is missing. To fix: pass "
+            f"{names}, or leave out `subscribe`."
+        )
+
+
+def resolve(proof: ProofColumns, files: SegmentFiles) -> tuple[tuple[MappedColumn, ...], MappedProof]:
+    """Return the columns of the proof as they are read, and the proof as the vendor's template sees it.
+
+    Raises:
+        InvalidSegment: a column's type cannot hold its part.
+    """
+    _check_type(files, proof.consented_at, CONSENTED_AT_COLUMN, MOMENT_TYPES)
+    columns = [MappedColumn(PROOF_AT, proof.consented_at, "text", CONSENTED_AT_COLUMN)]
+    for part, column in proof.columns.items():
+        _check_type(files, column, ARGUMENTS[part], PART_TYPES)
+        columns.append(MappedColumn(PROOF_PARTS[part], column, "text", ARGUMENTS[part]))
+    return tuple(columns), MappedProof(tuple(proof.columns), proof.text)
+
+
+def _check_type(files: SegmentFiles, column: str, argument: str, types: Sequence[ColumnType]) -> None:
+    kind = files.columns[column]
+    if kind in types:
+        return
+    number = (
+        " A number may count seconds, milliseconds or days, so it is not read as a time."
+        if kind in {"integer", "decimal"} and argument == CONSENTED_AT_COLUMN
+        else ""
+    )
+    raise InvalidSegment(
+        f"The column {column!r} (`{argument}`) is {files.type_names[column]}, and should be {' or '.join(types)}."
+        f"{number} To fix: write the column with one of these types, or name another column in `{argument}`."
+    )
+
+
+def judge(engine: Engine, rule: ConsentProof, proof: MappedProof, now: float) -> float | None:
+    """Create `judged_proofs`: `CLEAN_ROWS` with `proof_moment` and `proof_state`. Opt-outs are not regarded yet.
+
+    Args:
+        engine: holds `CLEAN_ROWS`.
+        rule: what the vendor requires.
+        proof: its parts in this export.
+        now: epoch seconds; a later moment does not count.
+
+    Returns:
+        The time since when an opt-out can be later than a consent, in epoch seconds; None if no row has proof.
+    """
+    usable = " and ".join(_usable(rule, part) for part in proof.columns if part in rule.required) or "true"
+    engine.run(
+        f"""create or replace view judged_proofs as
+        select *, case
+            when {PROOF_AT} is null then {literal(ProofState.NO_MOMENT)}
+            when proof_moment is null then {literal(ProofState.UNREADABLE)}
+            when proof_moment > make_timestamp({int(now * 1e6)}) then {literal(ProofState.IN_FUTURE)}
+            when proof_moment < timestamp {literal(EARLIEST)} then {literal(ProofState.TOO_OLD)}
+            when not ({usable}) then {literal(ProofState.INCOMPLETE)}
+            else {literal(ProofState.WITH_PROOF)} end as proof_state
+        from (select *, {read_time(PROOF_AT)} as proof_moment from {CLEAN_ROWS})"""
+    )
+    engine.run("create or replace table opted_out_later (row bigint)")
+    earliest = f"select min(proof_moment) from judged_proofs where proof_state = {literal(ProofState.WITH_PROOF)}"
+    (moment,) = engine.one(earliest)
+    return None if moment is None else calendar.timegm(moment.timetuple()) - DAY_MARGIN_HOURS * 3600.0
+
+
+def _usable(rule: ConsentProof, part: str) -> str:
+    """Return SQL of whether a part has a value that the vendor takes."""
+    column = PROOF_PARTS[part]
+    if part == "ip":
+        return f"coalesce(regexp_full_match({column}, {literal(IP_ADDRESS)}), false)"
+    if part == "source" and rule.source_is_url:
+        return f"coalesce(regexp_full_match({column}, {literal(URL)}), false)"
+    return f"{column} is not null"
+
+
+def find_opted_out_later(engine: Engine) -> None:
+    """Find the rows of people who have opted out since their consent, or at a time that the vendor does not report.
+
+    If a consent has no time of day, an opt-out on the same day counts as later, in any time zone.
+
+    Args:
+        engine: holds `judged_proofs` and `LISTED_OPTOUTS`.
+    """
+    since = "try_cast(o.since as timestamptz)::timestamp"
+    is_day = "j.proof_moment = date_trunc('day', j.proof_moment)"
+    consented = f"j.proof_moment - case when {is_day} then interval {DAY_MARGIN_HOURS} hours else interval 0 hours end"
+    engine.run(
+        f"""insert into opted_out_later
+        select distinct j.row from judged_proofs j join {LISTED_OPTOUTS} o on o.email = j.email
+        where j.proof_state = {literal(ProofState.WITH_PROOF)}
+            and coalesce({since} >= {consented}, true)"""
+    )
+
+
+def prove(engine: Engine, rule: ConsentProof, proof: MappedProof) -> Mapping[str, Mapping[str, int]]:
+    """Create `PROVEN_ROWS`: `CLEAN_ROWS` in which only rows with proof have values in the columns of the proof.
+
+    Args:
+        engine: holds `judged_proofs` and `opted_out_later`.
+        rule: what the vendor requires.
+        proof: its parts in this export.
+
+    Returns:
+        Values that are left out of a proof, by argument and cause.
+    """
+    is_proven = f"proof_state = {literal(ProofState.WITH_PROOF)}"
+    values = {PROOF_AT: f"strftime(proof_moment, '{SENT_FORMAT}')"}
+    for part in proof.columns:
+        column = PROOF_PARTS[part]
+        values[column] = f"case when {_usable(rule, part)} then {column} end"
+    replaced = ", ".join(f"case when {is_proven} then {sql} end as {quoted(name)}" for name, sql in values.items())
+    engine.run(
+        f"""create or replace view {PROVEN_ROWS} as
+        select * exclude (proof_moment) replace ({replaced}) from (
+            select j.* replace (
+                case when l.row is not null then {literal(ProofState.OPTED_OUT_LATER)} else j.proof_state end
+                as proof_state)
+            from judged_proofs j left join opted_out_later l on l.row = j.row)"""
+    )
+    return _left_out(engine, rule, proof, is_proven)
+
+
+def _left_out(engine: Engine, rule: ConsentProof, proof: MappedProof, is_proven: str) -> dict[str, dict[str, int]]:
+    """Count the values of parts that the vendor does not require, and that do not have the form of the part."""
+    if "ip" not in proof.columns or "ip" in rule.required:
+        return {}
+    invalid = f"{PROOF_PARTS['ip']} is not null and not {_usable(rule, 'ip')}"
+    (count,) = engine.one(f"select count(*) from judged_proofs where {is_proven} and {invalid}")
+    return {ARGUMENTS["ip"]: {"left_out_invalid_value": int(count)}} if count else {}
+
+
+def count_states(engine: Engine) -> dict[str, int]:
+    """Return the number of rows that may be sent, by state. Called after all rows that are not sent are known."""
+    counts = dict(engine.rows(f"select proof_state, count(*) from {PROVEN_ROWS} group by all"))
+    return {str(state): int(counts.get(state, 0)) for state in ProofState}
+
+
+def write_named(engine: Engine, path: StoragePath) -> None:
+    """Write the rows whose moment of consent does not count, for the report."""
+    states = ", ".join(literal(state) for state in sorted(NAMED))
+    rows = f"select row, email, proof_state as reason from {PROVEN_ROWS} where proof_state in ({states}) order by row"
+    write_parquet(path, engine.stream(rows), ROWS)

@@ -1,0 +1,239 @@
+"""Which rows have proof of consent: moments of every kind, parts that a vendor requires, later opt-outs."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from core.factories import PLAIN, inspected, shared, written
+
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.model import OptOut, Reason
+from airflow_provider_segexport.stages import clean, map_fields, proof, readback
+from airflow_provider_segexport.storage.plan import FieldMapping
+from airflow_provider_segexport.storage.proof_columns import ProofColumns
+from airflow_provider_segexport.vendors.base import Audience, MappedFields
+from airflow_provider_segexport.vendors.consent_proof import ConsentProof
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+TAKES_ALL = ConsentProof(parts=frozenset({"source", "text", "ip", "user_agent"}), subscribes=True)
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Judge rows by these columns; state and moment of each row, in order."""
+
+    def go(consented_at, rule=TAKES_ALL, optouts=(), columns=None, files=()):
+        count = len(consented_at)
+        content = {"email": [f"p{number}@example.com" for number in range(count)], "consented_at": consented_at}
+        path = written(tmp_path / "in.parquet", content | (columns or {}))
+        asked = FieldMapping({"email": "email"})
+        told = ProofColumns("consented_at", {name: name for name in columns or {}})
+        read = inspected(path, *files, wanted=["email", *told.names()])
+        plan_columns, mapped = proof.resolve(told, read)
+        audience = Audience("https://x", "1", "Shop")
+        resolved = map_fields.resolve(PLAIN, asked, MappedFields(("email",)), read, audience)
+        sql = shared()
+        clean.clean(sql, read, replace(resolved, proof=plan_columns))
+        proof.judge(sql, rule, mapped, NOW)
+        if optouts:
+            readback.OptOuts(sql)(list(optouts))
+            proof.find_opted_out_later(sql)
+        proof.prove(sql, rule, mapped)
+        return sql.rows("select proof_state, proof_at from proven_rows order by row")
+
+    return go
+
+
+MOMENTS = [
+    ("2026-01-01T00:00:00Z", "with_proof", "2026-01-01T00:00:00Z"),
+    ("2026-01-01T00:00:01Z", "moment_in_future", None),
+    ("2025-12-31T23:30:00-01:00", "moment_in_future", None),
+    ("2026-01-01T01:00:00+02:00", "with_proof", "2025-12-31T23:00:00Z"),
+    ("2025-10-26T02:30:00+0100", "with_proof", "2025-10-26T01:30:00Z"),
+    ("2025-10-26T02:30:00+02", "with_proof", "2025-10-26T00:30:00Z"),
+    ("2025-06-01 12:00:00.999999999", "with_proof", "2025-06-01T12:00:00Z"),
+    (" 2025-06-01T12:00 ", "with_proof", "2025-06-01T12:00:00Z"),
+    ("9999-12-31", "moment_in_future", None),
+    ("9999-12-31T23:59:59-14:00", "moment_in_future", None),
+    ("1994-12-31T23:59:59Z", "moment_before_1995", None),
+    ("1995-01-01", "with_proof", "1995-01-01T00:00:00Z"),
+    ("1970-01-01T00:00:00Z", "moment_before_1995", None),
+    ("1900-01-01", "moment_before_1995", None),
+    ("0001-01-01", "moment_before_1995", None),
+    ("1735689600", "unreadable_moment", None),
+    ("1735689600000", "unreadable_moment", None),
+    ("2025-02-30", "unreadable_moment", None),
+    ("2025-13-01T00:00:00Z", "unreadable_moment", None),
+    ("31.12.2025", "unreadable_moment", None),
+    ("12/31/2025", "unreadable_moment", None),
+    ("2025-10-26T02:30:00 Europe/Berlin", "unreadable_moment", None),
+    ("2025-10-26T02:30:00Z; drop table x", "unreadable_moment", None),
+    ("now", "unreadable_moment", None),
+    ("yes", "unreadable_moment", None),
+    ("NaT", "unreadable_moment", None),
+    ("", "no_moment", None),
+    (" \t", "no_moment", None),
+    (None, "no_moment", None),
+]
+
+
+def test_moments_as_text(judged):
+    """ISO 8601, with a zone or in UTC; a number is not a time."""
+    texts = [text for text, _, _ in MOMENTS]
+    found = judged(pa.array(texts, pa.string()))
+    assert [(text, *row) for text, row in zip(texts, found, strict=True)] == MOMENTS
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "state", "moment"),
+    [
+        (pa.date32(), 20_000, "with_proof", "2024-10-04T00:00:00Z"),
+        (pa.date64(), 1_700_006_400_000, "with_proof", "2023-11-15T00:00:00Z"),
+        (pa.timestamp("s"), 1_700_000_000, "with_proof", "2023-11-14T22:13:20Z"),
+        (pa.timestamp("ns"), 1_700_000_000_123_456_789, "with_proof", "2023-11-14T22:13:20Z"),
+        (pa.timestamp("ms", "America/New_York"), 1_700_000_000_000, "with_proof", "2023-11-14T22:13:20Z"),
+        (pa.timestamp("us", "+05:30"), 1_700_000_000_000_000, "with_proof", "2023-11-14T22:13:20Z"),
+        (pa.timestamp("us"), 253_402_300_799_000_000, "moment_in_future", None),
+        (pa.timestamp("us"), 253_402_300_800_000_000, "unreadable_moment", None),
+        (pa.timestamp("us"), -62_135_596_800_000_001, "unreadable_moment", None),
+        (pa.timestamp("us"), 2**63 - 1, "moment_before_1995", None),  # DuckDB's infinity
+        (pa.date32(), 2_932_897, "unreadable_moment", None),
+        (pa.null(), None, "no_moment", None),
+        (pa.dictionary(pa.int8(), pa.string()), "2025-05-05", "with_proof", "2025-05-05T00:00:00Z"),
+    ],
+)
+def test_moments_of_a_type(judged, kind, value, state, moment):
+    """Dates and timestamps of any unit, with a zone or without; no year of five digits can be read."""
+    assert judged(pa.array([value], kind)) == [(state, moment)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(pa.int64(), 1), (pa.float64(), 1.7e9), (pa.bool_(), True), (pa.list_(pa.date32()), [1]), (pa.time32("s"), 1)],
+)
+def test_a_type_that_holds_no_moment(judged, kind, value):
+    """Refused, whatever its values are; the error names column, argument and types."""
+    with pytest.raises(InvalidSegment, match=r"'consented_at' \(`consented_at_column`\) is .* To fix: write"):
+        judged(pa.array([value], kind))
+
+
+def test_a_date_beside_a_timestamp(judged, tmp_path):
+    """Files of the two types have a common one; the date begins at midnight."""
+    other = written(
+        tmp_path / "other.parquet",
+        {"email": ["q@example.com"], "consented_at": pa.array([1_700_000_000], pa.timestamp("s"))},
+    )
+    assert judged(pa.array([20_000], pa.date32()), files=[other]) == [
+        ("with_proof", "2024-10-04T00:00:00Z"),
+        ("with_proof", "2023-11-14T22:13:20Z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("consented", "opted_out", "later"),
+    [
+        ("2025-06-01T12:00:00Z", "2025-06-01T12:00:00Z", True),
+        ("2025-06-01T12:00:00Z", "2025-06-01T12:00:00.001Z", True),
+        ("2025-06-01T12:00:00Z", "2025-06-01T11:59:59.999Z", False),
+        ("2025-06-01T12:00:00Z", "2025-06-01T14:00:00+02:00", True),
+        ("2025-06-01T12:00:00Z", "2025-06-01T13:59:59+02:00", False),
+        ("2025-06-01T12:00:00Z", "", True),
+        ("2025-06-01T12:00:00Z", "yesterday", True),
+        ("2025-06-01", "2025-05-31T10:00:00Z", True),
+        ("2025-06-01", "2025-05-31T09:59:59Z", False),
+        ("2025-06-01T00:00:00Z", "2025-05-31T10:00:00Z", True),
+        ("2025-06-01T00:00:01Z", "2025-05-31T23:59:59Z", False),
+    ],
+)
+def test_a_later_opt_out(judged, consented, opted_out, later):
+    """A tie, and a date that the vendor does not tell, are for the opt-out; midnight stands for any time of the day."""
+    optouts = [OptOut("p0@example.com", Reason.UNSUBSCRIBED, opted_out), OptOut("x@example.com", Reason.BOUNCED)]
+    ((state, moment),) = judged([consented], optouts=optouts)
+    assert (state, moment is None) == (("opted_out_later", True) if later else ("with_proof", False))
+
+
+def test_the_latest_of_several_opt_outs_counts(judged):
+    """An address may be listed in two spellings."""
+    optouts = [OptOut("p0@example.com", Reason.UNSUBSCRIBED, f"202{year}-01-01T00:00:00Z") for year in (3, 5, 4)]
+    assert judged(["2024-06-01T12:00:00Z"], optouts=optouts) == [("opted_out_later", None)]
+
+
+def test_a_row_without_proof_has_no_part_of_it(judged):
+    """Else the parts would count for its content."""
+    judged(["2025-01-01", None, "2030-01-01"], columns={"source": ["a", "b", "c"], "user_agent": ["d", "e", "f"]})
+    assert shared().rows("select proof_source, proof_user_agent from proven_rows order by row") == [
+        ("a", "d"),
+        (None, None),
+        (None, None),
+    ]
+
+
+ADDRESSES = [
+    "203.0.113.7",
+    "0.0.0.0",
+    "255.255.255.255",
+    "2001:db8::1",
+    "2b01:1234:136:0:116f:3244:a476:d6b7",
+    "::",
+    "::1",
+    "1::",
+    "1:2:3:4:5:6:7::",
+    "::2:3:4:5:6:7:8",
+    "1::8",
+    "1:2::7:8",
+    "1:2:3:4:5:6::8",
+    "::ffff:192.0.2.1",
+    "64:ff9b:0:0:0:0:192.0.2.1",
+    "2001:DB8::A",
+]
+OTHERS = [
+    "",
+    "256.1.1.1",
+    "1.2.3",
+    "1.2.3.4.5",
+    "01.2.3.4",
+    "1.2.3.4/32",
+    "fe80::1%eth0",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "1::2::3",
+    ":::",
+    "12345::",
+    "g::",
+    "1:2:3:4:5:6:7:8::",
+    "::1:2:3:4:5:6:7:8",
+    "localhost",
+    "203.0.113.7, 10.0.0.1",
+    " 203.0.113.7",
+]
+
+
+def test_addresses_of_the_internet():
+    """The pattern takes what Python takes, and nothing else."""
+    assert [text for text in ADDRESSES if not re.fullmatch(proof.IP_ADDRESS, text)] == []
+    assert [text for text in OTHERS if re.fullmatch(proof.IP_ADDRESS, text)] == []
+    assert [ipaddress.ip_address(text).version for text in ADDRESSES[:4]] == [4, 4, 4, 6]
+
+
+def test_parts_that_a_vendor_requires(judged):
+    """One that is missing or has another form makes the proof incomplete; where it is not required, it is left out."""
+    rule = ConsentProof(parts=TAKES_ALL.parts, required=frozenset({"source", "ip"}), source_is_url=True)
+    columns = {
+        "source": [
+            "https://a.example/x?y=1",
+            "app://signup",
+            "www.a.example",
+            "https://a b",
+            "https://\u00e4.example",
+            None,
+        ],
+        "ip": ["::1"] * 6,
+    }
+    states = [state for state, _ in judged(["2025-01-01T01:00:00Z"] * 6, rule, columns=columns)]
+    assert states == ["with_proof"] * 2 + ["incomplete_proof"] * 4
+    states = [state for state, _ in judged(["2025-01-01T01:00:00Z"] * 6, columns=columns)]
+    assert states == ["with_proof"] * 6
