@@ -16,6 +16,7 @@ from airflow_provider_segexport.errors import InvalidArgument, SegexportError
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks import arguments, get_hook, options
 from airflow_provider_segexport.hooks.base import SegmentExportHook
+from airflow_provider_segexport.hooks.consent_arguments import CONSENT_ARGUMENTS
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators.base import ATTRIBUTE_NAMES, BaseAudienceOperator
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
@@ -86,7 +87,7 @@ class TestParity:
 
     def test_every_argument_reaches_an_order_or_how_it_is_run(self):
         """An argument that nothing reads is a safety that is not there."""
-        ours = {"consent_column", "suppression_list"}
+        ours = set(CONSENT_ARGUMENTS)
         running = {"latest_only", "reports_path", "deferrable", "poll_interval"}
         assert set(TABLE) - {field.name for field in fields(ExportConfig)} == ours | running
 

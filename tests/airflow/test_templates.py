@@ -23,10 +23,16 @@ def from_params(**values):
     return {"params": values} | {name: f"{{{{ params.{name} }}}}" for name in values}
 
 
+def consenting(profiles):
+    """Profiles with consent and its proof."""
+    proof = {"at": "2024-01-31T12:00:00Z", "url": "https://example.com/join", "ip": "203.0.113.7", "agent": "Mozilla"}
+    return profiles.assign(agreed="yes", **proof)
+
+
 def everything(stage, **changes):
     values = {
         "conn_id": stage.connection("dotdigital"),
-        "segment": stage.segment(people(12).assign(agreed="yes"), "first"),
+        "segment": stage.segment(consenting(people(12)), "first"),
         "audience": stage.audience("dotdigital", 1),
         "field_mapping": json.dumps(FIELD_MAPPING),
         "custom_fields": json.dumps({"TIER": "tier"}),
@@ -36,6 +42,12 @@ def everything(stage, **changes):
         "latest_only": True,
         "export_name": "spring",
         "consent_column": "agreed",
+        "subscribe": "with_proof",
+        "consented_at_column": "at",
+        "consent_source_column": "url",
+        "consent_text": "Yes, send me offers",
+        "consent_ip_column": "ip",
+        "consent_user_agent_column": "agent",
         "suppression_list": stage.segment(people(1, start=90), "suppressed"),
         "guards": json.dumps({"max_shrink": 0.4, "max_growth": None}),
         "dry_run": "False",
@@ -56,7 +68,7 @@ def everything(stage, **changes):
 
 
 def agreed(stage, count, start, name):
-    return stage.segment(people(count, start=start).assign(agreed="yes"), name)
+    return stage.segment(consenting(people(count, start=start)), name)
 
 
 def test_every_template_field_takes_a_template(stage):
@@ -67,7 +79,11 @@ def test_every_template_field_takes_a_template(stage):
     assert ("full", "2026-02-03T04:05:06+00:00") == (summary["mode"], summary["as_of"])
     assert summary["run_folder"].startswith(values["reports_path"])
     assert 12 == len(stage.members("dotdigital", 1))
-    assert {"TIER": "gold"}.items() <= stage.members("dotdigital", 1)["person1@example.com"]["fields"].items()
+    person = stage.members("dotdigital", 1)["person1@example.com"]
+    assert {"TIER": "gold"}.items() <= person["fields"].items()
+    assert [("Yes, send me offers", "2024-01-31T12:00:00Z")] == [
+        (record["text"], record["dateTimeConsented"]) for record in person["consent_records"]
+    ]
 
 
 def test_native_objects_pass_through(stage):

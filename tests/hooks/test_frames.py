@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks import frames
+from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 
 EMAILS = [f"person{n}@example.com" for n in range(3)]
 GIVEN = {"field_mapping": {"email": "email", "first_name": "name"}, "custom_fields": None, "consent_column": None}
@@ -150,6 +151,21 @@ def test_a_column_of_the_consent_and_of_custom_fields_is_read():
     given |= {"custom_fields": '{"TIER": "tier", "TIER2": "tier"}', "consent_column": "ok"}
     with frames.as_file(given) as (found, _):
         assert ["email", "name", "tier", "ok"] == pq.read_table(found["segment"]).column_names
+
+
+def test_the_columns_of_a_proof_are_read():
+    """A fixed text is no column; `column:` and a name is one."""
+    frame = table(ok=[True] * 3, at=["2026-01-01"] * 3, words=["Yes"] * 3, ip=["::1"] * 3)
+    given = {
+        **GIVEN,
+        "segment": frame,
+        "consent_column": "ok",
+        "consented_at_column": "at",
+        "consent_ip_column": " ip ",
+    }
+    for text, more in (("I agree", []), (" column: words", ["words"]), (LEFT_OUT, [])):
+        with frames.as_file({**given, "consent_text": text, "consent_source_column": LEFT_OUT}) as (found, _):
+            assert ["email", "name", "ok", "at", "ip", *more] == pq.read_table(found["segment"]).column_names
 
 
 def test_a_stream_that_breaks_is_an_error_without_its_values():
