@@ -246,6 +246,8 @@ class BaseAudienceOperator(BaseOperator):
             self.log.info("%s", text)
         if changed := messages.warnings(report):
             self.log.warning("Values that do not fit their fields: %s.", changed)
+        if text := messages.proofs(report):
+            self.log.info("%s", text)
         for text in messages.guards(report):
             self.log.warning("%s", text)
         self.log.info("Run folder, with every row that was not delivered: %s", report["run_folder"])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
+from airflow_provider_segexport.reasons import PROOF_NOT_APPLIED
+from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 
 SUMMARY_KEYS = (
     "vendor",
@@ -20,6 +22,7 @@ SUMMARY_KEYS = (
     "reasons",
     "removals",
     "warnings",
+    "consent_proof",
     "held_after_rejection",
     "guards",
     "estimate",
@@ -64,13 +67,22 @@ def effort(report: Mapping[str, Any]) -> str:
 
 
 def warnings(report: Mapping[str, Any]) -> str:
-    """Return the number of values that were changed or dropped, by field."""
+    """Return the number of values that were changed or dropped, by field, without those of the proof of consent."""
     changes = [
         f"{field}: {count:,} {change.replace('_', ' ')}"
         for field, counts in report["warnings"].items()
         for change, count in counts.items()
+        if field != CONSENTED_AT_COLUMN
     ]
     return "; ".join(changes)
+
+
+def proofs(report: Mapping[str, Any]) -> str:
+    """Return the number of profiles by the state of their proof of consent; empty if the export sends none."""
+    unapplied = report.get("warnings", {}).get(CONSENTED_AT_COLUMN, {}).get(PROOF_NOT_APPLIED, 0)
+    counts = {**report.get("consent_proof", {}), PROOF_NOT_APPLIED: unapplied}
+    parts = [f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items() if count]
+    return f"Proof of consent: {', '.join(parts)}." if report.get("consent_proof") and parts else ""
 
 
 def guards(report: Mapping[str, Any]) -> list[str]:
@@ -121,6 +133,7 @@ def failure(name: str, report: Mapping[str, Any] | None, error: str) -> dict[str
 
 
 def body(report: Mapping[str, Any]) -> str:
-    """Return the body of a message: outcomes, removals, guards, effort and run folder, a line each."""
-    lines = [outcome(report) + ".", new_audience(report), removals(report), *guards(report), effort(report) + "."]
+    """Return the body of a message: outcomes, proofs, removals, guards, effort and run folder, a line each."""
+    people = [outcome(report) + ".", new_audience(report), proofs(report), removals(report)]
+    lines = [*people, *guards(report), effort(report) + "."]
     return "\n".join([*filter(None, lines), f"Run folder: {report['run_folder']}"])

@@ -86,6 +86,7 @@ def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
         "run_folder": str(folder),
         "later": task_run.later_calls(folder, at_work=not report.over),
         "consent_labels": task_run.CONSENT_LABELS,
+        "proof_labels": task_run.PROOF_LABELS,
         "running": [job for job in report.jobs if job.state == "running"],
         "ended": [job for job in report.jobs if job.state == "ended"],
     }

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
@@ -27,6 +28,17 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 REJECTS = "rejects.parquet"
 CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
 """Label by value of the consent column; every value but yes withholds the profile."""
+
+PROOF_LABELS = {
+    ProofState.WITH_PROOF: "With proof of consent",
+    ProofState.NO_MOMENT: "No moment of consent",
+    ProofState.UNREADABLE: "The moment cannot be read",
+    ProofState.IN_FUTURE: "The moment is in the future",
+    ProofState.TOO_OLD: "The moment is before 1995",
+    ProofState.INCOMPLETE: "A part is missing that the vendor requires",
+    ProofState.OPTED_OUT_LATER: "Opted out after the consent",
+}
+"""Label by state of a row's proof of consent. A row without proof is sent as well, and subscribes no one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,7 @@ def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
         "started_at": facts.started_at,
         "held_after_rejection": facts.held_after_rejection,
         "consent": facts.consent,
+        "consent_proof": facts.proof,
         "suppression": list(facts.suppression),
         "guards": [asdict(guard) for guard in facts.guards],
     }
@@ -203,6 +216,7 @@ def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
     numbers = ("seconds", "started_at", "ended_at")
     http = mapping(report.get("http"))
     consent = {name: integer(mapping(report.get("consent")).get(name)) for name in CONSENT_LABELS}
+    proof = {state: integer(mapping(report.get("consent_proof")).get(state)) for state in PROOF_LABELS}
     return {
         **{name: text(report.get(name)) for name in texts},
         **{name: number(report.get(name)) for name in numbers},
@@ -212,6 +226,7 @@ def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
         "held_after_rejection": integer(report.get("held_after_rejection")),
         "http": {name: number(http.get(name)) for name in ("calls", "retries", "wait_s", "bytes_sent")},
         "consent": consent if any(consent.values()) else {},
+        "consent_proof": {state: count for state, count in proof.items() if count},
         "account_facts": mapping(report.get("account_facts")),
         "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
         "guards": [_guard(item) for item in array(report.get("guards")) if mapping(item)],

@@ -235,6 +235,10 @@ def test_the_tab_shows_what_consent_and_suppression_lists_came_to(client, root):
     text = " ".join(re.sub(r"<[^>]+>", " ", client(f"task?{TASK}").text).split())
     assert "Yes 900 No 60 Empty 25 Neither yes nor no 15" in text
     assert "opt.csv 1,200 1,190 7 3 41" in text
+    assert "Proof of consent" not in text
+    with_folder(root, summary(consent_proof={"with_proof": 4100, "no_moment": 0, "opted_out_later": 3, "other": 5}))
+    text = " ".join(re.sub(r"<[^>]+>", " ", client(f"task?{TASK}").text).split())
+    assert "With proof of consent 4,100 Opted out after the consent 3" in text
     with_folder(root, summary(consent={}, suppression=[]))
     plain = client(f"task?{TASK}").text
     assert "Suppression lists" not in plain
