@@ -86,6 +86,18 @@ class ProofState(StrEnum):
 PROOF_NOT_APPLIED = "proof_not_applied"
 """The vendor has accepted a row, and not the proof of consent in it."""
 
+PROOF_MEANINGS = {
+    ProofState.WITH_PROOF: "the row is sent with its proof of consent",
+    ProofState.NO_MOMENT: "the moment of consent is null or blank",
+    ProofState.UNREADABLE: "the moment of consent is no ISO 8601 date or time",
+    ProofState.IN_FUTURE: "the moment of consent is later than the run",
+    ProofState.TOO_OLD: "the moment of consent is before 1995, as a default such as 1970-01-01 is",
+    ProofState.INCOMPLETE: "the proof lacks a part that the vendor requires, or the part has another form",
+    ProofState.OPTED_OUT_LATER: "the person has opted out at the vendor since the consent",
+    PROOF_NOT_APPLIED: "the vendor accepted the row, but not its proof of consent; `vendor_message` says why",
+}
+"""The meaning of each state and of the warning, for the reference."""
+
 OPTED_OUT = frozenset({Reason.UNSUBSCRIBED, Reason.SUPPRESSED, Reason.BOUNCED, Reason.LEFT_AUDIENCE})
 """Reasons of a vendor not to send mail to a person. They are written back to the warehouse."""
 

@@ -115,6 +115,7 @@ class Report(EveryReport, total=False):
         reasons: rows by outcome and reason.
         guards: results of the guards; not in the report of an undo.
         consent: rows by value of the consent column; not in the report of an undo.
+        consent_proof: rows that may be sent by state of their proof of consent; only with `subscribe="with_proof"`.
         suppression: counts of each suppression list; not in the report of an undo.
         held_after_rejection: rows that are not sent because the vendor rejected them lately; not for an undo.
         reverted_version: the ledger version that an undo took back; only for an undo.
@@ -128,6 +129,7 @@ class Report(EveryReport, total=False):
 
     guards: list[GuardResult]
     consent: dict[str, int]
+    consent_proof: dict[str, int]
     suppression: list[dict[str, Any]]
     held_after_rejection: int
     reverted_version: int

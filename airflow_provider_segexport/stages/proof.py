@@ -151,7 +151,7 @@ def judge(engine: Engine, rule: ConsentProof, proof: MappedProof, now: float) ->
     )
     engine.run("create or replace table opted_out_later (row bigint)")
     earliest = f"select min(proof_moment) from judged_proofs where proof_state = {literal(ProofState.WITH_PROOF)}"
-    (moment,) = engine.one(earliest)
+    (moment,) = engine.single_row(earliest)
     return None if moment is None else calendar.timegm(moment.timetuple()) - DAY_MARGIN_HOURS * 3600.0
 
 
@@ -217,7 +217,7 @@ def _left_out(engine: Engine, rule: ConsentProof, proof: MappedProof, is_proven:
     if "ip" not in proof.columns or "ip" in rule.required:
         return {}
     invalid = f"{PROOF_PARTS['ip']} is not null and not {_usable(rule, 'ip')}"
-    (count,) = engine.one(f"select count(*) from judged_proofs where {is_proven} and {invalid}")
+    (count,) = engine.single_row(f"select count(*) from judged_proofs where {is_proven} and {invalid}")
     return {ARGUMENTS["ip"]: {"left_out_invalid_value": int(count)}} if count else {}
 
 

@@ -145,7 +145,7 @@ def write_proof_warnings(engine: Engine, folder: RunFolder) -> int:
             w.code as vendor_code, w.message as vendor_message
         from proof_warning_rows w asof join segment_files f on w.row >= f.first_row order by w.row"""
     write_parquet(folder.path / "proof_warnings.parquet", engine.stream(rows), PROOF_WARNINGS)
-    return int(engine.one(f"select count(*) from proof_warning_rows where reason = '{PROOF_NOT_APPLIED}'")[0])
+    return int(engine.single_row(f"select count(*) from proof_warning_rows where reason = '{PROOF_NOT_APPLIED}'")[0])
 
 
 def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]) -> Counts:

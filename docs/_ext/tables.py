@@ -179,6 +179,15 @@ def reasons() -> Iterator[str]:
         yield f"| `{reason}` | {meaning} |"
 
 
+def proofs() -> Iterator[str]:
+    """Return each state of a row's proof of consent."""
+    from airflow_provider_segexport.reasons import PROOF_MEANINGS  # noqa: PLC0415 - when a page asks for it
+
+    yield from ("| state | meaning |", "|---|---|")
+    for state, meaning in PROOF_MEANINGS.items():
+        yield f"| `{state}` | {meaning} |"
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
-    part.__name__: part for part in (connections, configuration, commands, report, exceptions, metrics, reasons)
+    part.__name__: part for part in (connections, configuration, commands, report, exceptions, metrics, reasons, proofs)
 }

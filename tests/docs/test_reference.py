@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_segexport import errors
 from airflow_provider_segexport.export.report_schema import REPORT_TYPES
 from airflow_provider_segexport.hooks import metrics
-from airflow_provider_segexport.reasons import MEANINGS, Reason
+from airflow_provider_segexport.reasons import MEANINGS, PROOF_MEANINGS, PROOF_NOT_APPLIED, ProofState, Reason
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
 import tables
@@ -43,6 +43,7 @@ def test_every_type_of_the_report_documents_each_key():
 def test_every_reason_has_a_meaning():
     """The list of reasons is closed."""
     assert list(MEANINGS) == list(Reason)
+    assert list(PROOF_MEANINGS) == [*ProofState, PROOF_NOT_APPLIED]
 
 
 def test_every_exception_is_listed_with_what_airflow_does():

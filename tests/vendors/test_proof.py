@@ -22,6 +22,7 @@ from vendors.proofs import (
     unsubscribe,
     warnings,
 )
+from vendors.test_report_schema import conforms
 
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.export.config import Consent, ProofColumns
@@ -287,6 +288,7 @@ class TestMoments:
             email: state for email, state in states.items() if state not in {"with_proof", "no_moment"}
         }
         assert sum(report["consent_proof"].values()) == len(moments)
+        assert "consent_proof" in conforms(report)
 
     def test_a_type_that_holds_no_moment(self, taking):
         """Refused before anything is sent: a number may count seconds or milliseconds."""
