@@ -38,9 +38,16 @@ from __future__ import annotations
 
 import re
 
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+
 
 class SegexportError(Exception):
     """Base class of every exception that this package raises on purpose."""
+
+    @property
+    def error_code(self) -> str:
+        """The stable code of the exception's class, such as `authentication-failed`: its entry in troubleshooting."""
+        return _WORD_START.sub("-", type(self).__name__).lower()
 
 
 class RetryableError(SegexportError):

@@ -179,6 +179,7 @@ class ExportEnvironment:
         clock: returns epoch seconds.
         sleep: waits for the given seconds.
         on_progress: takes `phase`, `settled`, `batches` and `jobs` now and then.
+        on_audience: takes the audience and the path of its ledger, as soon as the vendor has reported the audience.
         is_task_running: returns whether the holder of a lease (`dag/task/run/map index`) still runs; None if unknown.
         is_holder_gone: takes a lease's holder and the id of its Airflow; returns whether that Airflow has forgotten it.
         airflow_id: returns the id of this Airflow; empty outside Airflow.
@@ -194,6 +195,7 @@ class ExportEnvironment:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     on_progress: Callable[[Mapping[str, Any]], None] = lambda _: None
+    on_audience: Callable[[Audience, StoragePath], None] = lambda *_: None
     is_task_running: Callable[[str], bool | None] = lambda _: None
     is_holder_gone: Callable[[str, str], bool] = lambda *_: False
     airflow_id: Callable[[], str] = lambda: ""

@@ -59,6 +59,8 @@ class RunEnd:
     def as_report(self) -> dict[str, Any]:
         """Return the report's entries; those of dry runs and discarded plans only where they apply."""
         entries: dict[str, Any] = {"dry_run": self.dry_run, "error": str(self.error) if self.error else None}
+        if self.error:
+            entries["error_code"] = self.error.error_code
         if self.dry_run:
             entries |= {"comparison_only": self.comparison_only, "plan_hash": self.plan_hash}
         if self.superseded:

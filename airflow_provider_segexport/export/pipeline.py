@@ -76,24 +76,30 @@ class Export:
         if frozen is not None:
             folder.verify()
             planned, facts = frozen
-            self._audience_id = facts.audience.audience
+            self._note_audience(facts.audience)
             with self._lease(facts.audience) as ledger:
                 self._check_plan_current(planned, facts, ledger)
                 return self._execute(planned, facts, facts.audience)
         try:
             checked = None if context.config.undo else check(context)
             audience = checked.audience if checked else resolve_audience(context)
-            self._audience_id = audience.audience
+            self._note_audience(audience)
             if context.config.dry_run:
                 return self._dry_run(audience, checked)
             if checked and (is_missing(audience) or audiences.as_missing(audience)):
                 checked = self._create_audience(checked)
                 audience = checked.audience
-                self._audience_id = audience.audience
+                self._note_audience(audience)
             with self._lease(audience) as ledger:
                 return self._plan_and_run(audience, checked, ledger)
         finally:
             discard_copies(folder.path)
+
+    def _note_audience(self, audience: Audience) -> None:
+        """Keep the audience's id for errors, and report the audience, unless the run has yet to create it."""
+        self._audience_id = audience.audience
+        if not is_missing(audience):
+            self._context.environment.on_audience(audience, self._ledger(audience).path)
 
     def _create_audience(self, checked: Preflight) -> Preflight:
         """Check the plan for an empty audience, and create the audience; an earlier try may have done that already."""

@@ -88,6 +88,7 @@ class Exporting:
 
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
+    from airflow_provider_segexport.hooks.attempts import begin, recorded  # noqa: PLC0415
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import airflow_exception, unexpected  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
@@ -96,11 +97,15 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
 
     try:
         caller = hook_caller(session.conn_id)
-        session.settings.check_dag_allowed(check_same_dag(dag_id))
-        with as_file(given) as (given_file, content):
+        audience = "" if given["audience"] in {None, LEFT_OUT} else str(given["audience"])
+        attempt = begin(session.conn_id, audience, caller.identity, dry_run=given["dry_run"] is True)
+        with recorded(attempt), as_file(given) as (given_file, content):
+            attempt.configured(session, audience)
+            session.settings.check_dag_allowed(check_same_dag(dag_id))
             values = options.values(options.EXPORT, given_file)
             request = options.build_request(values, caller, content)
-            report = run_export(session, request, poll_interval_s=values["poll_interval"])
+            report = run_export(session, request, poll_interval_s=values["poll_interval"], attempt=attempt)
+            attempt.ended(report)
     except SegexportError as error:
         raise airflow_exception(error) from None
     except AirflowException:

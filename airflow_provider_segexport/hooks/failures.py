@@ -74,24 +74,27 @@ def _combined_class(own: type[SegexportError], airflow: type[AirflowException]) 
 
 
 def unexpected(error: Exception) -> RetryLater:
-    """Log the traceback of an unexpected exception, and return Airflow's exception for it.
-
-    The exception's own text is left out, because a library may quote a row in it.
-    """
+    """Log the traceback of an unexpected exception, and return Airflow's exception for it."""
     lines, name = "".join(traceback.format_tb(error.__traceback__)), type(error).__name__
     log.error("Unexpected %s:\n%s", name, lines)
+    return RetryLater(unexpected_text(error))
+
+
+def unexpected_text(error: Exception) -> str:
+    """Describe an unexpected exception. Its own text is left out, because a library may quote a row in it."""
+    name = type(error).__name__
     if getattr(error, "errno", None) in DISK_FULL_ERRNOS or NO_SPACE in str(error):
-        return RetryLater(
+        return (
             f"The disk is full, so run folder and ledger cannot be written ({name}: {NO_SPACE}). To fix: free space "
             f"below `[segexport] state_path`, or in the worker's folder for temporary files. {RETRY_RESUMES}"
         )
     if isinstance(error, OSError):
         text = f": {os.strerror(error.errno)}" if error.errno else ""
-        return RetryLater(
+        return (
             f"Segment, run folder or ledger cannot be reached ({name}{text}). To fix: check the disk or the object "
             f"store of `[segexport] state_path`. {RETRY_RESUMES}"
         )
-    return RetryLater(
+    return (
         f"Unexpected {name}. Its text is left out, because it may quote a row; the task's log has the traceback. "
         f"{RETRY_RESUMES}"
     )

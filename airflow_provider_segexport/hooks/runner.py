@@ -24,8 +24,13 @@ from airflow_provider_segexport.hooks.tidying import tidy
 from airflow_provider_segexport.http.quiet_logs import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_segexport.hooks.attempts import AttemptRecord
     from airflow_provider_segexport.hooks.session import VendorSession
     from airflow_provider_segexport.http.client import Sender
+    from airflow_provider_segexport.model import Audience
+    from airflow_provider_segexport.storage.paths import StoragePath
 
 __all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder"]
 
@@ -37,13 +42,14 @@ time is over."""
 
 
 @quiet()
-def run_export(
+def run_export(  # noqa: PLR0913 - how a task and how a hook run it
     session: VendorSession,
     request: ExportRequest,
     *,
     poll_interval_s: float = 10,
     may_defer: bool = False,
     resumed: bool = False,
+    attempt: AttemptRecord | None = None,
 ) -> dict[str, Any] | PendingJobs:
     """Run an export until it ends or has to wait for jobs in the triggerer.
 
@@ -53,6 +59,7 @@ def run_export(
         poll_interval_s: the longest time between two polls of jobs, in seconds.
         may_defer: return `PendingJobs` instead of waiting for long.
         resumed: the run comes back from the triggerer.
+        attempt: the attempt's record; it gets the audience as soon as that is known.
 
     Returns:
         The report, or the jobs that the run waits for.
@@ -61,6 +68,8 @@ def run_export(
         SegexportError: the run cannot go on now.
     """
     config = build_config(session, request)
+    if attempt is not None and attempt.attempt.dry_run != config.dry_run:
+        attempt.update(dry_run=config.dry_run)
     if report := finished_report(request, config):
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
         Progress(run_folder(request), session.clock).clear()
@@ -75,15 +84,22 @@ def run_export(
         calls_made=lambda: client.traffic.calls,
         heartbeat=session.heartbeat,
     )
+    on_audience = attempt.resolved if attempt is not None else lambda *_: None
     try:
-        return _run(session, client, request, config, policy)
+        return _run(session, client, request, config, policy, on_audience=on_audience)
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)
 
 
-def _run(
-    session: VendorSession, client: Sender, request: ExportRequest, config: ExportConfig, policy: JobPollPolicy
+def _run(  # noqa: PLR0913 - what a run consists of
+    session: VendorSession,
+    client: Sender,
+    request: ExportRequest,
+    config: ExportConfig,
+    policy: JobPollPolicy,
+    *,
+    on_audience: Callable[[Audience, StoragePath], None],
 ) -> dict[str, Any] | PendingJobs:
     """Run an export in its run folder, and record its end in progress and metrics."""
     folder = open_run_folder(request, config)
@@ -98,6 +114,7 @@ def _run(
         clock=session.clock,
         sleep=session.interruptible_sleep,
         on_progress=progress.update,
+        on_audience=on_audience,
         is_task_running=is_task_running,
         is_holder_gone=is_holder_gone,
         airflow_id=airflow_id,

@@ -23,6 +23,7 @@ from airflow_provider_segexport.operators.notices import MESSAGE, with_message
 from airflow_provider_segexport.operators.retries import retry_policy
 
 if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.attempts import AttemptRecord
     from airflow_provider_segexport.hooks.base import SegmentExportHook
     from airflow_provider_segexport.hooks.options import Argument
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
@@ -164,21 +165,24 @@ class BaseAudienceOperator(BaseOperator):
         with gc_disabled():
             from airflow_provider_segexport.export.config import PendingJobs  # noqa: PLC0415
             from airflow_provider_segexport.hooks import get_hook  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.attempts import recorded  # noqa: PLC0415
             from airflow_provider_segexport.hooks.latest_only import is_backfill  # noqa: PLC0415
             from airflow_provider_segexport.hooks.run_folders import check_plan_folder  # noqa: PLC0415
             from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
         self.export_request = None
         try:
-            hook = get_hook(self.conn_id, low_priority=is_backfill(context))
-            hook.settings.check_dag_allowed(context["dag"].dag_id)
-            request = _with_segment_part(self.build_request(context), context["ti"].map_index)
-            if run_folder:
-                check_plan_folder(request, run_folder)
-            self._hook, self.export_request = hook, request
-            report = run_export(
-                hook, request, poll_interval_s=self.poll_interval, may_defer=self.deferrable, resumed=resuming
-            )
+            with recorded(self._attempt(context), waits.is_wait) as attempt:
+                hook = get_hook(self.conn_id, low_priority=is_backfill(context))
+                attempt.configured(hook, self._audience_argument)
+                hook.settings.check_dag_allowed(context["dag"].dag_id)
+                request = _with_segment_part(self.build_request(context), context["ti"].map_index)
+                if run_folder:
+                    check_plan_folder(request, run_folder)
+                self._hook, self.export_request = hook, request
+                options = {"poll_interval_s": self.poll_interval, "may_defer": self.deferrable, "resumed": resuming}
+                report = run_export(hook, request, attempt=attempt, **options)
+                attempt.ended(report)
         except SegexportError as error:
             self._report_failure(context, str(error))
             timeout = self._max_deferral(context) if self.execution_timeout else None
@@ -203,6 +207,20 @@ class BaseAudienceOperator(BaseOperator):
         context[MESSAGE] = {name: summary[name] for name in ("title", "body", "run_folder")}
         self._emit_asset_events(context, summary)
         return summary
+
+    @property
+    def _audience_argument(self) -> str:
+        """The rendered argument `audience` as text; empty if it was left out."""
+        audience = getattr(self, "audience", None)
+        return "" if audience is None else str(audience)
+
+    def _attempt(self, context: Any) -> AttemptRecord:
+        """Record that a try begins."""
+        from airflow_provider_segexport.hooks.attempts import begin  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
+
+        is_dry_run = str(getattr(self, "is_dry_run", False)).lower() == "true"
+        return begin(str(self.conn_id), self._audience_argument, task_caller(context).identity, dry_run=is_dry_run)
 
     def _max_deferral(self, context: Any) -> dt.timedelta:
         return waits.max_deferral(self.execution_timeout, context["ti"].start_date)

@@ -9,17 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins import audiences, charts, labels, list_page
-from airflow_provider_segexport.plugins.audiences import AudienceKey, AudienceOverview, RunPoint
+from airflow_provider_segexport.plugins import attempts, audiences, charts, labels, list_page
+from airflow_provider_segexport.plugins.audiences import Attempt, AudienceKey, AudienceOverview, RunIdentity, RunPoint
 from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.ledger_versions import Version, versions
-from airflow_provider_segexport.plugins.pages import run_address, tab_address
+from airflow_provider_segexport.plugins.pages import log_address, run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.task_run import vendor_link
+from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MAX_CHART_RUNS = 90
 """Runs in the charts, three months of daily runs; the table lists every run."""
+
+UNPLANNED = frozenset({Status.FAILED, Status.SKIPPED})
 
 SERIES = (
     ("delivered", "Delivered"),
@@ -48,8 +51,12 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
     if path is None or overview is None:
         return None
     points = _merged(audiences.run_points(path, user.can_see_run), overview.points)
-    audience = replace(overview, points=points)
-    dags = Dags(point.identity for point in points)
+    tried = attempts.read(root, [overview], user.can_see_run, now)
+    audience = replace(overview, points=points, attempts=tried.by_audience.get(key, ()))
+    unplanned = _unplanned(audience)
+    runs: list[RunPoint | Attempt] = [*points, *unplanned]
+    runs.sort(key=lambda run: -run.at)
+    dags = Dags([*(point.identity for point in points), *(attempt.identity for attempt in audience.attempts)], tried.targets)
     is_disabled = disabled_connections([overview.conn_id]).get(overview.conn_id, False)
     row = list_page.row_of(audience, dags, is_disabled, now)
     ledger_versions = versions(path, user.can_see_run)
@@ -59,11 +66,25 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         "row": row,
         "audience": audience,
         "charts": charts_of(points[-MAX_CHART_RUNS:]),
-        "runs": [_run_row(point, dags) for point in reversed(points)],
+        "runs": [_run_row(run, dags) for run in runs],
         "versions": ledger_versions,
-        "vendor_link": vendor_link(root, audience.newest.identity),
+        "vendor_link": vendor_link(root, points[-1].identity),
         "undo": undo(audience, ledger_versions),
     }
+
+
+def _unplanned(audience: AudienceOverview) -> list[Attempt]:
+    """Return the attempts whose last try failed or was skipped before it made a plan."""
+    planned: dict[RunIdentity, float] = {}
+    for point in audience.points:
+        planned[point.identity] = max(point.ended_at, planned.get(point.identity, 0.0))
+    return [
+        attempt
+        for attempt in audience.attempts
+        if attempt.status in UNPLANNED
+        and not attempt.dry_run
+        and planned.get(attempt.identity, 0.0) < attempt.try_started_at
+    ]
 
 
 def _merged(history: Sequence[RunPoint], latest: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
@@ -103,13 +124,25 @@ def _end(point: RunPoint) -> str:
     return "finished" if point.finished else "did not finish"
 
 
-def _run_row(point: RunPoint, dags: Dags) -> dict[str, Any]:
-    in_airflow = dags.knows(point.identity)
+def _run_row(run: RunPoint | Attempt, dags: Dags) -> dict[str, Any]:
+    in_airflow = dags.knows(run.identity)
+    mapped_path = dags.mapped_path(run.identity)
     return {
-        "point": point,
-        "run": run_address(point.identity) if in_airflow else "",
-        "tab": tab_address(point.identity, dags.mapped_path(point.identity)) if in_airflow else "",
+        "point": run if isinstance(run, RunPoint) else None,
+        "at": run.at,
+        "state": _run_state(run),
+        "error": run.error,
+        "code": run.code,
+        "log": log_address(run.identity, mapped_path) if in_airflow and run.error else "",
+        "run": run_address(run.identity) if in_airflow else "",
+        "tab": tab_address(run.identity, mapped_path) if in_airflow else "",
     }
+
+
+def _run_state(run: RunPoint | Attempt) -> str:
+    if isinstance(run, RunPoint):
+        return "finished" if run.finished else "failed"
+    return str(run.status)
 
 
 def undo(audience: AudienceOverview, versions: Sequence[Version]) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.storage import history
+from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -23,28 +24,40 @@ READER_THREADS = 16
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_@=~-][A-Za-z0-9_.@=~-]*")
 """Names that a ledger's folder may have. No other text from a request is joined to a path."""
 
+HOOK_CALL = re.compile(r"[0-9]+-[0-9a-f]+")
+"""The third part of a hook's run: the time in nanoseconds and a random number."""
+
 OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
 
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """A task instance, or a hook outside any task, which has a `conn_id` but no DAG."""
+    """A call of an export: by a task instance, or by a hook outside any task, which has a `conn_id` but no DAG.
+
+    Attributes:
+        call: number of the call of `hook.export` in the task instance, from 1; outside a task a number for each call.
+    """
 
     dag_id: str = ""
     task_id: str = ""
     run_id: str = ""
     map_index: int = 0
     conn_id: str = ""
+    call: str = "1"
 
     @classmethod
     def read(cls, run: str) -> RunIdentity | None:
-        """Parse `dag/task/run/map index` or `hook/connection/number`; None for any other text."""
+        """Parse `dag/task/run/map index`, `hook/connection/number` or `hook/connection/number/0`; None for other text.
+
+        A second call of `hook.export` in a task has the map index `0.2`.
+        """
         parts = run.split("/")
-        if len(parts) == 3 and parts[0] == "hook":  # noqa: PLR2004 - the parts of a hook's run
-            return cls(conn_id=parts[1])
-        if len(parts) < 4 or not parts[-1].isdecimal():  # noqa: PLR2004 - a run id may contain slashes
+        if parts[0] == "hook" and (len(parts) == 3 or (len(parts) == 4 and HOOK_CALL.fullmatch(parts[2]))):  # noqa: PLR2004 - the parts of a hook's run
+            return cls(conn_id=parts[1], call=parts[2])
+        index, _, call = parts[-1].partition(".")
+        if len(parts) < 4 or not index.isdecimal() or not (call or "1").isdecimal():  # noqa: PLR2004 - a run id may contain slashes
             return None
-        return cls(parts[0], parts[1], "/".join(parts[2:-1]), int(parts[-1]))
+        return cls(parts[0], parts[1], "/".join(parts[2:-1]), int(index), call=call or "1")
 
 
 MaySee = Callable[[RunIdentity], bool]
@@ -52,7 +65,7 @@ MaySee = Callable[[RunIdentity], bool]
 
 @dataclass(frozen=True, slots=True)
 class RunPoint:
-    """One run of one export, as it ended."""
+    """One run of one export that made a plan, as it ended."""
 
     identity: RunIdentity
     ended_at: float
@@ -66,6 +79,12 @@ class RunPoint:
     seconds: float
     ledger_version: int
     run_folder: str
+    code: str = ""
+
+    @property
+    def at(self) -> float:
+        """When it ended, epoch seconds."""
+        return self.ended_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +109,39 @@ class AudienceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of an export with all of its tries, also one that failed before it had a plan.
+
+    Attributes:
+        key: the audience; None if no attempt of this export has found it at the vendor.
+    """
+
+    identity: RunIdentity
+    status: Status
+    started_at: float = 0.0
+    try_started_at: float = 0.0
+    ended_at: float = 0.0
+    conn_id: str = ""
+    audience: str = ""
+    name: str = ""
+    vendor: str = ""
+    key: AudienceKey | None = None
+    dry_run: bool = False
+    code: str = ""
+    error: str = ""
+
+    @property
+    def at(self) -> float:
+        """When it ended, or its last try began, epoch seconds."""
+        return self.ended_at or self.try_started_at
+
+
+@dataclass(frozen=True, slots=True)
 class AudienceOverview:
-    """One audience with the runs that the user may see, oldest first; there is at least one."""
+    """One audience with the runs and attempts that the user may see, oldest first.
+
+    An audience that no run has filled has attempts and no runs, and its key names the vendor alone.
+    """
 
     key: AudienceKey
     name: str
@@ -101,21 +151,46 @@ class AudienceOverview:
     points: tuple[RunPoint, ...]
     optouts: Mapping[str, Any]
     account_facts: Mapping[str, Any]
+    attempts: tuple[Attempt, ...] = ()
 
     @property
-    def newest(self) -> RunPoint:
-        """The newest run."""
-        return self.points[-1]
+    def newest(self) -> RunPoint | None:
+        """The newest run that made a plan; None if there is none."""
+        return self.points[-1] if self.points else None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The newest attempt that was no dry run; None if there is none."""
+        return next((attempt for attempt in reversed(self.attempts) if not attempt.dry_run), None)
+
+    @property
+    def last_run(self) -> Attempt | RunPoint:
+        """The newest run, whether or not it made a plan."""
+        attempt, point = self.last_attempt, self.newest
+        if point is not None and (attempt is None or attempt.at < point.ended_at):
+            return point
+        assert attempt is not None  # noqa: S101 - an audience has a run or an attempt
+        return attempt
+
+    @property
+    def members(self) -> int:
+        """Members after the newest run."""
+        return self.points[-1].members if self.points else 0
+
+    @property
+    def rejected(self) -> int:
+        """Profiles that the newest run rejected."""
+        return self.points[-1].counts["rejected"] if self.points else 0
 
     @property
     def vendor(self) -> str:
-        """The vendor's name as the vendor writes it."""
-        return VENDORS[self.key.vendor].title
+        """The vendor's name as the vendor writes it; empty if the connection could not be read."""
+        return VENDORS[self.key.vendor].title if self.key.vendor else ""
 
     @property
     def word(self) -> str:
         """The vendor's noun for an audience."""
-        return VENDORS[self.key.vendor].audience_noun
+        return VENDORS[self.key.vendor].audience_noun if self.key.vendor else "audience"
 
 
 def list_audiences(root: StoragePath, may_see: MaySee) -> list[AudienceOverview]:
@@ -180,4 +255,5 @@ def _point(run: Any) -> RunPoint | None:
         seconds=number(run.get("seconds")),
         ledger_version=integer(run.get("ledger_version")),
         run_folder=text(run.get("run_folder")),
+        code=text(run.get("error_code")),
     )

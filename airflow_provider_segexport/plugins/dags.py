@@ -17,8 +17,8 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from sqlalchemy import func, select, tuple_
 
-from airflow_provider_segexport.plugins.audiences import RunIdentity
-from airflow_provider_segexport.plugins.health import LatestRun, Schedule
+from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunIdentity
+from airflow_provider_segexport.plugins.health import AirflowFacts, LatestRun, Schedule
 
 CHUNK = 500
 """Values bound in one query; every supported database accepts a thousand."""
@@ -27,30 +27,60 @@ MANUAL_TIMETABLES = frozenset({"NullTimetable", "OnceTimetable"})
 
 
 class Dags:
-    """Airflow's data on some runs, read at once."""
+    """Airflow's data on some runs, read at once.
 
-    def __init__(self, runs: Iterable[RunIdentity]) -> None:
+    Args:
+        runs: the runs.
+        targets: by DAG and task, the audiences that it exports to.
+    """
+
+    def __init__(
+        self, runs: Iterable[RunIdentity], targets: Mapping[tuple[str, str], frozenset[str]] | None = None
+    ) -> None:
+        self._targets = targets or {}
         task_runs = [run for run in runs if run.dag_id]
         self._dag_ids = sorted({run.dag_id for run in task_runs})
         self._labels: dict[tuple[str, str, str, int], str] = {}
         self._latest_runs: dict[tuple[str, str], dict[int, tuple[LatestRun, str]]] = {}
         self._unmapped: set[tuple[str, str, str]] = set()
+        self._states: dict[tuple[str, str, str, int], str] = {}
         with create_session() as session:
             self.schedules = self._read_schedules(session)
             self._read_latest_runs(session, {run.task_id for run in task_runs})
             self._read_labels(session, {(run.dag_id, run.run_id) for run in task_runs})
 
-    def latest_run(self, run: RunIdentity) -> LatestRun | None:
-        """Return the newest task instance of the same export.
+    def facts(self, audience: AudienceOverview) -> AirflowFacts:
+        """Return what Airflow holds on an audience's last run and its attempts."""
+        run = audience.last_run.identity
+        states = {attempt.identity: self.state(attempt.identity) for attempt in audience.attempts}
+        return AirflowFacts(self.schedules.get(run.dag_id), self.latest_run(run), states)
 
-        In another run, a mapped task's index may belong to another audience; the instance's label distinguishes them.
+    def state(self, run: RunIdentity) -> str:
+        """Return the state of a run's task instance; empty if Airflow does not know it."""
+        task = (run.dag_id, run.run_id, run.task_id)
+        return self._states.get((*task, run.map_index)) or (
+            self._states.get((*task, -1), "") if not run.map_index else ""
+        )
+
+    def latest_run(self, run: RunIdentity) -> LatestRun | None:
+        """Return the newest task instance that certainly exports to the same audience; None if none does.
+
+        A mapped task's index, or another value of a templated argument, may belong to another audience. So only these
+        count: an instance with the same label, of which there is one; that of a task with one audience; and one that
+        never began, because a task upstream has failed.
         """
         newest = self._latest_runs.get((run.dag_id, run.task_id), {})
         label = self._labels.get((run.dag_id, run.run_id, run.task_id, run.map_index))
+        whole_task = newest.get(-1)
+        if whole_task and whole_task[0].state == "upstream_failed":
+            return whole_task[0]
         if label:
-            return next((attempt for attempt, name in newest.values() if name == label), None)
-        latest = newest.get(-1) or newest.get(run.map_index)
-        return latest[0] if latest else None
+            same = [attempt for attempt, name in newest.values() if name == label]
+            return same[0] if len(same) == 1 else None
+        is_mapped = (run.dag_id, run.run_id, run.task_id, run.map_index) in self._labels
+        if whole_task is None or is_mapped or len(self._targets.get((run.dag_id, run.task_id), ())) != 1:
+            return None
+        return whole_task[0]
 
     def mapped_path(self, run: RunIdentity) -> str:
         """Return the map index's part of the task instance's address in Airflow's UI: empty, or `/mapped/3`."""
@@ -119,7 +149,8 @@ class Dags:
             for row in session.execute(newest):
                 if row.task_id in tasks:
                     moment = row.end_date or row.start_date or row.at
-                    attempt = LatestRun(row.run_id, str(row.state or "none"), moment.timestamp())
+                    identity = RunIdentity(row.dag_id, row.task_id, row.run_id, max(row.map_index, 0))
+                    attempt = LatestRun(identity, str(row.state or "none"), moment.timestamp())
                     into = self._latest_runs.setdefault((row.dag_id, row.task_id), {})
                     into[row.map_index] = (attempt, row[7] or "")
 
@@ -131,8 +162,10 @@ class Dags:
                 TaskInstance.task_id,
                 TaskInstance.map_index,
                 TaskInstance._rendered_map_index,  # noqa: SLF001 - the public one is a property, not a column
+                TaskInstance.state,
             ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(some))
-            for dag_id, run_id, task_id, map_index, label in session.execute(labelled):
+            for dag_id, run_id, task_id, map_index, label, state in session.execute(labelled):
+                self._states[dag_id, run_id, task_id, map_index] = str(state or "none")
                 if map_index < 0:
                     self._unmapped.add((dag_id, run_id, task_id))
                 else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunPoint
+from airflow_provider_segexport.plugins.audiences import Attempt, AudienceOverview, RunIdentity, RunPoint
+from airflow_provider_segexport.storage.attempts import Status
 
 HOUR = 3600.0
 GRACE_S = HOUR
@@ -44,12 +45,15 @@ LABELS = {
 ORDER = tuple(State)
 
 RUNNING = frozenset({"running", "deferred", "up_for_reschedule", "queued", "scheduled", "restarting"})
-UNPLANNED = {
-    "failed": "The newest run failed before it made a plan. Its log shows the error.",
+UNRECORDED = {
+    "failed": "The newest task instance failed before the export began, or its worker died. Its log shows the error.",
     "upstream_failed": "A task upstream of the export has failed.",
-    "up_for_retry": "The last try failed; Airflow will retry.",
+    "up_for_retry": "The last try failed before the export began; Airflow will retry.",
 }
-FAILED = frozenset(UNPLANNED)
+"""Why an export fails, by the state of a task instance that recorded no attempt."""
+
+FAILED = frozenset(UNRECORDED)
+WORKER_LOST = "The task was killed, or its worker died, before the run ended. A retry resumes where it stopped."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +80,40 @@ class Schedule:
 class LatestRun:
     """The newest task instance of an export, as Airflow holds it."""
 
-    run_id: str
+    identity: RunIdentity
     state: str
     at: float
 
 
 @dataclass(frozen=True, slots=True)
+class AirflowFacts:
+    """What Airflow's database holds on the exports to one audience.
+
+    Attributes:
+        schedule: of the DAG; None if the DAG is unknown.
+        latest: the newest task instance that certainly exports to this audience; None if there is none.
+        states: states of the task instances of the audience's attempts; without those that Airflow has forgotten.
+    """
+
+    schedule: Schedule | None = None
+    latest: LatestRun | None = None
+    states: Mapping[RunIdentity, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The state with the reason for it, and whether a run is on its way."""
+    """The state with the reason for it, and whether a run is on its way.
+
+    Attributes:
+        code: of the error that is the reason; empty for any other reason.
+        cause: the run whose log has the error; None for any other reason.
+    """
 
     state: State
     why: str
     running: bool = False
+    code: str = ""
+    cause: RunIdentity | None = None
 
     @property
     def text(self) -> str:
@@ -95,30 +121,52 @@ class Health:
         return LABELS[self.state]
 
 
-def judge(
-    audience: AudienceOverview, schedule: Schedule | None, latest: LatestRun | None, *, disabled: bool, now: float
-) -> Health:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the last attempt that was not skipped ended.
+
+    Attributes:
+        error: why it failed; empty if it did not.
+        running: an attempt is under way.
+        skipped: why a newer attempt was skipped; empty if none was.
+    """
+
+    error: str = ""
+    code: str = ""
+    identity: RunIdentity | None = None
+    at: float = 0.0
+    running: bool = False
+    skipped: str = ""
+
+
+def judge(audience: AudienceOverview, airflow: AirflowFacts, *, disabled: bool, now: float) -> Health:
     """Return the most urgent state of an audience.
 
     Args:
-        audience: with its runs.
-        schedule: of its DAG; None if the DAG is unknown.
-        latest: its newest task instance, also one that failed before it made a plan; None if there is none.
+        audience: with its runs and attempts.
+        airflow: what Airflow's database holds on them.
         disabled: exports are disabled in its connection.
         now: epoch seconds.
     """
-    running = latest is not None and latest.state in RUNNING
+    schedule, outcome = airflow.schedule, last_outcome(audience, airflow)
+    running = outcome.running
     if schedule is not None and schedule.approval_question and not disabled:
         return Health(State.AWAITING_APPROVAL, schedule.approval_question)
     if why := _why_disabled(audience, schedule, disabled=disabled):
         return Health(State.DISABLED, why, running)
-    if why := _why_failing(audience.newest, latest):
-        return Health(State.FAILING, why, running)
+    if outcome.error:
+        return Health(State.FAILING, outcome.error, running, outcome.code, outcome.identity)
     if schedule is None or not schedule.scheduled:
-        return Health(State.MANUAL, "The DAG has no schedule; it is started manually.", running)
+        why = "The DAG has no schedule; it is started manually."
+        return Health(State.MANUAL, _with_skip(why, outcome), running)
     if why := _why_late(audience.points, schedule, now):
-        return Health(State.LATE, why, running)
-    return Health(State.UP_TO_DATE, "The last run finished, and the next one is not due yet.", running)
+        return Health(State.LATE, _with_skip(why, outcome), running)
+    why = "The last run finished, and the next one is not due yet."
+    return Health(State.UP_TO_DATE, _with_skip(why, outcome), running)
+
+
+def _with_skip(why: str, outcome: Outcome) -> str:
+    return f"{why} The newest run was skipped: {outcome.skipped}" if outcome.skipped else why
 
 
 def _why_disabled(audience: AudienceOverview, schedule: Schedule | None, *, disabled: bool) -> str:
@@ -127,26 +175,81 @@ def _why_disabled(audience: AudienceOverview, schedule: Schedule | None, *, disa
     if schedule is None:
         return ""
     if schedule.gone:
-        return f"DAG {audience.newest.identity.dag_id} is not in any DAG file any more."
+        return f"DAG {audience.last_run.identity.dag_id} is not in any DAG file any more."
     if schedule.paused:
-        return f"DAG {audience.newest.identity.dag_id} is paused."
+        return f"DAG {audience.last_run.identity.dag_id} is paused."
     return ""
 
 
-def _why_failing(newest: RunPoint, latest: LatestRun | None) -> str:
-    """Return the error; empty if the export does not fail. A run that failed before its plan is not in the history."""
-    if latest is not None and latest.state in FAILED and latest.at > newest.ended_at:
-        return UNPLANNED[latest.state]
-    if newest.finished:
-        return ""
-    error = newest.error or "The last run did not finish."
-    return f"A new try is running. Error of the last try: {error}" if latest and latest.state in RUNNING else error
+def last_outcome(audience: AudienceOverview, airflow: AirflowFacts) -> Outcome:
+    """Return how the last attempt to an audience ended.
+
+    A task instance that recorded no attempt counts if it is newer, and certainly exports to this audience.
+    """
+    outcome = _last_recorded(audience, airflow.states)
+    latest = airflow.latest
+    if latest is None or any(attempt.identity == latest.identity for attempt in audience.attempts):
+        return outcome
+    if latest.state in RUNNING:
+        return outcome if outcome.running else _retrying(replace(outcome, running=True))
+    if latest.state in FAILED and latest.at > outcome.at:
+        return Outcome(UNRECORDED[latest.state], identity=latest.identity, at=latest.at)
+    return outcome
+
+
+def _last_recorded(audience: AudienceOverview, states: Mapping[RunIdentity, str]) -> Outcome:
+    point, running, skipped = audience.newest, False, ""
+    for attempt in reversed(audience.attempts):
+        if attempt.dry_run:
+            continue
+        if point is not None and attempt.at < point.ended_at:
+            break
+        state = states.get(attempt.identity, "")
+        if attempt.status is Status.SKIPPED:
+            skipped = skipped or attempt.error
+        elif attempt.status is Status.FINISHED:
+            return Outcome("", "", attempt.identity, attempt.at, running, skipped)
+        elif attempt.status is Status.FAILED or (attempt.status is Status.RUNNING and attempt.error):
+            return _failed(attempt, state, skipped, running=running)
+        elif state in RUNNING:
+            running = True
+        elif state in FAILED:
+            return Outcome(WORKER_LOST, "worker-lost", attempt.identity, attempt.at, running, skipped)
+    if point is None:
+        return Outcome(running=running, skipped=skipped)
+    error = "" if point.finished else point.error or "The last run did not finish."
+    return _retrying(Outcome(error, point.code, point.identity, point.ended_at, running, skipped))
+
+
+def _failed(attempt: Attempt, state: str, skipped: str, *, running: bool) -> Outcome:
+    """Return the outcome of an attempt that has failed, or whose last try has.
+
+    Args:
+        attempt: the attempt.
+        state: of its task instance; empty if Airflow has forgotten it.
+        skipped: why a newer attempt was skipped; empty if none was.
+        running: a newer attempt is under way.
+    """
+    error = attempt.error or "The last run did not finish."
+    if state == "up_for_retry":
+        error = f"{error} Airflow will retry."
+    outcome = Outcome(error, attempt.code, attempt.identity, attempt.at, running or state in RUNNING, skipped)
+    return _retrying(outcome)
+
+
+def _retrying(outcome: Outcome) -> Outcome:
+    """Return the outcome with a sentence about the new try, if one is running after an error."""
+    if not (outcome.error and outcome.running):
+        return outcome
+    return replace(outcome, error=f"A new try is running. Error of the last try: {outcome.error}")
 
 
 def _why_late(points: Sequence[RunPoint], schedule: Schedule, now: float) -> str:
     """Return why the export is late; empty if it is not."""
     if schedule.due is not None:
         return "The next run is due but has not begun." if now - schedule.due > GRACE_S else ""
+    if not points:
+        return ""
     gap = usual_gap(points)
     if gap is None or now - points[-1].ended_at <= max(gap * LATE_AFTER_GAPS, gap + GRACE_S):
         return ""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins import audiences, charts, health, labels
-from airflow_provider_segexport.plugins.audiences import AudienceOverview
+from airflow_provider_segexport.plugins import attempts, audiences, charts, health, labels
+from airflow_provider_segexport.plugins.attempts import Attempts
+from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunIdentity
 from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.health import Health, Schedule
-from airflow_provider_segexport.plugins.pages import audience_address, run_address
+from airflow_provider_segexport.plugins.pages import audience_address, log_address, run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MAX_TREND_RUNS = 30
 """Runs in a row's small chart: a month of daily runs."""
+
+DECISIVE_ATTEMPTS = 5
+"""Newest attempts of an audience whose task instances are looked up: those under way, and the last that ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Row:
     due_label: str
     address: str
     run_address: str
+    tab_address: str
+    log_address: str
 
 
 def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
@@ -44,24 +50,39 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
         user: whose rights decide which runs are shown.
         now: epoch seconds.
     """
-    rows = rows_of(audiences.list_audiences(root, user.can_see_run), now)
+    overviews = audiences.list_audiences(root, user.can_see_run)
+    tried = attempts.read(root, overviews, user.can_see_run, now)
+    rows = rows_of([*attempts.with_attempts(overviews, tried), *tried.never_filled], tried, now)
     tallies = {state: sum(row.health.state is state for row in rows) for state in health.ORDER}
     return {
         "title": "Segment exports",
         "now": now,
         "rows": rows,
         "states": [(state, health.LABELS[state], tally) for state, tally in tallies.items() if tally],
-        "vendors": sorted({row.audience.vendor for row in rows}),
-        "members": sum(row.audience.newest.members for row in rows),
+        "vendors": sorted({row.audience.vendor for row in rows if row.audience.key.vendor}),
+        "members": sum(row.audience.members for row in rows),
     }
 
 
-def rows_of(overviews: Sequence[AudienceOverview], now: float) -> list[Row]:
-    """Return the rows, audiences that need attention first."""
-    dags = Dags(audience.newest.identity for audience in overviews)
+def rows_of(overviews: Sequence[AudienceOverview], tried: Attempts, now: float) -> list[Row]:
+    """Return the rows, audiences that need attention first.
+
+    Args:
+        overviews: the audiences with their attempts.
+        tried: all attempts.
+        now: epoch seconds.
+    """
+    dags = Dags(identities(overviews), tried.targets)
     disabled = disabled_connections(audience.conn_id for audience in overviews)
     rows = [row_of(audience, dags, disabled.get(audience.conn_id, False), now) for audience in overviews]
     return sorted(rows, key=lambda row: (row.rank, row.audience.name.lower(), row.audience.key.vendor))
+
+
+def identities(overviews: Sequence[AudienceOverview]) -> Iterator[RunIdentity]:
+    """Yield the runs that decide the states of audiences."""
+    for audience in overviews:
+        yield audience.last_run.identity
+        yield from (attempt.identity for attempt in audience.attempts[-DECISIVE_ATTEMPTS:])
 
 
 def row_of(audience: AudienceOverview, dags: Dags, is_disabled: bool, now: float) -> Row:  # noqa: FBT001 - looked up by the caller
@@ -73,12 +94,14 @@ def row_of(audience: AudienceOverview, dags: Dags, is_disabled: bool, now: float
         is_disabled: exports are disabled in the connection.
         now: epoch seconds.
     """
-    newest = audience.newest
-    schedule = dags.schedules.get(newest.identity.dag_id)
-    state = health.judge(audience, schedule, dags.latest_run(newest.identity), disabled=is_disabled, now=now)
+    last = audience.last_run
+    facts = dags.facts(audience)
+    state = health.judge(audience, facts, disabled=is_disabled, now=now)
     points = audience.points[-MAX_TREND_RUNS:]
     members = [point.members for point in points]
-    due, due_label = next_run(schedule, now)
+    due, due_label = next_run(facts.schedule, now)
+    in_airflow = dags.knows(last.identity)
+    tab = tab_address(last.identity, dags.mapped_path(last.identity)) if in_airflow else ""
     return Row(
         audience,
         state,
@@ -87,13 +110,23 @@ def row_of(audience: AudienceOverview, dags: Dags, is_disabled: bool, now: float
         change=members[-1] - members[-2] if len(members) > 1 else 0,
         due=due,
         due_label=due_label,
-        address=audience_address(audience.key),
-        run_address=run_address(newest.identity) if dags.knows(newest.identity) else "",
+        address=audience_address(audience.key) if points else "",
+        run_address=run_address(last.identity) if in_airflow else "",
+        tab_address=tab,
+        log_address=log_of(state, dags),
     )
+
+
+def log_of(state: Health, dags: Dags) -> str:
+    """Return the address of the log with the error that is the reason of a state; empty if there is none."""
+    cause = state.cause
+    return log_address(cause, dags.mapped_path(cause)) if cause is not None and dags.knows(cause) else ""
 
 
 def trend_label(members: Sequence[int]) -> str:
     """Describe the small chart for screen readers."""
+    if not members:
+        return "No run has filled this audience yet"
     if len(members) < 2:  # noqa: PLR2004 - a trend needs two
         return f"Members: {members[0]:,}, one run so far"
     return f"Members over {counted(len(members), 'run')}: from {members[0]:,} to {members[-1]:,}"

@@ -71,9 +71,14 @@ def run_address(run: RunIdentity) -> str:
     return f"../dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
 
 
+def log_address(run: RunIdentity, mapped_path: str) -> str:
+    """Return the address of the task instance's log in Airflow's UI."""
+    return f"{run_address(run)}/tasks/{quote(run.task_id, safe='')}{mapped_path}"
+
+
 def tab_address(run: RunIdentity, mapped_path: str) -> str:
     """Return the address of the task instance's tab *Export* in Airflow's UI."""
-    return f"{run_address(run)}/tasks/{quote(run.task_id, safe='')}{mapped_path}/plugin/segment_export"
+    return f"{log_address(run, mapped_path)}/plugin/segment_export"
 
 
 def audience_address(key: AudienceKey) -> str:

@@ -28,6 +28,7 @@ RUN_FIELDS = (
     "as_of",
     "finished",
     "error",
+    "error_code",
     "counts",
     "removals",
     "seconds",

@@ -1,0 +1,155 @@
+"""Records an attempt while it runs: `run -> running, waiting, finished, failed or skipped, with the error's sentence`.
+
+A state path that cannot be written does not fail the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.failures import airflow_class, message, unexpected_text
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts, attempts_file, record
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.session import VendorSession
+    from airflow_provider_segexport.model import Audience
+    from airflow_provider_segexport.storage.paths import StoragePath
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED, TIMED_OUT, SKIPPED = "unexpected", "execution-timeout", "skipped"
+"""Codes of ends that no exception of this package describes."""
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """The record of one running attempt.
+
+    Attributes:
+        attempt: as it was written last.
+        file: where it is written; None if the state path cannot be used.
+    """
+
+    attempt: Attempt
+    file: StoragePath | None = None
+    _warned: bool = field(default=False)
+
+    def update(self, **changes: Any) -> None:
+        """Change the attempt and write it. An error is logged once."""
+        self.attempt = replace(self.attempt, **changes)
+        if self.file is None or self._warned:
+            return
+        try:
+            record(self.file, self.attempt)
+        except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
+            self._warned = True
+            log.warning("Giving up recording this attempt for the UI (error=%s)", type(error).__name__)
+
+    def configured(self, session: VendorSession, audience: str) -> None:
+        """Record vendor and audience argument. If the argument has changed, the audience is unknown again."""
+        audience = str(audience or session.settings.audience or "")
+        known = {} if audience == self.attempt.audience else {"ledger": (), "audience_name": ""}
+        self.update(vendor=session.vendor.name, audience=audience, **known)
+
+    def resolved(self, audience: Audience, ledger: StoragePath) -> None:
+        """Record the audience that the vendor has reported, and the path of its ledger."""
+        parts = (ledger.parent.parent.name, ledger.parent.name, ledger.name)
+        if (parts, audience.audience_name) != (self.attempt.ledger, self.attempt.audience_name):
+            self.update(ledger=parts, audience_name=audience.audience_name)
+
+    def ended(self, result: object) -> None:
+        """Record the end of a try without an error: a report, or jobs that the run waits for."""
+        if isinstance(result, Mapping):
+            self.update(status=Status.FINISHED, ended_at=time.time(), code="", error="")
+        else:
+            self.update(status=Status.WAITING, code="", error="")
+
+    def stopped(self, status: Status, code: str, error: str) -> None:
+        """Record an error.
+
+        Args:
+            status: how the try ends.
+            code: the error's code.
+            error: its sentence, without personal data.
+        """
+        ended_at = 0.0 if status is Status.WAITING else time.time()
+        self.update(status=status, ended_at=ended_at, code=code, error=error)
+
+
+def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bool) -> AttemptRecord:
+    """Record that a try begins.
+
+    Args:
+        conn_id: the Airflow connection.
+        audience: the `audience` argument; empty for the connection's default.
+        identity: DAG, task, run and map index, or `hook` and its connection.
+        dry_run: the run only plans.
+    """
+    attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=dry_run)
+    try:
+        task = "/".join(identity[:2]) if identity[0] != "hook" else "hook"
+        file = attempts_file(state_path(), conn_id, audience, task)
+        earlier = attempts(file)
+    except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
+        log.warning("This attempt is not recorded for the UI (error=%s)", type(error).__name__)
+        return AttemptRecord(attempt)
+    now = time.time()
+    last = earlier[-1] if earlier else attempt
+    same_run = next((item for item in earlier if item.run == attempt.run), attempt)
+    has_failed = same_run.status in {Status.FAILED, Status.RUNNING}
+    result = AttemptRecord(attempt, file)
+    result.update(
+        started_at=same_run.started_at or now,
+        try_started_at=now,
+        code=same_run.code if has_failed else "",
+        error=same_run.error if has_failed else "",
+        audience=audience or last.audience,
+        audience_name=last.audience_name,
+        vendor=last.vendor,
+        ledger=last.ledger,
+    )
+    return result
+
+
+@contextmanager
+def recorded(
+    attempt: AttemptRecord, waits: Callable[[SegexportError], bool] = lambda _: False
+) -> Iterator[AttemptRecord]:
+    """Record the exception that ends a try.
+
+    Args:
+        attempt: its record.
+        waits: returns whether the task waits after an error, instead of failing.
+    """
+    try:
+        yield attempt
+    except SegexportError as error:
+        attempt.stopped(_status(error, waits), error.error_code, message(error))
+        raise
+    except AirflowSkipException as skip:
+        attempt.stopped(Status.SKIPPED, SKIPPED, str(skip))
+        raise
+    except AirflowTaskTimeout:
+        attempt.stopped(Status.FAILED, TIMED_OUT, "The task ran for longer than its `execution_timeout`.")
+        raise
+    except AirflowException:
+        attempt.stopped(Status.FAILED, UNEXPECTED, "The task failed. Its log has the error.")
+        raise
+    except Exception as error:
+        attempt.stopped(Status.FAILED, UNEXPECTED, unexpected_text(error))
+        raise
+
+
+def _status(error: SegexportError, waits: Callable[[SegexportError], bool]) -> Status:
+    if waits(error):
+        return Status.WAITING
+    return Status.SKIPPED if airflow_class(error) is AirflowSkipException else Status.FAILED

@@ -1,0 +1,116 @@
+"""Records the last attempts of an export to an audience, for display, also those that failed before there was a plan.
+
+    <root>/attempts/<connection>/<hash of audience argument, DAG and task>.json
+
+An attempt is a run of an export, with all of its tries. The file is replaced as a whole. If two runs write it at the
+same moment, one of their attempts may be lost, and the pages then show Airflow's state of the task. The file holds no
+row and no email address, and no decision depends on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.history import list_folders
+from airflow_provider_segexport.storage.paths import StoragePath, modified_at, read, write
+
+KEPT_ATTEMPTS = 30
+"""Attempts in one file: a month of daily runs."""
+
+
+class Status(StrEnum):
+    """How far an attempt is."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    FINISHED = "finished"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of an export, with all of its tries.
+
+    Attributes:
+        run: `dag/task/run/map index`, or `hook/connection/number/0` outside a task.
+        started_at: epoch seconds of the first try.
+        try_started_at: epoch seconds of the last try.
+        ended_at: epoch seconds; 0 while it runs.
+        conn_id: the Airflow connection.
+        audience: the `audience` argument, or the connection's default if there was none; empty until that is known.
+        audience_name: as the vendor reports it; empty until that is known.
+        vendor: name in `VENDORS`; empty until the connection was read.
+        ledger: folder names of the audience's ledger: vendor, account, audience; empty until the audience is known.
+        dry_run: the run only plans.
+        code: the error's code; empty without an error.
+        error: the error's sentence; while a later try runs, that of the try before.
+    """
+
+    run: str
+    status: Status = Status.RUNNING
+    started_at: float = 0.0
+    try_started_at: float = 0.0
+    ended_at: float = 0.0
+    conn_id: str = ""
+    audience: str = ""
+    audience_name: str = ""
+    vendor: str = ""
+    ledger: tuple[str, ...] = ()
+    dry_run: bool = False
+    code: str = ""
+    error: str = ""
+
+    @property
+    def at(self) -> float:
+        """When the attempt ended, or its last try began, in epoch seconds."""
+        return self.ended_at or self.try_started_at
+
+
+def attempts_file(root: StoragePath, conn_id: str, audience: str, task: str) -> StoragePath:
+    """Return the file of an export's attempts.
+
+    Args:
+        root: the state folder.
+        conn_id: the Airflow connection.
+        audience: the `audience` argument; empty for the connection's default.
+        task: `dag/task`, or `hook` outside a task.
+    """
+    name = hashlib.blake2b(json.dumps([audience, task]).encode(), digest_size=12).hexdigest()
+    return root / "attempts" / safe_name(conn_id) / f"{name}.json"
+
+
+def attempts(path: StoragePath) -> list[Attempt]:
+    """Return the attempts in a file, oldest first; none if it does not exist or another version wrote it."""
+    try:
+        content: Any = json.loads(read(path))
+        return msgspec.convert(content["attempts"], list[Attempt])
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
+        return []
+
+
+def record(path: StoragePath, attempt: Attempt) -> None:
+    """Write an attempt as the newest of its file. It replaces the attempt of the same run."""
+    others = [other for other in attempts(path) if other.run != attempt.run]
+    newest = [*others, attempt][-KEPT_ATTEMPTS:]
+    write(path, json.dumps({"attempts": [asdict(item) for item in newest]}).encode())
+
+
+def attempt_files(root: StoragePath) -> Iterator[StoragePath]:
+    """Yield the files of all exports' attempts."""
+    folder = root / "attempts"
+    for connection in list_folders(folder):
+        yield from (folder / connection / name for name in list_folders(folder / connection) if name.endswith(".json"))
+
+
+def old_files(root: StoragePath, before: float) -> Iterator[StoragePath]:
+    """Yield the files that no run has written since a time in epoch seconds."""
+    return (path for path in attempt_files(root) if modified_at(path) < before)
