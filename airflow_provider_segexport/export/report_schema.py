@@ -113,6 +113,7 @@ class Report(EveryReport, total=False):
         finished: whether the run did all that it was configured to do.
         counts: profiles by outcome.
         reasons: rows by outcome and reason.
+        error_code: code of the error, such as `guard-tripped`; only if the run stopped.
         guards: results of the guards; not in the report of an undo.
         consent: rows by value of the consent column; not in the report of an undo.
         consent_proof: rows that may be sent by state of their proof of consent; only with `subscribe="with_proof"`.
@@ -127,6 +128,7 @@ class Report(EveryReport, total=False):
         plan_hash: of a dry run: hash of the plan, for `expected_plan`.
     """
 
+    error_code: str
     guards: list[GuardResult]
     consent: dict[str, int]
     consent_proof: dict[str, int]

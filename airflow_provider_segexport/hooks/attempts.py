@@ -6,7 +6,6 @@ A state path that cannot be written does not fail the run.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException, Airfl
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import airflow_class, message, unexpected_text
+from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts, attempts_file, record
 
@@ -57,8 +57,9 @@ class AttemptRecord:
     def configured(self, session: VendorSession, audience: str) -> None:
         """Record vendor and audience argument. If the argument has changed, the audience is unknown again."""
         audience = str(audience or session.settings.audience or "")
-        known = {} if audience == self.attempt.audience else {"ledger": (), "audience_name": ""}
-        self.update(vendor=session.vendor.name, audience=audience, **known)
+        unknown: dict[str, Any] = {"ledger": (), "audience_name": ""}
+        is_other = audience != self.attempt.audience
+        self.update(vendor=session.vendor.name, audience=audience, **(unknown if is_other else {}))
 
     def resolved(self, audience: Audience, ledger: StoragePath) -> None:
         """Record the audience that the vendor has reported, and the path of its ledger."""
@@ -69,7 +70,7 @@ class AttemptRecord:
     def ended(self, result: object) -> None:
         """Record the end of a try without an error: a report, or jobs that the run waits for."""
         if isinstance(result, Mapping):
-            self.update(status=Status.FINISHED, ended_at=time.time(), code="", error="")
+            self.update(status=Status.FINISHED, ended_at=Interruptible.clock(), code="", error="")
         else:
             self.update(status=Status.WAITING, code="", error="")
 
@@ -81,7 +82,7 @@ class AttemptRecord:
             code: the error's code.
             error: its sentence, without personal data.
         """
-        ended_at = 0.0 if status is Status.WAITING else time.time()
+        ended_at = 0.0 if status is Status.WAITING else Interruptible.clock()
         self.update(status=status, ended_at=ended_at, code=code, error=error)
 
 
@@ -102,7 +103,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bo
     except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
         log.warning("This attempt is not recorded for the UI (error=%s)", type(error).__name__)
         return AttemptRecord(attempt)
-    now = time.time()
+    now = Interruptible.clock()
     last = earlier[-1] if earlier else attempt
     same_run = next((item for item in earlier if item.run == attempt.run), attempt)
     has_failed = same_run.status in {Status.FAILED, Status.RUNNING}

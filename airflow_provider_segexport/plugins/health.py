@@ -87,7 +87,7 @@ class LatestRun:
 
 @dataclass(frozen=True, slots=True)
 class AirflowFacts:
-    """What Airflow's database holds on the exports to one audience.
+    """Airflow's data on the exports to one audience.
 
     Attributes:
         schedule: of the DAG; None if the DAG is unknown.

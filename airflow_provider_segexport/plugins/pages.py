@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from airflow_provider_segexport.counted import counted, noun
 from airflow_provider_segexport.plugins import charts, labels
@@ -29,7 +29,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(count=count, counted=counted, noun=noun, soft=soft)
+    env.filters.update(count=count, counted=counted, noun=noun, soft=soft, marked=marked)
     env.filters.update(clock=labels.clock, day=labels.day, lasted=labels.lasted, size=labels.size)
     env.globals.update(
         account_facts=labels.account_facts,
@@ -61,6 +61,12 @@ def count(number: int) -> str:
 def soft(text: str) -> Markup:
     """Return a name that the browser may break after underscores, dashes and slashes."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/-])", text))
+
+
+def marked(text: str) -> Markup:
+    """Return a text in which names between backquotes are code, and names between asterisks are emphasised."""
+    markup = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*([^*]+)\*", r"<em>\1</em>", markup))  # noqa: S704 - the text was escaped
 
 
 # Addresses are relative, so that they are valid below any base path: every page of ours is one level below it.

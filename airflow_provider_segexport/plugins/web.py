@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
+from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
@@ -37,6 +38,7 @@ def make_app() -> FastAPI:
     app.get("/assets/{name}")(served)
     app.get("/audiences", response_class=HTMLResponse)(audiences)
     app.get("/audience", response_class=HTMLResponse)(audience)
+    app.get("/errors", response_class=HTMLResponse)(errors)
     app.get("/task", response_class=HTMLResponse)(task)
     app.get("/live", response_class=HTMLResponse)(live)
     app.get("/rejects.csv")(rejects_csv)
@@ -81,6 +83,11 @@ def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
     if values is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or you may not see it.")
     return render("audience.html", values)
+
+
+def errors() -> str:
+    """Show what each error code means, and what to do."""
+    return render("errors.html", {"title": "Error codes", "entries": ERROR_HELP})
 
 
 MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1

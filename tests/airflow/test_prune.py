@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_segexport.hooks import tidying
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.paths import resolve, state_path
+from airflow_provider_segexport.storage.attempts import Attempt, attempts_file, record
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.retention import DAY_S, KEPT_RUNS
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -246,3 +247,16 @@ def test_a_damaged_state_of_any_audience_keeps_all_runs(stage, old_runs_of, capl
     exported(stage)
     assert old.exists()
     assert "Leaving old run folders, which cannot be removed (error=DamagedState)" in caplog.text
+
+
+def test_old_records_of_attempts_are_removed(home, command):
+    """Those that no run has written for as long; a recent one stays, and a dry run removes none."""
+    files = [attempts_file(state_path(), "c", str(number), "d/t") for number in range(2)]
+    for file in files:
+        record(file, Attempt("d/t/r/0"))
+    old = time.time() - 40 * DAY_S
+    os.utime(Path(str(files[0])), (old, old))
+    command("prune", "--dry-run")
+    assert [True, True] == [file.exists() for file in files]
+    command("prune")
+    assert [False, True] == [file.exists() for file in files]

@@ -20,7 +20,14 @@ def everything(who: RunIdentity) -> bool:
     [
         ("exports/export/manual__1/3", RunIdentity("exports", "export", "manual__1", 3)),
         ("exports/group.export/a/b/c/0", RunIdentity("exports", "group.export", "a/b/c", 0)),
-        ("hook/omnisend_default/1795600000", RunIdentity(conn_id="omnisend_default")),
+        ("hook/omnisend_default/1795600000", RunIdentity(conn_id="omnisend_default", call="1795600000")),
+        (
+            "hook/omnisend_default/1795600000-ab12cd/0",
+            RunIdentity(conn_id="omnisend_default", call="1795600000-ab12cd"),
+        ),
+        ("exports/export/manual__1/3.2", RunIdentity("exports", "export", "manual__1", 3, call="2")),
+        ("hook/export/manual__1/0", RunIdentity("hook", "export", "manual__1", 0)),
+        ("exports/export/manual__1/3.x", None),
         ("exports/export/x", None),
         ("exports/export/manual__1/three", None),
         ("", None),

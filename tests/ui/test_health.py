@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from airflow_provider_segexport.plugins.audiences import AudienceKey, AudienceOverview, RunIdentity, RunPoint
-from airflow_provider_segexport.plugins.health import LatestRun, Schedule, State, judge, span, usual_gap
+from airflow_provider_segexport.plugins.audiences import Attempt, AudienceKey, AudienceOverview, RunIdentity, RunPoint
+from airflow_provider_segexport.plugins.health import AirflowFacts, LatestRun, Schedule, State, judge, span, usual_gap
+from airflow_provider_segexport.storage.attempts import Status
 
 HOUR, DAY = 3600.0, 86400.0
 NOW = 100 * DAY
 NIGHTLY = Schedule(scheduled=True, due=NOW + 5 * HOUR)
 BY_ASSET = Schedule(scheduled=True)
+NEW = RunIdentity("exports", "export", "new", 0)
 
 
 def point(ended_at: float, *, finished: bool = True) -> RunPoint:
@@ -28,7 +32,7 @@ FAILED = audience(point(NOW - DAY), point(NOW - HOUR, finished=False))
 
 
 def state(of=DAILY, schedule=NIGHTLY, attempt=None, *, off=False, now=NOW) -> State:
-    return judge(of, schedule, attempt, disabled=off, now=now).state
+    return judge(of, AirflowFacts(schedule, attempt), disabled=off, now=now).state
 
 
 def test_a_run_that_finished_before_the_next_is_due_is_fresh():
@@ -38,24 +42,24 @@ def test_a_run_that_finished_before_the_next_is_due_is_fresh():
 
 def test_a_run_that_did_not_finish_fails_with_its_own_words():
     """The card holds the error."""
-    found = judge(FAILED, NIGHTLY, None, disabled=False, now=NOW)
+    found = judge(FAILED, AirflowFacts(NIGHTLY), disabled=False, now=NOW)
     assert (State.FAILING, "The vendor refused the key.") == (found.state, found.why)
 
 
 @pytest.mark.parametrize("ended", ["failed", "upstream_failed", "up_for_retry"])
 def test_a_newer_run_that_failed_before_it_had_a_plan_fails(ended):
     """Credentials that expired leave no card."""
-    assert State.FAILING is state(attempt=LatestRun("new", ended, NOW))
+    assert State.FAILING is state(attempt=LatestRun(NEW, ended, NOW))
 
 
 def test_an_older_failure_is_over():
     """What came before the last good run says nothing of now."""
-    assert State.UP_TO_DATE is state(attempt=LatestRun("old", "failed", NOW - 3 * DAY))
+    assert State.UP_TO_DATE is state(attempt=LatestRun(NEW, "failed", NOW - 3 * DAY))
 
 
 def test_a_new_try_is_told_with_the_failure_before_it():
     """It still fails until the new one has finished."""
-    found = judge(FAILED, NIGHTLY, LatestRun("new", "running", NOW), disabled=False, now=NOW)
+    found = judge(FAILED, AirflowFacts(NIGHTLY, LatestRun(NEW, "running", NOW)), disabled=False, now=NOW)
     assert (State.FAILING, True) == (found.state, found.running)
     assert "A new try is running" in found.why
 
@@ -73,9 +77,8 @@ def test_a_dag_that_is_paused_or_gone_is_off(schedule):
 
 def test_a_run_that_waits_for_a_person_says_what_is_asked():
     """The question is the reason."""
-    found = judge(
-        DAILY, Schedule(scheduled=True, approval_question="Remove 900 of 1,000?"), None, disabled=False, now=NOW
-    )
+    schedule = Schedule(scheduled=True, approval_question="Remove 900 of 1,000?")
+    found = judge(DAILY, AirflowFacts(schedule), disabled=False, now=NOW)
     assert (State.AWAITING_APPROVAL, "Remove 900 of 1,000?") == (found.state, found.why)
 
 
@@ -121,3 +124,88 @@ def test_what_only_a_person_starts_is_never_late(schedule):
 def test_a_length_of_time_is_said_as_one_says_it(seconds, words):
     """One unit is enough."""
     assert words == span(seconds)
+
+
+REFUSED = "The API key is not accepted. To fix: check it."
+
+
+def attempt(status: str, at: float = NOW, run_id: str = "new", error: str = "", **more) -> Attempt:
+    """An attempt of the same export, an hour after the last run."""
+    ended = at if status in {"failed", "finished", "skipped"} else 0.0
+    identity = RunIdentity("exports", "export", run_id, 0)
+    return Attempt(identity, Status(status), at - 60, at - 60, ended, error=error, code="x" if error else "", **more)
+
+
+def judged(*attempts: Attempt, points=DAILY.points, states=None, latest=None):
+    """The health of an audience with these attempts."""
+    facts = AirflowFacts(
+        NIGHTLY, latest, {item.identity: (states or {}).get(item.identity.run_id, "") for item in attempts}
+    )
+    return judge(replace(DAILY, points=points, attempts=attempts), facts, disabled=False, now=NOW)
+
+
+def test_a_failed_attempt_shows_its_own_sentence_code_and_run():
+    """A 401 before the plan is in no history."""
+    health = judged(attempt("failed", error=REFUSED))
+    assert (State.FAILING, REFUSED, "x", "new") == (health.state, health.why, health.code, health.cause.run_id)
+
+
+def test_a_run_of_another_audience_changes_nothing():
+    """The newest task instance of the DAG succeeded; this audience's own last attempt did not."""
+    latest = LatestRun(RunIdentity("exports", "export", "later", 0), "success", NOW)
+    assert State.FAILING is judged(attempt("failed", error=REFUSED), latest=latest).state
+
+
+def test_a_run_that_made_a_plan_later_is_the_last_one():
+    """Also if the attempt could not be recorded then."""
+    assert State.UP_TO_DATE is judged(attempt("failed", NOW - 2 * DAY, error=REFUSED)).state
+
+
+def test_a_finished_attempt_ends_the_failure():
+    """It is newer than the failed run in the history, as after a try that found a finished report."""
+    assert State.UP_TO_DATE is judged(attempt("finished"), points=FAILED.points).state
+
+
+def test_an_attempt_whose_task_airflow_calls_failed_lost_its_worker():
+    """A killed process records no end."""
+    health = judged(attempt("running"), states={"new": "failed"})
+    assert (State.FAILING, "worker-lost") == (health.state, health.code)
+
+
+@pytest.mark.parametrize("status", ["running", "waiting"])
+def test_an_attempt_under_way_leaves_the_state_of_the_one_before(status):
+    """It has neither failed nor succeeded yet."""
+    under_way = attempt(status, run_id="newer")
+    health = judged(under_way, states={"newer": "deferred"})
+    assert (State.UP_TO_DATE, True) == (health.state, health.running)
+    health = judged(attempt("failed", NOW - 600, error=REFUSED), under_way, states={"newer": "deferred"})
+    assert (State.FAILING, True) == (health.state, health.running)
+    assert health.why == f"A new try is running. Error of the last try: {REFUSED}"
+
+
+def test_a_retry_keeps_the_error_of_the_try_before():
+    """The same run, running again."""
+    health = judged(attempt("running", error=REFUSED), states={"new": "running"})
+    assert (State.FAILING, True) == (health.state, health.running)
+    assert "A new try is running" in health.why
+    assert judged(attempt("failed", error=REFUSED), states={"new": "up_for_retry"}).why.endswith("Airflow will retry.")
+
+
+def test_a_skipped_attempt_leaves_the_state_and_gives_its_reason():
+    """Of what was skipped there is nothing to say but why."""
+    health = judged(attempt("skipped", error="The audience has a newer state."))
+    assert State.UP_TO_DATE is health.state
+    assert health.why.endswith("The newest run was skipped: The audience has a newer state.")
+
+
+def test_a_dry_run_is_no_attempt():
+    """It neither ends a failure nor is one."""
+    assert State.UP_TO_DATE is judged(attempt("failed", error=REFUSED, dry_run=True)).state
+    failed = attempt("failed", NOW - 600, run_id="old", error=REFUSED)
+    assert State.FAILING is judged(failed, attempt("finished", dry_run=True)).state
+
+
+def test_a_task_instance_that_a_record_names_is_not_counted_twice():
+    """Airflow calls a dry run failed; the record says that it was one."""
+    dry = attempt("failed", error=REFUSED, dry_run=True)
+    assert State.UP_TO_DATE is judged(dry, latest=LatestRun(dry.identity, "failed", NOW + 1)).state

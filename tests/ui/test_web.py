@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from ui_factories import REJECTS, place, stories, summary, with_folder, write_run
 
+from airflow_provider_segexport.error_help import ERROR_HELP
+from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts_file, record
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
 from airflow_provider_segexport.storage.paths import as_storage_path
@@ -452,3 +455,63 @@ def test_the_page_of_an_audience_shows_what_was_found_out_about_the_account(clie
 def test_a_version_that_is_no_number_was_not_taken_back(value):
     """A footer may be of another release."""
     assert taken_back({REVERTED_VERSION: value}) == 0
+
+
+def attempt_of(told: dict, **changes) -> Attempt:
+    """A newer try of a run's export that was refused before it had a plan."""
+    dag, task, *_ = told["run"].split("/")
+    return replace(
+        Attempt(
+            f"{dag}/{task}/refused/0",
+            Status.FAILED,
+            told["ended_at"] + 50,
+            told["ended_at"] + 50,
+            told["ended_at"] + 60,
+            conn_id=told["conn_id"],
+            audience=told["audience"],
+            vendor=told["vendor"],
+            code="authentication-failed",
+            error="The vendor's answer was 401. To fix: check the API key.",
+        ),
+        **changes,
+    )
+
+
+def attempted(root: Path, attempt: Attempt) -> None:
+    dag, task, *_ = attempt.run.split("/")
+    record(attempts_file(root, attempt.conn_id, attempt.audience, f"{dag}/{task}"), attempt)
+
+
+def test_an_audience_that_was_refused_last_shows_the_sentence_and_its_entry(client, root):
+    """In the row, on the page, and under Runs; the other audience of the connection is as before."""
+    told = summary()
+    for audience in ("aa11", "bb22"):
+        write_run(root, {**told, "audience": audience, "audience_name": audience}, members=5)
+    attempted(root, attempt_of(told))
+    page = client("audiences").text
+    states = re.findall(r'<tr data-state="([a-z-]+)"', page)
+    assert ["failing", "up-to-date"] == states
+    assert page.count("The vendor&#39;s answer was 401") == 2  # the row, and its title
+    assert 'href="errors#authentication-failed"' in page
+    page = client(audience_path({**told, "audience": "aa11"})).text
+    assert page.count("The vendor&#39;s answer was 401") == 2  # the head, and the run
+    assert "before there was a plan" in page
+    assert "answer was 401" not in client(audience_path({**told, "audience": "bb22"})).text
+
+
+def test_an_audience_that_was_never_filled_is_listed(client, root):
+    """With what went wrong, for those who may see the run."""
+    attempted(root, attempt_of(summary(), audience=HOSTILE))
+    page = client("audiences").text
+    assert '<tr data-state="failing"' in page
+    assert "never filled" in page
+    assert HOSTILE not in page
+    assert "never filled" not in client("audiences", user="bob").text
+
+
+def test_every_error_code_has_its_entry_on_the_page(client):
+    """Where the links of the pages lead."""
+    page = client("errors").text
+    for code in ERROR_HELP:
+        assert f'id="{code}"' in page
+    assert "<code>airflow segexport login</code>" in page

@@ -1,0 +1,141 @@
+"""What a real task leaves of a try, however it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, task
+from airflow_fixtures import FIELD_MAPPING, export_dag
+
+from airflow_provider_segexport.errors import AuthenticationFailed
+from airflow_provider_segexport.hooks import attempts as hook_attempts
+from airflow_provider_segexport.hooks import get_hook_class
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.storage.attempts import Attempt, Status, attempt_files, attempts
+
+pytestmark = pytest.mark.airflow
+
+SECRET = "wr0ng-secret-of-this-test"
+
+
+def recorded(conn_id: str) -> list[Attempt]:
+    """The attempts through a connection."""
+    return [item for file in attempt_files(state_path()) if conn_id in str(file) for item in attempts(file)]
+
+
+def test_a_run_that_finished_is_recorded_with_its_audience(stage):
+    """The ledger's folder is that of the attempt."""
+    stage.segment(4)
+    conn_id = stage.connection("dotdigital")
+    run = stage.run(export_dag("attempt_good", stage.folder, conn_id=conn_id))
+    assert "success" == run.state
+    (attempt,) = recorded(conn_id)
+    assert (Status.FINISHED, "", "Customers") == (attempt.status, attempt.error, attempt.audience_name)
+    assert (state_path() / "ledgers" / "/".join(attempt.ledger) / "latest.json").exists()
+    assert attempt.audience == stage.audience("dotdigital")
+    assert 0 < attempt.started_at <= attempt.ended_at
+
+
+def test_a_401_is_recorded_with_its_code_and_without_the_secret(stage):
+    """The audience of the run before stays known."""
+    stage.segment(4)
+    conn_id = stage.connection("dotdigital")
+    stage.run(export_dag("attempt_401", stage.folder, conn_id=conn_id))
+    stage.connection("dotdigital", conn_id, password=SECRET)
+    assert "failed" == stage.run(export_dag("attempt_401", stage.folder, conn_id=conn_id)).state
+    good, refused = recorded(conn_id)
+    assert (Status.FAILED, "authentication-failed") == (refused.status, refused.code)
+    assert "user name or password" in refused.error
+    assert good.ledger == refused.ledger != ()
+    for file in attempt_files(state_path()):
+        assert SECRET not in file.read_text()
+
+
+BAD_ARGUMENTS = {
+    "mode": ({"mode": "{{ none }}"}, "invalid-argument"),
+    "segment": ({"segment": "/nowhere/segment.parquet"}, "invalid-segment"),
+    "field_mapping": ({"field_mapping": {"email": "no_such_column"}}, "invalid-segment"),
+    "audience": ({"audience": "name:Nothing"}, "audience-not-found"),
+    "conn_id": ({"conn_id": "attempt_no_such_connection"}, "invalid-connection"),
+    "guard": ({"guards": {"min_rows": 100}}, "guard-tripped"),
+}
+
+
+@pytest.mark.parametrize("argument", BAD_ARGUMENTS)
+def test_a_run_that_failed_before_its_plan_is_recorded(stage, argument):
+    """A stranger's typing mistakes, and a guard."""
+    changes, code = BAD_ARGUMENTS[argument]
+    stage.segment(4)
+    conn_id = stage.connection("omnisend") if argument != "audience" else stage.connection("dotdigital")
+    dag = export_dag(f"attempt_bad_{argument}", stage.folder, **{"conn_id": conn_id, **changes})
+    assert "failed" == stage.run(dag).state
+    (attempt,) = recorded(changes.get("conn_id", conn_id))
+    assert (Status.FAILED, code) == (attempt.status, attempt.code)
+    assert attempt.error
+    assert stage.nothing_was_sent()
+
+
+def test_exports_that_are_switched_off_are_recorded_as_skipped(stage):
+    """With the sentence that the task is skipped with."""
+    stage.segment(4)
+    conn_id = stage.connection("omnisend", extra={"export_enabled": False})
+    stage.run(export_dag("attempt_off", stage.folder, conn_id=conn_id))
+    (attempt,) = recorded(conn_id)
+    assert (Status.SKIPPED, "exports-disabled") == (attempt.status, attempt.code)
+    assert "are disabled" in attempt.error
+
+
+def test_a_dry_run_is_recorded_as_one(stage):
+    """The pages leave it out of an audience's state."""
+    stage.segment(4)
+    conn_id = stage.connection("omnisend")
+    stage.run(export_dag("attempt_dry", stage.folder, conn_id=conn_id, dry_run="{{ true }}"))
+    (attempt,) = recorded(conn_id)
+    assert (True, Status.FINISHED) == (attempt.dry_run, attempt.status)
+
+
+def test_a_hook_in_a_task_is_recorded(stage):
+    """Each call with its own number."""
+    path = stage.segment(4)
+    conn_id = stage.connection("dotdigital", password=SECRET)
+    with DAG("attempt_hook", schedule=None) as dag:
+
+        @task
+        def export():
+            hook = get_hook_class("dotdigital")(conn_id)
+            for _ in range(2):
+                with pytest.raises(AuthenticationFailed):
+                    hook.export(path, FIELD_MAPPING)
+
+        export()
+    stage.run(dag)
+    first, second = recorded(conn_id)
+    assert ("authentication-failed", "authentication-failed") == (first.code, second.code)
+    assert first.run.endswith("/0")
+    assert second.run.endswith("/0.2")
+
+
+def test_a_record_that_cannot_be_written_fails_no_run(stage, monkeypatch, caplog):
+    """The pages show less, and the log says why."""
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(hook_attempts, "record", refuse)
+    stage.segment(4)
+    conn_id = stage.connection("omnisend")
+    assert "success" == stage.run(export_dag("attempt_unwritable", stage.folder, conn_id=conn_id)).state
+    assert [] == recorded(conn_id)
+
+
+def test_a_record_is_for_this_user_alone_and_is_json(stage):
+    """As every file below the state path."""
+    stage.segment(4)
+    conn_id = stage.connection("omnisend")
+    stage.run(export_dag("attempt_mode", stage.folder, conn_id=conn_id))
+    (file,) = [Path(str(file)) for file in attempt_files(state_path()) if conn_id in str(file)]
+    assert (0o600, 0o700) == (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777)
+    assert "person0@example.com" not in file.read_text()
+    assert {"attempts"} == set(json.loads(file.read_text()))
