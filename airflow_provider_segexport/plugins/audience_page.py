@@ -56,7 +56,8 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
     unplanned = _unplanned(audience)
     runs: list[RunPoint | Attempt] = [*points, *unplanned]
     runs.sort(key=lambda run: -run.at)
-    dags = Dags([run.identity for run in (*points, *audience.attempts)], tried.targets)
+    recorded: list[RunPoint | Attempt] = [*points, *audience.attempts]
+    dags = Dags((run.identity for run in recorded), tried.targets)
     is_disabled = disabled_connections([overview.conn_id]).get(overview.conn_id, False)
     row = list_page.row_of(audience, dags, is_disabled, now)
     ledger_versions = versions(path, user.can_see_run)
