@@ -109,7 +109,7 @@ def _prepare(
         leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
         _write_bars(context, sql, state, bit)
         measured = _measure(context, sql, checked.audience, planned, leaver_count, lists=lists, version=version)
-        planned = removing.freeze(context, sql, checked.audience, planned, keep=guards.removal_guard(measured))
+        planned = removing.freeze(context, sql, planned, keep=guards.removal_guard(measured))
         samples = estimate.sample_rows(sql)
     _check_not_all_rejected(context, planned)
     facts = replace(

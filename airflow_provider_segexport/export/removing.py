@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.export.config import ExportContext, PendingJobs
-from airflow_provider_segexport.export.reverify import Pending, split_result
+from airflow_provider_segexport.export.removal_checks import RemovalChecks
+from airflow_provider_segexport.export.reverify import Pending
 from airflow_provider_segexport.export.sending import callbacks, run_send_loop
-from airflow_provider_segexport.model import Audience, Batch, BatchKind, Reason, batch_id
+from airflow_provider_segexport.model import Audience, Batch
 from airflow_provider_segexport.stages import readback, record, removals, send
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.plan import Plan, RowSql
@@ -19,8 +19,6 @@ from airflow_provider_segexport.vendors.base import Removal
 from airflow_provider_segexport.vendors.read_back import READ_BACK_DELAYS_S, members_among
 
 log = logging.getLogger(__name__)
-
-OPTED_OUT_MESSAGE = "Has opted out of the audience. A removal would delete the opt-out, so it was not sent."
 
 
 def removal_of(context: ExportContext) -> Removal:
@@ -69,13 +67,12 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: R
     return removals.count(sql)
 
 
-def freeze(context: ExportContext, sql: Engine, audience: Audience, planned: Plan, *, keep: str) -> Plan:
+def freeze(context: ExportContext, sql: Engine, planned: Plan, *, keep: str) -> Plan:
     """Write the batches of leavers.
 
     Args:
         context: the export.
         sql: holds the leavers.
-        audience: they leave.
         planned: the plan without removals.
         keep: name of the guard because of which no removal is sent; empty if none tripped.
 
@@ -88,22 +85,11 @@ def freeze(context: ExportContext, sql: Engine, audience: Audience, planned: Pla
     names: tuple[str, ...] = ()
     to_send = 0
     if removals.count(sql):
-        removal = removal_of(context)
-        if removal.by_id:
-            _resolve_ids(context, removal, sql, audience)
         to_send = removals.count(sql)
-        names = removals.write_batches(sql, folder.removals.rows, removal.limits, by_id=removal.by_id)
+        names = removals.write_batches(sql, folder.removals.rows, removal_of(context).limits)
     not_sent = removals.write_not_sent(sql, folder.path / "leavers_not_sent.parquet")
     counts = {name: number for name, number in {"send": to_send, **not_sent}.items() if number}
     return replace(planned, removal_batches=names, leaver_counts=counts)
-
-
-def _resolve_ids(context: ExportContext, removal: Removal, sql: Engine, audience: Audience) -> None:
-    """Read the contact ids that the ledger lacks from the vendor; drop the leavers that have none."""
-    emails = removals.without_contact_id(sql)
-    if emails and removal.resolve_ids is not None:
-        context.run_operation(removal.resolve_ids(audience, emails, lambda people: removals.identify(sql, people)))
-    removals.drop_without_id(sql)
 
 
 def send_removals(
@@ -124,38 +110,27 @@ def send_removals(
         return None
     removal = removal_of(context)
     folder = context.environment.run_folder.removals
-    pending = record.remaining(folder, planned.removal_batches)
-    if removal.forgets_optouts:
-        pending = _without_optouts(context, audience, pending, recorder)
-    remove = partial(removal.remove, audience)
-    calls = callbacks(context, removal, audience, remove, recorder, record_reply=recorder.record_reply)
-    jobs = run_send_loop(context, send.InFlight(pending), calls, removal.limits, recorder)
+
+    def open_batches() -> Iterator[Pending]:
+        return record.remaining(folder, planned.removal_batches)
+
+    with engine() as sql:
+        checks = RemovalChecks(context, removal, audience, sql, open_batches)
+        calls = callbacks(
+            context, removal, audience, checks.remove, recorder, record_reply=checks.record_reply(recorder)
+        )
+        calls = replace(calls, record_sending=lambda batches: _record_sending(checks, recorder, batches))
+        pending = checks.checked(open_batches(), recorder)
+        jobs = run_send_loop(context, send.InFlight(pending), calls, removal.limits, recorder)
     if jobs is None and readback.unattributed_count(folder):
         confirm(context, planned, audience)
     return jobs
 
 
-def _without_optouts(
-    context: ExportContext, audience: Audience, pending: Iterator[Pending], recorder: record.BatchRecorder
-) -> Iterator[Pending]:
-    """Drop people who have opted out of the audience, because the vendor would delete the opt-out with the membership.
-
-    The opt-outs are read when the first batch is taken that has not been sent.
-    """
-    with engine() as sql:
-        has_optouts = False
-        for batch in pending:
-            if isinstance(batch, tuple) or batch.attempt:
-                yield batch
-                continue
-            if not has_optouts and context.vendor.list_optouts is not None:
-                context.run_operation(context.vendor.list_optouts(audience, 0.0, readback.OptOuts(sql)))
-                has_optouts = True
-            if indexes := readback.opted_out(sql, batch):
-                result = split_result(batch, indexes, Reason.UNSUBSCRIBED, OPTED_OUT_MESSAGE)
-                yield from recorder.record_reply(batch, result)
-            else:
-                yield batch
+def _record_sending(checks: RemovalChecks, recorder: record.BatchRecorder, batches: list[Batch]) -> None:
+    """Check the people of batches that are sent now, then record the intent."""
+    checks.before_sending(batches)
+    recorder.record_sending(batches)
 
 
 def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:
@@ -173,28 +148,7 @@ def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:
         with engine() as sql:
             emails = readback.unconfirmed(folder, batches) if removal.find_members is not None else ()
             context.run_operation(members_among(context.vendor, audience, emails, readback.Pages(sql)))
-            if removal.by_id and not number:
-                _remove_recreated(context, audience, readback.other_ids(sql, folder, batches))
             still_there = readback.count_still_there(sql, folder, batches, last=number == len(READ_BACK_DELAYS_S) - 1)
         if not still_there:
             return
     log.warning("People are still in the audience after their removal (people=%d); see the report", still_there)
-
-
-def _remove_recreated(context: ExportContext, audience: Audience, people: Sequence[tuple[str, str]]) -> None:
-    """Remove contacts that were created again, with another id, since the ledger learnt their ids.
-
-    These calls are not in the journal: the read-backs that follow show their effect, and another try reads back first.
-    """
-    removal = removal_of(context)
-    size = removal.limits.batch_rows
-    for part in (people[start : start + size] for start in range(0, len(people), size)):
-        ids = [contact_id for _, contact_id in part]
-        batch = Batch(
-            batch_id(ids, kind=BatchKind.REMOVE),
-            range(len(part)),
-            [email for email, _ in part],
-            ids,
-            kind=BatchKind.REMOVE,
-        )
-        context.run_operation(removal.remove(audience, batch))

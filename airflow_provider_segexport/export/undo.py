@@ -51,7 +51,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
         removing.removal_of(context)
         removals.write_sharers(sql, folder.path / "sharers.parquet")
         removals.write_bars(sql, folder.path / "bars.parquet")
-        planned = removing.freeze(context, sql, audience, planned, keep="")
+        planned = removing.freeze(context, sql, planned, keep="")
         samples = estimate.sample_rows(sql)
     facts = PlanFacts(
         vendor=context.vendor.name,

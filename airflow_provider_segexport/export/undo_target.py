@@ -163,7 +163,7 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
             return (
                 f"(select '' as email, false as is_member, false as claimed, 0::ubigint as others where false) {alias}"
             )
-        return f"""(select email, state, run, contact_id, {own_hash(slot)} as own, state = '{MEMBER}' as is_member,
+        return f"""(select email, state, run, {own_hash(slot)} as own, state = '{MEMBER}' as is_member,
             state = '{MEMBER}' and (coalesce(sharers_mask, 0)::ubigint & {bit}) <> 0 as claimed,
             coalesce(sharers_mask, 0)::ubigint & ~({bit}) as others, coalesce(existed, false) as existed,
             coalesce(barred, 0)::ubigint as barred
@@ -185,7 +185,7 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
     )
     sql.run(
         f"""create or replace table undo_people as
-        select v.email, v.change, c.state, c.own, c.claimed, c.others, c.contact_id,
+        select v.email, v.change, c.state, c.own, c.claimed, c.others,
             c.existed or (v.was_member and v.others_before = 0 and c.others = 0) as existed,
             c.barred & ~({bit}) as barred_by_others,
             c.run not in ({runs}) and c.state not in ('{LEFT}', '{REMOVING}') and (c.state is distinct from v.state
@@ -204,7 +204,7 @@ def stage(sql: Engine, target: UndoTarget) -> int:
     removals.create_tables(sql)
     removals.add_leavers(
         sql,
-        f"""(select email, contact_id, others as sharers_mask from undo_people
+        f"""(select email, others as sharers_mask from undo_people
         where change = 'added' and (state = '{REMOVING}' or (state = '{MEMBER}' and claimed)) and not existed)""",
     )
     removals.change_sharers(sql, "leavers where sharers_mask <> 0", "sharers_mask")

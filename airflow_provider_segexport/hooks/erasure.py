@@ -43,10 +43,8 @@ def erasure_deps(
             )
         # The ledger holds an id, which may begin with `name:` where an audience is a tag.
         audience = session.run_operation(session.vendor.resolve_audience(session.settings.endpoint, record.audience))
-        contact_id = str((record.ledger or {}).get("contact_id") or "")
-        return VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep).remove(
-            person.email, contact_id
-        )
+        remover = VendorRemover(session.vendor, audience, session.run_operation, session.interruptible_sleep)
+        return remover.remove(person.email)
 
     def refuses_deleted(record: PersonRecord) -> bool:
         return record.vendor in VENDORS and VENDORS[record.vendor].resubscribe_removed is not None

@@ -1,4 +1,4 @@
-"""Removes one person from one audience at the vendor: `email, contact id -> outcome`."""
+"""Removes one person from one audience at the vendor: `email -> outcome`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class VendorRemover:
     run: RunOperation
     sleep: Callable[[float], Any]
 
-    def remove(self, email: str, contact_id: str) -> str:
+    def remove(self, email: str) -> str:
         """Remove a person, and return `removed` or the reason why the person is not removed.
 
         A person who has opted out stays in the audience if the vendor would delete the opt-out with the membership.
@@ -64,10 +64,10 @@ class VendorRemover:
             raise SegexportError(f"{self.vendor.title} cannot remove people by API. To fix: remove the person there.")
         if removal.forgets_optouts and self._has_opted_out(email):
             return str(Reason.UNSUBSCRIBED)
-        item = self._current_contact_id(removal, email, contact_id) if removal.by_id else email
-        if not item:
+        items = self._contact_ids(removal, email) if removal.by_id else [email]
+        if not items:
             return str(Reason.NOT_IN_AUDIENCE)
-        batch = Batch(batch_id([item], kind=BatchKind.REMOVE), [0], [email], [item], kind=BatchKind.REMOVE)
+        batch = Batch(batch_id(items, kind=BatchKind.REMOVE), [0], [email], items, kind=BatchKind.REMOVE)
         for _ in range(MAX_CALLS):
             result = self._call(removal, batch)
             if result.rejected:
@@ -90,13 +90,12 @@ class VendorRemover:
                 return self.run(removal.collect(self.audience, batch, reply.id))
         raise RetryableError("The vendor has not ended the removal within five minutes. To fix: erase again later.")
 
-    def _current_contact_id(self, removal: Removal, email: str, ledger_id: str) -> str:
-        """Return the member's present contact id, which differs from the ledger's if the contact was created again."""
-        if removal.resolve_ids is None:
-            return ledger_id
+    def _contact_ids(self, removal: Removal, email: str) -> list[str]:
+        """Return the member's present contact ids. The ledger's may be another person's by now."""
         members: list[Member] = []
-        self.run(removal.resolve_ids(self.audience, [email], members.extend))
-        return next((member.contact_id for member in members if canonical(member.email) == email), "")
+        if removal.resolve_ids is not None:
+            self.run(removal.resolve_ids(self.audience, [email], members.extend))
+        return [member.contact_id for member in members if canonical(member.email) == email and member.contact_id]
 
     def _has_opted_out(self, email: str) -> bool:
         optouts: list[OptOut] = []

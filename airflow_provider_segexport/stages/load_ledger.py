@@ -44,7 +44,7 @@ def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) 
     )
     engine.run(
         f"""create or replace view {LEDGER_MEMBERS} as
-        select email, contact_id, coalesce(sharers_mask, 0)::ubigint as sharers_mask,
+        select email, coalesce(sharers_mask, 0)::ubigint as sharers_mask,
             if({own} is null, row_hash, null) as other_hash, coalesce(existed, false) as existed
         from {file} where state in {MAYBE_MEMBER}"""
     )
@@ -64,7 +64,7 @@ def load_nothing(engine: Engine) -> None:
     """Create `LEDGER_MEMBERS` and `BARRED_EMAILS` without a row, for a ledger that has no version yet."""
     engine.run(
         f"""create or replace view {LEDGER_MEMBERS} as
-        select null::varchar as email, null::varchar as contact_id, 0::ubigint as sharers_mask,
+        select null::varchar as email, 0::ubigint as sharers_mask,
             null::ubigint as other_hash, false as existed where false"""
     )
     engine.run(f"create or replace table {BARRED_EMAILS} (email varchar, barred ubigint)")

@@ -177,25 +177,15 @@ def count_still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...],
     return total
 
 
-def other_ids(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return address and contact id of people to be removed by id who are members under another id.
-
-    Args:
-        engine: holds `AUDIENCE_MEMBERS`.
-        folder: of the removals.
-        names: of the removal batches.
-    """
-    people: list[tuple[str, str]] = []
-    for batch, entry in settled(folder, names):
-        if entry.unattributed:
-            ids = dict(zip(batch.emails, batch.items, strict=True))
-            _load_batch_emails(engine, batch)
-            members = engine.rows(
-                f"""select distinct m.email, m.contact_id from {AUDIENCE_MEMBERS} m
-                semi join batch_emails b on b.email = m.email"""
-            )
-            people += [(email, contact_id) for email, contact_id in members if contact_id and contact_id != ids[email]]
-    return people
+def member_ids(engine: Engine, batch: Batch) -> list[tuple[int, str]]:
+    """Return index and contact id of a batch's people who are members, once for each of their contacts."""
+    _load_batch_emails(engine, batch)
+    return sorted(
+        engine.rows(
+            f"""select distinct b.i, m.contact_id from {AUDIENCE_MEMBERS} m join batch_emails b on b.email = m.email
+            where m.contact_id <> ''"""
+        )
+    )
 
 
 def present_rows(engine: Engine, batch: Batch) -> list[int]:

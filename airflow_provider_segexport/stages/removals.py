@@ -4,20 +4,18 @@ Only people that the ledger says an export added are ever removed. A row that ca
 value, a recent rejection) is still in the segment, so its person has not left. A person who is withheld for missing
 consent or by a suppression list has left.
 
-This stage owns `leavers(email, contact_id, sharers_mask)`, the people to remove, `leavers_not_sent(email, outcome,
+This stage owns `leavers(email, sharers_mask)`, the people to remove, `leavers_not_sent(email, outcome,
 reason)`, and the changes that the run makes in the ledger: `sharers_changed(email, sharers_mask, row_hash)`,
 `bars_changed(email, barred)` and `existing_members(email)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
-from airflow_provider_segexport.model import WITHDRAWN, WITHHELD_HERE, BatchKind, Member, Reason
-from airflow_provider_segexport.storage.arrow import string_array
+from airflow_provider_segexport.model import WITHDRAWN, WITHHELD_HERE, BatchKind, Reason
 from airflow_provider_segexport.storage.batching import cut_batches, planned_batch_id
 from airflow_provider_segexport.storage.duckdb_engine import Engine, hashed, listed
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
@@ -68,7 +66,7 @@ NOT_WITHDRAWN = f"email not in (select email from withheld_emails union all sele
 
 def create_tables(engine: Engine) -> None:
     """Create `leavers`, `leavers_not_sent` and `sharers_changed` without a row."""
-    engine.run("create or replace table leavers (email varchar, contact_id varchar, sharers_mask ubigint)")
+    engine.run("create or replace table leavers (email varchar, sharers_mask ubigint)")
     engine.run("create or replace table leavers_not_sent (email varchar, outcome varchar, reason varchar)")
     engine.run("create or replace table sharers_changed (email varchar, sharers_mask ubigint, row_hash ubigint)")
 
@@ -78,15 +76,15 @@ def find(engine: Engine) -> int:
     engine.run(SEGMENT_EMAILS_SQL)
     add_leavers(
         engine,
-        f"""(select l.email, l.contact_id, l.sharers_mask from {LEDGER_MEMBERS} l
+        f"""(select l.email, l.sharers_mask from {LEDGER_MEMBERS} l
             anti join segment_emails s on s.email = l.email)""",
     )
     return count(engine)
 
 
 def add_leavers(engine: Engine, people: str) -> None:
-    """Add people to remove. `people` is SQL of a relation with the columns email, contact_id and sharers_mask."""
-    engine.run(f"insert into leavers select email, contact_id, sharers_mask from {people}")
+    """Add people to remove. `people` is SQL of a relation with the columns email and sharers_mask."""
+    engine.run(f"insert into leavers select email, sharers_mask from {people}")
 
 
 def change_sharers(engine: Engine, people: str, sharers_mask: str, row_hash: str = "null") -> None:
@@ -230,42 +228,20 @@ def drop_left(engine: Engine) -> None:
         _drop(engine, ALREADY_GONE, reason, f"email in (select email from {people})")
 
 
-def without_contact_id(engine: Engine) -> list[str]:
-    """Return addresses of leavers whose contact id is unknown."""
-    return [email for (email,) in engine.rows("select email from leavers where contact_id is null order by email")]
-
-
-def identify(engine: Engine, people: Sequence[Member]) -> None:
-    """Set contact ids that the vendor has returned."""
-    ids = {
-        "email": string_array(person.email for person in people),
-        "contact_id": string_array(person.contact_id for person in people),
-    }
-    engine.table("contact_ids", pa.table(ids))
-    engine.run("update leavers set contact_id = c.contact_id from contact_ids c where c.email = leavers.email")
-
-
-def drop_without_id(engine: Engine) -> int:
-    """Drop leavers who have no contact id, because they are not in the audience; return how many."""
-    return _drop(engine, ALREADY_GONE, Reason.NOT_IN_AUDIENCE, "coalesce(contact_id, '') = ''")
-
-
-def write_batches(engine: Engine, path: StoragePath, limits: Limits, *, by_id: bool) -> tuple[str, ...]:
-    """Write the people to remove in batches, in the order of their addresses.
+def write_batches(engine: Engine, path: StoragePath, limits: Limits) -> tuple[str, ...]:
+    """Write the people to remove in batches, in the order of their addresses. An item is an address, at every vendor.
 
     Args:
         engine: holds `leavers`.
         path: of the file.
         limits: of a batch at the vendor.
-        by_id: the vendor removes by contact id; otherwise by address.
 
     Returns:
         The ids of the batches.
     """
-    item = "contact_id" if by_id else "email"
     sql = f"""select (row_number() over (order by email) - 1)::bigint as row, email,
-            {hashed("item")} as row_hash, item
-        from (select email, {item} as item from leavers) order by email"""
+            {hashed("email")} as row_hash, email as item
+        from leavers order by email"""
     names: list[str] = []
     with ArrowFileWriter(path, SCHEMA) as out:
         for batch in cut_batches(engine.stream(sql), replace(limits, batch_bytes=MAX_BATCH_BYTES), []):

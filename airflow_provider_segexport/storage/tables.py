@@ -35,7 +35,7 @@ LEDGER_HASHES = "ledger_hashes"
 """Owner: `load_ledger`. `(email, row_hash, confirmed)`: people who may be members, with the delivered content."""
 
 LEDGER_MEMBERS = "ledger_members"
-"""Owner: `load_ledger`. `(email, contact_id, sharers_mask, other_hash, existed)`: the same people with claims."""
+"""Owner: `load_ledger`. `(email, sharers_mask, other_hash, existed)`: the same people with claims."""
 
 REMOVED_EMAILS = "removed_emails"
 """Owner: `load_ledger`. `(email)`: people that an export removed."""

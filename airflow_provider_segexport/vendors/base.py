@@ -175,7 +175,8 @@ class Removal:
         remove: removes the people of a batch. Rejects a person who is not a mailable member with a reason of
             `reasons.GONE`, and changes nothing about them.
         limits: rows in a call, calls and jobs in flight.
-        by_id: a batch's items are contact ids. False: they are addresses.
+        by_id: the items that `remove` gets are contact ids, which `resolve_ids` returned for the people's addresses
+            immediately before. A person with several contacts has several. False: the items are addresses.
         rate_scope: additional quota that each call counts for, for the estimate.
         poll, collect: read removal jobs, as `Vendor.poll` and `Vendor.collect` read import jobs.
         resolve_ids: passes the members among the addresses to the callback, with contact ids. Required by `by_id`.

@@ -76,8 +76,7 @@ class Player(Comparison):
 
         def take_out(record: PersonRecord, subject: Person) -> str:
             target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-            contact_id = str((record.ledger or {}).get("contact_id") or "")
-            return VendorRemover(account.vendor, target, account.call, account.sleep).remove(subject.email, contact_id)
+            return VendorRemover(account.vendor, target, account.call, account.sleep).remove(subject.email)
 
         marks_erased = account.vendor.resubscribe_removed is not None
         deps = ErasureDeps(

@@ -182,7 +182,7 @@ def test_somebody_whom_we_never_put_there(story, monkeypatch):
 
     def eager(sql):
         find(sql)
-        sql.run("insert into leavers values ('stranger@example.org', null, null)")
+        sql.run("insert into leavers values ('stranger@example.org', null)")
         return removals.count(sql)
 
     monkeypatch.setattr(removals, "find", eager)

@@ -74,7 +74,7 @@ def test_settings_change_while_people_stay(sim, cm, control):
         ("POST", "/faults", [{"path": "(", "status": 500}], "no regular expression"),
         ("POST", "/faults", [{"nth": 2}], "a fault needs one of"),
         ("POST", "/faults", {"faults": 3}, "list of objects"),
-        ("POST", "/dotdigital/shuffle", {}, "there are: script_jobs"),
+        ("POST", "/dotdigital/shuffle", {}, "there are: change_address, script_jobs"),
         ("GET", "/dotdigital/audiences/1", None, "no list '1'; there are:"),
         ("GET", "/requests?after=x", None, "not a whole number"),
         ("POST", "/campaign_monitor/contacts", [{"email": "nobody"}], "not an address"),

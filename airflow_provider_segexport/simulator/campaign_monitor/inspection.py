@@ -125,3 +125,25 @@ def _put(held: MailingList, email: str, status: str, row: Json, now: float) -> N
             raise ControlError(f"list {held.title!r} has no custom field {', '.join(sorted(unknown))}")
         person.fields = pack(fields)
     person.name = str(row.get("name", person.name))
+
+
+def change_address(account: Account, email: str, to: str, now: float) -> None:
+    """Change a person's address in every list, as in the vendor's UI. A person with the new address is replaced.
+
+    Args:
+        account: holds the lists.
+        email: the present address.
+        to: the new address.
+        now: time of the change.
+    """
+    holding = [held for held in account.client.lists.values() if email.lower() in held.subscribers]
+    if not holding or not is_email(to):
+        raise ControlError(f"No list holds the address {email!r}, or {to!r} is no address.")
+    for held in holding:
+        person = held.subscribers.pop(email.lower())
+        if other := held.subscribers.pop(to.lower(), None):
+            held.counts[other.state] -= 1
+        person.email = to
+        person.history += ((now, f"address changed from {email}"),)
+        held.subscribers[to.lower()] = person
+        held.version += 1

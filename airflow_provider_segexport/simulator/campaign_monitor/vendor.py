@@ -124,7 +124,14 @@ class CampaignMonitor(Vendor):
         return {
             "expire_tokens": lambda _: self.tokens.expire(self.context.clock.now()),
             "revoke_tokens": lambda _: self.tokens.revoke(),
+            "change_address": self._change_address,
         }
+
+    def _change_address(self, details: Json) -> object:
+        """Change a contact's address as a colleague does in the vendor's UI."""
+        email, to = str(details.get("email", "")), str(details.get("to", ""))
+        inspection.change_address(self.account, email, to, self.context.clock.now())
+        return to
 
     def _of_list(self, rule: ListRule) -> Handler:
         """Wrap a rule about one list: the id is looked up first."""

@@ -147,3 +147,27 @@ def leave(account: Account, contact: Contact, target: ContactList, now: float) -
     account.take_off(contact, target, now, f"left list {target.name}")
     if target.id not in contact.left:
         contact.left = (*contact.left, target.id)
+
+
+def change_address(account: Account, email: str, to: str, now: float) -> None:
+    """Change a contact's address as in the vendor's UI; the id stays. A contact with the new address is merged into it.
+
+    Args:
+        account: holds the contact.
+        email: the present address.
+        to: the new address.
+        now: time of the change.
+    """
+    contact = account.by_email.get(email.lower())
+    if contact is None or not is_email(to):
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+    other = account.by_email.get(to.lower())
+    if other is not None and other is not contact:
+        lists = other.lists
+        account.erase(other, now)
+        for list_id in lists:
+            account.put_on(contact, account.lists[list_id], now, "merged")
+    del account.by_email[email.lower()]
+    contact.email, contact.updated = to, now
+    account.by_email[to.lower()] = contact
+    account.tell(contact, now, f"address changed from {email}")

@@ -172,6 +172,7 @@ class ConstantContact(Vendor):
             "script_jobs": self._script_jobs,
             "unsubscribe": self._unsubscribe,
             "leave_list": self._leave_list,
+            "change_address": self._change_address,
             "audit": lambda _: {"counts": dict(self.account.audit.counts), "events": self.account.audit.events},
         }
 
@@ -214,6 +215,12 @@ class ConstantContact(Vendor):
             raise ControlError('leave_list takes {"email": "..", "audience": "<list id>"}')
         inspection.leave(self.account, contact, target, self.context.clock.now())
         return list(contact.left)
+
+    def _change_address(self, details: Json) -> object:
+        """Change a contact's address as a colleague does in the vendor's UI."""
+        email, to = str(details.get("email", "")), str(details.get("to", ""))
+        inspection.change_address(self.account, email, to, self.context.clock.now())
+        return to
 
     def _person(self, details: Json) -> Contact:
         email = str(details.get("email", ""))

@@ -140,3 +140,27 @@ def _put(account: Account, book: AddressBook | None, row: Json, status: str, now
         if status == "unsubscribedFromList":
             book.suppressed[contact.id] = now
             contact.history += ((now, f"seeded as unsubscribed from list {book.id}"),)
+
+
+def change_address(account: Account, email: str, to: str, now: float) -> None:
+    """Change a contact's address as in the vendor's UI; the id stays. A contact with the new address is merged into it.
+
+    Args:
+        account: holds the contact.
+        email: the present address.
+        to: the new address.
+        now: time of the change.
+    """
+    contact = account.by_email.get(email.lower())
+    if contact is None or not is_email(to):
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+    other = account.by_email.get(to.lower())
+    if other is not None and other is not contact:
+        lists = other.lists
+        account.erase(other, now)
+        for list_id in lists:
+            account.put_on(contact, account.books[list_id], now)
+    del account.by_email[email.lower()]
+    contact.email, contact.updated = to, now
+    contact.history += ((now, f"address changed from {email}"),)
+    account.by_email[to.lower()] = contact

@@ -145,7 +145,11 @@ class Dotdigital(Vendor):
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
         """List the control actions."""
-        return {"script_jobs": self._script_jobs, "suppress_domain": self._suppress_domain}
+        return {
+            "script_jobs": self._script_jobs,
+            "suppress_domain": self._suppress_domain,
+            "change_address": self._change_address,
+        }
 
     def _script_jobs(self, details: Json) -> object:
         """Give the next imports, or removals from a list, one list of states each; every poll moves one on."""
@@ -160,6 +164,12 @@ class Dotdigital(Vendor):
     def _suppress_domain(self, details: Json) -> object:
         self.account.suppressed_domains.add(str(details.get("domain", "")).lower())
         return sorted(self.account.suppressed_domains)
+
+    def _change_address(self, details: Json) -> object:
+        """Change a contact's address as a colleague does in the vendor's UI."""
+        email, to = str(details.get("email", "")), str(details.get("to", ""))
+        inspection.change_address(self.account, email, to, self.context.clock.now())
+        return to
 
     def _page(self, call: Call) -> Reply:
         return reads.page(self.account, self.base_url, call)

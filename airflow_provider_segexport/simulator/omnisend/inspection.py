@@ -97,3 +97,26 @@ def seed(account: Account, people: Sequence[Json], tag: str | None, now: float) 
         else:
             account.enter(contact, status, now, now, f"seeded as {status}")
     return len(people)
+
+
+def change_address(account: Account, email: str, to: str, now: float) -> None:
+    """Change a contact's address as in the vendor's UI; the id stays. A contact with the new address is merged into it.
+
+    Args:
+        account: holds the contact.
+        email: the present address.
+        to: the new address.
+        now: time of the change.
+    """
+    contact = account.by_email.get(account.key(email))
+    if contact is None or not is_email(to):
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+    other = account.by_email.get(account.key(to))
+    if other is not None and other is not contact:
+        tags = other.tags
+        account.erase(other, now)
+        account.tag(contact, tags, now)
+    del account.by_email[account.key(email)]
+    contact.email, contact.updated = to, now
+    account.by_email[account.key(to)] = contact
+    account.tell(contact, now, f"address changed from {email}")

@@ -163,6 +163,7 @@ class Omnisend(Vendor):
             "script_jobs": self._script_jobs,
             "stop_batches": self._stop_batches,
             "fail_items": self._fail_items,
+            "change_address": self._change_address,
             "unsubscribe": lambda details: self._enter(details, "unsubscribed"),
             "subscribe": lambda details: self._enter(details, "subscribed"),
             "audit": lambda _: {"counts": dict(account.audit.counts), "events": account.audit.events},
@@ -195,6 +196,12 @@ class Omnisend(Vendor):
         """Let items of batches fail: of one address, or every nth, so many times."""
         self.shop.batches.faults.append(changed(ItemFault(), details))
         return len(self.shop.batches.faults)
+
+    def _change_address(self, details: Json) -> object:
+        """Change a contact's address as a colleague does in the vendor's UI."""
+        email, to = str(details.get("email", "")), str(details.get("to", ""))
+        inspection.change_address(self.shop.account, email, to, self.context.clock.now())
+        return to
 
     def _enter(self, details: Json, status: str) -> object:
         """Let a person subscribe or unsubscribe by their own choice."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import BatchRejected, JobSlotsFull
 from airflow_provider_segexport.model import (
     Audience,
@@ -124,13 +125,16 @@ def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> O
 
 
 def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
-    """Return the book's member with an address, if there is one; None if the record lacks the id or the books."""
+    """Return the book's member with an address, if there is one; None if the record lacks address, id or books."""
     # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
     response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
     if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
         return []
     contact = as_object(read_json(response))
     lists, contact_id = contact.get("lists"), id_of(contact.get("contactId"), DIGITS)
+    address = as_text(as_object(contact.get("identifiers")).get("email"))
+    if canonical(address) != email:
+        return None
     list_ids = {as_text(entry.get("id")) for entry in as_objects(lists)}
     if not isinstance(lists, list) or "" in list_ids or len(as_objects(lists)) < len(lists):
         return None
