@@ -82,5 +82,6 @@ def stage(airflow_db, running_simulator, monkeypatch, tmp_path):
     running_simulator.reset(seed=1)
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(clock.advance))
     monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(clock.now))
+    monkeypatch.setattr(SegmentExportHook, "machine", staticmethod(lambda: None))
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "state"))
     return Stage(running_simulator, tmp_path, monkeypatch.setenv)

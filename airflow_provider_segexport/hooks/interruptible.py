@@ -8,6 +8,7 @@ import time
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import RETRY_RESUMES
 from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
+from airflow_provider_segexport.ratelimit.clocks import Machine, this_machine
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,18 @@ class Interruptible:
 
     @staticmethod
     def sleep(seconds: float) -> None:
-        """Sleep. Tests replace this method and `clock`."""
+        """Sleep. Tests replace this method, `clock` and `machine`."""
         time.sleep(seconds)
 
     @staticmethod
     def clock() -> float:
         """Return the time in epoch seconds."""
         return time.time()
+
+    @staticmethod
+    def machine() -> Machine | None:
+        """Return this machine's clocks for the rate limit store; None if `clock` is not its wall clock, as in tests."""
+        return this_machine()
 
     def request_stop(self) -> None:
         """Stop what runs through this hook: waits end early, and no further call is made."""

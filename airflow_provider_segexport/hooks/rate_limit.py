@@ -12,7 +12,6 @@ from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.paths import SECTION, default_root, state_path
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ratelimit.backends import account_key, open_store
-from airflow_provider_segexport.ratelimit.clocks import this_machine
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.storage.paths import as_local_path
 
@@ -31,7 +30,7 @@ def rate_limiter_for(session: VendorSession, max_wait_s: float) -> RateLimiter:
     limits, calls_per_minute = session.vendor.limits, session.settings.calls_per_minute
     if calls_per_minute is not None:
         limits = replace(limits, rates=(Rate(calls_per_minute, 60),))
-    machine = this_machine()
+    machine = session.machine()
     store = open_store(rate_limit_store(), account, limits, backfill=session.low_priority, machine=machine)
     return RateLimiter(
         session.vendor,
@@ -40,7 +39,7 @@ def rate_limiter_for(session: VendorSession, max_wait_s: float) -> RateLimiter:
         backfill=session.low_priority,
         sleep=session.interruptible_sleep,
         clock=session.clock,
-        uptime=machine.uptime,
+        uptime=machine.uptime if machine is not None else None,
         raise_if_stopped=session.raise_if_stopped,
     )
 

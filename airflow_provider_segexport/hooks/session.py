@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.connection import ConnectionSettings
     from airflow_provider_segexport.http.client import RetryLimits, Sender
     from airflow_provider_segexport.model import Audience, Operation, T
+    from airflow_provider_segexport.ratelimit.clocks import Machine
     from airflow_provider_segexport.vendors.base import Vendor
 
 
@@ -48,6 +49,10 @@ class VendorSession(Protocol):
     @staticmethod
     def clock() -> float:
         """Return the time in epoch seconds."""
+
+    @staticmethod
+    def machine() -> Machine | None:
+        """Return this machine's clocks; None if `clock` is not one of them."""
 
     def interruptible_sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until a stop is requested."""

@@ -11,6 +11,7 @@ from vendors.spec_checks import published
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.campaign_monitor import CampaignMonitorHook
 from airflow_provider_segexport.hooks.dotdigital import DotdigitalHook
+from airflow_provider_segexport.ratelimit.clocks import this_machine
 from airflow_provider_segexport.simulator.clock import RunningClock
 from airflow_provider_segexport.triggers import import_jobs
 
@@ -22,6 +23,7 @@ def real_time(stage, monkeypatch):
     """The stage on the machine's clock: a task in a process of its own cannot move the simulator's."""
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
     monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
+    monkeypatch.setattr(SegmentExportHook, "machine", staticmethod(this_machine))
     monkeypatch.setattr(stage.sim.context, "clock", RunningClock())
     stage.sim.reset(seed=1)
     return stage

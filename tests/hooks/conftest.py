@@ -53,4 +53,5 @@ def time(monkeypatch):
     clock = Time()
     monkeypatch.setattr(base.SegmentExportHook, "sleep", staticmethod(clock.sleep))
     monkeypatch.setattr(base.SegmentExportHook, "clock", staticmethod(lambda: clock.now))
+    monkeypatch.setattr(base.SegmentExportHook, "machine", staticmethod(lambda: None))
     return clock
