@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chaos import proofs
 from chaos.claims import barred_by_others, held_by_others, perhaps_barred, protected
 from chaos.run_records import CONFIGURATION, Call, Run, RunRecords, rejects
 
@@ -108,7 +109,8 @@ def _newest(evidence: RunRecords, run: Run) -> tuple[dict[str, tuple[str, str]],
 
 
 def consent_is_never_upgraded(evidence: RunRecords) -> Iterator[str]:
-    """2. Nobody is subscribed against their will, and no mail is set off."""
+    """2. Nobody is subscribed without a proof that is newer than their last opt-out, and no mail is set off."""
+    yield from proofs.broken(evidence)
     dialect = evidence.dialect
     taken_out: set[str] = set()
     for call in evidence.calls:
@@ -120,10 +122,12 @@ def consent_is_never_upgraded(evidence: RunRecords) -> Iterator[str]:
             yield f"call {call.number} of {call.run} brought back people whom we have not taken out"
         yield from _without_consent(evidence, call)
         for fact in ("mails", "consent_upgraded", "permission_changed", "unsuppressed", "status_sent"):
-            if call.fact(fact):
+            if call.fact(fact) > proofs.allowed(evidence, call, fact):
                 yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
     for email, since in {**evidence.opted_out, **evidence.left}.items():
         if email not in evidence.members or not dialect.mailable(evidence.members[email]):
+            continue
+        if proofs.agreed_again(evidence, email):
             continue
         if email in evidence.opted_out or not _unseen(evidence, email, since):
             yield f"{email} opted out after call {since}, and gets mail through the audience again"
@@ -154,7 +158,7 @@ def leaving_is_not_unsubscribing(evidence: RunRecords) -> Iterator[str]:
     """3. A leaver stays in the account as they were; only people whom the ledger says we put there are taken out."""
     for call in evidence.calls:
         for fact in evidence.dialect.damage - {"mails", "consent_upgraded", "permission_changed", "status_sent"}:
-            if call.fact(fact):
+            if call.fact(fact) > proofs.allowed(evidence, call, fact):
                 yield f"call {call.number} of {call.run}: {fact} is {call.fact(fact)}"
         run = evidence.runs.get(call.run)
         if call.leavers and run is not None:

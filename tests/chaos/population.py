@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
 
@@ -12,8 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.run_records import Row
 
-SCHEMA = pa.schema([("email", pa.string()), ("name", pa.string()), ("consent", pa.bool_())])
+SCHEMA = pa.schema(
+    [("email", pa.string()), ("name", pa.string()), ("consent", pa.bool_()), ("consented_at", pa.string())]
+)
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+NO_MOMENTS = (None, "", "2030-01-01T12:00:00Z", "1970-01-01T12:00:00Z", "1767225600", "soon")
+"""Moments of consent that prove nothing."""
 
 
 def address(person: int) -> str:
@@ -40,10 +44,15 @@ class Population:
         size: people who may ever be in the segment.
         dirty: some rows have no address, a bad one, or one that another row has.
         changes: the share of people whose name is another one the next day.
+        proofs: where the moments of consent come from, so that all else is the same with them and without.
     """
 
-    def __init__(self, rng: Random, size: int, *, dirty: bool = True, changes: float = 0.3) -> None:
+    def __init__(
+        self, rng: Random, size: int, *, dirty: bool = True, changes: float = 0.3, proofs: Random | None = None
+    ) -> None:
         self._rng = rng
+        self._proofs = proofs or Random(size)
+        self._consented = {person: self._agrees(FIRST_DAY.timestamp()) for person in range(size)}
         self._dirty = dirty
         self._changes = changes
         self._versions = [0] * size
@@ -51,9 +60,21 @@ class Population:
         self._in = {person for person in range(size) if rng.random() < 0.6}
         self.days: list[Day] = []
 
-    def next_day(self) -> Day:
-        """Let a day pass."""
+    def _agrees(self, now: float) -> str | None:
+        """Somebody's consent, up to two years before this moment, and written in some zone; or one that is none."""
+        rng = self._proofs
+        if rng.random() < 0.2:
+            return rng.choice(NO_MOMENTS)
+        at = now - rng.choice((0, 1, 60, 40_000, 40_000_000)) * rng.random()
+        zone = timezone(timedelta(hours=rng.choice((0, 2, -8))))
+        return datetime.fromtimestamp(at, zone).isoformat(timespec="milliseconds")
+
+    def next_day(self, now: float = FIRST_DAY.timestamp()) -> Day:
+        """Let a day pass; some people agree again just now."""
         rng = self._rng
+        for person in self._consented:
+            if self.days and self._proofs.random() < 0.3:
+                self._consented[person] = self._agrees(now)
         if self.days:
             for person in range(len(self._versions)):
                 if person in self._in and rng.random() < 0.15:
@@ -73,7 +94,10 @@ class Population:
     def _rows(self) -> list[Row]:
         rng = self._rng
         people = sorted(self._in) or [0]
-        rows = [Row(address(person), f"Nx{person}v{self._versions[person]}q") for person in people]
+        rows = [
+            Row(address(person), f"Nx{person}v{self._versions[person]}q", consented_at=self._consented[person])
+            for person in people
+        ]
         rng.shuffle(rows)
         if not self._dirty:
             return rows

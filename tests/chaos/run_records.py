@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ class Row:
     name: str
     wrong: tuple[str, str] | None = None
     consent: bool = True
+    consented_at: str | None = None
 
     @property
     def address(self) -> str:
@@ -82,6 +85,8 @@ class Run:
     dry: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
     """What else its order says."""
+    proof: bool = False
+    """It subscribes people with proof of consent."""
 
     @property
     def ended(self) -> str:
@@ -111,6 +116,16 @@ class Run:
     def wanted(self) -> dict[str, str]:
         """Who is to be in the audience after it, with the name: the first row of each good address."""
         return {self.rows[number].address: self.rows[number].name for number in self._good}
+
+    @cached_property
+    def moments(self) -> dict[str, float]:
+        """Since when people have agreed, by the row that is sent; without those whose moment nobody can read."""
+        moments = {}
+        for number in self._good:
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(self.rows[number].consented_at or "")
+                moments[self.rows[number].address] = moment.timestamp()
+        return moments
 
     @cached_property
     def _good(self) -> list[int]:
@@ -202,6 +217,7 @@ class RunRecords:
     Attributes:
         members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
         opted_out: who opted out at the vendor and did not come back, with the number of the last call before it.
+        opt_outs: each opt-out: who, when, and the number of the last call before it.
         there_before: people who were in the audience before any export.
         harmed_tags: people who have lost a tag of others at the end, or have a temporary one.
         asked_again: batches that the vendor was told to ask for once more, by a scripted failure of its job.
@@ -216,6 +232,7 @@ class RunRecords:
     people: Mapping[str, Json] = field(default_factory=dict)
     opted_out: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, int] = field(default_factory=dict)
+    opt_outs: Sequence[tuple[str, float, int]] = ()
     there_before: frozenset[str] = frozenset()
     harmed_tags: Sequence[str] = ()
     asked_again: int = 0
@@ -227,6 +244,10 @@ class RunRecords:
     @cached_property
     def calls(self) -> list[Call]:
         return [Call(entry, self.dialect) for entry in self.entries]
+
+    def last_opt_out(self, email: str, before: int) -> float:
+        """When a person opted out last before a call of this number; never is long ago."""
+        return max((at for who, at, number in self.opt_outs if who == email and number < before), default=0.0)
 
     def calls_of(self, run: Run) -> list[Call]:
         return self._by_run[run.name]

@@ -37,14 +37,15 @@ DONE = frozenset({"finished", "StaleSnapshot", "GuardTripped"})
 
 
 ODD_COLUMNS: Sequence[dict[str, str]] = (
-    {"email": "e mail", "name": "select", "consent": "from"},
-    {"email": 'e"mail', "name": "it's; drop table clean; --", "consent": "{}"},
+    {"email": "e mail", "name": "select", "consent": "from", "consented_at": "at"},
+    {"email": 'e"mail', "name": "it's; drop table clean; --", "consent": "{}", "consented_at": '"'},
     {
         "email": "E-Mail \N{LATIN SMALL LETTER U WITH DIAERESIS}",
         "name": "\N{HIRAGANA LETTER A}",
         "consent": "$1",
+        "consented_at": "'; \\",
     },
-    {"email": "row", "name": "aside", "consent": "filename"},
+    {"email": "row", "name": "aside", "consent": "filename", "consented_at": "proof_at"},
 )
 ODD_FOLDERS = ("ro ot", "ro'ot", "ro[o]t*", "day=2026-01-01", "100%25", "\N{HIRAGANA LETTER A}{x}")
 
@@ -70,7 +71,9 @@ class Schedule:
             sim.context.clock = SharedClock(self.clock, sim.context.clock.now())
         self.stage = Stage(sim, name, home, small(name), **shape)
         self.shape = shape
-        self.people = Population(self.rng, 24)
+        self.proofs = Random(f"proofs/{name}/{seed}")
+        self.people = Population(self.rng, 24, proofs=self.proofs)
+        self.subscribes = name == "omnisend" and self.proofs.random() < 0.7
         self.story: list[str] = []
         self.shared = self.rng.random() < 0.2
         self._strangers()
@@ -83,7 +86,7 @@ class Schedule:
             self._export(self._day())
             if self.rng.random() < 0.1:
                 self._undo()
-        day = self.people.next_day()
+        day = self.people.next_day(self.stage.now())
         self.stage.sim.clear_faults()
         run = self._begin(day, self.rng.choice(MODES))
         run.asked.pop("guards", None)
@@ -119,7 +122,7 @@ class Schedule:
         """Mostly the next one; sometimes one that has been, out of order."""
         if self.people.days and self.rng.random() < 0.25:
             return self.rng.choice(self.people.days)
-        return self.people.next_day()
+        return self.people.next_day(self.stage.now())
 
     def _begin(self, day: Day, mode: str) -> Run:
         """A run; where the audience is shared, of one of two exports, each with its own part of the people."""
@@ -132,7 +135,9 @@ class Schedule:
             asked["fetch_optouts"] = True
         if rng.random() < 0.1:
             asked["guards"] = {}
-        return self.stage.begin(day.as_of, rows, mode, files=rng.choice((1, 1, 2)), asked=asked)
+        run = self.stage.begin(day.as_of, rows, mode, files=rng.choice((1, 1, 2)), asked=asked)
+        run.proof = self.subscribes and self.proofs.random() < 0.8
+        return run
 
     def _export(self, day: Day) -> None:
         """A run with as many tries as it takes; now and then it is left lying, or another comes between."""
@@ -337,6 +342,7 @@ class Schedule:
             else:
                 stage.sim.seed(stage.name, [{"email": email, "status": how}], stage.audience)
             (stage.left if how in {"leave_list", "deleted"} else stage.opted_out)[email] = at
+            stage.opt_outs.append((email, stage.now(), at))
             self._tell(f"{email} {how} after call {at}")
 
 

@@ -22,7 +22,14 @@ from vendors.rows import row
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError, SegexportError
 from airflow_provider_segexport.export import repair
-from airflow_provider_segexport.export.config import GUARDS, Consent, ExportConfig, ExportEnvironment, PendingJobs
+from airflow_provider_segexport.export.config import (
+    GUARDS,
+    Consent,
+    ExportConfig,
+    ExportEnvironment,
+    PendingJobs,
+    ProofColumns,
+)
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.ratelimit.backends import open_store
@@ -114,6 +121,7 @@ class Stage:
     runs: dict[str, Run] = field(default_factory=dict)
     opted_out: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
+    opt_outs: list[tuple[str, float, int]] = field(default_factory=list)
     there_before: frozenset[str] = frozenset()
     foreign_tags: frozenset[str] = frozenset()
     asked_again: int = 0
@@ -190,11 +198,12 @@ class Stage:
 
     def order(self, run: Run, **options: Any) -> ExportConfig:
         segment = str(self.segments / run.folder.name)
-        column = {name: self.columns.get(name, name) for name in ("email", "name", "consent")}
+        column = {name: self.columns.get(name, name) for name in ("email", "name", "consent", "consented_at")}
+        proof = ProofColumns(column["consented_at"], {}) if run.proof else None
         field_mapping = options.pop("field_mapping", None) or {"email": column["email"], "first_name": column["name"]}
         told: dict[str, Any] = {
             "guards": UNGUARDED,
-            "consent": Consent(column=column["consent"]),
+            "consent": Consent(column=column["consent"], proof=proof),
             "export_name": "chaos.export",
             "dry_run": run.dry,
             "mode": run.mode,
@@ -322,6 +331,7 @@ class Stage:
             people=self.people(self.dialect.account) if self.dialect.account else {},
             opted_out=self.opted_out,
             left=self.left,
+            opt_outs=self.opt_outs,
             there_before=self.there_before,
             harmed_tags=self.harmed_tags(),
             asked_again=self.asked_again,

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
@@ -14,15 +15,16 @@ import requests
 from chaos.fault_injection import Between, KillSwitch
 from chaos.invariants import broken
 from chaos.population import Population
-from chaos.run_records import AGENT, Run, RunRecords
+from chaos.run_records import AGENT, Row, Run, RunRecords
 from chaos.stage import Stage, Trouble, small
 
 from airflow_provider_segexport.model import BatchResult, Request
-from airflow_provider_segexport.stages import consent, read, record, removals
+from airflow_provider_segexport.stages import consent, proof, read, record, removals
 from airflow_provider_segexport.storage.journal import CREATED
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.vendors.campaign_monitor import imports as campaign_monitor
-from airflow_provider_segexport.vendors.item_template import Column, Const, JsonTemplate
+from airflow_provider_segexport.vendors.consent_proof import PROOF_AT
+from airflow_provider_segexport.vendors.item_template import Column, Const, JsonTemplate, When
 from airflow_provider_segexport.vendors.omnisend import imports as omnisend
 from airflow_provider_segexport.vendors.responses import send_json
 
@@ -130,6 +132,104 @@ def test_a_welcome_mail(sim, monkeypatch, tmp_path):
     told = story.told()
     assert any("sendWelcomeMessage is not false" in words for words in told)
     assert any("mails is" in words for words in told)
+
+
+class Proofs(Story):
+    """Days at Omnisend of an export that subscribes people with proof of consent."""
+
+    def __init__(self, sim, home) -> None:
+        super().__init__(sim, "omnisend", home)
+        self.stage.sim.configure({"omnisend": {"date_of_no_status": "none"}})
+        self.email = next(row.address for row in self.days[0].rows if row.consented_at and "2030" > row.consented_at)
+
+    def opt_out(self) -> None:
+        self.stage.sleep(60)
+        self.stage.sim.act("omnisend", "unsubscribe", {"email": self.email})
+        at = len(self.stage.sim.requests(vendor="omnisend"))
+        self.stage.opted_out[self.email] = at
+        self.stage.opt_outs.append((self.email, self.stage.now(), at))
+        self.stage.sleep(60)
+
+    def subscribe(self, day: int, mode: str = "full") -> Run:
+        run = self.begin(day, mode)
+        run.proof = True
+        self.stage.attempt(run)
+        return run
+
+
+@pytest.fixture
+def proven(sim, tmp_path):
+    return Proofs(sim, tmp_path)
+
+
+def test_people_with_proof_are_subscribed_and_nobody_else(proven):
+    """2: what is as it should be, with an opt-out and a consent that is newer than it."""
+    proven.subscribe(0)
+    proven.opt_out()
+    proven.subscribe(1)
+    assert [] == proven.told(settled=False)
+    people = proven.stage.people("all-contacts")
+    assert "unsubscribed" == people[proven.email]["status"]
+    assert "subscribed" in {person["status"] for person in people.values()}
+    again = datetime.fromtimestamp(proven.stage.now(), UTC).isoformat()
+    proven.days[2] = replace(
+        proven.days[2],
+        rows=[replace(row, consented_at=again) if row.address == proven.email else row for row in proven.days[2].rows],
+    )
+    if proven.email not in {row.address for row in proven.days[2].rows}:
+        proven.days[2] = replace(
+            proven.days[2], rows=[*proven.days[2].rows, Row(proven.email, "Nxagainq", consented_at=again)]
+        )
+    proven.stage.sleep(5)
+    proven.subscribe(2)
+    assert [] == proven.told(settled=False)
+    assert "subscribed" == proven.stage.people("all-contacts")[proven.email]["status"]
+
+
+def test_an_opt_out_that_a_proof_does_not_heed(proven, monkeypatch):
+    """2: who has opted out is read, and nobody heeds it."""
+    proven.subscribe(0)
+    proven.opt_out()
+    monkeypatch.setattr(proof, "find_opted_out_later", lambda _: None)
+    proven.subscribe(0)
+    assert any(f"{proven.email} had opted out since their consent" in words for words in proven.told(settled=False))
+
+
+def test_a_proof_that_is_of_today(proven, monkeypatch):
+    """2: without a date the vendor takes the moment of the call, which is later than every opt-out."""
+    channels = When(PROOF_AT, JsonTemplate({"email": JsonTemplate({"status": Const("subscribed")})}))
+    proven.subscribe(0)
+    proven.opt_out()
+    monkeypatch.setattr(proof, "find_opted_out_later", lambda _: None)
+    monkeypatch.setattr(
+        omnisend, "with_proof", lambda identifier, _: JsonTemplate({**identifier.members, "channels": channels})
+    )
+    proven.subscribe(0)
+    told = proven.told(settled=False)
+    assert any("is subscribed since another moment" in words for words in told)
+    assert any("consent_upgraded is 1" in words for words in told)
+    assert any(f"{proven.email} opted out after call" in words for words in told)
+    assert any(f"{proven.email} is subscribed, and no proof of theirs" in words for words in told)
+
+
+def test_a_status_without_proof(proven, monkeypatch):
+    """2: rows without a moment that counts are subscribed, too; so is everybody of a run that subscribes nobody."""
+    monkeypatch.setattr(proof, "EARLIEST", "1800-01-01")
+    proven.subscribe(0)
+    assert any("has agreed at" in words for words in proven.told(settled=False))
+
+
+def test_a_run_that_subscribes_unasked(proven):
+    """2: the run was to subscribe nobody."""
+    proven.subscribe(0).proof = False
+    assert any("the run subscribes nobody" in words for words in proven.told(settled=False))
+
+
+def test_a_proof_that_is_not_sent(proven, monkeypatch):
+    """2: the law is not held by subscribing nobody."""
+    monkeypatch.setattr(omnisend, "with_proof", lambda identifier, _: identifier)
+    proven.subscribe(0)
+    assert any("has a proof, and gets no status" in words for words in proven.told())
 
 
 def test_people_who_have_not_agreed(story, monkeypatch):

@@ -38,6 +38,8 @@ class LogReader:
         is_temporary: whether a call takes away what an experiment has added, and nothing else.
         setup: calls that are no reads and touch nobody.
         says: what a body says that would change somebody's consent or set off a mail.
+        subscribes: status and date that an item sends; None if it sends none.
+        new_are_subscribed: the vendor subscribes new people whose item has no status.
         damage: facts that a careful client never causes.
         revival: the fact that tells of people brought back, which is damage to all but those whom we took out.
         quota: what the vendor publishes.
@@ -56,6 +58,8 @@ class LogReader:
     says: Callable[[Entry], Iterator[str]]
     mailable: Callable[[Json], bool]
     name_of: Callable[[Json], str]
+    subscribes: Callable[[Json], tuple[str, str] | None] = lambda _: None
+    new_are_subscribed: bool = True
     is_temporary: Callable[[Entry], bool] = lambda _: False
     setup: str = r"(?!)"
     damage: frozenset[str] = frozenset()
@@ -127,10 +131,18 @@ def constant_contact_says(entry: Entry) -> Iterator[str]:
 def omnisend_says(entry: Entry) -> Iterator[str]:
     for item in (entry["body"] or {}).get("items", ()):
         for identifier in item.get("identifiers", ()):
-            if "channels" in identifier:
-                yield "an identifier has channels"
+            if "channels" in identifier and identifier.get("type") != "email":
+                yield "the identifier of a phone has channels"
             if identifier.get("type") == "email" and identifier.get("sendWelcomeMessage") is not False:
                 yield "sendWelcomeMessage is not false"
+
+
+def omnisend_subscribes(item: Json) -> tuple[str, str] | None:
+    """Status and date that an item sends for the email; None for none."""
+    channels = next((one.get("channels") for one in item["identifiers"] if one["type"] == "email"), None)
+    if channels is None:
+        return None
+    return str(channels["email"].get("status")), str(channels["email"].get("statusChangedAt", ""))
 
 
 def only_temporary_tags(entry: Entry) -> bool:
@@ -213,6 +225,8 @@ LOG_READERS = {
             removal=("DELETE", r"/contacts/tags$"),
             leavers=listed("emails"),
             says=omnisend_says,
+            subscribes=omnisend_subscribes,
+            new_are_subscribed=False,
             mailable=lambda member: member["status"] != "unsubscribed",
             name_of=lambda member: str(member["fields"].get("firstName", "")),
             is_temporary=only_temporary_tags,
