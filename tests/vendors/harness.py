@@ -21,6 +21,7 @@ from airflow_provider_segexport.simulator import Simulator
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
@@ -160,6 +161,7 @@ class VendorHarness:
         target = self.call(self.vendor.resolve_audience(self.endpoint, self.audience))
         ledger = Ledger.of(self.home, self.name, target)
         rows = pq.read_table(ledger.file(ledger.version())).to_pylist() if ledger.version() else []
+        assert ledger.members() == sum(row["state"] in {MEMBER, REMOVING} for row in rows)
         return {row["email"]: row for row in rows}
 
     def active(self) -> set[str]:
