@@ -7,9 +7,13 @@ a run that recovers it, read the vendor's results in the same way.
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import pyarrow.compute as pc
+
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience, Batch
@@ -17,8 +21,9 @@ from airflow_provider_segexport.stages import record
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_as, write_json
-from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment, Notes
+from airflow_provider_segexport.vendors.experiment import TEMPORARY_PREFIX, UNKNOWN, Experiment, Notes
 
 log = logging.getLogger(__name__)
 
@@ -112,18 +117,41 @@ def undo_unfinished(context: ExportContext, audience: Audience) -> None:
     """Undo an experiment of the run folder that an earlier process has begun and not undone.
 
     Raises:
-        DamagedState: its notes have changed since they were written.
+        DamagedState: its notes have changed since they were written, or they are not of this run.
     """
     experiment, notes = context.vendor.experiment, context.environment.run_folder.path / NOTES
     if experiment is None or not exists(notes):
         return
-    unfinished = read_as(notes, Unfinished)
+    unfinished = read_notes(context.environment.run_folder)
     seconds = unfinished.began_at + SETTLE_S - context.environment.clock()
     if seconds > 0:
         log.info("waiting for the calls of an unfinished experiment (seconds=%.0f)", seconds)
         context.environment.sleep(min(seconds, SETTLE_S))
     context.run_operation(experiment.undo(audience, unfinished.notes))
     notes.unlink(missing_ok=True)
+
+
+def read_notes(folder: RunFolder) -> Unfinished:
+    """Return the notes of the experiment in a run folder.
+
+    Raises:
+        DamagedState: they have changed since they were written, or they are about a person who is not in the run's
+            plan or about names that no experiment adds. Calls by such notes would change another person's contact.
+    """
+    path = folder.path / NOTES
+    unfinished = read_as(path, Unfinished)
+    if not all(name.startswith(TEMPORARY_PREFIX) for name in unfinished.notes.temporary):
+        raise DamagedState(str(path), "it names tags that no experiment adds")
+    if not _is_planned(folder, unfinished.notes.email):
+        raise DamagedState(str(path), "it is about a person who is not in the run's plan")
+    return unfinished
+
+
+def _is_planned(folder: RunFolder, email: str) -> bool:
+    if not exists(folder.rows):
+        return False
+    with closing(folder.upserts(["email"])) as rows:
+        return any(pc.any(pc.equal(rows.batch(at).column("email"), email)).as_py() for at in range(len(rows)))
 
 
 def _carry_out(

@@ -120,9 +120,10 @@ def _unreadable(folder: RunFolder) -> str | None:
         folder.summary()
         folder.journal.states()
         folder.removals.journal.states()
-        for name, kind in ((experiments.NOTES, experiments.Unfinished), (audience.FILE, audience.Resolved)):
-            if exists(folder.path / name):
-                read_as(folder.path / name, kind)
+        if exists(folder.path / experiments.NOTES):
+            experiments.read_notes(folder)
+        if exists(folder.path / audience.FILE):
+            read_as(folder.path / audience.FILE, audience.Resolved)
     except DamagedState as damaged:
         return f"{damaged.file}: {damaged.why}"
     return None

@@ -19,7 +19,7 @@ class Notes:
         index: of the person in the batch.
         email: the person's address.
         before: what the person had before, such as names of tags.
-        temporary: what the experiment adds, in order; not empty.
+        temporary: names of what the experiment adds, in order; not empty. Each begins with `TEMPORARY_PREFIX`.
     """
 
     index: int
@@ -27,6 +27,9 @@ class Notes:
     before: tuple[str, ...]
     temporary: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
+
+TEMPORARY_PREFIX = "segexport check "
+"""The beginning of the names that experiments add and remove. No other call uses such a name."""
 
 UNKNOWN = "unknown"
 """The value of a fact that an experiment could not find out."""

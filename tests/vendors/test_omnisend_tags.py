@@ -360,6 +360,38 @@ def with_content(**changes):
     return change
 
 
+def about_another(**notes):
+    """Change the notes as somebody who writes a whole file with its checksum."""
+
+    def change(path):
+        content = read_json(path)
+        write_json(path, {**content, "notes": {**content["notes"], **notes}})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "notes", [{"email": "stranger@example.com"}, {"temporary": ["VIP"]}], ids=["another_person", "tags_of_others"]
+)
+def test_notes_about_another_person_are_not_obeyed(brand, notes):
+    """A file of another run or of a stranger, with a checksum that is right: no call is made by it."""
+    brand.sim.seed(brand.name, [{"email": "stranger@example.com"}], "VIP")
+    brand.sim.seed(brand.name, [{"email": people(1)[0]}], "VIP")
+    before, after = killed_at(2, answered=True)
+    with pytest.raises(Killed):
+        brand.day(1, people(3), environment=brand.watched("day-1", before, after))
+    brand.sim.clock.advance(300)
+    about_another(**notes)(brand.home / "runs" / "day-1" / "01" / experiments.NOTES)
+    calls = len(brand.sim.requests(vendor=brand.name))
+    for number in (1, 2):
+        with pytest.raises(DamagedState, match=r"experiment\.json") as raised:
+            brand.day(number, people(3))
+        assert "stranger" not in str(raised.value)
+    assert {call["method"] for call in brand.sim.requests(vendor=brand.name)[calls:]} <= {"GET"}
+    (ledger,) = ledger_paths(brand.home)
+    assert "experiment.json" in repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep).why
+
+
 @pytest.mark.parametrize(
     "damage",
     [to_garbage, to_folder, with_content(began_at="x"), with_content(notes={}), with_content(notes=[1])],

@@ -13,7 +13,7 @@ import secrets
 from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import VendorUnavailable
 from airflow_provider_segexport.model import Audience, Batch, JobState, Operation, Sleep
-from airflow_provider_segexport.vendors.experiment import UNKNOWN, Experiment, Notes
+from airflow_provider_segexport.vendors.experiment import TEMPORARY_PREFIX, UNKNOWN, Experiment, Notes
 from airflow_provider_segexport.vendors.omnisend.imports import (
     BODY_PREFIX,
     BODY_SUFFIX,
@@ -29,9 +29,6 @@ from airflow_provider_segexport.vendors.responses import as_object, get, require
 
 CANDIDATES = 10
 """Most people whose tags are read to find one without tags of others: one call each."""
-
-PREFIX = "segexport check "
-"""How the names of temporary tags begin."""
 
 POLL_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, *([20.0] * 15))
 """Waits for a batch of one person, about five minutes in all."""
@@ -61,11 +58,11 @@ def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation
     for index in [index for index in range(len(batch)) if index not in tried][:CANDIDATES]:
         email = batch.emails[index]
         tags = yield from read_tags(audience, email)
-        if tags is None or any(tag.startswith(PREFIX) for tag in tags):
+        if tags is None or any(tag.startswith(TEMPORARY_PREFIX) for tag in tags):
             continue
         before = sorted(tags)
         mark = secrets.token_hex(6)
-        notes = Notes(index, email, tuple(before), tuple(f"{PREFIX}{mark} {at}" for at in "12"))
+        notes = Notes(index, email, tuple(before), tuple(f"{TEMPORARY_PREFIX}{mark} {at}" for at in "12"))
         if set(before) <= {audience.audience}:
             return notes
         spare = spare or notes
