@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 GuardAction = Literal["fail", "warn", "skip_removals"]
 
@@ -76,3 +76,14 @@ class GuardResult:
     action: GuardAction
     tripped: bool
     message: str
+
+
+NEAR_LIMIT_SHARE = 0.8
+"""Share of a guard's limit from which a person should look at the plan."""
+
+
+def is_near_limit(guard: Mapping[str, Any]) -> bool:
+    """Return whether a guard on changes, as a report holds its result, did not trip but is near its limit."""
+    name, measured, limit = guard["name"], guard["measured"], guard["limit"]
+    bounds = name.endswith("_share") or name in {"max_shrink", "max_growth", "max_removals"}
+    return bounds and not guard["tripped"] and measured is not None and 0 < NEAR_LIMIT_SHARE * limit <= measured

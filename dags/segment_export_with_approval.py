@@ -30,11 +30,23 @@ SHARED_ARGUMENTS: dict[str, Any] = {
     "export_name": "segment_export_with_approval",
 }
 PLAN = "ti.xcom_pull('plan')"
+REPORT_URL = (
+    "{{ (conf.get('api', 'base_url', fallback='') or '').rstrip('/') }}/dags/{{ dag.dag_id }}/runs/"
+    "{{ run_id | urlencode }}/tasks/plan/plugin/segment_export"
+)
+# The guards that have tripped come first. Two guards on removals have the same sentence, which is shown once.
 BODY = f"""
 {{{{ {PLAN}['title'] }}}}
 
+{{% for guard in {PLAN}['guards'] | sort(attribute='tripped', reverse=True) | unique(attribute='message') %}}
+- {{{{ '**Over the limit** (`%s`):' % guard['name'] if guard['tripped'] }}}} {{{{ guard['message'] }}}}
+{{% endfor %}}
+
 | | |
 |---|---:|
+| connection | {{{{ params.connection }}}} |
+| audience | {{{{ {PLAN}['audience_name'] }}}} |
+| mode | {{{{ {PLAN}['mode'] }}}} |
 | profiles of the segment | {{{{ "{{:,}}".format({PLAN}['counts']['profiles']) }}}} |
 | would be sent | {{{{ "{{:,}}".format({PLAN}['estimate']['upserts']) }}}} |
 | would be removed | {{{{ "{{:,}}".format({PLAN}['estimate']['removals']) }}}} |
@@ -42,10 +54,9 @@ BODY = f"""
 | rejected | {{{{ "{{:,}}".format({PLAN}['counts']['rejected']) }}}} |
 | withheld | {{{{ "{{:,}}".format({PLAN}['counts']['withheld']) }}}} |
 | calls | {{{{ "{{:,}}".format({PLAN}['estimate']['calls']) }}}} |
+| minutes at the quota, at least | {{{{ {PLAN}['estimate']['estimated_minutes'] }}}} |
 
-{{% for guard in {PLAN}['guards'] %}}
-- {{{{ guard['message'] }}}}
-{{% endfor %}}
+[Report of the dry run]({REPORT_URL})
 """
 
 

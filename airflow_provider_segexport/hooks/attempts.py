@@ -134,10 +134,13 @@ def recorded(
     try:
         yield attempt
     except SegexportError as error:
-        attempt.stopped(_status(error, waits), error.error_code, message(error))
+        status = _status(error, waits)
+        attempt.stopped(status, error.error_code, message(error))
+        _log_end(status, error.error_code, message(error))
         raise
     except AirflowSkipException as skip:
         attempt.stopped(Status.SKIPPED, SKIPPED, str(skip))
+        _log_end(Status.SKIPPED, SKIPPED, str(skip))
         raise
     except AirflowTaskTimeout:
         attempt.stopped(Status.FAILED, TIMED_OUT, "The task ran for longer than its `execution_timeout`.")
@@ -148,6 +151,14 @@ def recorded(
     except Exception as error:
         attempt.stopped(Status.FAILED, UNEXPECTED, unexpected_text(error))
         raise
+
+
+def _log_end(status: Status, code: str, sentence: str) -> None:
+    """Log why the task is skipped, because Airflow does not, and the code of an error, which Airflow logs."""
+    if status is Status.SKIPPED:
+        log.info("Skipping the export (code=%s): %s", code, sentence)
+    elif status is Status.FAILED:
+        log.warning("Stopping the export (code=%s)", code)
 
 
 def _status(error: SegexportError, waits: Callable[[SegexportError], bool]) -> Status:

@@ -114,6 +114,23 @@ def _assigned(
             yield replace(attempt, key=key)
 
 
+def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
+    """Return the newest attempt of a task instance; None if none was recorded.
+
+    Args:
+        root: state root.
+        run: the task instance.
+        conn_id: its connection, whose attempts alone are read; empty reads those of every connection.
+    """
+    files = storage.attempt_files(root, conn_id)
+    with ThreadPoolExecutor(READER_THREADS) as readers:
+        stored = [item for items in readers.map(storage.attempts, files) for item in items]
+    task = "/".join((run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
+    own = (item for item in stored if item.run == task or item.run.startswith(f"{task}."))
+    newest = max(own, key=lambda item: item.at, default=None)
+    return _attempt(newest) if newest is not None else None
+
+
 def with_attempts(overviews: Sequence[AudienceOverview], attempts: Attempts) -> list[AudienceOverview]:
     """Return the audiences with their attempts."""
     return [replace(overview, attempts=attempts.by_audience.get(overview.key, ())) for overview in overviews]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.utils.session import create_session
@@ -15,7 +17,10 @@ from sqlalchemy import select
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.health import RUNNING
 
-OPERATOR = "SegmentExportOperator"
+OPERATORS = frozenset({"SegmentExportOperator", "SegmentExportUndoOperator"})
+LINK_KEY = "segexport_report_link"
+"""Key of a link that our operators have, and so every subclass of theirs; Airflow stores it with the DAG."""
+
 AT_WORK = RUNNING | {"up_for_retry"}
 
 
@@ -26,6 +31,8 @@ class TaskInstanceInfo:
     Attributes:
         until: when Airflow resumes a rescheduled task, epoch seconds; None for any other state.
         reports_path: folder of its run folders, from the rendered argument; empty for the default below the state root.
+        conn_id: its connection, from the rendered argument; empty if it has none.
+        exports: whether its operator is one of ours, or a subclass.
     """
 
     state: str
@@ -33,11 +40,8 @@ class TaskInstanceInfo:
     try_number: int
     until: float | None = None
     reports_path: str = ""
-
-    @property
-    def exports(self) -> bool:
-        """Whether its operator has the name of ours."""
-        return self.operator == OPERATOR
+    conn_id: str = ""
+    exports: bool = False
 
     @property
     def at_work(self) -> bool:
@@ -58,12 +62,16 @@ def instance(run: RunIdentity, map_index: int) -> TaskInstanceInfo | None:
         )
         if row is None:
             return None
+        rendered = _rendered(session, run, map_index)
+        operator = str(row.operator or "")
         return TaskInstanceInfo(
             state=str(row.state or "none"),
-            operator=str(row.operator or ""),
+            operator=operator,
             try_number=int(row.try_number or 0),
             until=_until(session, row),
-            reports_path=_reports(session, run, map_index),
+            reports_path=_argument(rendered, "reports_path"),
+            conn_id=_argument(rendered, "conn_id"),
+            exports=operator in OPERATORS or _is_subclass(session, row),
         )
 
 
@@ -80,9 +88,9 @@ def _until(session: Any, row: TaskInstance) -> float | None:
     return moment.timestamp() if moment else None
 
 
-def _reports(session: Any, run: RunIdentity, map_index: int) -> str:
-    """Return the task's rendered `reports_path` argument; empty if it is not set."""
-    rendered = session.scalar(
+def _rendered(session: Any, run: RunIdentity, map_index: int) -> Any:
+    """Return the task's rendered arguments; None before the task has begun."""
+    return session.scalar(
         select(RenderedTaskInstanceFields.rendered_fields).where(
             RenderedTaskInstanceFields.dag_id == run.dag_id,
             RenderedTaskInstanceFields.run_id == run.run_id,
@@ -90,7 +98,27 @@ def _reports(session: Any, run: RunIdentity, map_index: int) -> str:
             RenderedTaskInstanceFields.map_index == map_index,
         )
     )
+
+
+def _argument(rendered: Any, name: str) -> str:
+    """Return a rendered argument that is a text; empty for any other value, and if it is not set."""
     with contextlib.suppress(AttributeError):
-        value = rendered.get("reports_path")
+        value = rendered.get(name)
         return value if isinstance(value, str) and value not in {"None", "null"} else ""
     return ""
+
+
+def _is_subclass(session: Any, row: TaskInstance) -> bool:
+    """Return whether the task's operator has our links, as the stored DAG says. A subclass has another name."""
+    with contextlib.suppress(Exception):  # the DAG's stored form is Airflow's own: a page must open without it
+        stored = session.scalar(
+            select(SerializedDagModel)
+            .where(SerializedDagModel.dag_id == row.dag_id)
+            .order_by(SerializedDagModel.created_at.desc())
+            .limit(1)
+        )
+        for task in stored.data["dag"]["tasks"]:
+            fields = task.get("__var", task)
+            if fields.get("task_id") == row.task_id:
+                return LINK_KEY in json.dumps(fields)
+    return False

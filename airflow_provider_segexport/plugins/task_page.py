@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins import charts, task_run
-from airflow_provider_segexport.plugins.audiences import RunIdentity
-from airflow_provider_segexport.plugins.pages import task_query
+from airflow_provider_segexport.plugins import attempts, charts, task_run
+from airflow_provider_segexport.plugins.audiences import Attempt, RunIdentity
+from airflow_provider_segexport.plugins.pages import log_address, task_query
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
 from airflow_provider_segexport.plugins.task_run import Report
+from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -44,11 +45,36 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         "now": time.time(),
         "instance": task,
         "report": report,
+        "attempt": _shown_attempt(root, run, task, report),
+        "log": log_address(run, f"/mapped/{map_index}" if map_index >= 0 else ""),
         "again_ms": round(refresh_s * 1000),
         "query": task_query(run, map_index),
         "can_download_rejects": user.can_download_rejects(run.dag_id),
         **(_shown(report, folder) if report is not None and folder is not None else {}),
     }
+
+
+ENDED_EARLY = frozenset({Status.FAILED, Status.SKIPPED, Status.WAITING})
+
+
+def _shown_attempt(
+    root: StoragePath, run: RunIdentity, task: TaskInstanceInfo | None, report: Report | None
+) -> Attempt | None:
+    """Return the last attempt if it ended or waits with a sentence that the report does not have; else None.
+
+    Args:
+        root: state root.
+        run: the task instance.
+        task: its row in Airflow's database; None if there is none.
+        report: on the newest run folder; None if no plan was made.
+    """
+    if report is not None and report.over and report.facts["error"]:
+        return None
+    attempt = attempts.of_run(root, run, task.conn_id if task is not None else "")
+    if attempt is None or attempt.status not in ENDED_EARLY or not attempt.error:
+        return None
+    is_older = report is not None and report.over and report.facts["ended_at"] >= attempt.try_started_at
+    return None if is_older else attempt
 
 
 def folder_of(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.guards import is_near_limit
 from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
@@ -26,6 +27,9 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"
+ESTIMATES = ("calls", "upserts", "removals", "estimated_minutes")
+"""Figures of a plan that the page of a dry run shows."""
+
 CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
 """Label by value of the consent column; every value but yes withholds the profile."""
 
@@ -152,14 +156,21 @@ def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
         over=True,
         facts=_facts(summary),
         profiles=integer(counts.get("profiles")),
-        outcomes=tuple(BarPart(name, OUTCOME_LABELS[name], integer(counts.get(name))) for name in OUTCOMES),
-        removals=_removals(removals) if integer(removals.get("planned")) else (),
+        outcomes=tuple(_outcome(name, integer(counts.get(name)), summary) for name in OUTCOMES),
+        removals=_removals(removals) if integer(removals.get("planned")) and not summary.get("dry_run") else (),
         reasons=_reasons(summary.get("reasons")),
         batches=(total if summary.get("finished") else min(_settled_batches(entries), total), total),
         jobs=_jobs(entries),
         rejects=(folder / REJECTS).exists(),
         generation=folder.name,
     )
+
+
+def _outcome(name: str, count: int, summary: Mapping[str, Any]) -> BarPart:
+    """Return the part of the bar for an outcome. Of a dry run, nothing was attempted, and those rows would be sent."""
+    if name == "not_attempted" and summary.get("dry_run"):
+        return BarPart("to_do", "Would be sent", count)
+    return BarPart(name, OUTCOME_LABELS[name], count)
 
 
 def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
@@ -212,7 +223,8 @@ def _entries(folder: StoragePath) -> dict[str, Entry]:
 
 def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that the page shows, each of its type; a missing entry, or one of another type, is empty."""
-    texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error")
+    texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error", "error_code", "conn_id")
+    estimate = mapping(report.get("estimate"))
     numbers = ("seconds", "started_at", "ended_at")
     http = mapping(report.get("http"))
     consent = {name: integer(mapping(report.get("consent")).get(name)) for name in CONSENT_LABELS}
@@ -229,7 +241,11 @@ def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
         "consent_proof": {state: count for state, count in proof.items() if count},
         "account_facts": mapping(report.get("account_facts")),
         "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
-        "guards": [_guard(item) for item in array(report.get("guards")) if mapping(item)],
+        "estimate": {name: number(estimate.get(name)) for name in ESTIMATES},
+        "guards": sorted(
+            (_guard(item) for item in array(report.get("guards")) if mapping(item)),
+            key=lambda guard: (not guard["tripped"], not guard["near"]),
+        ),
     }
 
 
@@ -241,7 +257,10 @@ def _suppression_list(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _guard(item: Mapping[str, Any]) -> dict[str, Any]:
     texts = {name: str(item.get(name) or "") for name in ("name", "action", "message")}
-    return {**texts, "tripped": bool(item.get("tripped"))}
+    tripped = bool(item.get("tripped"))
+    measured = item.get("measured")
+    values = {"measured": None if measured is None else number(measured), "limit": number(item.get("limit"))}
+    return {**texts, "tripped": tripped, "near": is_near_limit({**texts, **values, "tripped": tripped})}
 
 
 def _removals(counts: Mapping[str, Any]) -> tuple[BarPart, ...]:

@@ -104,10 +104,10 @@ def record(path: StoragePath, attempt: Attempt) -> None:
     write(path, json.dumps({"attempts": [asdict(item) for item in newest]}).encode())
 
 
-def attempt_files(root: StoragePath) -> Iterator[StoragePath]:
-    """Yield the files of all exports' attempts."""
+def attempt_files(root: StoragePath, conn_id: str = "") -> Iterator[StoragePath]:
+    """Yield the files of all exports' attempts, or of those through one connection."""
     folder = root / "attempts"
-    for connection in list_folders(folder):
+    for connection in [safe_name(conn_id)] if conn_id else list_folders(folder):
         yield from (folder / connection / name for name in list_folders(folder / connection) if name.endswith(".json"))
 
 

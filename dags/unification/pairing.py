@@ -69,15 +69,8 @@ def pairs(
     ]
 
 
-NEAR_LIMIT_SHARE = 0.8
-"""Share of a guard's limit from which a person should look at the plan."""
-
-
 def needs_approval(guards: Iterable[Mapping[str, Any]]) -> bool:
     """Return whether a guard has tripped, or a guard on changes is near its limit."""
-    return any(guard["tripped"] or _is_near_limit(guard) for guard in guards)
+    from airflow_provider_segexport.guards import is_near_limit  # noqa: PLC0415 - Airflow parses this file over and over
 
-
-def _is_near_limit(guard: Mapping[str, Any]) -> bool:
-    bounds = guard["name"].endswith("_share") or guard["name"] in {"max_shrink", "max_growth", "max_removals"}
-    return bounds and guard["measured"] is not None and 0 < NEAR_LIMIT_SHARE * guard["limit"] <= guard["measured"]
+    return any(guard["tripped"] or is_near_limit(guard) for guard in guards)

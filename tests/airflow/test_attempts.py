@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 from airflow_fixtures import FIELD_MAPPING, export_dag
 
@@ -13,6 +14,9 @@ from airflow_provider_segexport.errors import AuthenticationFailed
 from airflow_provider_segexport.hooks import attempts as hook_attempts
 from airflow_provider_segexport.hooks import get_hook_class
 from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.plugins import task_instances
+from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempt_files, attempts
 
 pytestmark = pytest.mark.airflow
@@ -77,14 +81,15 @@ def test_a_run_that_failed_before_its_plan_is_recorded(stage, argument):
     assert stage.nothing_was_sent()
 
 
-def test_exports_that_are_switched_off_are_recorded_as_skipped(stage):
-    """With the sentence that the task is skipped with."""
+def test_exports_that_are_switched_off_are_recorded_as_skipped(stage, caplog):
+    """With the sentence that the task is skipped with; the log has it, too."""
     stage.segment(4)
     conn_id = stage.connection("omnisend", extra={"export_enabled": False})
     stage.run(export_dag("attempt_off", stage.folder, conn_id=conn_id))
     (attempt,) = recorded(conn_id)
     assert (Status.SKIPPED, "exports-disabled") == (attempt.status, attempt.code)
     assert "are disabled" in attempt.error
+    assert f"Skipping the export (code=exports-disabled): {attempt.error}" in caplog.messages
 
 
 def test_a_dry_run_is_recorded_as_one(stage):
@@ -115,6 +120,24 @@ def test_a_hook_in_a_task_is_recorded(stage):
     assert ("authentication-failed", "authentication-failed") == (first.code, second.code)
     assert first.run.endswith("/0")
     assert second.run.endswith("/0.2")
+
+
+class Mine(SegmentExportOperator):
+    """An operator that a user derives."""
+
+
+def test_a_subclass_of_the_operator_has_a_tab(stage):
+    """The pages know it by the links that it inherits; another operator has none."""
+    conn_id = stage.connection("dotdigital", password=SECRET)
+    with DAG("attempt_subclass", schedule=None) as dag:
+        Mine(task_id="mine", conn_id=conn_id, segment=stage.segment(4), field_mapping=FIELD_MAPPING)
+        EmptyOperator(task_id="other")
+    run = stage.run(dag)
+    exports = {
+        name: task_instances.instance(RunIdentity("attempt_subclass", name, run.dag_run.run_id), -1).exports
+        for name in ("mine", "other")
+    }
+    assert {"mine": True, "other": False} == exports
 
 
 def test_a_record_that_cannot_be_written_fails_no_run(stage, monkeypatch, caplog):

@@ -509,6 +509,65 @@ def test_an_audience_that_was_never_filled_is_listed(client, root):
     assert "never filled" not in client("audiences", user="bob").text
 
 
+TRIED = "dag_id=exports&run_id=refused&task_id=export&map_index=-1"
+
+
+def text_of(page: str) -> str:
+    """A page as a person reads it."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+def test_the_tab_of_a_run_without_a_plan_has_sentence_code_and_log(client, root):
+    """Not only that nothing was planned."""
+    attempted(root, attempt_of(summary()))
+    page = client(f"task?{TRIED}").text
+    assert "Failed before there was a plan" in page
+    assert "answer was 401. To fix: check the API key." in page
+    assert 'href="errors#authentication-failed"' in page
+    assert 'href="../dags/exports/runs/refused/tasks/export"' in page
+
+
+@pytest.mark.parametrize(("status", "heading"), [("skipped", "Skipped"), ("waiting", "Waiting")])
+def test_the_tab_says_why_a_run_was_skipped_or_waits(client, root, status, heading):
+    """The sentence that the log has."""
+    sentence = "Exports through connection 'c' are disabled."
+    attempted(root, attempt_of(summary(), status=Status(status), error=sentence, code="exports-disabled"))
+    text = text_of(client(f"task?{TRIED}").text)
+    assert f"{heading} Exports through connection &#39;c&#39; are disabled. Log exports-disabled" in text
+
+
+def test_the_tab_shows_a_failed_try_above_the_report_of_an_earlier_one(client, root):
+    """Cleared after success, and refused then; a report that is newer has the last word."""
+    told = summary(run="exports/export/refused/0")
+    with_folder(root, told)
+    attempted(root, attempt_of(told))
+    assert "The figures below are those of an earlier try." in client(f"task?{TRIED}").text
+    with_folder(root, {**told, "ended_at": told["ended_at"] + 1000})
+    assert "answer was 401" not in client(f"task?{TRIED}").text
+
+
+GUARDS = [
+    {"name": "min_rows", "measured": 10, "limit": 0, "action": "fail", "tripped": False, "message": "Ten rows."},
+    {"name": "max_removals", "measured": 90, "limit": 100, "action": "fail", "tripped": False, "message": "Ninety."},
+    {"name": "max_shrink", "measured": 0.9, "limit": 0.5, "action": "fail", "tripped": True, "message": "Shrunk."},
+]
+
+
+def test_the_tab_of_a_dry_run_shows_what_an_export_would_do(client, root):
+    """No batch was sent, and nothing was left unattempted."""
+    estimate = {"calls": 1, "bytes": 900, "estimated_minutes": 2.5, "upserts": 970, "removals": 12, "samples": {}}
+    counts = {"profiles": 1000, "delivered": 0, "unchanged": 20, "rejected": 7, "withheld": 3, "not_attempted": 970}
+    removals = {"planned": 12, "removed": 0, "already_gone": 0, "kept": 0, "rejected": 0, "not_attempted": 12}
+    told = {"dry_run": True, "estimate": estimate, "counts": counts, "guards": GUARDS, "batches": 3}
+    with_folder(root, summary(**told, removals=removals))
+    text = text_of(client(f"task?{TASK}").text)
+    assert "Would be sent 970 Would be removed 12 Unchanged 20 Calls 1" in text
+    assert "Time at the quota 2 min 30 s" in text
+    assert "Not attempted" not in text
+    assert "3 of 3" not in text
+    assert "tripped max_shrink Shrunk. near its limit max_removals Ninety. passed min_rows Ten rows." in text
+
+
 def test_every_error_code_has_its_entry_on_the_page(client):
     """Where the links of the pages lead."""
     page = client("errors").text
