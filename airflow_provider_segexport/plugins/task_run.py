@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.guards import is_near_limit
 from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
-from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
+from airflow_provider_segexport.plugins.json_values import integer, mapping
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
+from airflow_provider_segexport.plugins.run_facts import facts_of
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
@@ -27,11 +27,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"
-ESTIMATES = ("calls", "upserts", "removals", "estimated_minutes")
-"""Figures of a plan that the page of a dry run shows."""
 
-CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
-"""Label by value of the consent column; every value but yes withholds the profile."""
 
 PROOF_LABELS = {
     ProofState.WITH_PROOF: "With proof of consent",
@@ -154,7 +150,7 @@ def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
     total = integer(summary.get("batches"))
     return Report(
         over=True,
-        facts=_facts(summary),
+        facts=facts_of(summary),
         profiles=integer(counts.get("profiles")),
         outcomes=tuple(_outcome(name, integer(counts.get(name)), summary) for name in OUTCOMES),
         removals=_removals(removals) if integer(removals.get("planned")) and not summary.get("dry_run") else (),
@@ -200,7 +196,7 @@ def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
     }
     return Report(
         over=False,
-        facts=_facts(entries_of_plan),
+        facts=facts_of(entries_of_plan),
         profiles=planned.profiles,
         outcomes=(
             *(BarPart(name, OUTCOME_LABELS[name], count) for name, count in counts.items()),
@@ -219,48 +215,6 @@ def _entries(folder: StoragePath) -> dict[str, Entry]:
         return Journal(folder, lenient=True).states()
     except OSError:  # removed between the listing and the reading
         return {}
-
-
-def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that the page shows, each of its type; a missing entry, or one of another type, is empty."""
-    texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error", "error_code", "conn_id")
-    estimate = mapping(report.get("estimate"))
-    numbers = ("seconds", "started_at", "ended_at")
-    http = mapping(report.get("http"))
-    consent = {name: integer(mapping(report.get("consent")).get(name)) for name in CONSENT_LABELS}
-    proof = {state: integer(mapping(report.get("consent_proof")).get(state)) for state in PROOF_LABELS}
-    return {
-        **{name: text(report.get(name)) for name in texts},
-        **{name: number(report.get(name)) for name in numbers},
-        "finished": bool(report.get("finished")),
-        "dry_run": bool(report.get("dry_run")),
-        "ledger_version": integer(report.get("ledger_version")),
-        "held_after_rejection": integer(report.get("held_after_rejection")),
-        "http": {name: number(http.get(name)) for name in ("calls", "retries", "wait_s", "bytes_sent")},
-        "consent": consent if any(consent.values()) else {},
-        "consent_proof": {state: count for state, count in proof.items() if count},
-        "account_facts": mapping(report.get("account_facts")),
-        "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
-        "estimate": {name: number(estimate.get(name)) for name in ESTIMATES},
-        "guards": sorted(
-            (_guard(item) for item in array(report.get("guards")) if mapping(item)),
-            key=lambda guard: (not guard["tripped"], not guard["near"]),
-        ),
-    }
-
-
-def _suppression_list(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a suppression list's name and counts."""
-    counts = {name: integer(item.get(name)) for name in ("read", "blank", "understood", "not_understood", "matched")}
-    return {"name": str(item.get("name") or ""), **counts}
-
-
-def _guard(item: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {name: str(item.get(name) or "") for name in ("name", "action", "message")}
-    tripped = bool(item.get("tripped"))
-    measured = item.get("measured")
-    values = {"measured": None if measured is None else number(measured), "limit": number(item.get("limit"))}
-    return {**texts, "tripped": tripped, "near": is_near_limit({**texts, **values, "tripped": tripped})}
 
 
 def _removals(counts: Mapping[str, Any]) -> tuple[BarPart, ...]:
