@@ -14,6 +14,17 @@ CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neithe
 ESTIMATES = ("calls", "upserts", "removals", "estimated_minutes")
 """Figures of a plan that the page of a dry run shows."""
 
+PROOF_LABELS = {
+    ProofState.WITH_PROOF: "With proof of consent",
+    ProofState.NO_MOMENT: "No moment of consent",
+    ProofState.UNREADABLE: "The moment cannot be read",
+    ProofState.IN_FUTURE: "The moment is in the future",
+    ProofState.TOO_OLD: "The moment is before 1995",
+    ProofState.INCOMPLETE: "A part is missing that the vendor requires",
+    ProofState.OPTED_OUT_LATER: "Opted out after the consent",
+}
+"""Label by state of a row's proof of consent. A row without proof is sent as well, and subscribes no one."""
+
 
 def facts_of(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that the page shows, each of its type; a missing entry, or one of another type, is empty."""

@@ -10,7 +10,7 @@ from airflow_provider_segexport.plugins import attempts, charts, task_run
 from airflow_provider_segexport.plugins.audiences import Attempt, RunIdentity
 from airflow_provider_segexport.plugins.pages import log_address, task_query
 from airflow_provider_segexport.plugins.permissions import Rights
-from airflow_provider_segexport.plugins.run_facts import CONSENT_LABELS
+from airflow_provider_segexport.plugins.run_facts import CONSENT_LABELS, PROOF_LABELS
 from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
 from airflow_provider_segexport.plugins.task_run import Report
 from airflow_provider_segexport.storage.attempts import Status
@@ -113,7 +113,7 @@ def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
         "run_folder": str(folder),
         "later": task_run.later_calls(folder, at_work=not report.over),
         "consent_labels": CONSENT_LABELS,
-        "proof_labels": task_run.PROOF_LABELS,
+        "proof_labels": PROOF_LABELS,
         "running": [job for job in report.jobs if job.state == "running"],
         "ended": [job for job in report.jobs if job.state == "ended"],
     }

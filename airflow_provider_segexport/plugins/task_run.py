@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.json_values import integer, mapping
@@ -27,18 +26,6 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"
-
-
-PROOF_LABELS = {
-    ProofState.WITH_PROOF: "With proof of consent",
-    ProofState.NO_MOMENT: "No moment of consent",
-    ProofState.UNREADABLE: "The moment cannot be read",
-    ProofState.IN_FUTURE: "The moment is in the future",
-    ProofState.TOO_OLD: "The moment is before 1995",
-    ProofState.INCOMPLETE: "A part is missing that the vendor requires",
-    ProofState.OPTED_OUT_LATER: "Opted out after the consent",
-}
-"""Label by state of a row's proof of consent. A row without proof is sent as well, and subscribes no one."""
 
 
 @dataclass(frozen=True, slots=True)
