@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.guards import is_near_limit
+from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
 
 CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
