@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-all test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom audit clean
+.PHONY: help setup check test test-fast test-all test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom audit clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest tests -n 3 --dist worksteal
+
+test-fast: setup  ## the core and the vendors' quick tests, for the inner loop (30 seconds)
+	SEGEXPORT_FAST_TESTS=1 $(BIN)/python -m pytest tests/core tests/vendors -n 2 --dist worksteal
 
 test-all: setup  ## the tests, with those that take long
 	SEGEXPORT_ALL_TESTS=1 $(BIN)/python -m pytest tests -n 3 --dist worksteal

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from airflow_compat import catch_up
+from airflow_compat import catch_up, keep_type_adapters
 from airflow_home import BUNDLE, HOME
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
@@ -33,6 +34,8 @@ from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.simulator.connections import CREDENTIALS
 
 catch_up()
+if not os.environ.get("SEGEXPORT_ALL_TESTS"):
+    keep_type_adapters()
 
 NUMBERS = itertools.count(1)
 RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)

@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 from airflow_home import HOME
+from slow_tests import left_out, not_fast
 
 pytest.register_assert_rewrite("airflow_fixtures", "airflow_worker")
-
-SLOW_TESTS = (
-    r"bench/test_bench\.py::test_a_round_brings_every_figure",
-    r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
-    r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest\[after\]",
-    r"airflow/test_person_in_s3\.py::test_a_person_is_in_no_object_afterwards\[(?!dotdigital)",
-    r"airflow/test_person_in_s3\.py::test_the_ledger_that_is_left",
-    r"airflow/test_person\.py::test_an_erased_person_who_returns_is_put_in_again\[(?!dotdigital)",
-    r"airflow/test_canary\.py::test_a_run_at_debug\[(?!omnisend)",
-    r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
-    r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
-)
-"""Tests of several seconds whose kind another test shows, too: `make test-all` runs them, `make test` does not."""
-SLOW = re.compile("|".join(SLOW_TESTS))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out, unless a test is named or all are asked for."""
     if os.environ.get("SEGEXPORT_ALL_TESTS") or any("::" in argument for argument in config.args):
         return
-    slow = [item for item in items if SLOW.search(item.nodeid)]
+    names = [item.nodeid for item in items]
+    slow = set(left_out(names))
+    if os.environ.get("SEGEXPORT_FAST_TESTS"):
+        slow |= set(not_fast(names))
     if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not SLOW.search(item.nodeid)]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in slow])
+        items[:] = [item for item in items if item.nodeid not in slow]
 
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light_start():
+    """Engines that are opened once, and no disk to wait for: a test's own work is what takes time.
+
+    The tests of lost power watch the syncs themselves. `make test-all` runs with real ones.
+    """
+    if os.environ.get("SEGEXPORT_ALL_TESTS"):
+        yield
+        return
+    from kept_engines import kept_engines  # noqa: PLC0415 - brings DuckDB
+
+    with pytest.MonkeyPatch.context() as patched, kept_engines():
+        patched.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,54 @@
+"""The tests that `make test` leaves out are named by patterns that fit, and leave one of each kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from slow_tests import ONE_VENDOR, SAMPLES, SLOW_TESTS, VENDORS, left_out
+
+TESTS = Path(__file__).resolve().parents[1]
+MODULE = "tests/vendors/test_takeovers.py"
+
+
+def remaining(names: list[str]) -> list[str]:
+    slow = set(left_out(names))
+    return [name for name in names if name not in slow]
+
+
+@pytest.mark.parametrize("pattern", [*SLOW_TESTS, *SAMPLES])
+def test_a_pattern_names_a_test_that_exists(pattern):
+    """A test that was renamed would run again without notice."""
+    path, _, test = pattern.replace("\\.", ".").partition("::")
+    name = re.match(r"test_\(?(\w+)", test)[1].rstrip("_")
+    assert re.search(rf"def test_{name}", (TESTS / path).read_text())
+
+
+def test_the_modules_of_one_vendor_exist():
+    """As above, for whole modules."""
+    names = re.search(r"\(([\w|]+)\)", ONE_VENDOR.pattern)[1].split("|")
+    assert [] == [name for name in names if not (TESTS / "vendors" / f"test_{name}.py").exists()]
+
+
+def test_one_vendor_remains_for_each_case():
+    """Whatever the other values are; a test without a vendor stays."""
+    cases = [f"{MODULE}::test_a[{vendor}-{way}]" for vendor in VENDORS for way in ("mirror", "upsert")]
+    assert ["mirror", "upsert"] == sorted(name.split("-")[-1].rstrip("]") for name in remaining(cases))
+    plain = [f"{MODULE}::test_b", f"{MODULE}::test_c[one-case]", f"{MODULE}::test_c[another-case]"]
+    assert plain == remaining(plain)
+
+
+def test_all_vendors_take_part():
+    """Which vendor remains differs from test to test, and not from run to run."""
+    cases = [f"{MODULE}::test_{number}[{vendor}]" for number in range(40) for vendor in VENDORS]
+    assert set(VENDORS) == {name.partition("[")[2].rstrip("]") for name in remaining(cases)}
+    assert remaining(cases) == [name for name in cases if name in set(remaining(cases[::-1]))]
+
+
+def test_a_sample_remains_of_each_function():
+    """About one in so many, and at least one."""
+    for pattern, of in SAMPLES.items():
+        name = pattern.replace("\\", "")
+        cases = [f"tests/{name}[{way}-{number}]" for way in ("dotdigital", "omnisend", "s3") for number in range(8)]
+        assert 1 <= len(remaining(cases)) <= 2 * len(cases) / of

@@ -1,0 +1,79 @@
+"""Tests that `make test` leaves out, because another test shows the same kind: `make test-all` runs every test."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+SLOW_TESTS = (
+    r"bench/test_bench\.py::test_a_round_brings_every_figure",
+    r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
+    r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest\[after\]",
+    r"airflow/test_person_in_s3\.py::test_a_person_is_in_no_object_afterwards\[(?!dotdigital)",
+    r"airflow/test_person_in_s3\.py::test_the_ledger_that_is_left",
+    r"airflow/test_person\.py::test_an_erased_person_who_returns_is_put_in_again\[(?!dotdigital)",
+    r"airflow/test_canary\.py::test_a_run_at_debug\[(?!omnisend)",
+    r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
+    r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
+    r"core/test_rate_limiter\.py::test_the_more_calls_a_window_takes_the_more_parts_it_has\[(postgresql|redis)",
+    r"core/test_rate_limiter\.py::test_a_window_that_takes_many_calls_is_used_in_parts\[(postgresql|redis)",
+)
+"""Tests of several seconds."""
+SLOW = re.compile("|".join(SLOW_TESTS))
+
+VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+ONE_VENDOR = re.compile(
+    r"vendors/test_(adopt_existing|audience_names|damaged_state|ledger_states|power_loss|preflight|report_schema|resume"
+    r"|sharers|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere)\.py::"
+)
+"""Tests of the steps of a run, which no vendor's module takes part in: one vendor each, another from test to test."""
+
+SAMPLES = {
+    r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair": 4,
+    r"vendors/test_omnisend_tags\.py::test_a_worker_that_dies_at_any_call": 4,
+}
+"""Tests of one function that differ in the moment of a fault: of so many, one remains."""
+
+
+FAST = re.compile(
+    r"core/(?!test_(rate_limiter|fencing_model|object_storage|snapshots|lease|reading_faults)\.py)"
+    r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital|omnisend"
+    r"|optional_fields|optouts|spec_checks|timestamps|values)\.py"
+)
+"""Modules of `make test-fast`."""
+
+NOT_FAST = re.compile(
+    r"core/("
+    r"test_phone_number\.py::test_any_texts|test_arrow\.py::test_texts|test_column_names\.py::test_twenty_thousand"
+    r"|test_parquet_files\.py::test_five_thousand"
+    r")"
+)
+"""Tests of those modules that take a second or more."""
+
+
+def not_fast(names: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the tests that `make test-fast` leaves out."""
+    return (name for name in names if NOT_FAST.search(name) or not FAST.search(name))
+
+
+def left_out(names: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the tests that `make test` leaves out; the choice depends on nothing but the names."""
+    repeated: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in names:
+        if SLOW.search(name):
+            yield name
+        elif ONE_VENDOR.search(name) and "[" in name:
+            test, _, values = name.partition("[")
+            others = "-".join(value for value in values.rstrip("]").split("-") if value not in VENDORS)
+            repeated[test, others].append(name)
+        elif any(re.search(pattern, name) and _number(name) % of for pattern, of in SAMPLES.items()):
+            yield name
+    for (test, others), group in repeated.items():
+        remaining = sorted(group)[_number(test + others) % len(group)]
+        yield from (name for name in group if name != remaining)
+
+
+def _number(text: str) -> int:
+    return zlib.crc32(text.encode())
