@@ -11,6 +11,18 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"
+OPERATOR_MODULES = tuple(
+    f"airflow_provider_segexport.operators.{name}"
+    for name in ("segment_export", "segment_export_erase", "segment_export_undo")
+)
+API_DOCUMENTATION = {
+    "campaign_monitor": "https://www.campaignmonitor.com/api/",
+    "constant_contact": "https://developer.constantcontact.com/",
+    "dotdigital": "https://developer.dotdigital.com/",
+    "omnisend": "https://api-docs.omnisend.com/",
+}
+"""The vendors' own documentation, by connection type."""
+TRIGGER_MODULES = ("airflow_provider_segexport.triggers.import_jobs", "airflow_provider_segexport.triggers.until")
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -55,7 +67,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def provider_info(version: str) -> dict[str, Any]:
-    """Return the provider's metadata for a version of the distribution."""
+    """Return the provider's metadata for a version of the distribution.
+
+    The key `plugins` is left out: the plugin has an entry point, and Airflow 3.3.2 reports a second one of its name as
+    an import error.
+    """
     vendors = ", ".join(vendor.title for vendor in VENDORS.values())
     return {
         "package-name": PACKAGE,
@@ -63,16 +79,10 @@ def provider_info(version: str) -> dict[str, Any]:
         "description": f"Keeps email-marketing audiences ({vendors}) in step with customer segments.",
         "versions": [version],
         "connection-types": [connection_type(vendor) for vendor in VENDORS.values()],
-        "operators": [
-            {
-                "integration-name": "Segment Export",
-                "python-modules": [
-                    "airflow_provider_segexport.operators.segment_export",
-                    "airflow_provider_segexport.operators.segment_export_erase",
-                    "airflow_provider_segexport.operators.segment_export_undo",
-                ],
-            }
-        ],
+        "integrations": [integration(vendor) for vendor in VENDORS.values()],
+        "hooks": [_modules(vendor.title, HOOKS[vendor.name].rpartition(".")[0]) for vendor in VENDORS.values()],
+        "operators": [_modules(vendor.title, *OPERATOR_MODULES) for vendor in VENDORS.values()],
+        "triggers": [_modules(vendor.title, *TRIGGER_MODULES) for vendor in VENDORS.values()],
         "extra-links": [f"airflow_provider_segexport.operators.links.{name}" for name in LINKS],
         "cli": ["airflow_provider_segexport.cli.get_commands"],
         "config": {
@@ -82,6 +92,21 @@ def provider_info(version: str) -> dict[str, Any]:
             }
         },
     }
+
+
+def integration(vendor: Vendor) -> dict[str, Any]:
+    """Return a vendor as Airflow's list of integrations has it. The guides are pages of this repository."""
+    return {
+        "integration-name": vendor.title,
+        "external-doc-url": API_DOCUMENTATION[vendor.name],
+        "how-to-guide": [f"/docs/first-export/{vendor.name.replace('_', '-')}.md", "/docs/exports.md"],
+        "tags": ["service"],
+    }
+
+
+def _modules(integration_name: str, *modules: str) -> dict[str, Any]:
+    """Return the modules that belong to an integration."""
+    return {"integration-name": integration_name, "python-modules": list(modules)}
 
 
 def connection_type(vendor: Vendor) -> dict[str, Any]:

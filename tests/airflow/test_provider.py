@@ -12,6 +12,8 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from airflow import plugins_manager
+from airflow import settings as airflow_settings
 from airflow.sdk import BaseHook
 from airflow.sdk._shared.secrets_masker import should_hide_value_for_key
 from airflow_home import IS_3_2, REPO
@@ -20,6 +22,7 @@ from airflow_provider_segexport import __version__, get_provider_info
 from airflow_provider_segexport.errors import ConnectionNotAllowed
 from airflow_provider_segexport.hooks import HOOKS, get_hook_class
 from airflow_provider_segexport.hooks.connection import settings
+from airflow_provider_segexport.provider_info import API_DOCUMENTATION
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -72,13 +75,43 @@ def test_every_vendor_has_a_connection_type_and_a_hook():
 
 
 def test_every_module_that_the_metadata_names_is_there():
-    """Operators and commands are named by modules that can be imported."""
-    for operators in INFO["operators"]:
-        for module in operators["python-modules"]:
-            import_module(module)
+    """Hooks, operators, triggers and commands are named by modules that can be imported; no module is left out."""
+    for kind in ("hooks", "operators", "triggers"):
+        for entry in INFO[kind]:
+            for module in entry["python-modules"]:
+                import_module(module)
     for command in INFO["cli"]:
         module, _, name = command.rpartition(".")
         assert callable(getattr(import_module(module), name))
+    named = {module for entry in INFO["triggers"] for module in entry["python-modules"]}
+    triggers = (REPO / "airflow_provider_segexport" / "triggers").glob("[a-z]*.py")
+    assert named == {f"airflow_provider_segexport.triggers.{path.stem}" for path in triggers}
+    named = {module for entry in INFO["operators"] for module in entry["python-modules"]}
+    operators = (REPO / "airflow_provider_segexport" / "operators").glob("segment_export*.py")
+    assert named == {f"airflow_provider_segexport.operators.{path.stem}" for path in operators}
+
+
+def test_integrations_are_those_of_the_official_providers():
+    """One a vendor, with tags, links and guides; hooks, operators and triggers name no other."""
+    properties = schema("provider.yaml.schema.json")["properties"]
+    for kind in ("integrations", "hooks", "operators", "triggers"):
+        jsonschema.validate(INFO[kind], properties[kind])
+    names = {entry["integration-name"] for entry in INFO["integrations"]}
+    assert {vendor.title for vendor in VENDORS.values()} == names
+    for kind in ("hooks", "operators", "triggers"):
+        assert names == {entry["integration-name"] for entry in INFO[kind]}
+    guides = {guide for entry in INFO["integrations"] for guide in entry["how-to-guide"]}
+    assert [] == [guide for guide in guides if not (REPO / guide.removeprefix("/")).is_file()]
+    assert set(API_DOCUMENTATION) == set(VENDORS)
+
+
+def test_airflow_loads_the_plugin_once(monkeypatch):
+    """By its entry point, also where Airflow loads all providers: a second plugin of a name is an import error."""
+    monkeypatch.setattr(airflow_settings, "LAZY_LOAD_PROVIDERS", False)
+    [entry] = [one for one in metadata.entry_points(group="airflow.plugins") if "segexport" in one.value]
+    plugins, errors = plugins_manager._get_plugins.__wrapped__()
+    assert {} == {source: error for source, error in errors.items() if "segexport" in f"{source} {error}"}
+    assert [entry.load().name] == [one.name for one in plugins if one.name == entry.load().name]
 
 
 @pytest.mark.parametrize(("vendor", "field"), SECRETS)
