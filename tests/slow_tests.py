@@ -38,16 +38,16 @@ SAMPLES = {
 
 
 FAST = re.compile(
-    r"core/(?!test_(rate_limiter|fencing_model|object_storage|snapshots|lease|reading_faults)\.py)"
+    r"core/(?!test_(rate_limiter|fencing_model|object_storage|quota_clocks|snapshots|lease|reading_faults)\.py)"
     r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital|omnisend"
-    r"|optional_fields|optouts|spec_checks|timestamps|values)\.py"
+    r"|optional_fields|optouts|spec_checks|timestamps)\.py"
 )
 """Modules of `make test-fast`."""
 
 NOT_FAST = re.compile(
     r"core/("
     r"test_phone_number\.py::test_any_texts|test_arrow\.py::test_texts|test_column_names\.py::test_twenty_thousand"
-    r"|test_parquet_files\.py::test_five_thousand"
+    r"|test_parquet_files\.py::test_(every_name|five_thousand|table_folders|what_is)"
     r")"
 )
 """Tests of those modules that take a second or more."""
