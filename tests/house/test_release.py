@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trove_classifiers
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -64,6 +65,11 @@ def test_no_option_was_added_in_the_future():
         if Version(told["version_added"]) > Version(__version__)
     }
     assert {} == late
+
+
+def test_every_classifier_exists():
+    """An index refuses a distribution with a classifier that it does not know."""
+    assert [] == [one for one in PROJECT["classifiers"] if one not in trove_classifiers.classifiers]
 
 
 def test_every_dependency_has_a_bound_and_a_reason():
