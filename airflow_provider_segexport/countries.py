@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+from airflow_provider_segexport.trimming import trimmed
+
 # ISO 3166-1 alpha-2, officially assigned (iso3166.tab of the tz database, current as of ISO/TC 46 N1108; read 2026-11).
 CODES = (
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ "
@@ -82,8 +84,9 @@ def _codes_by_name() -> Mapping[str, str]:
 
 def country_code(text: str) -> str | None:
     """Return the ISO 3166-1 alpha-2 code of a country's code or name in any case; None if it is neither."""
-    upper = text.strip().upper()
-    if len(upper) == CODE_CHARS and text.strip().isascii():  # the capital of `ß` is `SS`, the code of South Sudan
+    word = trimmed(text)
+    upper = word.upper()
+    if len(upper) == CODE_CHARS and word.isascii():  # the capital of `ß` is `SS`, the code of South Sudan
         upper = ALIASES.get(upper, upper)
         return upper if upper in CODES.split() else None
-    return _codes_by_name().get(text.strip().casefold().replace(" and ", " & "))
+    return _codes_by_name().get(word.casefold().replace(" and ", " & "))

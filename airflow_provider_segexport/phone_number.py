@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.trimming import trimmed
+
 if TYPE_CHECKING:
     import phonenumbers
 
@@ -14,9 +16,11 @@ MAX_CHARS = 64
 
 SEPARATORS = "[ ()./-]"
 E164 = r"\+[1-9][0-9]{6,14}"
-CONVERTIBLE = r"\s*[\p{Nd}\p{Z}\p{Pd}\p{Cf}+()\[\]./~\x{FF0B}\x{FF08}\x{FF09}]+\s*"
-"""Digits of any script, and the signs that people write between them. Letters, `#`, `*`, `,` and `;` are not among
-them, because they mark an extension, a service code or a second number."""
+_ENDS = r"[\s\x00-\x1e\x7f-\x{A0}]*"
+CONVERTIBLE = rf"{_ENDS}[\p{{Nd}}\p{{Z}}\p{{Pd}}\p{{Cf}}+()\[\]./~\x{{FF0B}}\x{{FF08}}\x{{FF09}}]+{_ENDS}"
+"""Digits of any script, and the signs that people write between them, with control characters at the ends. Letters,
+`#`, `*`, `,` and `;` are not among them, because they mark an extension, a service code or a second number. A control
+character between digits may separate two numbers. U+001F is left out: it separates the parts of a key."""
 
 NUMBER_DIGITS = 7
 """Digits of the shortest complete number (E.164). A slash between two such numbers separates two people's numbers."""
@@ -45,7 +49,7 @@ def to_e164(text: str, region: str | None) -> str | None:
     """
     import phonenumbers  # noqa: PLC0415 - takes 0.2 s, and most segments have no number to convert
 
-    digits = unicodedata.normalize("NFKC", text)
+    digits = unicodedata.normalize("NFKC", trimmed(text))
     if digits.count("+") > 1 or _has_two_numbers(digits) or DATE.fullmatch(digits.strip()):
         return None
     is_international = re.match(r"\W*\+", digits) is not None

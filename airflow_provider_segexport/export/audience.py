@@ -83,6 +83,7 @@ def resolve(context: ExportContext) -> Audience:
     if entry is not None:
         return _keep(context, replace(stored, id=entry.id), name)
     if context.config.create_audience:
+        names.check_name(vendor, name, is_new=True)
         return names.describe_missing(vendor, account, name, context.run_operation)
     raise names.not_found(vendor, account, entries, name)
 

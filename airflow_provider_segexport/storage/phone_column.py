@@ -12,6 +12,7 @@ import pyarrow as pa
 from airflow_provider_segexport import phone_number
 from airflow_provider_segexport.countries import country_code
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
+from airflow_provider_segexport.trimming import trimmed
 
 PHONE_NUMBERS = "phone_numbers"
 CONVERT_CHUNK_ROWS = 20_000
@@ -44,7 +45,7 @@ def create_phone_numbers(engine: Engine, rows: str, phone: str, country: str | N
     for batch in engine.stream(distinct, CONVERT_CHUNK_ROWS):
         phones, countries, counts = (column.to_pylist() for column in batch.columns)
         numbers = [
-            phone_number.to_e164(text, (country_code(name) if name.strip() else default_region) or None)
+            phone_number.to_e164(text, (country_code(name) if trimmed(name) else default_region) or None)
             for text, name in zip(phones, countries, strict=True)
         ]
         converted_rows += sum(

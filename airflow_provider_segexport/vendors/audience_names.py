@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import AudienceNotFound, InvalidArgument
 from airflow_provider_segexport.model import Audience, Operation, T
-from airflow_provider_segexport.vendors.directory import AudienceEntry, matches, name_in, near
+from airflow_provider_segexport.vendors.directory import MAX_NEW_NAME_CHARS, AudienceEntry, matches, name_in, near
 from airflow_provider_segexport.vendors.directory import shown_name as shown
 
 if TYPE_CHECKING:
@@ -56,8 +56,13 @@ def resolve_audience(vendor: Vendor, endpoint: ApiEndpoint, audience: str | None
     return run(vendor.resolve_audience(endpoint, entry.id))
 
 
-def check_name(vendor: Vendor, name: str) -> None:
-    """Refuse a name that no audience can have.
+def check_name(vendor: Vendor, name: str, *, is_new: bool = False) -> None:
+    """Refuse a name that no audience can have, or that an export would not give to a new one.
+
+    Args:
+        vendor: of the audience.
+        name: without its prefix.
+        is_new: the audience does not exist yet.
 
     Raises:
         InvalidArgument: the name is empty, too long, or has control characters.
@@ -68,6 +73,8 @@ def check_name(vendor: Vendor, name: str) -> None:
         problem = "is empty"
     elif limit is not None and len(name) > limit:
         problem = f"has {counted(len(name), 'character')}, and {vendor.title} takes {limit}"
+    elif is_new and len(name) > MAX_NEW_NAME_CHARS:
+        problem = f"has {counted(len(name), 'character')}, and an export creates none of more than {MAX_NEW_NAME_CHARS}"
     elif not all(char.isprintable() or unicodedata.category(char) == "Zs" for char in name):
         problem = "holds a line break, a tab or another control character"
     if problem:

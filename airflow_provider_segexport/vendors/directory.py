@@ -14,6 +14,10 @@ NAME_PREFIX = "name:"
 """Prefix of an `audience` that is a name and no id."""
 
 MAX_NEAR_NAMES = 3
+MAX_NEW_NAME_CHARS = 255
+"""Longest name of an audience that an export creates where the vendor documents no limit. It is the longest that any
+vendor documents (Constant Contact). An audience with a longer name that exists already can be used."""
+
 MAX_SHOWN_CHARS = 80
 """Most characters of a name in a message. The longest name that a vendor documents has 255."""
 

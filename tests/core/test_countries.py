@@ -39,5 +39,8 @@ def test_a_code_or_a_name_in_any_case_is_a_country():
         "",
         "Atlantis",
         "ß",
+        "DE\x00",
+        "\x07\u200bgermany\x00",
+        "D\x00E",
     ]
-    assert [country_code(text) for text in given] == ["DE", "GB", "DE", "AT", "TT", "US", *[None] * 5]
+    assert [country_code(text) for text in given] == ["DE", "GB", "DE", "AT", "TT", "US", *[None] * 5, "DE", "DE", None]

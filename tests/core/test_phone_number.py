@@ -38,6 +38,8 @@ GERMAN = "+491701234567"
         ("＋49 170 1234567", None, GERMAN),  # noqa: RUF001 - a plus in full width
         ("٠١٧٠ ١٢٣٤٥٦٧", "DE", GERMAN),  # noqa: RUF001 - Arabic digits
         ("\u202a+49 170 1234567\u202c", None, GERMAN),
+        ("\x00+49 170 1234567\x00\x07", None, GERMAN),
+        ("0170 1234567\x7f\r\n", "DE", GERMAN),
         ("(617) 555-0100", "US", "+16175550100"),
         ("1 617 555 0100", "US", "+16175550100"),
         ("02 1234 5678", "IT", "+390212345678"),
@@ -141,6 +143,14 @@ def test_what_cannot_be_converted_follows_the_rule_of_the_vendor(tmp_path):
     assert convert(tmp_path, phones, default_region="DE") == (phones, {})
     left_out = {"left_out_invalid_value": 7}
     assert convert(tmp_path, phones, default_region="DE", vendor=E164_FIELD) == ([None] * 7, left_out)
+
+
+def test_control_characters_at_the_ends_of_number_and_country(tmp_path):
+    """A fixed-width export pads with NUL; between digits it may separate two numbers, so such a text stays."""
+    phones = ["0170 1234567\x00", "0170 1234567", "\x000170 1234567", "0170 1234567", "0170\x001234567"]
+    countries = ["DE", "DE\x00", "de\x07", "Germany\x00\x00", "DE"]
+    numbers, _ = convert(tmp_path, phones, countries)
+    assert numbers == [GERMAN] * 4 + ["0170 1234567"]
 
 
 def test_a_column_of_whole_numbers(tmp_path):

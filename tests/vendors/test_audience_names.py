@@ -157,6 +157,18 @@ def test_a_name_that_no_audience_can_have_is_refused(account, name):
     assert writes(account) == []
 
 
+def test_a_very_long_name_is_used_but_not_created(account):
+    """A vendor may publish no limit. A new audience gets at most 255 characters; one that exists is found."""
+    limit = account.vendor.directory.max_name_chars
+    name = "x" * (256 if limit is None else limit + 1)
+    with pytest.raises(InvalidArgument, match=rf"has {len(name)} characters"):
+        by_name(account, name, create_audience=True)
+    assert writes(account) == []
+    if limit is None:
+        add(account, name)
+        assert by_name(account, name, create_audience=True)["counts"]["delivered"]
+
+
 def test_a_list_renamed_between_tries_keeps_the_run(account):
     """The first try is killed before its plan; meanwhile the list is renamed, and another one gets its name."""
     first = add(account, NAME)
