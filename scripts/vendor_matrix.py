@@ -1,4 +1,7 @@
-"""Writes docs/vendors.md and docs/vendors.csv from the vendors' own tables and docs/vendor-notes.toml.
+"""Writes docs/vendors.md and docs/vendors.csv from the vendors' own tables, their notes and the proofs.
+
+The notes are in docs/vendor-notes.toml. The proofs are in docs/vendor-proofs.toml, one for each answer of a real
+account.
 
 Usage: python scripts/vendor_matrix.py [--check]
 """
@@ -18,6 +21,18 @@ from airflow_provider_segexport.vendors.base import FIELDS, FieldRule, Limits, V
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+PROOF_KEYS = {"vendor", "question", "answer", "by", "on", "provider_version"}
+
+NO_PROOFS = (
+    "No real account has been probed yet: docs/vendor-proofs.toml is empty, so nothing below is proven. The "
+    "maintainers have no account at any vendor."
+)
+PROVEN = "Answers of real accounts are in docs/vendor-proofs.toml."
+HOW = (
+    "*documented* means that the vendor's documentation says it, *assumed* that it does not, and *proven* that "
+    "[`airflow segexport probe`](probe.md) has asked a real account. You can ask your own account in a few minutes.\n"
+)
 
 INTRODUCTION = (
     "Each vendor's fields and limits as exports keep them, what happens to people who have opted out, and what an "
@@ -117,13 +132,44 @@ def bullets(texts: dict[str, str]) -> str:
     return "".join(f"- **{label}**: {text}\n" for label, text in texts.items())
 
 
+def proofs() -> list[dict[str, str]]:
+    """Return the proofs, checked against the vendors' questions.
+
+    Raises:
+        SystemExit: a proof has other keys, or names a question or an answer that does not exist.
+    """
+    entries: list[dict[str, str]] = tomllib.loads((DOCS / "vendor-proofs.toml").read_text(encoding="utf-8")).get(
+        "proof", []
+    )
+    for entry in entries:
+        vendor = VENDORS.get(entry.get("vendor", ""))
+        questions = {question.name: question for question in vendor.probe.questions} if vendor and vendor.probe else {}
+        question = questions.get(entry.get("question", ""))
+        if set(entry) != PROOF_KEYS or question is None or entry["answer"] not in question.answers:
+            raise SystemExit(f"docs/vendor-proofs.toml: this proof cannot be used: {entry}")
+    return entries
+
+
+def questions_table(vendor: Vendor, proven: list[dict[str, str]]) -> str:
+    """Return the table of a vendor's questions: what exports assume, and how sure that is."""
+    rows = []
+    for question in vendor.probe.questions if vendor.probe else ():
+        own = [each for each in proven if (each["vendor"], each["question"]) == (vendor.name, question.name)]
+        shown = [f"*proven* `{each['answer']}` by {each['by']}, {each['on']}" for each in own]
+        confidence = "; ".join([f"*{question.confidence}*: {question.source}", *shown])
+        rows.append([f"`{question.name}`", question.text, f"`{question.assumed}`", confidence])
+    return table(["question", "text", "exports assume", "how sure"], rows)
+
+
 def page(notes: dict[str, Any]) -> str:
     """Return the page."""
+    proven = proofs()
     vendors = list(VENDORS.values())
     parts = [
         "# Vendors\n",
         "<!-- Written by scripts/vendor_matrix.py; the same as a table of cells: vendors.csv. -->\n",
         INTRODUCTION,
+        f"{PROVEN if proven else NO_PROOFS} {HOW}",
         "## Fields\n",
         table(
             ["field", *(vendor.title for vendor in vendors)],
@@ -157,7 +203,9 @@ def page(notes: dict[str, Any]) -> str:
                     "Custom fields": custom_fields_text(vendor),
                 }
             ),
-            "Open questions and assumptions:\n",
+            "Questions that a probe asks:\n",
+            questions_table(vendor, proven),
+            "Other assumptions and limits:\n",
             "".join(f"- {question}\n" for question in note["questions"]),
         ]
     return "\n".join(parts)
@@ -172,6 +220,8 @@ def csv_text(notes: dict[str, Any]) -> str:
         writer.writerows([vendor.name, "field", neutral, cell(vendor, neutral).replace("`", "")] for neutral in FIELDS)
         writer.writerows([vendor.name, "limit", name, value] for name, value in limits(vendor))
         writer.writerow([vendor.name, "custom fields", "rules", custom_fields_text(vendor)])
+        for question in vendor.probe.questions if vendor.probe else ():
+            writer.writerow([vendor.name, "assumed", question.name, question.assumed])
         writer.writerow([vendor.name, "form", "asks for", form_text(vendor).replace("*", "")])
         note = notes[vendor.name]
         writer.writerows([vendor.name, "note", name, note[name]] for name in NOTES)

@@ -16,7 +16,17 @@ def get_commands() -> list[CLICommand]:
         GroupCommand(
             name="segexport",
             help="Segment exports to email-marketing vendors",
-            subcommands=(_login(), _audiences(), _undo(), _release(), _repair(), _explain(), _erase(), _prune()),
+            subcommands=(
+                _login(),
+                _audiences(),
+                _probe(),
+                _undo(),
+                _release(),
+                _repair(),
+                _explain(),
+                _erase(),
+                _prune(),
+            ),
         )
     ]
 
@@ -49,6 +59,35 @@ def _audiences() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.audiences.audiences"),
         args=(Arg(("conn_id",), help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
+    )
+
+
+def _probe() -> ActionCommand:
+    """Return the command that asks an account what its vendor does not document."""
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="probe",
+        help="Find out on a test audience what the vendor does not document",
+        description=(
+            "Shows which questions it asks, on at most 20 addresses of your own in an empty test audience. It asks "
+            "first, stops at the first answer that exports do not assume, undoes each change, and writes probe.json. "
+            "Exits with 0 if every answer is as assumed, with 3 if an answer differs, and with 1 if the probe did not "
+            "come to its end or something could not be undone."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.probe.probe"),
+        args=(
+            Arg(("conn_id",), help="the Airflow connection"),
+            Arg(("--audience",), help="an empty list, address book or tag for the probe: its id, or name:Probe"),
+            Arg(("--address",), help="a pattern of your own addresses, such as me+{n}@my-domain.com"),
+            Arg(("--only",), action="append", help="ask only this question; may be given several times"),
+            Arg(("--list",), action="store_true", help="only list the questions; nothing is sent"),
+            Arg(("--keep-going",), action="store_true", help="go on after an answer that differs"),
+            Arg(("--file",), default="probe.json", help="where to write the answers (default: probe.json)"),
+            Arg(("-o", "--output"), choices=("table", "json"), default="table", help="what to print (default: table)"),
+            Arg(("--dry-run",), action="store_true", help="only show what would happen"),
+            Arg(("-y", "--yes"), action="store_true", help="do not ask"),
+        ),
     )
 
 

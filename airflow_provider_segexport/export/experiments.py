@@ -1,28 +1,31 @@
 """Finds out once for each account what its vendor does not document: `account record, first planned person -> fact`.
 
-A fact travels in `Audience.extra`. It is frozen with the plan before the first upsert, so that all tries of a run, and
-a run that recovers it, read the vendor's results in the same way.
+A probe (`airflow segexport probe`) writes facts to the same record. A fact travels in `Audience.extra`. It is frozen
+with the plan before the first upsert, so that all tries of a run, and a run that recovers it, read the vendor's results
+in the same way.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow.compute as pc
 
-from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.errors import DamagedState, FatalError
 from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience, Batch
 from airflow_provider_segexport.stages import record
-from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact
+from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact, account_of
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_as, write_json
+from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.experiment import TEMPORARY_PREFIX, UNKNOWN, Experiment, Notes
 
 log = logging.getLogger(__name__)
@@ -55,27 +58,65 @@ def resolve_audience(context: ExportContext) -> Audience:
 
 
 def with_account_facts(context: ExportContext, audience: Audience) -> Audience:
-    """Return the audience with what is known of its account."""
-    experiment = context.vendor.experiment
-    if experiment is None or not audience.account:
+    """Return the audience with what experiments and probes have found out about its account."""
+    account = account_of(audience)
+    if not account:
         return audience
-    fact = _record(context, audience, experiment).fact(experiment.fact)
-    if fact is None or not _holds(experiment, fact, context.environment.clock()):
-        return audience
-    return _with_fact(audience, experiment, fact)
+    now = context.environment.clock()
+    for api_version, name, values in _obeyed(context.vendor):
+        fact = AccountRecord.of(context.environment.state_root, context.vendor.name, account, api_version).fact(name)
+        if fact is not None and _holds(fact, values, now):
+            audience = _with_fact(audience, name, fact)
+    return audience
 
 
-def _holds(experiment: Experiment, fact: LearntFact, now: float) -> bool:
+def _holds(fact: LearntFact, values: frozenset[str], now: float) -> bool:
     """Tell whether a fact need not be found out again."""
-    return fact.value in experiment.values or (fact.value == UNKNOWN and 0 <= now - fact.learnt_at < UNKNOWN_S)
+    return fact.value in values or (fact.value == UNKNOWN and 0 <= now - fact.learnt_at < UNKNOWN_S)
+
+
+def _obeyed(vendor: Vendor) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Yield API version, name and values of each fact that exports obey."""
+    experiment, probe = vendor.experiment, vendor.probe
+    if experiment is not None:
+        yield experiment.api_version, experiment.fact, experiment.values
+    if probe is not None:
+        for name, values in probe.facts().items():
+            if experiment is None or name != experiment.fact:
+                yield probe.api_version, name, values
+
+
+def adapted(context: ExportContext, audience: Audience) -> ExportContext:
+    """Return the context with the vendor as the account behaves.
+
+    Raises:
+        FatalError: by what is known of the account, exports send nothing to it.
+    """
+    check_exported(context, audience)
+    change = context.vendor.with_facts
+    return context if change is None else replace(context, vendor=change(context.vendor, audience))
+
+
+def check_exported(context: ExportContext, audience: Audience) -> None:
+    """Check that what is known of the account allows exports.
+
+    Raises:
+        FatalError: it does not; the message says why.
+    """
+    why_not = context.vendor.why_not_exported
+    reason = why_not(audience) if why_not is not None else ""
+    if reason:
+        raise FatalError(f"{reason} Nothing is sent.")
 
 
 def account_facts(context: ExportContext, audience: Audience) -> dict[str, Any]:
     """Return what is known of the account, for the report: value and time (epoch seconds) by fact."""
-    experiment, extra = context.vendor.experiment, audience.extra
-    if experiment is None or experiment.fact not in extra:
-        return {}
-    return {experiment.fact: {"value": extra[experiment.fact], "learnt_at": int(extra[f"{experiment.fact}_at"])}}
+    extra, names = audience.extra, [name for _, name, _ in _obeyed(context.vendor)]
+    return {
+        name: {"value": extra[name], "learnt_at": int(extra[f"{name}_at"])}
+        for name in names
+        if name in extra and f"{name}_at" in extra
+    }
 
 
 def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: record.BatchRecorder) -> PlanFacts:
@@ -106,7 +147,7 @@ def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: rec
         if value is not None:
             _record(context, audience, experiment).record(experiment.fact, fact)
         log.info("finding out how the account behaves (vendor=%s fact=%s value=%s)", *_named(context), fact.value)
-        learnt = _with_fact(audience, experiment, fact)
+        learnt = _with_fact(audience, experiment.fact, fact)
     facts = replace(facts, audience=learnt)
     context.fence.check()
     folder.write_plan(planned, facts)
@@ -178,12 +219,11 @@ def _carry_out(
 
 def _record(context: ExportContext, audience: Audience, experiment: Experiment) -> AccountRecord:
     root = context.environment.state_root
-    return AccountRecord.of(root, context.vendor.name, audience.account, experiment.api_version)
+    return AccountRecord.of(root, context.vendor.name, account_of(audience), experiment.api_version)
 
 
-def _with_fact(audience: Audience, experiment: Experiment, fact: LearntFact) -> Audience:
-    entries = {experiment.fact: fact.value, f"{experiment.fact}_at": str(int(fact.learnt_at))}
-    return replace(audience, extra={**audience.extra, **entries})
+def _with_fact(audience: Audience, name: str, fact: LearntFact) -> Audience:
+    return replace(audience, extra={**audience.extra, name: fact.value, f"{name}_at": str(int(fact.learnt_at))})
 
 
 def _named(context: ExportContext) -> tuple[str, str]:

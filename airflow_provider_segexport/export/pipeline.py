@@ -22,7 +22,7 @@ from airflow_provider_segexport.export.config import (
     ExportEnvironment,
     PendingJobs,
 )
-from airflow_provider_segexport.export.experiments import learn, resolve_audience
+from airflow_provider_segexport.export.experiments import adapted, check_exported, learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
 from airflow_provider_segexport.export.preflight import Preflight, check, with_fields, with_new_audience
@@ -77,6 +77,7 @@ class Export:
             folder.verify()
             planned, facts = frozen
             self._note_audience(facts.audience)
+            self._context = adapted(context, facts.audience)
             with self._lease(facts.audience) as ledger:
                 self._check_plan_current(planned, facts, ledger)
                 return self._execute(planned, facts, facts.audience)
@@ -84,6 +85,7 @@ class Export:
             checked = None if context.config.undo else check(context)
             audience = checked.audience if checked else resolve_audience(context)
             self._note_audience(audience)
+            self._context = adapted(context, audience)
             if context.config.dry_run:
                 return self._dry_run(audience, checked)
             if checked and (is_missing(audience) or audiences.as_missing(audience)):
@@ -240,6 +242,7 @@ class Export:
             adopt_lost_jobs(context, planned, audience, upserts)
             facts = learn(context, planned, facts, upserts)
             audience = facts.audience
+            check_exported(context, audience)
             jobs = self._send(planned, facts, upserts)
         except Superseded:  # by now another try may use the run folder, and another run the ledger
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,25 +19,34 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def hold_audience(session: VendorSession, audience: Audience, operation: str) -> Iterator[None]:
+def hold_audience(
+    session: VendorSession,
+    audience: Audience,
+    operation: str,
+    *,
+    detail: str = "",
+    is_running: Callable[[str], bool | None] = is_task_running,
+) -> Iterator[None]:
     """Be the only writer of an audience; each call in this thread is sent only while the lease is held.
 
     Args:
         session: the account; its clock is used.
         audience: the audience.
         operation: one word for the message that another run gets.
+        detail: identifies this process; by default random digits.
+        is_running: returns whether another holder still runs; None if unknown.
 
     Raises:
         AudienceLocked: a run is writing the audience.
     """
     path = Ledger.of(state_path(), session.vendor.name, audience).path
-    owner = f"segexport/{operation}/{secrets.token_hex(4)}"
+    owner = f"segexport/{operation}/{detail or secrets.token_hex(4)}"
     lease = Lease(
         path,
         owner,
         clock=session.clock,
         sleep=session.interruptible_sleep,
-        is_task_running=is_task_running,
+        is_task_running=is_running,
         is_holder_gone=is_holder_gone,
     )
     with holding_lease(lease, Ledger(path, lease), longest_call_s(session.vendor), session.clock):

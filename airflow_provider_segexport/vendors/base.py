@@ -31,6 +31,7 @@ from airflow_provider_segexport.vendors.directory import AudienceDirectory
 from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
+from airflow_provider_segexport.vendors.probe import Probe
 
 FIELDS = (
     "email",
@@ -257,6 +258,12 @@ class Vendor:
     """Returns the remaining quota that a response reports. Arguments: the response and the current time."""
     experiment: Experiment | None = None
     """Finds out on the account what the vendor does not document, before the first upsert of an account."""
+    probe: Probe | None = None
+    """Questions about an account that `airflow segexport probe` asks."""
+    with_facts: Callable[[Vendor, Audience], Vendor] | None = None
+    """Returns the vendor as its account behaves, by what a probe has found out (`Audience.extra`)."""
+    why_not_exported: Callable[[Audience], str] | None = None
+    """Returns why exports send nothing to an account, by what is known of it; empty if they may."""
     extra_calls: Callable[[Audience], Mapping[str, int]] | None = None
     """Calls that each upsert batch makes beside its own, by `Request.rate_scope`; for the estimate."""
     date_format: str = "%Y-%m-%d"

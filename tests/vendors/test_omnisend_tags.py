@@ -226,6 +226,7 @@ def test_a_run_that_sends_nobody_learns_nothing(brand):
         b"[]",
         b'{"format":1,"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}},"checksum":"00000000"}',
         b'{"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}}}',
+        b'{"format":1,"vendor":"omnisend","account":7,"facts":[],"checksum":"00000000"}',
     ],
 )
 def test_a_damaged_record(brand, content):
@@ -235,6 +236,21 @@ def test_a_damaged_record(brand, content):
     path.write_bytes(content)
     brand.day(1, people(3))
     assert brand.value() in MODES
+    brand.assert_unharmed(*people(3))
+
+
+@pytest.mark.parametrize("other", [{"account": "another-brand"}, {"vendor": "dotdigital"}])
+def test_a_record_that_was_copied_from_another_account(brand, other, caplog):
+    """It says nothing about this one, and is replaced."""
+    own = brand.account_record()
+    foreign = replace(own, **other)
+    foreign.record("tags_on_upsert", LearntFact("merge", 1.0))
+    assert foreign.fact("tags_on_upsert") == LearntFact("merge", 1.0)
+    assert own.fact("tags_on_upsert") is None
+    brand.day(1, people(3))
+    assert "of another account" in caplog.text
+    assert brand.value() in MODES
+    assert own.fact("tags_on_upsert").learnt_at > 1.0
     brand.assert_unharmed(*people(3))
 
 

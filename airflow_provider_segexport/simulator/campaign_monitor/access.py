@@ -57,6 +57,7 @@ class AccessCheck:
             verdict = self._window.take(call.now)
             headers["X-RateLimit-Limit"] = str(verdict.limit)
             headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-            headers["X-RateLimit-Reset"] = str(int(verdict.reset - call.now) + 1)
+            reset = verdict.reset if self._account.settings.reset_is_epoch else verdict.reset - call.now
+            headers["X-RateLimit-Reset"] = str(int(reset) + 1)
             if not verdict.allowed:
                 raise refused(429, 429)

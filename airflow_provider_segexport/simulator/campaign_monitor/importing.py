@@ -88,9 +88,8 @@ class Importer:
         if not isinstance(email, str) or not is_email(email):
             return 1
         code = self._consent(row.get("ConsentToTrack"))
-        key = email.lower()
-        existing = self._list.subscribers.get(key)
-        code = code or self._status_code(key, existing)
+        existing = self._list.subscribers.get(self._account.key(email))
+        code = code or self._status_code(email.lower(), existing) or self._field_code(row)
         if code:
             return code
         if existing is None:
@@ -105,17 +104,31 @@ class Importer:
         return 0 if isinstance(consent, str) and consent.lower() in _CONSENT else 215
 
     def _status_code(self, key: str, existing: Subscriber | None) -> int:
-        if self._flags.resubscribe or (existing and existing.state == "Active"):
+        resubscribes = self._flags.resubscribe or self._account.settings.inactive_rows == "add"
+        if resubscribes or (existing and existing.state == "Active"):
             return 0
         if existing:
             return _STATE_CODES[existing.state]
         return 204 if key in self._account.client.suppressed else 0
 
+    def _field_code(self, row: Row) -> int:
+        """Return the code of a row with an unknown field or a decimal, if the settings refuse those."""
+        settings, pairs = self._account.settings, row.get("CustomFields")
+        for pair in pairs if isinstance(pairs, list) else ():
+            field = self._list.accepted_keys.get(str(pair["Key"]))
+            if field is None and settings.unknown_field == "fail_batch":
+                raise refused(400)
+            if field is None and settings.unknown_field == "fail_row":
+                return 1
+            if field is not None and field.kind == "Number" and settings.values == "fail_row" and "." in str(pair):
+                return 1
+        return 0
+
     def _add(self, email: str, row: Row) -> None:
         state = "Unconfirmed" if self._flags.confirm else "Active"
         person = Subscriber(email, state, self._now, self._added)
         self._fill(person, row)
-        self._list.join(person)
+        self._list.join(person, self._account.key(email))
         self.new += 1
         self._lift_suppression(person)
         if self._flags.confirm:
@@ -182,6 +195,8 @@ class Importer:
 
     def _keep_typed(self, values: dict[str, object], field: CustomField, text: str) -> None:
         stored = _typed(field, text)
+        if stored is not None and field.kind == "Number" and self._account.settings.values == "cut":
+            stored = stored.partition(".")[0]
         if stored is None:
             self.bad_values[field.bare] += 1
         else:

@@ -23,6 +23,11 @@ class Settings:
     duplicates: Literal["first", "last"] = "last"
     import_requires_consent: bool = False
     import_sends_confirmation: bool = False
+    inactive_rows: Literal["by_row", "whole_batch", "silent", "add"] = "by_row"
+    unknown_field: Literal["ignore", "fail_row", "fail_batch"] = "ignore"
+    values: Literal["keep", "cut", "fail_row"] = "keep"
+    email_case: Literal["ignore", "keep"] = "ignore"
+    reset_is_epoch: bool = False
     unknown_list_status: int = 401
     token_seconds: float = 1_209_600  # 14 days: fixtures of createsend-python, read 2026-08
     token_error_status: int = 200
@@ -89,9 +94,9 @@ class MailingList:
             self.accepted_keys.pop(key, None)
         self.fields.pop(bare, None)
 
-    def join(self, subscriber: Subscriber) -> None:
-        """Take a new person into the list."""
-        self.subscribers[subscriber.email.lower()] = subscriber
+    def join(self, subscriber: Subscriber, key: str = "") -> None:
+        """Take a new person into the list, under what addresses are compared by."""
+        self.subscribers[key or subscriber.email.lower()] = subscriber
         self.counts[subscriber.state] += 1
         self.version += 1
 
@@ -150,6 +155,10 @@ class Account:
             for custom in DEFAULT_FIELDS:
                 made.add_field(custom)
             self.client.lists[made.id] = made
+
+    def key(self, email: str) -> str:
+        """Return what addresses of a list are compared by."""
+        return email.lower() if self.settings.email_case == "ignore" else email
 
     def date(self, moment: float) -> str:
         """Write a moment in the account's time zone, without an offset, as the vendor does."""

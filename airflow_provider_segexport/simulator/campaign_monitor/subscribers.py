@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # 400/209 above 1000 rows, 400/212 for none; error registry of the v3.3 pages, read 2026-08.
 MOST_ROWS = 1000
+INACTIVE = frozenset({204, 205, 206, 207, 208})
 
 
 def body_of(call: Call) -> Row:
@@ -26,9 +27,9 @@ def body_of(call: Call) -> Row:
         raise refused(400) from None
 
 
-def present(source: MailingList, email: str) -> Subscriber:
+def present(account: Account, source: MailingList, email: str) -> Subscriber:
     """Return the person of that address, or refuse with 203."""
-    subscriber = source.subscribers.get(email.lower())
+    subscriber = source.subscribers.get(account.key(email))
     if subscriber is None or subscriber.state == "Deleted":
         raise refused(203)
     return subscriber
@@ -59,7 +60,9 @@ def load(account: Account, target: MailingList, call: Call) -> Reply:
     failures = []
     for row in unique.values():
         code = importer.take(row)
-        if code:
+        if code and account.settings.inactive_rows == "whole_batch" and code in INACTIVE:
+            raise refused(400)
+        if code and not (account.settings.inactive_rows == "silent" and code in INACTIVE):
             email = row.get("EmailAddress") or ""
             failures.append({"EmailAddress": email, "Code": code, "Message": MESSAGES[code]})
     _tell(call, importer, len(failures), target.mails.total() - mailed)
@@ -136,7 +139,7 @@ def update(account: Account, target: MailingList, call: Call) -> Reply:
     """Answer PUT /subscribers/{listid}.json, which may also change the address."""
     (row,) = check_rows([body_of(call)])
     _need_consent(row)
-    person = present(target, call.query.get("email", ""))
+    person = present(account, target, call.query.get("email", ""))
     wanted = row.get("EmailAddress")
     if isinstance(wanted, str) and wanted.lower() != person.email.lower():
         if not is_email(wanted):
@@ -154,9 +157,9 @@ def update(account: Account, target: MailingList, call: Call) -> Reply:
     return error(code) if code else Reply()
 
 
-def delete(_account: Account, target: MailingList, call: Call) -> Reply:
+def delete(account: Account, target: MailingList, call: Call) -> Reply:
     """Answer DELETE /subscribers/{listid}.json: Deleted in this list, nothing else."""
-    person = present(target, call.query.get("email", ""))
+    person = present(account, target, call.query.get("email", ""))
     if person.state != "Active":
         call.note(f"deleted a person who was {person.state}: that state is lost")
     target.move(person, "Deleted", call.now, f"deleted, was {person.state.lower()}")
@@ -167,13 +170,13 @@ def delete(_account: Account, target: MailingList, call: Call) -> Reply:
 def unsubscribe(account: Account, target: MailingList, call: Call) -> Reply:
     """Answer POST /subscribers/{listid}/unsubscribe.json."""
     email = str(body_of(call).get("EmailAddress", ""))
-    present(target, email)
+    present(account, target, email)
     lists = [target]
     if target.unsubscribe_setting == "AllClientLists":
         lists = list(account.client.lists.values())
         account.client.suppress(email, "Unsubscribed", call.now)
     for held in lists:
-        person = held.subscribers.get(email.lower())
+        person = held.subscribers.get(account.key(email))
         if person and person.state in ("Active", "Unconfirmed"):
             held.move(person, "Unsubscribed", call.now, "unsubscribed through the API")
     call.count("unsubscribed")

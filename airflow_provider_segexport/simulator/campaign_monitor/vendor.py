@@ -168,7 +168,7 @@ class CampaignMonitor(Vendor):
         return self.reader.members(call, held, call.params["state"].capitalize())
 
     def _person(self, _account: Account, held: MailingList, call: Call) -> Reply:
-        person = held.subscribers.get(call.query.get("email", "").lower())
+        person = held.subscribers.get(self.account.key(call.query.get("email", "")))
         if person is None:
             raise refused(203)
         tracking = call.query.get("includetrackingpreference", "").lower() == "true"

@@ -112,7 +112,8 @@ def plan(account: Account, names: Sequence[str]) -> Plan:
         elif name in _CHECKS:
             columns.append(Column(at, name, 10, _CHECKS[name]))
         elif name.startswith("cf:") and name[3:] in account.fields:
-            columns.append(Column(at, name, _CUSTOM_LENGTH, _custom(account.fields[name[3:]])))
+            check = _custom(account.fields[name[3:]], account.settings.decimals)
+            columns.append(Column(at, name, _CUSTOM_LENGTH, check))
         else:
             unknown.append(name)
     custom = sum(name.startswith("cf:") for name in names)
@@ -169,14 +170,14 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 }
 
 
-def _custom(field: CustomField) -> Callable[[str], object] | None:
+def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None:
     """Return the check of a custom field's type; the forms beyond the swagger's words are assumed."""
     if field.kind in ("string", "text_area"):
         return None
 
     def check(text: str) -> object:
-        if _fits(field, text):
-            return text
+        if _fits(field, text) and not (decimals == "error" and "." in text):
+            return text.partition(".")[0] if decimals == "cut" and field.kind == "number" else text
         raise ValueProblem(f"Invalid value for custom field {field.name}")
 
     return check

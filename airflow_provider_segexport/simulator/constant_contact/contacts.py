@@ -43,7 +43,7 @@ class ContactDesk:
         if body.get("create_source") not in ("Contact", "Account"):
             raise invalid("create_source does not have a valid value")
         email, permission = self._email_of(body, "explicit")
-        if email.lower() in self._account.by_email:
+        if self._account.key(email) in self._account.by_email:
             raise api_refused(CONFLICT, "Validation failed: email_address already exists", 409)
         fields, lists = self._fields(body), self._lists(body)
         contact = self._account.enrol(email, permission, call.now, ((call.now, "created through the API"),))
@@ -58,15 +58,15 @@ class ContactDesk:
         if body.get("update_source") not in ("Contact", "Account"):
             raise invalid("update_source does not have a valid value")
         email, permission = self._email_of(body, contact.permission, contact.email)
-        holder = self._account.by_email.get(email.lower())
+        holder = self._account.by_email.get(self._account.key(email))
         if holder is not None and holder is not contact:
             raise api_refused(CONFLICT, "Validation failed: email_address already exists", 409)
         fields, lists = self._fields(body), self._lists(body)
         if contact.deleted is not None:
             self._account.revive(contact, call.now)
-        self._account.by_email.pop(contact.email.lower(), None)
+        self._account.by_email.pop(self._account.key(contact.email), None)
         contact.email = email
-        self._account.by_email[email.lower()] = contact
+        self._account.by_email[self._account.key(email)] = contact
         if permission != contact.permission:
             call.count("permission_changed")
             self._account.permit(contact, permission, call.now, f"set to {permission} by PUT")
@@ -102,7 +102,7 @@ class ContactDesk:
         if not isinstance(body.get("list_memberships"), list) or not body["list_memberships"]:
             raise invalid("list_memberships is required")
         fields, lists = self._fields(body), self._lists(body)
-        contact = self._account.by_email.get(email.lower())
+        contact = self._account.by_email.get(self._account.key(email))
         confirm = self._account.settings.confirmed_opt_in
         new = contact is None
         if contact is None:

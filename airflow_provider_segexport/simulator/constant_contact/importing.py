@@ -43,6 +43,8 @@ class ImportDesk:
         rows = body.get("import_data")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise invalid("import_data must be an array of contacts")
+        if self._account.settings.unknown_custom_field == "refuse":
+            self._check_columns(rows)
         list_ids = body.get("list_ids")
         lists = self.lists(list_ids if isinstance(list_ids, list) else [])
         taken = min(self._within(call.body, len(rows)), self._account.settings.max_import_rows)
@@ -51,6 +53,14 @@ class ImportDesk:
             call.count("dropped", len(rows) - taken)
         text = call.body
         return self._accept(call, lists, taken, lambda: _json_rows(text, taken))
+
+    def _check_columns(self, rows: Sequence[dict[str, object]]) -> None:
+        """Refuse an import with a custom field that does not exist."""
+        unknown = {name for row in rows for name in row if name.startswith("cf:")} - {
+            f"cf:{name}" for name in self._account.fields
+        }
+        if unknown:
+            raise invalid("Unrecognized property: a custom field does not exist")
 
     def csv(self, call: Call) -> Reply:
         """Answer POST /activities/contacts_file_import."""

@@ -123,7 +123,7 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
 
 def _put(account: Account, target: ContactList | None, row: Json, status: str, now: float) -> None:
     email = str(row["email"])
-    contact = account.by_email.get(email.lower()) or account.enrol(email, "implicit", now, ())
+    contact = account.by_email.get(account.key(email)) or account.enrol(email, "implicit", now, ())
     fields = row.get("fields")
     if isinstance(fields, dict):
         unknown = {name[3:] for name in fields if name.startswith("cf:")} - account.fields.keys()

@@ -48,6 +48,8 @@ def contact_of(account: Account, contact: Contact, include: Iterable[str]) -> Js
     if contact.deleted is not None:
         shown["deleted_at"] = iso(contact.deleted)
     for name in include:
+        if name == "list_memberships" and not contact.lists and account.settings.no_list == "left_out":
+            continue
         shown[name] = _PARTS_OF[name](account, contact, fields)
     return shown
 
@@ -145,7 +147,7 @@ class Reader:
         """Yield, in ascending order, the numbers above `after` of those who fit."""
         contacts = self._account.contacts
         if "email" in filters:
-            held = self._account.by_email.get(filters["email"].lower())
+            held = self._account.by_email.get(self._account.key(filters["email"]))
             return [held.number] if held and held.number > after and fits(held) else []
         names = self._list_ids(filters)
         dated = any(name in filters for name in _DATES)

@@ -20,7 +20,6 @@ Shape = tuple[str, ...]
 Row = tuple[Shape, "Sequence[object]"]
 
 MOST_LISTS = 50  # a contact; swagger 3.0.178, read 2026-08
-_FIRST_LINE = 2  # the header counts as line 1, also for JSON (a public client's reading, 2026-08)
 
 
 class RowImport:
@@ -43,7 +42,7 @@ class RowImport:
     def take(self, rows: Iterable[Row]) -> None:
         """Apply rows: of those with one address the last wins, silently (td-p/278498, 2026-08)."""
         last: dict[str, tuple[int, Plan, Sequence[object], str]] = {}
-        for line, (shape, values) in enumerate(rows, start=_FIRST_LINE):
+        for line, (shape, values) in enumerate(rows, start=self._account.settings.first_line):
             self.rows += 1
             read = self._plans.get(shape) or self._plan(shape)
             if len(values) != len(shape):
@@ -52,7 +51,7 @@ class RowImport:
             email = values[read.email] if read.email is not None else ""
             text = email.strip() if isinstance(email, str) else ""
             if text and len(text) <= self._account.settings.email_length and is_email(text):
-                last[text.lower()] = (line, read, values, text)
+                last[self._account.key(text)] = (line, read, values, text)
             else:
                 self._reject(line, ValueProblem("Invalid email", correctable=True))
         self.people = len(last) + self.facts["correctable"] + self.facts["errors"]
@@ -92,12 +91,13 @@ class RowImport:
 
     def _create(self, email: str, fields: dict[str, object]) -> None:
         """New: implicit, added by the account (import_contacts.html, read 2026-08)."""
-        contact = self._account.enrol(email, "implicit", self._now, self._born)
+        permission = self._account.settings.new_permission
+        contact = self._account.enrol(email, permission, self._now, self._born)
         contact.fields = pack(fields)
         contact.lists = self._list_ids
         for target in self._lists:
             target.members.add(contact.number)
-            target.counts["implicit"] += 1
+            target.counts[permission] += 1
         self.facts["created"] += 1
         self._welcome(contact)
 

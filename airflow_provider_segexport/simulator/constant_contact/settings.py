@@ -41,7 +41,13 @@ class Settings:
     job_seconds: float = 1.0
     job_seconds_per_row: float = 0.00005
     job_states: list[str] = field(default_factory=list)
-    unknown_custom_field: Literal["ignore", "error"] = "ignore"
+    unknown_custom_field: Literal["ignore", "error", "refuse"] = "ignore"
+    email_case: Literal["ignore", "keep"] = "ignore"
+    new_permission: Literal["implicit", "explicit", "pending_confirmation"] = "implicit"
+    decimals: Literal["keep", "cut", "error"] = "keep"
+    no_list: Literal["empty", "left_out", "gone"] = "empty"
+    first_line: int = 2
+    rate_headers: bool = False
     bad_value: Literal["ignore", "error"] = "error"
     empty_value: Literal["keep", "clear"] = "keep"
     person_count: Literal["all", "valid"] = "all"

@@ -59,6 +59,10 @@ class Account:
         for label, kind in DEFAULT_FIELDS:
             self.add_field(CustomField(self.ids.guid(), label, kind, now, dict(METADATA.get(kind, {}))))
 
+    def key(self, email: str) -> str:
+        """Return what addresses are compared by."""
+        return email.lower() if self.settings.email_case == "ignore" else email
+
     def contact_id(self, contact: Contact) -> str:
         """Write a contact's id."""
         return f"{self._first + contact.number:08x}{self._suffix}"
@@ -78,7 +82,7 @@ class Account:
         self.version += 1
         contact = Contact(len(self.contacts), email, permission, now, history)
         self.contacts.append(contact)
-        self.by_email[email.lower()] = contact
+        self.by_email[self.key(email)] = contact
         return contact
 
     def open_list(self, name: str, now: float) -> ContactList:
@@ -124,6 +128,8 @@ class Account:
         target.counts[contact.permission] -= 1
         contact.lists = self._shared(tuple(held for held in contact.lists if held != target.id))
         self.tell(contact, now, event)
+        if not contact.lists and self.settings.no_list == "gone":
+            contact.deleted = contact.updated = now
         return True
 
     def permit(self, contact: Contact, permission: str, now: float, event: str) -> None:

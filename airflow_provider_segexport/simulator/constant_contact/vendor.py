@@ -126,11 +126,13 @@ class ConstantContact(Vendor):
             Route("DELETE", f"{lists}/{{list}}", self.lists.delete, _LISTS_WRITE),
             Route("GET", fields, self.fields.all, _READ),
             Route("POST", fields, self.fields.create, _WRITE),
+            Route("DELETE", f"{fields}/{{field}}", self.fields.delete, _WRITE),
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check the token, the limits of its key, then scope and privilege; no header reports limits."""
-        del headers
+        """Check the token, the limits of its key, then scope and privilege. By the settings, headers report limits."""
+        if self.account.settings.rate_headers:
+            headers |= {"X-RateLimit-Limit": "10000", "X-RateLimit-Remaining": "9999", "X-RateLimit-Reset": "60"}
         if route.tag != _OPEN:
             access = self.access.check_credentials(call)
             self.access.check_limits(access.key, call.now)
@@ -224,7 +226,7 @@ class ConstantContact(Vendor):
 
     def _person(self, details: Json) -> Contact:
         email = str(details.get("email", ""))
-        contact = self.account.by_email.get(email.lower())
+        contact = self.account.by_email.get(self.account.key(email))
         if contact is None:
             raise ControlError(f"No contact has the address {email!r}.")
         return contact

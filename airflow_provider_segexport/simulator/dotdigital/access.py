@@ -63,7 +63,8 @@ class AccessCheck:
         # Reset is a UTC epoch, not seconds to wait; call-rate-limits page, read 2026-08.
         headers["X-RateLimit-Limit"] = str(verdict.limit)
         headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-        headers["X-RateLimit-Reset"] = str(int(verdict.reset))
+        reset = verdict.reset if self._account.settings.rate_reset == "epoch" else verdict.reset - call.now
+        headers["X-RateLimit-Reset"] = str(int(reset))
         headers["X-RateLimit-Scope"] = f"{tier}CallRate"
         if verdict.allowed:
             return

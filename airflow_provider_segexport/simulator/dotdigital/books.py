@@ -124,6 +124,9 @@ class BookDesk:
         settings = self._account.settings
         facts, notes = call.facts, call.notes
         call.count("rows", len(ids))
+        jobs = self._account.list_removals
+        if not settings.removals_at_once and jobs.active(call.now):  # one job counter for all books
+            raise v2_refused("Error: ERROR_ADDRESSBOOK_IN_USE")
 
         def work(moment: float) -> str:
             contacts = [book.roll.by_id[number] for number in dict.fromkeys(ids) if number in book.roll.by_id]

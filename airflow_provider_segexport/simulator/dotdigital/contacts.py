@@ -154,7 +154,7 @@ class ContactDesk:
 
     def _find(self, name: str, value: str) -> Contact | None:
         if name == "email":
-            return self._account.by_email.get(value.lower())
+            return self._account.by_email.get(self._account.key(value))
         if name == "contactId":
             return self._account.contacts.by_id.get(int(value)) if value.isdigit() else None
         return self._account.by_identifier.get((name, value))

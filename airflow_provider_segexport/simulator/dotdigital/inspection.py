@@ -120,7 +120,7 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
 
 def _put(account: Account, book: AddressBook | None, row: Json, status: str, now: float) -> None:
     email = str(row["email"])
-    contact = account.by_email.get(email.lower()) or account.enrol(email, now, ())
+    contact = account.by_email.get(account.key(email)) or account.enrol(email, now, ())
     fields = row.get("fields")
     if isinstance(fields, dict):
         unknown = fields.keys() - account.fields.keys()

@@ -97,7 +97,7 @@ class OptOutDesk:
         return Reply(204)
 
     def _meant(self, body: Json) -> Contact:
-        contact = self._account.by_email.get(str(body.get("email", "")).lower())
+        contact = self._account.by_email.get(self._account.key(str(body.get("email", ""))))
         if contact is None:
             raise v2_refused("Error: ERROR_CONTACT_NOT_FOUND", 404)
         return contact

@@ -52,7 +52,7 @@ def contact_of(account: Account, contact: Contact, include: str, fields: str) ->
     if "channelProperties" in wanted:
         channel = {"emailType": contact.email_type, "optInType": contact.opt_in}
         shown["channelProperties"] = {"email": channel | {"status": contact.status}}
-    if "lists" in wanted:
+    if "lists" in wanted and (contact.lists or account.settings.no_list != "left_out"):
         shown["lists"] = [_list_of(account.books[held], contact) for held in contact.lists]
     if "consentRecords" in wanted:
         shown["consentRecords"] = list(contact.consents)

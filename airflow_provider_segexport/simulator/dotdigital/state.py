@@ -37,6 +37,7 @@ class Settings:
     """Settings of the vendor; the README marks the defaults that are assumptions."""
 
     rate_scheme: Literal["tiered", "flat", "off"] = "tiered"
+    rate_reset: Literal["epoch", "seconds"] = "epoch"
     low_per_minute: int = 150  # the number in the vendor's sample headers; 35 on "Basic"
     medium_per_minute: int = 300
     high_per_minute: int = 600
@@ -46,8 +47,14 @@ class Settings:
     job_seconds: float = 1.0
     job_seconds_per_row: float = 0.00005
     job_states: list[str] = field(default_factory=list)
-    unknown_field: Literal["ignore", "fail_record", "fail_request"] = "ignore"
+    unknown_field: Literal["ignore", "fail_record", "fail_request", "create"] = "ignore"
+    email_case: Literal["ignore", "keep"] = "ignore"
+    new_status: Literal["subscribed", "noSubscription"] = "subscribed"
+    value_precision: Literal["keep", "cut"] = "keep"
+    no_list: Literal["empty", "left_out", "gone"] = "empty"
+    removals_at_once: bool = True
     bad_value: Literal["ignore", "fail_record"] = "fail_record"
+    decimals: Literal["keep", "fail_record"] = "keep"
     text_length: int = 255
     duplicates: Literal["first", "none"] = "first"
     failure_codes: Literal["spec", "table"] = "spec"
@@ -179,6 +186,10 @@ class Account:
         self._list_sets: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._histories: dict[History, History] = {}  # one a batch, not one a contact
 
+    def key(self, email: str) -> str:
+        """Return what addresses are compared by."""
+        return email.lower() if self.settings.email_case == "ignore" else email
+
     def settle(self, now: float) -> None:
         """Do the work that has come due."""
         for jobs in (self.imports, self.list_removals, self.deletions):
@@ -194,9 +205,10 @@ class Account:
         """Create a contact."""
         self._next_contact += 1
         contact = Contact(self._next_contact, email, now, history)
+        contact.status = self.settings.new_status
         self.contacts.add(contact)
         if email:
-            self.by_email[email.lower()] = contact
+            self.by_email[self.key(email)] = contact
         return contact
 
     def put_on(self, contact: Contact, book: AddressBook, now: float) -> None:
@@ -217,6 +229,8 @@ class Account:
         lists = tuple(held for held in contact.lists if held != book.id)
         contact.lists = self._list_sets.setdefault(lists, lists)
         contact.history += ((now, f"removed from list {book.id}"),)
+        if not lists and self.settings.no_list == "gone":
+            self.erase(contact, now)
         return True
 
     def erase(self, contact: Contact, now: float) -> None:
@@ -226,7 +240,7 @@ class Account:
             self.books[list_id].suppressed.pop(contact.id, None)
         contact.enter("deleted", now, "deleted from the account")
         self.contacts.remove(contact.id)
-        self.by_email.pop(contact.email.lower(), None)
+        self.by_email.pop(self.key(contact.email), None)
         for key in [key for key, held in self.by_identifier.items() if held is contact]:
             del self.by_identifier[key]
         self.deleted.append(contact)

@@ -11,10 +11,10 @@ from airflow_provider_segexport.simulator.people import is_email, pack, unpack
 
 from .checking import Row, email_channel
 from .consent import records_of
-from .state import OPTED_OUT
+from .state import OPTED_OUT, DataField
 
 if TYPE_CHECKING:
-    from .state import Account, AddressBook, Contact, DataField
+    from .state import Account, AddressBook, Contact
 
 
 class RowError(Exception):
@@ -51,7 +51,7 @@ class Upsert:
         if name == "email":
             email = str(value or "")
             self._check_email(email)
-            key = email.lower()
+            key = self._account.key(email)
             return key, self._account.by_email.get(key)
         if name == "contactId":
             if not isinstance(value, int) or value not in self._account.contacts.by_id:
@@ -114,7 +114,7 @@ class Upsert:
                 continue
             if name == "email":
                 self._check_email(str(value))
-                holder = self._account.by_email.get(str(value).lower())
+                holder = self._account.by_email.get(self._account.key(str(value)))
             else:
                 holder = self._account.by_identifier.get((name, str(value)))
             if holder is not None and holder is not contact:
@@ -124,10 +124,11 @@ class Upsert:
     def _identify(self, contact: Contact, identifiers: Row) -> None:
         others = {k: str(v) for k, v in identifiers.items() if k not in ("email", "contactId")}
         email = identifiers.get("email")
-        if isinstance(email, str) and email.lower() != contact.email.lower():
-            self._account.by_email.pop(contact.email.lower(), None)
+        key = self._account.key
+        if isinstance(email, str) and key(email) != key(contact.email):
+            self._account.by_email.pop(key(contact.email), None)
             contact.email = email
-            self._account.by_email[email.lower()] = contact
+            self._account.by_email[key(email)] = contact
         if others:
             contact.identifiers = pack(unpack(contact.identifiers) | others)
             for pair in others.items():
@@ -160,10 +161,14 @@ class Upsert:
         self.unknown_fields[name] += 1
         if self._account.settings.unknown_field == "fail_record":
             raise RowError("apiSchemaViolation", f"Unknown data field '{name}'")
+        if self._account.settings.unknown_field == "create":
+            self._account.fields[name] = DataField(name, "String")
 
     def _store(self, stored: dict[str, object], field: DataField, value: object) -> None:
-        if _is_of(field, value, self._account.settings.text_length):
-            stored[field.name] = value
+        settings = self._account.settings
+        refused = settings.decimals == "fail_record" and isinstance(value, float) and field.kind == "Numeric"
+        if _is_of(field, value, settings.text_length) and not refused:
+            stored[field.name] = _cut(field, value) if settings.value_precision == "cut" else value
             return
         self.bad_values[field.name] += 1
         if self._account.settings.bad_value == "fail_record":
@@ -197,6 +202,13 @@ class Upsert:
             return
         self.facts[status] += 1
         contact.enter(status, now, f"{status} through the API, was {contact.status}")
+
+
+def _cut(field: DataField, value: object) -> object:
+    """Return a number without decimals, or a date without its time."""
+    if field.kind == "Numeric" and isinstance(value, float):
+        return int(value)
+    return value[:10] if field.kind == "Date" and isinstance(value, str) else value
 
 
 def _is_of(field: DataField, value: object, text_length: int) -> bool:

@@ -33,7 +33,11 @@ class Settings:
     segment_seconds: float = 10.0
     date_of_no_status: Literal["created", "none"] = "created"
     update_tags: Literal["merge", "replace"] = "merge"
+    left_out_tags: Literal["keep", "clear"] = "keep"
     tag_length: int = 128
     email_case: Literal["ignore", "keep"] = "ignore"
+    new_status: Literal["nonSubscribed", "subscribed", "unsubscribed"] = "nonSubscribed"
+    property_values: Literal["keep", "text", "reject"] = "keep"
+    rate_headers: bool = False
     welcome_workflow: bool = True
     welcome_for: Literal["new", "subscribed"] = "new"

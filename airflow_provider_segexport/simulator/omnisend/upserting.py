@@ -43,6 +43,7 @@ class Upsert:
         new = contact is None
         if contact is None:
             contact = account.enrol(emails[0] if emails else "", self._now, self._created)
+            contact.status = account.settings.new_status
             self.facts["created"] += 1
         else:
             account.tell(contact, self._now, self._updated)
@@ -84,6 +85,8 @@ class Upsert:
                 self._welcome(contact, new=new)
         self._fields(contact, row)
         tags = row.get("tags")
+        if tags is None and self._account.settings.left_out_tags == "clear":
+            self._account.untag(contact, contact.tags, self._now)
         if isinstance(tags, list):
             if self._account.settings.update_tags == "replace":
                 self._account.untag(contact, set(contact.tags) - set(tags), self._now)
@@ -100,7 +103,7 @@ class Upsert:
             if name in _PLAIN:
                 given[name] = value
             elif name == "customProperties" and isinstance(value, dict):
-                given.update({CUSTOM + key: item for key, item in value.items()})
+                given.update({CUSTOM + key: self._property(item) for key, item in value.items()})
             elif name == "createdAt":
                 given[f"{CUSTOM}externalCreated"] = value
             elif name not in CONTACT_MEMBERS:
@@ -111,6 +114,13 @@ class Upsert:
             given = {name: value for name, value in given.items() if value is not None}
         if given or contact.fields is not NO_FIELDS:
             contact.fields = pack(given)
+
+    def _property(self, value: object) -> object:
+        """Store a property; no page says whether decimals keep their type."""
+        kind = self._account.settings.property_values
+        if isinstance(value, float) and kind == "reject":
+            raise wrong("customProperties", "Must be a whole number", "invalid_value")
+        return str(value) if isinstance(value, float) and kind == "text" else value
 
     def _consent(self, contact: Contact, identifier: Json) -> None:
         """Keep a consent; without a time it is of now (contacts OpenAPI 2026-03-15)."""

@@ -108,8 +108,9 @@ class Omnisend(Vendor):
         return Route(method, template, handler, tag)
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check version, key, permission and limits; no header reports them."""
-        del headers
+        """Check version, key, permission and limits. Headers report limits if the settings say so."""
+        if self.shop.account.settings.rate_headers:
+            headers |= {"X-RateLimit-Limit": "400", "X-RateLimit-Remaining": "399", "X-RateLimit-Reset": "60"}
         permission, pool = route.tag.split()
         try:
             shop, key = self._access_of(call)

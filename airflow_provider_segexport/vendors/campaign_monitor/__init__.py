@@ -15,6 +15,7 @@ from airflow_provider_segexport.vendors.campaign_monitor import (
     members,
     optouts,
     permissions,
+    probe,
     removals,
     responses,
     resubscribe,
@@ -45,6 +46,7 @@ VENDOR = Vendor(
     # No `find_lost_jobs`: an import has no id. An import that is sent again counts its people as existing
     # (`TotalExistingSubscribers`), which is harmless because no autoresponder is queued.
     audience_link=account.audience_link,
+    probe=probe.PROBE,
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"host": account.BASE_URL, "password": "from Account settings > API keys"},

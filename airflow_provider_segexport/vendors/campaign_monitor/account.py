@@ -45,6 +45,9 @@ API_PATH = "/api/v3.3"
 
 LIST_ID = re.compile(r"[0-9a-f]{32}")
 
+CONFIRMED_OPT_IN = "confirmed_opt_in"
+"""Key of `Audience.extra`: the list asks new subscribers to confirm."""
+
 FIELD_TYPES: dict[str, FieldType] = {"Number": "number"}
 
 SELECT_SEPARATORS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
@@ -87,6 +90,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience_name=as_text(details.get("Title")),
         member_count=as_int(stats.get("TotalActiveSubscribers")),
         fields=custom_fields(fields),
+        extra={**account.extra, **({CONFIRMED_OPT_IN: "yes"} if details.get("ConfirmedOptIn") else {})},
         warnings=("The list asks new subscribers to confirm.",) if details.get("ConfirmedOptIn") else (),
     )
 

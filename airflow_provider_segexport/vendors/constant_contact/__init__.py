@@ -17,6 +17,7 @@ from airflow_provider_segexport.vendors.constant_contact import (
     members,
     optouts,
     permissions,
+    probe,
     removals,
     responses,
 )
@@ -59,6 +60,7 @@ VENDOR = Vendor(
     retry_hint=responses.retry_hint,
     api_paths=("/v3",),
     import_readds_leavers=True,
+    probe=probe.PROBE,
     form=ConnectionForm(
         credential_label="Client secret",
         login_label="Client id (API key)",

@@ -74,7 +74,8 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     summary = yield get(f"{api}/account/summary")
     # This read needs the scope account_read, but an export does not. Without the scope the account has no name.
     has_no_name = summary.status == 403  # noqa: PLR2004
-    name = "" if has_no_name else as_text(as_object(read_json(summary)).get("organization_name"))
+    account = {} if has_no_name else as_object(read_json(summary))
+    name, account_id = as_text(account.get("organization_name")), as_text(account.get("encoded_account_id"))
     granted = privilege_names(read_json((yield get(f"{api}/account/user/privileges"))))
     if granted and "contacts:write" not in granted:  # without any names, the import shows whether it is granted
         raise missing_privileges(["contacts:write"])
@@ -100,6 +101,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
         audience_name=list_name,
         member_count=as_int(details.get("membership_count")),
         fields=fields,
+        extra={"account_id": account_id} if account_id else {},
     )
 
 

@@ -52,6 +52,9 @@ ERROR_LINE = re.compile(r"Line (\d+):?\s*(.*)")
 FIRST_ROW_LINE = 2
 """Line number of the first row. A header counts as line 1, also in an import of JSON."""
 
+ERROR_LINES_FACT = "error_lines"
+"""Key of `Audience.extra`: how a probe has found out that the account counts lines, `line_1` or `line_2`."""
+
 PROOF_COUNTERS = {"person_count", "error_count", "cannot_add_to_list_count"}
 """Counters that together show whether every row was accepted."""
 
@@ -169,7 +172,9 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
     if rows_were_dropped(counts, error_count, len(batch)):
         raise BatchRejected("person_count", f"The vendor silently dropped some of {counted(len(batch), 'row')}.")
     errors = activity.get("activity_errors")
-    rejected = {error.index: error for error in row_errors(errors if isinstance(errors, list) else [], len(batch))}
+    first_line = 1 if audience.extra.get(ERROR_LINES_FACT) == "line_1" else FIRST_ROW_LINE
+    texts = errors if isinstance(errors, list) else []
+    rejected = {error.index: error for error in row_errors(texts, len(batch), first_line)}
     remaining = len(batch) - len(rejected)
     if not counts.keys() >= PROOF_COUNTERS:  # the specification makes them optional
         return BatchResult(rejected=tuple(rejected.values()), unattributed=remaining)
@@ -196,12 +201,18 @@ def rows_were_dropped(counts: Mapping[str, int], error_count: int, rows: int) ->
     return people + error_count < rows or (people < rows and counts.get("items_total_count", rows) < rows)
 
 
-def row_errors(errors: Sequence[str], rows: int) -> list[RowRejection]:
-    """Return the rejections of rows by line number. Ignore errors without a line, or with one outside the batch."""
+def row_errors(errors: Sequence[str], rows: int, first_line: int = FIRST_ROW_LINE) -> list[RowRejection]:
+    """Return the rejections of rows by line number. Ignore errors without a line, or with one outside the batch.
+
+    Args:
+        errors: texts of an activity.
+        rows: rows of the batch.
+        first_line: line number of the first row.
+    """
     rejected = []
     for error in errors:
         match = ERROR_LINE.match(as_text(error))
-        row = int(match[1]) - FIRST_ROW_LINE if match else -1
+        row = int(match[1]) - first_line if match else -1
         if match and 0 <= row < rows:
             message = match[2]
             reason = Reason.INVALID_EMAIL if "email" in message.lower() else Reason.INVALID_VALUE

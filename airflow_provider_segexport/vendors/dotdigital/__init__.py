@@ -14,6 +14,7 @@ from airflow_provider_segexport.vendors.dotdigital import (
     imports,
     members,
     optouts,
+    probe,
     proof,
     removals,
     responses,
@@ -48,6 +49,8 @@ VENDOR = Vendor(
     # conventions page, read 2026-08). An import that is sent again updates the same contacts.
     # No `Audience.contact_headroom`: account-info has credits and calls, but no contact limit.
     audience_link=account.audience_link,
+    probe=probe.PROBE,
+    with_facts=probe.with_facts,
     form=ConnectionForm(
         login_label="API user",
         credential_label="Password",

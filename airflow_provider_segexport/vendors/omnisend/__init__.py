@@ -11,12 +11,14 @@ from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFo
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.omnisend import (
     account,
+    account_facts,
     fields,
     imports,
     lost_jobs,
     members,
     optouts,
     permissions,
+    probe,
     proof,
     removals,
     responses,
@@ -69,6 +71,8 @@ VENDOR = Vendor(
     experiment=tag_experiment.EXPERIMENT,
     extra_calls=tags.extra_calls,
     consent_proof=proof.PROOF,
+    probe=probe.PROBE,
+    why_not_exported=account_facts.why_not_exported,
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"password": "from Store settings > API keys"},

@@ -1,0 +1,96 @@
+"""Gives a probe what it needs of Airflow: `session, audience -> context, and the audience's lease`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_segexport.hooks.holding import hold_audience
+from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.hooks.task_state import is_task_running
+from airflow_provider_segexport.probe.planning import ProbeContext
+from airflow_provider_segexport.vendors import audience_names
+from airflow_provider_segexport.vendors.operations import run_operation
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.session import VendorSession
+
+KIND = "probe"
+PARTS = 4
+"""Parts of the last part of a probe's name: host, process id namespace, process id, random digits."""
+
+
+@contextmanager
+def open_probe(session: VendorSession, audience: str, say: Callable[[str], None]) -> Iterator[ProbeContext]:
+    """Check the connection, read the audience, and yield what a probe works with.
+
+    Args:
+        session: the account.
+        audience: the vendor's id of the test audience, or `name:` and its exact name.
+        say: shows a line of progress.
+
+    Raises:
+        ExportsDisabled: exports through the connection are disabled.
+        ConnectionNotAllowed: the connection has no consent.
+        AudienceNotFound: the account has no such audience.
+    """
+    session.settings.check_enabled()
+    client = session.http_client()
+    run = partial(run_operation, send=client, sleep=session.interruptible_sleep)
+    try:
+        yield ProbeContext(
+            vendor=session.vendor,
+            audience=audience_names.resolve_audience(session.vendor, session.settings.endpoint, audience, run),
+            state_root=state_path(),
+            run=run,
+            calls=lambda: client.traffic.calls,
+            clock=session.clock,
+            sleep=session.interruptible_sleep,
+            say=say,
+        )
+    finally:
+        client.close()
+
+
+@contextmanager
+def hold_for_probe(session: VendorSession, context: ProbeContext) -> Iterator[None]:
+    """Be the only writer of the test audience. A probe whose process has died is no writer any more.
+
+    Raises:
+        AudienceLocked: an export or another probe is writing the audience.
+    """
+    detail = f"{process_name()}:{os.urandom(4).hex()}"
+    with hold_audience(session, context.audience, KIND, detail=detail, is_running=_is_running):
+        yield
+
+
+def process_name() -> str:
+    """Return the name of this process: host, namespace of process ids, process id."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    return f"{socket.gethostname()}:{namespace}:{os.getpid()}"
+
+
+def _is_running(owner: str) -> bool | None:
+    """Return whether a lease's holder runs; also for a probe whose process was on this machine."""
+    prefix, _, detail = owner.rpartition("/")
+    parts = detail.split(":")
+    if not prefix.endswith(KIND) or len(parts) != PARTS:
+        return is_task_running(owner)
+    host, namespace, process_id, _ = parts
+    own_host, own_namespace, _ = process_name().split(":")
+    if (host, namespace) != (own_host, own_namespace) or not namespace or not process_id.isdigit():
+        return None
+    try:
+        os.kill(int(process_id), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return None
+    return True

@@ -1,0 +1,85 @@
+"""Remembers what a probe has begun and not undone: `<state>/probes/<vendor>/<account>/<audience>.json`.
+
+The file is written before a question makes its first call, and removed when its changes are undone. So a probe that
+was killed is undone by the next one. It holds the addresses of the question, which are the user's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, exists
+from airflow_provider_segexport.storage.sealing import read_as, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A question whose changes may not be undone.
+
+    Attributes:
+        vendor: connection type of the vendor.
+        account: the vendor's id of the account.
+        audience: the vendor's id of the audience.
+        question: its name.
+        emails: the addresses that it takes.
+        mark: from `Subject`.
+        began_at: epoch seconds.
+        has_calls: its process may have calls in flight. False: the process has tried to undo it, and failed.
+    """
+
+    vendor: str
+    account: str
+    audience: str
+    question: str
+    emails: tuple[str, ...]
+    mark: str
+    began_at: float
+    has_calls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverFile:
+    """The file of one audience."""
+
+    path: StoragePath
+    vendor: str
+    account: str
+    audience: str
+
+    @classmethod
+    def of(cls, root: StoragePath, vendor: str, audience: Audience) -> LeftoverFile:
+        """Return the file of an audience.
+
+        Args:
+            root: the state folder.
+            vendor: connection type of the vendor.
+            audience: the test audience.
+        """
+        folder = root / "probes" / vendor / safe_name(audience.account)
+        name = f"{safe_name(audience.audience)}.json"
+        return cls(folder / name, vendor, audience.account, audience.audience)
+
+    def read(self) -> Leftover | None:
+        """Return what is left; None if nothing is.
+
+        Raises:
+            DamagedState: the file was changed, or is a copy of another audience's.
+        """
+        if not exists(self.path):
+            return None
+        leftover = read_as(self.path, Leftover)
+        if (leftover.vendor, leftover.account, leftover.audience) != (self.vendor, self.account, self.audience):
+            raise DamagedState(str(self.path), "it is of another audience", self.audience)
+        return leftover
+
+    def write(self, leftover: Leftover) -> None:
+        """Write what a question is about to change."""
+        ensure_folder(self.path.parent)
+        write_json(self.path, asdict(leftover))
+
+    def remove(self) -> None:
+        """Remove the file: all changes are undone."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""Campaign Monitor: the questions of a probe."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
+from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+
+API_VERSION = "v3.3"
+
+REJECTIONS = {
+    "by_row": Answer("An import returns codes 204 to 206 row by row, and adds all others.", "Nothing changes."),
+    "batch_rejected": Answer(
+        "One such person rejects the whole import.", "Exports halve a rejected batch until the person is alone."
+    ),
+    "silent": Answer(
+        "An import leaves such people out and does not say so.",
+        "Exports count them as delivered. Compare the list's active subscribers with the report.",
+    ),
+    "added": Answer(
+        "An import adds people again who are deleted, unsubscribed or suppressed.",
+        "Do not export to this account until Campaign Monitor's support has explained it.",
+    ),
+}
+CONFIRMED_OPT_IN = {
+    "active": Answer("An import adds people as active, and sends no mail.", "Nothing changes."),
+    "unconfirmed": Answer(
+        "An import sends each new person a mail and leaves them unconfirmed.",
+        "Exports go on, and each new person gets that mail. Use another list if you do not want it.",
+    ),
+}
+EMAIL_CASE = {
+    "same": Answer("Upper and lower case are the same subscriber.", "Exports send addresses in lower case."),
+    "different": Answer(
+        "Upper and lower case are two subscribers.",
+        "Exports send addresses in lower case. A subscriber that the list has in upper case becomes two.",
+    ),
+}
+UNKNOWN_FIELD = {
+    "ignored": Answer("An unknown custom field is ignored.", "Exports check that each field exists."),
+    "row_rejected": Answer("An unknown custom field rejects its row.", "Exports check that each field exists."),
+    "batch_rejected": Answer("An unknown custom field rejects the call.", "Exports check that each field exists."),
+}
+VALUES = {
+    "kept": Answer("Decimals and dates are kept.", "Nothing changes."),
+    "changed": Answer("A decimal or a date is cut or left out.", "Exports go on. Send such columns as text."),
+    "rejected": Answer("A decimal or a date rejects its row.", "Send such columns as text."),
+}
+RATE_HEADERS = {
+    "absent": Answer("No header announces calls left.", "Exports send four calls at a time."),
+    "seconds": Answer("Headers announce calls left for some seconds.", "After a 429, exports wait for that time."),
+    "epoch": Answer("Headers announce calls left until an epoch time.", "After a 429, exports wait until that time."),
+}
+
+PROBE = Probe(
+    api_version=API_VERSION,
+    clean_up=calls.clean_up,
+    leaves="The addresses stay in the list as Deleted, and one as Unsubscribed. Delete the test list afterwards.",
+    questions=(
+        Question(
+            name="confirmed_opt_in",
+            text="What does an import into a list with confirmed opt-in do?",
+            confidence="assumed",
+            source="the vendor page describes single adds alone",
+            answers=CONFIRMED_OPT_IN,
+            assumed="active",
+            people=1,
+            calls=20,
+            seconds=5,
+            changes="adds one address, which may get a mail, and deletes it from the list",
+            why_not=calls.why_not_confirmed,
+            ask=calls.ask_confirmed_opt_in,
+            undo=calls.undo_confirmed_opt_in,
+        ),
+        Question(
+            name="rejections",
+            text="Do codes 204 to 206 come back row by row, and does no import bring such people back?",
+            confidence="assumed",
+            source="the error registry words them for adding; a forum report (8733) fits. 207 is not asked, because no "
+            "call makes a person bounced",
+            answers=REJECTIONS,
+            assumed="by_row",
+            people=4,
+            calls=45,
+            seconds=5,
+            changes="adds four addresses; deletes, unsubscribes and suppresses one each; takes all of them off the "
+            "suppression list and out of the list",
+            leaves="one address that is unsubscribed in the client's lists",
+            why_not=calls.why_not_ordinary,
+            ask=calls.ask_rejections,
+            undo=calls.undo_rejections,
+        ),
+        Question(
+            name="email_case",
+            text="Is an address in upper case the same subscriber as in lower case?",
+            confidence="assumed",
+            source="no page says it",
+            answers=EMAIL_CASE,
+            assumed="same",
+            people=1,
+            calls=20,
+            seconds=5,
+            changes="adds one address, and deletes it from the list",
+            why_not=calls.why_not_ordinary,
+            ask=calls.ask_email_case,
+            undo=calls.undo_email_case,
+        ),
+        Question(
+            name="unknown_field",
+            text="What does an import do with a custom field that does not exist?",
+            confidence="assumed",
+            source="createsend-php#59: it is dropped silently",
+            answers=UNKNOWN_FIELD,
+            assumed="ignored",
+            people=1,
+            calls=15,
+            seconds=5,
+            changes="adds one address, and deletes it from the list",
+            why_not=calls.why_not_ordinary,
+            ask=calls.ask_unknown_field,
+        ),
+        Question(
+            name="values",
+            text="Do fields of the types Number and Date keep a decimal and a date?",
+            confidence="documented",
+            source="vendor page (2026-08): dates as yyyy/mm/dd; decimals are not mentioned",
+            answers=VALUES,
+            assumed="kept",
+            people=1,
+            calls=25,
+            seconds=5,
+            changes="adds one address and two custom fields, and deletes all three",
+            why_not=calls.why_not_ordinary,
+            ask=calls.ask_values,
+            undo=calls.undo_values,
+        ),
+        Question(
+            name="rate_headers",
+            text="Does a response announce the calls that are left?",
+            confidence="assumed",
+            source="documented for transactional mail alone, with X-RateLimit-Reset in seconds",
+            answers=RATE_HEADERS,
+            assumed="absent",
+            people=0,
+            calls=1,
+            seconds=1,
+            ask=calls.ask_rate_headers,
+        ),
+    ),
+)

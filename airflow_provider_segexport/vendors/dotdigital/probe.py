@@ -1,0 +1,214 @@
+"""dotdigital: the questions of a probe, and what exports change by the answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_provider_segexport.counted import counted
+from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.vendors.base import Vendor
+from airflow_provider_segexport.vendors.dotdigital import probe_calls as calls
+from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+
+API_VERSION = "v3"
+
+LEFT_BOOK, IDS, TWO_REMOVALS = "left_book", "ids_per_removal", "two_removals"
+
+EMAIL_CASE = {
+    "same": Answer("Upper and lower case are the same contact.", "Exports send addresses in lower case."),
+    "different": Answer(
+        "Upper and lower case are two contacts.",
+        "Exports send addresses in lower case. A contact that the account has in upper case becomes two.",
+    ),
+}
+NEW_STATUS = {
+    "subscribed": Answer("A new contact is subscribed.", "Send only people who have agreed to receive mail."),
+    "pendingOptIn": Answer(
+        "The account enforces double opt-in: a new contact gets a mail and must confirm.",
+        "Exports go on, and each new contact gets that mail. Disable the setting, or use another address book.",
+    ),
+    "noSubscription": Answer("A new contact has no subscription.", "Exports go on. New contacts receive no campaigns."),
+}
+UNKNOWN_FIELD = {
+    "ignored": Answer("An unknown data field is ignored.", "Exports check that each field exists."),
+    "row_rejected": Answer("An unknown data field rejects its row.", "Exports check that each field exists."),
+    "batch_rejected": Answer("An unknown data field rejects the call.", "Exports check that each field exists."),
+    "created": Answer("An unknown data field is created.", "Exports check that each field exists."),
+}
+LEFT_BOOK_ANSWERS = {
+    "stays_out": Answer("An import does not bring a person back who left the book.", "Nothing changes."),
+    "readds": Answer(
+        "An import brings a person back who left the book.",
+        "Exports read the book first, and withhold people who were added and are gone (`left_audience`).",
+    ),
+}
+IDS_PER_REMOVAL = {
+    str(size): Answer(f"A removal takes {counted(size, 'id')}.", f"Exports remove {counted(size, 'person')} in a call.")
+    for size in calls.REMOVAL_SIZES
+}
+TWO_REMOVALS_ANSWERS = {
+    "both": Answer("Two removals may work on one book.", "Exports start up to four."),
+    "in_use": Answer("The book takes one removal at a time.", "Exports start one removal at a time."),
+}
+NO_BOOK = {
+    "empty": Answer("A contact in no book has an empty list of books.", "Exports look people up one by one."),
+    "left_out": Answer("The record of a contact in no book does not name books.", "Exports read the book's pages."),
+    "gone": Answer(
+        "A contact that is taken out of its last book is deleted.",
+        "Exports go on, but a removal deletes the contact. Use `mode='upsert'` if you do not want that.",
+    ),
+}
+VALUES = {
+    "kept": Answer("Decimals and times are kept.", "Nothing changes."),
+    "changed": Answer("A decimal or a time is cut.", "Exports go on. Send such columns as text to keep them."),
+    "rejected": Answer("A decimal or a time rejects its row.", "Send such columns as text."),
+}
+RATE_HEADERS = {
+    "epoch": Answer("Headers announce the calls left until an epoch time.", "Exports use them."),
+    "seconds": Answer("Headers announce the calls left for some seconds.", "Exports use them, in both forms."),
+    "absent": Answer("No header announces calls left.", "Set 'Calls per minute' in the connection."),
+}
+
+
+def with_facts(vendor: Vendor, audience: Audience) -> Vendor:
+    """Return the vendor as its account behaves, by what a probe has found out."""
+    removal = vendor.removal
+    if removal is None:
+        return vendor
+    limits, extra = removal.limits, audience.extra
+    if extra.get(IDS, "") in IDS_PER_REMOVAL:
+        limits = replace(limits, batch_rows=min(limits.batch_rows, int(extra[IDS])))
+    if extra.get(TWO_REMOVALS) == "in_use":
+        limits = replace(limits, max_jobs=1, max_concurrency=1)
+    readds = vendor.import_readds_leavers or extra.get(LEFT_BOOK) == "readds"
+    return replace(vendor, removal=replace(removal, limits=limits), import_readds_leavers=readds)
+
+
+PROBE = Probe(
+    api_version=API_VERSION,
+    clean_up=calls.clean_up,
+    leaves="The addresses stay as contacts of the account in no address book. Delete them in the web application.",
+    questions=(
+        Question(
+            name="new_status",
+            text="Which status does a new contact get that is imported without one?",
+            confidence="assumed",
+            source="a status is optional in the import, and no page names the default",
+            answers=NEW_STATUS,
+            assumed="subscribed",
+            people=1,
+            calls=15,
+            seconds=15,
+            changes="creates one contact; with enforced double opt-in, the vendor sends it a mail",
+            ask=calls.ask_new_status,
+        ),
+        Question(
+            name="email_case",
+            text="Is an address in upper case the same contact as in lower case?",
+            confidence="assumed",
+            source="no page says it",
+            answers=EMAIL_CASE,
+            assumed="same",
+            people=1,
+            calls=20,
+            seconds=20,
+            changes="creates one contact, or two",
+            ask=calls.ask_email_case,
+        ),
+        Question(
+            name="unknown_field",
+            text="What does an import do with a data field that does not exist?",
+            confidence="assumed",
+            source="v2 has ERROR_DATAFIELD_NOTFOUND; no page says it of the v3 import",
+            answers=UNKNOWN_FIELD,
+            assumed="ignored",
+            people=1,
+            calls=20,
+            seconds=15,
+            changes="creates one contact",
+            ask=calls.ask_unknown_field,
+            undo=calls.undo_unknown_field,
+        ),
+        Question(
+            name=LEFT_BOOK,
+            text="Does an import bring a person back who unsubscribed from the book alone?",
+            confidence="assumed",
+            source="v2 adds keep such people out; Segment sends a status only to resubscribe",
+            answers=LEFT_BOOK_ANSWERS,
+            assumed="stays_out",
+            people=1,
+            calls=25,
+            seconds=25,
+            changes="creates one contact, unsubscribes it from the test book, and takes it out of the book",
+            fact=LEFT_BOOK,
+            ask=calls.ask_left_book,
+        ),
+        Question(
+            name=IDS,
+            text="How many ids does one removal take?",
+            confidence="assumed",
+            source="no page names a maximum; Oro's connector sends 1,000",
+            answers=IDS_PER_REMOVAL,
+            assumed="1000",
+            people=1,
+            calls=25,
+            seconds=20,
+            changes="creates one contact, and takes it out of the book by a call that repeats its id",
+            fact=IDS,
+            ask=calls.ask_ids_per_removal,
+        ),
+        Question(
+            name=TWO_REMOVALS,
+            text="May two removals work on one book at a time?",
+            confidence="assumed",
+            source="ERROR_ADDRESSBOOK_IN_USE is documented, and not when it occurs",
+            answers=TWO_REMOVALS_ANSWERS,
+            assumed="both",
+            people=2,
+            calls=25,
+            seconds=25,
+            changes="creates two contacts, and takes them out of the book by two calls",
+            fact=TWO_REMOVALS,
+            ask=calls.ask_two_removals,
+        ),
+        Question(
+            name="no_book",
+            text="What does the record of a contact in no book say?",
+            confidence="assumed",
+            source="the member `lists` is optional in the contacts specification (3.4.3)",
+            answers=NO_BOOK,
+            assumed="empty",
+            people=1,
+            calls=20,
+            seconds=20,
+            changes="creates one contact, and takes it out of the book",
+            ask=calls.ask_no_book,
+        ),
+        Question(
+            name="values",
+            text="Do fields of the types Numeric and Date keep a decimal and a time?",
+            confidence="assumed",
+            source="no page names the precision",
+            answers=VALUES,
+            assumed="kept",
+            people=1,
+            calls=25,
+            seconds=15,
+            changes="creates one contact and two data fields, and deletes the fields",
+            ask=calls.ask_values,
+            undo=calls.undo_values,
+        ),
+        Question(
+            name="rate_headers",
+            text="Does a response announce the calls that are left, until an epoch time?",
+            confidence="documented",
+            source="call rate limits page (2026-08): X-RateLimit-Remaining and -Reset, for the tiered scheme",
+            answers=RATE_HEADERS,
+            assumed="epoch",
+            people=0,
+            calls=1,
+            seconds=1,
+            ask=calls.ask_rate_headers,
+        ),
+    ),
+)

@@ -1,0 +1,162 @@
+"""Omnisend: the questions of a probe."""
+
+from __future__ import annotations
+
+from airflow_provider_segexport.vendors.omnisend import probe_calls as calls
+from airflow_provider_segexport.vendors.omnisend.account_facts import CLEARED, LEFT_OUT_FACT, NEW_STATUS_FACT, UNTOUCHED
+from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
+from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE
+from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+
+BATCH_PERMISSION = {
+    "enough": Answer("The key may read batches.", "Exports read the results of batches."),
+    "more": Answer(
+        "The key lacks a permission for reading batches.",
+        "An export stops after its first batch. Grant the key products.read and events.read, too.",
+    ),
+}
+TAGS = {
+    MERGE: Answer("Tags of an upsert are added to the contact's tags.", "Exports send the tag with each contact."),
+    REPLACE: Answer(
+        "Tags of an upsert replace the contact's tags.",
+        "Exports send contacts without tags, and add the tag by `POST /contacts/tags`.",
+    ),
+}
+LEFT_OUT_TAGS = {
+    UNTOUCHED: Answer("An upsert without tags leaves the contact's tags alone.", "Nothing changes."),
+    CLEARED: Answer(
+        "An upsert without tags removes the contact's tags.",
+        "Exports send the tag with each contact where tags are merged, and otherwise nothing.",
+    ),
+}
+NEW_STATUS = {
+    "nonSubscribed": Answer("A new contact is no subscriber.", "Nothing changes."),
+    "subscribed": Answer("A new contact is a subscriber although no consent was sent.", "Exports send nothing."),
+    "unsubscribed": Answer(
+        "A new contact is unsubscribed.", "Exports go on. New contacts receive no promotions until they subscribe."
+    ),
+}
+EMAIL_CASE = {
+    "same": Answer("Upper and lower case are the same contact.", "Exports send addresses in lower case."),
+    "different": Answer(
+        "Upper and lower case are two contacts.",
+        "Exports send addresses in lower case. A contact that the brand has in upper case becomes two.",
+    ),
+}
+VALUES = {
+    "kept": Answer("Decimals and times are kept.", "Nothing changes."),
+    "changed": Answer(
+        "A decimal or a time comes back as another value or type.",
+        "Exports go on. Compare a value at the vendor before you use it in a segment.",
+    ),
+    "rejected": Answer("A decimal or a time rejects its contact.", "Send such columns as text."),
+}
+RATE_HEADERS = {
+    "absent": Answer("No header announces calls left.", "Exports count the calls themselves."),
+    "present": Answer("A header announces calls left.", "Exports count the calls themselves, and ignore it."),
+}
+
+PROBE = Probe(
+    api_version=API_VERSION,
+    clean_up=calls.clean_up,
+    leaves="The addresses stay as contacts of the brand without the tag. Delete them in the web application.",
+    questions=(
+        Question(
+            name="batch_permission",
+            text="Which permissions does reading the results of batches need?",
+            confidence="documented",
+            source="OpenAPI 2026-03-15 lists products.read, contacts.read and events.read, as alternatives",
+            answers=BATCH_PERMISSION,
+            assumed="enough",
+            people=0,
+            calls=1,
+            seconds=1,
+            ask=calls.ask_batch_permission,
+        ),
+        Question(
+            name=FACT,
+            text="Does an upsert merge its tags with a contact's tags, or replace them?",
+            confidence="assumed",
+            source="no document says it; until an account has answered, exports treat it as `replace`",
+            answers=TAGS,
+            assumed=MERGE,
+            people=1,
+            calls=30,
+            seconds=30,
+            changes="gives one address the tag and two temporary tags, and removes all three",
+            fact=FACT,
+            ask=calls.ask_tags,
+            undo=calls.undo_tags,
+        ),
+        Question(
+            name=LEFT_OUT_FACT,
+            text="Does an upsert without tags leave a contact's tags alone?",
+            confidence="assumed",
+            source="the vendor's WordPress plugin leaves out empty tags since 2026-03-15",
+            answers=LEFT_OUT_TAGS,
+            assumed=UNTOUCHED,
+            people=1,
+            calls=40,
+            seconds=40,
+            changes="gives one address a temporary tag and a first name, and removes the tag",
+            leaves="the first name Probe",
+            fact=LEFT_OUT_FACT,
+            ask=calls.ask_left_out_tags,
+            undo=calls.undo_tags,
+        ),
+        Question(
+            name=NEW_STATUS_FACT,
+            text="Which status does a new contact get that is sent without `channels`?",
+            confidence="assumed",
+            source="`channels` is optional in 2026-03-15, and no page names the status",
+            answers=NEW_STATUS,
+            assumed="nonSubscribed",
+            people=1,
+            calls=20,
+            seconds=15,
+            changes="creates one contact",
+            fact=NEW_STATUS_FACT,
+            ask=calls.ask_new_status,
+        ),
+        Question(
+            name="email_case",
+            text="Is an address in upper case the same contact as in lower case?",
+            confidence="assumed",
+            source="the v5 page says that email identifiers are case-sensitive; the page of 2026-03-15 does not",
+            answers=EMAIL_CASE,
+            assumed="same",
+            people=1,
+            calls=30,
+            seconds=20,
+            changes="creates one contact, or two",
+            ask=calls.ask_email_case,
+        ),
+        Question(
+            name="values",
+            text="Does a custom property keep a decimal and a time as they are sent?",
+            confidence="assumed",
+            source="properties keep the type of their value; no page names formats",
+            answers=VALUES,
+            assumed="kept",
+            people=1,
+            calls=40,
+            seconds=30,
+            changes="gives one address two custom properties, and empties them",
+            leaves="the names of two empty custom properties (segexport_check_...)",
+            ask=calls.ask_values,
+            undo=calls.undo_values,
+        ),
+        Question(
+            name="rate_headers",
+            text="Does a response announce the calls that are left?",
+            confidence="documented",
+            source="the rate limits page (2026-08-05) names no header beside those of a 429",
+            answers=RATE_HEADERS,
+            assumed="absent",
+            people=0,
+            calls=1,
+            seconds=1,
+            ask=calls.ask_rate_headers,
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Exports take the way that a probe has found out to be safe for the account."""
+
+from __future__ import annotations
+
+import pytest
+from vendors.harness import VendorHarness, people
+from vendors.probing import ANSWERS, Prober, relaxed
+
+from airflow_provider_segexport.errors import FatalError
+from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact, account_of
+from airflow_provider_segexport.vendors.registry import VENDORS
+
+
+class Learnt(VendorHarness):
+    """An account about which nothing is known but what a probe finds out."""
+
+    learnt = ""
+
+
+def probed(sim, home, vendor, question, answer):
+    """Let a probe find an answer out, in another audience than that of the exports."""
+    account = Learnt(sim, vendor, home)
+    relaxed(account, ANSWERS[vendor][question][answer])
+    prober = Prober(account, "Lapsed")
+    [result] = prober.ask(question).results
+    assert (result.answer, result.recorded) == (answer, True)
+    account.audience = str(account.described["audiences"][0]["id"])
+    return account
+
+
+def record_of(account, api_version):
+    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
+    return AccountRecord.of(account.home, account.name, account_of(target), api_version)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_answer_that_exports_obey_is_one_of_the_question(vendor):
+    probe = VENDORS[vendor].probe
+    assert set(probe.facts()) == {question.fact for question in probe.questions if question.fact}
+
+
+def test_removals_of_as_many_people_as_the_account_takes(sim, tmp_path):
+    """Instead of calls that are rejected and halved."""
+    account = probed(sim, tmp_path, "dotdigital", "ids_per_removal", "100")
+    assert account.day(1, people(120))["account_facts"]["ids_per_removal"]["value"] == "100"
+    before = len(sim.requests(vendor="dotdigital"))
+    report = account.day(2, people(1))
+    assert report["removals"]["removed"] == 119
+    removals = [row for row in sim.requests(vendor="dotdigital")[before:] if row["path"].endswith("/contacts/delete")]
+    assert sorted(row["facts"]["rows"] for row in removals) == [19, 100]
+
+
+def test_one_removal_at_a_time(sim, tmp_path):
+    account = probed(sim, tmp_path, "dotdigital", "two_removals", "in_use")
+    record_of(account, "v3").record("ids_per_removal", LearntFact("100", 1.0))
+    account.day(1, people(250))
+    before = len(sim.requests(vendor="dotdigital"))
+    assert account.day(2, people(1))["removals"]["removed"] == 249
+    removals = [row for row in sim.requests(vendor="dotdigital")[before:] if row["path"].endswith("/contacts/delete")]
+    assert [row["status"] for row in removals] == [202] * 3
+
+
+def test_a_book_whose_import_brings_people_back(sim, tmp_path):
+    """A person who was added and has left is withheld, as at a vendor that documents it."""
+    account = probed(sim, tmp_path, "dotdigital", "left_book", "readds")
+    account.day(1, people(3))
+    sim.seed("dotdigital", [{"email": "p1@example.com", "status": "deleted"}], account.audience)
+    report = account.day(2, people(3), first=dict.fromkeys(people(3), "Other"))
+    assert report["withheld"].get("left_audience") == 1
+    assert "p1@example.com" not in account.active()
+
+
+def test_lines_of_errors_that_count_from_one(sim, tmp_path):
+    """The row that the vendor means is rejected, and not the one after it."""
+    account = probed(sim, tmp_path, "constant_contact", "error_lines", "line_1")
+    emails = ["p0@example.com", f"{'x' * 60}@{'y' * 40}.example.com", "p2@example.com"]
+    account.day(1, emails)
+    assert [row["email"] for row in account.rejects("day-1")] == [emails[1]]
+
+
+@pytest.mark.parametrize(
+    ("questions", "expected"),
+    [
+        ({"new_status": "subscribed"}, "makes every new contact of this brand a subscriber"),
+        ({"tags_left_out": "cleared", "tags_on_upsert": "replace"}, "removes a contact's tags"),
+    ],
+)
+def test_an_account_to_which_nothing_may_be_sent(sim, tmp_path, questions, expected):
+    """No call that changes something is made, in a dry run and in a run."""
+    account = Learnt(sim, "omnisend", tmp_path)
+    for question, answer in questions.items():
+        record_of(account, "2026-03-15").record(question, LearntFact(answer, 1.0))
+    for dry_run in (True, False):
+        with pytest.raises(FatalError, match=expected):
+            account.day(1, people(3), name=f"dry-{dry_run}", dry_run=dry_run)
+    assert {row["method"] for row in sim.requests(vendor="omnisend")} == {"GET"}
+
+
+def test_tags_that_are_cleared_and_not_known_to_be_merged(sim, tmp_path):
+    """The experiment answers before the first batch: with merged tags, each upsert carries the tag."""
+    account = probed(sim, tmp_path, "omnisend", "tags_left_out", "cleared")
+    account.day(1, people(3))
+    assert account.active() == set(people(3))
+    assert all(item["tags"] for item in account.upserts()[-1]["body"]["items"])
