@@ -60,14 +60,17 @@ def test_one_removal_at_a_time(sim, tmp_path):
     assert [row["status"] for row in removals] == [202] * 3
 
 
-def test_a_book_whose_import_brings_people_back(sim, tmp_path):
-    """A person who was added and has left is withheld, as at a vendor that documents it."""
+@pytest.mark.parametrize("how", ["unsubscribedFromList", "deleted"])
+def test_a_book_whose_import_brings_people_back(sim, tmp_path, how):
+    """A person who was added and has left the book is withheld, and stays out."""
     account = probed(sim, tmp_path, "dotdigital", "left_book", "readds")
     account.day(1, people(3))
-    sim.seed("dotdigital", [{"email": "p1@example.com", "status": "deleted"}], account.audience)
+    sim.seed("dotdigital", [{"email": "p1@example.com", "status": how}], account.audience)
     report = account.day(2, people(3), first=dict.fromkeys(people(3), "Other"))
-    assert report["withheld"].get("left_audience") == 1
-    assert "p1@example.com" not in account.active()
+    assert report["reasons"] == {"withheld": {"left_audience": 1}}
+    member = account.members().get("p1@example.com", {"in_list": "suppressed"})
+    assert member["in_list"] == "suppressed"
+    assert {"p0@example.com", "p2@example.com"} <= set(account.members())
 
 
 def test_lines_of_errors_that_count_from_one(sim, tmp_path):

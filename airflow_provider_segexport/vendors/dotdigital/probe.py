@@ -8,6 +8,7 @@ from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.dotdigital import probe_calls as calls
+from airflow_provider_segexport.vendors.dotdigital.members import list_without_leavers
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
 
 API_VERSION = "v3"
@@ -80,8 +81,10 @@ def with_facts(vendor: Vendor, audience: Audience) -> Vendor:
         limits = replace(limits, batch_rows=min(limits.batch_rows, int(extra[IDS])))
     if extra.get(TWO_REMOVALS) == "in_use":
         limits = replace(limits, max_jobs=1, max_concurrency=1)
-    readds = vendor.import_readds_leavers or extra.get(LEFT_BOOK) == "readds"
-    return replace(vendor, removal=replace(removal, limits=limits), import_readds_leavers=readds)
+    vendor = replace(vendor, removal=replace(removal, limits=limits))
+    if extra.get(LEFT_BOOK) != "readds":
+        return vendor
+    return replace(vendor, import_readds_leavers=True, list_members=list_without_leavers)
 
 
 PROBE = Probe(
