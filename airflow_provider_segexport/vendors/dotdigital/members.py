@@ -31,8 +31,8 @@ def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]
     """Read all pages with each contact's books, and leave out contacts that have unsubscribed from this book alone."""
 
     def is_left(contact: dict[str, Any]) -> bool:
-        books = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
-        return any(as_text(book.get("status")) not in {"", "subscribed"} for book in books)
+        entries = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
+        return any(as_text(book.get("status")) not in {"", "subscribed"} for book in entries)
 
     return read_pages(audience, on_page, {"include": "lists"}, is_left)
 
