@@ -12,6 +12,8 @@ def get_commands() -> list[CLICommand]:
     """Return this provider's commands for Airflow's command line."""
     from airflow.cli.cli_config import GroupCommand  # noqa: PLC0415 - only the command line needs it
 
+    from airflow_provider_segexport.cli.shell_commands import shell_commands  # noqa: PLC0415
+
     return [
         GroupCommand(
             name="segexport",
@@ -20,6 +22,7 @@ def get_commands() -> list[CLICommand]:
                 _login(),
                 _audiences(),
                 _probe(),
+                *shell_commands(),
                 _undo(),
                 _release(),
                 _repair(),

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 
-def command_hook(conn_id: str) -> SegmentExportHook:
+def command_hook(conn_id: str, *, is_command: bool = True) -> SegmentExportHook:
     """Return the hook of a connection, from Airflow's database or a secrets backend.
+
+    Args:
+        conn_id: the Airflow connection.
+        is_command: an administrator's command, to which 'Allowed DAGs' does not apply; False if it applies.
 
     Raises:
         InvalidConnection: the connection does not exist, or is not of a vendor's type.
@@ -31,4 +35,4 @@ def command_hook(conn_id: str) -> SegmentExportHook:
             f"Connection {conn_id!r} is of type {connection.conn_type!r}. This command needs one of these types: "
             f"{', '.join(HOOKS)}."
         )
-    return get_hook_class(connection.conn_type)(conn_id, connection=connection, is_command=True)
+    return get_hook_class(connection.conn_type)(conn_id, connection=connection, is_command=is_command)

@@ -12,6 +12,11 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command prints to the terminal
 
 
+def warn(text: str) -> None:
+    """Print a line to stderr, so that it is not in the output that another program reads."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command prints to the terminal
+
+
 def confirm(question: str, action: str) -> bool:
     """Ask at the terminal, and return whether the answer is yes.
 

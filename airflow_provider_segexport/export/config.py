@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from airflow_provider_segexport.fencing import NO_FENCE, Fence, fenced
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Audience, BatchKind, Operation, Request, Response, T
+from airflow_provider_segexport.modes import JOB_TIMEOUT_S, MOST_PROFILES, Mode, OnStale
 from airflow_provider_segexport.storage.lease_files import TIMES, Times
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, local_path
@@ -23,6 +24,7 @@ from airflow_provider_segexport.vendors.operations import run_operation
 
 __all__ = [
     "GUARDS",
+    "JOB_TIMEOUT_S",
     "KNOWN_GUARDS",
     "MOST_PROFILES",
     "Consent",
@@ -37,12 +39,6 @@ __all__ = [
     "ProofColumns",
     "Undo",
 ]
-
-Mode = Literal["upsert", "mirror", "full"]
-OnStale = Literal["skip", "fail", "verify"]
-MOST_PROFILES = 1_000_000
-JOB_TIMEOUT_S = 6 * 3600.0
-"""Default of `job_timeout`, seconds. The longest import that a vendor documents takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class RunEnd:
         superseded: the plan is discarded; the next try makes a new one.
         plan_hash: of a dry run; empty for any other run.
         comparison_only: a dry run that compares an older snapshot, because of `on_stale="verify"`.
+        preview: of a dry run, a few items with masked values.
     """
 
     error: SegexportError | None = None
@@ -45,6 +46,7 @@ class RunEnd:
     superseded: bool = False
     plan_hash: str = ""
     comparison_only: bool = False
+    preview: Sequence[Any] = ()
 
     @property
     def dry_run(self) -> bool:
@@ -63,6 +65,7 @@ class RunEnd:
             entries["error_code"] = self.error.error_code
         if self.dry_run:
             entries |= {"comparison_only": self.comparison_only, "plan_hash": self.plan_hash}
+            entries |= {"preview": list(self.preview)}
         if self.superseded:
             entries["superseded"] = True
         return entries

@@ -26,6 +26,7 @@ from airflow_provider_segexport.export.experiments import adapted, check_exporte
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
 from airflow_provider_segexport.export.preflight import Preflight, check, with_fields, with_new_audience
+from airflow_provider_segexport.export.preview import preview
 from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import adopt_lost_jobs, recorder, send_all
 from airflow_provider_segexport.model import Audience
@@ -166,7 +167,8 @@ class Export:
             except StaleSnapshot:
                 if context.config.on_stale != "verify":
                     raise
-                return self._report_plan(prepare(context, checked, ledger, state), audience, comparison_only=True)
+                draft = prepare(context, checked, ledger, state)
+                return self._report_plan(draft, audience, checked, comparison_only=True)
             draft = prepare(context, checked, ledger, state)
         self._check_may_start(draft, audience)
         if checked is not None:
@@ -198,14 +200,31 @@ class Export:
         if checked is None:
             return self._report_plan(undo.prepare(context, audience, ledger, state), audience)
         state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
-        if context.config.on_stale != "verify":
+        is_stale = False
+        try:
             check_not_stale(context, ledger, state)
-        return self._report_plan(prepare(context, checked, ledger, state), audience)
+        except StaleSnapshot:
+            if context.config.on_stale != "verify":
+                raise
+            is_stale = True
+        return self._report_plan(prepare(context, checked, ledger, state), audience, checked, comparison_only=is_stale)
 
-    def _report_plan(self, draft: PlanDraft, audience: Audience, *, comparison_only: bool = False) -> dict[str, Any]:
-        """Return the report of a plan that is not carried out."""
-        plan_hash = undo.plan_hash(self._context, audience, draft.plan)
-        end = RunEnd(draft.error, plan_hash=plan_hash, comparison_only=comparison_only)
+    def _report_plan(
+        self, draft: PlanDraft, audience: Audience, checked: Preflight | None = None, *, comparison_only: bool = False
+    ) -> dict[str, Any]:
+        """Return the report of a plan that is not carried out.
+
+        Args:
+            draft: the plan.
+            audience: its audience.
+            checked: of an export; None for an undo.
+            comparison_only: the snapshot is older than the audience's.
+        """
+        plan_hash, items = undo.plan_hash(self._context, audience, draft.plan), []
+        if checked is not None:
+            template = self._context.vendor.item_template(checked.mapped, checked.audience)
+            items = preview(self._context.environment.run_folder, template)
+        end = RunEnd(draft.error, plan_hash=plan_hash, comparison_only=comparison_only, preview=items)
         return finish(self._context, draft.plan, draft.facts, audience, end)
 
     def _check_plan_current(self, planned: Plan, facts: PlanFacts, ledger: Ledger) -> None:

@@ -126,6 +126,7 @@ class Report(EveryReport, total=False):
         superseded: true if the plan was discarded; the next try makes a new one.
         comparison_only: of a dry run: whether it compares an older snapshot (`on_stale="verify"`).
         plan_hash: of a dry run: hash of the plan, for `expected_plan`.
+        preview: of a dry run: a few items as the vendor would get them, with masked values; empty for an undo.
     """
 
     error_code: str
@@ -141,6 +142,7 @@ class Report(EveryReport, total=False):
     superseded: bool
     comparison_only: bool
     plan_hash: str
+    preview: list[Any]
 
 
 REPORT_TYPES = (Report, Counts, RemovalCounts, Estimate, GuardResult, Traffic, OptOutsEntry)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 
 from airflow_provider_segexport.countries import CODE_CHARS, country_code
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
-from airflow_provider_segexport.export.config import GUARDS, KNOWN_GUARDS, Guard, GuardAction
+from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.vendors.directory import NAME_PREFIX
 from airflow_provider_segexport.yes_no import yes_no

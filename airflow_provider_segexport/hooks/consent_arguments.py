@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.export.config import Consent, ProofColumns
 from airflow_provider_segexport.storage.proof_columns import ARGUMENTS, CONSENTED_AT_COLUMN
 from airflow_provider_segexport.trimming import trimmed
-
-Subscribe = Literal["never", "with_proof"]
-"""People that an export may subscribe: none, or those whose row has proof of consent."""
 
 COLUMN_PREFIX = "column:"
 """Before the name of a column in `consent_text`. Any other value is the text itself."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_segexport.export.config import Mode, OnStale
     from airflow_provider_segexport.hooks.argument_types import OptionalPaths, OptionalText
-    from airflow_provider_segexport.hooks.consent_arguments import Subscribe
     from airflow_provider_segexport.hooks.session import VendorSession
+    from airflow_provider_segexport.modes import Subscribe
 
 NOT_ARGUMENTS = frozenset({"self", "dag_id"})
 """Locals of `export` that are not arguments of an export."""

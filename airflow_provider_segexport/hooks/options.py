@@ -2,6 +2,9 @@
 
 A new option takes three edits: a row of `EXPORT` here, the signatures of the operator and of `hook.export`, and a field
 of the same name in `ExportConfig`. `tests/airflow/test_options.py` compares table, operator and hook.
+
+Every command of Airflow imports this module for the options of `airflow segexport plan`. It therefore imports the core,
+PyArrow and the HTTP client only when a configuration is built.
 """
 
 from __future__ import annotations
@@ -9,25 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_segexport.errors import InvalidArgument
-from airflow_provider_segexport.export.config import (
-    JOB_TIMEOUT_S,
-    MOST_PROFILES,
-    ExportConfig,
-    Mode,
-    OnStale,
-    Undo,
-)
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import moment
-from airflow_provider_segexport.hooks.callers import Caller
-from airflow_provider_segexport.hooks.consent_arguments import Subscribe, consent
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.hooks.paths import state_path
-from airflow_provider_segexport.hooks.run_folders import ExportRequest
+from airflow_provider_segexport.modes import JOB_TIMEOUT_S, MOST_PROFILES, Mode, OnStale, Subscribe
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.export.config import ExportConfig
+    from airflow_provider_segexport.hooks.callers import Caller
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,8 @@ class Argument:
         required: the argument cannot be left out.
         may_be_empty: an empty value counts as leaving the argument out. For any other argument an empty value stops the
             run, because a template that renders to nothing must not disable a safety.
+        help: what it does, for the option of `airflow segexport plan`.
+        of_task: it says how a task runs, and not what it exports, so the command has no such option.
     """
 
     name: str
@@ -48,45 +47,73 @@ class Argument:
     default: Any = None
     required: bool = False
     may_be_empty: bool = False
+    help: str = ""
+    of_task: bool = False
 
 
-POLL_INTERVAL = Argument("poll_interval", durations.seconds, 30.0, may_be_empty=True)
-JOB_TIMEOUT = Argument("job_timeout", durations.job_timeout, JOB_TIMEOUT_S)
-DEFERRABLE = Argument("deferrable", read.flag, may_be_empty=True)
-FETCH_OPTOUTS = Argument("fetch_optouts", read.flag, default=False)
-AUDIENCE = Argument("audience", read.audience)
-EXPORT_NAME = Argument("export_name", read.text)
-DRY_RUN = Argument("dry_run", read.flag, default=False)
-REPORTS_PATH = Argument("reports_path", read.text, may_be_empty=True)
+POLL_INTERVAL = Argument("poll_interval", durations.seconds, 30.0, may_be_empty=True, of_task=True)
+JOB_TIMEOUT = Argument("job_timeout", durations.job_timeout, JOB_TIMEOUT_S, of_task=True)
+DEFERRABLE = Argument("deferrable", read.flag, may_be_empty=True, of_task=True)
+FETCH_OPTOUTS = Argument("fetch_optouts", read.flag, default=False, of_task=True)
+AUDIENCE = Argument(
+    "audience", read.audience, help="the vendor's id of the list, address book or tag, or name:Newsletter"
+)
+EXPORT_NAME = Argument("export_name", read.text, help="plan as this export, such as DAG.task; it owns the audience")
+DRY_RUN = Argument("dry_run", read.flag, default=False, of_task=True)
+REPORTS_PATH = Argument("reports_path", read.text, may_be_empty=True, of_task=True)
 
 EXPORT = (
-    Argument("segment", read.segment, required=True),
-    Argument("field_mapping", read.mapping, required=True),
+    Argument("segment", read.segment, required=True, help="Parquet: a file, a folder, a pattern or a table; several"),
+    Argument("field_mapping", read.mapping, required=True, help="the column that feeds a field: email=mail_address"),
     AUDIENCE,
-    Argument("custom_fields", read.mapping, {}, may_be_empty=True),
-    Argument("create_custom_fields", read.flag, default=False),
-    Argument("create_audience", read.flag, default=False),
-    Argument("default_region", read.region, ""),
-    Argument("mode", read.one_of(*get_args(Mode)), "upsert"),
-    Argument("as_of", moment),
-    Argument("on_stale", read.one_of(*get_args(OnStale)), "skip"),
-    Argument("latest_only", read.flag, default=False),
+    Argument("custom_fields", read.mapping, {}, may_be_empty=True, help="the column that feeds a custom field"),
+    Argument(
+        "create_custom_fields", read.flag, default=False, help="the export creates custom fields that are missing"
+    ),
+    Argument("create_audience", read.flag, default=False, help="the export creates the audience that is missing"),
+    Argument("default_region", read.region, "", help="country of phone numbers in national form, such as DE"),
+    Argument(
+        "mode",
+        read.one_of(*get_args(Mode)),
+        "upsert",
+        help="upsert sends new and changed profiles; mirror also removes leavers; full sends every profile",
+    ),
+    Argument("as_of", moment, help="the time that the segment describes, ISO 8601 (default: now)"),
+    Argument(
+        "on_stale",
+        read.one_of(*get_args(OnStale)),
+        "skip",
+        help="what the export does if the audience has a newer snapshot",
+    ),
+    Argument("latest_only", read.flag, default=False, of_task=True),
     EXPORT_NAME,
-    Argument("allow_shared_audience", read.flag, default=False),
-    Argument("adopt_existing", read.flag, default=False),
-    Argument("consent_column", read.text),
-    Argument("suppression_list", read.paths, ()),
-    Argument("subscribe", read.one_of(*get_args(Subscribe)), "never"),
-    Argument("consented_at_column", read.text),
-    Argument("consent_source_column", read.text),
-    Argument("consent_text", read.text),
-    Argument("consent_ip_column", read.text),
-    Argument("consent_user_agent_column", read.text),
-    Argument("partition_columns", read.flag, default=False),
-    Argument("guards", read.guards, {}),
+    Argument(
+        "allow_shared_audience", read.flag, default=False, help="share the audience with exports that set this too"
+    ),
+    Argument(
+        "adopt_existing",
+        read.flag,
+        default=False,
+        help="in mode mirror, also remove people who were in the audience before an export added them",
+    ),
+    Argument("consent_column", read.text, help="column that holds consent; rows without an explicit yes are withheld"),
+    Argument("suppression_list", read.paths, (), help="Parquet with one address a row; these people are withheld"),
+    Argument(
+        "subscribe",
+        read.one_of(*get_args(Subscribe)),
+        "never",
+        help="with_proof subscribes people whose row has proof of consent",
+    ),
+    Argument("consented_at_column", read.text, help="column with the moment of consent"),
+    Argument("consent_source_column", read.text, help="column with the source of consent"),
+    Argument("consent_text", read.text, help="the text that people agreed to, or column: and its column"),
+    Argument("consent_ip_column", read.text, help="column with the IP address from which people agreed"),
+    Argument("consent_user_agent_column", read.text, help="column with the user agent of the browser"),
+    Argument("partition_columns", read.flag, default=False, help="read mapped columns from key=value folders, as text"),
+    Argument("guards", read.guards, {}, help="a guard's limit: max_shrink=0.3, max_growth=1:fail, min_rows=off"),
     DRY_RUN,
-    Argument("expected_plan", read.text, ""),
-    Argument("max_profiles", read.positive, MOST_PROFILES),
+    Argument("expected_plan", read.text, "", of_task=True),
+    Argument("max_profiles", read.positive, MOST_PROFILES, help="refuse a segment with more rows"),
     REPORTS_PATH,
     FETCH_OPTOUTS,
     DEFERRABLE,
@@ -159,6 +186,9 @@ def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, expor
         run: the run's name in the ledger.
         export_name: the export's name if the arguments give none.
     """
+    from airflow_provider_segexport.export.config import ExportConfig  # noqa: PLC0415 - as this module says
+    from airflow_provider_segexport.hooks.consent_arguments import consent  # noqa: PLC0415
+
     same = {field.name for field in fields(ExportConfig)} & values.keys()
     return ExportConfig(
         **{name: values[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
@@ -184,6 +214,9 @@ def build_request(values: Mapping[str, Any], caller: Caller, content: str = "") 
         AirflowSkipException: `latest_only` is set, and the DAG has a newer run.
         InvalidArgument: mode `mirror` outside a task has no `export_name`.
     """
+    from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - as this module says
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
+
     if values["latest_only"] and caller.context:
         from airflow_provider_segexport.hooks.latest_only import skip_unless_latest  # noqa: PLC0415 - rarely needed
 
@@ -207,6 +240,8 @@ def undo_config(values: Mapping[str, Any], *, as_of: datetime, run: str) -> Expo
         as_of: the same time in every try, so that a retry resumes.
         run: the run's name in the ledger.
     """
+    from airflow_provider_segexport.export.config import ExportConfig, Undo  # noqa: PLC0415 - as this module says
+
     return ExportConfig(
         segment="",
         field_mapping={},

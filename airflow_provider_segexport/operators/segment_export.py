@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_segexport.export.config import Mode, OnStale
     from airflow_provider_segexport.hooks.argument_types import OptionalPaths, OptionalText
-    from airflow_provider_segexport.hooks.consent_arguments import Subscribe
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
+    from airflow_provider_segexport.modes import Subscribe
 
 NOT_ARGUMENTS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "__class__"})
 """Locals of `__init__` that are not arguments of an export."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
+from airflow_provider_segexport.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath

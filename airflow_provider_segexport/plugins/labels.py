@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_segexport.json_values import mapping, number
+from airflow_provider_segexport.json_values import text as as_text
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins.health import span
-from airflow_provider_segexport.plugins.json_values import mapping, number
-from airflow_provider_segexport.plugins.json_values import text as as_text
 
 OUTCOMES = {
     "delivered": "Delivered",

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.json_values import integer, mapping
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
-from airflow_provider_segexport.plugins.json_values import integer, mapping
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
 from airflow_provider_segexport.plugins.run_facts import facts_of

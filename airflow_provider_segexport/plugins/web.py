@@ -13,12 +13,13 @@ from starlette.middleware.base import RequestResponseEndpoint
 from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.hooks.paths import resolve, state_path
-from airflow_provider_segexport.plugins import audience_page, list_page, rejects, task_page, task_run
+from airflow_provider_segexport.plugins import audience_page, list_page, task_page, task_run
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
 from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
 from airflow_provider_segexport.plugins.task_instances import instance
 from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.rejects_csv import RejectsFile
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -133,7 +134,7 @@ def rejects_csv(query: Task) -> Response:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "This run has no rejects.")
     name = safe_name(f"rejects-{query.run.dag_id}-{query.run.task_id}-{query.run.run_id}-{query.map_index}")
     try:
-        rows = rejects.lines(folder / task_run.REJECTS)
+        rows = RejectsFile(folder / task_run.REJECTS).lines()
     except DamagedState as damaged:
         raise HTTPException(
             status.HTTP_409_CONFLICT,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ RECENT_RUNS = 30
 
 MAX_RUNS = 400
 """Runs whose files stay in `history`."""
+
+HISTORY_NAME = re.compile(r"[0-9]{15}-[0-9a-f]{12}\.json", re.ASCII)
+"""Name of a run's file in the history."""
 
 RUN_FIELDS = (
     "ended_at",
@@ -46,7 +50,7 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
         members: people in the ledger after the run.
     """
     history = ensure_folder(path / "history")
-    run_hash = hashlib.blake2b(str(summary["run_folder"]).encode(), digest_size=6).hexdigest()
+    run_hash = hash_of(str(summary["run_folder"]))
     content = json.dumps({**summary, "members": members}).encode()
     names, new = list_names(history), f"{int(summary['ended_at'] * 1000):015d}-{run_hash}.json"
     write(history / new, content)
@@ -60,6 +64,21 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
         path / "latest.json",
         json.dumps({**newest, "members": members, "runs": [*before, point][-RECENT_RUNS:]}).encode(),
     )
+
+
+def hash_of(run_folder: str) -> str:
+    """Return the hash of a run folder's path, which names the run's file in the history: 12 hexadecimal digits."""
+    return hashlib.blake2b(run_folder.encode(), digest_size=6).hexdigest()
+
+
+def history_names(path: StoragePath) -> list[str]:
+    """Return the names of an audience's recorded runs, oldest first: when the run ended, in ms, and the run's hash."""
+    return [name for name in list_folders(path / "history") if HISTORY_NAME.fullmatch(name)]
+
+
+def recorded_run(path: StoragePath, name: str) -> dict[str, Any] | None:
+    """Return the summary of one recorded run; None if it cannot be read."""
+    return _json(path / "history" / name)
 
 
 def latest(path: StoragePath) -> dict[str, Any] | None:
@@ -92,9 +111,9 @@ def list_folders(path: StoragePath) -> list[str]:
 
 
 def _json(path: StoragePath) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None if it is incomplete or was deleted."""
+    """Return the JSON object in a file; None if it is incomplete, was deleted or is no object."""
     try:
-        content: dict[str, Any] = json.loads(read(path))
-    except (OSError, ValueError):
+        content: Any = json.loads(read(path))
+    except (OSError, ValueError, RecursionError):
         return None
-    return content
+    return content if isinstance(content, dict) else None

@@ -9,7 +9,10 @@ from typing import Any
 
 def number(value: Any) -> float:
     """Return a finite number; 0 for any other value."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return 0.0
     return float(value) if is_number else 0.0
 
 

@@ -1,0 +1,126 @@
+"""The options of `airflow segexport plan`, from the table of an export's arguments.
+
+An argument that is added to `hooks/options.py` becomes an option here. Its reader decides the form: a switch, a choice,
+`NAME=VALUE`, a repeated path or a text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from airflow_provider_segexport.hooks import arguments as read
+from airflow_provider_segexport.hooks import options
+from airflow_provider_segexport.hooks.options import Argument
+
+FLAGS = {"field_mapping": "--map"}
+"""Options that are named differently from their arguments."""
+
+METAVARS = {"as_of": "TIME", "default_region": "COUNTRY"}
+"""Placeholders of values; for any other option the last part of its name."""
+
+POSITIONAL = frozenset({"segment"})
+OFF = "off"
+"""The value that disables a guard."""
+
+ARGUMENTS = tuple(argument for argument in options.EXPORT if not argument.of_task)
+"""The arguments of an export that the command takes."""
+
+OPTIONS = tuple(argument for argument in ARGUMENTS if argument.name not in POSITIONAL)
+SEGMENT_HELP = next(argument.help for argument in ARGUMENTS if argument.name in POSITIONAL)
+
+
+def flag(argument: Argument) -> str:
+    """Return an argument's option. A repeated option has its name in the singular."""
+    if argument.name in FLAGS:
+        return FLAGS[argument.name]
+    is_repeated = argument.read in {read.mapping, read.guards, read.paths}
+    name = argument.name.removesuffix("s") if is_repeated else argument.name
+    return f"--{name.replace('_', '-')}"
+
+
+def settings(argument: Argument) -> dict[str, Any]:
+    """Return what argparse needs beside the name. An option that is not given has no entry in the namespace."""
+    common: dict[str, Any] = {"dest": argument.name, "help": argument.help, "default": argparse.SUPPRESS}
+    if argument.required:
+        common["required"] = True
+    if argument.read is read.flag:
+        return {**common, "action": "store_true"}
+    if argument.read is read.mapping:
+        return {**common, "action": "append", "type": pair, "metavar": "NAME=COLUMN"}
+    if argument.read is read.guards:
+        return {**common, "action": "append", "type": guard, "metavar": "NAME=LIMIT"}
+    if argument.read is read.paths:
+        return {**common, "action": "append", "metavar": "PATH"}
+    if isinstance(argument.read, partial):
+        return {**common, "choices": argument.read.keywords["choices"]}
+    if argument.read in {read.positive, read.number}:
+        common["type"] = int
+    return {**common, "metavar": METAVARS.get(argument.name, argument.name.rpartition("_")[2].upper())}
+
+
+def pair(text: str) -> tuple[tuple[str, str], ...]:
+    """Read `NAME=COLUMN`, or a JSON object for names with an equals sign."""
+    if text.startswith("{"):
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            content = None
+        if isinstance(content, dict) and all(isinstance(column, str) for column in content.values()):
+            return tuple(content.items())
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object of names and columns")
+    name, equals, column = text.partition("=")
+    if not (name and equals and column):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=COLUMN, such as email=mail_address")
+    return ((name, column),)
+
+
+def guard(text: str) -> tuple[tuple[str, Any], ...]:
+    """Read `NAME=LIMIT`, `NAME=LIMIT:ACTION`, `NAME=:ACTION` or `NAME=off`."""
+    name, equals, value = text.partition("=")
+    limit_text, colon, action = value.partition(":")
+    if not (name and equals and value) or (colon and not action):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=LIMIT, such as max_shrink=0.3")
+    if value == OFF:
+        return ((name, None),)
+    limit: dict[str, Any] = {"limit": _number(text, limit_text)} if limit_text else {}
+    return ((name, {**limit, "action": action} if colon else limit["limit"]),)
+
+
+def _number(text: str, limit: str) -> float | int:
+    try:
+        return int(limit) if limit.isdecimal() else float(limit)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no number as its limit; `off` disables a guard, as in max_shrink=off"
+        ) from None
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that the command line gives, as an operator takes them.
+
+    Raises:
+        ValueError: a name is given twice; the text is for the user.
+    """
+    values = {argument.name: getattr(args, argument.name) for argument in ARGUMENTS if hasattr(args, argument.name)}
+    for argument in OPTIONS:
+        if argument.name in values and argument.read in {read.mapping, read.guards}:
+            values[argument.name] = _merged(flag(argument), values[argument.name])
+    return {name: _single(value) for name, value in values.items()}
+
+
+def _merged(option: str, pairs: Iterable[tuple[tuple[str, Any], ...]]) -> Mapping[str, Any]:
+    merged: dict[str, Any] = {}
+    for name, value in (item for items in pairs for item in items):
+        if name in merged:
+            raise ValueError(f"{option} gives {name!r} twice")
+        merged[name] = value
+    return merged
+
+
+def _single(value: Any) -> Any:
+    """Return the only path of a list as a text, as a DAG file would have it."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

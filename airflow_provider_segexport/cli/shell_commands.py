@@ -1,0 +1,127 @@
+"""The commands that plan an export and show runs, without a DAG: `plan`, `runs`, `show`, `rejects`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import ActionCommand
+
+EXIT_CODES = "Exits with 0, with 1 after an error, with 2 if the command line is wrong"
+
+
+def shell_commands() -> tuple[ActionCommand, ...]:
+    """Return the commands."""
+    return (_plan(), _runs(), _show(), _rejects())
+
+
+def _plan() -> ActionCommand:
+    """Return the command that plans an export outside a DAG."""
+    from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415
+
+    return ActionCommand(
+        name="plan",
+        help="Plan an export outside a DAG, and print the operator call",
+        description=(
+            "Makes a dry run: counts by outcome and reason, guards, calls and minutes, three items with masked "
+            "values, and the operator call for a DAG. Sends nothing. Runs outside any DAG, so 'Allowed DAGs' of the "
+            f"connection must have `*`. {EXIT_CODES}, and with 3 if the export would be stopped by a guard or skipped."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.plan.plan"),
+        args=(
+            Arg(("conn_id",), help="the Airflow connection"),
+            Arg(("segment",), nargs="+", help=plan_options.SEGMENT_HELP),
+            *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.OPTIONS),
+            ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
+    )
+
+
+def _runs() -> ActionCommand:
+    """Return the command that lists runs."""
+    from airflow.cli.cli_config import (  # noqa: PLC0415
+        ARG_OUTPUT,
+        ARG_VERBOSE,
+        ActionCommand,
+        Arg,
+        lazy_load_command,
+        positive_int,
+    )
+
+    return ActionCommand(
+        name="runs",
+        help="List the newest runs of all audiences, or of one",
+        description=(
+            "Shows start, task, audience, mode, outcome, counts and duration, and an id for `show` and `rejects`. "
+            "Reads the histories below `[segexport] state_path`; calls no vendor. Dry runs are not listed. "
+            f"{EXIT_CODES}, and with 3 if there is no run."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.runs.runs"),
+        args=(
+            Arg(
+                ("audience",),
+                nargs="?",
+                help="the vendor's id of the list, address book or tag, name:Newsletter, or vendor/account/audience; "
+                "the default is all",
+            ),
+            Arg(("--limit",), type=positive_int(allow_zero=False), default=20, help="runs to show (default: 20)"),
+            ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
+    )
+
+
+RUN_HELP = "an id that `runs` shows, dag/task/run/map index, or the path of a run folder"
+
+
+def _show() -> ActionCommand:
+    """Return the command that shows the report of a run."""
+    from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="show",
+        help="Show the report of a run",
+        description=(
+            "Shows counts by outcome and reason, removals, guards, times and paths; with -o json or yaml the whole "
+            f"report. Of a run that has not ended it shows how far the run is. Calls no vendor. {EXIT_CODES}."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.show.show"),
+        args=(Arg(("run",), help=RUN_HELP), ARG_OUTPUT, ARG_VERBOSE),
+    )
+
+
+def _rejects() -> ActionCommand:
+    """Return the command that shows the rows that a run did not deliver."""
+    from airflow.cli.cli_config import (  # noqa: PLC0415
+        ARG_OUTPUT,
+        ARG_VERBOSE,
+        ActionCommand,
+        Arg,
+        lazy_load_command,
+        positive_int,
+    )
+
+    return ActionCommand(
+        name="rejects",
+        help="Show the rows that a run rejected or withheld, with their addresses",
+        description=(
+            "Shows each row with file, row, address, outcome and reason. Addresses are personal data. A person who has "
+            "this shell can read the files of the run folder, so the command checks no permission of Airflow. "
+            f"{EXIT_CODES}, and with 3 if there is no such row."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.rejects.rejects"),
+        args=(
+            Arg(("run",), help=RUN_HELP),
+            Arg(("--csv",), action="store_true", help="write every row as CSV, safe for spreadsheets"),
+            Arg(
+                ("--limit",),
+                type=positive_int(allow_zero=False),
+                help="rows to show (default: 100 in tables, all in JSON and YAML)",
+            ),
+            ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
+    )

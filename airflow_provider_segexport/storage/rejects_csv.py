@@ -1,0 +1,96 @@
+"""Reads the rejects of a run, as rows or as CSV for a spreadsheet: `rejects.parquet -> rows, lines`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.sealing import verify
+
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|%;,\t\r\n")
+"""Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
+another cell where a locale separates cells by them."""
+
+SEPARATOR = re.compile(r"[;,\t\r\n|]\s*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b]")
+"""A formula behind a separator: a spreadsheet of another locale splits the line there, quotes or not."""
+
+LINES = 5000
+"""Rows read at a time."""
+
+NOT_PARQUET = "it is not the Parquet file that was written"
+
+
+class RejectsFile:
+    """The rejects of one run, verified and opened. Each of its generators closes the file at its end."""
+
+    def __init__(self, path: StoragePath) -> None:
+        """Open the file.
+
+        Raises:
+            DamagedState: it cannot be read.
+        """
+        verify(path, bare=True)
+        self._path = path
+        self._file: IO[Any] = path.open("rb")
+        try:
+            self._parquet = pq.ParquetFile(self._file)
+            self.names: list[str] = self._parquet.schema_arrow.names
+            self.count: int = self._parquet.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            self._file.close()
+            if getattr(error, "errno", None):  # the disk or the store, and not the content
+                raise
+            raise DamagedState(str(path), NOT_PARQUET) from None
+
+    def close(self) -> None:
+        """Close the file, also if a generator has not reached its end."""
+        self._file.close()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows, each by column."""
+        for columns in self._parts():
+            for values in zip(*columns, strict=True):
+                yield dict(zip(self.names, values, strict=True))
+
+    def lines(self) -> Iterator[str]:
+        """Yield the file as CSV, with a header; a cell that looks like a formula becomes text."""
+        yield _line(self.names)
+        for columns in self._parts():
+            yield "".join(_line(row) for row in zip(*columns, strict=True))
+
+    def _parts(self) -> Iterator[list[list[Any]]]:
+        """Yield the columns of some thousand rows at a time."""
+        with self._file:
+            if not self._parquet.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
+                return
+            try:
+                for batch in self._parquet.iter_batches(batch_size=LINES):
+                    yield [column.to_pylist() for column in batch.columns]
+            except pa.ArrowException:  # of a file without a checksum, as version 1 wrote it
+                raise DamagedState(str(self._path), NOT_PARQUET) from None
+
+
+def _line(values: Any) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerow([_cell(value) for value in values])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Return a value for a cell, with a single quote before it if a spreadsheet could run it.
+
+    Blanks and invisible characters before a formula do not count, because spreadsheets drop them.
+    """
+    if not isinstance(value, str):
+        return value
+    visible = "".join(char for char in value if char.isprintable() and not char.isspace())
+    risky = visible[:1] in FORMULA if visible else bool(value)
+    return f"'{value}" if risky or value[:1] in FORMULA or SEPARATOR.search(value) else value
