@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.cli.hooks import command_hook
-from airflow_provider_segexport.errors import SegexportError, clean_text
+from airflow_provider_segexport.cli.output import print_rows
+from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,8 +20,6 @@ def audiences(args: Namespace) -> None:
 
 
 def _print(args: Namespace) -> None:
-    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - Airflow, when the command runs
-
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415 - the core, when the command runs
 
     try:
@@ -29,12 +28,7 @@ def _print(args: Namespace) -> None:
     except SegexportError as error:
         raise SystemExit(str(error)) from None
     rows = [
-        {"id": entry.id, "name": _name(entry.name, args.output), "members": entry.member_count}
+        {"id": entry.id, "name": entry.name, "members": entry.member_count}
         for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.id))
     ]
-    AirflowConsole().print_as(data=rows, output=args.output)
-
-
-def _name(name: str, output: str) -> str:
-    """Return a name as it is for JSON and YAML, which escape it; on one line for a terminal."""
-    return name if output in {"json", "yaml"} or name.isprintable() else clean_text(name)
+    print_rows(rows, args.output)

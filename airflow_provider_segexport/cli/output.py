@@ -32,8 +32,20 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str) -> None:
     """Print rows of equal columns; in a structured format as a list of objects."""
     if output in STRUCTURED:
         print_object(list(rows), output)
-    elif rows:
-        console().print_as(data=[{name: cell(value) for name, value in row.items()} for row in rows], output=output)
+        return
+    cells = [{name: cell(value) for name, value in row.items()} for row in rows]
+    if cells and output == "plain":
+        _print_plain(cells)
+    elif cells:
+        console().print_as(data=cells, output=output)
+
+
+def _print_plain(cells: Sequence[Mapping[str, str]]) -> None:
+    """Print as Airflow's plain table. Airflow would read a text such as the id 23e168 as a number, and print that."""
+    from tabulate import tabulate  # noqa: PLC0415 - Airflow's, when the command runs
+
+    lines = [list(row.values()) for row in cells]
+    print(tabulate(lines, headers=list(cells[0]), tablefmt="plain", disable_numparse=True))  # noqa: T201
 
 
 def print_object(content: Any, output: str) -> None:

@@ -206,7 +206,8 @@ class TestOptions:
         given = (
             "--audience", "name:Customers", "--custom-field", "tier=my tier", "--create-custom-fields",
             "--create-audience", "--default-region", "de", "--mode", "mirror", "--as-of", "2026-03-01",
-            "--on-stale", "fail", "--subscribe", "never", "--export-name", "dag.task", "--allow-shared-audience", "--adopt-existing",
+            "--subscribe", "never", "--on-stale", "fail", "--export-name", "dag.task",
+            "--allow-shared-audience", "--adopt-existing",
             "--consent-column", "ok", "--suppression-list", "list.parquet", "--partition-columns",
             "--guard", "min_rows=off", "--guard", "max_growth=1:fail", "--guard", "max_shrink=:warn",
             "--max-profiles", "500",
@@ -232,7 +233,7 @@ class TestOptions:
     def test_proof_of_consent_is_masked_too(self, stage, command):
         """Its columns are options, and its values are a person's."""
         rows = people(3)
-        rows["ok"], rows["at"] = True, "2026-02-03T04:05:06Z"
+        rows["ok"], rows["at"] = True, "2025-12-03T04:05:06Z"
         rows["source"], rows["ip"], rows["agent"] = f"https://{CANARY}.com/form", "198.51.100.77", CANARY
         given = {
             "consent_column": "ok", "subscribe": "with_proof", "consented_at_column": "at",

@@ -428,6 +428,13 @@ def test_a_bucket(exported, s3_root, command, listed):
     assert (code, "without `..`" in text) == (1, True)
 
 
+def test_a_text_that_looks_like_a_number_stays(capsys):
+    """An id of digits and an e, one with zeros before it, a name in markup."""
+    for form in ("plain", "table"):
+        output.print_rows([{"id": "23e168", "other": "00123456", "count": 1234, "name": "[vip]"}], form)
+        assert capsys.readouterr().out.replace("|", " ").split()[-4:] == ["23e168", "00123456", "1,234", "[vip]"]
+
+
 def test_progress_is_for_terminals_only(monkeypatch, capsys):
     """A pipe or a log gets nothing."""
     with output.progress("Working", 2) as tick:
