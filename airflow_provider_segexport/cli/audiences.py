@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.cli.hooks import command_hook
-from airflow_provider_segexport.cli.output import print_rows
+from airflow_provider_segexport.cli.output import STRUCTURED, print_rows
+from airflow_provider_segexport.cli.terminal import say
 from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
@@ -32,3 +33,5 @@ def _print(args: Namespace) -> None:
         for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.id))
     ]
     print_rows(rows, args.output)
+    if not rows and args.output not in STRUCTURED:
+        say("The account has no audience.")

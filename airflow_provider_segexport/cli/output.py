@@ -42,7 +42,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str) -> None:
 
 def _print_plain(cells: Sequence[Mapping[str, str]]) -> None:
     """Print as Airflow's plain table. Airflow would read a text such as the id 23e168 as a number, and print that."""
-    from tabulate import tabulate  # noqa: PLC0415 - Airflow's, when the command runs
+    from tabulate import tabulate  # type: ignore[import-untyped]  # noqa: PLC0415 - Airflow's, when the command runs
 
     lines = [list(row.values()) for row in cells]
     print(tabulate(lines, headers=list(cells[0]), tablefmt="plain", disable_numparse=True))  # noqa: T201
