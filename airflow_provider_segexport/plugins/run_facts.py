@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.guards import is_near_limit
-from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.json_values import array, integer, mapping, number, text
+from airflow_provider_segexport.model import ProofState
 
 CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
 """Label by value of the consent column; every value but yes withholds the profile."""
