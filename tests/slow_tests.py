@@ -25,7 +25,7 @@ SLOW = re.compile("|".join(SLOW_TESTS))
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 ONE_VENDOR = re.compile(
-    r"vendors/test_(adopt_existing|audience_names|damaged_state|ledger_states|power_loss|preflight|report_schema|resume"
+    r"vendors/test_(adopt_existing|audience_names|damaged_state|ledger_states|mirror|power_loss|preflight|report_schema|resume"
     r"|sharers|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere)\.py::"
 )
 """Tests of the steps of a run, which no vendor's module takes part in: one vendor each, another from test to test."""
