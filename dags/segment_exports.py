@@ -40,6 +40,18 @@ FIELD_MAPPING = {
 }
 CUSTOM_FIELDS = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
 
+# Omnisend sends promotions to subscribed contacts only, and subscribes no one by itself. So the newsletter's export
+# brings the proof of consent along.
+PROOF_OF_CONSENT = {
+    "omnisend_default": {
+        "newsletter_active": {
+            "consent_column": "newsletter",
+            "subscribe": "with_proof",
+            "consented_at_column": "newsletter_consented_at",
+        }
+    }
+}
+
 
 @task
 def choose() -> list[dict[str, Any]]:
@@ -55,7 +67,7 @@ def choose() -> list[dict[str, Any]]:
     paths = segment_paths(params["segments"], events, context["dag_run"].partition_key or params["day"])
     audiences = Variable.get("segexport_audiences", default={}, deserialize_json=True)
     options = {"mode": params["mode"], "dry_run": params["dry_run"]}
-    return pairs(paths, params["connections"], audiences, options)
+    return pairs(paths, params["connections"], audiences, options, PROOF_OF_CONSENT)
 
 
 @dag(

@@ -8,78 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_segexport.simulator.connections import connection
+from demo_reports import find_faults, print_proofs, print_table
+from demo_stage import DAY, HOME, SEGMENTS, Stage, seed_opt_outs, start_simulator
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-HOME = CHECKOUT / ".demo"
-DAY = "2026-11-21"
-SEGMENTS = ("newsletter_active", "high_value", "lapsed")
-CALLS_PER_MINUTE = 20_000
-"""Calls per minute of the demo's accounts, in the simulator and in the connections: more than the published quotas,
-because Omnisend's 400 calls per minute would make the demo take minutes. `make sim` has the published quotas."""
-OPTED_OUT = 25
-"""People of the first segment who have unsubscribed at the vendor."""
-OPT_OUTS_AT = ("campaign_monitor", "constant_contact")
-
-
-@dataclass
-class Stage:
-    """The simulator, and Airflow's configuration for it."""
-
-    url: str
-    vendors: dict[str, Any]
-
-    def get(self, path: str) -> Any:
-        """Read from the simulator's control API."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as reply:  # noqa: S310 - loopback
-            return json.load(reply)
-
-    def post(self, path: str, body: Any) -> None:
-        """Post to the simulator's control API."""
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            self.url + path, json.dumps(body).encode(), {"content-type": "application/json"}
-        )
-        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - loopback
-
-    def environment(self) -> dict[str, str]:
-        """Return Airflow's configuration, connections and Variables as environment variables."""
-        airflow = HOME / "airflow"
-        variables = {
-            "AIRFLOW_HOME": str(airflow),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow}/airflow.db",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__SEGEXPORT__STATE_PATH": str(HOME / "state"),
-            "SEGEXPORT_DEMO_ROOT": str(HOME / "data"),
-            "PYTHONWARNINGS": "ignore",
-        }
-        audiences: dict[str, dict[str, str]] = {}
-        for name, vendor in self.vendors.items():
-            conn_id = f"{name}_default"
-            extra = {
-                "consented_by": "the demo",
-                "allowed_dags": "segment_exports",
-                "calls_per_minute": CALLS_PER_MINUTE,
-            }
-            variables[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection(name, vendor, **extra))
-            ids = [str(audience["id"]) for audience in vendor["audiences"]]
-            audiences[conn_id] = dict(zip(SEGMENTS, ids, strict=False))
-        variables["AIRFLOW_VAR_SEGEXPORT_AUDIENCES"] = json.dumps(audiences)
-        return variables
 
 
 class Progress:
@@ -170,111 +111,6 @@ class Runs:
             self._child.wait()
 
 
-def seed_opt_outs(stage: Stage) -> None:
-    """Unsubscribe some people of the first segment, at the vendors that withhold them from an import."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - not before the set-up is done
-
-    table = pq.read_table(HOME / "data" / "segments" / SEGMENTS[0] / DAY, columns=["email"])
-    plain = re.compile(r"[a-z0-9]+([._+-][a-z0-9]+)*@([a-z0-9-]+\.)+[a-z]{2,}")
-    emails = sorted({email.lower() for email in table.column("email").to_pylist() if email})
-    clean = [email for email in emails if plain.fullmatch(email)]
-    people = [{"email": email, "status": "unsubscribed"} for email in clean[:: max(1, len(clean) // OPTED_OUT)]]
-    for name in OPT_OUTS_AT:
-        audience = stage.vendors[name]["audiences"][0]["id"]
-        stage.post(f"/_sim/{name}/contacts", {"people": people[:OPTED_OUT], "audience": audience})
-
-
-def count_members(stage: Stage, vendor: str, audience: str) -> int:
-    """Return the number of people in the audience at the simulator, without opted-out and deleted people."""
-    counts = stage.get(f"/_sim/{vendor}/audiences/{audience}?summary=1")["counts"]
-    return sum(count for status, count in counts.items() if status.lower() not in {"unsubscribed", "deleted"})
-
-
-OUTCOMES = ("profiles", "delivered", "unchanged", "removed", "rejected", "withheld")
-HEADINGS = ("segment", "vendor", *OUTCOMES, "calls", "seconds")
-NUMBER_COLUMNS = {2, 3, 4, 5, 8, 9}
-
-
-def report_row(stage: Stage, summary: dict[str, Any]) -> tuple[str, ...]:
-    """Return one export's row of the table."""
-    counts, reasons = summary["counts"], summary["reasons"]
-    segment_of = {str(a["id"]): i for i, a in enumerate(stage.vendors[summary["vendor"]]["audiences"])}
-    rejected, withheld = (
-        ", ".join(f"{count:,} {reason}" for reason, count in reasons.get(outcome, {}).items()) or "0"
-        for outcome in ("rejected", "withheld")
-    )
-    numbers = [f"{counts[name]:,}" for name in ("profiles", "delivered", "unchanged")]
-    removed = f"{summary['removals']['removed']:,}"
-    effort = (f"{summary['http']['calls']:,}", f"{summary['seconds']:.1f}")
-    return (
-        SEGMENTS[segment_of[summary["audience"]]],
-        summary["vendor"],
-        *numbers,
-        removed,
-        rejected,
-        withheld,
-        *effort,
-    )
-
-
-def table(stage: Stage, reports: list[dict[str, Any]]) -> None:
-    """Print a table of the exports."""
-    rows = sorted(report_row(stage, summary) for summary in reports)
-    widths = [max(len(row[column]) for row in [HEADINGS, *rows]) for column in range(len(HEADINGS))]
-    for row in [HEADINGS, tuple("-" * width for width in widths), *rows]:
-        cells = [
-            cell.rjust(width) if column in NUMBER_COLUMNS else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
-
-
-def find_faults(stage: Stage, reports: list[dict[str, Any]]) -> list[str]:
-    """Return messages about counts that do not add up, and ledgers that differ from the vendor."""
-    faults: list[str] = []
-    for summary in reports:
-        name = f"{summary['run']} at {summary['vendor']}"
-        for key, total in (("counts", "profiles"), ("removals", "planned")):
-            counts = dict(summary[key])
-            if counts.pop(total) != sum(counts.values()):
-                faults.append(f"{name}: the {key} do not add up: {summary[key]}")
-        if not summary["finished"] or summary["counts"]["not_attempted"]:
-            faults.append(f"{name}: the export did not finish: {summary['error']}")
-    for path in HOME.glob("state/ledgers/*/*/*/latest.json"):
-        latest = json.loads(path.read_text())
-        members = count_members(stage, latest["vendor"], latest["audience"])
-        if members != latest["members"]:
-            name = f"{latest['audience_name']} at {latest['vendor']}"
-            faults.append(f"{name}: {latest['members']:,} in the ledger, {members:,} at the vendor")
-    return faults
-
-
-def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
-    """Start the simulator on a free loopback port."""
-    command = [sys.executable, "-m", "airflow_provider_segexport.simulator", "--port", "0", "--seed", "1"]
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    report_row = process.stdout.readline() if process.stdout else ""
-    if "ready on " not in report_row:
-        raise SystemExit(f"The simulator did not start: {report_row!r}")
-    stage = Stage(report_row.split("ready on ")[1].strip(), {})
-    stage.vendors = stage.get("/_sim")["vendors"]
-    fast_jobs = {"job_seconds": 0.1}
-    settings = {
-        "omnisend": {"calls_per_minute": CALLS_PER_MINUTE, "start_seconds": 0.1, **fast_jobs},
-        "constant_contact": {
-            "calls_per_second": CALLS_PER_MINUTE // 60,
-            "calls_per_day": 200_000,
-            "start_seconds": 0.1,
-            **fast_jobs,
-        },
-        "dotdigital": {**{f"{tier}_per_minute": CALLS_PER_MINUTE for tier in ("low", "medium", "high")}, **fast_jobs},
-    }
-    stage.post("/_sim/reset", {"log_body_bytes": 0, "vendors": settings})
-    return process, stage
-
-
 def main() -> int:
     """Run the demo; return 0 if everything adds up."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -301,7 +137,7 @@ def main() -> int:
         first = summaries()
         if succeeded:
             print(f"\nDay 1, {DAY}: every profile is new.\n")
-            table(stage, first)
+            print_table(stage, first)
             succeeded = runs.run_next("the next day: unifying", progress) and runs.run_next(
                 "the next day: exporting", progress
             )
@@ -311,7 +147,9 @@ def main() -> int:
             return 1
         print("\nDay 2: only changes are sent, and leavers are removed.\n")
         first_folders = {summary["run_folder"] for summary in first}
-        table(stage, [summary for summary in summaries() if summary["run_folder"] not in first_folders])
+        second = [summary for summary in summaries() if summary["run_folder"] not in first_folders]
+        print_table(stage, second)
+        print_proofs(first, second)
         faults = find_faults(stage, summaries())
     finally:
         runs.stop()

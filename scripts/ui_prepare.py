@@ -10,7 +10,7 @@ import sys
 import urllib.request
 from typing import Any
 
-from demo import SEGMENTS
+from demo_stage import SEGMENTS
 
 from airflow_provider_segexport.provider_info import connection_type
 from airflow_provider_segexport.simulator.connections import CREDENTIALS, connection

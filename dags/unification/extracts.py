@@ -129,6 +129,7 @@ def newsletter(people: People) -> pa.Table:
         "born": writer.with_gaps("born", born, 0.7),
         "country": writer.with_gaps("country", pc.utf8_lower(people.countries()), 0.3),
         "status": writer.apply("status", status, [(PENDING_SHARE, always("pending"))]),
+        "subscribed_at": people.newsletter_consent_times(),
         "updated_at": _touched(people, "newsletter"),
     }
     return pa.table(columns)

@@ -62,6 +62,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "birthdate": "born",
         "country": "country",
         "consent": "status",
+        "consented_at": "subscribed_at",
         "updated_at": "updated_at",
     },
 }
@@ -179,6 +180,8 @@ SPELLINGS: dict[str, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
 def _normalise_source(extract: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return one source's rows, with the profile fields that the source has."""
     raw = {field: extract[column] for field, column in COLUMNS[source].items()}
+    if "consented_at" in raw:
+        raw["consented_at"] = raw["consented_at"].astype("datetime64[us]").where(consents(raw["consent"]) == 1)
     spelt = {field: SPELLINGS[field](raw[field]) for field in raw if field in SPELLINGS}
     if "phone" in raw:
         spelt["phone"] = phones(raw["phone"], spelt["country"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
+from types import MappingProxyType
 from typing import Any
 
 from unification.data_files import data_root, newest_segment, segment_folder
@@ -47,6 +48,7 @@ def pairs(
     connections: Iterable[str],
     audiences: Mapping[str, Mapping[str, str]],
     options: Mapping[str, Any],
+    of_pair: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Return the operator's arguments for every pair of segment and connection.
 
@@ -55,6 +57,7 @@ def pairs(
         connections: ids of Airflow connections.
         audiences: the vendor's audience id by connection id and segment name; without one, the default audience.
         options: arguments that all exports share.
+        of_pair: arguments of one export by connection id and segment name.
     """
     return [
         {
@@ -63,6 +66,7 @@ def pairs(
             "audience": audiences.get(connection, {}).get(segment),
             "as_of": file["as_of"],
             **options,
+            **of_pair.get(connection, {}).get(segment, {}),
         }
         for segment, file in paths.items()
         for connection in connections

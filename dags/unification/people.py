@@ -152,6 +152,11 @@ class People:
         first = self.random.share(self.ids, "newsletter") < WANTED_NEWSLETTER_SHARE
         return pa.array(first ^ (self.history.count("C", self.event) % 2 == 1))
 
+    def newsletter_consent_times(self) -> Any:
+        """Return when people last agreed to the newsletter; missing for people who do not want it."""
+        answered = self.history.day_of(self.history.last("C", self.event))
+        return pc.if_else(self.wants_newsletter(), timestamp(answered, self.seconds("consent time")), None)
+
     def purchases(self) -> dict[str, Any]:
         """Return the number of orders, their revenue, and the time of the last order."""
         history, random = self.history, self.random

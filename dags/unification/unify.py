@@ -12,7 +12,8 @@
  6. An address is one value: street, city, state and postcode come from one row, the freshest with a city or postcode.
     So a new city never gets an old postcode.
  7. Consent is the exception: the most restrictive answer wins, however old. ``newsletter`` is true if one
-    source says yes and none says no.
+    source says yes and none says no. ``newsletter_consented_at`` is the moment that the newsletter has stored with its
+    yes, the only source that stores one.
  8. Purchases are added up: orders and revenue over all rows of the person, the latest of the order dates.
  9. ``full_name`` is first and last name; if both are missing, the newsletter's whole name. Whole names are not split.
 10. The loyalty tier follows from the lifetime value: gold from 600, silver from 200, else bronze.
@@ -65,6 +66,7 @@ PROFILE = pa.schema(
         ("last_order_at", pa.timestamp("us")),
         ("orders", pa.int64()),
         ("newsletter", pa.bool_()),
+        ("newsletter_consented_at", pa.timestamp("us")),
         ("updated_at", pa.timestamp("us")),
     ]
 )
@@ -80,6 +82,7 @@ def unify(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         profiles[field] = persons.freshest(field)  # 5
     profiles = profiles.join(one_address(persons))  # 6
     profiles["newsletter"] = most_restrictive(persons)  # 7
+    profiles["newsletter_consented_at"] = persons.freshest("consented_at").where(profiles["newsletter"])
     profiles = profiles.join(purchase_totals(persons))  # 8
     profiles["full_name"] = full_names(profiles, persons)  # 9
     profiles["loyalty_tier"] = tiers(profiles["lifetime_value"])  # 10

@@ -12,7 +12,7 @@ from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import encode, row_hash
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import FIELDS, CustomField, MappedFields
-from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate
+from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, When
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 COLUMNS = ("email", "a", "b", "c")
@@ -123,3 +123,41 @@ def test_every_column_of_a_vendor_s_item_counts(vendor):
     rows = [row, *({**row, name: value} for name in names if name != "email" for value in ("99", None))]
     found = told(shape, *rows, columns=("email", *(name for name in names if name != "email")))
     assert len({hash_ for hash_, _ in found}) == len({item for _, item in found}) > len(names)
+
+
+def identifier(**more):
+    return JsonTemplate({"type": Const("email"), "id": Column("email"), **more})
+
+
+def holding(**more):
+    return JsonTemplate({"ids": Array((identifier(**more),)), "name": Column("b")})
+
+
+def test_an_object_that_depends_on_a_column():
+    """It is there with the column, after the other pairs; a row without it is what it is in a template without it."""
+    inner = JsonTemplate({"of": Column("a"), "by": Column("c"), "kind": Const("mail")})
+    rows = [JANE, JANE | {"c": None}, JANE | {"a": None}, {"email": "x@example.com", "c": "gold"}]
+    found = told(holding(more=When("a", inner), other=When("c", JsonTemplate({"z": Column("c")}))), *rows)
+    bare = told(holding(), *rows)
+    start = '{"type":"email","id":"jane@example.com"'
+    assert [item for _, item in found[:3]] == [
+        f'{{"ids":[{start},"more":{{"of":"Jane","by":"gold","kind":"mail"}},"other":{{"z":"gold"}}}}],"name":"7"}}',
+        f'{{"ids":[{start},"more":{{"of":"Jane","kind":"mail"}}}}],"name":"7"}}',
+        f'{{"ids":[{start},"other":{{"z":"gold"}}}}],"name":"7"}}',
+    ]
+    assert told(holding(more=When("a", JsonTemplate({"k": Const(1)}))), rows[3]) == [bare[3]]
+    assert len({hash_ for hash_, _ in [*found, bare[0]]}) == 5
+    changed = hashes(holding(more=When("a", JsonTemplate({**inner.members, "kind": Const("sms")}))), JANE)
+    assert changed != hashes(holding(more=When("a", inner)), JANE)
+
+
+def test_an_object_that_depends_on_a_column_outside_a_list():
+    """With a comma where another pair comes before it."""
+    shape = JsonTemplate({"a": Column("a"), "w": When("b", JsonTemplate({"b": Column("b")})), "c": Column("c")})
+    items = [item for _, item in told(shape, JANE, JANE | {"a": None}, JANE | {"b": None}, {"b": "1"})]
+    assert items == [
+        '{"a":"Jane","w":{"b":"7"},"c":"gold"}',
+        '{"w":{"b":"7"},"c":"gold"}',
+        '{"a":"Jane","c":"gold"}',
+        '{"w":{"b":"1"}}',
+    ]

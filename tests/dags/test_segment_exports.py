@@ -204,6 +204,12 @@ class TestPairs:
             ("c2", "/b/day", None, "full"),
         ] == told
 
+    def test_one_pair_has_arguments_of_its_own(self):
+        """As the newsletter's export to Omnisend, which subscribes the people with proof of consent."""
+        paths = {name: {"path": f"/{name}/day", "as_of": "2026-11-21"} for name in ("a", "b")}
+        found = pairs(paths, ["c1", "c2"], {}, {}, {"c2": {"b": {"subscribe": "with_proof"}}})
+        assert [None, None, None, "with_proof"] == [one.get("subscribe") for one in found]
+
 
 class TestRun:
     """Real runs against the simulator."""

@@ -83,5 +83,6 @@ def test_profiles_have_the_promised_columns(profiles):
         "last_order_at",
         "orders",
         "newsletter",
+        "newsletter_consented_at",
         "updated_at",
     ]

@@ -190,6 +190,20 @@ def test_the_most_restrictive_consent_wins():
     assert [profile["newsletter"] for profile in profiles] == [consent for _, _, _, consent in cases]
 
 
+def test_the_moment_of_consent_is_that_of_a_yes():
+    """Only the newsletter stores one; it counts as long as nobody says no."""
+    profiles = one_each(
+        crm=[{"newsletter_opt_in": answer, "modified_at": OLD} for answer in (None, False, True, True)],
+        newsletter=[
+            {"status": status, "subscribed_at": MID, "updated_at": NEW}
+            for status in ("subscribed", "subscribed", "pending", "unsubscribed")
+        ],
+    )
+    moments = [profile["newsletter_consented_at"] for profile in profiles]
+    assert [None, None, None] == [None if pd.isna(moment) else moment for moment in moments[1:]]
+    assert pd.Timestamp(MID) == moments[0]
+
+
 # 8. Purchases are added up
 
 
