@@ -182,6 +182,7 @@ class Export:
         state = state.opened(context.config.run, str(folder.path), context.fence.writer_token)
         state.write(ledger.path, ledger.fence)
         folder.write_plan(draft.plan, draft.facts)
+        replace(state, is_planned=True).write(ledger.path, ledger.fence)
         discard_copies(folder.path)
         return self._execute(draft.plan, draft.facts, audience)
 
@@ -240,7 +241,8 @@ class Export:
                 check_not_stale(context, ledger, AudienceState.of(ledger.path))
             if ledger.version() == facts.ledger_version or ledger.facts().get("by") == context.config.run:
                 state = AudienceState.of(ledger.path)
-                state = state.opened(state.run, str(context.environment.run_folder.path), context.fence.writer_token)
+                folder = str(context.environment.run_folder.path)
+                state = state.opened(state.run, folder, context.fence.writer_token, is_planned=True)
                 state.write(ledger.path, ledger.fence)
                 return
         except StaleSnapshot as stale:

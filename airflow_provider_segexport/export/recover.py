@@ -55,6 +55,8 @@ def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> Aud
     Raises:
         DamagedState: the unfinished run's folder is gone or damaged.
     """
+    if state.open_run_folder and state.is_planned:
+        check_plan(RunFolder(context.environment.resolve(state.open_run_folder)))
     if not state.open_run_folder or state.open_run_folder == str(context.environment.run_folder.path):
         return doubts.settle(context, ledger, state, state.open_run_folder)
     folder = RunFolder(context.environment.resolve(state.open_run_folder))
@@ -78,6 +80,16 @@ def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> Aud
     settled.write(ledger.path, ledger.fence)
     # Last, because a call of an older run may have arrived after the unfinished run's call with the same rows.
     return doubts.settle(context, ledger, settled, state.open_run_folder)
+
+
+def check_plan(folder: RunFolder) -> None:
+    """Check that a frozen plan is still there, although its journal may be gone too.
+
+    Raises:
+        DamagedState: it is gone. Without this check, the run would look like one that was killed before it began.
+    """
+    if list_names(folder.path) and not folder.has_plan():
+        raise DamagedState(str(folder.path / "plan.json"), "it is gone, and its run may have sent rows")
 
 
 def _collect_results(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export import audience, experiments
 from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
+from airflow_provider_segexport.export.recover import check_plan
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.history import run_history
@@ -95,7 +96,9 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
     if audience_state.open_run_folder:
         folder = RunFolder(resolve(audience_state.open_run_folder))
         is_gone = not list_names(folder.path)
-        why = f"{audience_state.open_run_folder}: it is gone" if is_gone else _unreadable(folder)
+        is_planned = audience_state.is_planned
+        gone = f"{audience_state.open_run_folder}: it is gone"
+        why = gone if is_gone else _unreadable(folder, is_planned=is_planned)
         rows_known = bool(why) and not is_gone and _has_rows(folder)
     doubts = tuple(
         (doubt.folder, cause)
@@ -113,8 +116,10 @@ def _has_rows(folder: RunFolder) -> bool:
         return False
 
 
-def _unreadable(folder: RunFolder) -> str | None:
+def _unreadable(folder: RunFolder, *, is_planned: bool = False) -> str | None:
     try:
+        if is_planned:
+            check_plan(folder)
         if folder.plan() is not None:
             folder.verify()
         folder.summary()

@@ -65,6 +65,7 @@ class AudienceState:
         resend: by export, the fields created at the vendor since it last finished, whose values it sends again.
         fields: by export, its fields when it last finished, by the vendor's name: the type, and after a space the
             vendor's id of the field if there is one.
+        is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.
         version: the ledger's newest version at the time of writing.
@@ -83,6 +84,7 @@ class AudienceState:
     writer_token: str = ""
     doubts: tuple[Doubt, ...] = ()
     version: int = 0
+    is_planned: bool = False
 
     @classmethod
     def of(cls, path: StoragePath) -> AudienceState:
@@ -200,15 +202,16 @@ class AudienceState:
         begun = {name: moment for name, moment in self.begun.items() if name != export}
         return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
 
-    def opened(self, run: str, run_folder: str, writer_token: str) -> AudienceState:
+    def opened(self, run: str, run_folder: str, writer_token: str, *, is_planned: bool = False) -> AudienceState:
         """Return the state with a run that starts.
 
         Args:
             run: the run.
             run_folder: its run folder.
             writer_token: its process (`Lease.writer_token`).
+            is_planned: its plan is frozen.
         """
-        return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token)
+        return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token, is_planned=is_planned)
 
     def read_optouts(self, export: str, at: float) -> AudienceState:
         """Return the state with the time (epoch seconds) until which an export has read the vendor's opt-outs."""

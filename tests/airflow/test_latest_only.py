@@ -102,9 +102,9 @@ class TestBackfill:
         """Where an account's quota is scarce: a run by hand is somebody's wish of this moment."""
         told = []
 
-        def opened(*args, backfill):
+        def opened(*args, backfill, machine):
             told.append(backfill)
-            return open_store(*args, backfill=backfill)
+            return open_store(*args, backfill=backfill, machine=machine)
 
         monkeypatch.setattr(rate_limit, "open_store", opened)
         dag = daily(f"behind_{run_type.value}", schedule="@daily", latest_only=False)

@@ -146,6 +146,26 @@ def test_a_lost_journal_sends_nothing_until_the_repair(account, monkeypatch, par
     assert {f"Day {again}" in str(account.members()[email]) for email in emails} == {True}
 
 
+@pytest.mark.parametrize("account", ["dotdigital", "omnisend", "s3"], indirect=True)
+@pytest.mark.parametrize("settled", [0, 2])
+def test_plan_and_journal_that_are_both_lost(account, monkeypatch, settled):
+    """The audience's state names the run and says that its plan was frozen: it is no run that was killed early."""
+    folder = kill_day_2(account, monkeypatch, "upserts", settled)
+    for path in [*journal_files(folder), *journal_files(folder.removals), folder.path / "plan.json"]:
+        path.unlink()
+    sent = account.sent()
+    for number in (2, 3):
+        with pytest.raises(DamagedState, match=r"plan\.json.*airflow segexport repair"):
+            account.export_day(number, DAY_2)
+    assert account.sent() == sent
+    [diagnosis] = account.repair()
+    assert diagnosis.run == str(folder.path)
+    assert "plan.json" in diagnosis.why
+    account.export_day(3, DAY_2)
+    assert set(DAY_2) <= account.active()
+    assert not account.repair()[0].damaged
+
+
 @pytest.mark.parametrize("account", ["dotdigital"], indirect=True)
 def test_the_lost_journal_of_a_superseded_run(account, monkeypatch):
     """The audience state names it as in doubt: the next run stops until the repair, and then sends all of its rows."""
