@@ -13,7 +13,7 @@ LINKS = ("AudienceLink", "ReportLink", "RejectsLink")
 PACKAGE = "airflow-provider-segexport"
 OPERATOR_MODULES = tuple(
     f"airflow_provider_segexport.operators.{name}"
-    for name in ("segment_export", "segment_export_erase", "segment_export_undo")
+    for name in ("segment_export", "segment_export_erase", "segment_export_undo", "segment_export_verify")
 )
 API_DOCUMENTATION = {
     "campaign_monitor": "https://www.campaignmonitor.com/api/",

@@ -23,6 +23,7 @@ def get_commands() -> list[CLICommand]:
                 _audiences(),
                 _probe(),
                 *shell_commands(),
+                _verify(),
                 _undo(),
                 _release(),
                 _repair(),
@@ -32,6 +33,14 @@ def get_commands() -> list[CLICommand]:
             ),
         )
     ]
+
+
+def _share(text: str) -> float:
+    """Return a share between 0 and 1; any other number is refused."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
 
 
 def _login() -> ActionCommand:
@@ -90,6 +99,33 @@ def _probe() -> ActionCommand:
             Arg(("-o", "--output"), choices=("table", "json"), default="table", help="what to print (default: table)"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
+        ),
+    )
+
+
+def _verify() -> ActionCommand:
+    """Return the command that compares an audience with its ledger."""
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+
+    return ActionCommand(
+        name="verify",
+        help="Compare an audience at the vendor with its ledger",
+        description=(
+            "Reads the audience back within the account's quota, and shows how many people are in sync, missing or "
+            "opted out. Nothing is changed at the vendor."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.verify.verify"),
+        args=(
+            Arg(("conn_id",), help="the Airflow connection"),
+            Arg(("audience",), help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(("--sample",), type=int, help="read so many people of the ledger instead of the whole audience"),
+            Arg(
+                ("--repair",),
+                action="store_true",
+                help="the next run of the export sends people again who are missing and have not opted out",
+            ),
+            Arg(("--min-match-rate",), type=_share, help="exit with 1 if the match rate is lower, such as 0.99"),
+            ARG_OUTPUT,
         ),
     )
 

@@ -38,6 +38,7 @@ __all__ = [
     "PendingJobs",
     "ProofColumns",
     "Undo",
+    "Verify",
 ]
 
 
@@ -51,6 +52,22 @@ class Undo:
     """
 
     version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Compare the audience with its ledger instead of exporting a segment.
+
+    Attributes:
+        repair: mark people who are missing and have not opted out, so that the next run sends them again.
+        sample: read only so many people of the ledger, if that takes fewer calls than the whole audience; None reads
+            the whole audience.
+        sample_values: compare the values of at most so many people, if a segment is given.
+    """
+
+    repair: bool = False
+    sample: int | None = None
+    sample_values: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,7 @@ class ExportConfig:
         guards: by name; a guard that is not listed has its default from `GUARDS`, None disables a guard.
         dry_run: plan and report, send nothing.
         undo: revert a version of the ledger instead of exporting a segment.
+        verify: compare the audience with its ledger instead of exporting a segment; `segment` may be empty.
         max_profiles: refuse a segment with more rows.
         fetch_optouts: at the end, read the people who have opted out since the last export from the vendor.
         expected_plan: `plan_hash` of the approved plan; any other plan is refused. Empty: any plan may run.
@@ -124,6 +142,7 @@ class ExportConfig:
     guards: Mapping[str, Guard | None] = field(default_factory=dict)
     dry_run: bool = False
     undo: Undo | None = None
+    verify: Verify | None = None
     fetch_optouts: bool = False
     expected_plan: str = ""
     conn_id: str = ""

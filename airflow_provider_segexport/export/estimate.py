@@ -37,9 +37,9 @@ def estimate(
     if vendor.removal and vendor.removal.rate_scope:
         scoped[vendor.removal.rate_scope] = scoped.get(vendor.removal.rate_scope, 0) + removal_calls
     seconds = max(
-        _seconds(vendor.limits.rates, calls),
-        _seconds(removal_limits.rates, removal_calls),
-        *(_seconds(vendor.limits.scoped_rates.get(scope, ()), number) for scope, number in scoped.items()),
+        quota_seconds(vendor.limits.rates, calls),
+        quota_seconds(removal_limits.rates, removal_calls),
+        *(quota_seconds(vendor.limits.scoped_rates.get(scope, ()), number) for scope, number in scoped.items()),
     )
     return Estimate(
         calls=calls,
@@ -52,7 +52,7 @@ def estimate(
     )
 
 
-def _seconds(rates: Sequence[Rate], calls: int) -> float:
+def quota_seconds(rates: Sequence[Rate], calls: int) -> float:
     """Return how long the calls take at the quotas alone; a quota that is used up waits for its next window."""
     return max((((calls - 1) // rate.calls) * rate.seconds for rate in rates if calls), default=0.0)
 

@@ -59,8 +59,9 @@ class _Versions:
         export = str(self.facts[version].get("export_name", ""))
         if export not in self.state.sharers:
             raise FatalError(
-                f"Version {version} of this audience's ledger cannot be undone, because {export or 'a release'!r}, "
-                "which wrote it, does not use this audience any more. To fix: choose another version."
+                f"Version {version} of this audience's ledger cannot be undone, because "
+                f"{export or 'a release or a verification'!r}, which wrote it, does not use this audience any more. To "
+                "fix: choose another version."
             )
         before = self.ledger.of_export(export, version - 1) if version > 1 else {}
         return UndoTarget(version, export, self.state.sharer_bit(export), before)
@@ -153,7 +154,7 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
 
     A released person is still a member because another export has a claim. `changed_later`: a later version that does
     not revert this one has another state, claim or content of the person. A person who left on their own since then
-    does not count as changed.
+    does not count as changed, and neither does a person that a verification has marked to be sent again.
     """
     bit, slot = f"{target.sharer_bit}::ubigint", target.sharer_bit.bit_length() - 1
 
@@ -175,7 +176,7 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
     runs = ", ".join(map(literal, reverting)) or "''"
     sql.run(
         f"""create or replace table version_changes as
-        select n.email, n.state, n.claimed, n.own, coalesce(o.is_member, false) as was_member,
+        select n.email, n.state, n.run, n.claimed, n.own, coalesce(o.is_member, false) as was_member,
             coalesce(o.others, 0)::ubigint as others_before,
             case when n.claimed then 'added' when n.state = '{REMOVED}' then 'removed' else 'released' end as change
         from {rows(target.version, "n")} left join {rows(target.version - 1, "o")} on o.email = n.email
@@ -189,7 +190,9 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
             c.existed or (v.was_member and v.others_before = 0 and c.others = 0) as existed,
             c.barred & ~({bit}) as barred_by_others,
             c.run not in ({runs}) and c.state not in ('{LEFT}', '{REMOVING}') and (c.state is distinct from v.state
-                or c.claimed is distinct from v.claimed or c.own is distinct from v.own) as changed_later
+                or c.claimed is distinct from v.claimed
+                or (c.own is distinct from v.own and not (c.own is null and c.run is not distinct from v.run)))
+                as changed_later
         from version_changes v join {rows(max(versions.facts), "c")} on c.email = v.email"""
     )
 

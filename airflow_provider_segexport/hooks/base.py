@@ -21,6 +21,7 @@ from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.extra import check_credential, extras
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.masking import mask
+from airflow_provider_segexport.hooks.verifying import Verifying
 from airflow_provider_segexport.model import READS, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
 from airflow_provider_segexport.vendors.base import Vendor
@@ -46,12 +47,12 @@ def read_connection(conn_id: str) -> Any:
         ) from None
 
 
-class SegmentExportHook(Exporting, Audiences, Interruptible, HttpHook):
+class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook):
     """A vendor account that is described by an Airflow connection.
 
     It can be used in a `@task` without an operator: `hook.resolve_audience()` returns account and audience,
-    `hook.export(...)` exports a segment or a DataFrame, and `hook.run_operation(...)` runs any of the vendor's
-    operations.
+    `hook.export(...)` exports a segment or a DataFrame, `hook.verify(...)` compares an audience with its ledger, and
+    `hook.run_operation(...)` runs any of the vendor's operations.
 
     Args:
         conn_id: the Airflow connection, of the vendor's type.

@@ -25,7 +25,7 @@ class Metric:
     """
 
     name: str
-    kind: Literal["counter", "timing"]
+    kind: Literal["counter", "gauge", "timing"]
     meaning: str
     tags: tuple[str, ...] = ()
 
@@ -43,6 +43,8 @@ METRICS = (
     Metric("api_retries", "counter", "repeated attempts among these calls"),
     Metric("bytes_sent", "counter", "bytes of request bodies"),
     Metric("errors", "counter", "errors that ended a try; the tag is the exception's name", ("error",)),
+    Metric("verified", "counter", "people of finished verifications, by kind", ("kind",)),
+    Metric("match_rate", "gauge", "match rate of an audience by its last verification, from 0 to 1", ("audience",)),
     Metric("duration", "timing", "finished runs, from the plan to the report"),
     Metric("wait_time", "timing", "time that a worker waited for the vendor or its rate limit"),
 )
@@ -63,13 +65,25 @@ def record_end(vendor: str, result: Mapping[str, Any] | object) -> None:
         _count("runs", 1, vendor=vendor, status="dry_run")
         return
     _count("runs", 1, vendor=vendor, status="success")
+    Stats.timing("segexport.duration", timedelta(seconds=result["seconds"]), tags={"vendor": vendor})
+    if result.get("mode") == "verify":
+        _record_verification(vendor, result)
+        return
     for outcome, rows in result["counts"].items():
         if outcome != "profiles":
             _count("rows", rows, vendor=vendor, outcome=outcome)
     for outcome, rows in (result.get("removals") or {}).items():
         if outcome != "planned":
             _count("removals", rows, vendor=vendor, outcome=outcome)
-    Stats.timing("segexport.duration", timedelta(seconds=result["seconds"]), tags={"vendor": vendor})
+
+
+def _record_verification(vendor: str, report: Mapping[str, Any]) -> None:
+    """Record the people by kind, and the match rate unless the ledger has no members."""
+    for kind, people in report["people"].items():
+        _count("verified", people or 0, vendor=vendor, kind=kind)
+    if report["match_rate"] is not None:
+        tags = {"vendor": vendor, "audience": report["audience"]}
+        Stats.gauge("segexport.match_rate", report["match_rate"], tags=tags)
 
 
 def record_failure(vendor: str, error: SegexportError) -> None:

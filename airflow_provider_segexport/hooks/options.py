@@ -9,6 +9,7 @@ PyArrow and the HTTP client only when a configuration is built.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -135,6 +136,21 @@ UNDO = (
 )
 """The arguments of `SegmentExportUndoOperator`."""
 
+VERIFY = (
+    AUDIENCE,
+    Argument("segment", read.segment, may_be_empty=True),
+    Argument("field_mapping", read.mapping, {"email": "email"}, may_be_empty=True),
+    Argument("custom_fields", read.mapping, {}, may_be_empty=True),
+    Argument("default_region", read.region, "", may_be_empty=True),
+    Argument("partition_columns", read.flag, default=False),
+    Argument("repair", read.flag, default=False),
+    Argument("sample", read.positive, may_be_empty=True),
+    Argument("sample_values", read.number, 1000),
+    REPORTS_PATH,
+    DEFERRABLE,
+)
+"""The arguments of `SegmentExportVerifyOperator` and `hook.verify`. Only the operator has `deferrable`."""
+
 ERASE = (
     Argument("emails_path", lambda given, _: read.path(given), required=True),
     Argument("requested_by", read.text, required=True),
@@ -254,4 +270,30 @@ def undo_config(values: Mapping[str, Any], *, as_of: datetime, run: str) -> Expo
         undo=Undo(values["ledger_version"]),
         fetch_optouts=values["fetch_optouts"],
         job_timeout=values["job_timeout"],
+    )
+
+
+def verify_config(values: Mapping[str, Any], *, as_of: datetime, run: str) -> ExportConfig:
+    """Build the configuration of a verification.
+
+    Args:
+        values: values of `VERIFY`.
+        as_of: the same time in every try, so that a retry resumes.
+        run: the run's name in the ledger.
+    """
+    from airflow_provider_segexport.export.config import ExportConfig, Verify  # noqa: PLC0415 - as this module says
+
+    segment = values["segment"] or ""
+    return ExportConfig(
+        segment=segment if isinstance(segment, str) else tuple(segment),
+        field_mapping=values["field_mapping"],
+        custom_fields=values["custom_fields"],
+        default_region=values["default_region"],
+        partition_columns=values["partition_columns"],
+        audience=values["audience"] or "",
+        as_of=as_of.astimezone(UTC).isoformat(),
+        run=run,
+        max_profiles=sys.maxsize,
+        guards={"min_rows": None},
+        verify=Verify(values["repair"], values["sample"], values["sample_values"]),
     )

@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot
-from airflow_provider_segexport.export.config import ExportConfig, ExportEnvironment, PendingJobs
+from airflow_provider_segexport.export.config import ExportConfig, ExportContext, ExportEnvironment, PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
+from airflow_provider_segexport.export.verify import verify
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.hooks.paths import resolve
 from airflow_provider_segexport.hooks.polling import JobPollPolicy
@@ -122,7 +123,7 @@ def _run(  # noqa: PLR0913 - what a run consists of
     )
     try:
         progress.update({"phase": "checking"})
-        result = Export(session.vendor, session.settings.endpoint, config, environment).run()
+        result = _carry_out(session, config, environment)
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
             progress.clear()
@@ -140,11 +141,24 @@ def _run(  # noqa: PLR0913 - what a run consists of
     return result
 
 
+def _carry_out(
+    session: VendorSession, config: ExportConfig, environment: ExportEnvironment
+) -> dict[str, Any] | PendingJobs:
+    """Run what is configured: a verification, or else an export or an undo."""
+    endpoint = session.settings.endpoint
+    if config.verify is not None:
+        return verify(ExportContext(session.vendor, endpoint, config, environment))
+    return Export(session.vendor, endpoint, config, environment).run()
+
+
 def _describe(session: VendorSession, config: ExportConfig) -> str:
     """Return a sentence about what the run is going to do, for the log."""
     vendor = session.vendor
     audience = f"{vendor.title} {vendor.audience_noun} {config.audience} through connection {session.conn_id}"
     dry = " Nothing is sent: this is a dry run." if config.dry_run else ""
+    if config.verify is not None:
+        repair = "with repair" if config.verify.repair else "without repair"
+        return f"Verifying {audience}, {repair}. Nothing is changed at {vendor.title}."
     if config.undo:
         version = "the newest version" if config.undo.version is None else f"version {config.undo.version}"
         return f"Reverting {version} of the ledger at {audience}.{dry}"

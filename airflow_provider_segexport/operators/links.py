@@ -44,13 +44,13 @@ class AudienceLink(_Link):
     name = "Audience at the vendor"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
-        """Return the audience's URL, from the plan; empty if there is no plan."""
+        """Return the audience's URL, from the plan or a verification's report; empty without them."""
         from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
         plan = folder.plan() if folder is not None else None
         if plan is None:
-            return ""
+            return str((folder.summary() or {}).get("audience_link", "")) if folder is not None else ""
         _, facts = plan
         return VENDORS[facts.vendor].audience_link(facts.audience)
 

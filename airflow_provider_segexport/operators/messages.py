@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
+from airflow_provider_segexport.hooks.report_text import audience_name as audience_name  # noqa: PLC0414 - parts of
+from airflow_provider_segexport.hooks.report_text import effort as effort  # noqa: PLC0414 - a message
 from airflow_provider_segexport.reasons import PROOF_NOT_APPLIED
 from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 
@@ -58,14 +60,6 @@ def removals(report: Mapping[str, Any]) -> str:
     return f"{counted(counts['planned'], 'leaver')}: {', '.join(parts)}" if parts else ""
 
 
-def effort(report: Mapping[str, Any]) -> str:
-    """Return how many calls and how much time a run took."""
-    traffic = report["http"]
-    waited = f", {traffic['wait_s']:.0f} s of it waiting for the vendor" if traffic["wait_s"] >= 1 else ""
-    again = f", {counted(traffic['retries'], 'retry')}" if traffic["retries"] else ""
-    return f"{counted(traffic['calls'], 'call')}{again}, {report['seconds']:.1f} s{waited}"
-
-
 def warnings(report: Mapping[str, Any]) -> str:
     """Return the number of values that were changed or dropped, by field, without those of the proof of consent."""
     changes = [
@@ -97,13 +91,6 @@ def new_audience(report: Mapping[str, Any]) -> str:
     if report.get("audience_missing"):
         return f"The audience {report['audience_name']!r} does not exist yet; an export creates it."
     return ""
-
-
-def audience_name(report: Mapping[str, Any]) -> str:
-    """Return the name of the audience and its vendor."""
-    from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415 - a DAG file needs no vendor
-
-    return f"{report['audience_name']} at {VENDORS[report['vendor']].title}"
 
 
 def success(report: Mapping[str, Any]) -> dict[str, str]:

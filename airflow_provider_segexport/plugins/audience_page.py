@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.plugins import attempts, audiences, charts, labels, list_page
+from airflow_provider_segexport.plugins import attempts, audiences, charts, labels, list_page, verification_history
 from airflow_provider_segexport.plugins.audiences import Attempt, AudienceKey, AudienceOverview, RunIdentity, RunPoint
 from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.ledger_versions import Version, versions
@@ -69,6 +69,7 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         "charts": charts_of(points[-MAX_CHART_RUNS:]),
         "runs": [_run_row(run, dags) for run in runs],
         "versions": ledger_versions,
+        "verified": verification_history.of_audience(path, user.can_see_run),
         "vendor_link": vendor_link(root, points[-1].identity),
         "undo": undo(audience, ledger_versions),
     }

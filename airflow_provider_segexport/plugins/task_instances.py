@@ -17,7 +17,7 @@ from sqlalchemy import select
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.health import RUNNING
 
-OPERATORS = frozenset({"SegmentExportOperator", "SegmentExportUndoOperator"})
+OPERATORS = frozenset({"SegmentExportOperator", "SegmentExportUndoOperator", "SegmentExportVerifyOperator"})
 LINK_KEY = "segexport_report_link"
 """Key of a link that our operators have, and so every subclass of theirs; Airflow stores it with the DAG."""
 

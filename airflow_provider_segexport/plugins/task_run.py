@@ -18,6 +18,7 @@ from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
 from airflow_provider_segexport.plugins.run_facts import facts_of
+from airflow_provider_segexport.plugins.verification_history import KINDS
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
@@ -131,7 +132,20 @@ def seconds(report: Report, now: float) -> float:
     return float(report.facts["seconds"] or max(0.0, now - report.facts["started_at"]))
 
 
+def _verified(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
+    """Return the report of a verification, with kinds of people as outcomes."""
+    people = mapping(summary.get("people"))
+    styles = {"in_sync": ("In sync", "delivered")} | {
+        kind: (label, style) for kind, (label, style, _) in KINDS.items() if kind != "not_ours"
+    }
+    outcomes = [BarPart(style, label, integer(people.get(kind))) for kind, (label, style) in styles.items()]
+    total = sum(part.count for part in outcomes)
+    return Report(True, facts_of(summary), total, tuple(outcomes), generation=folder.name)  # noqa: FBT003 - `over`
+
+
 def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
+    if summary.get("mode") == "verify":
+        return _verified(folder, summary)
     counts, removals = mapping(summary.get("counts")), mapping(summary.get("removals"))
     entries = _entries(folder)
     total = integer(summary.get("batches"))

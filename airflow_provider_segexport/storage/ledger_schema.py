@@ -49,7 +49,8 @@ SCHEMA = pa.schema(
 - `row_hash`: of the content that was delivered last; null if it is unknown.
 - `as_of`, `run`: of the last delivery or removal.
 - `added_at`: when a response first said that the person is a member; null if none has.
-- `rejected_hash`, `reason`: of the content that was rejected last. It was rejected `attempts` times, first at
+- `rejected_hash`, `reason`: of the content that was rejected last; `reason` is also an opt-out that a verification has
+  found. The content was rejected `attempts` times, first at
   `first_rejected_at` and last at `last_rejected_at`.
 - `sharers_mask`: the exports with a claim on the person, one bit each in the order of `AudienceState.sharers`.
 - `sent_by`: position among the sharers of the export that delivered `row_hash`. `hashes`: by position, what the other
@@ -65,3 +66,6 @@ MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
 """States of people that may be in the audience, as a list in SQL."""
 ATTEMPTS_DAYS = 14
 """Days after the first rejection of a row, after which its attempts are counted from 1 again."""
+
+MARK = "(md5_number(concat_ws('|', state, row_hash::varchar, as_of::varchar, run)) >> 64)::ubigint"
+"""SQL of a hash of a ledger's row that changes when a run changes the row."""

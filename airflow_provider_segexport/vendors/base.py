@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_segexport.errors import InvalidFieldMapping, RetryableError
 from airflow_provider_segexport.model import (
@@ -30,6 +30,8 @@ from airflow_provider_segexport.vendors.consent_proof import ConsentProof, Mappe
 from airflow_provider_segexport.vendors.directory import AudienceDirectory
 from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
+from airflow_provider_segexport.vendors.member_pages import ReadPart
+from airflow_provider_segexport.vendors.member_record import MemberRecord
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
 from airflow_provider_segexport.vendors.probe import Probe
 
@@ -200,6 +202,25 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Reads an audience in parts, and single people.
+
+    Attributes:
+        read_members: reads one part of the audience's members; see `member_pages.ReadPart`.
+        page_size: members in one part; None if a few calls read an audience of any size.
+        read_optouts: reads one part of all opt-outs of the audience and the account.
+        read_record: reads one person by the address.
+        sent_values: the values of an encoded item, by the keys of the person's record.
+    """
+
+    read_members: ReadPart
+    page_size: int | None
+    read_optouts: ReadPart
+    read_record: Callable[[Audience, str], Operation[MemberRecord]]
+    sent_values: Callable[[Audience, Mapping[str, Any]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
     """One vendor: limits, field table and connection form, and the operations of its API.
 
@@ -224,6 +245,8 @@ class Vendor:
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Audience, Batch, str], Operation[BatchResult]] = no_collect
     list_members: Callable[[Audience, OnPage], Operation[None]]
+    verification: Verification
+    """Reads by which a verification compares the audience with the ledger."""
     directory: AudienceDirectory | None = None
     """Lists and creates audiences; None if an audience is its own name and exists as soon as it is used."""
     check_permissions: Callable[[ApiEndpoint], Operation[str]] | None = None

@@ -89,7 +89,19 @@ def report() -> Iterator[str]:
     """Return the keys of the report, by the types that hold them."""
     from airflow_provider_segexport.export.report_schema import REPORT_TYPES  # noqa: PLC0415 - when a page asks for it
 
-    for report_type in REPORT_TYPES:
+    yield from keys_of(REPORT_TYPES)
+
+
+def verification() -> Iterator[str]:
+    """Return the keys of a verification's report, by the types that hold them."""
+    from airflow_provider_segexport.export.verify_schema import VERIFY_TYPES  # noqa: PLC0415 - when a page asks for it
+
+    yield from keys_of(VERIFY_TYPES)
+
+
+def keys_of(report_types: tuple[type, ...]) -> Iterator[str]:
+    """Return a table of the keys of each type."""
+    for report_type in report_types:
         yield from (f"### {report_type.__name__}", "", summary_of(report_type), "")
         yield from ("| key | type | meaning |", "|---|---|---|")
         meanings = attributes_of(report_type)
@@ -189,5 +201,6 @@ def proofs() -> Iterator[str]:
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
-    part.__name__: part for part in (connections, configuration, commands, report, exceptions, metrics, reasons, proofs)
+    part.__name__: part
+    for part in (connections, configuration, commands, report, verification, exceptions, metrics, reasons, proofs)
 }

@@ -22,6 +22,7 @@ from airflow_provider_segexport.operators.base import ATTRIBUTE_NAMES, BaseAudie
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
+from airflow_provider_segexport.operators.segment_export_verify import SegmentExportVerifyOperator
 
 pytestmark = pytest.mark.airflow
 
@@ -68,6 +69,7 @@ class TestParity:
         [
             (SegmentExportOperator, options.EXPORT),
             (SegmentExportUndoOperator, options.UNDO),
+            (SegmentExportVerifyOperator, options.VERIFY),
             (SegmentExportEraseOperator, options.ERASE),
         ],
     )
@@ -79,8 +81,8 @@ class TestParity:
         assert {argument.name for argument in table} <= taken
 
     def test_every_field_of_an_order_is_fed(self):
-        """From an argument of its name, or by the builder; `undo` by the other operator, `conn_id` by the hook."""
-        built = {"run", "consent", "conn_id", "segment_name", "undo", "snapshot_at", "segment_part"}
+        """From an argument of its name or by the builder; `undo` and `verify` by the other operators."""
+        built = {"run", "consent", "conn_id", "segment_name", "undo", "verify", "snapshot_at", "segment_part"}
         assert {field.name for field in fields(ExportConfig)} == {
             field.name for field in fields(ExportConfig)
         } & TABLE.keys() | built

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_segexport import errors
 from airflow_provider_segexport.export.report_schema import REPORT_TYPES
+from airflow_provider_segexport.export.verify_schema import VERIFY_TYPES
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.reasons import MEANINGS, PROOF_MEANINGS, PROOF_NOT_APPLIED, ProofState, Reason
 
@@ -36,7 +37,7 @@ def test_every_part_has_rows_and_no_empty_meaning(part):
 
 def test_every_type_of_the_report_documents_each_key():
     """A key without a meaning has no row in the reference."""
-    for report_type in REPORT_TYPES:
+    for report_type in (*REPORT_TYPES, *VERIFY_TYPES):
         assert set(tables.attributes_of(report_type)) == set(tables.fields_of(report_type)), report_type
 
 
@@ -67,12 +68,18 @@ def test_no_metric_is_sent_that_is_not_listed(monkeypatch):
             sent[name] = ("counter", set(tags))
 
         @staticmethod
+        def gauge(name, value, tags):
+            sent[name] = ("gauge", set(tags))
+
+        @staticmethod
         def timing(name, value, tags):
             sent[name] = ("timing", set(tags))
 
     monkeypatch.setattr(metrics, "Stats", Stats)
     report = {"counts": {"profiles": 2, "delivered": 2}, "removals": {"planned": 1, "removed": 1}, "seconds": 1.0}
     metrics.record_end("dotdigital", report)
+    verified = {"mode": "verify", "people": {"in_sync": 2}, "match_rate": 1.0, "audience": "7", "seconds": 1.0}
+    metrics.record_end("dotdigital", verified)
     metrics.record_failure("dotdigital", errors.RateLimited("later"))
     metrics.record_traffic("dotdigital", metrics.Traffic(calls=2, bytes_sent=10, retries=1, wait_s=1.0))
     assert sent == {f"segexport.{m.name}": (m.kind, {"vendor", *m.tags}) for m in metrics.METRICS}

@@ -16,6 +16,7 @@ import pytest
 from ui_factories import REJECTS, place, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.error_help import ERROR_HELP
+from airflow_provider_segexport.storage import verifications
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts_file, record
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
@@ -574,3 +575,65 @@ def test_every_error_code_has_its_entry_on_the_page(client):
     for code in ERROR_HELP:
         assert f'id="{code}"' in page
     assert "<code>airflow segexport login</code>" in page
+
+
+def verification(run: str = "exports/verify/r/0", **changes):
+    """A report of a verification, as the history keeps it."""
+    people = {"in_sync": 970, "missing": 20, "left": 0, "opted_out": 7, "barred": 0, "unsettled": 3, "changed": 0}
+    return {
+        "ended_at": 1_767_225_600.0,
+        "run": run,
+        "run_folder": run,
+        "match_rate": 0.9798,
+        "match_rate_interval": None,
+        "sampled": None,
+        "people": people | {"not_read": 0, "not_ours": 12},
+        "values": {"compared": 500, "different": 4, "by_field": {"firstname": 4}},
+        "repaired": 20,
+        **changes,
+    }
+
+
+def test_the_page_of_an_audience_shows_match_rate_and_drift_over_time(client, root):
+    """The newest verification with what explains it, and every one that the user may see."""
+    told = summary()
+    write_run(root, told, members=5)
+    assert "was not verified yet" in client(audience_path(told)).text
+    for number in range(3):
+        earlier = verification(run=f"exports/verify/r{number}/0", match_rate=0.9 + number / 100)
+        verifications.record(place(root, told), earlier)
+    sample = {"run": "exports/verify/r9/0", "sampled": 400, "match_rate_interval": [0.961, 0.99]}
+    verifications.record(place(root, told), verification(**sample))
+    page = client(audience_path(told)).text
+    for text in ("97.98%", "96.1% to 99% at 95 % confidence", "sample of 400 people", "have not opted out", ">91%<"):
+        assert text in page
+    assert "of 500 people compared" in page
+
+
+def test_a_verification_of_another_users_dag_is_not_shown(client, root):
+    """As a run of that DAG is not; a command is shown to those who may read its connection."""
+    told = summary(run="bob_exports/export/r/0", run_folder="/bob")
+    write_run(root, told, members=5)
+    verifications.record(place(root, told), verification(match_rate=0.1234))
+    assert "12.34%" not in client(audience_path(told), user="bob").text
+    command = verification(run="command/verify/omnisend_default/1795600000000000000", match_rate=0.5678)
+    verifications.record(place(root, told), command)
+    assert "56.78%" in client(audience_path(told)).text
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", '{"verifications": 3}', '{"verifications": [3, {"run": 5}, {"run": "a/b/c/0"}]}']
+)
+def test_a_damaged_history_of_verifications_does_not_close_the_page(client, root, damaged):
+    told = summary()
+    write_run(root, told, members=5)
+    (place(root, told) / verifications.FILE).write_text(damaged)
+    assert client(audience_path(told)).status_code == 200
+
+
+def test_the_tab_of_a_verification_shows_people_by_kind(client, root):
+    told = {**verification(run=summary()["run"]), "mode": "verify", "finished": True, "audience_name": "Newsletter"}
+    with_folder(root, told)
+    page = client(f"task?{TASK}").text
+    assert "1,000 people" in page
+    assert "Opted out" in page

@@ -6,7 +6,7 @@ An audience is a list. Sources: campaignmonitor.com/api and the official clients
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
 from airflow_provider_segexport.vendors.campaign_monitor import (
     account,
     audiences,
@@ -16,6 +16,7 @@ from airflow_provider_segexport.vendors.campaign_monitor import (
     optouts,
     permissions,
     probe,
+    records,
     removals,
     responses,
     resubscribe,
@@ -38,6 +39,13 @@ VENDOR = Vendor(
     item_template=imports.item_template,
     upsert=imports.upsert,
     list_members=members.list_members,
+    verification=Verification(
+        read_members=members.read_members,
+        page_size=members.PAGE_SIZE,
+        read_optouts=optouts.read_optouts,
+        read_record=records.read_record,
+        sent_values=records.sent_values,
+    ),
     directory=audiences.DIRECTORY,
     check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,

@@ -6,15 +6,29 @@ from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Member, Operation
 from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.campaign_monitor.responses import next_page, read_json
+from airflow_provider_segexport.vendors.member_pages import read_parts
 from airflow_provider_segexport.vendors.responses import as_text, get, required_list
+
+PAGE_SIZE = 1000  # maximum
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Read the active subscribers, 1000 a page. Pages are numbered, so nothing may be removed between two reads."""
-    page = 1
-    while page:
-        url = f"{audience.base_url}/lists/{audience.audience}/active.json"
-        content = read_json((yield get(url, page=str(page), pagesize="1000", orderfield="email", orderdirection="asc")))
-        emails = [as_text(entry.get("EmailAddress")) for entry in required_list(content["Results"], "Results")]
-        on_page([Member(canonical(email)) for email in emails if email])
-        page = next_page(content, page)
+    """Read the active subscribers. Pages are numbered, so nothing may be removed between two reads."""
+    return read_parts(read_members, audience, on_page)
+
+
+def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
+    """Read the page of a number; return the number of the next page.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the members on the page.
+    """
+    page = int(marker or 1)
+    url = f"{audience.base_url}/lists/{audience.audience}/active.json"
+    query = {"page": str(page), "pagesize": str(PAGE_SIZE), "orderfield": "email", "orderdirection": "asc"}
+    content = read_json((yield get(url, **query)))
+    emails = [as_text(entry.get("EmailAddress")) for entry in required_list(content["Results"], "Results")]
+    on_page([Member(canonical(email)) for email in emails if email])
+    return str(next_page(content, page) or "")

@@ -21,6 +21,8 @@ from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
 from airflow_provider_segexport.vendors.responses import as_text, get, required_list
 from airflow_provider_segexport.vendors.timestamps import day_before
 
+SUPPRESSED = "suppressed"
+"""In the marker of a page: the client's suppression list."""
 STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
 
@@ -62,3 +64,37 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
     client = yield from find_client(audience)
     if client:
         yield from read_suppression_list(audience, client, on_suppressed, order_by="date")
+
+
+def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
+    """Read one page of all opt-outs: the list's states, then the suppression list; return the next page's marker.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the opt-outs on the page; a person may be on several pages.
+    """
+    kind, _, number = (marker or f"{next(iter(STATES))}:1").partition(":")
+    page = int(number)
+    query = {"page": str(page), "pagesize": PAGE_SIZE, "orderfield": "email", "orderdirection": "asc"}
+    url = f"{audience.base_url}/lists/{audience.audience}/{kind}.json"
+    if kind == SUPPRESSED:
+        client = yield from find_client(audience)
+        if not client:
+            return ""
+        url = f"{audience.base_url}/clients/{client}/suppressionlist.json"
+    else:
+        query["date"] = day_before(0.0)
+    content = read_json((yield get(url, **query)))
+    entries = required_list(content["Results"], "Results")
+    reason = STATES.get(kind, Reason.SUPPRESSED)
+    optouts = [
+        OptOut(canonical(as_text(row.get("EmailAddress"))), reason, as_text(row.get("Date")).replace(" ", "T"))
+        for row in entries
+    ]
+    on_page([optout for optout in optouts if optout.email])
+    if following := next_page(content, page):
+        return f"{kind}:{following}"
+    kinds = [*STATES, SUPPRESSED, ""]
+    after = kinds[kinds.index(kind) + 1]
+    return f"{after}:1" if after else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
 from airflow_provider_segexport.vendors.constant_contact import (
     account,
     audiences,
@@ -18,6 +18,7 @@ from airflow_provider_segexport.vendors.constant_contact import (
     optouts,
     permissions,
     probe,
+    records,
     removals,
     responses,
 )
@@ -50,6 +51,13 @@ VENDOR = Vendor(
     collect=imports.collect,
     embedded_job_reads=imports.embedded_job_reads,
     list_members=members.list_members,
+    verification=Verification(
+        read_members=members.read_members,
+        page_size=None,  # an export of the list takes a few calls
+        read_optouts=optouts.read_optouts,
+        read_record=records.read_record,
+        sent_values=records.sent_values,
+    ),
     directory=audiences.DIRECTORY,
     check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,

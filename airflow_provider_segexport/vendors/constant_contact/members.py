@@ -20,6 +20,7 @@ from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.constant_contact.account import link_url
 from airflow_provider_segexport.vendors.constant_contact.imports import job_state, read_activity
 from airflow_provider_segexport.vendors.constant_contact.responses import read_json
+from airflow_provider_segexport.vendors.member_pages import read_parts
 from airflow_provider_segexport.vendors.responses import GUID, as_int, as_object, get, required_id, send_json
 
 PAGE_ROWS = 10_000
@@ -31,15 +32,26 @@ EXPORT_COLUMNS = ["email_address", "email_optout_date"]
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Export all contacts of the list and read the file.
+    """Export all contacts of the list and read the file."""
+    return read_parts(read_members, audience, on_page)
+
+
+def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
+    """Start an export of the list and return its id, or read the file of the export with that id.
 
     Without a status, the export contains every contact of the list: a bounced one, who is still in the list, and one
     who has unsubscribed from everything, who has an opt-out date. Contact ids are not among the documented columns.
+
+    Args:
+        audience: the audience.
+        marker: id of the export; empty to start one.
+        on_page: receives the members, `PAGE_ROWS` at a time.
     """
-    body = {"list_ids": [audience.audience], "fields": EXPORT_COLUMNS}
-    request = replace(send_json("POST", f"{audience.base_url}/activities/contact_exports", body), read_only=True)
-    started = read_json((yield request), 200, 201, 202)
-    finished = yield from wait_for_export(audience, required_id(started, "activity_id", GUID))
+    if not marker:
+        body = {"list_ids": [audience.audience], "fields": EXPORT_COLUMNS}
+        request = replace(send_json("POST", f"{audience.base_url}/activities/contact_exports", body), read_only=True)
+        return required_id(read_json((yield request), 200, 201, 202), "activity_id", GUID)
+    finished = yield from wait_for_export(audience, marker)
     url = link_url(audience.base_url, finished, "results")
     if not url:
         raise UnexpectedResponse(
@@ -60,6 +72,7 @@ def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
         raise RetryableError(
             f"Constant Contact's export of the list holds {row_count:,} of {counted(expected, 'contact')}."
         )
+    return ""
 
 
 def wait_for_export(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:

@@ -6,7 +6,7 @@ An audience is an address book. Sources: developer.dotdigital.com and the publis
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.auth import ConnectionForm
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
 from airflow_provider_segexport.vendors.dotdigital import (
     account,
     audiences,
@@ -16,6 +16,7 @@ from airflow_provider_segexport.vendors.dotdigital import (
     optouts,
     probe,
     proof,
+    records,
     removals,
     responses,
 )
@@ -42,6 +43,13 @@ VENDOR = Vendor(
     poll=imports.poll,
     collect=imports.collect,
     list_members=members.list_members,
+    verification=Verification(
+        read_members=members.read_members,
+        page_size=members.PAGE_SIZE,
+        read_optouts=optouts.read_optouts,
+        read_record=records.read_record,
+        sent_values=records.sent_values,
+    ),
     directory=audiences.DIRECTORY,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,

@@ -9,6 +9,7 @@ from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Member, Operation
 from airflow_provider_segexport.vendors.base import OnPage
 from airflow_provider_segexport.vendors.dotdigital.responses import read_json
+from airflow_provider_segexport.vendors.member_pages import read_parts
 from airflow_provider_segexport.vendors.responses import (
     DIGITS,
     as_object,
@@ -24,7 +25,7 @@ PAGE_SIZE = 5000  # maximum of the contacts specification, 3.4.3
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
     """Read all pages. They are addressed by a marker, so additions and removals between reads skip no contact."""
-    return read_pages(audience, on_page, {})
+    return read_parts(read_members, audience, on_page)
 
 
 def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]:
@@ -34,36 +35,42 @@ def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]
         entries = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
         return any(as_text(book.get("status")) not in {"", "subscribed"} for book in entries)
 
-    return read_pages(audience, on_page, {"include": "lists"}, is_left)
+    return read_parts(
+        lambda book, marker, receive: _read_page(book, marker, receive, {"include": "lists"}, is_left),
+        audience,
+        on_page,
+    )
 
 
-def read_pages(
+def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
+    """Read the page at a marker; return the marker of the next page.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the members on the page.
+    """
+    return _read_page(audience, marker, on_page, {})
+
+
+def _read_page(
     audience: Audience,
+    marker: str,
     on_page: OnPage,
     options: Mapping[str, str],
     is_left: Callable[[dict[str, Any]], bool] = lambda _: False,
-) -> Operation[None]:
-    """Read the contacts of a book.
-
-    Args:
-        audience: the book.
-        on_page: receives the members on each page.
-        options: further members of the query.
-        is_left: returns whether a contact is left out.
-    """
-    query = {"~listId": audience.audience, "limit": str(PAGE_SIZE), **options}
-    while True:
-        page = read_json((yield get(f"{audience.base_url}/contacts/v3", **query)))
-        contacts = required_list(as_object(page).get("_items"), "_items")
-        emails = [as_text(as_object(contact.get("identifiers")).get("email")) for contact in contacts]
-        on_page(
-            [
-                Member(canonical(email), id_of(contact.get("contactId"), DIGITS))
-                for email, contact in zip(emails, contacts, strict=True)
-                if email and not is_left(contact)
-            ]
-        )
-        marker = as_text(as_object(as_object(page.get("_links")).get("next")).get("marker"))
-        if not contacts or not marker or marker == query.get("marker"):
-            return
-        query["marker"] = marker
+) -> Operation[str]:
+    """Read one page of a book, without contacts for which `is_left` is true; return the marker of the next page."""
+    query = {"~listId": audience.audience, "limit": str(PAGE_SIZE), **options} | ({"marker": marker} if marker else {})
+    page = read_json((yield get(f"{audience.base_url}/contacts/v3", **query)))
+    contacts = required_list(as_object(page).get("_items"), "_items")
+    emails = [as_text(as_object(contact.get("identifiers")).get("email")) for contact in contacts]
+    on_page(
+        [
+            Member(canonical(email), id_of(contact.get("contactId"), DIGITS))
+            for email, contact in zip(emails, contacts, strict=True)
+            if email and not is_left(contact)
+        ]
+    )
+    following = as_text(as_object(as_object(page.get("_links")).get("next")).get("marker"))
+    return following if contacts else ""

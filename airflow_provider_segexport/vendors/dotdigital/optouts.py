@@ -5,6 +5,8 @@ Both reads are API v2's, and neither is deprecated (contacts and lists specifica
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import UnexpectedResponse
@@ -38,11 +40,9 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
                 break
             optouts: dict[str, OptOut] = {}
             for entry in entries:
-                contact, date = as_object(entry.get("suppressedContact")), as_text(entry.get("dateRemoved"))
-                email = canonical(as_text(contact.get("email")))
-                if email and email not in seen and is_since_or_unknown(date, since):
-                    status = f"{as_text(entry.get('reason'))} {as_text(contact.get('status'))}"
-                    optouts[email] = OptOut(email, Reason.LEFT_AUDIENCE if url == book_url else reason_of(status), date)
+                optout = _to_optout(entry, in_book=url == book_url)
+                if optout.email and optout.email not in seen and is_since_or_unknown(optout.since, since):
+                    optouts[optout.email] = optout
             on_page(list(optouts.values()))
             seen.update(optouts)
         else:
@@ -50,6 +50,36 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
                 f"{url} has more pages after {counted(MAX_PAGES * PAGE_SIZE, 'person')}. To fix: report it to "
                 "dotdigital's support."
             )
+
+
+def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
+    """Read one page of all opt-outs, of the account first and then of the book; return the next page's marker.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the opt-outs on the page; a person may be on several pages.
+    """
+    kind, _, number = (marker or "account:0").partition(":")
+    page, day = int(number), day_before(0.0)
+    url = f"{audience.base_url}/v2/contacts/suppressed-since/{day}"
+    if kind == "book":
+        url = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/unsubscribed-since/{day}"
+    query = {"select": str(PAGE_SIZE), "skip": str(page * PAGE_SIZE)}
+    entries = required_list(read_json((yield get(url, **query))), "contacts")
+    optouts = [_to_optout(entry, in_book=kind == "book") for entry in entries]
+    on_page([optout for optout in optouts if optout.email])
+    if entries:
+        return f"{kind}:{page + 1}"
+    return "" if kind == "book" else "book:0"
+
+
+def _to_optout(entry: dict[str, Any], *, in_book: bool) -> OptOut:
+    """Return one entry of a page as an opt-out."""
+    contact = as_object(entry.get("suppressedContact"))
+    status = f"{as_text(entry.get('reason'))} {as_text(contact.get('status'))}"
+    reason = Reason.LEFT_AUDIENCE if in_book else reason_of(status)
+    return OptOut(canonical(as_text(contact.get("email"))), reason, as_text(entry.get("dateRemoved")))
 
 
 def reason_of(status: str) -> Reason:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField
-from airflow_provider_segexport.vendors.base import Limits, Vendor
+from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
 from airflow_provider_segexport.vendors.omnisend import (
     account,
     account_facts,
@@ -20,6 +20,7 @@ from airflow_provider_segexport.vendors.omnisend import (
     permissions,
     probe,
     proof,
+    records,
     removals,
     responses,
     tag_experiment,
@@ -59,6 +60,13 @@ VENDOR = Vendor(
     poll=imports.poll,
     collect=imports.collect,
     list_members=members.list_members,
+    verification=Verification(
+        read_members=members.read_members,
+        page_size=int(members.PAGE_SIZE),
+        read_optouts=optouts.read_optouts,
+        read_record=records.read_record,
+        sent_values=records.sent_values,
+    ),
     # No `directory`: no call of the API returns the tags in use (OpenAPI 2026-03-15, read 2026-11).
     check_permissions=permissions.check_permissions,
     removal=removals.REMOVAL,

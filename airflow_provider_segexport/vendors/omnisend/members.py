@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Member, Operation
 from airflow_provider_segexport.vendors.base import OnPage
+from airflow_provider_segexport.vendors.member_pages import read_parts
 from airflow_provider_segexport.vendors.omnisend.account import next_cursor
 from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, id_of, required_list
@@ -17,13 +18,20 @@ PAGE_SIZE = "250"  # maximum (contacts OpenAPI 2026-03-15)
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
     """Read all pages. The vendor applies tags after a batch has ended, so an early read returns too few contacts."""
-    cursor = ""
-    while True:
-        members, next_page = yield from read_page(audience, cursor)
-        on_page(members)
-        if not next_page or next_page == cursor:
-            return
-        cursor = next_page
+    return read_parts(read_members, audience, on_page)
+
+
+def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
+    """Read the page at a cursor; return the cursor of the next page.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the members on the page.
+    """
+    members, following = yield from read_page(audience, marker)
+    on_page(members)
+    return following
 
 
 def read_page(audience: Audience, cursor: str) -> Operation[tuple[list[Member], str]]:

@@ -26,17 +26,37 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
         since: time in epoch seconds; 0 for all opt-outs.
         on_page: receives the opt-outs on each page.
     """
-    query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
+    cursor = ""
     while True:
-        page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
-        contacts = required_list(page.get("contacts"), "contacts")
+        contacts, following = yield from _read_page(audience, cursor)
         dates = [(canonical(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
         on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in dates if is_since_or_unknown(at, since)])
         changed_s = [to_epoch_s(as_text(contact.get("updatedAt"))) for contact in contacts]
-        cursor = next_cursor(page)
-        if not cursor or cursor == query.get("after") or any(at_s is not None and at_s < since for at_s in changed_s):
+        if not following or following == cursor or any(at_s is not None and at_s < since for at_s in changed_s):
             return
-        query["after"] = cursor
+        cursor = following
+
+
+def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
+    """Read the page of all opt-outs at a cursor; return the next page's cursor.
+
+    Args:
+        audience: the audience.
+        marker: of the page; empty for the first page.
+        on_page: receives the opt-outs on the page; a person may be on several pages.
+    """
+    contacts, following = yield from _read_page(audience, marker)
+    people = [(canonical(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
+    on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people])
+    return following
+
+
+def _read_page(audience: Audience, cursor: str) -> Operation[tuple[list[dict[str, Any]], str]]:
+    """Return the contacts on one page, the last changed first, and the cursor of the next page or empty."""
+    query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
+    query |= {"after": cursor} if cursor else {}
+    page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
+    return required_list(page.get("contacts"), "contacts"), next_cursor(page) or ""
 
 
 def unsubscribed_at(contact: dict[str, Any]) -> str:

@@ -1,0 +1,113 @@
+"""`airflow segexport verify CONN_ID AUDIENCE`: compares an audience with its ledger, and shows the drift."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_provider_segexport.hooks.base import SegmentExportHook
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest
+
+MAX_LOCK_WAIT_S = 15.0
+"""Seconds until a locked audience is checked again."""
+
+LOGGER = "airflow_provider_segexport"
+
+
+def verify(args: Namespace) -> None:
+    """Compare an audience with its ledger. Print kinds of people as a table, or the report as JSON or YAML.
+
+    The estimate and the progress go to standard error. The exit code is 1 if the match rate is below
+    `--min-match-rate`.
+    """
+    with _logs_on_stderr():
+        try:
+            hook = command_hook(args.conn_id)
+            hook.settings.check_enabled()
+            report = _run(hook, _request(hook, args))
+        except SegexportError as error:
+            raise SystemExit(str(error)) from None
+    _print(report, args.output)
+    rate, limit = report["match_rate"], args.min_match_rate
+    if limit is not None and rate is not None and rate < limit:
+        raise SystemExit(1)
+
+
+def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:
+    from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
+    from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
+
+    identity = ("command", "verify", hook.conn_id, f"{time.time_ns()}")
+    given: dict[str, Any] = {"audience": args.audience, "repair": args.repair, "sample": args.sample}
+    values = options.values(options.VERIFY, given)
+    config = options.verify_config(values, as_of=datetime.now(UTC), run="/".join(identity))
+    return ExportRequest(config, identity, state_path())
+
+
+def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
+    """Run the verification. Wait in this process for the quota, and for a run that writes the audience."""
+    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415 - imports the core
+
+    while True:
+        try:
+            report = run_export(hook, request)
+        except (AudienceLocked, RateLimited) as error:
+            wait_s = error.retry_after_s or MAX_LOCK_WAIT_S
+            if isinstance(error, AudienceLocked):
+                wait_s = min(wait_s, MAX_LOCK_WAIT_S)
+            sys.stderr.write(f"{error} Waiting {wait_s:.0f} s.\n")
+            hook.interruptible_sleep(wait_s)
+            continue
+        if not isinstance(report, dict):
+            raise SegexportError("A verification returned no report.")
+        return report
+
+
+@contextmanager
+def _logs_on_stderr() -> Iterator[None]:
+    """Write this package's logs to standard error, so that the output is for other programs."""
+    logger, handler = logging.getLogger(LOGGER), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    propagate, level = logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        logger.setLevel(level)
+
+
+def _print(report: dict[str, Any], output: str) -> None:
+    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - Airflow, when the command runs
+
+    from airflow_provider_segexport.hooks import verify_messages  # noqa: PLC0415
+
+    console = AirflowConsole()
+    if output in {"json", "yaml"}:
+        summary = verify_messages.summary(report)
+        console.print_as(data=[{name: value for name, value in summary.items() if name != "body"}], output=output)
+        return
+    from airflow_provider_segexport.export.verify import MEANINGS  # noqa: PLC0415
+
+    rows = [
+        {"kind": kind, "people": "not counted" if count is None else f"{count:,}", "meaning": MEANINGS[kind]}
+        for kind, count in report["people"].items()
+    ]
+    console.print_as(data=rows, output=output)
+    if output == "table":
+        sys.stdout.write(f"{verify_messages.body(report)}\nDrift: {report['drift']['path']}\n")

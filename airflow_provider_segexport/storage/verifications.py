@@ -1,0 +1,57 @@
+"""Records an audience's verifications beside its ledger, for display: counts, and neither a row nor an address.
+
+<root>/ledgers/<vendor>/<account>/<audience>/verifications.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, read, write
+
+FILE = "verifications.json"
+
+MAX_VERIFICATIONS = 200
+"""Verifications that are stored; nearly four years of weekly ones."""
+
+FIELDS = (
+    "ended_at",
+    "run",
+    "run_folder",
+    "match_rate",
+    "match_rate_interval",
+    "sampled",
+    "people",
+    "values",
+    "segment",
+    "repaired",
+    "optouts_learnt",
+    "ledger_version",
+    "seconds",
+)
+"""Keys of a report that are recorded."""
+
+
+def record(path: StoragePath, report: Mapping[str, Any]) -> None:
+    """Record a verification. One that is recorded again replaces its earlier record.
+
+    Args:
+        path: the audience's ledger.
+        report: of the verification.
+    """
+    entry = {name: report.get(name) for name in FIELDS}
+    others = [old for old in recorded(path) if old.get("run_folder") != entry["run_folder"]]
+    content = {"verifications": [*others, entry][-MAX_VERIFICATIONS:]}
+    write(ensure_folder(path) / FILE, json.dumps(content).encode())
+
+
+def recorded(path: StoragePath) -> list[dict[str, Any]]:
+    """Return the recorded verifications of an audience, oldest first; none if the file cannot be read."""
+    try:
+        content: Any = json.loads(read(path / FILE))
+    except (OSError, ValueError):
+        return []
+    entries = content.get("verifications") if isinstance(content, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

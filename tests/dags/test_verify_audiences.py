@@ -1,0 +1,58 @@
+"""The DAG `verify_audiences`: what it verifies, and when it fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow_fixtures import Run, people
+from airflow_home import REPO
+
+pytestmark = pytest.mark.airflow
+
+DAGS = REPO / "dags"
+GONE = "person1@example.com"
+
+
+@pytest.fixture
+def verifying(airflow_db):
+    bag = BundleDagBag(dag_folder=DAGS / "verify_audiences.py", bundle_path=DAGS, bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    sync_bag_to_db(bag, "dags-folder", None)
+    return bag.dags["verify_audiences"]
+
+
+@pytest.fixture
+def exported(stage, monkeypatch):
+    """Ten people at dotdigital, of whom one is gone; the Variable names the audience."""
+    conn_id = stage.connection("dotdigital")
+    stage.segment(people(10))
+    assert stage.export(conn_id=conn_id).state == "success"
+    stage.sim.seed("dotdigital", [{"email": GONE, "status": "deleted"}], stage.audience("dotdigital"))
+    stage.sim.clock.advance(3600)
+    entry = {"conn_id": conn_id, "audience": stage.audience("dotdigital")}
+    monkeypatch.setenv("AIRFLOW_VAR_SEGEXPORT_VERIFIED", json.dumps([entry]))
+    return conn_id
+
+
+def run(stage, dag, **params):
+    return Run(dag.test(run_conf=params))
+
+
+def test_it_fails_below_the_limit_and_repairs_when_asked(stage, verifying, exported):
+    """A person is gone: 90 % are in sync."""
+    low = run(stage, verifying, min_match_rate=0.95)
+    assert (low.task("verify", 0).state, low.task("check").state) == ("success", "failed")
+    enough = run(stage, verifying, min_match_rate=0.9, repair=True)
+    assert str(enough.task("check").state) == "success"
+    assert enough.summary("check") == {"Customers at dotdigital": 0.9}
+    assert stage.export(conn_id=exported).summary()["counts"]["delivered"] == 1
+    stage.sim.clock.advance(3600)
+    assert run(stage, verifying, min_match_rate=1).summary("check") == {"Customers at dotdigital": 1.0}
+
+
+def test_an_entry_with_an_argument_that_is_not_passed_on_is_refused(stage, verifying, exported, monkeypatch):
+    """`repair` is the form's, so that no entry repairs every week."""
+    monkeypatch.setenv("AIRFLOW_VAR_SEGEXPORT_VERIFIED", json.dumps([{"conn_id": exported, "repair": True}]))
+    assert str(run(stage, verifying).task("choose").state) == "failed"
