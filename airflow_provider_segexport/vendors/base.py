@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from airflow_provider_segexport.errors import InvalidFieldMapping, RetryableError
 from airflow_provider_segexport.model import (
@@ -30,10 +30,9 @@ from airflow_provider_segexport.vendors.consent_proof import ConsentProof, Mappe
 from airflow_provider_segexport.vendors.directory import AudienceDirectory
 from airflow_provider_segexport.vendors.experiment import Experiment
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
-from airflow_provider_segexport.vendors.member_pages import ReadPart
-from airflow_provider_segexport.vendors.member_record import MemberRecord
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
 from airflow_provider_segexport.vendors.probe import Probe
+from airflow_provider_segexport.vendors.verification import Verification
 
 FIELDS = (
     "email",
@@ -199,25 +198,6 @@ class Removal:
     confirms: bool = True
     find_members: Callable[[Audience, Sequence[str], OnPage], Operation[None]] | None = None
     forgets_optouts: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """Reads an audience in parts, and single people.
-
-    Attributes:
-        read_members: reads one part of the audience's members; see `member_pages.ReadPart`.
-        page_size: members in one part; None if a few calls read an audience of any size.
-        read_optouts: reads one part of all opt-outs of the audience and the account.
-        read_record: reads one person by the address.
-        sent_values: the values of an encoded item, by the keys of the person's record.
-    """
-
-    read_members: ReadPart
-    page_size: int | None
-    read_optouts: ReadPart
-    read_record: Callable[[Audience, str], Operation[MemberRecord]]
-    sent_values: Callable[[Audience, Mapping[str, Any]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

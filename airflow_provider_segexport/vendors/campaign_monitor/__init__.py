@@ -6,7 +6,7 @@ An audience is a list. Sources: campaignmonitor.com/api and the official clients
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
-from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.campaign_monitor import (
     account,
     audiences,
@@ -21,6 +21,7 @@ from airflow_provider_segexport.vendors.campaign_monitor import (
     responses,
     resubscribe,
 )
+from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
     name="campaign_monitor",

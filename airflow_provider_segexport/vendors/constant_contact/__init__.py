@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
-from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.constant_contact import (
     account,
     audiences,
@@ -22,6 +22,7 @@ from airflow_provider_segexport.vendors.constant_contact import (
     removals,
     responses,
 )
+from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
     name="constant_contact",

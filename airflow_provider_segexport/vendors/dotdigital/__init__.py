@@ -6,7 +6,7 @@ An audience is an address book. Sources: developer.dotdigital.com and the publis
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.auth import ConnectionForm
-from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.dotdigital import (
     account,
     audiences,
@@ -20,6 +20,7 @@ from airflow_provider_segexport.vendors.dotdigital import (
     removals,
     responses,
 )
+from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
     name="dotdigital",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField
-from airflow_provider_segexport.vendors.base import Limits, Vendor, Verification
+from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.omnisend import (
     account,
     account_facts,
@@ -26,6 +26,7 @@ from airflow_provider_segexport.vendors.omnisend import (
     tag_experiment,
     tags,
 )
+from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
     name="omnisend",
