@@ -13,7 +13,12 @@ from airflow_provider_segexport.vendors.base import ValueKind
 CONTROL = r"[\x00-\x1f\x7f]"
 JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
-ISO_TIME = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?"
+_DAY = r"\d{4}-\d{1,2}-\d{1,2}"
+_TIME = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
+_ZONE = r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
+"""No time zone is further than 14 hours from UTC. DuckDB reads offsets of up to 99 hours, also with 99 minutes."""
+
+ISO_TIME = f"{_TIME}{_ZONE}?"
 """An ISO 8601 time. Without a time zone it is in UTC."""
 
 DIGITS = 25
@@ -74,7 +79,9 @@ def typed(column: MappedColumn) -> str:
     """Return SQL of the value as read; NaN becomes null, and a moment of consent becomes text."""
     sql = raw(column)
     if column.is_moment:
-        return f"{sql}::varchar"
+        # The smallest 64-bit number as a timestamp, NumPy's NaT, ends the engine when it becomes text (DuckDB 1.5).
+        is_moment = f"try_cast({sql} as date) between date '0001-01-01' and date '9999-12-31'"
+        return f"case when typeof({sql}) = 'TIMESTAMP' and not {is_moment} then 'out of range' else {sql}::varchar end"
     if column.type == "decimal":
         return f"case when not isnan({sql}::double) then {sql} end"
     return sql
@@ -184,12 +191,23 @@ def _from_text(column: MappedColumn, text: str, date_format: str) -> str:
 
 def read_time(text: str) -> str:
     """Return SQL of the moment in UTC that a text names: an ISO 8601 date or time; null for any other text."""
-    time = f"case when regexp_full_match({text}, {literal(ISO_TIME)}) then try_cast({text} as timestamptz) end"
-    return f"coalesce({_read_day(text)}, {time}::timestamp)"
+    return f"coalesce({_read_day(text)}, {_read_time(text, ISO_TIME)})"
+
+
+def read_zoned_time(text: str) -> str:
+    """Return SQL of the moment in UTC that an ISO 8601 time with a zone names; null for any other text."""
+    return _read_time(text, f"{_TIME}{_ZONE}")
+
+
+def _read_time(text: str, pattern: str) -> str:
+    return (
+        f"case when regexp_full_match({text}, {literal(pattern)}) then try_cast({text} as timestamptz)::timestamp end"
+    )
 
 
 def _read_day(text: str) -> str:
-    return f"try_strptime({text}, '%Y-%m-%d')"
+    """Return SQL of a date. DuckDB's `strptime` alone reads `infinity` and `epoch` as 1900-01-01."""
+    return f"case when regexp_full_match({text}, '{_DAY}') then try_strptime({text}, '%Y-%m-%d') end"
 
 
 def _moment(column: MappedColumn, sql: str, date_format: str) -> str:

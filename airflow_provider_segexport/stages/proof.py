@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
-from airflow_provider_segexport.field_values import read_time
+from airflow_provider_segexport.field_values import read_time, read_zoned_time
 from airflow_provider_segexport.model import ProofState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.files import write_parquet
@@ -168,14 +168,17 @@ def _usable(rule: ConsentProof, part: str) -> str:
 def find_opted_out_later(engine: Engine) -> None:
     """Find the rows of people who have opted out since their consent, or at a time that the vendor does not report.
 
-    If a consent has no time of day, an opt-out on the same day counts as later, in any time zone.
+    If a consent has no time of day, an opt-out on the same day counts as later, in any time zone. The time of an
+    opt-out is unknown without a time of day and a zone, and before 1995. An opt-out in the second of the consent counts
+    as later, because a consent is sent without fractions, and vendors report opt-outs without them.
 
     Args:
         engine: holds `judged_proofs` and `LISTED_OPTOUTS`.
     """
-    since = "try_cast(o.since as timestamptz)::timestamp"
-    is_day = "j.proof_moment = date_trunc('day', j.proof_moment)"
-    consented = f"j.proof_moment - case when {is_day} then interval {DAY_MARGIN_HOURS} hours else interval 0 hours end"
+    since = read_zoned_time("o.since")
+    since = f"case when {since} >= timestamp {literal(EARLIEST)} then {since} end"
+    hours = f"case when j.proof_moment = date_trunc('day', j.proof_moment) then {DAY_MARGIN_HOURS} else 0 end"
+    consented = f"date_trunc('second', j.proof_moment) - to_hours({hours})"
     engine.run(
         f"""insert into opted_out_later
         select distinct j.row from judged_proofs j join {LISTED_OPTOUTS} o on o.email = j.email

@@ -33,6 +33,9 @@ def to_epoch_s(text: str) -> float | None:
 
 
 def is_since_or_unknown(text: str, since: float) -> bool:
-    """Return whether a time is at or after `since`; also True for a time that cannot be parsed."""
+    """Return whether a time is at or after `since`; also True for a time that cannot be parsed.
+
+    A time before `EARLIEST` is a default such as 0001-01-01 or 1970-01-01, so it is unknown too.
+    """
     moment_s = to_epoch_s(text)
-    return moment_s is None or moment_s >= since
+    return moment_s is None or moment_s >= since or moment_s < EARLIEST.timestamp()

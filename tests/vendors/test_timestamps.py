@@ -37,3 +37,9 @@ def test_a_time_is_read_where_it_tells_its_zone(text, expected):
     assert to_epoch_s(text) == expected
     assert is_since_or_unknown(text, NEW_YEAR)
     assert is_since_or_unknown(text, NEW_YEAR + 1) == (expected is None)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
+def test_a_default_is_no_time(text):
+    """A vendor that writes an unknown time as a default does not thereby say that it is long ago."""
+    assert is_since_or_unknown(text, NEW_YEAR)

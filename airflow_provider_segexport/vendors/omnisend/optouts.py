@@ -6,35 +6,82 @@ the last changed first, until they are older than the time in question.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_segexport.email_address import canonical
-from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason
+from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason, Sleep
 from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.omnisend.account import next_cursor
 from airflow_provider_segexport.vendors.omnisend.members import PAGE_SIZE, email_of
 from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, required_list
-from airflow_provider_segexport.vendors.timestamps import is_since_or_unknown, to_epoch_s
+from airflow_provider_segexport.vendors.timestamps import EARLIEST, is_since_or_unknown, to_epoch_s
+
+READ_AGAIN_AFTER_S = 1.0
+"""Seconds between the last page and another look at the first one: the vendor's times may have no fractions."""
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
     """Read contacts that unsubscribed since a time. A contact that changed since may have unsubscribed before.
 
+    A contact that another program changes while pages are read moves to the first page, and may be missed. So after
+    several pages, the contacts that have changed since the first page was read are read as well.
+
     Args:
         audience: the audience.
         since: time in epoch seconds; 0 for all opt-outs.
         on_page: receives the opt-outs on each page.
+
+    Raises:
+        RetryableError: the vendor says that there are more contacts, and returns no way to read them.
     """
+    page_count, newest = yield from _read_pages(audience, since, on_page, -math.inf)
+    while page_count > 1 and newest is not None:
+        yield Sleep(READ_AGAIN_AFTER_S)
+        page_count, newest = yield from _read_pages(audience, since, on_page, newest)
+
+
+def _read_pages(
+    audience: Audience, since: float, on_page: OnOptOutPage, read_until: float
+) -> Operation[tuple[int, float | None]]:
+    """Read pages up to contacts that changed before `since`, or not after `read_until`; all pages if out of order.
+
+    Args:
+        audience: the audience.
+        since: time in epoch seconds.
+        on_page: receives the opt-outs on each page.
+        read_until: time in epoch seconds; contacts that have not changed after it have been read before.
+
+    Returns:
+        The number of pages, and when the first contact changed; None if unknown.
+    """
+    cursors: set[str] = set()
     cursor = ""
+    newest: float | None = None
+    previous, is_ordered = math.inf, True
     while True:
-        contacts, following = yield from _read_page(audience, cursor)
-        dates = [(canonical(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
-        on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in dates if is_since_or_unknown(at, since)])
-        changed_s = [to_epoch_s(as_text(contact.get("updatedAt"))) for contact in contacts]
-        if not following or following == cursor or any(at_s is not None and at_s < since for at_s in changed_s):
-            return
+        contacts, following = yield from _read_page(audience, cursor, cursors)
+        changes = [_changed_s(contact) for contact in contacts]
+        known_changes = [changed_s for changed_s in changes if changed_s is not None]
+        if not cursor and changes:
+            newest = changes[0]
+        fresh = [
+            contact
+            for contact, changed_s in zip(contacts, changes, strict=True)
+            if changed_s is None or changed_s > read_until
+        ]
+        on_page([person for person in _people(fresh) if is_since_or_unknown(person.since, since)])
+        is_ordered = is_ordered and all(newer >= older for newer, older in pairwise([previous, *known_changes]))
+        previous = min([previous, *known_changes])
+        is_old = is_ordered and (previous < since or previous <= read_until)
+        if is_old or not following:
+            return len(cursors) + 1, newest
         cursor = following
+        cursors.add(cursor)
 
 
 def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
@@ -44,19 +91,55 @@ def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Oper
         audience: the audience.
         marker: of the page; empty for the first page.
         on_page: receives the opt-outs on the page; a person may be on several pages.
+
+    Raises:
+        RetryableError: the vendor says that there are more contacts, and returns no way to read them.
     """
-    contacts, following = yield from _read_page(audience, marker)
-    people = [(canonical(email), unsubscribed_at(contact)) for contact in contacts if (email := email_of(contact))]
-    on_page([OptOut(email, Reason.UNSUBSCRIBED, at) for email, at in people])
+    contacts, following = yield from _read_page(audience, marker, {marker})
+    on_page(_people(contacts))
     return following
 
 
-def _read_page(audience: Audience, cursor: str) -> Operation[tuple[list[dict[str, Any]], str]]:
-    """Return the contacts on one page, the last changed first, and the cursor of the next page or empty."""
+def _read_page(
+    audience: Audience, cursor: str, cursors: Collection[str]
+) -> Operation[tuple[list[dict[str, Any]], str]]:
+    """Return the contacts on one page, the last changed first, and the cursor of the next page or empty.
+
+    Args:
+        audience: the audience.
+        cursor: of the page; empty for the first page.
+        cursors: of the pages that have been read.
+
+    Raises:
+        RetryableError: the vendor says that there are more contacts, and returns no new cursor.
+    """
     query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
     query |= {"after": cursor} if cursor else {}
     page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
-    return required_list(page.get("contacts"), "contacts"), next_cursor(page) or ""
+    contacts, following = required_list(page.get("contacts"), "contacts"), next_cursor(page)
+    if following is not None and following not in cursors:
+        return contacts, following
+    if as_object(page.get("paging")).get("hasMore") is True:
+        raise RetryableError(
+            "Omnisend's list of unsubscribed contacts ends before its last page, so opt-outs are missing from it. "
+            "To fix: run the task again later."
+        )
+    return contacts, ""
+
+
+def _people(contacts: Sequence[dict[str, Any]]) -> list[OptOut]:
+    """Return the opt-outs of the contacts that have an address."""
+    return [
+        OptOut(canonical(email), Reason.UNSUBSCRIBED, unsubscribed_at(contact))
+        for contact in contacts
+        if (email := email_of(contact))
+    ]
+
+
+def _changed_s(contact: dict[str, Any]) -> float | None:
+    """Return when a contact changed last, in epoch seconds; None if unknown, also for a default such as 0001-01-01."""
+    changed_s = to_epoch_s(as_text(contact.get("updatedAt")))
+    return changed_s if changed_s is not None and changed_s >= EARLIEST.timestamp() else None
 
 
 def unsubscribed_at(contact: dict[str, Any]) -> str:
