@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
 
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import InvalidArgument, SegexportError
+from airflow_provider_segexport.hooks.arguments import audience as audience_argument
+from airflow_provider_segexport.hooks.arguments import is_nothing
 from airflow_provider_segexport.hooks.failures import airflow_class, message, unexpected_text
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.paths import state_path
@@ -86,6 +88,16 @@ class AttemptRecord:
         self.update(status=status, ended_at=ended_at, code=code, error=error)
 
 
+def audience_text(given: object) -> str:
+    """Return the `audience` argument as an export reads it; empty if it names none, as in the text `None`."""
+    if is_nothing(given):
+        return ""
+    try:
+        return audience_argument(given, "audience")
+    except InvalidArgument:
+        return str(given)
+
+
 def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bool) -> AttemptRecord:
     """Record that a try begins.
 
@@ -97,8 +109,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bo
     """
     attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=dry_run)
     try:
-        task = "/".join(identity[:2]) if identity[0] != "hook" else "hook"
-        file = attempts_file(state_path(), conn_id, audience, task)
+        file = attempts_file(state_path(), conn_id, audience, "/".join(identity[:2]))
         earlier = attempts(file)
     except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
         log.warning("This attempt is not recorded for the UI (error=%s)", type(error).__name__)

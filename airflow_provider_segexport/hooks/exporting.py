@@ -88,7 +88,7 @@ class Exporting:
 
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
-    from airflow_provider_segexport.hooks.attempts import begin, recorded  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.attempts import audience_text, begin, recorded  # noqa: PLC0415
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import airflow_exception, unexpected  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
@@ -97,7 +97,7 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
 
     try:
         caller = hook_caller(session.conn_id)
-        audience = "" if given["audience"] in {None, LEFT_OUT} else str(given["audience"])
+        audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
         attempt = begin(session.conn_id, audience, caller.identity, dry_run=given["dry_run"] is True)
         with recorded(attempt), as_file(given) as (given_file, content):
             attempt.configured(session, audience)

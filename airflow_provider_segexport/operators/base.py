@@ -211,8 +211,9 @@ class BaseAudienceOperator(BaseOperator):
     @property
     def _audience_argument(self) -> str:
         """The rendered argument `audience` as text; empty if it was left out."""
-        audience = getattr(self, "audience", None)
-        return "" if audience is None else str(audience)
+        from airflow_provider_segexport.hooks.attempts import audience_text  # noqa: PLC0415
+
+        return audience_text(getattr(self, "audience", None))
 
     def _attempt(self, context: Any) -> AttemptRecord:
         """Record that a try begins."""

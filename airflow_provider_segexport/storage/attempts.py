@@ -25,6 +25,9 @@ from airflow_provider_segexport.storage.paths import StoragePath, modified_at, r
 KEPT_ATTEMPTS = 30
 """Attempts in one file: a month of daily runs."""
 
+END_OF_TIME_S = 253_402_300_800.0
+"""The year 10000 in epoch seconds."""
+
 
 class Status(StrEnum):
     """How far an attempt is."""
@@ -82,19 +85,27 @@ def attempts_file(root: StoragePath, conn_id: str, audience: str, task: str) -> 
         root: the state folder.
         conn_id: the Airflow connection.
         audience: the `audience` argument; empty for the connection's default.
-        task: `dag/task`, or `hook` outside a task.
+        task: `dag/task`, or `hook/` and the connection outside a task.
     """
     name = hashlib.blake2b(json.dumps([audience, task]).encode(), digest_size=12).hexdigest()
     return root / "attempts" / safe_name(conn_id) / f"{name}.json"
 
 
 def attempts(path: StoragePath) -> list[Attempt]:
-    """Return the attempts in a file, oldest first; none if it does not exist or another version wrote it."""
+    """Return the attempts in a file, oldest first; none if it does not exist, is damaged, or another version wrote it.
+
+    An attempt with a time that no calendar has is damage too, because a page cannot show it.
+    """
     try:
         content: Any = json.loads(read(path))
-        return msgspec.convert(content["attempts"], list[Attempt])
-    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
+        stored = msgspec.convert(content["attempts"], list[Attempt])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError):
         return []
+    return [item for item in stored if all(0.0 <= at_s < END_OF_TIME_S for at_s in _times(item))]
+
+
+def _times(attempt: Attempt) -> tuple[float, float, float]:
+    return attempt.started_at, attempt.try_started_at, attempt.ended_at
 
 
 def record(path: StoragePath, attempt: Attempt) -> None:

@@ -10,7 +10,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 from airflow_fixtures import FIELD_MAPPING, export_dag
 
-from airflow_provider_segexport.errors import AuthenticationFailed
+from airflow_provider_segexport.errors import AuthenticationFailed, InvalidArgument
 from airflow_provider_segexport.hooks import attempts as hook_attempts
 from airflow_provider_segexport.hooks import get_hook_class
 from airflow_provider_segexport.hooks.paths import state_path
@@ -120,6 +120,44 @@ def test_a_hook_in_a_task_is_recorded(stage):
     assert ("authentication-failed", "authentication-failed") == (first.code, second.code)
     assert first.run.endswith("/0")
     assert second.run.endswith("/0.2")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (None, ""),
+        ("None", ""),
+        (" ", ""),
+        ("", ""),
+        ([], ""),
+        (" 42 ", "42"),
+        (42, "42"),
+        (42.0, "42"),
+        ("name: News ", "name: News "),
+        (True, "True"),
+        (["a"], "['a']"),
+        ({"a": 1}, "{'a': 1}"),
+    ],
+)
+def test_an_audience_is_recorded_as_the_export_reads_it(given, text):
+    """A template may render to nothing; what is refused later does not fail the record."""
+    assert text == hook_attempts.audience_text(given)
+
+
+def test_a_hook_s_audience_of_another_type_is_refused_in_words(stage):
+    """And not as an unexpected error, because a list is not hashable."""
+    hook = get_hook_class("dotdigital")(stage.connection("dotdigital"))
+    with pytest.raises(InvalidArgument, match="`audience` is of type list"):
+        hook.export(stage.segment(4), FIELD_MAPPING, audience=["a"])
+
+
+def test_the_tasks_of_a_dag_that_is_called_hook_have_attempts_of_their_own():
+    """A hook outside a task has that word in place of a DAG."""
+    first, second = (
+        hook_attempts.begin("attempt_named_hook", "", ("hook", task_id, "manual__1", "0"), dry_run=False)
+        for task_id in ("a", "b")
+    )
+    assert first.file != second.file
 
 
 class Mine(SegmentExportOperator):

@@ -73,6 +73,25 @@ def test_a_file_that_cannot_be_read_is_written_again(tmp_path, content):
     assert [FAILED] == attempts(file)
 
 
+@pytest.mark.parametrize("moment", ["1e300", "NaN", "Infinity", "-1", "253402300800"])
+@pytest.mark.parametrize("name", ["started_at", "try_started_at", "ended_at"])
+def test_an_attempt_with_a_time_that_no_calendar_has_is_left_out(tmp_path, name, moment):
+    """No page could show it, and the others of the file stay."""
+    file = attempts_file(tmp_path, "c", "a", "d/t")
+    record(file, FAILED)
+    damaged = f'{{"attempts": [{{"run": "d/t/r/0", "{name}": {moment}}}, '
+    file.write_text(file.read_text().replace('{"attempts": [', damaged))
+    assert [FAILED] == attempts(file)
+
+
+def test_a_file_of_nothing_but_brackets_is_damage(tmp_path):
+    """JSON that is nested deeper than Python reads."""
+    file = attempts_file(tmp_path, "c", "a", "d/t")
+    file.parent.mkdir(parents=True)
+    file.write_text("[" * 100_000)
+    assert [] == attempts(file)
+
+
 def test_texts_of_a_connection_and_an_argument_lead_to_no_other_folder(tmp_path):
     """A connection id and a tag may hold any character."""
     file = attempts_file(tmp_path, "../../etc", "../x", "d/t")
