@@ -41,6 +41,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
     from airflow_provider_segexport.storage.attempts import old_files  # noqa: PLC0415
+    from airflow_provider_segexport.storage.paths import remove_stale_temp_files  # noqa: PLC0415
     from airflow_provider_segexport.storage.retention import DAY_S, Retention, remove_run  # noqa: PLC0415
 
     count = 0
@@ -55,6 +56,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
         if not dry_run:
             for file in old_files(root, time.time() - days * DAY_S):
                 file.unlink(missing_ok=True)
+            remove_stale_temp_files(root / "attempts")
     return count
 
 

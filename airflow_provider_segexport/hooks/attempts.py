@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_AUDIENCE_CHARS = 500
+"""Characters of an audience argument in a record. No vendor has longer names or ids."""
+
 UNEXPECTED, TIMED_OUT, SKIPPED = "unexpected", "execution-timeout", "skipped"
 """Codes of ends that no exception of this package describes."""
 
@@ -89,13 +92,16 @@ class AttemptRecord:
 
 
 def audience_text(given: object) -> str:
-    """Return the `audience` argument as an export reads it; empty if it names none, as in the text `None`."""
+    """Return the `audience` argument as an export reads it; empty if it names none, as in the text `None`.
+
+    Of a value that no audience can be, only the type is returned, because a frame of profiles may be passed by mistake.
+    """
     if is_nothing(given):
         return ""
     try:
-        return audience_argument(given, "audience")
+        return audience_argument(given, "audience")[:MAX_AUDIENCE_CHARS]
     except InvalidArgument:
-        return str(given)
+        return f"({type(given).__name__})"
 
 
 def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bool) -> AttemptRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
@@ -134,9 +135,11 @@ def test_a_hook_in_a_task_is_recorded(stage):
         (42, "42"),
         (42.0, "42"),
         ("name: News ", "name: News "),
-        (True, "True"),
-        (["a"], "['a']"),
-        ({"a": 1}, "{'a': 1}"),
+        (True, "(bool)"),
+        (["a"], "(list)"),
+        ({"a": 1}, "(dict)"),
+        (pa.table({"email": ["jane@example.com"]}), "(Table)"),
+        ("a" * 10_000, "a" * hook_attempts.MAX_AUDIENCE_CHARS),
     ],
 )
 def test_an_audience_is_recorded_as_the_export_reads_it(given, text):

@@ -260,3 +260,18 @@ def test_old_records_of_attempts_are_removed(home, command):
     assert [True, True] == [file.exists() for file in files]
     command("prune")
     assert [False, True] == [file.exists() for file in files]
+
+
+def test_what_a_killed_process_has_left_beside_attempts_is_removed(home, command):
+    """A temporary file that was never given its name; one that is being written stays."""
+    folder = Path(str(attempts_file(state_path(), "c", "", "d/t").parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    left, writing = (folder / f".x.json.{number:012x}.half" for number in range(2))
+    for file in (left, writing):
+        file.write_text("{")
+    old = time.time() - DAY_S
+    os.utime(left, (old, old))
+    command("prune", "--dry-run")
+    assert left.exists()
+    command("prune")
+    assert [False, True] == [file.exists() for file in (left, writing)]
