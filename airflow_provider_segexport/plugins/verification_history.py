@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segexport.hooks.report_text import percentage
+from airflow_provider_segexport.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.plugins import charts
 from airflow_provider_segexport.plugins.audiences import MaySee, RunIdentity
-from airflow_provider_segexport.plugins.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.verifications import recorded
 
