@@ -74,6 +74,14 @@ def test_contacts_that_move_while_they_are_read_again():
     assert (names, calls) == (["a", "b", "c", "d", "e"], 6)
 
 
+def test_each_address_of_a_contact_has_opted_out():
+    """A contact that was merged from two has both addresses; a phone number is none."""
+    merged = contact("a", 9)
+    (other,) = contact("b", 5)["identifiers"]
+    merged["identifiers"] += [other, {"type": "phone", "id": "+491701234567"}, {"type": "email", "id": None}]
+    assert listed([([merged], LAST)]) == (["a", "b"], 1)
+
+
 def test_one_page_is_read_once():
     """Within one response nothing moves."""
     assert listed([([contact("a", 9)], LAST)]) == (["a"], 1)

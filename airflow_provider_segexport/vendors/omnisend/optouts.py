@@ -128,12 +128,17 @@ def _read_page(
 
 
 def _people(contacts: Sequence[dict[str, Any]]) -> list[OptOut]:
-    """Return the opt-outs of the contacts that have an address."""
-    return [
-        OptOut(canonical(email), Reason.UNSUBSCRIBED, unsubscribed_at(contact))
-        for contact in contacts
-        if (email := email_of(contact))
-    ]
+    """Return an opt-out for each address of the contacts."""
+    return [OptOut(email, Reason.UNSUBSCRIBED, at) for contact in contacts for email, at in _dates(contact).items()]
+
+
+def _dates(contact: dict[str, Any]) -> dict[str, str]:
+    """Return when a contact opted out, by address: an address that is not the contact's first one reaches it, too."""
+    identifiers = [entry for entry in as_objects(contact.get("identifiers")) if entry.get("type") == "email"]
+    dates = {canonical(as_text(entry.get("id"))): unsubscribed_at({"identifiers": [entry]}) for entry in identifiers}
+    if email := canonical(email_of(contact)):
+        dates[email] = unsubscribed_at(contact)
+    return {email: at for email, at in dates.items() if email}
 
 
 def _changed_s(contact: dict[str, Any]) -> float | None:
