@@ -24,6 +24,7 @@ from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.audience_names import is_missing
+from airflow_provider_segexport.vendors.links import page_link
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def _run_entries(context: ExportContext, planned: Plan, facts: PlanFacts, audien
         "vendor": facts.vendor,
         "audience": audience.audience,
         "audience_name": audience.audience_name,
-        "audience_link": context.vendor.audience_link(audience),
+        "audience_link": page_link(context.vendor, audience),
         "account": audience.account_name,
         "contact_headroom": audience.contact_headroom,
         "account_facts": account_facts(context, audience),

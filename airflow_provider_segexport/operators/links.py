@@ -45,6 +45,7 @@ class AudienceLink(_Link):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
         """Return the audience's URL, from the plan or a verification's report; empty without them."""
+        from airflow_provider_segexport.vendors.links import page_link  # noqa: PLC0415
         from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
@@ -52,7 +53,7 @@ class AudienceLink(_Link):
         if plan is None:
             return str((folder.summary() or {}).get("audience_link", "")) if folder is not None else ""
         _, facts = plan
-        return VENDORS[facts.vendor].audience_link(facts.audience)
+        return page_link(VENDORS[facts.vendor], facts.audience)
 
 
 class ReportLink(_Link):

@@ -128,7 +128,10 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
     task = "/".join((run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
     own = (item for item in stored if item.run == task or item.run.startswith(f"{task}."))
     newest = max(own, key=lambda item: item.at, default=None)
-    return _attempt(newest) if newest is not None else None
+    attempt = _attempt(newest) if newest is not None else None
+    if newest is None or attempt is None or len(newest.ledger) != KEY_PARTS:
+        return attempt
+    return replace(attempt, key=AudienceKey(*newest.ledger))
 
 
 def with_attempts(overviews: Sequence[AudienceOverview], attempts: Attempts) -> list[AudienceOverview]:

@@ -22,6 +22,12 @@ from airflow_provider_segexport.storage.paths import StoragePath
 MAX_CHART_RUNS = 90
 """Runs in the charts, three months of daily runs; the table lists every run."""
 
+SAME_SCALE = (
+    frozenset({"delivered", "unchanged"}),
+    frozenset({"removed", "rejected", "withheld", "not_attempted"}),
+)
+"""Charts that are compared: most profiles are in the first two, and exceptions are told apart in the others."""
+
 UNPLANNED = frozenset({Status.FAILED, Status.SKIPPED})
 
 SERIES = (
@@ -98,24 +104,30 @@ def _merged(history: Sequence[RunPoint], latest: Sequence[RunPoint]) -> tuple[Ru
 def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
     """Return the charts, all over the same runs, and a label for each run."""
     members = [point.members for point in points]
+    by_name = {
+        name: [point.removed if name == "removed" else point.counts[name] for point in points] for name, _ in SERIES
+    }
     small = []
     for name, title in SERIES:
-        values = [point.removed if name == "removed" else point.counts[name] for point in points]
+        values = by_name[name]
+        scale = next(group for group in SAME_SCALE if name in group)
+        top = charts.axis_top(max((max(by_name[other], default=0) for other in scale), default=0))
         label = (
             f"{title} by run: {sum(values):,} over {counted(len(values), 'run')}, {max(values, default=0):,} at most"
         )
         small.append(
             {"name": name, "title": title, "values": json.dumps(values), "last": values[-1], "total": sum(values)}
-            | {"chart": charts.bars(values, 56, label, name)}
+            | {"chart": charts.bars(values, label, name, top), "top": top}
         )
     return {
         "members": charts.line(members, 140, list_page.trend_label(members)),
         "values": json.dumps(members),
+        "top": charts.axis_top(max(members)),
         "low": min(members),
         "high": max(members),
         "last": members[-1],
         "small": small,
-        "columns": json.dumps([f"{labels.clock(point.ended_at)}, {_end(point)}" for point in points]),
+        "columns": json.dumps([[point.ended_at, labels.clock(point.ended_at), _end(point)] for point in points]),
         "count": len(points),
         "first": points[0].ended_at,
         "until": points[-1].ended_at,

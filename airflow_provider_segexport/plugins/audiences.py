@@ -151,6 +151,7 @@ class AudienceOverview:
     points: tuple[RunPoint, ...]
     optouts: Mapping[str, Any]
     account_facts: Mapping[str, Any]
+    segment: str = ""
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -221,6 +222,7 @@ def read(path: StoragePath, may_see: MaySee) -> AudienceOverview | None:
         points=points,
         optouts=mapping(latest.get("optouts")) if sees_newest else {},
         account_facts=mapping(latest.get("account_facts")),
+        segment=text(latest.get("segment")) if sees_newest else "",
     )
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 SPARK_WIDTH, SPARK_HEIGHT = 132, 32
 BAR_WIDTH, BAR_HEIGHT = 1000, 18
 WIDTH = 960
+BARS_HEIGHT = 56
 PAD = 3.0
 
 
@@ -28,13 +29,15 @@ class BarPart:
 def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
     """Draw the members over the newest runs as a small line, with a mark at the bottom for each run that failed.
 
+    The scale of each line goes from zero to its largest value, so equal shares look alike in every row.
+
     Args:
         values: members by run, oldest first.
         failed: by run, whether it failed.
         label: for screen readers.
     """
     xs = _spread(len(values), SPARK_WIDTH, PAD)
-    ys = _heights(values, SPARK_HEIGHT - 8, PAD)
+    ys = _heights(values, SPARK_HEIGHT - 8, PAD, max(values, default=0))
     marks = Markup("").join(
         Markup('<circle class="bad" cx="{:.1f}" cy="{}" r="2"/>').format(x, SPARK_HEIGHT - 3)
         for x, bad in zip(xs, failed, strict=True)
@@ -76,14 +79,14 @@ def share(count: int, total: int) -> str:
 
 
 def line(values: Sequence[int], height: int, label: str) -> Markup:
-    """Draw a line with a filled area below it, over runs at equal distances.
+    """Draw a line with a filled area below it, over runs at equal distances, on a scale from zero to `axis_top`.
 
     Args:
         values: by run, oldest first.
         height: of the chart, in its own units; the width is `WIDTH`.
         label: for screen readers.
     """
-    xs, ys = _columns(len(values)), _heights(values, height, PAD)
+    xs, ys = _columns(len(values)), _heights(values, height, PAD, axis_top(max(values, default=0)))
     pairs = [f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)]
     body = Markup("")
     if len(values) > 1:
@@ -94,20 +97,20 @@ def line(values: Sequence[int], height: int, label: str) -> Markup:
     return _svg("line", (WIDTH, height), label, body, stretch=True)
 
 
-def bars(values: Sequence[int], height: int, label: str, style: str) -> Markup:
-    """Draw one bar for each run, on a scale from zero to the largest value.
+def bars(values: Sequence[int], label: str, style: str, top: int) -> Markup:
+    """Draw one bar for each run, on a scale from zero.
 
     Args:
         values: by run, oldest first.
-        height: of the chart, in its own units; the width is `WIDTH`.
         label: for screen readers.
         style: style class.
+        top: value at the top; charts that are compared have the same.
     """
-    top = max(values, default=0)
+    height = BARS_HEIGHT
     width = max(1.0, min(WIDTH / max(len(values), 1) * 0.8, 28.0))
     body = Markup("")
     for x, value in zip(_columns(len(values)), values, strict=True):
-        tall = max(1.5, (height - PAD) * value / top) if value else 0
+        tall = max(1.5, height * value / top) if value else 0
         if tall:
             body += Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
                 x - width / 2, height - tall, width, tall
@@ -126,14 +129,22 @@ def _spread(count: int, width: float, pad: float) -> list[float]:
     return [pad + i * (width - 2 * pad) / (count - 1) for i in range(count)]
 
 
-def _heights(values: Sequence[int], height: float, pad: float) -> list[float]:
-    """Scale values from the smallest at the bottom to the largest at the top; equal values lie in the middle."""
-    if not values:
-        return []
-    low, high = min(values), max(values)
-    if low == high:
-        return [height / 2] * len(values)
-    return [pad + (height - 2 * pad) * (high - value) / (high - low) for value in values]
+def axis_top(largest: int) -> int:
+    """Return the value at the top of an axis: the largest value, rounded up to two digits."""
+    step = 10 ** max(0, len(str(max(largest, 0))) - 2)
+    return max(1, -(-largest // step) * step)
+
+
+def _heights(values: Sequence[int], height: float, pad: float, top: int) -> list[float]:
+    """Scale values from zero at the bottom to `top`.
+
+    Args:
+        values: to scale.
+        height: of the chart.
+        pad: distance of the lines from the chart's edges, so that a line is not cut.
+        top: value at the top.
+    """
+    return [pad + (height - 2 * pad) * (1 - max(0, value) / max(top, 1)) for value in values]
 
 
 def _svg(style: str, size: tuple[int, int], label: str, body: Markup | str, *, stretch: bool = False) -> Markup:

@@ -111,6 +111,11 @@ def clock(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
+def iso(moment: float) -> str:
+    """Return a moment in ISO 8601, which the script shows in the time zone of Airflow's UI; empty for 0."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+
+
 def day(text: str) -> str:
     """Return a snapshot's time to the minute, or its date at midnight; any other text is returned unchanged."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
         "title": "Segment exports",
         "now": now,
         "rows": rows,
+        "segment_name": segment_name,
         "states": [(state, health.LABELS[state], tally) for state, tally in tallies.items() if tally],
         "vendors": sorted({row.audience.vendor for row in rows if row.audience.key.vendor}),
         "members": sum(row.audience.members for row in rows),
@@ -75,7 +77,20 @@ def rows_of(overviews: Sequence[AudienceOverview], tried: Attempts, now: float) 
     dags = Dags(identities(overviews), tried.targets)
     disabled = disabled_connections(audience.conn_id for audience in overviews)
     rows = [row_of(audience, dags, disabled.get(audience.conn_id, False), now) for audience in overviews]
-    return sorted(rows, key=lambda row: (row.rank, row.audience.name.lower(), row.audience.key.vendor))
+    return sorted(rows, key=lambda row: (row.rank, natural(row.audience.name), row.audience.key.vendor))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which 2 comes before 11."""
+    parts = re.split(r"([0-9]{1,18})", name.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def segment_name(segment: str) -> str:
+    """Return the end of a segment's path: the file or folder, with its folder if it is only a partition."""
+    parts = [part for part in segment.rstrip("/").split("/") if part]
+    named = [part for part in parts if "=" not in part and "*" not in part]
+    return (named or parts or [""])[-1]
 
 
 def identities(overviews: Sequence[AudienceOverview]) -> Iterator[RunIdentity]:

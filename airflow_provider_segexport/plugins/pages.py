@@ -30,7 +30,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     env.filters.update(count=count, counted=counted, noun=noun, soft=soft, marked=marked)
-    env.filters.update(clock=labels.clock, day=labels.day, lasted=labels.lasted, size=labels.size)
+    env.filters.update(clock=labels.clock, iso=labels.iso, day=labels.day, lasted=labels.lasted, size=labels.size)
     env.globals.update(
         account_facts=labels.account_facts,
         ago=labels.ago,

@@ -10,7 +10,9 @@ from airflow.api_fastapi.auth.managers.models.resource_details import Connection
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
 from fastapi import Depends, HTTPException, status
+from sqlalchemy import select
 
 from airflow_provider_segexport.hooks.paths import SECTION
 from airflow_provider_segexport.plugins.audiences import RunIdentity
@@ -29,18 +31,30 @@ class Rights:
     user: Any
     _connections: dict[str, bool] = field(default_factory=dict)
     _dags: set[str] | None = None
+    _removed: dict[str, bool] = field(default_factory=dict)
 
     def can_see_run(self, run: RunIdentity) -> bool:
         """Return whether the user may read the run's DAG or, for a hook outside any task, its connection."""
         if run.dag_id:
             if self._dags is None:
                 self._dags = get_auth_manager().get_authorized_dag_ids(user=self.user, method="GET")
-            return run.dag_id in self._dags
+            return run.dag_id in self._dags or self._can_see_removed(run.dag_id)
         if run.conn_id not in self._connections:
             self._connections[run.conn_id] = get_auth_manager().is_authorized_connection(
                 method="GET", user=self.user, details=ConnectionDetails(conn_id=run.conn_id)
             )
         return self._connections[run.conn_id]
+
+    def _can_see_removed(self, dag_id: str) -> bool:
+        """Return whether the user may read a DAG that is not in Airflow's database any more, as the auth manager says.
+
+        The list of DAGs that a user may read holds none that was removed, but its audiences still exist.
+        """
+        if dag_id not in self._removed:
+            with create_session() as session:
+                exists = session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id)) is not None
+            self._removed[dag_id] = not exists and self._may(dag_id, None, "GET")
+        return self._removed[dag_id]
 
     def reads(self, dag_id: str, *entities: DagAccessEntity) -> bool:
         """Return whether the user may read one of these entities of a DAG."""

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import attempts, charts, task_run
 from airflow_provider_segexport.plugins.audiences import Attempt, RunIdentity
-from airflow_provider_segexport.plugins.pages import log_address, task_query
+from airflow_provider_segexport.plugins.pages import audience_address, log_address, task_query
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.run_facts import CONSENT_LABELS, PROOF_LABELS
 from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
@@ -38,6 +38,7 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
     task = instance(run, map_index)
     folder = folder_of(root, resolve, run, task)
     report = task_run.report(folder, at_work=task is not None and task.at_work) if folder is not None else None
+    attempt = attempts.of_run(root, run, task.conn_id if task is not None else "")
     refresh_s = 0.0
     if task is not None and task.at_work and (task.exports or report is not None):
         refresh_s = max(MIN_REFRESH_S, REFRESH_COST_FACTOR * (time.monotonic() - started))
@@ -46,7 +47,8 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         "now": time.time(),
         "instance": task,
         "report": report,
-        "attempt": _shown_attempt(root, run, task, report),
+        "attempt": attempt if attempt is not None and _is_shown(attempt, report) else None,
+        "audience_page": audience_address(attempt.key) if attempt is not None and attempt.key is not None else "",
         "log": log_address(run, f"/mapped/{map_index}" if map_index >= 0 else ""),
         "again_ms": round(refresh_s * 1000),
         "query": task_query(run, map_index),
@@ -58,24 +60,13 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
 ENDED_EARLY = frozenset({Status.FAILED, Status.SKIPPED, Status.WAITING})
 
 
-def _shown_attempt(
-    root: StoragePath, run: RunIdentity, task: TaskInstanceInfo | None, report: Report | None
-) -> Attempt | None:
-    """Return the last attempt if it ended or waits with a sentence that the report does not have; else None.
-
-    Args:
-        root: state root.
-        run: the task instance.
-        task: its row in Airflow's database; None if there is none.
-        report: on the newest run folder; None if no plan was made.
-    """
-    if report is not None and report.over and report.facts["error"]:
-        return None
-    attempt = attempts.of_run(root, run, task.conn_id if task is not None else "")
-    if attempt is None or attempt.status not in ENDED_EARLY or not attempt.error:
-        return None
-    is_older = report is not None and report.over and report.facts["ended_at"] >= attempt.try_started_at
-    return None if is_older else attempt
+def _is_shown(attempt: Attempt, report: Report | None) -> bool:
+    """Return whether the last attempt ended or waits with a sentence that the report does not have."""
+    if attempt.status not in ENDED_EARLY or not attempt.error:
+        return False
+    if report is None or not report.over:
+        return True
+    return not report.facts["error"] and report.facts["ended_at"] < attempt.try_started_at
 
 
 def folder_of(

@@ -17,6 +17,7 @@ from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
+from airflow_provider_segexport.storage.rejects_csv import any_rows
 from airflow_provider_segexport.plugins.run_facts import facts_of
 from airflow_provider_segexport.plugins.verification_history import KINDS
 from airflow_provider_segexport.storage.folder_names import task_folder
@@ -24,6 +25,7 @@ from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.vendors.links import page_link
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 REJECTS = "rejects.parquet"
@@ -123,7 +125,7 @@ def link_of(folder: StoragePath) -> str:
         frozen = RunFolder(folder).plan()
     if frozen is None or (vendor := VENDORS.get(frozen[1].vendor)) is None:
         return ""
-    link = vendor.audience_link(frozen[1].audience)
+    link = page_link(vendor, frozen[1].audience)
     return link if link.startswith(("https://", "http://")) else ""
 
 
@@ -158,7 +160,7 @@ def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
         reasons=_reasons(summary.get("reasons")),
         batches=(total if summary.get("finished") else min(_settled_batches(entries), total), total),
         jobs=_jobs(entries),
-        rejects=(folder / REJECTS).exists(),
+        rejects=any_rows(folder / REJECTS),
         generation=folder.name,
     )
 

@@ -28,6 +28,17 @@ LINES = 5000
 NOT_PARQUET = "it is not the Parquet file that was written"
 
 
+def any_rows(path: StoragePath) -> bool:
+    """Return whether the file has rows; a damaged file counts as one, so that its download can say so."""
+    try:
+        with path.open("rb") as file:
+            return bool(pq.ParquetFile(file).metadata.num_rows)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, pa.ArrowException):
+        return True
+
+
 class RejectsFile:
     """The rejects of one run, verified and opened. Each of its generators closes the file at its end."""
 

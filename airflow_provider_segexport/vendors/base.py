@@ -245,6 +245,7 @@ class Vendor:
     list_optouts: Callable[[Audience, float, OnOptOutPage], Operation[None]] | None = None
     """Reads who has opted out of the audience or of all mail since a time."""
     audience_link: Callable[[Audience], str]
+    """Returns the URL of an audience in the vendor's web application; `links.page_link` leaves out test servers."""
     retry_hint: Callable[[Response, float], RetryableError | None]
     """Returns the error to raise if a response asks to retry later. Arguments: the response and the current time."""
     form: ConnectionForm

@@ -38,7 +38,7 @@ def test_the_tab_shows_what_a_run_did(site, dark):
         keep(page, f"task-{'dark' if dark else 'light'}")
         with page.expect_download() as download:
             frame.get_by_role("link", name="Download rejects").click()
-        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
         assert rows
         assert {"rejected", "withheld"} >= {row["outcome"] for row in rows}
 
@@ -48,9 +48,9 @@ def test_the_task_has_links_to_audience_report_and_rejects(site):
     with site.page() as page:
         run_id = first_run(site)
         page.goto(f"{site.ui.url}/dags/{DAG}/runs/{quote(run_id)}/tasks/export/mapped/2/details")
-        for name in ("Audience at the vendor", "Report", "Rejects"):
+        for name in ("Report", "Rejects"):
             page.get_by_role("link", name=name).wait_for()
-        assert page.get_by_role("link", name="Audience at the vendor").get_attribute("href").startswith("http")
+        assert page.get_by_role("link", name="Audience at the vendor").count() == 0  # the simulator is no vendor
         keep(page, "task-links")
         page.goto(page.get_by_role("link", name="Report").get_attribute("href"))
         page.frame_locator("iframe").get_by_text("Finished", exact=True).wait_for()

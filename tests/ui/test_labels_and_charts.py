@@ -73,7 +73,7 @@ def test_every_chart_stands_within_its_frame(values):
     for svg in (
         charts.spark(values, [False] * len(values), "x"),
         charts.line(values, 140, "x"),
-        charts.bars(values, 56, "x", "delivered"),
+        charts.bars(values, "x", "delivered", max(values, default=0)),
     ):
         root = drawn(svg)
         _, _, width, height = map(float, root.attrib["viewBox"].split())
@@ -123,3 +123,32 @@ def test_what_was_found_out_about_an_account(facts, lines):
     """A fact or value that this version does not know is left out."""
     words = labels.ACCOUNT_FACTS["tags_on_upsert"][1]
     assert [(words[value], moment) for value, moment in lines] == [line[1:] for line in labels.account_facts(facts)]
+
+
+def heights(svg: str) -> list[float]:
+    """The vertical position of each point of a line."""
+    line = next(item for item in drawn(svg) if item.tag.endswith("polyline"))
+    return [float(pair.split(",")[1]) for pair in line.attrib["points"].split()]
+
+
+def test_a_line_begins_at_zero():
+    """298 and 299 members are nearly the same; a scale from the smallest to the largest would fill the height."""
+    low, high = heights(charts.line([298, 299], 140, "x"))
+    assert 0 < low - high < 2
+    assert heights(charts.line([0, 300], 140, "x"))[0] > 130
+    assert heights(charts.spark([298, 299], [False, False], "x"))[0] < 8
+
+
+@pytest.mark.parametrize(("largest", "top"), [(0, 1), (7, 7), (99, 99), (298, 300), (1234, 1300), (999_999, 1_000_000)])
+def test_the_top_of_an_axis_is_a_round_value(largest, top):
+    """At least the largest value."""
+    assert top == charts.axis_top(largest)
+
+
+def test_bars_that_are_compared_have_one_scale():
+    """The same value has the same height."""
+    tall = [
+        float(next(iter(drawn(charts.bars(values, "x", "delivered", 100)))).attrib["height"])
+        for values in ([50], [50, 100])
+    ]
+    assert [28.0, 28.0] == tall

@@ -6,6 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.vendors.links import page_link
+from airflow_provider_segexport.vendors.registry import VENDORS
+
 pytestmark = pytest.mark.airflow
 
 
@@ -32,7 +36,7 @@ def test_a_run_leads_to_its_audience_its_report_and_its_rejects(stage, monkeypat
     stage.segment(5)
     run = stage.export(conn_id=stage.connection("campaign_monitor"))
     found = links(run)
-    assert found["audience"].startswith("https://")
+    assert found["audience"] == ""  # the simulator is no vendor
     report = urlsplit(found["report"])
     assert report.path.startswith("/prod/dags/exports/runs/")
     assert report.path.endswith("/tasks/export/plugin/segment_export")
@@ -47,3 +51,16 @@ def test_a_run_that_came_to_no_plan_leads_nowhere(stage):
     run = stage.export(conn_id=stage.connection("campaign_monitor"), segment="/nowhere.parquet")
     assert "failed" == run.state
     assert {"audience": "", "rejects": ""} == {name: links(run)[name] for name in ("audience", "rejects")}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "link"),
+    [
+        ("https://r3-api.dotdigital.com", "https://r3-app.dotdigital.com/contacts/addressbooks/42"),
+        ("http://127.0.0.1:8001/dotdigital", ""),
+    ],
+)
+def test_a_test_server_leads_to_no_page_of_the_vendor(base_url, link):
+    """An audience of the simulator does not exist there."""
+    audience = Audience(base_url, "7", "Acme", "42", "Newsletter")
+    assert link == page_link(VENDORS["dotdigital"], audience)

@@ -43,7 +43,9 @@ def begun(tmp_path, *lines: dict) -> object:
 
 def test_a_finished_run_tells_its_summary(tmp_path):
     """Counts, removals and reasons, the most frequent reason first."""
-    report = task_run.report(with_folder(tmp_path, summary(), rejects=[]), at_work=False)
+    report = task_run.report(
+        with_folder(tmp_path, summary(), rejects=[{"row": 1, "outcome": "rejected"}]), at_work=False
+    )
     assert report.over
     assert {"delivered": 120, "unchanged": 850, "rejected": 20, "withheld": 10, "not_attempted": 0} == counts(report)
     assert {"removed": 7, "already_gone": 2, "kept": 0, "rejected": 0, "not_attempted": 0} == {

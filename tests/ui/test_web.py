@@ -286,6 +286,11 @@ def test_a_damaged_file_of_rejects_is_told_and_not_sent_in_part(client, root, da
     assert client(f"task?{TASK}").status_code == 200
 
 
+def csv_of(answer) -> str:
+    """A download as a spreadsheet reads it, without the mark at its beginning."""
+    return answer.content.decode("utf-8-sig")
+
+
 CELLS = [
     "=1+1",
     "+1",
@@ -315,7 +320,7 @@ CELLS = [
 def test_no_cell_is_a_formula_in_any_locale(client, root, text):
     """Whichever character separates the cells there."""
     with_folder(root, summary(), rejects=[{**REJECT, "email": text}])
-    answer = client(f"rejects.csv?{TASK}").text
+    answer = csv_of(client(f"rejects.csv?{TASK}"))
     (row,) = csv.DictReader(io.StringIO(answer, newline=""))
     assert row["email"] == f"'{text}"
     assert all(line.startswith('"') for line in answer.split("\r\n")[:1])
@@ -324,7 +329,7 @@ def test_no_cell_is_a_formula_in_any_locale(client, root, text):
 def test_an_ordinary_cell_is_left_as_it_is(client, root):
     """And quoted, as every cell is."""
     with_folder(root, summary(), rejects=[REJECT])
-    header, row, _ = client(f"rejects.csv?{TASK}").text.split("\r\n")
+    header, row, _ = csv_of(client(f"rejects.csv?{TASK}")).split("\r\n")
     assert '"jane@example.com"' in row
     assert header == ",".join(f'"{name}"' for name in REJECTS.names)
 
@@ -334,7 +339,7 @@ def test_of_no_rejects_there_is_a_header(client, root):
     folder = with_folder(root, summary(run="bob_exports/export/r/0"))
     pq.ParquetWriter(folder / "rejects.parquet", REJECTS).close()
     told = client("rejects.csv?dag_id=bob_exports&run_id=r&task_id=export&map_index=-1")
-    assert (200, [REJECTS.names]) == (told.status_code, list(csv.reader(io.StringIO(told.text))))
+    assert (200, [REJECTS.names]) == (told.status_code, list(csv.reader(io.StringIO(csv_of(told)))))
 
 
 def test_no_page_holds_an_address(client, root):
@@ -351,7 +356,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_made_text(client, root):
     evil = {**REJECT, "email": "=HYPERLINK(1)@example.com", "vendor_message": '@SUM(A1),"quoted"\nline'}
     with_folder(root, summary(), rejects=[evil, REJECT])
     answer = client(f"rejects.csv?{TASK}")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    rows = list(csv.DictReader(io.StringIO(csv_of(answer))))
     assert ["'=HYPERLINK(1)@example.com", "jane@example.com"] == [row["email"] for row in rows]
     assert '\'@SUM(A1),"quoted"\nline' == rows[0]["vendor_message"]
     assert "attachment" in answer.headers["content-disposition"]
@@ -449,7 +454,7 @@ def test_the_page_of_an_audience_shows_what_was_found_out_about_the_account(clie
     write_run(root, told, members=5)
     page = client(audience_path(told)).text
     assert "replace a contact&#39;s tags, so they are sent separately" in page
-    assert "found out 2026-01-01 00:00:00 UTC" in page
+    assert "found out 2026-01-01 00:00:00 UTC" in text_of(page)
 
 
 @pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])
@@ -637,3 +642,56 @@ def test_the_tab_of_a_verification_shows_people_by_kind(client, root):
     page = client(f"task?{TASK}").text
     assert "1,000 people" in page
     assert "Opted out" in page
+
+
+def test_names_with_numbers_are_in_their_natural_order(client, root):
+    """2 before 11."""
+    for number in (11, 2, 1):
+        name = f"List {number}"
+        write_run(root, summary(audience=name, audience_name=name, run_folder=f"/{number}"), members=5)
+    names = re.findall(r">(List [0-9]+)</a>", client("audiences").text)
+    assert ["List 1", "List 2", "List 11"] == names
+
+
+def test_an_audience_is_found_by_its_segment(client, root):
+    """The end of the path is shown; the search knows all of it."""
+    write_run(root, summary(segment="/data/segments/newsletter_active/day=2026-11-24/"), members=5)
+    page = client("audiences").text
+    assert "segment newsletter_<wbr>active" in page
+    assert "/data/segments/newsletter_active/day=2026-11-24/" in re.search(r'data-text="([^"]*)"', page)[1]
+
+
+def test_an_audience_stays_when_its_dag_leaves_the_database(client, root):
+    """For users who may read any DAG; for others, nothing is known of it."""
+    write_run(root, summary(run="removed_dag/export/r/0"), members=5)
+    assert 1 == client("audiences").text.count('<th scope="row"')
+    assert 200 == client(audience_path(summary())).status_code
+    assert 0 == client("audiences", user="cem").text.count('<th scope="row"')
+
+
+def test_rejects_are_offered_if_there_are_any(client, root):
+    """Each run writes the file."""
+    with_folder(root, summary(), rejects=[])
+    assert "Download rejects" not in client(f"task?{TASK}").text
+    with_folder(root, summary(), rejects=[REJECT])
+    assert "Download rejects" in client(f"task?{TASK}").text
+
+
+def test_the_rejects_begin_with_a_byte_order_mark(client, root):
+    """Excel reads names as another character set otherwise."""
+    with_folder(root, summary(), rejects=[{**REJECT, "email": "zoë@example.com"}])
+    content = client(f"rejects.csv?{TASK}").content
+    assert content.startswith(b"\xef\xbb\xbf")
+    assert "zoë@example.com" in content.decode("utf-8-sig")
+
+
+def test_the_tab_leads_to_the_page_of_its_audience(client, root):
+    """As the run's record names it."""
+    told = summary(run="exports/export/refused/0")
+    write_run(root, told, members=5)
+    with_folder(root, told)
+    ledger = place_parts(told)
+    attempted(root, attempt_of(told, status=Status.FINISHED, error="", code="", ledger=ledger))
+    page = client(f"task?{TRIED}").text
+    address = re.search(r'href="(audience\?[^"]+)">History of this audience', page)[1].replace("&amp;", "&")
+    assert 200 == client(address).status_code

@@ -73,15 +73,105 @@ function sorting(table) {
     const value = (row) => (numbers.has(by) ? Number(row.dataset[by]) : row.dataset[by]);
     const sign = up ? 1 : -1;
     const rows = [...body.rows].map((row) => [value(row), row]);
-    rows.sort(([a], [b]) => sign * (numbers.has(by) ? (a === b ? 0 : a < b ? -1 : 1) : a.localeCompare(b)));
+    rows.sort(([a], [b]) => sign * (numbers.has(by) ? (a === b ? 0 : a < b ? -1 : 1) : a.localeCompare(b, "en", { numeric: true })));
     body.append(...rows.map(([, row]) => row));
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    state_.write({ sort: `${by}-${up ? "up" : "down"}` });
   });
+  const [by, way] = (state_.read().sort || "").split("-");
+  const button = by && table.tHead.querySelector(`button[data-sort="${CSS.escape(by)}"]`);
+  if (!button) return;
+  for (let clicks = 0; clicks < 2; clicks += 1) {
+    const sorted = button.closest("th").getAttribute("aria-sort");
+    if (sorted !== (way === "up" ? "ascending" : "descending")) button.click();
+  }
+}
+
+// Filters and order are in the address of this page, so that Back finds them, and behind `#` in that of Airflow's page.
+const state_ = {
+  names: ["q", "state", "vendor", "sort"],
+  host() {
+    const host = airflow();
+    return host && /\/segment_exports\/?$/.test(host.location.pathname) ? host : null;
+  },
+  read() {
+    let params = new URLSearchParams(location.search);
+    const host = this.host();
+    if (![...params].length && host) params = new URLSearchParams(host.location.hash.slice(1));
+    return Object.fromEntries(this.names.map((name) => [name, params.get(name) || ""]));
+  },
+  write(changes) {
+    const all = { ...this.read(), ...changes };
+    const params = new URLSearchParams(Object.entries(all).filter(([name, value]) => value && this.names.includes(name)));
+    const query = params.toString();
+    history.replaceState(history.state, "", query ? `?${query}` : location.pathname);
+    const host = this.host();
+    if (host) host.history.replaceState(host.history.state, "", host.location.pathname + host.location.search + (query ? `#${query}` : ""));
+  },
+};
+
+// The list refreshes itself once a minute while it is in sight.
+function refreshing(list) {
+  const lost = document.getElementById("lost");
+  const again = async () => {
+    if (document.hidden) return setTimeout(again, 5000);
+    try {
+      const reply = await fetch(list.dataset.source, { credentials: "same-origin" });
+      if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see the newest state." : `Airflow responded with status ${reply.status}.`);
+      const page = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("list");
+      if (!page) throw new Error("Airflow responded with another page.");
+      lost.hidden = true;
+      renew(list, page);
+    } catch (error) {
+      lost.textContent = `${error.message} This page shows an earlier state.`;
+      lost.hidden = false;
+    }
+    setTimeout(again, Number(list.dataset.every || 60000));
+  };
+  setTimeout(again, Number(list.dataset.every || 60000));
+}
+
+function renew(list, page) {
+  const focused = document.activeElement;
+  const id = focused?.id;
+  const key = focused?.closest?.("tr[data-key]")?.dataset.key;
+  const caret = id === "find" ? focused.selectionStart : null;
+  list.replaceChildren(...page.childNodes);
+  begin();
+  const next = id ? document.getElementById(id) : key ? list.querySelector(`tr[data-key="${CSS.escape(key)}"] a`) : null;
+  next?.focus({ preventScroll: true });
+  if (caret !== null) next?.setSelectionRange(caret, caret);
+}
+
+// --- Times in the time zone that is chosen in Airflow's UI ----------------------------------------------------------
+
+function zone() {
+  try {
+    const stored = JSON.parse(localStorage.getItem("timezone") || '"UTC"');
+    return stored === "local" ? undefined : new Intl.DateTimeFormat("en", { timeZone: stored }).resolvedOptions().timeZone;
+  } catch { return "UTC"; }
+}
+
+function clock(moment) {
+  const options = { timeZone: zone(), year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+  const parts = Object.fromEntries(new Intl.DateTimeFormat("en-GB", options).formatToParts(moment).map(({ type, value }) => [type, value]));
+  return `${parts.year}-${parts.month}-${parts.day} ${parts.hour}:${parts.minute}:${parts.second} ${parts.timeZoneName}`;
+}
+
+function times() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.getAttribute("datetime"));
+    if (Number.isNaN(moment.getTime())) continue;
+    const text = clock(moment);
+    if ("clock" in time.dataset && time.textContent !== text) time.textContent = text;
+    if ("title" in time.dataset) time.title = text;
+  }
 }
 
 function filtering(table) {
   const rows = [...table.tBodies[0].rows];
+  const saved = state_.read();
   const find = document.getElementById("find");
   const vendor = document.getElementById("vendor");
   const chips = [...document.querySelectorAll(".chip")];
@@ -89,6 +179,7 @@ function filtering(table) {
   const nothing = document.getElementById("nothing");
   let state = "";
   const apply = () => {
+    state_.write({ q: find.value, state, vendor: vendor ? vendor.value : "" });
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const row of rows) {
@@ -109,6 +200,9 @@ function filtering(table) {
   find.addEventListener("input", apply);
   vendor?.addEventListener("change", apply);
   for (const chip of chips) chip.addEventListener("click", () => choose(chip));
+  if (saved.q) find.value = saved.q;
+  if (saved.vendor && vendor) vendor.value = saved.vendor;
+  choose(chips.find((chip) => chip.dataset.state === (saved.state || "")) || chips[0]);
   document.getElementById("clear").addEventListener("click", () => {
     find.value = "";
     if (vendor) vendor.value = "";
@@ -120,7 +214,7 @@ function filtering(table) {
 // --- The history: one cursor over all charts ----------------------------------------------------------------------
 
 function scrubbing(history) {
-  const columns = JSON.parse(history.dataset.columns);
+  const columns = JSON.parse(history.dataset.columns).map(([moment, , end]) => `${clock(new Date(moment * 1000))}, ${end}`);
   const figures = [...history.querySelectorAll("figure")].map((figure) => ({
     values: JSON.parse(figure.dataset.values),
     output: figure.querySelector("output"),
@@ -155,6 +249,7 @@ function scrubbing(history) {
 function living(live) {
   const lost = document.getElementById("lost");
   let failures = 0;
+  let source = "";
   const again = () => Number(live.querySelector("[data-again]")?.dataset.again || 0);
   const ask = async () => {
     if (document.hidden) return setTimeout(ask, 3000);
@@ -165,7 +260,9 @@ function living(live) {
       const text = await reply.text();
       const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-again]");
       if (!page) throw new Error("Airflow responded with another page.");
-      if (page.outerHTML !== live.firstElementChild.outerHTML) live.replaceChildren(page);
+      if (page.outerHTML !== source) live.replaceChildren(page);
+      source = page.outerHTML;
+      times();
       failures = 0;
       lost.hidden = true;
       wait = again();
@@ -206,11 +303,18 @@ follow();
 document.addEventListener("click", leave);
 document.addEventListener("auxclick", leave);
 document.addEventListener("click", pressing);
-const table = document.getElementById("audiences");
-if (table) {
-  sorting(table);
-  filtering(table);
+function begin() {
+  const table = document.getElementById("audiences");
+  if (table) {
+    sorting(table);
+    filtering(table);
+  }
+  times();
 }
+begin();
+window.addEventListener("storage", times);
+const list = document.getElementById("list");
+if (list) refreshing(list);
 const history_ = document.querySelector(".history");
 if (history_) scrubbing(history_);
 const live = document.getElementById("live");
