@@ -175,3 +175,55 @@ def test_hostile_names_do_nothing_in_a_browser(site):
         frame.locator("tbody th a").click()
         frame.locator("h1").filter(has_text=HOSTILE).wait_for()
         assert 0 == frame.locator("img").count()
+
+
+SIZES = [(1360, 860), (800, 860), (390, 844)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}px")
+def test_no_page_is_wider_than_its_window_and_each_table_can_be_scrolled_by_keyboard(site, size):
+    """On a phone, the rows of the two large tables are cards."""
+    with (
+        site.root(lambda root: stories(root, 12, runs=20, dag_ids=DAGS, now=time.time())),
+        site.page(size=size) as page,
+    ):
+        frame = site.open(page, LIST)
+        for name in ("list", "audience"):
+            if name == "audience":
+                frame.locator("tbody a").first.click()
+                frame.get_by_role("heading", name="History").wait_for()
+            assert frame.locator("html").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+            cut = frame.locator(".sheet").evaluate_all(
+                "sheets => sheets.filter(one => one.scrollWidth > one.clientWidth && one.tabIndex < 0).length"
+            )
+            assert cut == 0
+            keep(page, f"{name}-{size[0]}px")
+
+
+def test_filters_stay_on_the_way_back_and_are_in_the_address(site):
+    """Of the frame, and of Airflow's own page."""
+    with site.root(lambda root: stories(root, 12, runs=4, dag_ids=DAGS, now=time.time())), site.page() as page:
+        frame = site.open(page, LIST)
+        frame.locator("#find").fill("newsletter")
+        rows = frame.locator("tbody tr:visible").count()
+        assert 0 < rows < 12
+        assert page.url.endswith("#q=newsletter")
+        frame.locator("tbody tr:visible a").first.click()
+        frame.get_by_role("heading", name="History").wait_for()
+        page.go_back()
+        frame.locator("#find").wait_for()
+        assert "newsletter" == frame.locator("#find").input_value()
+        page.goto(f"{site.ui.url}/{LIST}#q=newsletter")
+        page.reload()
+        frame = page.frame_locator("iframe")
+        frame.locator("#find").wait_for()
+        assert rows == frame.locator("tbody tr:visible").count()
+
+
+def test_times_are_in_the_time_zone_of_airflow(site):
+    """The one that its UI stores."""
+    with site.root(lambda root: stories(root, 1, runs=4, dag_ids=DAGS, now=time.time())), site.page() as page:
+        page.evaluate("""localStorage.setItem("timezone", '"Asia/Tokyo"')""")
+        frame = site.open(page, LIST)
+        frame.locator("tbody a").first.click()
+        assert frame.locator("table.runs time").first.inner_text().endswith("GMT+9")
