@@ -131,7 +131,7 @@ def _spread(count: int, width: float, pad: float) -> list[float]:
 
 def axis_top(largest: int) -> int:
     """Return the value at the top of an axis: the largest value, rounded up to two digits."""
-    step = 10 ** max(0, len(str(max(largest, 0))) - 2)
+    step = int(10 ** max(0, len(str(max(largest, 0))) - 2))
     return max(1, -(-largest // step) * step)
 
 

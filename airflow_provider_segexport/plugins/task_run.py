@@ -17,13 +17,13 @@ from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
 from airflow_provider_segexport.plugins.labels import REMOVALS
-from airflow_provider_segexport.storage.rejects_csv import any_rows
 from airflow_provider_segexport.plugins.run_facts import facts_of
 from airflow_provider_segexport.plugins.verification_history import KINDS
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.rejects_csv import any_rows
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.links import page_link
 from airflow_provider_segexport.vendors.registry import VENDORS

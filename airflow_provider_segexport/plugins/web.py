@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Annotated
 
@@ -91,6 +92,9 @@ def errors() -> str:
     return render("errors.html", {"title": "Error codes", "entries": ERROR_HELP})
 
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Begins a CSV download: without it, Excel reads UTF-8 as another character set."""
+
 MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
 """Airflow's database stores a map index as a 32-bit integer."""
 
@@ -142,7 +146,7 @@ def rejects_csv(query: Task) -> Response:
             f"{damaged.file} from a backup, or export the segment again.",
         ) from None
     return StreamingResponse(
-        rows,
+        itertools.chain([BYTE_ORDER_MARK], rows),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}.csv"'},
     )
