@@ -30,6 +30,7 @@ from airflow_provider_segexport.storage.paths import list_names
 from airflow_provider_segexport.storage.reading import MEMBERS, OPTOUTS, RECORDS, Progress
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import holding_lease, longest_call_s
+from airflow_provider_segexport.vendors.links import page_link
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ def _entries(context: ExportContext, audience: Audience, progress: Progress) -> 
         "vendor": context.vendor.name,
         "audience": audience.audience,
         "audience_name": audience.audience_name,
-        "audience_link": context.vendor.audience_link(audience),
+        "audience_link": page_link(context.vendor, audience),
         "account": audience.account_name,
         "conn_id": config.conn_id,
         "run": config.run,

@@ -16,6 +16,7 @@ from airflow_provider_segexport.hooks import attempts as hook_attempts
 from airflow_provider_segexport.hooks import get_hook_class
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.operators.segment_export_verify import SegmentExportVerifyOperator
 from airflow_provider_segexport.plugins import task_instances
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempt_files, attempts
@@ -161,6 +162,15 @@ def test_the_tasks_of_a_dag_that_is_called_hook_have_attempts_of_their_own():
         for task_id in ("a", "b")
     )
     assert first.file != second.file
+
+
+def test_a_verification_does_not_count_as_an_export(stage):
+    """One that ends well must not end the failure of an export."""
+    conn_id = stage.connection("dotdigital", password=SECRET)
+    with DAG("attempt_verify", schedule=None) as dag:
+        SegmentExportVerifyOperator(task_id="verify", conn_id=conn_id)
+    stage.run(dag)
+    assert [True] == [attempt.dry_run for attempt in recorded(conn_id)]
 
 
 class Mine(SegmentExportOperator):
