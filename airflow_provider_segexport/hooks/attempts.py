@@ -111,7 +111,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bo
         conn_id: the Airflow connection.
         audience: the `audience` argument; empty for the connection's default.
         identity: DAG, task, run and map index, or `hook` and its connection.
-        dry_run: the run only plans or verifies.
+        dry_run: the run only plans.
     """
     attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=dry_run)
     try:

@@ -69,9 +69,8 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         SegexportError: the run cannot go on now.
     """
     config = build_config(session, request)
-    sends_nothing = config.dry_run or config.verify is not None
-    if attempt is not None and attempt.attempt.dry_run != sends_nothing:
-        attempt.update(dry_run=sends_nothing)
+    if attempt is not None and attempt.attempt.dry_run != config.dry_run:
+        attempt.update(dry_run=config.dry_run)
     if report := finished_report(request, config):
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
         Progress(run_folder(request), session.clock).clear()

@@ -61,8 +61,6 @@ class BaseAudienceOperator(BaseOperator):
     """
 
     operator_extra_links = links.LINKS
-    is_export = True
-    """False for an operator whose runs do not count as attempts to fill the audience."""
     get_openlineage_facets_on_complete = lineage.on_complete
 
     def __init__(  # noqa: PLR0913 - the arguments that these operators share
@@ -222,7 +220,7 @@ class BaseAudienceOperator(BaseOperator):
         from airflow_provider_segexport.hooks.attempts import begin  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
 
-        is_dry_run = not self.is_export or str(getattr(self, "is_dry_run", False)).lower() == "true"
+        is_dry_run = str(getattr(self, "is_dry_run", False)).lower() == "true"
         return begin(str(self.conn_id), self._audience_argument, task_caller(context).identity, dry_run=is_dry_run)
 
     def _max_deferral(self, context: Any) -> dt.timedelta:

@@ -45,7 +45,6 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         deferrable: wait in the triggerer; the default is `[operators] default_deferrable`.
     """
 
-    is_export = False
     template_fields: Sequence[str] = (
         "conn_id",
         "audience",

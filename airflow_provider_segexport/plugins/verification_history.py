@@ -93,12 +93,15 @@ def _charts(shown: Sequence[Verification]) -> list[dict[str, Any]]:
         label = f"Match rate by verification: {percentage(rated[-1].rate)} now, {percentage(low)} at least"
         drawn.append({"title": "Match rate", "style": "", "last": percentage(rated[-1].rate), "total": 1})
         drawn[-1]["chart"] = charts.line(points, 90, label)
+        drawn[-1]["top"] = percentage(charts.axis_top(max(points)) / BASIS_POINTS)
+    top = charts.axis_top(max((entry.people[kind] for entry in shown for kind in CHARTED), default=0))
     for kind in CHARTED:
         values = [entry.people[kind] for entry in shown]
         title, style, _ = KINDS[kind]
         label = f"{title} by verification: {values[-1]:,} now, {max(values):,} at most"
-        chart = charts.bars(values, 56, label, style)
-        drawn.append({"title": title, "style": style, "last": f"{values[-1]:,}", "total": sum(values), "chart": chart})
+        chart = charts.bars(values, label, style, top)
+        figures = {"last": f"{values[-1]:,}", "total": sum(values), "top": f"{top:,}"}
+        drawn.append({"title": title, "style": style, "chart": chart, **figures})
     return drawn
 
 

@@ -53,7 +53,7 @@ class Attempt:
         audience_name: as the vendor reports it; empty until that is known.
         vendor: name in `VENDORS`; empty until the connection was read.
         ledger: folder names of the audience's ledger: vendor, account, audience; empty until the audience is known.
-        dry_run: the run only plans or verifies, so it says nothing about the exports to the audience.
+        dry_run: the run only plans.
         code: the error's code; empty without an error.
         error: the error's sentence; while a later try runs, that of the try before.
     """
