@@ -26,7 +26,7 @@ SAME_SCALE = (
     frozenset({"delivered", "unchanged"}),
     frozenset({"removed", "rejected", "withheld", "not_attempted"}),
 )
-"""Charts that are compared: most profiles are in the first two, and exceptions are told apart in the others."""
+"""Charts that are compared: most profiles are in the first two, and the others hold exceptions."""
 
 UNPLANNED = frozenset({Status.FAILED, Status.SKIPPED})
 
