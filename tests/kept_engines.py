@@ -77,7 +77,7 @@ def connect(config: dict[str, Any]) -> Kept:
 def kept_engines() -> Any:
     """Let the engines of this process use instances again."""
     real = duckdb_engine.duckdb
-    duckdb_engine.duckdb = SimpleNamespace(connect=connect)  # type: ignore[assignment]
+    duckdb_engine.duckdb = SimpleNamespace(connect=connect, Error=duckdb.Error)  # type: ignore[assignment]
     try:
         yield
     finally:

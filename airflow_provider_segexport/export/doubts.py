@@ -56,14 +56,46 @@ def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recover
         stopped = has_stopped(
             ledger.path / "lease", doubt.writer_token
         )  # read first, because the run writes nothing after it
-        _settle(context, ledger, RunFolder(context.environment.resolve(doubt.folder)))
+        folder = RunFolder(context.environment.resolve(doubt.folder))
+        _settle(context, ledger, folder)
         if not stopped and context.environment.clock() - doubt.superseded_at < MAX_DOUBT_S:
             remaining.append(doubt)
+        elif is_finished(folder):
+            _drop_bodies(folder)
     if tuple(remaining) == state.doubts:
         return state
     settled = replace(state, doubts=tuple(remaining))
     settled.write(ledger.path, ledger.fence)
     return settled
+
+
+def drop_rows(ledger: Ledger, folder: RunFolder) -> None:
+    """Remove the planned rows of a run that has finished and is in the ledger.
+
+    If an earlier process of the run has not confirmed its stop, the rows stay until it has, because the next run may
+    need them. Its journal is noted as it is now, so that only what the process writes later counts as in doubt.
+
+    Args:
+        ledger: of the audience.
+        folder: of the run.
+    """
+    if any(doubt.folder == str(folder.path) for doubt in AudienceState.of(ledger.path).doubts):
+        note(folder, all_of_it=True)
+    else:
+        _drop_bodies(folder)
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Return whether the run's report says that it has finished."""
+    return bool((folder.summary() or {}).get("finished"))
+
+
+def _drop_bodies(folder: RunFolder) -> None:
+    """Remove the files that hold every profile. If the store refuses, the ended run does not fail."""
+    try:
+        folder.drop_bodies()
+    except OSError as error:
+        log.warning("Removing planned rows failed (folder=%s error=%s)", folder.path, type(error).__name__)
 
 
 def note(folder: RunFolder, *, all_of_it: bool) -> None:

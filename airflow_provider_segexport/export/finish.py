@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.export import collect_optouts
+from airflow_provider_segexport.export import collect_optouts, doubts
 from airflow_provider_segexport.export.audience import CREATED_AS
 from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
 from airflow_provider_segexport.export.experiments import account_facts
@@ -129,7 +129,7 @@ def finish(
         _record_history(ledger, summary)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):
-        _drop_bodies(folder)
+        doubts.drop_rows(ledger, folder)
     return summary
 
 
@@ -142,14 +142,6 @@ def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, fi
     if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
         state = replace(state, open_run_folder="")
     state.write(ledger.path, ledger.fence)
-
-
-def _drop_bodies(folder: RunFolder) -> None:
-    """Remove the files that hold every profile. If the store refuses, the ended run does not fail."""
-    try:
-        folder.drop_bodies()
-    except OSError as error:
-        log.warning("Removing planned rows failed (folder=%s error=%s)", folder.path, type(error).__name__)
 
 
 def _jobs_left(context: ExportContext, folder: RunFolder) -> bool:

@@ -89,3 +89,8 @@ def translate_read_errors(files: SegmentFiles, suppression: Sequence[tuple[Stora
             ) from None
         reason = diagnosis.find_cause(files, suppression, error)
         raise reason from None  # the engine's own message quotes values
+    except OSError as error:
+        read = {str(file.path) for file in files.files} | {str(path) for path, _ in suppression}
+        if str(error.filename) not in read:
+            raise  # a file of this provider
+        raise diagnosis.find_cause(files, suppression, error) from None

@@ -55,11 +55,13 @@ class Engine:
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
-        self._connection.execute(sql, list(values))
+        with self._storage_errors():
+            self._connection.execute(sql, list(values))
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return a small result."""
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        with self._storage_errors():
+            rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
         return rows
 
     def single_row(self, sql: str) -> tuple[Any, ...]:
@@ -68,8 +70,19 @@ class Engine:
 
     def stream(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield a result of any size in record batches. Other statements may run between them."""
-        with self._connection.cursor() as cursor:
+        with self._storage_errors(), self._connection.cursor() as cursor:
             yield from cursor.sql(sql).to_arrow_reader(rows)
+
+    @contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        """Raise the OSError of a file that could not be opened, instead of DuckDB's error that quotes it."""
+        try:
+            yield
+        except duckdb.Error:
+            failure = self._names.take_failure() if self._names is not None else None
+            if failure is None:
+                raise
+            raise failure from None
 
     def table(self, name: str, content: Content) -> None:
         """Create or replace a table from an Arrow table or a stream of record batches."""

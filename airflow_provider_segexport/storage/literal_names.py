@@ -35,6 +35,12 @@ class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         super().__init__(**options)
         self._paths: list[StoragePath] = []
         self._sizes: dict[str, int] = {}
+        self._failure: OSError | None = None
+
+    def take_failure(self) -> OSError | None:
+        """Return the error with which the last file could not be opened, once. DuckDB raises an error of its own."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def add(self, path: StoragePath) -> str:
         """Register a file, and return the URL with which DuckDB opens it."""
@@ -45,10 +51,14 @@ class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         """Open a file for reading."""
         registered = self._paths[int(path.removeprefix(f"{PROTOCOL}://"))]
         local, stored = as_local_path(registered), cast("Any", registered)
-        with translate_storage_errors(registered):
-            file: IO[Any] = _LocalFile(local, mode) if local is not None else stored.fs.open(stored.path, mode)
-            self._sizes[path] = file.seek(0, 2)
-            file.seek(0)
+        try:
+            with translate_storage_errors(registered):
+                file: IO[Any] = _LocalFile(local, mode) if local is not None else stored.fs.open(stored.path, mode)
+                self._sizes[path] = file.seek(0, 2)
+                file.seek(0)
+        except OSError as error:
+            self._failure = error
+            raise
         return file
 
     def glob(self, path: str, **_: Any) -> list[str]:

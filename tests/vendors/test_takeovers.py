@@ -9,12 +9,13 @@ import pytest
 from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import SegexportError, Superseded
-from airflow_provider_segexport.export import doubts
+from airflow_provider_segexport.export import doubts, finish
 from airflow_provider_segexport.export.config import ExportContext
-from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
 from airflow_provider_segexport.storage.ledger import Ledger, numbers_of
+from airflow_provider_segexport.storage.run_folder import RunFolder
 
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 
@@ -254,6 +255,31 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     account.sim.clock.advance(61)
     account.day(6, people(5))
     assert not AudienceState.of(ledger_of(account).path).doubts
+
+
+def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: VendorHarness, monkeypatch):
+    """An earlier process of it may still write its journal: the next run then needs the planned rows."""
+    write_state, folder = finish._write_state, account.home / "runs" / "day-2" / "01"
+
+    def doubted(context, facts, ledger, *, finished):
+        write_state(context, facts, ledger, finished=finished)
+        doubt = Doubt(str(folder), "suspended", account.sim.clock.now())
+        replace(AudienceState.of(ledger.path), doubts=(doubt,)).write(ledger.path, ledger.fence)
+
+    monkeypatch.setattr(finish, "_write_state", doubted)
+    account.day(2, people(6))
+    monkeypatch.undo()
+    rows = folder / "upserts.arrow"
+    assert rows.exists()
+    journal = RunFolder(folder).journal
+    journal.write([next(iter(journal.states().values()))])  # the response to an earlier call with the same rows
+    report = account.day(3, people(6))
+    assert 1 <= report["counts"]["delivered"] <= 2  # the batch whose entry is new; only its rows are in doubt
+    assert AudienceState.of(ledger_of(account).path).doubts
+    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 0.0)
+    assert account.day(4, people(6))["counts"]["unchanged"] == 6
+    assert not AudienceState.of(ledger_of(account).path).doubts
+    assert not rows.exists()
 
 
 class Turn:
