@@ -166,6 +166,10 @@ NOT_EXACT_MESSAGE = "segexport: value outside the common type"
 NOT_EXACT_SQL = f"error('{NOT_EXACT_MESSAGE}')"
 
 
+EARLIEST_S = -62_135_683_200
+"""Epoch seconds of the day before the year 1, which has begun by then in every time zone."""
+
+
 def is_known_zone(zone: str) -> bool:
     """Return whether a time zone is an offset, or one of the IANA database."""
     if OFFSET.fullmatch(zone):
@@ -177,9 +181,14 @@ def is_known_zone(zone: str) -> bool:
 
 
 def at_zone_sql(zone: str) -> str:
-    """Return SQL, with `{}` for a moment, of its date and time of day in a time zone."""
+    """Return SQL, with `{}` for a moment, of its date and time of day in a time zone.
+
+    A moment before the year 1 becomes minus infinity: DuckDB cannot convert the smallest one, NumPy's NaT.
+    """
     offset = OFFSET.fullmatch(zone)
     if offset is None:
-        return f"timezone('{zone.replace(chr(39), chr(39) * 2)}', {{}})"
-    sign, hours, minutes = offset.groups()
-    return f"(timezone('UTC', {{}}) {sign} to_minutes({int(hours) * 60 + int(minutes)}))"
+        local = f"timezone('{zone.replace(chr(39), chr(39) * 2)}', {{}})"
+    else:
+        sign, hours, minutes = offset.groups()
+        local = f"timezone('UTC', {{}}) {sign} to_minutes({int(hours) * 60 + int(minutes)})"
+    return f"(case when {{}} < to_timestamp({EARLIEST_S}) then '-infinity'::timestamp else {local} end)"

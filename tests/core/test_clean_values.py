@@ -134,8 +134,8 @@ def test_text_in_a_boolean_field(tmp_path):
 
 def test_text_in_a_date_field(tmp_path):
     """Only ISO dates, for 01/02 is two days; a date that no calendar has is refused."""
-    texts = ["2026-03-01", "", None, "2026-02-30", "01/02/2026", "20260301", "soon"]
-    assert sent(tmp_path, "since", pa.array(texts)) == (["2026-03-01", None, None], {3, 4, 5, 6})
+    texts = ["2026-03-01", "", None, "2026-02-30", "01/02/2026", "20260301", "soon", "infinity", "epoch", "26-03-01"]
+    assert sent(tmp_path, "since", pa.array(texts)) == (["2026-03-01", None, None], set(range(3, 10)))
 
 
 def test_a_misfit_names_the_field(tmp_path):
@@ -268,3 +268,12 @@ def test_a_date_that_no_calendar_of_four_digits_holds(tmp_path):
     column = pa.array([2**31 - 1, -(2**31) + 1, 4_000_000, 0], pa.int32()).cast(pa.date32())
     for field in ("since", "note"):
         assert sent(tmp_path, field, column) == (["1970-01-01"], {0, 1, 2})
+
+
+@pytest.mark.parametrize("field", ["since", "note"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_timestamp_that_no_calendar_holds(tmp_path, field, zone):
+    """The smallest number is NumPy's NaT, and the largest is DuckDB's infinity."""
+    column = pa.array([-(2**63), 2**63 - 1, 0], pa.timestamp("us", zone))
+    values, misfits = sent(tmp_path, field, column)
+    assert ([value[:10] for value in values], misfits) == (["1970-01-01"], {0, 1})
