@@ -124,7 +124,7 @@ def _verify() -> ActionCommand:
                 action="store_true",
                 help="the next run of the export sends people again who are missing and have not opted out",
             ),
-            Arg(("--min-match-rate",), type=_share, help="exit with 1 if the match rate is lower, such as 0.99"),
+            Arg(("--min-match-rate",), type=_share, help="exit with 3 if the match rate is lower, such as 0.99"),
             ARG_OUTPUT,
         ),
     )

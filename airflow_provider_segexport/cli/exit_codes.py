@@ -1,7 +1,7 @@
-"""The exit codes of the commands that a script may call: `plan`, `runs`, `show`, `rejects`.
+"""The exit codes of the commands that a script may call: `plan`, `runs`, `show`, `rejects`, `verify`.
 
 0: done. 1: an error, as in every command. 2: the command line is wrong, as argparse ends. 3: done, and the result needs
-a look: the export would not run as it is, or there is nothing to show.
+a look: the export would not run as it is, there is nothing to show, or the match rate is low.
 """
 
 from __future__ import annotations

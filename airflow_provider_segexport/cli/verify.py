@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_segexport.cli.exit_codes import end_with_look
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError
 
@@ -28,7 +29,7 @@ LOGGER = "airflow_provider_segexport"
 def verify(args: Namespace) -> None:
     """Compare an audience with its ledger. Print kinds of people as a table, or the report as JSON or YAML.
 
-    The estimate and the progress go to standard error. The exit code is 1 if the match rate is below
+    The estimate and the progress go to standard error. The exit code is 3 if the match rate is below
     `--min-match-rate`.
     """
     with _logs_on_stderr():
@@ -41,7 +42,7 @@ def verify(args: Namespace) -> None:
     _print(report, args.output)
     rate, limit = report["match_rate"], args.min_match_rate
     if limit is not None and rate is not None and rate < limit:
-        raise SystemExit(1)
+        end_with_look(f"The match rate is {rate:.2%}, and should be at least {limit:.2%}.")
 
 
 def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:

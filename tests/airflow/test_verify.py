@@ -156,7 +156,7 @@ class TestCommand:
         (report,) = json.loads(text)
         assert float(report["match_rate"]) == 0.9
         code, text = command("verify", exported, audience, "--min-match-rate", "0.95", "--repair")
-        assert code == 1
+        assert code == 3
         assert "missing" in text
         assert "Match rate 90%" in text
         assert "The next run sends 1 person again" in text
