@@ -24,11 +24,16 @@ SLOW_TESTS = (
 SLOW = re.compile("|".join(SLOW_TESTS))
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
-ONE_VENDOR = re.compile(
-    r"vendors/test_(adopt_existing|audience_names|damaged_state|ledger_states|mirror|power_loss|preflight|report_schema|resume"
-    r"|sharers|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere)\.py::"
-)
-"""Tests of the steps of a run, which no vendor's module takes part in: one vendor each, another from test to test."""
+ONE_VENDOR_MODULES = {
+    "vendors": (
+        "adopt_existing|audience_names|damaged_state|ledger_states|mirror|power_loss|preflight|report_schema|resume|sharers"
+        "|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere"
+    ),
+    "airflow": "failures|hook_runs|order|plan_command|plans|refusals|runs_commands|undo",
+}
+"""Modules with tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor
+each, another from test to test. `airflow/test_exports.py` runs every vendor."""
+ONE_VENDOR = re.compile("|".join(rf"{room}/test_({names})\.py::" for room, names in ONE_VENDOR_MODULES.items()))
 
 SAMPLES = {
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair": 4,

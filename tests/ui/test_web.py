@@ -490,7 +490,7 @@ def attempted(root: Path, attempt: Attempt) -> None:
 
 def test_an_audience_that_was_refused_last_shows_the_sentence_and_its_entry(client, root):
     """In the row, on the page, and under Runs; the other audience of the connection is as before."""
-    told = summary()
+    told = summary(run="exports/refused/scheduled__2026-11-24/0")  # no other test leaves instances of this task
     for audience in ("aa11", "bb22"):
         write_run(root, {**told, "audience": audience, "audience_name": audience}, members=5)
     attempted(root, attempt_of(told))
