@@ -30,10 +30,8 @@ SHARED_ARGUMENTS: dict[str, Any] = {
     "export_name": "segment_export_with_approval",
 }
 PLAN = "ti.xcom_pull('plan')"
-REPORT_URL = (
-    "{{ (conf.get('api', 'base_url', fallback='') or '').rstrip('/') }}/dags/{{ dag.dag_id }}/runs/"
-    "{{ run_id | urlencode }}/tasks/plan/plugin/segment_export"
-)
+# Templates have no `conf` on a worker of Airflow 3, so the address is derived from that of the task's own log.
+REPORT_URL = "{{ ti.log_url.partition('/tasks/')[0] }}/tasks/plan/plugin/segment_export"
 # The guards that have tripped come first. Two guards on removals have the same sentence, which is shown once.
 BODY = f"""
 {{{{ {PLAN}['title'] }}}}

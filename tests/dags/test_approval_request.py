@@ -12,6 +12,9 @@ from jinja2 import Environment
 pytestmark = pytest.mark.airflow
 
 DAG_FILE = Path(__file__).resolve().parents[2] / "dags" / "segment_export_with_approval.py"
+RUN_URL = (
+    "https://airflow.example.com/base/dags/segment_export_with_approval/runs/manual__2026-03-01T00%3A00%3A00%2B00%3A00"
+)
 SAME = "90 of 100 people would be taken out of the audience."
 PLAN = {
     "title": "VIP at Omnisend: dry run, 5 of 10 profiles would be sent",
@@ -37,11 +40,8 @@ def request_text(airflow_db) -> str:
         Environment(autoescape=False)
         .from_string(module.BODY)
         .render(
-            ti=SimpleNamespace(xcom_pull=lambda _: PLAN),
+            ti=SimpleNamespace(xcom_pull=lambda _: PLAN, log_url=f"{RUN_URL}/tasks/ask?try_number=1"),
             params=SimpleNamespace(connection="omnisend_default"),
-            conf=SimpleNamespace(get=lambda *_, **__: "https://airflow.example.com/base/"),
-            dag=SimpleNamespace(dag_id="segment_export_with_approval"),
-            run_id="manual__2026-03-01T00:00:00+00:00",
         )
     )
 
