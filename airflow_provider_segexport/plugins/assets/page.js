@@ -88,12 +88,13 @@ function sorting(table) {
   }
 }
 
-// Filters and order are in the address of this page, so that Back finds them, and behind `#` in that of Airflow's page.
+// Filters and order are in the address of this page, so that Back finds them, and in that of Airflow's page. Airflow 3.3
+// shows this page's path and query there, but only when a page loads; Airflow 3.2 does not, so there they are behind `#`.
 const state_ = {
   names: ["q", "state", "vendor", "sort"],
   host() {
     const host = airflow();
-    return host && /\/segment_exports\/?$/.test(host.location.pathname) ? host : null;
+    return host && /\/segment_exports(\/|$)/.test(host.location.pathname) ? host : null;
   },
   read() {
     let params = new URLSearchParams(location.search);
@@ -107,7 +108,10 @@ const state_ = {
     const query = params.toString();
     history.replaceState(history.state, "", query ? `?${query}` : location.pathname);
     const host = this.host();
-    if (host) host.history.replaceState(host.history.state, "", host.location.pathname + host.location.search + (query ? `#${query}` : ""));
+    if (!host) return;
+    const mirrored = /\/segment_exports\/./.test(host.location.pathname);
+    const path = host.location.pathname + (mirrored ? "" : host.location.search);
+    host.history.replaceState(host.history.state, "", path + (query ? `${mirrored ? "?" : "#"}${query}` : ""));
   },
 };
 
