@@ -16,6 +16,8 @@ SLOW_TESTS = (
     r"airflow/test_person\.py::test_an_erased_person_who_returns_is_put_in_again\[(?!dotdigital)",
     r"airflow/test_canary\.py::test_a_run_at_debug\[(?!omnisend)",
     r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
+    r"vendors/test_lost_journal\.py::test_plan_and_journal_that_are_both_lost\[.*s3",
+    r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair\[s3",
     r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
     r"core/test_rate_limiter\.py::test_the_more_calls_a_window_takes_the_more_parts_it_has\[(postgresql|redis)",
     r"core/test_rate_limiter\.py::test_a_window_that_takes_many_calls_is_used_in_parts\[(postgresql|redis)",
@@ -29,6 +31,7 @@ ONE_VENDOR_MODULES = {
         "adopt_existing|audience_names|damaged_state|ledger_states|mirror|power_loss|preflight|report_schema|resume|sharers"
         "|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere"
     ),
+    "chaos": "kills",
     "airflow": "failures|hook_runs|order|plan_command|plans|refusals|runs_commands|undo",
 }
 """Modules with tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor
