@@ -44,31 +44,31 @@ class Reason(StrEnum):
 
 
 MEANINGS = {
-    Reason.NO_EMAIL: "the row has no email address",
-    Reason.INVALID_EMAIL: "the email address is not valid",
-    Reason.NON_ASCII_EMAIL: "the part before the @ has characters outside ASCII, which the vendor does not accept",
-    Reason.VALUE_TOO_LONG: "a value is longer than the vendor's limit for its field",
-    Reason.ROW_TOO_LARGE: "the row is larger than the largest row that can be sent",
+    Reason.NO_EMAIL: "no email address in the row",
+    Reason.INVALID_EMAIL: "not a valid email address",
+    Reason.NON_ASCII_EMAIL: "non-ASCII letters in the address, which no vendor accepts",
+    Reason.VALUE_TOO_LONG: "a value is longer than the vendor accepts",
+    Reason.ROW_TOO_LARGE: "the row is larger than an API call may be",
     Reason.INVALID_VALUE: "a value does not fit its field",
-    Reason.REJECTED_BY_VENDOR: "the vendor rejected the row; `vendor_code` and `vendor_message` say why",
-    Reason.UNSUBSCRIBED: "the person has unsubscribed at the vendor",
-    Reason.SUPPRESSED: "the person is suppressed at the vendor",
-    Reason.BOUNCED: "mail to the person has bounced",
-    Reason.DELETED: "a person was deleted from the list at the vendor, and not by an export",
-    Reason.PENDING_CONFIRMATION: "the person has not confirmed the subscription yet",
-    Reason.CONTACT_LIMIT_REACHED: "the account's plan allows no further contact",
+    Reason.REJECTED_BY_VENDOR: "the vendor rejected the row",
+    Reason.UNSUBSCRIBED: "has unsubscribed at the vendor",
+    Reason.SUPPRESSED: "is suppressed at the vendor",
+    Reason.BOUNCED: "mail to this address has bounced",
+    Reason.DELETED: "was deleted at the vendor",
+    Reason.PENDING_CONFIRMATION: "has not confirmed a subscription at the vendor",
+    Reason.CONTACT_LIMIT_REACHED: "the contract has no room for more contacts",
     Reason.JOB_FAILED: "the vendor's import job failed",
-    Reason.NO_RESULT: "the vendor reported no result for the row",
-    Reason.DUPLICATE: "another row of the segment has the same address, and is sent instead",
-    Reason.LEFT_AUDIENCE: "the person left the audience by themselves",
-    Reason.NO_CONSENT: "the consent column does not say yes in every row of the address",
-    Reason.ON_SUPPRESSION_LIST: "the person is on a suppression list of the export",
-    Reason.WITHDRAWN_ELSEWHERE: "another export of the audience withholds the person for one of these two reasons",
-    Reason.REJECTED_RECENTLY: "the vendor rejected the same row in an earlier run; it is tried again later",
-    Reason.NOT_IN_AUDIENCE: "of a removal: the person is not in the audience",
-    Reason.STILL_IN_AUDIENCE: "of a removal: the person is still in the audience after it",
+    Reason.NO_RESULT: "the vendor gave no reason",
+    Reason.DUPLICATE: "the address is in the segment more than once",
+    Reason.LEFT_AUDIENCE: "has left the audience by their own choice",
+    Reason.NO_CONSENT: "the segment's consent column does not say yes",
+    Reason.ON_SUPPRESSION_LIST: "is on your own suppression list",
+    Reason.WITHDRAWN_ELSEWHERE: "another export of the audience withholds this person",
+    Reason.REJECTED_RECENTLY: "was rejected recently, and will be sent again later",
+    Reason.NOT_IN_AUDIENCE: "is not in the audience",
+    Reason.STILL_IN_AUDIENCE: "the vendor still holds the person in the audience",
 }
-"""The meaning of each reason, for the reference."""
+"""The meaning of each reason, for the pages and the reference, which show its code too."""
 
 
 class ProofState(StrEnum):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command, positive_int
 
-if TYPE_CHECKING:
-    from airflow.cli.cli_config import ActionCommand
+from airflow_provider_segexport.cli import plan_options
 
 EXIT_CODES = "Exits with 0, with 1 after an error, with 2 if the command line is wrong"
 
@@ -17,10 +16,6 @@ def shell_commands() -> tuple[ActionCommand, ...]:
 
 def _plan() -> ActionCommand:
     """Return the command that plans an export outside a DAG."""
-    from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
-
-    from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415
-
     return ActionCommand(
         name="plan",
         help="Plan an export outside a DAG, and print the operator call",
@@ -42,15 +37,6 @@ def _plan() -> ActionCommand:
 
 def _runs() -> ActionCommand:
     """Return the command that lists runs."""
-    from airflow.cli.cli_config import (  # noqa: PLC0415
-        ARG_OUTPUT,
-        ARG_VERBOSE,
-        ActionCommand,
-        Arg,
-        lazy_load_command,
-        positive_int,
-    )
-
     return ActionCommand(
         name="runs",
         help="List the newest runs of all audiences, or of one",
@@ -79,8 +65,6 @@ RUN_HELP = "an id that `runs` shows, dag/task/run/map index, or the path of a ru
 
 def _show() -> ActionCommand:
     """Return the command that shows the report of a run."""
-    from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
-
     return ActionCommand(
         name="show",
         help="Show the report of a run",
@@ -95,15 +79,6 @@ def _show() -> ActionCommand:
 
 def _rejects() -> ActionCommand:
     """Return the command that shows the rows that a run did not deliver."""
-    from airflow.cli.cli_config import (  # noqa: PLC0415
-        ARG_OUTPUT,
-        ARG_VERBOSE,
-        ActionCommand,
-        Arg,
-        lazy_load_command,
-        positive_int,
-    )
-
     return ActionCommand(
         name="rejects",
         help="Show the rows that a run rejected or withheld, with their addresses",

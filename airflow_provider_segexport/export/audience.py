@@ -22,7 +22,6 @@ from airflow_provider_segexport.errors import (
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_as, write_json
@@ -149,15 +148,7 @@ def _creating(context: ExportContext, missing: Audience, name: str) -> Iterator[
     """Hold the lock of an account and a name; each call is sent only while the lock is held."""
     environment = context.environment
     root = environment.state_root / "creating" / context.vendor.name
-    lease = Lease(
-        root / safe_name(missing.account) / safe_name(unicodedata.normalize("NFC", name)),
-        context.config.run,
-        clock=environment.clock,
-        sleep=environment.sleep,
-        is_task_running=environment.is_task_running,
-        is_holder_gone=environment.is_holder_gone,
-        times=environment.lease_times,
-    )
+    lease = context.lease(root / safe_name(missing.account) / safe_name(unicodedata.normalize("NFC", name)))
     lease.acquire()
     try:
         if lease.unclean:  # its holder may have died in the call that creates

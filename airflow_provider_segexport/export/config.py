@@ -13,6 +13,7 @@ from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, Guard
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Audience, BatchKind, Operation, Request, Response, T
 from airflow_provider_segexport.modes import JOB_TIMEOUT_S, MOST_PROFILES, Mode, OnStale
+from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import TIMES, Times
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, local_path
@@ -240,6 +241,19 @@ class ExportContext:
         """Send one request. Each attempt is sent only while the run holds the audience's lease."""
         with fenced(self.fence.check):
             return self.environment.http(request)
+
+    def lease(self, path: StoragePath) -> Lease:
+        """Return the lease of an audience's ledger, or of another folder that one run at a time may write."""
+        environment = self.environment
+        return Lease(
+            path,
+            self.config.run,
+            clock=environment.clock,
+            sleep=environment.sleep,
+            is_task_running=environment.is_task_running,
+            is_holder_gone=environment.is_holder_gone,
+            times=environment.lease_times,
+        )
 
     def ledger(self, audience: Audience) -> Ledger:
         """Return the audience's ledger, which this run may write while it holds the lease."""

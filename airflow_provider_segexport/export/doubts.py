@@ -69,17 +69,17 @@ def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recover
     return settled
 
 
-def drop_rows(ledger: Ledger, folder: RunFolder) -> None:
+def drop_rows(state: AudienceState, folder: RunFolder) -> None:
     """Remove the planned rows of a run that has finished and is in the ledger.
 
     If an earlier process of the run has not confirmed its stop, the rows stay until it has, because the next run may
     need them. Its journal is noted as it is now, so that only what the process writes later counts as in doubt.
 
     Args:
-        ledger: of the audience.
+        state: of the audience, as the run has written it.
         folder: of the run.
     """
-    if any(doubt.folder == str(folder.path) for doubt in AudienceState.of(ledger.path).doubts):
+    if any(doubt.folder == str(folder.path) for doubt in state.doubts):
         note(folder, all_of_it=True)
     else:
         _drop_bodies(folder)

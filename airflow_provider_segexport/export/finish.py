@@ -103,7 +103,7 @@ def finish(
     """
     end = end or RunEnd()
     folder = context.environment.run_folder
-    ledger = context.ledger(audience)
+    ledger, state = context.ledger(audience), AudienceState()
     with engine() as sql:
         reasons = report.write_rejects(sql, folder, facts.files)
         unapplied = report.write_proof_warnings(sql, folder) if facts.proof else 0
@@ -113,7 +113,7 @@ def finish(
         version = ledger.version()
         if folder.has_plan() and not (end.waiting or end.superseded):
             version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
-            _write_state(context, facts, ledger, finished=end.finished)
+            state = _write_state(context, facts, ledger, finished=end.finished)
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
     if facts.proof:
@@ -129,12 +129,16 @@ def finish(
         _record_history(ledger, summary)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):
-        doubts.drop_rows(ledger, folder)
+        doubts.drop_rows(state, folder)
     return summary
 
 
-def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> None:
-    """Note in the audience's state which fields were sent, and that the run is closed unless jobs of it may run."""
+def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> AudienceState:
+    """Note in the audience's state which fields were sent, and that the run is closed unless jobs of it may run.
+
+    Returns:
+        The state as it was written.
+    """
     folder = context.environment.run_folder
     state = AudienceState.of(ledger.path)
     if finished:
@@ -142,6 +146,7 @@ def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, fi
     if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
         state = replace(state, open_run_folder="")
     state.write(ledger.path, ledger.fence)
+    return state
 
 
 def _jobs_left(context: ExportContext, folder: RunFolder) -> bool:

@@ -33,7 +33,6 @@ from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.snapshots import discard_copies
 from airflow_provider_segexport.stages.record import BatchRecorder
 from airflow_provider_segexport.storage.audience_state import AudienceState
-from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.takeover import longest_call_s, take_over
@@ -124,15 +123,7 @@ class Export:
         """Hold the audience's lease until the run ends, or, if the run defers, until its jobs have ended."""
         context, ledger = self._context, self._ledger(audience)
         environment = context.environment
-        lease = Lease(
-            ledger.path,
-            context.config.run,
-            clock=environment.clock,
-            sleep=environment.sleep,
-            is_task_running=environment.is_task_running,
-            is_holder_gone=environment.is_holder_gone,
-            times=environment.lease_times,
-        )
+        lease = context.lease(ledger.path)
         lease.acquire()
         ledger = replace(ledger, fence=lease)
         self._context, self._is_deferred = replace(context, fence=lease), False

@@ -32,15 +32,8 @@ def read_report(folder: StoragePath) -> dict[str, Any]:
 def _so_far(run: RunFolder, planned: Plan, facts: PlanFacts) -> dict[str, Any]:
     """Return what a run has done that has not ended. Another process may write its journal now."""
     entries = run.journal.states().values()
-    not_sent = {outcome: sum(reasons.values()) for outcome, reasons in planned.not_sent.items()}
     settled = [entry for entry in entries if entry.state is State.SETTLED]
-    counts = {
-        "delivered": sum(entry.accepted for entry in settled),
-        "unchanged": planned.unchanged,
-        "rejected": not_sent.get("rejected", 0) + sum(entry.rejected for entry in settled),
-        "withheld": not_sent.get("withheld", 0),
-    }
-    pending = max(0, planned.profiles - sum(counts.values()))
+    counts = planned.counts_so_far(sum(entry.accepted for entry in settled), sum(entry.rejected for entry in settled))
     with_result = sum(entry.is_planned and entry.state in {State.SETTLED, State.SPLIT} for entry in entries)
     return {
         "outcome": "open",
@@ -52,7 +45,7 @@ def _so_far(run: RunFolder, planned: Plan, facts: PlanFacts) -> dict[str, Any]:
         "mode": facts.mode,
         "as_of": facts.as_of,
         "started_at": facts.started_at,
-        "counts": {"profiles": planned.profiles, **counts, "pending": pending},
+        "counts": {"profiles": planned.profiles, **counts},
         "reasons": {outcome: dict(reasons) for outcome, reasons in planned.not_sent.items()},
         "batches": len(planned.batches),
         "batches_with_result": with_result,

@@ -24,7 +24,6 @@ from airflow_provider_segexport.stages import drift, report
 from airflow_provider_segexport.storage import reading, verifications
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
-from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import REVERTED_VERSION, Ledger
 from airflow_provider_segexport.storage.paths import list_names
 from airflow_provider_segexport.storage.reading import MEMBERS, OPTOUTS, RECORDS, Progress
@@ -82,15 +81,7 @@ def _holding_lease(context: ExportContext, ledger: Ledger) -> Iterator[Ledger]:
     if not ledger.version() and AudienceState.of(ledger.path) == AudienceState():
         yield ledger
         return
-    lease = Lease(
-        ledger.path,
-        context.config.run,
-        clock=environment.clock,
-        sleep=environment.sleep,
-        is_task_running=environment.is_task_running,
-        is_holder_gone=environment.is_holder_gone,
-        times=environment.lease_times,
-    )
+    lease = context.lease(ledger.path)
     fenced_ledger = replace(ledger, fence=lease)
     with holding_lease(lease, fenced_ledger, longest_call_s(context.vendor), environment.clock):
         yield fenced_ledger

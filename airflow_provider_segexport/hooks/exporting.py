@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
@@ -90,12 +89,12 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.attempts import audience_text, begin, recorded  # noqa: PLC0415
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.failures import airflow_exception, unexpected  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
     from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
-    try:
+    with translated_errors():
         caller = hook_caller(session.conn_id)
         audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
         attempt = begin(session.conn_id, audience, caller.identity, dry_run=given["dry_run"] is True)
@@ -106,12 +105,6 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
             request = options.build_request(values, caller, content)
             report = run_export(session, request, poll_interval_s=values["poll_interval"], attempt=attempt)
             attempt.ended(report)
-    except SegexportError as error:
-        raise airflow_exception(error) from None
-    except AirflowException:
-        raise
-    except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
-        raise unexpected(error) from None
     if not isinstance(report, dict):
         raise AirflowException("The export waits for jobs in the triggerer, but a hook cannot defer.")
     return report

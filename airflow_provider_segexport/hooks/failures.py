@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -98,3 +100,16 @@ def unexpected_text(error: Exception) -> str:
         f"Unexpected {name}. Its text is left out, because it may quote a row; the task's log has the traceback. "
         f"{RETRY_RESUMES}"
     )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise each error of the block as one of Airflow's exceptions, without its causes."""
+    try:
+        yield
+    except SegexportError as error:
+        raise airflow_exception(error) from None
+    except AirflowException:
+        raise
+    except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
+        raise unexpected(error) from None

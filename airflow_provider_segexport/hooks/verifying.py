@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
@@ -68,13 +67,13 @@ class Verifying:
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.failures import airflow_exception, unexpected  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
     from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
-    try:
+    with translated_errors():
         caller = hook_caller(session.conn_id)
         session.settings.check_dag_allowed(check_same_dag(dag_id))
         values = options.values(options.VERIFY, given)
@@ -82,12 +81,6 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
         config = options.verify_config(values, as_of=as_of, run=caller.run)
         request = ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt)
         report = run_export(session, request)
-    except SegexportError as error:
-        raise airflow_exception(error) from None
-    except AirflowException:
-        raise
-    except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
-        raise unexpected(error) from None
     if not isinstance(report, dict):
         raise AirflowException("A verification returned no report.")
     return report

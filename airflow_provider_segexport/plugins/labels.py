@@ -10,6 +10,7 @@ from airflow_provider_segexport.json_values import mapping, number
 from airflow_provider_segexport.json_values import text as as_text
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins.health import span
+from airflow_provider_segexport.reasons import MEANINGS as REASONS
 
 OUTCOMES = {
     "delivered": "Delivered",
@@ -32,33 +33,6 @@ REMOVALS = {
     "rejected": "Rejected by the vendor",
     "not_attempted": "Not attempted",
 }
-
-REASONS = {
-    Reason.NO_EMAIL: "no email address in the row",
-    Reason.INVALID_EMAIL: "not a valid email address",
-    Reason.NON_ASCII_EMAIL: "non-ASCII letters in the address, which no vendor accepts",
-    Reason.VALUE_TOO_LONG: "a value is longer than the vendor accepts",
-    Reason.ROW_TOO_LARGE: "the row is larger than an API call may be",
-    Reason.INVALID_VALUE: "a value does not fit its field",
-    Reason.REJECTED_BY_VENDOR: "the vendor rejected the row",
-    Reason.UNSUBSCRIBED: "has unsubscribed at the vendor",
-    Reason.SUPPRESSED: "is suppressed at the vendor",
-    Reason.BOUNCED: "mail to this address has bounced",
-    Reason.DELETED: "was deleted at the vendor",
-    Reason.PENDING_CONFIRMATION: "has not confirmed a subscription at the vendor",
-    Reason.CONTACT_LIMIT_REACHED: "the contract has no room for more contacts",
-    Reason.JOB_FAILED: "the vendor's import job failed",
-    Reason.NO_RESULT: "the vendor gave no reason",
-    Reason.DUPLICATE: "the address is in the segment more than once",
-    Reason.LEFT_AUDIENCE: "has left the audience by their own choice",
-    Reason.NO_CONSENT: "the segment's consent column does not say yes",
-    Reason.ON_SUPPRESSION_LIST: "is on your own suppression list",
-    Reason.WITHDRAWN_ELSEWHERE: "another export of the audience withholds this person",
-    Reason.REJECTED_RECENTLY: "was rejected recently, and will be sent again later",
-    Reason.NOT_IN_AUDIENCE: "is not in the audience",
-    Reason.STILL_IN_AUDIENCE: "the vendor still holds the person in the audience",
-}
-"""Label of every reason; the pages show its code too."""
 
 ACCOUNT_FACTS = {
     "tags_on_upsert": (

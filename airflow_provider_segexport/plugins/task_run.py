@@ -175,14 +175,8 @@ def _outcome(name: str, count: int, summary: Mapping[str, Any]) -> BarPart:
 def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
     entries = _entries(folder)
     upserts = [entry for entry in entries.values() if entry.state is State.SETTLED and not entry.is_removal]
-    not_sent = {outcome: sum(reasons.values()) for outcome, reasons in planned.not_sent.items()}
-    counts = {
-        "delivered": sum(entry.accepted for entry in upserts),
-        "unchanged": planned.unchanged,
-        "rejected": not_sent.get("rejected", 0) + sum(entry.rejected for entry in upserts),
-        "withheld": not_sent.get("withheld", 0),
-    }
-    pending = max(0, planned.profiles - sum(counts.values()))
+    counts = planned.counts_so_far(sum(entry.accepted for entry in upserts), sum(entry.rejected for entry in upserts))
+    pending = counts.pop("pending")
     entries_of_plan = {
         "vendor": facts.vendor,
         "audience": facts.audience.audience,

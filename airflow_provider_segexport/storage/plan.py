@@ -211,6 +211,22 @@ class Plan:
     removal_batches: tuple[str, ...] = ()
     leaver_counts: Mapping[str, int] = field(default_factory=dict)
 
+    def counts_so_far(self, accepted: int, rejected: int) -> dict[str, int]:
+        """Return the profiles by outcome while the run is not over; `pending` are those without an outcome.
+
+        Args:
+            accepted: rows that the vendor has accepted so far.
+            rejected: rows that the vendor has rejected so far.
+        """
+        not_sent = {outcome: sum(reasons.values()) for outcome, reasons in self.not_sent.items()}
+        counts = {
+            "delivered": accepted,
+            "unchanged": self.unchanged,
+            "rejected": not_sent.get("rejected", 0) + rejected,
+            "withheld": not_sent.get("withheld", 0),
+        }
+        return {**counts, "pending": max(0, self.profiles - sum(counts.values()))}
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -262,9 +262,10 @@ def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: Ve
     write_state, folder = finish._write_state, account.home / "runs" / "day-2" / "01"
 
     def doubted(context, facts, ledger, *, finished):
-        write_state(context, facts, ledger, finished=finished)
         doubt = Doubt(str(folder), "suspended", account.sim.clock.now())
-        replace(AudienceState.of(ledger.path), doubts=(doubt,)).write(ledger.path, ledger.fence)
+        state = replace(write_state(context, facts, ledger, finished=finished), doubts=(doubt,))
+        state.write(ledger.path, ledger.fence)
+        return state
 
     monkeypatch.setattr(finish, "_write_state", doubted)
     account.day(2, people(6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+from airflow_provider_segexport.vendors.probe_answers import email_case
 
 API_VERSION = "v3.3"
 
@@ -26,13 +27,6 @@ CONFIRMED_OPT_IN = {
     "unconfirmed": Answer(
         "An import sends each new person a mail and leaves them unconfirmed.",
         "Exports go on, and each new person gets that mail. Use another list if you do not want it.",
-    ),
-}
-EMAIL_CASE = {
-    "same": Answer("Upper and lower case are the same subscriber.", "Exports send addresses in lower case."),
-    "different": Answer(
-        "Upper and lower case are two subscribers.",
-        "Exports send addresses in lower case. A subscriber that the list has in upper case becomes two.",
     ),
 }
 UNKNOWN_FIELD = {
@@ -94,7 +88,7 @@ PROBE = Probe(
             text="Is an address in upper case the same subscriber as in lower case?",
             confidence="assumed",
             source="no page says it",
-            answers=EMAIL_CASE,
+            answers=email_case("subscriber", "list"),
             assumed="same",
             people=1,
             calls=20,

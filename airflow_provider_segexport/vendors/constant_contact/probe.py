@@ -9,6 +9,7 @@ from __future__ import annotations
 from airflow_provider_segexport.vendors.constant_contact import probe_calls as calls
 from airflow_provider_segexport.vendors.constant_contact.imports import ERROR_LINES_FACT
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, email_case
 
 API_VERSION = "v3"
 
@@ -21,13 +22,6 @@ NEW_STATUS = {
     "pending_confirmation": Answer(
         "The account confirms opt-ins: a new contact gets a mail and must confirm.",
         "Exports go on, and each new contact gets that mail. Disable the setting if you do not want it.",
-    ),
-}
-EMAIL_CASE = {
-    "same": Answer("Upper and lower case are the same contact.", "Exports send addresses in lower case."),
-    "different": Answer(
-        "Upper and lower case are two contacts.",
-        "Exports send addresses in lower case. A contact that the account has in upper case becomes two.",
     ),
 }
 UNKNOWN_FIELD = {
@@ -43,11 +37,6 @@ ERROR_LINES = {
     "line_2": Answer("An error of the first row names line 2.", "Exports count lines from 2."),
     "line_1": Answer("An error of the first row names line 1.", "Exports count lines from 1."),
     "none": Answer("Errors are counted and name no line.", "Exports read the list back to find the rows."),
-}
-VALUES = {
-    "kept": Answer("Decimals and times are kept.", "Nothing changes."),
-    "changed": Answer("A decimal or a time is cut.", "Exports go on. Send such columns as text to keep them."),
-    "rejected": Answer("A decimal or a time rejects its row.", "Send such columns as text."),
 }
 NO_LIST = {
     "empty": Answer("A contact on no list has an empty list of memberships.", "Exports look people up one by one."),
@@ -86,7 +75,7 @@ PROBE = Probe(
             text="Is an address in upper case the same contact as in lower case?",
             confidence="assumed",
             source="no page says it; clients compare in lower case",
-            answers=EMAIL_CASE,
+            answers=email_case("contact", "account"),
             assumed="same",
             people=1,
             calls=25,
@@ -154,7 +143,7 @@ PROBE = Probe(
             text="Do fields of the types number and datetime keep a decimal and a time?",
             confidence="documented",
             source="specification 3.0.178: `decimal_places` 1 to 4, datetime since 2025-09",
-            answers=VALUES,
+            answers=DECIMALS_AND_TIMES,
             assumed="kept",
             people=1,
             calls=25,

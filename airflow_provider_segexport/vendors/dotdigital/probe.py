@@ -10,18 +10,12 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.dotdigital import probe_calls as calls
 from airflow_provider_segexport.vendors.dotdigital.members import list_without_leavers
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, email_case
 
 API_VERSION = "v3"
 
 LEFT_BOOK, IDS, TWO_REMOVALS = "left_book", "ids_per_removal", "two_removals"
 
-EMAIL_CASE = {
-    "same": Answer("Upper and lower case are the same contact.", "Exports send addresses in lower case."),
-    "different": Answer(
-        "Upper and lower case are two contacts.",
-        "Exports send addresses in lower case. A contact that the account has in upper case becomes two.",
-    ),
-}
 NEW_STATUS = {
     "subscribed": Answer("A new contact is subscribed.", "Send only people who have agreed to receive mail."),
     "pendingOptIn": Answer(
@@ -58,11 +52,6 @@ NO_BOOK = {
         "A contact that is taken out of its last book is deleted.",
         "Exports go on, but a removal deletes the contact. Use `mode='upsert'` if you do not want that.",
     ),
-}
-VALUES = {
-    "kept": Answer("Decimals and times are kept.", "Nothing changes."),
-    "changed": Answer("A decimal or a time is cut.", "Exports go on. Send such columns as text to keep them."),
-    "rejected": Answer("A decimal or a time rejects its row.", "Send such columns as text."),
 }
 RATE_HEADERS = {
     "epoch": Answer("Headers announce the calls left until an epoch time.", "Exports use them."),
@@ -110,7 +99,7 @@ PROBE = Probe(
             text="Is an address in upper case the same contact as in lower case?",
             confidence="assumed",
             source="no page says it",
-            answers=EMAIL_CASE,
+            answers=email_case("contact", "account"),
             assumed="same",
             people=1,
             calls=20,
@@ -192,7 +181,7 @@ PROBE = Probe(
             text="Do fields of the types Numeric and Date keep a decimal and a time?",
             confidence="assumed",
             source="no page names the precision",
-            answers=VALUES,
+            answers=DECIMALS_AND_TIMES,
             assumed="kept",
             people=1,
             calls=25,

@@ -7,6 +7,7 @@ from airflow_provider_segexport.vendors.omnisend.account_facts import CLEARED, L
 from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
 from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
+from airflow_provider_segexport.vendors.probe_answers import email_case
 
 BATCH_PERMISSION = {
     "enough": Answer("The key may read batches.", "Exports read the results of batches."),
@@ -34,13 +35,6 @@ NEW_STATUS = {
     "subscribed": Answer("A new contact is a subscriber although no consent was sent.", "Exports send nothing."),
     "unsubscribed": Answer(
         "A new contact is unsubscribed.", "Exports go on. New contacts receive no promotions until they subscribe."
-    ),
-}
-EMAIL_CASE = {
-    "same": Answer("Upper and lower case are the same contact.", "Exports send addresses in lower case."),
-    "different": Answer(
-        "Upper and lower case are two contacts.",
-        "Exports send addresses in lower case. A contact that the brand has in upper case becomes two.",
     ),
 }
 VALUES = {
@@ -123,7 +117,7 @@ PROBE = Probe(
             text="Is an address in upper case the same contact as in lower case?",
             confidence="assumed",
             source="the v5 page says that email identifiers are case-sensitive; the page of 2026-03-15 does not",
-            answers=EMAIL_CASE,
+            answers=email_case("contact", "brand"),
             assumed="same",
             people=1,
             calls=30,
