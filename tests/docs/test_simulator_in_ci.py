@@ -59,7 +59,7 @@ def test_no_test_sees_what_another_has_left(pytester):
             sim.faults([{"contains": "nobody@example.com", "status": 500}])
             assert len(sim.fault_script()) == 1
             hook = ConstantContactHook(segexport_connections["constant_contact"])
-            assert hook.export(FRAME, matching={"email": "email"})["counts"]["delivered"] == 1
+            assert hook.export(FRAME, field_mapping={"email": "email"})["counts"]["delivered"] == 1
 
         def test_without():
             assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]
@@ -68,7 +68,7 @@ def test_no_test_sees_what_another_has_left(pytester):
             conn_id = segexport_connect("constant_contact", "newsletter_eu", allowed_dags="", export_enabled=False)
             assert "AIRFLOW_CONN_NEWSLETTER_EU" in os.environ
             with pytest.raises(Exception, match="disabled"):
-                ConstantContactHook(conn_id).export(FRAME, matching={"email": "email"})
+                ConstantContactHook(conn_id).export(FRAME, field_mapping={"email": "email"})
         """
     )
     pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=5)
