@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport import __version__
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
@@ -30,7 +32,7 @@ def probe(args: Namespace) -> None:
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.probe import planning, report  # noqa: PLC0415
 
-    try:
+    with errors_shown():
         hook = command_hook(args.conn_id)
         questions = planning.probe_of(hook.vendor)
         planning.choose(questions, args.only or [])
@@ -40,8 +42,6 @@ def probe(args: Namespace) -> None:
         code = 0
         with quiet():
             code = _probe(args, hook)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
     if code:
         raise SystemExit(code)
 
@@ -73,10 +73,12 @@ def _probe(args: Namespace, hook: SegmentExportHook) -> int:
             results, not_undone = _carry_out(context, planned, emails, keep_going=args.keep_going)
     outcome = report.ProbeReport(hook.vendor, results, not_undone, __version__)
     content = json.dumps(outcome.as_json(hook.clock(), simulated=addresses.is_simulated(base_url)), indent=2)
-    path.write_text(f"{content}\n", encoding="utf-8")
+    failure = _write(path, content)
     _print([content] if args.output == "json" else outcome.describe_answers())
     for line in outcome.describe_end():
         say(line)
+    if failure:
+        raise SegexportError(failure)
     say(f"Wrote {path}.")
     return outcome.exit_code
 
@@ -117,9 +119,22 @@ def _carry_out(
 def _output_file(args: Namespace) -> pathlib.Path:
     """Return the path of `probe.json`, after a check that it can be written."""
     path = pathlib.Path(args.file)
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise InvalidArgument(f"The file {args.file!r} cannot be written. To fix: give `--file` a path in a folder.")
     return path
+
+
+def _write(path: pathlib.Path, content: str) -> str:
+    """Write `probe.json`, and return why it failed. The answers are printed also then."""
+    try:
+        path.write_text(f"{content}\n", encoding="utf-8")
+    except OSError as error:
+        return (
+            f"The file {str(path)!r} cannot be written ({error.strerror}). To fix: copy the answers from this output, "
+            "or free the disk and run the probe again with another pattern of addresses."
+        )
+    return ""
 
 
 @contextmanager

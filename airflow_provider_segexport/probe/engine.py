@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -109,12 +110,16 @@ def _ask(context: ProbeContext, item: Planned) -> Result:
         mark=secrets.token_hex(6),
         began_at=context.clock(),
     )
+    subject = Subject(context.audience, item.emails, leftover.mark)
+    refusal = _look(context, question, subject)
+    if refusal is not None:
+        return replace(refusal, calls=context.calls() - calls)
     if question.changes:
         context.leftovers.write(leftover)
     result = Result(question, "failed", reason="the process ended")
     not_undone: tuple[str, ...] = ()
     try:
-        result = _answer(context, question, Subject(context.audience, item.emails, leftover.mark))
+        result = _answer(context, question, subject)
     finally:
         if question.changes:
             if result.outcome == "failed":
@@ -132,13 +137,33 @@ def _settle(context: ProbeContext) -> None:
         context.sleep(SETTLE_S)
 
 
+def _look(context: ProbeContext, question: Question, subject: Subject) -> Result | None:
+    """Return the result of a question whose addresses cannot be used or read; None if it can be asked."""
+    try:
+        reason = context.run(question.why_unfit(subject))
+    except KeyboardInterrupt:
+        return Result(question, "failed", reason="interrupted")
+    except Exception as error:  # noqa: BLE001 - a library's error may quote a response
+        return Result(question, "failed", reason=_text_of(error))
+    return Result(question, "not asked", reason=reason) if reason else None
+
+
+def _text_of(error: Exception) -> str:
+    """Return an error's text. That of an unexpected one is left out, because it may quote a vendor's response."""
+    if isinstance(error, SegexportError):
+        return str(error)
+    name = type(error).__name__
+    log.error("Unexpected %s:\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
+    return f"unexpected {name}; the log has the place"
+
+
 def _answer(context: ProbeContext, question: Question, subject: Subject) -> Result:
     try:
         answer = context.run(question.ask(subject))
-    except SegexportError as error:
-        return Result(question, "failed", reason=str(error))
     except KeyboardInterrupt:
         return Result(question, "failed", reason="interrupted")
+    except Exception as error:  # noqa: BLE001 - a library's error may quote a response
+        return Result(question, "failed", reason=_text_of(error))
     if isinstance(answer, NotAsked):
         return Result(question, "not asked", reason=answer.reason)
     if answer not in question.answers:
@@ -166,11 +191,16 @@ def _undo(context: ProbeContext, leftover: Leftover) -> tuple[str, ...]:
             not_undone += _attempt(partial(_undo_question, context, question, subject))
     if leftover.emails:
         not_undone += _attempt(partial(_clean_up, context, context.audience, leftover.emails))
-    if not_undone:
-        context.leftovers.write(replace(leftover, has_calls=False))
-    else:
+    return not_undone + _attempt(partial(_remember, context, leftover, is_undone=not not_undone))
+
+
+def _remember(context: ProbeContext, leftover: Leftover, *, is_undone: bool) -> tuple[str, ...]:
+    """Remove the file of what is left, or write that no call is in flight."""
+    if is_undone:
         context.leftovers.remove()
-    return not_undone
+    else:
+        context.leftovers.write(replace(leftover, has_calls=False))
+    return ()
 
 
 def _undo_question(context: ProbeContext, question: Question, subject: Subject) -> tuple[str, ...]:
@@ -187,10 +217,10 @@ def _attempt(step: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
     for _ in range(2):
         try:
             return step()
-        except SegexportError as error:
-            return (str(error),)
         except KeyboardInterrupt:
             continue
+        except Exception as error:  # noqa: BLE001 - the steps after it are made, and the results are shown
+            return (_text_of(error),)
     return ("the undo was interrupted",)
 
 

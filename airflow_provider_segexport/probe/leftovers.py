@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.errors import DamagedState, FatalError
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, exists
@@ -66,14 +66,24 @@ class LeftoverFile:
         """Return what is left; None if nothing is.
 
         Raises:
-            DamagedState: the file was changed, or is a copy of another audience's.
+            FatalError: the file was changed, or is a copy of another audience's.
         """
         if not exists(self.path):
             return None
-        leftover = read_as(self.path, Leftover)
+        try:
+            leftover = read_as(self.path, Leftover)
+        except DamagedState as damaged:
+            raise self._unusable(damaged.why) from None
         if (leftover.vendor, leftover.account, leftover.audience) != (self.vendor, self.account, self.audience):
-            raise DamagedState(str(self.path), "it is of another audience", self.audience)
+            raise self._unusable("it is of another audience")
         return leftover
+
+    def _unusable(self, why: str) -> FatalError:
+        return FatalError(
+            f"The file {self.path} cannot be used: {why}. It names what an earlier probe has left in the audience "
+            f"{self.audience!r}. Nothing was sent. To fix: take the addresses of that probe out of the audience in the "
+            "vendor's web application, with tags, custom fields and suppressions that it made; then delete the file."
+        )
 
     def write(self, leftover: Leftover) -> None:
         """Write what a question is about to change."""

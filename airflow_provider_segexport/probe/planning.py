@@ -11,6 +11,7 @@ from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.model import Audience, Member, Operation, T
 from airflow_provider_segexport.probe.leftovers import LeftoverFile
+from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.base import Vendor
@@ -128,7 +129,8 @@ def check_audience(context: ProbeContext, emails: Sequence[str]) -> None:
     """
     audience, noun = context.audience, context.vendor.audience_noun
     fix = f"To fix: use a {noun} that you make for the probe and that is empty."
-    if Ledger.of(context.state_root, context.vendor.name, audience).version():
+    ledger = Ledger.of(context.state_root, context.vendor.name, audience)
+    if ledger.version() or AudienceState.of(ledger.path) != AudienceState():  # a first run has begun
         raise InvalidArgument(
             f"Exports have written the {noun} {audience.audience_name!r}, and a probe would disturb what they know of "
             f"it. Nothing was sent. {fix}"

@@ -58,6 +58,13 @@ def no_undo(subject: Subject) -> Operation[tuple[str, ...]]:
     yield  # a generator, as every operation is
 
 
+def any_address(subject: Subject) -> Operation[str]:
+    """Default of `Question.why_unfit`: every address can be used."""
+    del subject
+    return ""
+    yield  # a generator, as every operation is
+
+
 def always(audience: Audience) -> str:
     """Default of `Question.why_not`: the question can be asked in every audience."""
     del audience
@@ -82,6 +89,8 @@ class Question:
         leaves: what remains after the undo; empty for nothing.
         fact: key of the account record under which exports read the answer; empty if every answer suits them.
         why_not: returns why the question cannot be asked in an audience; empty if it can.
+        why_unfit: reads why the addresses cannot be used, without personal data; empty if they can. It is run before
+            the first change, so neither `ask` nor `undo` touches a person who would lose something.
         ask: makes the calls and returns the answer.
         undo: undoes what taking the addresses out of the audience does not. It works after any part of `ask`, and can
             be repeated. Returns what it could not undo, without personal data.
@@ -100,6 +109,7 @@ class Question:
     leaves: str = ""
     fact: str = ""
     why_not: Callable[[Audience], str] = always
+    why_unfit: Callable[[Subject], Operation[str]] = any_address
     ask: Callable[[Subject], Operation[str | NotAsked]]
     undo: Callable[[Subject], Operation[tuple[str, ...]]] = no_undo
 

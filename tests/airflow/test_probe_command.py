@@ -192,6 +192,14 @@ def test_other_arguments_that_cannot_be_used(stage, probe, options):
     assert stage.nothing_was_sent()
 
 
+def test_answers_are_printed_also_if_the_file_cannot_be_written(probe):
+    """A full disk is noticed after the last question."""
+    code, text = probe("dotdigital", "--yes", "--only", "rate_headers", "--file", "/dev/full")
+    assert code == 1
+    assert "| rate_headers" in text
+    assert "No space left" in text
+
+
 def test_an_audience_that_another_run_writes(stage, probe):
     """An export or another probe holds it: nothing is sent."""
     hook = get_hook(stage.connection("dotdigital", "dotdigital_first"))

@@ -80,6 +80,7 @@ PROBE = Probe(
             "suppression list and out of the list",
             leaves="one address that is unsubscribed in the client's lists",
             why_not=calls.why_not_ordinary,
+            why_unfit=calls.why_suppressed,
             ask=calls.ask_rejections,
             undo=calls.undo_rejections,
         ),

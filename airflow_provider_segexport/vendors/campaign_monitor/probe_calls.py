@@ -22,6 +22,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     NOT_IN_LIST,
     find_client,
     read_state,
+    read_suppression_list,
     subscriber_url,
 )
 from airflow_provider_segexport.vendors.probe import UNCLEAR, NotAsked, Subject
@@ -114,6 +115,22 @@ def undo_email_case(subject: Subject) -> Operation[tuple[str, ...]]:
         if (yield from read_state(subject.audience, email)) == ACTIVE:
             yield from delete(subject.audience, email)
     return ()
+
+
+def why_suppressed(subject: Subject) -> Operation[str]:
+    """Return why the undo, which takes the addresses off the suppression list, would lift a suppression of others."""
+    client = yield from find_client(subject.audience)
+    wanted, suppressed = set(map(canonical, subject.emails)), set[str]()
+
+    def on_entries(entries: Sequence[dict[str, Any]]) -> bool:
+        emails = [canonical(as_text(entry.get("EmailAddress"))) for entry in entries]
+        suppressed.update(wanted.intersection(emails))
+        return not suppressed and (not emails or emails[-1] <= max(wanted))
+
+    yield Sleep(0)
+    if client:
+        yield from read_suppression_list(subject.audience, client, on_entries)
+    return "an address is on the client's suppression list; give --address another pattern" if suppressed else ""
 
 
 def ask_rejections(subject: Subject) -> Operation[str | NotAsked]:

@@ -164,7 +164,15 @@ def ask_values(subject: Subject) -> Operation[str | NotAsked]:
     number, moment = (by_id.get(ids[name], "") for name in names)
     if not number or not moment:
         return UNCLEAR
-    return "kept" if float(number) == float(NUMBER) and moment[:19] == MOMENT[:19] else "changed"
+    return "kept" if is_number(number) and moment[:19] == MOMENT[:19] else "changed"
+
+
+def is_number(text: str) -> bool:
+    """Return whether a value that was read back is the number that was sent."""
+    try:
+        return float(text) == float(NUMBER)
+    except ValueError:  # such as 12,5
+        return False
 
 
 def undo_values(subject: Subject) -> Operation[tuple[str, ...]]:
@@ -192,7 +200,10 @@ def ask_no_list(subject: Subject) -> Operation[str | NotAsked]:
     live = [contact for contact in contacts if not contact.get("deleted_at")]
     if not live:
         return "gone"
-    return "empty" if isinstance(live[0].get("list_memberships"), list) else "left_out"
+    lists = live[0].get("list_memberships")
+    if isinstance(lists, list) and lists:
+        return NotAsked("the contact is on other lists; give --address another pattern")
+    return "empty" if isinstance(lists, list) else "left_out"
 
 
 def ask_rate_headers(subject: Subject) -> Operation[str | NotAsked]:

@@ -95,6 +95,7 @@ PROBE = Probe(
             changes="gives one address a temporary tag and a first name, and removes the tag",
             leaves="the first name Probe",
             fact=LEFT_OUT_FACT,
+            why_unfit=calls.why_unfit,
             ask=calls.ask_left_out_tags,
             undo=calls.undo_tags,
         ),
@@ -123,6 +124,7 @@ PROBE = Probe(
             calls=30,
             seconds=20,
             changes="creates one contact, or two",
+            why_unfit=calls.why_unfit,
             ask=calls.ask_email_case,
         ),
         Question(
@@ -137,6 +139,7 @@ PROBE = Probe(
             seconds=30,
             changes="gives one address two custom properties, and empties them",
             leaves="the names of two empty custom properties (segexport_check_...)",
+            why_unfit=calls.why_unfit,
             ask=calls.ask_values,
             undo=calls.undo_values,
         ),

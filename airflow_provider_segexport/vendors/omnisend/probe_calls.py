@@ -27,6 +27,8 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 KEEP_WAITS_S = (0.0, 1.0, 4.0, 10.0)
 """Seconds before each look whether a tag disappears. After them it counts as kept."""
 
+FIRST_NAME = "Probe"
+
 STATUSES = frozenset({"nonSubscribed", "subscribed", "unsubscribed"})
 
 NUMBER, MOMENT = 12.5, "2026-01-02T03:04:05Z"
@@ -56,6 +58,18 @@ def why_not_new(contacts: Sequence[dict[str, Any]]) -> NotAsked | None:
     if not contacts:
         return None
     return NotAsked("the address is a contact of the brand already; give --address another pattern")
+
+
+def why_unfit(subject: Subject) -> Operation[str]:
+    """Return why an upsert could take something from the contact: other tags, or another first name."""
+    contacts = yield from read_contacts(subject.audience, subject.emails[0])
+    for contact in contacts:
+        tags = contact.get("tags") or []
+        if not isinstance(tags, list) or set(map(as_text, tags)) - {subject.audience.audience}:
+            return "the address has other tags, or they cannot be read; give --address another pattern"
+        if as_text(contact.get("firstName")) not in {"", FIRST_NAME}:
+            return "the address is a contact with a name already; give --address another pattern"
+    return ""
 
 
 def ask_tags(subject: Subject) -> Operation[str | NotAsked]:
@@ -94,7 +108,7 @@ def ask_left_out_tags(subject: Subject) -> Operation[str | NotAsked]:
             break
     else:
         return UNCLEAR
-    if not (yield from upsert_one(subject.audience, email, item_of(email, firstName="Probe"))):
+    if not (yield from upsert_one(subject.audience, email, item_of(email, firstName=FIRST_NAME))):
         return UNCLEAR
     for wait_s in KEEP_WAITS_S:
         yield Sleep(wait_s)
@@ -160,8 +174,9 @@ def undo_values(subject: Subject) -> Operation[tuple[str, ...]]:
     empty = item_of(email, customProperties=dict.fromkeys(properties(subject), ""))
     accepted = yield from upsert_one(subject.audience, email, empty)
     contacts = yield from read_contacts(subject.audience, email)
-    left = [name for name in properties(subject) if as_object(contacts[0].get("customProperties")).get(name)]
-    return () if accepted and not left else ("two custom properties (segexport_check_...) of one address",)
+    kept = [as_object(contact.get("customProperties")) for contact in contacts]
+    values = [by_name.get(name) for by_name in kept for name in properties(subject)]
+    return () if accepted and not any(values) else ("two custom properties (segexport_check_...) of one address",)
 
 
 def ask_batch_permission(subject: Subject) -> Operation[str | NotAsked]:
