@@ -18,8 +18,8 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import ensure_folder
 from airflow_provider_segexport.storage.sealing import write_json
 from airflow_provider_segexport.vendors.constant_contact.probe_calls import is_number
-from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.omnisend.probe_calls import undo_values
+from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.probe import Subject
 
 

@@ -212,10 +212,10 @@ def ask_no_book(subject: Subject) -> Operation[str | NotAsked]:
     contact = yield from read_contact(subject.audience, subject.emails[0])
     if contact is None:
         return "gone"
-    books = contact.get("lists")
-    if isinstance(books, list) and books:
+    lists = contact.get("lists")
+    if isinstance(lists, list) and lists:
         return NotAsked("the contact is in other address books; give --address another pattern")
-    return "empty" if isinstance(books, list) else "left_out"
+    return "empty" if isinstance(lists, list) else "left_out"
 
 
 def fields_of(subject: Subject) -> tuple[str, str]:

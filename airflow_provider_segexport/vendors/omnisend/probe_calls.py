@@ -174,8 +174,8 @@ def undo_values(subject: Subject) -> Operation[tuple[str, ...]]:
     empty = item_of(email, customProperties=dict.fromkeys(properties(subject), ""))
     accepted = yield from upsert_one(subject.audience, email, empty)
     contacts = yield from read_contacts(subject.audience, email)
-    kept = [as_object(contact.get("customProperties")) for contact in contacts]
-    values = [by_name.get(name) for by_name in kept for name in properties(subject)]
+    by_contact = [as_object(contact.get("customProperties")) for contact in contacts]
+    values = [by_name.get(name) for by_name in by_contact for name in properties(subject)]
     return () if accepted and not any(values) else ("two custom properties (segexport_check_...) of one address",)
 
 
