@@ -28,6 +28,7 @@ ROUTED = {
     "/contacts/counts": ["get"],
     "/contacts/resubscribe/{contact_id}": ["put"],
     "/contact_custom_fields": ["get", "post"],
+    "/contact_custom_fields/{custom_field_id}": ["delete"],
     "/contact_lists/{list_id}": ["get", "put", "delete"],
     "/contact_lists": ["get", "post"],
 }

@@ -24,8 +24,9 @@ def query(operation: Mapping[str, Any], given: Mapping[str, str]) -> None:
             key: value for key, value in documented[name].items() if key in {"type", "enum", "maximum", "minimum"}
         }
         value = json.loads(given[name]) if schema.get("type") in {"integer", "boolean"} else given[name]
-        if schema.get("type") != "array":
-            jsonschema.validate(value, schema)
+        values = given[name].split(",") if documented[name].get("format") == "csv" else [value]
+        for each in values if schema.get("type") != "array" else ():
+            jsonschema.validate(each, schema)
 
 
 @functools.cache

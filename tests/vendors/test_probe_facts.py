@@ -73,12 +73,13 @@ def test_a_book_whose_import_brings_people_back(sim, tmp_path, how):
     assert {"p0@example.com", "p2@example.com"} <= set(account.members())
 
 
-def test_lines_of_errors_that_count_from_one(sim, tmp_path):
+def test_lines_of_errors_that_count_from_one(sim, tmp_path, published):
     """The row that the vendor means is rejected, and not the one after it."""
     account = probed(sim, tmp_path, "constant_contact", "error_lines", "line_1")
     emails = ["p0@example.com", f"{'x' * 60}@{'y' * 40}.example.com", "p2@example.com"]
     account.day(1, emails)
     assert [row["email"] for row in account.rejects("day-1")] == [emails[1]]
+    published.clear()  # an address of more than 80 characters is against the specification, on purpose
 
 
 @pytest.mark.parametrize(
