@@ -30,7 +30,7 @@ def seconds_until(text: str, now: float) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        moment = _date(text)
+        moment = date_to_epoch_s(text)
         return None if moment is None else max(0.0, moment - now)
     if not 0 <= value < math.inf:
         return None
@@ -51,8 +51,8 @@ def is_too_long(seconds: float | None) -> bool:
     return seconds is not None and seconds > MAX_WAIT_S + CLOCK_TOLERANCE_S
 
 
-def _date(text: str) -> float | None:
-    """Return the epoch seconds of a date; a date without a zone is in UTC."""
+def date_to_epoch_s(text: str) -> float | None:
+    """Return the epoch seconds of an HTTP or ISO 8601 date; a date without a zone is in UTC."""
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         with suppress(ValueError, TypeError, OverflowError, IndexError):
             moment = parse(text.strip())

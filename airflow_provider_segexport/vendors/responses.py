@@ -18,7 +18,7 @@ from airflow_provider_segexport.errors import (
     public_code,
 )
 from airflow_provider_segexport.model import Batch, Request, Response
-from airflow_provider_segexport.vendors.delays import seconds_until
+from airflow_provider_segexport.vendors.delays import date_to_epoch_s, is_too_long, seconds_until
 
 JSON_HEADERS = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
 REQUEST_TIMEOUT = 408
@@ -74,12 +74,39 @@ def wait_header(headers: Mapping[str, str], name: str, now: float) -> float | No
     Args:
         headers: names in lower case.
         name: the header; its value is a duration, an epoch time or a date.
-        now: current time in epoch seconds.
+        now: current time in epoch seconds, by this machine's clock.
 
     Returns:
         None if the header is absent or cannot be parsed.
     """
-    return seconds_until(headers[name], now) if name in headers else None
+    return wait_of(headers[name], headers, now) if name in headers else None
+
+
+def wait_of(text: str, headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds until a time in a response, by the vendor's clock, because this machine's may be wrong.
+
+    Args:
+        text: a duration, an epoch time or a date.
+        headers: the response's, with names in lower case.
+        now: current time in epoch seconds, by this machine's clock. It counts if the response has no `Date`, or a
+            `Date` that makes the wait too long, as that of a cached page does.
+
+    Returns:
+        None if the text cannot be parsed.
+    """
+    seconds = seconds_until(text, vendor_time(headers, now))
+    return seconds_until(text, now) if is_too_long(seconds) else seconds
+
+
+def vendor_time(headers: Mapping[str, str], now: float) -> float:
+    """Return the time of a response by the vendor's clock, in epoch seconds.
+
+    Args:
+        headers: names in lower case.
+        now: current time in epoch seconds, by this machine's clock; returned if there is no usable `Date` header.
+    """
+    moment_s = date_to_epoch_s(headers.get("date", ""))
+    return now if moment_s is None else moment_s
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

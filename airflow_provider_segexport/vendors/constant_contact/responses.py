@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from airflow_provider_segexport.errors import (
@@ -22,8 +21,10 @@ from airflow_provider_segexport.vendors.responses import (
     make_reader,
     retry_hint_from_status,
     unexpected_response,
+    vendor_time,
 )
 
+DAY_S = 86_400.0
 THROTTLED_WAIT_S = 1.0
 """Wait after more than 4 calls a second with one key, in seconds. No header says how long to wait."""
 
@@ -79,14 +80,12 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
         if b"quota_exceeded" in response.body or b"Limit Exceeded" in response.body:
             return RateLimited(
                 "The API key's 10,000 calls of today are used up at Constant Contact; more from midnight UTC.",
-                retry_after_s=seconds_to_midnight(now),
+                retry_after_s=seconds_to_midnight(vendor_time(response.headers, now)),
             )
         return RateLimited(f"{response.url} answered 429: more than 4 calls a second.", retry_after_s=THROTTLED_WAIT_S)
     return retry_hint_from_status(response, None, now)
 
 
 def seconds_to_midnight(now: float) -> float:
-    """Return the seconds until the next midnight UTC, when the daily quota starts again."""
-    moment = datetime.fromtimestamp(now, UTC)
-    midnight = datetime.combine(moment.date() + timedelta(days=1), datetime.min.time(), UTC)
-    return (midnight - moment).total_seconds() + 1
+    """Return the seconds from an epoch time to a second after the next midnight UTC: the daily quota starts again."""
+    return DAY_S - now % DAY_S + 1

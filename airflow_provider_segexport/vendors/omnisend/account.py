@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection
 from airflow_provider_segexport.model import Audience, Operation, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import FieldType
+from airflow_provider_segexport.vendors.delays import date_to_epoch_s
 from airflow_provider_segexport.vendors.omnisend.responses import read_json, versioned
 from airflow_provider_segexport.vendors.responses import (
     as_object,
@@ -84,11 +84,8 @@ def server_clock(response: Response) -> dict[str, str]:
 
     Returns an empty mapping if the response has no such header.
     """
-    try:
-        now = parsedate_to_datetime(response.headers["date"])
-    except (KeyError, ValueError):
-        return {}
-    return {"since": day_before(now.timestamp()), "checked_at": str(int(now.timestamp()))}
+    now = date_to_epoch_s(response.headers.get("date", ""))
+    return {} if now is None else {"since": day_before(now), "checked_at": str(int(now))}
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:

@@ -17,7 +17,6 @@ from airflow_provider_segexport.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_segexport.model import Request, Response
-from airflow_provider_segexport.vendors.delays import seconds_until
 from airflow_provider_segexport.vendors.responses import (
     TOO_MANY_REQUESTS,
     as_object,
@@ -29,6 +28,7 @@ from airflow_provider_segexport.vendors.responses import (
     retry_hint_from_status,
     unexpected_response,
     wait_header,
+    wait_of,
 )
 
 FORBIDDEN = 403
@@ -112,4 +112,4 @@ def retry_after_in_body(response: Response, now: float) -> float | None:
     except (RetryableError, UnexpectedResponse):
         return None
     value = as_object(body).get("retryAfter")
-    return seconds_until(str(value), now) if isinstance(value, int | float) else None
+    return wait_of(str(value), response.headers, now) if isinstance(value, int | float) else None
