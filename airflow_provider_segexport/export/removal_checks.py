@@ -112,7 +112,9 @@ class RemovalChecks:
         return tuple(rejected)
 
     def _opted_out(self, batch: Batch) -> list[int]:
-        return readback.opted_out(self._sql, batch) if self._removal.forgets_optouts else []
+        listed = readback.opted_out(self._sql, batch) if self._removal.forgets_optouts else []
+        inactive = readback.inactive_rows(self._sql, batch) if self._removal.by_id else []
+        return sorted({*listed, *inactive})
 
     def _read(self) -> None:
         """Read opt-outs and present contacts from the vendor, unless that was done in the last ten minutes."""

@@ -194,6 +194,16 @@ def present_rows(engine: Engine, batch: Batch) -> list[int]:
     return _indexes(engine, f"select distinct b.i from {AUDIENCE_MEMBERS} m join batch_emails b on b.email = m.email")
 
 
+def inactive_rows(engine: Engine, batch: Batch) -> list[int]:
+    """Return the indexes of a batch's entries whose people are members that get no mail."""
+    _load_batch_emails(engine, batch)
+    return _indexes(
+        engine,
+        f"""select b.i from {AUDIENCE_MEMBERS} m join batch_emails b on b.email = m.email
+        group by b.i having not bool_or(m.active)""",
+    )
+
+
 def absent_rows(engine: Engine, batch: Batch) -> list[int]:
     """Return the indexes of a batch's entries whose people are no active members."""
     _load_batch_emails(engine, batch)

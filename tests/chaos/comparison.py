@@ -32,13 +32,13 @@ class Comparison(ProductRuns):
 
     def compare_finished_run(
         self, requests: Mapping[str, RunRequest], lines: list[tuple[str | None, Row]], report: Mapping[str, Any]
-    ) -> dict[str, Done]:
+    ) -> dict[str, frozenset[Done]]:
         """Keep the beliefs that agree with a finished run; at least one of each person must remain.
 
         Returns:
             What the run did to each person.
         """
-        results: dict[str, Done] = {}
+        results: dict[str, frozenset[Done]] = {}
         contacts, (ledger, held) = self.contacts(), self.read_ledger()
         optouts = {row["email"]: row["reason"] for row in self.read_result("optouts.parquet")}
         rejects, removals = self.read_result("rejects.parquet"), self.read_result("removals.parquet")
@@ -74,7 +74,8 @@ class Comparison(ProductRuns):
             high = {what: max(count_outcomes(belief)[what] for belief in remaining) for what in OUTCOMES}
             counts.update(low)
             span.update({what: high[what] - low[what] for what in OUTCOMES})
-            results[person] = Done(next(iter(self.beliefs[person])).entry, next(iter(remaining)).entry)
+            before = next(iter(self.beliefs[person])).entry
+            results[person] = frozenset(Done(before, belief.entry) for belief in remaining)
             self.beliefs[person] = {Belief(belief.contact, belief.entry) for belief in remaining}
         strays = [line for line, _ in lines if line is None or " " in line]
         counts["rejected"] += len(strays)

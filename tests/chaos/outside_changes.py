@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from chaos.person_model import Contact
 from vendors.harness import VendorHarness
 
 NAME_FIELDS = {"constant_contact": "first_name", "dotdigital": "FIRSTNAME", "omnisend": "firstName"}
+SHOP_KEYS = {
+    "campaign_monitor": "FavouriteShop",
+    "constant_contact": "cf:Favourite_Shop",
+    "dotdigital": "FAVOURITE_SHOP",
+}
 STATUSES = {
     "unsubscribe": "unsubscribed",
     "bounce": "bounced",
@@ -42,21 +48,23 @@ def contact(vendor: str, member: Mapping[str, Any] | None, other: Mapping[str, A
     if held is None:
         return None
     status = str(held["status"]).lower()
+    shop = bool(held["fields"].get(SHOP_KEYS.get(vendor, "")))
     if vendor == "campaign_monitor":
         plain = "ok" if status == "active" else status
-        return Contact(status == "active", plain, str(held["name"]) or None)
+        return Contact(status == "active", plain, str(held["name"]) or None, shop)
     value = held["fields"].get(NAME_FIELDS[vendor])
     plain = "unsubscribed" if status == "unsubscribed" else "ok"
     if member is not None and member.get("in_list") == "suppressed":
-        return Contact(inside=False, status="left", value=value)
-    return Contact(member is not None, plain, value)
+        return Contact(inside=False, status="left", value=value, shop=shop)
+    return Contact(member is not None, plain, value, shop)
 
 
 def changed(vendor: str, held: Contact | None, action: str) -> Contact | Literal[False] | None:
     """Return the contact after another hand's action; False if it does not apply."""
     if action == "add":
         idle = held is None or (not held.inside and held.status == "ok")
-        return Contact(inside=True, value="H") if idle or vendor == "campaign_monitor" else False
+        shop = held is not None and held.shop
+        return Contact(inside=True, value="H", shop=shop) if idle or vendor == "campaign_monitor" else False
     if held is None:
         return False
     if action == "recreate":
@@ -68,7 +76,7 @@ def changed(vendor: str, held: Contact | None, action: str) -> Contact | Literal
 
 def _less(vendor: str, held: Contact, action: str) -> Contact | Literal[False]:
     """Return the contact after an action that ends something."""
-    out = Contact(inside=False, value=held.value)
+    out = replace(held, inside=False, status="ok")
     if action == "delete":  # Constant Contact keeps what it held, and restores it
         return out if held.status == "ok" else False
     if not held.inside or held.status != "ok":
@@ -76,7 +84,7 @@ def _less(vendor: str, held: Contact, action: str) -> Contact | Literal[False]:
     if action == "leave" and vendor == "constant_contact":
         return out
     if action == "remove":
-        return Contact(inside=False, status="deleted", value=held.value) if vendor == "campaign_monitor" else out
+        return replace(out, status="deleted") if vendor == "campaign_monitor" else out
     status = {"unsubscribe": "unsubscribed", "bounce": "bounced", "leave": "left"}[action]
     inside = vendor != "campaign_monitor" and action == "unsubscribe"
-    return Contact(inside=inside, status=status, value=held.value)
+    return replace(held, inside=inside, status=status)

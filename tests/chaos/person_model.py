@@ -20,12 +20,14 @@ class Contact:
     """A person at the vendor.
 
     `inside` says whether the person is in the audience. `status` is `ok`, `unsubscribed` (from everything),
-    `left` (from this audience, by the person's own choice), `bounced` or `deleted`.
+    `left` (from this audience, by the person's own choice), `bounced` or `deleted`. `shop` says whether the custom
+    field has a value.
     """
 
     inside: bool
     status: str = "ok"
     value: str | None = None
+    shop: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class RunRequest:
     bars: bool = False
     #: The run reads the audience before it sends, and records people who are members already.
     reads: bool = False
+    #: Which custom field a column feeds: how often it was made, as the vendor lets a run see; None if none does.
+    field: int | None = None
 
     @property
     def refused(self) -> str | None:
@@ -87,6 +91,12 @@ class RunRequest:
         if any(not row.consent for row in self.rows):
             return "no_consent"
         return "on_suppression_list" if self.suppressed else None
+
+    @property
+    def content(self) -> str:
+        """Return the content of the row that is sent. The field is part of it in rows with a value for it."""
+        value = self.rows[0].value
+        return value if self.field is None or value != "C" else f"{value}@{self.field}"
 
 
 #: States of people whom the ledger need not hold.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from chaos.outside_changes import contact
 from chaos.person_model import Contact, LedgerRow, Row
-from chaos.steps import PEOPLE, Break, Export, Sequence
+from chaos.steps import PEOPLE, WITH_SHOP, Break, Export, Sequence
 from chaos.vendor_model import RULES
 from vendors.harness import VendorHarness
 
-from airflow_provider_segexport.export.config import Consent, Guard, PendingJobs
+from airflow_provider_segexport.errors import AudienceLocked
+from airflow_provider_segexport.export.config import Consent, ExportConfig, Guard, PendingJobs
 from airflow_provider_segexport.export.pipeline import Export as Product
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.simulator import Simulator
@@ -80,6 +81,23 @@ class CallsUntilKill:
         return getattr(self._send, name)
 
 
+class CallsWithRival:
+    """Sends the calls of a run. Another run begins before the first call that carries people."""
+
+    def __init__(self, send: Any, path: str, begin: Callable[[], None]) -> None:
+        self._send, self._path, self._begin = send, path, begin
+        self._begun = False
+
+    def __call__(self, request: Any) -> Any:
+        if not self._begun and request.url.endswith(self._path):
+            self._begun = True
+            self._begin()
+        return self._send(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._send, name)
+
+
 class ProductRuns:
     """The product's runs at one vendor, and reads of the vendor, the ledger and the run folders."""
 
@@ -100,6 +118,7 @@ class ProductRuns:
             "first": [row.value for _, row in lines],
             "agreed": [row.consent for _, row in lines],
             "orders": pa.array(["many" if row.bad else None for _, row in lines], pa.string()),
+            "shop": pa.array(["Oslo" if row.value == WITH_SHOP else None for _, row in lines], pa.string()),
         }
         segment = account.segment(columns, f"{name}.parquet")
         suppression_list = []
@@ -120,7 +139,9 @@ class ProductRuns:
             mode=step.mode,
             allow_shared_audience=self.sequence.shared,
             field_mapping={"first_name": "first"},
-            custom_fields={custom: "orders"} if custom else {},
+            custom_fields=({custom: "orders"} if custom else {})
+            | ({account.row.custom[1]: "shop"} if step.field else {}),
+            create_custom_fields=step.field == "create",
             consent=Consent("agreed", tuple(map(str, suppression_list))),
             guards=guards,
             dry_run=step.dry,
@@ -128,11 +149,41 @@ class ProductRuns:
             expected_plan=plan_hash,
         )
         environment = self.environment(name, step.trouble)
+        if step.beside and step.trouble is None:
+            calls = CallsWithRival(account.sender(), account.row.upsert[1], lambda: self.run_rival(config, name))
+            environment = replace(environment, http=calls)
         try:
             report = Product(account.vendor, account.endpoint, config, environment).run()
         finally:
             environment.http.close()
-        return None if isinstance(report, PendingJobs) else report
+        if not isinstance(report, PendingJobs):
+            return report
+        if step.beside:
+            self.run_rival(config, name)
+        return None
+
+    def run_rival(self, config: ExportConfig, name: str) -> None:
+        """Start another run of the audience: it must wait, and change nothing."""
+        segment = self.account.segment({"email": [address(PEOPLE[-1])], "first": ["Z"]}, f"{name}-rival.parquet")
+        plain = ExportConfig(
+            str(segment),
+            config.audience,
+            {"email": "email", "first_name": "first"},
+            as_of=config.as_of,
+            run=f"dag/task/{name}-rival/0",
+            export_name=config.export_name,
+            mode="mirror",
+            allow_shared_audience=config.allow_shared_audience,
+            guards=dict.fromkeys(GUARDS),
+        )
+        environment = self.account.environment(f"{name}-rival", is_task_running=lambda _: True)
+        try:
+            Product(self.account.vendor, self.account.endpoint, plain, environment).run()
+        except AudienceLocked:
+            return
+        finally:
+            environment.http.close()
+        raise Disagreement("two runs of one audience at once")
 
     def environment(self, name: str, trouble: Break | None) -> Any:
         """Return the environment of a run, with the step's fault."""

@@ -61,14 +61,15 @@ def after_sending(
     vendor: Vendor, contact: Contact | None, entry: Entry | None, request: RunRequest
 ) -> Iterator[Belief]:
     """Yield beliefs after the first row of a person was sent, or left out as unchanged or withheld."""
-    value = request.rows[0].value
+    value = request.content
     reason = vendor.withheld(contact, entry)
     if reason:
         yield Belief(contact, with_claim(entry, request.export), (("withheld", reason),))
         return
     if request.mode != "full" and entry is not None and unchanged(entry, request.export, value):
         yield Belief(contact, entry.with_content(request.export, value), (("unchanged", None),))
-        return
+        if "@" not in value or entry.content(request.export) is not None:
+            return  # each sharer sends the values of a new field itself, also those that another one has sent
     if request.mode != "full" and entry is not None and retries_exhausted(entry, value):
         yield Belief(contact, with_claim(entry, request.export), (("withheld", "rejected_recently"),))
         if not request.shared:  # each export of a shared audience counts its own attempts

@@ -67,7 +67,19 @@ def _without(step: Export, person: str) -> Export:
 def _plainer(step: Export) -> Iterator[Export]:
     """Yield the same run with one thing less."""
     usual = Export(())
-    for name in ("trouble", "guard", "dry", "verify", "approved", "days_back", "strays", "suppressed", "mode"):
+    for name in (
+        "trouble",
+        "beside",
+        "field",
+        "guard",
+        "dry",
+        "verify",
+        "approved",
+        "days_back",
+        "strays",
+        "suppressed",
+        "mode",
+    ):
         if getattr(step, name) != getattr(usual, name):
             yield replace(step, **{name: getattr(usual, name)})
     for at, (person, rows) in enumerate(step.rows):

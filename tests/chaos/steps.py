@@ -11,6 +11,8 @@ PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 EXPORTS = ("shop.daily", "shop.vip")
 RENAMED = "shop.new"
 VALUES = ("A", "B", "C")
+WITH_SHOP = "C"
+"""The value of rows that also have one for the custom field; it is null in all other rows."""
 
 #: What another hand does to a person at each vendor.
 HANDS: dict[str, tuple[str, ...]] = {
@@ -40,6 +42,8 @@ class Export:
     """A run: the people of its segment with their rows, and how it is asked for.
 
     `approved` says whether it may carry out its own plan, by `expected_plan`, or names another plan; None names none.
+    `field` says whether a column feeds the custom field, and what happens if the vendor lacks it: `create` or `need`.
+    `beside` starts another run of the audience while this one sends, or waits for its jobs.
     """
 
     rows: tuple[tuple[str, tuple[Row, ...]], ...]
@@ -52,6 +56,8 @@ class Export:
     dry: bool = False
     verify: bool = False
     approved: bool | None = None
+    field: str = ""
+    beside: bool = False
     trouble: Break | None = None
 
     def __str__(self) -> str:
@@ -63,6 +69,8 @@ class Export:
         extra += ["dry run"] if self.dry else []
         extra += ["verify"] if self.verify else []
         extra += [] if self.approved is None else ["expects its plan" if self.approved else "expects another plan"]
+        extra += [f"custom field: {self.field}"] if self.field else []
+        extra += ["another run beside it"] if self.beside else []
         extra += [str(self.trouble)] if self.trouble else []
         return f"{self.mode} by {self.export}: {people or 'nobody'}" + "".join(f"; {one}" for one in extra)
 
@@ -89,6 +97,26 @@ class Hand:
 
     def __str__(self) -> str:
         return f"at the vendor: {self.action} {self.person}"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """Another hand deletes the custom field at the vendor, or deletes it and makes it again."""
+
+    remade: bool = False
+
+    def __str__(self) -> str:
+        return f"at the vendor: delete the custom field{' and make it again' if self.remade else ''}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The audience is read and compared with the ledger."""
+
+    repair: bool = False
+
+    def __str__(self) -> str:
+        return f"verify{' and repair' if self.repair else ''}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +151,7 @@ class Release:
         return f"release {self.export}{f' to {self.to}' if self.to else ''}{', keep its people' if self.keep else ''}"
 
 
-Step = Export | Hand | Undo | Erase | Release
+Step = Export | Hand | FieldChange | Verification | Undo | Erase | Release
 
 
 @dataclass
@@ -164,7 +192,13 @@ class Generator:
             return self.release()
         if chance < 0.3:
             return Hand(self.rng.choice(PEOPLE), self.rng.choice(HANDS[self.vendor]))
-        return self.export()
+        return self.other() if chance < 0.38 else self.export()
+
+    def other(self) -> Step:
+        """Make a step that is no export and no change of a person."""
+        if self.vendor == "omnisend" or self.rng.random() < 0.6:
+            return Verification(repair=self.rng.random() < 0.7)
+        return FieldChange(remade=self.rng.random() < 0.4)
 
     def export(self) -> Export:
         """Let a day pass, and export what the segment has become."""
@@ -188,8 +222,17 @@ class Generator:
             dry=rng.random() < 0.06,
             verify=rng.random() < 0.3,
             approved=rng.choice((True, False)) if rng.random() < 0.1 else None,
+            field=self.field(),
+            beside=rng.random() < 0.1,
             trouble=self.trouble() if self.breaks and rng.random() < 0.45 else None,
         )
+
+    def field(self) -> str:
+        """Choose whether a column feeds the custom field; Omnisend has no fields to make."""
+        chance = self.rng.random()
+        if self.vendor == "omnisend" or chance < 0.4:
+            return ""
+        return "create" if chance < 0.9 else "need"
 
     def release(self) -> Release:
         """End one export; the other one, a new one or none takes over."""

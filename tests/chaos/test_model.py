@@ -18,9 +18,22 @@ from chaos.person_model import Row
 from chaos.player import Player
 from chaos.product_runs import Disagreement
 from chaos.shrinking import smallest
-from chaos.steps import Break, Erase, Export, Generator, Hand, Release, Sequence, Step, Undo
+from chaos.steps import (
+    Break,
+    Erase,
+    Export,
+    FieldChange,
+    Generator,
+    Hand,
+    Release,
+    Sequence,
+    Step,
+    Undo,
+    Verification,
+)
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
+from airflow_provider_segexport.stages.drift import next_version
 
 N = int(os.environ.get("CHAOS_N", "2"))
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
@@ -63,7 +76,7 @@ def test_model_and_product_agree(simulator: Simulator, vendor: str, tmp_path: Pa
             pytest.fail(f"seed {seed}: {error}", pytrace=False)
 
 
-A, B, NO, BAD = Row("A"), Row("B"), Row("A", consent=False), Row("A", bad=True)
+A, B, C, NO, BAD = Row("A"), Row("B"), Row("C"), Row("A", consent=False), Row("A", bad=True)
 
 
 def segment(*people: str, mode: str = "mirror", **options: object) -> Export:
@@ -159,6 +172,41 @@ PLANTS = {
         lambda *_: 0,
         (segment("ann", "bob"), Hand("bob", "unsubscribe"), *[segment("ann", bob=B)] * 4),
     ),
+    "a field that was made anew stays empty": Plant(
+        "dotdigital",
+        "storage.audience_state",
+        "AudienceState.resending",
+        lambda state, _: state,
+        (segment("ann", bob=C, field="create"), FieldChange(), segment("ann", bob=C, field="create")),
+    ),
+    "two runs write one audience at once": Plant(
+        "campaign_monitor",
+        "storage.lease",
+        "Lease._raise_if_held",
+        lambda *_: None,
+        (segment("ann", "bob", beside=True),),
+    ),
+    "a run that waits for its jobs does not keep its audience": Plant(
+        "omnisend",
+        "storage.lease",
+        "Lease._raise_if_held",
+        lambda *_: None,
+        (segment("ann", "bob", beside=True, trouble=Break("left")),),
+    ),
+    "an undo overlooks the run that broke": Plant(
+        "dotdigital",
+        "export.recover",
+        "recover",
+        lambda _, __, standing: standing,
+        (segment("ann"), segment("ann", "bob", trouble=Break("left")), Undo()),
+    ),
+    "a repair forgets nothing": Plant(
+        "omnisend",
+        "stages.drift",
+        "next_version",
+        lambda sql, ledger, **_: next_version(sql, ledger, repair=False),
+        (segment("ann", "bob"), Hand("bob", "delete"), Verification(repair=True), segment("ann", "bob")),
+    ),
 }
 
 
@@ -169,7 +217,11 @@ def test_a_planted_bug_is_caught(simulator: Simulator, tmp_path: Path, monkeypat
     play = plays(simulator, tmp_path / "home")
     sequence = Sequence(plant.vendor, plant.shared, list(plant.steps))
     assert play(sequence) is None
-    right = getattr(sys.modules[f"airflow_provider_segexport.{plant.module}"], plant.name)
+    module = sys.modules[f"airflow_provider_segexport.{plant.module}"]
+    owner, _, name_in_class = plant.name.partition(".")
+    right = getattr(module, owner)
+    if name_in_class:
+        monkeypatch.setattr(right, name_in_class, plant.wrong)
     for name_of, module in list(sys.modules.items()):
         if name_of.startswith("airflow_provider_segexport.") and getattr(module, plant.name, None) is right:
             monkeypatch.setattr(module, plant.name, plant.wrong)
@@ -224,3 +276,23 @@ def test_an_undo_is_what_the_model_says(simulator: Simulator, tmp_path: Path, na
 def test_undo_and_release_among_sharers_are_what_the_model_says(simulator: Simulator, tmp_path: Path):
     """A claim that was given up comes back; a renamed export holds its people; a retired one's are taken out."""
     assert plays(simulator, tmp_path / "home")(Sequence("dotdigital", shared=True, steps=list(BOTH))) is None
+
+
+SMALLEST = {
+    "an undo leaves a person in the list who has unsubscribed since": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[segment("ann", mode="upsert"), Hand("ann", "unsubscribe"), Undo()],
+    ),
+    "a sharer sends the values of a field that another one made": Sequence(
+        "campaign_monitor",
+        shared=True,
+        steps=[segment("bob"), segment(ann=C, field="create", **VIP), segment("bob", ann=C, field="create")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_sequence_in_which_model_and_product_once_differed(simulator: Simulator, tmp_path: Path, name: str):
+    """The smallest of each kind."""
+    assert plays(simulator, tmp_path / "home")(SMALLEST[name]) is None

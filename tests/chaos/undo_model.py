@@ -23,41 +23,54 @@ class Done:
         has = is_in and self.after is not None and export in self.after.holders
         if has and not had:
             return "put"
-        if self.after is not None and self.after.state == "removed" and was_in:
+        if self.after is not None and self.after.state in {"removed", "removing"} and was_in:
             return "removed"
         return "gave up" if had and is_in and not has else ""
 
     def overtaken(self, export: str, now: Entry | None) -> bool:
         """Return whether a later run has changed the person's state, or the export's claim on them or content."""
-        if now is None or self.after is None or now.state in {"left", "removing"}:
+        if not self.kind(export) or now is None or self.after is None or now.state in {"left", "removing"}:
             return False
 
-        def of_export(entry: Entry) -> tuple[str, bool, str | None]:
-            return entry.state, entry.state == "member" and export in entry.holders, entry.content(export)
+        def of_export(entry: Entry) -> tuple[str, bool]:
+            return entry.state, entry.state == "member" and export in entry.holders
 
-        return of_export(now) != of_export(self.after)
+        if of_export(now) != of_export(self.after):
+            return True
+        # a repair forgets the content, and does not stand in the way
+        return now.content(export) not in {None, self.after.content(export)}
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that finished.
+    """A run whose effect is known, or one that broke and may have had one of several.
 
     Attributes:
-        results: what it did to each person.
+        results: what it may have done to each person.
         export: the export that it ran.
         snapshot: the snapshot that the export had reached before, and the newest that it may have reached.
     """
 
-    results: dict[str, Done]
+    results: dict[str, frozenset[Done]]
     export: str
     snapshot: tuple[int, int]
 
+    @property
+    def sure(self) -> bool:
+        """Whether its effect is known."""
+        return all(len(possible) == 1 for possible in self.results.values())
 
-def changed_people(run: FinishedRun | None, export: str) -> bool:
-    """Return whether a run of `export` (empty: of any) added or removed people or gave up its claim on some."""
+
+def changes(run: FinishedRun | None, export: str) -> bool:
+    """Return whether a run of `export` (empty: of any) may have added or removed people, or given up a claim."""
     if run is None or export not in {"", run.export}:
         return False
-    return any(done.kind(run.export) for done in run.results.values())
+    return any(done.kind(run.export) for possible in run.results.values() for done in possible)
+
+
+def surely_changes(run: FinishedRun) -> bool:
+    """Return whether a run has added or removed people or given up a claim, whatever happened."""
+    return any(all(done.kind(run.export) for done in possible) for possible in run.results.values())
 
 
 def after_undo(vendor: Vendor, belief: Belief, done: Done, export: str) -> Iterator[Belief]:

@@ -8,6 +8,14 @@ from dataclasses import replace
 from chaos.person_model import Contact, Entry, Outcome
 
 
+def filled(contact: Contact, content: str | None) -> Contact:
+    """Return the contact after an import. A value that is left out, and all if `content` is None, stays."""
+    if content is None:
+        return contact
+    value, _, field = content.partition("@")
+    return replace(contact, value=value, shop=contact.shop or bool(field))
+
+
 class Vendor:
     """What an import and a removal do to one contact. By default a vendor accepts every person."""
 
@@ -25,11 +33,12 @@ class Vendor:
         del contact, entry
         return None
 
-    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
-        """Return the contact after an import, and the row's outcome. A value of None leaves the vendor's as it is."""
+    def import_person(
+        self, contact: Contact | None, entry: Entry | None, content: str | None
+    ) -> tuple[Contact, Outcome]:
+        """Return the contact after an import, and the row's outcome. A content of None leaves the vendor's values."""
         del entry
-        old = contact or Contact(inside=False)
-        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+        return replace(filled(contact or Contact(inside=False), content), inside=True), ("delivered", None)
 
     def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Yield the contact after a removal and its possible outcomes."""
@@ -46,13 +55,15 @@ class CampaignMonitor(Vendor):
     statuses = ("ok", "unsubscribed", "bounced")
     marks = True
 
-    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+    def import_person(
+        self, contact: Contact | None, entry: Entry | None, content: str | None
+    ) -> tuple[Contact, Outcome]:
         """Reject unsubscribed, bounced and deleted people, except people whom an export removed."""
         if contact is None or contact.inside:
-            return super().import_person(contact, entry, value)
+            return super().import_person(contact, entry, content)
         if contact.status == "deleted":
             if entry is not None and entry.state in {"removed", "removing", "erased"}:
-                return super().import_person(replace(contact, status="ok"), entry, value)
+                return super().import_person(replace(contact, status="ok"), entry, content)
             return contact, ("withheld", "deleted")
         return contact, ("rejected", contact.status)
 
@@ -77,12 +88,13 @@ class ConstantContact(Vendor):
             return None
         return "left_audience"
 
-    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+    def import_person(
+        self, contact: Contact | None, entry: Entry | None, content: str | None
+    ) -> tuple[Contact, Outcome]:
         """Reject a person who has unsubscribed from everything."""
         if contact is not None and contact.status == "unsubscribed":
-            return replace(contact, value=contact.value if value is None else value), ("rejected", "unsubscribed")
-        old = contact or Contact(inside=False)
-        return replace(old, inside=True, value=old.value if value is None else value), ("delivered", None)
+            return filled(contact, content), ("rejected", "unsubscribed")
+        return super().import_person(contact, entry, content)
 
     def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Remove members only, and no person who has unsubscribed from everything."""
@@ -98,11 +110,13 @@ class Dotdigital(Vendor):
     jobs = True
     statuses = ("ok", "unsubscribed", "left")
 
-    def import_person(self, contact: Contact | None, entry: Entry | None, value: str | None) -> tuple[Contact, Outcome]:
+    def import_person(
+        self, contact: Contact | None, entry: Entry | None, content: str | None
+    ) -> tuple[Contact, Outcome]:
         """Update a person who left the book and do not bring them back."""
         if contact is not None and contact.status == "left":
-            return replace(contact, value=contact.value if value is None else value), ("delivered", None)
-        return super().import_person(contact, entry, value)
+            return filled(contact, content), ("delivered", None)
+        return super().import_person(contact, entry, content)
 
     def remove_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
         """Leave people who have opted out of the book as they are."""

@@ -191,6 +191,14 @@ def test_custom_field_deletion_wants_brackets(cm):
     assert len(cm("GET", f"{path}.json").json()) == 7
 
 
+def test_a_field_that_is_deleted_loses_its_values(sim, cm):
+    """A field of the same name that is made afterwards is empty."""
+    sim.seed("campaign_monitor", [{"email": "ann@example.com", "fields": {"City": "Oslo"}}], cm.list)
+    assert cm("DELETE", f"/lists/{cm.list}/customfields/%5BCity%5D.json").status_code == 200
+    assert cm("POST", f"/lists/{cm.list}/customfields.json", {"FieldName": "City", "DataType": "Text"}).ok
+    assert sim.members("campaign_monitor", cm.list)["members"][0]["fields"] == {}
+
+
 def test_pages_of_members(sim, cm):
     """Pages carry their envelope, rows the field's name, dates the account's time."""
     sim.configure({"campaign_monitor": {"utc_offset_minutes": 600}})

@@ -101,6 +101,16 @@ def test_a_tag_that_the_vendor_does_not_take(account, tag):
     assert ["/api/brands/current"] == [one["path"] for one in account.sim.requests(vendor="omnisend")]
 
 
+@pytest.mark.parametrize("brand_id", [7, "", "a/b", None, ["x"]])
+def test_a_brand_id_of_another_form_stops_the_run(account, brand_id):
+    """The ledger's folder is named after the id, so an export with another one would not know its own people."""
+    account.sim.faults(
+        [{"vendor": "omnisend", "path": "brands/current$", "status": 200, "body": {"brandID": brand_id}}]
+    )
+    with pytest.raises(UnexpectedResponse, match="brandID"):
+        account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
+
+
 def test_a_key_of_another_store_stops_before_anything_is_sent(account):
     """The connection is pinned to a brand id: the error names both stores, and nothing of the segment left."""
     pinned = ApiEndpoint(account.endpoint.base_url, options={"brand_id": account.described["brand"]["id"]})

@@ -47,3 +47,15 @@ def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(acc
     account.sim.clock.advance(10 * 86_400)
     found = written(account.day(12, people(3), fetch_optouts=True))
     assert found == {P2: "unsubscribed"}
+
+
+def test_a_person_whom_an_undo_was_to_take_out_and_who_has_unsubscribed_is_written(account: VendorHarness):
+    """An undo looks at the people before it removes them, as a mirror run does: they stay as they are."""
+    account.day(1, people(2))
+    account.day(2, people(3))
+    account.sim.seed(account.name, [{"email": P2, "status": account.row.opted_out}], account.audience)
+    before = account.members().get(P2)
+    assert written(account.undo()) == ({P2: "unsubscribed"} if account.row.checks_leavers else {})
+    if account.row.checks_leavers:
+        assert account.members().get(P2) == before
+        assert account.ledger().get(P2, {}).get("state") in {None, "left"}

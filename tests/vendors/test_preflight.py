@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-import requests
+from vendors.custom_fields import delete_field, make_field
 from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, GuardTripped, InvalidArgument, StaleSnapshot
 from airflow_provider_segexport.export.config import Guard
-from airflow_provider_segexport.simulator.people import pack, unpack
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 WITH_FIELDS = [name for name, vendor in VENDORS.items() if not vendor.implicit_custom_fields]
@@ -80,23 +79,6 @@ def test_a_run_that_a_guard_stops_writes_no_version(sim, tmp_path, name):
     assert account.ledger()["p9@example.com"]["state"] == "member"
 
 
-def delete_field(account: VendorHarness) -> None:
-    """Delete the field at the vendor with its values, as a colleague would."""
-    name = account.row.custom[1]
-    if account.name == "constant_contact":  # its simulator has no route for this
-        book = account.sim._vendors[account.name].account
-        key = next(key for key, field in book.fields.items() if field.label == name)
-        del book.fields[key]
-        for contact in book.contacts:
-            contact.fields = pack({one: held for one, held in unpack(contact.fields).items() if one != f"cf:{key}"})
-        return
-    path = account.row.field_path or pytest.skip("this vendor's simulator deletes no custom field")
-    path = path.format(audience=account.audience, name=name, key=name.replace(" ", ""))
-    url = f"{account.described['base_url']}{path}"
-    answer = requests.delete(url, auth=account.row.auth(account.described), timeout=10)
-    assert answer.status_code < 300, answer.text
-
-
 def test_values_of_a_field_that_was_made_again_go_out_again(account: VendorHarness):
     """A field was deleted at the vendor: people with a value for it get it, the others are unchanged."""
     with_field(account, 3, people(4), shop=["Oslo", "Oslo", None, None])
@@ -130,12 +112,6 @@ def lists(sim, tmp_path) -> VendorHarness:
     found.day(2, people(10))
     with_field(found, 3, people(4), shop=["1", "2", None, None])
     return found
-
-
-def make_field(account: VendorHarness, kind: str) -> None:
-    """Make the field by hand, with a type of the vendor's."""
-    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-    account.call(account.vendor.create_field(target, account.row.custom[1], kind))
 
 
 @pytest.mark.parametrize("kind", ["text", "number"])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
-from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History, Ids
+from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History, Ids, pack, unpack
 
 STATES = ("Active", "Unconfirmed", "Unsubscribed", "Bounced", "Deleted")
 SCOPES = ["ImportSubscribers", "ManageLists", "ViewSubscribersInReports"]
@@ -89,10 +89,14 @@ class MailingList:
         self.accepted_keys[new.bare] = self.accepted_keys[f"[{new.bare}]"] = new
 
     def drop_field(self, bare: str) -> None:
-        """Remove a custom field with all its values in sight."""
+        """Remove a custom field with all its values."""
         for key in (bare, f"[{bare}]"):
             self.accepted_keys.pop(key, None)
         self.fields.pop(bare, None)
+        for person in self.subscribers.values():
+            fields = unpack(person.fields)
+            if fields.pop(bare, None) is not None:
+                person.fields = pack(fields)
 
     def join(self, subscriber: Subscriber, key: str = "") -> None:
         """Take a new person into the list, under what addresses are compared by."""

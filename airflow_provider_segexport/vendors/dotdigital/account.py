@@ -12,12 +12,14 @@ from airflow_provider_segexport.vendors.base import FieldType
 from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
 from airflow_provider_segexport.vendors.endpoints import is_vendor_host
 from airflow_provider_segexport.vendors.responses import (
+    DIGITS,
     as_int,
     as_object,
     as_objects,
     as_text,
     get,
     required,
+    required_id,
     required_list,
     send_json,
 )
@@ -37,7 +39,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     properties = as_objects(as_object(info).get("properties"))
     values = {as_text(entry.get("name")): as_text(entry.get("value")) for entry in properties}
     api = resolve_region(endpoint, required(values, "ApiEndpoint"))
-    account, name = required(info, "id"), values.get("Name", "")
+    account, name = required_id(info, "id", DIGITS), values.get("Name", "")
     if audience is None:
         return Audience(base_url=api, account=account, account_name=name)
     if not re.fullmatch(r"[0-9]{1,10}", audience):

@@ -17,7 +17,6 @@ from airflow_provider_segexport.vendors.responses import (
     as_objects,
     as_text,
     get,
-    required,
     required_id,
     required_list,
     send_json,
@@ -69,7 +68,7 @@ def read_store(endpoint: ApiEndpoint, response: Response) -> tuple[str, str]:
         InvalidConnection: the connection is pinned to another store.
     """
     brand = read_json(response)
-    store, name = required(brand, "brandID"), as_text(as_object(brand).get("name"))
+    store, name = required_id(brand, "brandID"), as_text(as_object(brand).get("name"))
     pinned = endpoint.options.get("brand_id", "").strip()
     if pinned and pinned != store:
         raise InvalidConnection(
