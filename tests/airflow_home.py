@@ -8,6 +8,10 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from memory_folder import use_memory
+
+use_memory()
+
 IS_3_2 = metadata.version("apache-airflow-core").startswith("3.2.")
 """The oldest Airflow that the provider is for lacks some of what the tests look at."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow_home import HOME
+from memory_folder import remove_folders
 from slow_tests import left_out, not_fast
 
 pytest.register_assert_rewrite("airflow_fixtures", "airflow_worker")
@@ -28,6 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
+    remove_folders()
 
 
 @pytest.fixture(scope="session", autouse=True)

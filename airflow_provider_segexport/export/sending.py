@@ -122,11 +122,11 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
 
 
 def _first_rows(recorder: record.BatchRecorder) -> int | None:
-    """Return how many rows may be sent before the guard on rejected rows has results to measure; None for no limit."""
+    """Return how many rows may be open until the guard on rejected rows has enough results; None for no limit."""
     settled = recorder.settled_before + recorder.accepted + recorder.rejected
     if recorder.check_rejected is None or settled >= MIN_SETTLED_ROWS:
         return None
-    return MIN_SETTLED_ROWS
+    return MIN_SETTLED_ROWS - settled
 
 
 def _call(context: ExportContext, audience: Audience, batch: Batch) -> Operation[BatchReply]:

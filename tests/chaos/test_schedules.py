@@ -9,7 +9,7 @@ from chaos.invariants import broken
 from chaos.schedule import play
 
 FIRST = int(os.environ.get("CHAOS_SEED", "0"))
-SEEDS = int(os.environ.get("CHAOS_N", "4"))
+SEEDS = int(os.environ.get("CHAOS_N", "2"))
 MORE = int(os.environ.get("CHAOS_N", "0"))
 """They take longer, and are left to `make chaos`."""
 

@@ -21,6 +21,7 @@ def remaining(names: list[str]) -> list[str]:
 def test_a_pattern_names_a_test_that_exists(pattern):
     """A test that was renamed would run again without notice."""
     path, _, test = pattern.replace("\\.", ".").partition("::")
+    test = test.rpartition("::")[2]
     name = re.match(r"test_\(?(\w+)", test)[1].rstrip("_")
     assert re.search(rf"def test_{name}", (TESTS / path).read_text())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,26 @@ def test_a_run_that_the_guard_stops_has_a_verdict_for_every_row_that_it_sent(sim
     assert len(account.upserts()) == 2
     counts = account.latest_summary()["counts"]
     assert (counts["rejected"], counts["not_attempted"]) == (200, 200)
+
+
+@pytest.mark.parametrize("name", NAMES_ROWS)
+def test_a_job_that_ends_before_the_other_makes_no_room_for_a_third(sim, tmp_path, name):
+    """The first hundred rejected rows do not let other rows out before the second hundred have a result."""
+    account = VendorHarness(sim, name, tmp_path, batch_rows=100)
+
+    def collect(_audience, batch, _job_id):
+        deadline = time.monotonic() + 0.3
+        while min(batch.rows) >= 100 and len(account.upserts()) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return BatchResult(
+            rejected=tuple(RowRejection(at, Reason.REJECTED_BY_VENDOR, "", "no") for at in range(len(batch)))
+        )
+        yield  # an operation is a generator
+
+    account.vendor = replace(account.vendor, collect=collect, embedded_job_reads=None)
+    with pytest.raises(GuardTripped, match="200 of the first 200 rows"):
+        account.export(account.segment({"email": people(400)}))
+    assert len(account.upserts()) == 2
 
 
 @pytest.mark.parametrize("name", NAMES_ROWS)
