@@ -84,6 +84,7 @@ def provider_info(version: str) -> dict[str, Any]:
         "operators": [_modules(vendor.title, *OPERATOR_MODULES) for vendor in VENDORS.values()],
         "triggers": [_modules(vendor.title, *TRIGGER_MODULES) for vendor in VENDORS.values()],
         "extra-links": [f"airflow_provider_segexport.operators.links.{name}" for name in LINKS],
+        "notifications": ["airflow_provider_segexport.notifications.segment_export.SegmentExportNotifier"],
         "cli": ["airflow_provider_segexport.cli.get_commands"],
         "config": {
             "segexport": {

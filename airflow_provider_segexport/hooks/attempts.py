@@ -16,7 +16,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException, Airfl
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
 from airflow_provider_segexport.hooks.arguments import audience as audience_argument
 from airflow_provider_segexport.hooks.arguments import is_nothing
-from airflow_provider_segexport.hooks.failures import airflow_class, message, unexpected_text
+from airflow_provider_segexport.hooks.failures import (
+    SKIPPED,
+    TIMED_OUT,
+    UNEXPECTED,
+    airflow_class,
+    message,
+    unexpected_text,
+)
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts, attempts_file, record
@@ -30,9 +37,6 @@ log = logging.getLogger(__name__)
 
 MAX_AUDIENCE_CHARS = 500
 """Characters of an audience argument in a record. No vendor has longer names or ids."""
-
-UNEXPECTED, TIMED_OUT, SKIPPED = "unexpected", "execution-timeout", "skipped"
-"""Codes of ends that no exception of this package describes."""
 
 
 @dataclass(slots=True)

@@ -27,6 +27,9 @@ NO_SPACE = "No space left on device"
 
 RETRY_RESUMES = "A retry resumes where this try stopped."
 
+UNEXPECTED, TIMED_OUT, SKIPPED, WORKER_LOST = "unexpected", "execution-timeout", "skipped", "worker-lost"
+"""Codes of ends that no exception of this package describes."""
+
 
 class RetryLater(AirflowException):
     """A retry may succeed.

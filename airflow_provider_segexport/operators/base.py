@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.hooks.failures import unexpected
+from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators import failures, lineage, links, messages, waits
 from airflow_provider_segexport.operators.loading import gc_disabled
@@ -184,13 +184,13 @@ class BaseAudienceOperator(BaseOperator):
                 report = run_export(hook, request, attempt=attempt, **options)
                 attempt.ended(report)
         except SegexportError as error:
-            self._report_failure(context, str(error))
+            self._report_failure(context, str(error), error.error_code)
             timeout = self._max_deferral(context) if self.execution_timeout else None
             self._end_try(failures.ending(error, deferrable=self.deferrable, timeout=timeout))
         except AirflowException:
             raise
         except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
-            self._report_failure(context, type(error).__name__)
+            self._report_failure(context, type(error).__name__, UNEXPECTED)
             raise unexpected(error) from None
         finally:
             self._hook = None
@@ -244,7 +244,7 @@ class BaseAudienceOperator(BaseOperator):
         )
         raise AssertionError  # `defer` has raised
 
-    def _report_failure(self, context: Any, error: str) -> None:
+    def _report_failure(self, context: Any, error: str, code: str) -> None:
         """Log what was done before an error, and put it into the context for callbacks and notifiers."""
         report: Mapping[str, Any] | None = None
         with contextlib.suppress(Exception):  # it must not hide the error that is reported
@@ -256,7 +256,8 @@ class BaseAudienceOperator(BaseOperator):
             self.log.warning("Done so far, of %s. Run folder: %s", messages.outcome(report), report["run_folder"])
         name = f"{context['dag'].dag_id}.{self.task_id}"
         path = report["run_folder"] if report else None
-        context[MESSAGE] = {**messages.failure(name, report, error), "error": error, "run_folder": path}
+        message = messages.failure(name, report, error)
+        context[MESSAGE] = {**message, "error": error, "error_code": code, "run_folder": path}
 
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Log the report, and return what goes into XCom: counts and paths."""

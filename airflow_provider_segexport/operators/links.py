@@ -29,6 +29,19 @@ def base_url() -> str:
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
+def task_path(instance: Any) -> str:
+    """Return the path of a task instance's page in Airflow's UI.
+
+    Args:
+        instance: a task instance or its key. Without a map index, the task is not mapped.
+    """
+    parts = ["dags", instance.dag_id, "runs", instance.run_id, "tasks", instance.task_id]
+    index = getattr(instance, "map_index", None)
+    if index is not None and index >= 0:
+        parts += ["mapped", str(index)]
+    return "/".join(quote(part, safe="") for part in parts)
+
+
 class _Link(BaseOperatorLink):
     """The base of the three links."""
 
@@ -65,11 +78,7 @@ class ReportLink(_Link):
         """Return the URL of the task instance's tab *Export*; empty if the run has no run folder."""
         if folder_of(operator) is None:
             return ""
-        parts = ["dags", ti_key.dag_id, "runs", ti_key.run_id, "tasks", ti_key.task_id]
-        if (ti_key.map_index or 0) >= 0:
-            parts += ["mapped", str(ti_key.map_index)]
-        path = "/".join(quote(part, safe="") for part in parts)
-        return f"{base_url()}/{path}/plugin/segment_export"
+        return f"{base_url()}/{task_path(ti_key)}/plugin/segment_export"
 
 
 class RejectsLink(_Link):

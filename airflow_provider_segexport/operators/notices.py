@@ -1,4 +1,4 @@
-"""Gives a task's callbacks a message, however the task ends: `context -> title, body, error, run_folder`.
+"""Gives a task's callbacks a message, however the task ends: `context -> title, body, error, error_code, run_folder`.
 
 A task that succeeds, or fails with an error of this package, has put the message into the context. If a template cannot
 be rendered, or `pre_execute`, a timeout, a skip or a kill ends the task, the message is made here, perhaps in another
@@ -13,10 +13,10 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
-from airflow_provider_segexport.hooks.failures import RETRY_RESUMES
+from airflow_provider_segexport.hooks.failures import RETRY_RESUMES, SKIPPED, TIMED_OUT, UNEXPECTED, WORKER_LOST
 
 MESSAGE = "segexport"
-"""Key of the message in the context of a task: `title`, `body`, `error`, `run_folder`."""
+"""Key of the message in the context of a task: `title`, `body`, `error`, `error_code`, `run_folder`."""
 
 KINDS = ("execute", "failure", "retry", "skipped", "success")
 """The callbacks of a task: `on_<kind>_callback`."""
@@ -79,7 +79,19 @@ def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, A
     if kind not in ERROR_KINDS:
         return {"title": title, "body": title + ".", "run_folder": None}
     error = error_text(context.get("exception"))
-    return {"title": title, "body": error, "error": error, "run_folder": None}
+    code = SKIPPED if kind == "skipped" else error_code(context.get("exception"))
+    return {"title": title, "body": error, "error": error, "error_code": code, "run_folder": None}
+
+
+def error_code(error: object) -> str:
+    """Return the code of what has ended the task."""
+    match error:
+        case AirflowTaskTimeout():
+            return TIMED_OUT
+        case BaseException():
+            return UNEXPECTED
+        case _:
+            return WORKER_LOST
 
 
 def error_text(error: object) -> str:

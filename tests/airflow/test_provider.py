@@ -80,8 +80,8 @@ def test_every_module_that_the_metadata_names_is_there():
         for entry in INFO[kind]:
             for module in entry["python-modules"]:
                 import_module(module)
-    for command in INFO["cli"]:
-        module, _, name = command.rpartition(".")
+    for path in [*INFO["cli"], *INFO["notifications"]]:
+        module, _, name = path.rpartition(".")
         assert callable(getattr(import_module(module), name))
     named = {module for entry in INFO["triggers"] for module in entry["python-modules"]}
     triggers = (REPO / "airflow_provider_segexport" / "triggers").glob("[a-z]*.py")

@@ -1,0 +1,1 @@
+"""Messages about exports for people: `end of a task, change of an audience's state -> mail, chat, any notifier`."""
