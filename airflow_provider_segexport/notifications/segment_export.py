@@ -21,19 +21,20 @@ class SegmentExportNotifier(BaseNotifier):
     The message says what the run did or why it stopped, what to do, and links to the log, the report, the DAG run and
     the explanation of the error. Links need `[api] base_url` in Airflow's configuration.
 
-    Use it as `on_failure_callback`, `on_success_callback`, `on_retry_callback` or `on_skipped_callback` of a task, or as
-    a callback of a DAG. Tasks of other operators get a message, too.
+    Use it as `on_failure_callback`, `on_success_callback`, `on_retry_callback` or `on_skipped_callback` of a task, or
+    as a callback of a DAG. Tasks of other operators get a message, too.
 
     Args:
         send: a notifier, or a function that takes the message as a mapping. The templates of the notifier may use
-            `segexport.title`, `body`, `error`, `error_code`, `advice`, `run_folder`, `log_url`, `report_url`, `run_url`,
-            `help_url`, and the message as a whole as `segexport.text`, `markdown`, `slack` and `html`. What does not
-            apply is empty.
+            `segexport.title`, `body`, `error`, `error_code`, `advice`, `run_folder`, `log_url`, `report_url`,
+            `run_url`, `help_url`, and the message as a whole as `segexport.text`, `markdown`, `slack` and `html`.
+            What does not apply is empty.
     """
 
     def __init__(self, send: Send, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not callable(send) or isinstance(send, type):
+        given: object = send
+        if not callable(given) or isinstance(given, type):
             raise TypeError(
                 f"`send` of SegmentExportNotifier is {send!r}. To fix: pass a notifier, such as "
                 "SlackWebhookNotifier(slack_webhook_conn_id='slack', text='{{ segexport.slack }}'), or a function that "
