@@ -12,7 +12,7 @@ from airflow_provider_segexport.notifications.message import export_message
 from airflow_provider_segexport.operators.notices import MESSAGE
 
 Send = BaseNotifier | Callable[[Mapping[str, Any]], Any]
-"""What delivers a message."""
+"""A notifier, or a function that takes the message."""
 
 
 class SegmentExportNotifier(BaseNotifier):
