@@ -19,6 +19,10 @@ QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 WEEK_OF = re.compile(r"(\d{4}-\d{2}-\d{2}) \(W\d{2}\)")
 """A key of Airflow's `StartOfWeekMapper`: the Monday, then the week's number."""
 
+ISO_FORM = re.compile(r"\d{4}-?(\d{2}-?\d{2}|W\d{2}(-?\d)?)([T ]\d[\d:.,]*(Z|[+-][\d:.]+)?)?", re.IGNORECASE)
+"""A date or week, and perhaps a time. Python accepts any character between date and time: `2026-03-02|05` would be
+five o'clock."""
+
 
 class KeyTime(NamedTuple):
     """A partition key in parts.
@@ -55,6 +59,8 @@ def period_start(text: str) -> datetime | None:
         text = f"{match[1]}-{int(match[2]) * 3 - 2:02d}-01"
     elif match := WEEK_OF.fullmatch(text):
         text = match[1]
+    if not ISO_FORM.fullmatch(text):
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
