@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(slots=True)
@@ -48,8 +48,10 @@ class Jobs:
         self._order = count()
         self._scripts: deque[list[str]] = deque()
 
-    def script(self, scripts: Iterable[Sequence[str]]) -> None:
-        """Give the next accepted jobs one script each: the states that successive looks see."""
+    def script(self, scripts: Sequence[Sequence[str]]) -> None:
+        """Give the next accepted jobs one script each: the states that successive looks see. None removes all."""
+        if not scripts:
+            self._scripts.clear()
         self._scripts.extend(list(states) for states in scripts)
 
     def add(

@@ -225,8 +225,12 @@ class ProductRuns:
         return account.environment(name, **options)
 
     def recover(self) -> None:
-        """Remove the scripted faults after a run."""
+        """Remove the scripted faults after a run, also those that it did not meet."""
         self.account.sim.clear_faults()
+        if self.account.name == "omnisend":
+            self.account.sim.act("omnisend", "stop_batches", {"after": []})
+        elif self.vendor.jobs:
+            self.account.sim.act(self.account.name, "script_jobs", {"scripts": []})
         self.account.sim.clock.advance(200)
         if self.vendor.jobs:
             self.account.sim.configure({self.account.name: {"job_seconds": 1}})

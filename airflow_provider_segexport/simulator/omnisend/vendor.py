@@ -186,10 +186,12 @@ class Omnisend(Vendor):
         return len(scripts)
 
     def _stop_batches(self, details: Json) -> object:
-        """Let the next batches stop after so many items each."""
+        """Let the next batches stop after so many items each; an empty list ends that."""
         after = details.get("after")
         if not isinstance(after, list) or not all(type(number) is int for number in after):
             raise ControlError('stop_batches takes {"after": [10, 0]}: items done before the stop')
+        if not after:
+            self.shop.batches.stops.clear()
         self.shop.batches.stops.extend(after)
         return len(self.shop.batches.stops)
 
