@@ -31,7 +31,7 @@ PAGES = pages()
 SIMULATOR = REPO / "airflow_provider_segexport" / "simulator" / "README.md"
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 LANGUAGES = {"console", "eval-rst", "ini", "json", "provider", "python", "text", "toctree", "toml", "yaml"}
-OTHERS = {"curl", "docker", "echo", "export", "git", "kill", "pip"}
+OTHERS = {"curl", "docker", "echo", "export", "git", "helm", "kill", "pip"}
 """Commands that are not ours to look up."""
 
 
