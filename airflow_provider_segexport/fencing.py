@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,18 @@ def fenced(check: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _thread.check = outer
+
+
+def fenced_also(check: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call `check` before every call that this thread sends, after the check that is there already."""
+    outer = _thread.check
+
+    def both() -> None:
+        if outer is not None:
+            outer()
+        check()
+
+    return fenced(both)
 
 
 def check_fence() -> None:

@@ -141,8 +141,8 @@ class VariableStore:
             with suppress(AirflowException, AirflowRuntimeError):  # the new login is stored; deleting can fail
                 self._delete_unused()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return the lock that one process at a time holds, over all machines."""
+    def lock(self) -> AbstractContextManager[Callable[[], None]]:
+        """Return the lock that one process at a time holds, over all machines, with a check that it still does."""
         return self._lock.hold(f"{self.key}{LOCK_SUFFIX}")
 
     def _add_connection(self) -> StoredLogin | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_segexport.errors import AuthenticationFailed
+from airflow_provider_segexport.errors import AuthenticationFailed, RetryableError
+from airflow_provider_segexport.fencing import fenced_also
+from airflow_provider_segexport.http.variable_lock import LockLost
 from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.vendors.auth import OAuthToken
 
@@ -24,6 +26,10 @@ JUST_RENEWED_S = 10.0
 """A 401 within this time after a renewal belongs to a call that was sent with the previous token."""
 
 
+MAX_RENEWALS = 3
+"""Renewals at most, if the process is suspended during each and loses the lock."""
+
+
 class TokenStore(Protocol):
     """Stores a renewed login, so that a task on another machine can use it."""
 
@@ -33,8 +39,8 @@ class TokenStore(Protocol):
     def save(self, token: OAuthToken, fingerprint: str) -> None:
         """Store a login. When this returns, every machine can read it."""
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return a lock that one process of all machines can hold."""
+    def lock(self) -> AbstractContextManager[Callable[[], None]]:
+        """Return a lock that one process of all machines can hold, with a check that raises `LockLost`."""
 
 
 def token_fingerprint(refresh_token: str) -> str:
@@ -46,7 +52,8 @@ class Bearer(AuthBase):
     """Authenticates requests with an access token.
 
     A vendor may accept a refresh token only once. The new pair is therefore stored before it is used, and a process
-    that waited for the lock first checks whether another one has renewed the token.
+    that waited for the lock first checks whether another one has renewed the token. A process that was suspended
+    meanwhile sends no refresh token without the lock, and does not overwrite a pair that another one has stored.
 
     Args:
         initial_refresh_token: the refresh token of the Airflow connection.
@@ -77,6 +84,8 @@ class Bearer(AuthBase):
         self._clock = clock
         self._sleep = sleep
         self._token: OAuthToken | None = None
+        self._own: OAuthToken | None = None
+        """The last pair that the vendor gave to this process. It may be newer than the stored one."""
         self._is_stored = False
         """Whether the token in use came from the store, and this process has not renewed it."""
 
@@ -110,7 +119,7 @@ class Bearer(AuthBase):
             self._token = self._restart()  # the vendor does not know the stored token
             return True
         # Calls that were in flight with the old token come back after the first of them has renewed it.
-        if self._token is None or self._token.renewed_at + JUST_RENEWED_S < self._clock():
+        if self._token is None or not 0 <= self._clock() - self._token.renewed_at <= JUST_RENEWED_S:
             self._token = self._renew(self._token)
         return True
 
@@ -125,33 +134,61 @@ class Bearer(AuthBase):
         return token
 
     def _renew(self, old: OAuthToken | None) -> OAuthToken:
-        with self._store.lock():
-            stored = self._load()
-            is_newer = stored is not None and (old is None or stored.access_token != old.access_token)
-            if stored is not None and is_newer and stored.expires_at > self._clock() + RENEW_BEFORE_EXPIRY_S:
-                return stored  # another process has renewed it
-            if stored is not None:
-                self._sleep(max(0.0, stored.renewed_at + MIN_RENEWAL_INTERVAL_S - self._clock()))
-            try:
-                new = self._refresh(stored.refresh_token if stored else self._initial_refresh_token)
-            except AuthenticationFailed:
-                if stored is None or stored.refresh_token == self._initial_refresh_token:
-                    raise
-                new = self._refresh(
-                    self._initial_refresh_token
-                )  # the stored token is void; the connection's may be valid
-            return self._save(new)
+        return self._locked(lambda check: self._renew_locked(old, check))
 
     def _restart(self) -> OAuthToken:
-        """Start a new login with the connection's refresh token."""
-        with self._store.lock():
-            return self._save(self._refresh(self._initial_refresh_token))
+        """Renew the login without the stored token, which the vendor does not know."""
+        return self._locked(lambda check: self._exchange([self._own], self._load(), check))
 
-    def _save(self, new: OAuthToken) -> OAuthToken:
-        """Store a new pair before it is used, and return it."""
+    def _locked(self, renew: Callable[[Callable[[], None]], OAuthToken]) -> OAuthToken:
+        for _ in range(MAX_RENEWALS):
+            with suppress(LockLost), self._store.lock() as check:
+                return renew(check)
+        raise RetryableError("The login was not renewed, because this process lost the lock on it again and again.")
+
+    def _renew_locked(self, old: OAuthToken | None, check: Callable[[], None]) -> OAuthToken:
+        stored = self._load()
+        is_newer = stored is not None and (old is None or stored.access_token != old.access_token)
+        if stored is not None and is_newer and stored.expires_at > self._clock() + RENEW_BEFORE_EXPIRY_S:
+            self._is_stored = True
+            return stored  # another process has renewed it
+        if stored is not None:  # at most the interval, because another machine's clock may be ahead
+            wait_s = stored.renewed_at + MIN_RENEWAL_INTERVAL_S - self._clock()
+            self._sleep(max(0.0, min(wait_s, MIN_RENEWAL_INTERVAL_S)))
+        return self._exchange([stored, self._own], stored, check)
+
+    def _exchange(
+        self, tokens: list[OAuthToken | None], stored: OAuthToken | None, check: Callable[[], None]
+    ) -> OAuthToken:
+        """Exchange the first refresh token that the vendor accepts, and store the new pair before it is used.
+
+        Args:
+            tokens: pairs whose refresh tokens are tried before the connection's.
+            stored: the pair in the store.
+            check: raises if this process no longer holds the lock.
+        """
+        own = [token.refresh_token for token in tokens if token is not None]
+        *others, last = dict.fromkeys([*own, self._initial_refresh_token])
+        with fenced_also(check):
+            for refresh_token in others:
+                with suppress(AuthenticationFailed):  # void; the next one may be valid
+                    return self._save(self._refresh(refresh_token), stored)
+            return self._save(self._refresh(last), stored)
+
+    def _save(self, new: OAuthToken, stored: OAuthToken | None) -> OAuthToken:
+        """Store a new pair, unless another process has stored one since; return the pair to use.
+
+        Args:
+            new: the pair.
+            stored: the pair in the store when this process began.
+        """
         self._mask(new)
+        latest = self._load()
+        if latest is not None and (stored is None or latest.refresh_token != stored.refresh_token):
+            self._is_stored = True
+            return latest
         self._store.save(new, token_fingerprint(self._initial_refresh_token))
-        self._is_stored = False
+        self._own, self._is_stored = new, False
         return new
 
     def _mask(self, token: OAuthToken) -> None:

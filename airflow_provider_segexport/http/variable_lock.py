@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.errors import RetryableError, Superseded
 from airflow_provider_segexport.storage.private import open_private, own_folder
 
 
@@ -36,6 +36,10 @@ class TextStore(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys with a prefix, as far as the store can list them."""
+
+
+class LockLost(Superseded):
+    """The process was suspended for so long that another one may hold its lock. No attempt of the call is repeated."""
 
 
 def file_locks() -> pathlib.Path:
@@ -66,17 +70,26 @@ class VariableLock:
     timeout_s: float = 300.0
 
     @contextmanager
-    def hold(self, key: str) -> Iterator[None]:
+    def hold(self, key: str) -> Iterator[Callable[[], None]]:
         """Hold the lock of a key until the block ends.
+
+        Yields:
+            A function that returns if this process still holds the lock, and else raises `LockLost`: the claim has
+            expired while the process was suspended.
 
         Raises:
             RetryableError: another machine holds it for longer than `timeout_s`.
         """
+
+        def check() -> None:
+            if self._holder(key) != claim_id:
+                raise LockLost(f"The lock {key} has expired, and another process may hold it now.")
+
         with self._machine_lock(key):
             claim_id = uuid.uuid4().hex
             self._acquire(key, claim_id)
             try:
-                yield
+                yield check
             finally:
                 if self._holder(key) == claim_id:
                     self.store.delete(key)

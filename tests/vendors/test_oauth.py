@@ -12,7 +12,8 @@ from dataclasses import asdict
 import pytest
 import requests
 
-from airflow_provider_segexport.errors import AuthenticationFailed, RetryableError
+from airflow_provider_segexport.errors import AuthenticationFailed, RetryableError, Superseded
+from airflow_provider_segexport.fencing import fenced
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.http.oauth import Bearer, token_fingerprint
 from airflow_provider_segexport.http.variable_lock import VariableLock
@@ -180,6 +181,21 @@ def test_calls_that_were_under_way_do_not_renew_again(tmp_path: pathlib.Path) ->
         stale = Response(401, {}, b'{"error_key":"unauthorized","error_message":"Unauthorized"}')
         assert [signer.renew(stale) for _ in range(4)] == [True] * 4
         assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
+
+
+def test_a_superseded_writer_sends_no_refresh_token(tmp_path: pathlib.Path) -> None:
+    """The call of the sign-in leaves after the check of the audience's lease, as every other call."""
+
+    def superseded() -> None:
+        raise Superseded("another run")
+
+    with Simulator() as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        signer = bearer(vendor["base_url"], vendor["keys"]["public"], Shelf(tmp_path), tmp_path, 0.01)
+        with fenced(superseded), pytest.raises(Superseded, match="another run"):
+            signer.access_token()
+        assert sim.requests() == []
+        assert signer.access_token()
 
 
 def test_a_claim_of_the_dead_runs_out_and_one_of_the_living_makes_others_wait(tmp_path: pathlib.Path) -> None:
