@@ -45,13 +45,13 @@ test-all: setup  ## the tests, with those that take long
 	SEGEXPORT_ALL_TESTS=1 $(BIN)/python -m pytest tests -n 3 --dist worksteal
 
 chaos: setup  ## random schedules, a model of them, kills, mutated replies: N=200 a vendor, or one again with VENDOR, SEED and N=1
-	CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
+	SEGEXPORT_ALL_TESTS=1 CHAOS_N=$(N) CHAOS_SEED=$(or $(SEED),0) CHAOS_PLACES=$(PLACES) $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_schedules.py tests/chaos/test_model.py $(if $(SEED),,tests/chaos/test_kills.py)
 	$(if $(SEED),,SEGEXPORT_MUTATIONS=all $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/vendors/test_mutated_responses.py)
 	CHAOS_MODEL=$(N) CHAOS_SEED=$(or $(SEED),0) $(BIN)/python -m pytest tests/core/test_fencing_model.py
 	$(if $(SEED),,CHAOS_SUSPENDED=24 $(BIN)/python -m pytest -n auto $(if $(VENDOR),-k $(VENDOR)) tests/chaos/test_suspended.py)
-	$(if $(SEED),,SEGEXPORT_POWER_SAMPLES=20 $(BIN)/python -m pytest -n auto \
+	$(if $(SEED),,SEGEXPORT_ALL_TESTS=1 SEGEXPORT_POWER_SAMPLES=20 $(BIN)/python -m pytest -n auto \
 	  $(if $(VENDOR),-k $(VENDOR)) tests/vendors/test_power_loss.py)
 
 test-backfill: setup  ## on a running Airflow: backfills, catch-up, restarts, a race, approval (6 minutes)

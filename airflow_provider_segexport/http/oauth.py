@@ -52,8 +52,8 @@ class Bearer(AuthBase):
     """Authenticates requests with an access token.
 
     A vendor may accept a refresh token only once. The new pair is therefore stored before it is used, and a process
-    that waited for the lock first checks whether another one has renewed the token. A process that was suspended
-    meanwhile sends no refresh token without the lock, and does not overwrite a pair that another one has stored.
+    that waited for the lock first checks whether another one has renewed the token. A process that was suspended since
+    sends no refresh token without the lock, and does not overwrite a pair that another one has stored.
 
     Args:
         initial_refresh_token: the refresh token of the Airflow connection.
