@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.person.explain import PersonRecord
     from airflow_provider_segexport.person.person import Person
 
-STATES = {
-    "member": "in the audience, added by an export",
-    "removed": "not in the audience, removed by an export",
-    "removing": "being removed by a run that died",
-    "left": "not in the audience: left it, and not by an export",
-    "not_added": "never delivered",
-}
-"""Text by a ledger row's state."""
-
 
 def explain(args: Namespace) -> None:
     """Print the records of a person."""
@@ -48,6 +39,8 @@ def explain(args: Namespace) -> None:
 def describe_record(record: PersonRecord) -> Iterator[str]:
     """Yield the lines about a person and one audience."""
     yield f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
+    from airflow_provider_segexport.person.explain import STATES  # noqa: PLC0415
+
     row = record.ledger
     if row is None:
         yield "  not in the ledger"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
@@ -15,6 +16,15 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
 from airflow_provider_segexport.storage.retention import KEPT_RUNS
 from airflow_provider_segexport.storage.sealing import verify
+
+STATES = {
+    "member": "in the audience, added by an export",
+    "removed": "not in the audience, removed by an export",
+    "removing": "being removed by a run that died",
+    "left": "not in the audience: left it, and not by an export",
+    "not_added": "never delivered",
+}
+"""Text by a ledger row's state."""
 
 MAX_RUNS = KEPT_RUNS
 """An audience's newest runs whose rejects are searched: so many keep their reports whatever their age."""
@@ -86,7 +96,7 @@ def explain(
         ledger, about = Ledger(path), latest(path) or {}
         rows = {version: _row(ledger, version, person) for version in ledger.versions()}
         newest = ledger.version()
-        missed, runs, unread = _missed(about, person, resolve, max_runs)
+        missed, runs, unread = undelivered(about.get("runs", []), person, resolve, max_runs)
         yield PersonRecord(
             vendor=path.parent.parent.name,
             account=str(about.get("account") or path.parent.name),
@@ -139,18 +149,36 @@ def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
         if version == ledger.version():
             raise
         return None
+    return read_row(ledger, version, person)
+
+
+def read_row(ledger: Ledger, version: int, person: Person) -> dict[str, Any]:
+    """Return the person's row in a version, empty if there is none. The file's checksum is not compared.
+
+    Args:
+        ledger: of the audience.
+        version: its number, from 1.
+        person: to look up.
+    """
     with uncached(ledger.file(version)).open("rb") as file:
         rows = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
     return dict(rows[0]) if rows else {}
 
 
-def _missed(
-    about: Mapping[str, Any], person: Person, resolve: PathResolver, max_runs: int
+def undelivered(
+    recorded_runs: Sequence[Mapping[str, Any]], person: Person, resolve: PathResolver, max_runs: int
 ) -> tuple[tuple[UndeliveredRow, ...], int, tuple[str, ...]]:
-    """Return the person's rows in the newest runs' rejects, how many runs were read, and which cannot be read."""
-    undelivered: list[UndeliveredRow] = []
+    """Return the person's rows in the newest runs' rejects, how many runs were read, and which cannot be read.
+
+    Args:
+        recorded_runs: oldest first, with `run`, `as_of` and `run_folder`.
+        person: to look up.
+        resolve: turns a run folder's path into a storage path.
+        max_runs: newest runs that are searched.
+    """
+    rows: list[UndeliveredRow] = []
     unread: list[str] = []
-    runs = list(reversed(about.get("runs", [])))[:max_runs]
+    runs = list(reversed(recorded_runs))[:max_runs]
     for run in runs:
         path = resolve(str(run["run_folder"])) / "rejects.parquet"
         try:
@@ -159,9 +187,12 @@ def _missed(
             unread.append(str(run["run"]))
             continue
         with path.open("rb") as file:
-            table = pq.read_table(file)
-        table = table.filter(person.rows(table.column("email")))
-        undelivered += [
+            rejects = pq.ParquetFile(file)
+            is_person = person.rows(rejects.read(["email"]).column("email"))
+            if not pc.any(is_person).as_py():
+                continue
+            table = rejects.read().filter(is_person)
+        rows += [
             UndeliveredRow(
                 run=str(run["run"]),
                 as_of=str(run["as_of"]),
@@ -173,4 +204,4 @@ def _missed(
             )
             for rejected in table.to_pylist()
         ]
-    return tuple(undelivered), len(runs) - len(unread), tuple(unread)
+    return tuple(rows), len(runs) - len(unread), tuple(unread)

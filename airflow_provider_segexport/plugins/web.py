@@ -14,7 +14,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.hooks.paths import resolve, state_path
-from airflow_provider_segexport.plugins import audience_page, list_page, task_page, task_run
+from airflow_provider_segexport.plugins import audience_page, list_page, person_page, task_page, task_run
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
 from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
@@ -44,6 +44,8 @@ def make_app() -> FastAPI:
     app.get("/task", response_class=HTMLResponse)(task)
     app.get("/live", response_class=HTMLResponse)(live)
     app.get("/rejects.csv")(rejects_csv)
+    app.get("/person", response_class=HTMLResponse)(person_page.form)
+    app.post("/person", response_class=HTMLResponse)(person_page.result)
     return app
 
 
