@@ -132,7 +132,9 @@ def _wait_for_unanswered_calls(context: ExportContext) -> None:
 def _imports(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
     recorder = record.BatchRecorder(context.environment.run_folder)
     adopt_lost_jobs(context, planned, audience, recorder)
-    jobs = _collect_ended(context, context.vendor, audience, planned.batches, recorder)
+    vendor = context.vendor
+    reading = replace(vendor, collect=vendor.collect_without_changes or vendor.collect)
+    jobs = _collect_ended(context, reading, audience, planned.batches, recorder)
     if jobs is None:
         attribute_unnamed(context, planned, audience)
     return jobs

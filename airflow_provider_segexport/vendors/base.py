@@ -224,6 +224,8 @@ class Vendor:
     upsert: Callable[[Audience, Batch], Operation[BatchReply]]
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Audience, Batch, str], Operation[BatchResult]] = no_collect
+    collect_without_changes: Callable[[Audience, Batch, str], Operation[BatchResult]] | None = None
+    """As `collect`, for a job of another run; set if `collect` makes calls that change something."""
     list_members: Callable[[Audience, OnPage], Operation[None]]
     verification: Verification
     """Reads by which a verification compares the audience with the ledger."""

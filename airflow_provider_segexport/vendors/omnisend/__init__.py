@@ -60,6 +60,7 @@ VENDOR = Vendor(
     upsert=imports.upsert,
     poll=imports.poll,
     collect=imports.collect,
+    collect_without_changes=imports.collect_without_changes,
     list_members=members.list_members,
     verification=Verification(
         read_members=members.read_members,

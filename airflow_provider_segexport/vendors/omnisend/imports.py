@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.email_address import canonical
@@ -185,6 +186,22 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
     if not merges(audience):
         yield from tag_accepted(audience, batch, result)
     return result
+
+
+def collect_without_changes(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
+    """Read a job's items as `collect` does, and add no tag: rows that lack it still have to be sent.
+
+    Args:
+        audience: the audience of the job.
+        batch: the rows of the job.
+        job_id: the vendor's id of the job.
+    """
+    report = yield from read_batch(audience, f"{job_id}/items")
+    result = BatchResult() if report is None else batch_result(report, batch)
+    if report is not None and merges(audience):
+        return result
+    rejected = {rejection.index for rejection in result.rejected}
+    return replace(result, retry=tuple(row for row in range(len(batch)) if row not in rejected), contact_ids={})
 
 
 def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:
