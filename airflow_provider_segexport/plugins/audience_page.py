@@ -10,10 +10,11 @@ from typing import Any
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins import attempts, audiences, charts, labels, list_page, verification_history
+from airflow_provider_segexport.plugins.attempts import Attempts
 from airflow_provider_segexport.plugins.audiences import Attempt, AudienceKey, AudienceOverview, RunIdentity, RunPoint
 from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.ledger_versions import Version, versions
-from airflow_provider_segexport.plugins.pages import log_address, run_address, tab_address
+from airflow_provider_segexport.plugins.pages import audience_address, log_address, run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.task_run import vendor_link
 from airflow_provider_segexport.storage.attempts import Status
@@ -53,18 +54,14 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         None if the audience does not exist, or the user may see none of its runs.
     """
     path = key.path(root)
-    overview = audiences.read(path, user.can_see_run) if path is not None else None
-    if path is None or overview is None:
+    loaded = _load(root, key, user, now)
+    if path is None or loaded is None:
         return None
-    points = _merged(audiences.run_points(path, user.can_see_run), overview.points)
-    tried = attempts.read(root, [overview], user.can_see_run, now)
-    audience = replace(overview, points=points, attempts=tried.by_audience.get(key, ()))
-    unplanned = _unplanned(audience)
-    runs: list[RunPoint | Attempt] = [*points, *unplanned]
-    runs.sort(key=lambda run: -run.at)
+    audience, tried = loaded
+    points, runs = audience.points, _all_runs(audience)
     recorded: list[RunPoint | Attempt] = [*points, *audience.attempts]
     dags = Dags((run.identity for run in recorded), tried.targets)
-    is_disabled = disabled_connections([overview.conn_id]).get(overview.conn_id, False)
+    is_disabled = disabled_connections([audience.conn_id]).get(audience.conn_id, False)
     row = list_page.row_of(audience, dags, is_disabled, now)
     ledger_versions = versions(path, user.can_see_run)
     return {
@@ -75,10 +72,40 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         "charts": charts_of(points[-MAX_CHART_RUNS:]),
         "runs": [_run_row(run, dags) for run in runs],
         "versions": ledger_versions,
+        "history_address": audience_address(key).replace("audience?", "history.csv?", 1),
         "verified": verification_history.of_audience(path, user.can_see_run),
         "vendor_link": vendor_link(root, points[-1].identity),
         "undo": undo(audience, ledger_versions),
     }
+
+
+def runs_of(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> list[RunPoint | Attempt] | None:
+    """Return every run that the user may see, newest first; None as from `page`.
+
+    Args:
+        root: state root.
+        key: of the audience.
+        user: whose rights decide which runs are returned.
+        now: epoch seconds.
+    """
+    loaded = _load(root, key, user, now)
+    return None if loaded is None else _all_runs(loaded[0])
+
+
+def _load(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> tuple[AudienceOverview, Attempts] | None:
+    """Return the audience with all runs and attempts that the user may see; None if there is no such run."""
+    path = key.path(root)
+    overview = audiences.read(path, user.can_see_run) if path is not None else None
+    if path is None or overview is None:
+        return None
+    points = _merged(audiences.run_points(path, user.can_see_run), overview.points)
+    tried = attempts.read(root, [overview], user.can_see_run, now)
+    return replace(overview, points=points, attempts=tried.by_audience.get(key, ())), tried
+
+
+def _all_runs(audience: AudienceOverview) -> list[RunPoint | Attempt]:
+    """Return the runs with a plan and those without, newest first."""
+    return sorted([*audience.points, *_unplanned(audience)], key=lambda run: -run.at)
 
 
 def _unplanned(audience: AudienceOverview) -> list[Attempt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ from airflow_provider_segexport.model import ProofState
 
 CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neither yes nor no"}
 """Label by value of the consent column; every value but yes withholds the profile."""
+
+PREVIEW_ITEMS = 3
+MAX_ITEM_CHARS = 4000
+"""Items of a dry run that the page shows, and characters of each: a row may have hundreds of custom fields."""
 
 ESTIMATES = ("calls", "upserts", "removals", "estimated_minutes")
 """Figures of a plan that the page of a dry run shows."""
@@ -47,12 +52,18 @@ def facts_of(report: Mapping[str, Any]) -> dict[str, Any]:
         "consent_proof": {state: count for state, count in proof.items() if count},
         "account_facts": mapping(report.get("account_facts")),
         "suppression": [_suppression_list(item) for item in array(report.get("suppression")) if mapping(item)],
+        "preview": _preview(array(report.get("preview"))),
         "estimate": {name: number(estimate.get(name)) for name in ESTIMATES},
         "guards": sorted(
             (_guard(item) for item in array(report.get("guards")) if mapping(item)),
             key=lambda guard: (not guard["tripped"], not guard["near"]),
         ),
     }
+
+
+def _preview(items: list[Any]) -> list[str]:
+    """Return the masked items of a dry run as JSON text."""
+    return [json.dumps(item, ensure_ascii=False, indent=2)[:MAX_ITEM_CHARS] for item in items[:PREVIEW_ITEMS]]
 
 
 def _suppression_list(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
     removals_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.removals if part.count)
     return {
         "elapsed": task_run.seconds(report, time.time()),
+        "time_left": task_run.time_left(report, time.time()),
         "vendor": vendor.title if vendor else "",
         "word": vendor.audience_noun if vendor else "audience",
         "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {outcomes_label}"),

@@ -134,6 +134,24 @@ def seconds(report: Report, now: float) -> float:
     return float(report.facts["seconds"] or max(0.0, now - report.facts["started_at"]))
 
 
+MIN_SETTLED = 3
+"""Batches with a result from which the time left is estimated; fewer say little about the rest."""
+
+
+def time_left(report: Report, now: float) -> float | None:
+    """Return about how many seconds the rest of a run takes, at the pace so far; None if that is unknown.
+
+    Args:
+        report: of the run.
+        now: epoch seconds.
+    """
+    settled, planned = report.batches
+    began = report.facts["started_at"]
+    if report.over or settled < MIN_SETTLED or planned <= settled or not 0 < began < now:
+        return None
+    return float((now - began) / settled * (planned - settled))
+
+
 def _verified(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
     """Return the report of a verification, with kinds of people as outcomes."""
     people = mapping(summary.get("people"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable
 from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -14,7 +15,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.hooks.paths import resolve, state_path
-from airflow_provider_segexport.plugins import audience_page, list_page, person_page, task_page, task_run
+from airflow_provider_segexport.plugins import audience_page, history, list_page, person_page, task_page, task_run
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
 from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
@@ -44,6 +45,7 @@ def make_app() -> FastAPI:
     app.get("/task", response_class=HTMLResponse)(task)
     app.get("/live", response_class=HTMLResponse)(live)
     app.get("/rejects.csv")(rejects_csv)
+    app.get("/history.csv")(history_csv)
     app.get("/person", response_class=HTMLResponse)(person_page.form)
     app.post("/person", response_class=HTMLResponse)(person_page.result)
     return app
@@ -147,8 +149,27 @@ def rejects_csv(query: Task) -> Response:
             f"The rejects of this run cannot be read: {damaged.why}. The counts are not affected. To fix: restore "
             f"{damaged.file} from a backup, or export the segment again.",
         ) from None
+    return _csv(name, rows)
+
+
+def history_csv(user: UserRights, vendor: str, account: str, audience: str) -> Response:
+    """Download the runs of an audience that the user may see, newest first.
+
+    Args:
+        user: whose rights decide which runs are in the file.
+        vendor: folder name of the vendor below `ledgers`.
+        account: folder name of the account.
+        audience: folder name of the audience.
+    """
+    runs = audience_page.runs_of(state_path(), AudienceKey(vendor, account, audience), user, time.time())
+    if runs is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such audience, or you may not see it.")
+    return _csv(safe_name(f"history-{vendor}-{account}-{audience}"), history.lines(runs))
+
+
+def _csv(name: str, lines: Iterable[str]) -> Response:
     return StreamingResponse(
-        itertools.chain([BYTE_ORDER_MARK], rows),
+        itertools.chain([BYTE_ORDER_MARK], lines),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}.csv"'},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import pyarrow as pa
@@ -73,9 +73,9 @@ class RejectsFile:
 
     def lines(self) -> Iterator[str]:
         """Yield the file as CSV, with a header; a cell that looks like a formula becomes text."""
-        yield _line(self.names)
+        yield csv_line(self.names)
         for columns in self._parts():
-            yield "".join(_line(row) for row in zip(*columns, strict=True))
+            yield "".join(csv_line(row) for row in zip(*columns, strict=True))
 
     def _parts(self) -> Iterator[list[list[Any]]]:
         """Yield the columns of some thousand rows at a time."""
@@ -89,7 +89,8 @@ class RejectsFile:
                 raise DamagedState(str(self._path), NOT_PARQUET) from None
 
 
-def _line(values: Any) -> str:
+def csv_line(values: Iterable[Any]) -> str:
+    """Return the values as a line of CSV; a cell that looks like a formula becomes text."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerow([_cell(value) for value in values])
     return out.getvalue()

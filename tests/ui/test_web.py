@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ui_factories import REJECTS, place, stories, summary, with_folder, write_run
+from ui_factories import NOW, REJECTS, place, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.storage import verifications
@@ -56,6 +56,7 @@ PATHS = [
     f"task?{TASK}",
     f"live?{TASK}",
     f"rejects.csv?{TASK}",
+    "history.csv?vendor=omnisend&account=a&audience=b",
     "person",
     "assets/style.css",
     "assets/page.js",
@@ -515,6 +516,63 @@ def test_the_tab_of_a_dry_run_shows_what_an_export_would_do(client, root):
     assert "Not attempted" not in text
     assert "3 of 3" not in text
     assert "tripped max_shrink Shrunk. near its limit max_removals Ninety. passed min_rows Ten rows." in text
+
+
+def test_the_tab_of_a_dry_run_shows_rows_as_the_vendor_would_get_them(client, root):
+    """Three at most, as the run has masked them, escaped; a report of anything else is no error page."""
+    items = [{"email": "j…@e….com", "name": HOSTILE}, {"email": "b…@e….com"}, 3, {"email": "fourth"}]
+    with_folder(root, summary(dry_run=True, preview=items))
+    page = client(f"task?{TASK}").text
+    assert 3 == page.count("<pre")
+    assert "j…@e….com" in page
+    assert "fourth" not in page
+    assert HOSTILE not in page
+    for odd in ("text", {"a": 1}, None, [None], [["x"]]):
+        with_folder(root, summary(dry_run=True, preview=odd))
+        assert 200 == client(f"task?{TASK}").status_code
+    with_folder(root, summary(preview=items))
+    assert "<pre" not in client(f"task?{TASK}").text
+
+
+@pytest.mark.parametrize(
+    ("batches", "began", "left"),
+    [((4, 12), 60, 120.0), ((2, 12), 60, None), ((12, 12), 60, None), ((4, 12), 0, None), ((4, 12), -5, None)],
+)
+def test_the_time_left_follows_from_the_pace_so_far(batches, began, left):
+    """Unknown is unknown: with few batches, and with clocks that differ."""
+    from airflow_provider_segexport.plugins.task_run import Report, time_left
+
+    report = Report(over=False, facts={"started_at": 1000.0 - began}, profiles=12, outcomes=(), batches=batches)
+    assert left == time_left(report, 1000.0)
+    assert time_left(replace(report, over=True), 1000.0) is None
+
+
+def test_the_history_is_downloaded_as_csv(client, root):
+    """Every run that the user may see, also those without a plan; no cell is a formula."""
+    told = summary(run="bob_exports/export/=r0/0", run_folder="/bob", error="=cmd|x", finished=False)
+    write_run(root, told, members=7)
+    for number in range(3):
+        write_run(root, summary(run=f"exports/export/r{number}/0", run_folder=f"/{number}"), members=5)
+    ledger = place_parts(told)
+    failed_try = Attempt("exports/export/r9/0", Status.FAILED, NOW + 5, NOW + 5, NOW + 9, conn_id="c", ledger=ledger)
+    record(attempts_file(as_storage_path(root), "c", "", "exports/export"), replace(failed_try, code="invalid-segment"))
+    path = audience_path(told).replace("audience?", "history.csv?", 1)
+    reply = client(path)
+    assert "text/csv; charset=utf-8" == reply.headers["content-type"]
+    assert "no-store" == reply.headers["cache-control"]
+    rows = list(csv.DictReader(io.StringIO(reply.text.removeprefix("\ufeff"))))
+    assert reply.text.startswith("\ufeff")
+    assert ("r9", "invalid-segment", "") == (rows[0]["run_id"], rows[0]["error_code"], rows[0]["members"])
+    rows = rows[1:]
+    assert {"'=r0", "r0", "r1", "r2"} == {row["run_id"] for row in rows}
+    [failed] = [row for row in rows if row["state"] == "failed"]
+    shown = tuple(failed[name] for name in ("members", "profiles", "delivered", "error"))
+    assert ("7", "1000", "120", "'=cmd|x") == shown
+    bobs = list(csv.DictReader(io.StringIO(client(path, user="bob").text)))
+    assert 1 == len(bobs)
+    assert 404 == client(path, user="cem").status_code
+    assert 404 == client("history.csv?vendor=omnisend&account=..&audience=..").status_code
+    assert path in client(audience_path(told)).text.replace("&amp;", "&")
 
 
 def test_every_error_code_has_its_entry_on_the_page(client):
