@@ -205,10 +205,11 @@ class DamagedState(FatalError):
     def __init__(self, file: str, why: str, audience: str = "") -> None:
         self.file, self.why, self.audience = file, why, audience
         of = f" of audience {audience!r}" if audience else ""
+        argument = f" {audience}" if audience and not audience.startswith("name:") else ""
         super().__init__(
             f"The file {file}{of} cannot be used: {why}. Nothing more was sent. To fix: restore the file from a "
             "backup. If another version of the provider wrote it, finish the run with that version. Otherwise run "
-            f"`airflow segexport repair {audience or 'AUDIENCE'}`, which sets aside the files that cannot be read; it "
+            f"`airflow segexport repair{argument}`, which sets aside the files that cannot be read; it "
             "shows what would be lost and asks first."
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -24,10 +25,30 @@ class Heedless:
         return self.app(environ, start_response)
 
 
+class OneAtATime:
+    """Carries out one request at a time: moto looks and puts in two steps, which S3 does in one.
+
+    A client that is suspended in the middle of a request does not hold up the others.
+    """
+
+    def __init__(self, app):
+        self.app, self.lock = app, threading.Lock()
+
+    def __call__(self, environ, start_response):
+        body = environ["wsgi.input"]
+        is_chunked = environ.get("wsgi.input_terminated")
+        environ["wsgi.input"] = io.BytesIO(
+            body.read() if is_chunked else body.read(int(environ.get("CONTENT_LENGTH") or 0))
+        )
+        with self.lock, closing(self.app(environ, start_response)) as response:
+            return list(response)
+
+
 @contextmanager
 def s3_server() -> Iterator[BaseWSGIServer]:
-    """One request at a time: moto looks and puts in two steps, which S3 does in one."""
-    made = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+    """Moto's S3 server."""
+    app = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    made = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     try:

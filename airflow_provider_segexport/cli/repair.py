@@ -31,10 +31,13 @@ def repair(args: Namespace) -> None:
         for diagnosis in damaged:
             say(describe_diagnosis(diagnosis))
         described = {diagnosis.run for diagnosis in damaged}
-        folders = [] if args.audience else run_folders(root / "runs")
-        runs = [(folder, why) for folder, why in core.unreadable_runs(folders) if str(folder.path) not in described]
+        unreadable = core.unreadable_runs(run_folders(root / "runs"))
+        runs = [(folder, why) for folder, why in unreadable if str(folder.path) not in described]
         for _, why in runs:
-            say(f"A run that its task would resume cannot be read ({why}). Its next try makes a new plan.")
+            say(
+                f"A run that its task would resume cannot be read ({why}). Its next try makes a new plan. If the file "
+                "is audience.json, the next try looks the audience's name up again."
+            )
         if not damaged and not runs:
             say(f"Everything can be read (audiences={len(ledgers)}).")
         if args.dry_run or ((damaged or runs) and not args.yes and not confirm("Repair?", "repair")):

@@ -127,11 +127,15 @@ def _unreadable(folder: RunFolder, *, is_planned: bool = False) -> str | None:
         folder.removals.journal.states()
         if exists(folder.path / experiments.NOTES):
             experiments.read_notes(folder)
-        if exists(folder.path / audience.FILE):
-            read_as(folder.path / audience.FILE, audience.Resolved)
+        _read_audience(folder)
     except DamagedState as damaged:
         return f"{damaged.file}: {damaged.why}"
     return None
+
+
+def _read_audience(folder: RunFolder) -> None:
+    if exists(folder.path / audience.FILE):
+        read_as(folder.path / audience.FILE, audience.Resolved)
 
 
 def unreadable_runs(folders: Iterable[RunFolder]) -> list[tuple[RunFolder, str]]:
@@ -154,6 +158,10 @@ def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
         why: its damage, for the report.
         now: epoch seconds.
     """
+    try:
+        _read_audience(folder)
+    except DamagedState:  # the new plan would read it, too
+        _set_aside(folder.path / audience.FILE)
     report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
