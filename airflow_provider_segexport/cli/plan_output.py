@@ -68,7 +68,7 @@ def print_plan(report: Mapping[str, Any], conn_id: str, given: Mapping[str, Any]
     if not any(guard["state"] != "passed" for guard in guards):
         say("No guard is near its limit.")
     for number, item in enumerate(report["preview"], start=1):
-        say(f"\nItem {number}, with masked values:\n{_item(item)}")
+        say(f"\nItem {number}, with masked values:\n{item_text(item)}")
     say(f"\nThe operator call for a DAG:\n\n{call}")
 
 
@@ -131,7 +131,7 @@ def _value_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Suppression list {cell(tally['name'])}: {read} read, {tally['matched']:,} matched."
 
 
-def _item(item: Any) -> str:
+def item_text(item: Any) -> str:
     """Return an item's JSON, on one line if it fits."""
     line = json.dumps(item, ensure_ascii=False)
     return line if len(line) <= LINE_CHARS else json.dumps(item, ensure_ascii=False, indent=2)

@@ -1,4 +1,4 @@
-"""The commands that plan an export and show runs, without a DAG: `plan`, `runs`, `show`, `rejects`."""
+"""The commands that plan an export, try a row and show runs, without a DAG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXIT_CODES = "Exits with 0, with 1 after an error, with 2 if the command line is
 
 def shell_commands() -> tuple[ActionCommand, ...]:
     """Return the commands."""
-    return (_plan(), _runs(), _show(), _rejects())
+    return (_plan(), _test_row(), _runs(), _show(), _rejects())
 
 
 def _plan() -> ActionCommand:
@@ -30,6 +30,31 @@ def _plan() -> ActionCommand:
             Arg(("segment",), nargs="+", help=plan_options.SEGMENT_HELP),
             *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.OPTIONS),
             ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
+    )
+
+
+def _test_row() -> ActionCommand:
+    """Return the command that sends one row to an address of the user's own."""
+    return ActionCommand(
+        name="test-row",
+        help="Send one row of a segment to an address of your own",
+        description=(
+            "Shows the row with masked values, asks, and sends it with your address in place of the person's and "
+            "without a phone number. No ledger is read or changed for other people. Options of `plan` are accepted; "
+            f"those about mode, guards, consent and new fields have no effect. {EXIT_CODES}, and with 3 if the row "
+            "would not be sent or the vendor did not accept it."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.single_row.single_row"),
+        args=(
+            Arg(("conn_id",), help="the Airflow connection"),
+            Arg(("segment",), nargs="+", help=plan_options.SEGMENT_HELP),
+            Arg(("--to",), required=True, metavar="ADDRESS", help="your own address, in no segment"),
+            Arg(("--row",), type=positive_int(allow_zero=False), default=1, help="number of the row (default: 1)"),
+            *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.OPTIONS),
+            Arg(("--dry-run",), action="store_true", help="only show the row"),
+            Arg(("-y", "--yes"), action="store_true", help="do not ask"),
             ARG_VERBOSE,
         ),
     )

@@ -1,0 +1,78 @@
+"""`airflow segexport test-row CONN SEGMENT... --to ADDRESS`: sends one row to an address of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown, fail_usage
+from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.cli.terminal import confirm, say
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.vendors.registry import VENDORS
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def single_row(args: Namespace) -> None:
+    """Show the row, ask, send it, and say what was done; exit with 3 if the vendor did not accept it."""
+    from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
+
+    suppress_logs_and_warning(_single_row)(args)
+
+
+def _single_row(args: Namespace) -> None:
+    from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415 - when the command runs
+    from airflow_provider_segexport.hooks import single_row as hooked  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.failures import unexpected  # noqa: PLC0415
+
+    try:
+        given = plan_options.given(args)
+    except ValueError as error:
+        fail_usage(str(error))
+    with errors_shown():
+        try:
+            hook = command_hook(args.conn_id)
+            hook.settings.check_enabled()
+            with hooked.single_row(hook, given, args.to, args.row) as row:
+                say("\n".join(describe(row.planned)))
+                if not row.planned["counts"]["not_attempted"]:
+                    end_with_look(f"This row would not be sent: {_reason(row.planned)}.")
+                if args.dry_run:
+                    return
+                if not args.yes and not confirm("Send this row?", "send it"):
+                    say("Nothing was sent.")
+                    return
+                report = row.send()
+        except SegexportError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a library's error may quote a row: its text is left out
+            unexpected(error)
+            raise SegexportError(f"Unexpected {type(error).__name__}. Repeat with --verbose to see where.") from None
+    if not report["counts"]["delivered"]:
+        end_with_look(f"The vendor did not accept the row: {_reason(report)}.")
+    say(
+        f"Sent one row to the {_audience(report)}; the vendor accepted it. No ledger was changed. To take the person "
+        "out again, remove the address in the vendor's own pages."
+    )
+
+
+def describe(planned: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines about the planned row."""
+    from airflow_provider_segexport.cli.plan_output import item_text  # noqa: PLC0415
+
+    yield f"One row for the {_audience(planned)}, with your address in place of the person's and without a phone number"
+    for item in planned["preview"]:
+        yield item_text(item)
+
+
+def _audience(report: Mapping[str, Any]) -> str:
+    vendor = VENDORS[report["vendor"]]
+    return f"{vendor.audience_noun} {report['audience_name']!r} at {vendor.title}, account {report['account']!r}"
+
+
+def _reason(report: Mapping[str, Any]) -> str:
+    """Return why the row was not sent or not accepted."""
+    reasons = [reason for counts in report["reasons"].values() for reason in counts]
+    return str(report.get("error") or ", ".join(reasons) or "no reason was given")
