@@ -152,7 +152,8 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
 def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
     """Create `undo_people`, by `change`: people that the version `added`, `removed` or `released`.
 
-    A released person is still a member because another export has a claim. `changed_later`: a later version that does
+    A call without a response counts as done, so a version that began to remove a person has removed them. A released
+    person is still a member because another export has a claim. `changed_later`: a later version that does
     not revert this one has another state, claim or content of the person. A person who left on their own since then
     does not count as changed, and neither does a person that a verification has marked to be sent again.
     """
@@ -165,7 +166,8 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
                 f"(select '' as email, false as is_member, false as claimed, 0::ubigint as others where false) {alias}"
             )
         return f"""(select email, state, run, {own_hash(slot)} as own, state = '{MEMBER}' as is_member,
-            state = '{MEMBER}' and (coalesce(sharers_mask, 0)::ubigint & {bit}) <> 0 as claimed,
+            state in ('{MEMBER}', '{REMOVING}') and (coalesce(sharers_mask, 0)::ubigint & {bit}) <> 0 as claimed,
+            state in ('{REMOVED}', '{REMOVING}') and not claimed as is_out,
             coalesce(sharers_mask, 0)::ubigint & ~({bit}) as others, coalesce(existed, false) as existed,
             coalesce(barred, 0)::ubigint as barred
             from {sql.scan([versions.ledger.file(version)])}) {alias}"""
@@ -176,12 +178,12 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
     runs = ", ".join(map(literal, reverting)) or "''"
     sql.run(
         f"""create or replace table version_changes as
-        select n.email, n.state, n.run, n.claimed, n.own, coalesce(o.is_member, false) as was_member,
+        select n.email, n.state, n.run, n.claimed, n.is_out, n.own, coalesce(o.is_member, false) as was_member,
             coalesce(o.others, 0)::ubigint as others_before,
-            case when n.claimed then 'added' when n.state = '{REMOVED}' then 'removed' else 'released' end as change
+            case when n.claimed then 'added' when n.is_out then 'removed' else 'released' end as change
         from {rows(target.version, "n")} left join {rows(target.version - 1, "o")} on o.email = n.email
         where (n.claimed and not coalesce(o.claimed, false))
-            or (n.state = '{REMOVED}' and coalesce(o.is_member, false))
+            or (n.is_out and coalesce(o.is_member, false))
             or (n.is_member and not n.claimed and coalesce(o.claimed, false))"""
     )
     sql.run(
@@ -189,8 +191,8 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
         select v.email, v.change, c.state, c.own, c.claimed, c.others,
             c.existed or (v.was_member and v.others_before = 0 and c.others = 0) as existed,
             c.barred & ~({bit}) as barred_by_others,
-            c.run not in ({runs}) and c.state not in ('{LEFT}', '{REMOVING}') and (c.state is distinct from v.state
-                or c.claimed is distinct from v.claimed
+            c.run not in ({runs}) and c.state not in ('{LEFT}', '{REMOVING}') and not (v.is_out and c.is_out)
+                and (c.state is distinct from v.state or c.claimed is distinct from v.claimed
                 or (c.own is distinct from v.own and not (c.own is null and c.run is not distinct from v.run)))
                 as changed_later
         from version_changes v join {rows(max(versions.facts), "c")} on c.email = v.email"""

@@ -119,7 +119,7 @@ def after_removal(vendor: Vendor, belief: Belief, request: RunRequest) -> Iterat
     if (entry.existed or others) and not withdrawn:
         yield replace(belief, entry=replace(entry, holders=others), removal=("kept", None))
         return
-    if request.keep:
+    if request.keep and not vendor.is_gone(belief.contact, entry):
         yield replace(belief, removal=("kept", None))
         return
     for contact, outcome in vendor.remove_person(belief.contact):

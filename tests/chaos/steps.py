@@ -178,8 +178,14 @@ class Generator:
         self.members: dict[str, dict[str, str]] = {export: {} for export in (*EXPORTS, RENAMED)}
 
     def sequence(self, length: int) -> Sequence:
-        """Make `length` steps."""
-        return Sequence(self.vendor, self.shared, [self.step() for _ in range(length)])
+        """Make `length` steps; some runs that break are undone at once."""
+        sequence = Sequence(self.vendor, self.shared)
+        while len(sequence.steps) < length:
+            step = self.step()
+            sequence.steps.append(step)
+            if isinstance(step, Export) and step.trouble and self.rng.random() < 0.2:
+                sequence.steps.append(Undo(step.export if self.shared else ""))
+        return sequence
 
     def step(self) -> Step:
         """Make one step."""

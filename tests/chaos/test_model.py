@@ -279,6 +279,16 @@ def test_undo_and_release_among_sharers_are_what_the_model_says(simulator: Simul
 
 
 SMALLEST = {
+    "a run whose removals had no response is the one that an undo takes back": Sequence(
+        "dotdigital",
+        shared=False,
+        steps=[segment("ann", "bob"), segment("ann", trouble=Break("lost", at=3, removals=True)), Undo()],
+    ),
+    "a guard that keeps all people does not hide who has left": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[segment("ann", "bob", "cat"), Hand("bob", "leave"), segment("ann", guard="skip_removals")],
+    ),
     "an undo leaves a person in the list who has unsubscribed since": Sequence(
         "constant_contact",
         shared=False,

@@ -19,8 +19,9 @@ class Done:
     def kind(self, export: str) -> str:
         """Return `put` (the run added the person), `removed`, `gave up` (its claim), or an empty string."""
         was_in, is_in = (entry is not None and entry.state == "member" for entry in (self.before, self.after))
-        had = was_in and self.before is not None and export in self.before.holders
-        has = is_in and self.after is not None and export in self.after.holders
+        had, has = (
+            entry is not None and entry.state in OURS and export in entry.holders for entry in (self.before, self.after)
+        )
         if has and not had:
             return "put"
         if self.after is not None and self.after.state in {"removed", "removing"} and was_in:

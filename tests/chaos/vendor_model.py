@@ -33,6 +33,11 @@ class Vendor:
         del contact, entry
         return None
 
+    def is_gone(self, contact: Contact | None, entry: Entry | None) -> bool:
+        """Return whether the run sees before any removal that the person left, or has unsubscribed."""
+        del contact, entry
+        return False
+
     def import_person(
         self, contact: Contact | None, entry: Entry | None, content: str | None
     ) -> tuple[Contact, Outcome]:
@@ -87,6 +92,11 @@ class ConstantContact(Vendor):
         if entry is None or not gone or not entry.seen or entry.state not in {"member", "left"}:
             return None
         return "left_audience"
+
+    def is_gone(self, contact: Contact | None, entry: Entry | None) -> bool:
+        """Each run reads the list first."""
+        opted_out = contact is not None and contact.inside and contact.status == "unsubscribed"
+        return opted_out or self.withheld(contact, entry) is not None
 
     def import_person(
         self, contact: Contact | None, entry: Entry | None, content: str | None

@@ -10,11 +10,13 @@ from airflow_provider_segexport.errors import (
     FatalError,
     GuardTripped,
     InvalidArgument,
+    RetryableError,
     StaleSnapshot,
 )
 from airflow_provider_segexport.export import release as releasing
 from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.export.release import Release
+from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
 
@@ -330,6 +332,22 @@ class TestUndo:
         account.sim.faults([])
         assert account.undo(run="again")["reverted_version"] == 2
         assert account.active() == set(people(1))
+
+    @pytest.mark.parametrize("completed", [False, True], ids=["at_once", "after_a_later_run"])
+    def test_a_removal_without_a_response_counts_as_done(self, sim, tmp_path, completed):
+        """The run that began it is the one that is undone, also if a later run completed it."""
+        account = VendorHarness(sim, "campaign_monitor", tmp_path)
+        account.day(1, people(2))
+        account.day(2, people(3))
+        account.sim.faults([{"path": "/subscribers", "method": "DELETE", "count": 0, "drop": True, "when": "after"}])
+        impatient = account.environment("day-3", patience=RetryLimits(attempts=1))
+        with pytest.raises(RetryableError, match="broke off"):
+            account.day(3, people(1), environment=impatient)
+        account.sim.faults([])
+        if completed:
+            account.day(4, people(1))
+        assert account.undo()["reverted_version"] == 3
+        assert account.active() == set(people(3))
 
 
 def killed(*_: object, **__: object) -> None:
