@@ -8,11 +8,16 @@ from chaos.run_records import Call, Run, RunRecords
 
 
 def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool = False) -> set[str]:
-    """People whom another export of the audience has sent before a call, since its last mirror: only that lets go.
+    """Return the people that another export of the audience has sent before a call, since its last mirror or undo.
 
-    `perhaps`: with the people whom a run that did not end may have seen as unchanged.
+    Args:
+        evidence: the calls.
+        run: the run of the export whose own people do not count.
+        number: of the call.
+        perhaps: with the people that a run that did not end may have seen as unchanged, or an undo may have kept.
     """
     held: dict[str, set[str]] = defaultdict(set)
+    before: dict[str, list[set[str]]] = defaultdict(list)
     for call in evidence.calls:
         other = evidence.runs.get(call.run)
         if call.number >= number or other is None or other.dry:
@@ -20,8 +25,13 @@ def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool
         if call.arrived:
             gone = {evidence.address(leaver) for leaver in call.leavers}
             held = defaultdict(set, {export: people - gone for export, people in held.items()})
-        if other.export != run.export:
-            held[other.export] = _held_after(evidence, other, call, held[other.export], perhaps=perhaps)
+        if other.export == run.export:
+            continue
+        if other.mode != "undo" and call.number == _begun(evidence, other):
+            before[other.export].append(set(held[other.export]))
+        held[other.export] = _held_after(evidence, other, call, held[other.export], perhaps=perhaps)
+        if other.mode == "undo" and other.finished and call.number == evidence.last_call(other) and not perhaps:
+            held[other.export] &= before[other.export].pop() if before[other.export] else set()
     return set().union(*held.values())
 
 

@@ -55,6 +55,7 @@ def _wrong(evidence: RunRecords, call: Call, email: str, status: str, moment: fl
         "is subscribed, and the run has not looked who has opted out": not looks,
         "had opted out since their consent when the run looked, and is subscribed": (
             evidence.last_opt_out(email, max(looks, default=0)) >= consented
+            and not agreed_again(evidence, email, before=call.number)  # then the vendor does not list the opt-out
         ),
     }
     return next((words for words, holds in faults.items() if holds), "")
@@ -81,10 +82,16 @@ def _consented(evidence: RunRecords, call: Call, email: str) -> float:
     return run.moments.get(email, 0.0) if run is not None and run.proof else 0.0
 
 
-def agreed_again(evidence: RunRecords, email: str) -> bool:
-    """Whether a call has brought a proof of a person that is newer than their last opt-out."""
-    last = evidence.last_opt_out(email, _END)
-    arrived = [call for call in evidence.calls if call.arrived and email in call.items]
+def agreed_again(evidence: RunRecords, email: str, before: int = _END) -> bool:
+    """Return whether a call has brought a proof of a person that is newer than their last opt-out.
+
+    Args:
+        evidence: the calls.
+        email: the person.
+        before: the number of a call; only calls and opt-outs before it count.
+    """
+    last = evidence.last_opt_out(email, before)
+    arrived = [call for call in evidence.calls if call.arrived and email in call.items and call.number < before]
     with_status = [call for call in arrived if any(who == email for who, _, _ in sent(evidence, call))]
     return any(_consented(evidence, call, email) > last for call in with_status)
 
