@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 SLOW_TESTS = (
     r"bench/test_bench\.py::test_a_round_brings_every_figure",
     r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
+    r"chaos/test_model\.py::test_a_planted_bug_is_caught\[(?!a suppression|a field|a repair|an undo|two runs)",
     r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest",
     r"airflow/test_failures\.py::TestDisk::test_a_full_disk_is_named_and_the_next_try_goes_on\[(?!0-28)",
     r"vendors/test_quota\.py::test_four_processes_share_one_accounts_quota\[(?!file)",
