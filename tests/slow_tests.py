@@ -23,6 +23,7 @@ SLOW_TESTS = (
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair\[s3",
     r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
     r"ui/test_person_page\.py::test_500_audiences",
+    r"ui/test_lineage\.py::test_no_person",
     r"vendors/test_damaged_files\.py::test_every_file",
     r"core/test_rate_limiter\.py::test_the_more_calls_a_window_takes_the_more_parts_it_has\[(postgresql|redis)",
     r"core/test_rate_limiter\.py::test_a_window_that_takes_many_calls_is_used_in_parts\[(postgresql|redis)",

@@ -25,6 +25,7 @@ from airflow_fixtures import people
 from airflow_home import HOME, IS_3_2
 from airflow_worker import Worker
 
+from airflow_provider_segexport.hooks import metrics as hook_metrics
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.stages import clean
 
@@ -58,6 +59,28 @@ def planted(real_time, monkeypatch):
     return real_time.segment(rows)
 
 
+@pytest.fixture(autouse=True)
+def metrics(tmp_path, monkeypatch):
+    """A file to which every metric goes, also from the processes of tasks."""
+    file = tmp_path / "metrics"
+    file.touch()
+
+    class Recorder:
+        def __getattr__(self, kind):
+            def record(*values, **options):
+                with file.open("a") as lines:
+                    lines.write(f"{kind} {values} {options}\n")
+
+            return record
+
+    monkeypatch.setattr(hook_metrics, "Stats", Recorder())
+    monkeypatch.setitem(OUTSIDE, "metrics", file)
+
+
+OUTSIDE = {}
+"""Files of other places that are searched, too."""
+
+
 def kept() -> dict[str, str]:
     """All that Airflow keeps, as text, by place."""
     found = {str(path.relative_to(HOME)): path.read_text(errors="replace") for path in (HOME / "logs").rglob("*.log")}
@@ -67,7 +90,7 @@ def kept() -> dict[str, str]:
             found[table] = str(database.execute(f'select * from "{table}"').fetchall())
     with create_session() as session:
         found["trigger, decrypted"] = str([trigger.kwargs for trigger in session.query(Trigger)])
-    return found
+    return found | {place: file.read_text() for place, file in OUTSIDE.items()}
 
 
 def state(stage) -> dict[str, str]:
@@ -127,7 +150,13 @@ def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
         "latest.json": "removed",
         "audience_state-": "canary",
     }
-    words |= {"lease/": "until", "journal.jsonl": "settled", "config.json": "field_mapping", "plan.json": "planned"}
+    words |= {
+        "metrics": "segexport.rows",
+        "lease/": "until",
+        "journal.jsonl": "settled",
+        "config.json": "field_mapping",
+        "plan.json": "planned",
+    }
     for name, word in words.items():
         assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"
 
@@ -158,23 +187,34 @@ def test_a_run_at_debug(real_time, planted, capfd, monkeypatch, vendor):
     told |= {"optouts_asset": f"optouts_debug_{vendor}", "guards": {"max_removals_share": None}}
     assert "success" == Worker.start(f"debug_{vendor}", **told).work().state
     pq.write_table(pq.read_table(planted).slice(0, 30), planted)
-    worker, lines = Worker.start(f"debug_{vendor}_mirrors", **told), []
-    found = worker.work(lambda: lines.extend(command_lines()) or False)
+    worker, lines, open_to_others = Worker.start(f"debug_{vendor}_mirrors", **told), [], set()
+    found = worker.work(lambda: lines.extend(command_lines()) or open_to_others.update(readable(temporary)) or False)
     assert "success" == found.state, found.log
     assert "Message withheld (library=urllib3)" in found.log
     secrets = secrets_of(real_time, vendor)
     nothing_leaked(real_time, capfd, secrets)
     assert lines
+    assert set() == open_to_others
     assert [] == [word for word in [WHO, *secrets] if word in "\n".join(lines)]
     rows = [path for path in temporary.rglob("*") if path.is_file() and WHO.encode() in path.read_bytes()]
     assert [] == rows
 
 
 def command_lines():
-    """Command line and environment-free title of this process and its children, as the process list shows them."""
+    """Command line and environment of this process and its children, as the process list shows them."""
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
-            yield " ".join(process.cmdline())
+            yield " ".join([*process.cmdline(), *process.environ().values()])
+
+
+def readable(temporary):
+    """Files with rows, of a run under way, that another user may read: below a folder that is open to others."""
+    for path in temporary.rglob("*"):
+        with contextlib.suppress(OSError):
+            folders = [parent for parent in path.parents if parent.is_relative_to(temporary) and parent != temporary]
+            is_closed = any(not folder.stat().st_mode & 0o077 for folder in folders)
+            if path.is_file() and not is_closed and WHO.encode() in path.read_bytes():
+                yield str(path)
 
 
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
@@ -233,6 +273,7 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     assert "Its text is left out, because it may quote a row" in found.log
     places = nothing_leaked(stage, capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
     assert IS_3_2 or "stopped" in places["task_state_store"]
+    assert "segexport.errors" in places["metrics"]
 
 
 def test_the_search_finds_what_is_there(real_time, planted):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from airflow_fixtures import people
 from airflow_home import FILES, HOME
 
 from airflow_provider_segexport.operators import lineage
@@ -56,6 +58,7 @@ def run(tmp_path, told: dict, hopeless: dict) -> dict[str, dict]:
         check=False,
     )
     assert out.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    told["all events"] = out.read_text()
     events = [json.loads(line) for line in out.read_text().splitlines()]
     return {event["job"]["name"]: event for event in events if event["eventType"] in {"COMPLETE", "FAIL"}}
 
@@ -86,3 +89,24 @@ def test_an_export_is_told_from_segment_to_audience(stage, tmp_path):
     assert (segment, "tier") == (tier["name"], tier["field"])
     assert 20 == audience["outputFacets"]["outputStatistics"]["rowCount"]
     assert "person1@example.com" not in json.dumps(events)
+
+
+def test_no_person_and_no_secret_is_in_any_event(stage, tmp_path):
+    """Neither of a run that delivers and rejects, nor of one whose vendor quotes people in its error."""
+    rows = people(20)
+    rows["email"] = [f"canary.planted{n}@example.com" for n in range(20)]
+    rows["first_name"] = "canary.planted first"
+    rows.loc[3, "email"] = "canary.planted no address"
+    segment = stage.segment(rows)
+    conn_id, audiences = stage.connection("campaign_monitor"), stage.vendor("campaign_monitor")["audiences"]
+    body = {"Code": 999, "Message": "We cannot take canary.planted1@example.com, canary.planted1%40example.com"}
+    fault = {"vendor": "campaign_monitor", "path": f"{audiences[1]['id']}/import.json", "count": 0}
+    stage.sim.faults([{**fault, "status": 400, "body": body}])
+    told = {"conn_id": conn_id, "segment": segment, "field_mapping": {"email": "email", "first_name": "first_name"}}
+    complete = {**told, "audience": audiences[0]["id"]}
+    events = run(tmp_path, complete, {**told, "audience": audiences[1]["id"]})
+    assert ("COMPLETE", "FAIL") == tuple(events[f"lineage.{name}"]["eventType"] for name in ("export", "no_plan"))
+    assert stage.sent("campaign_monitor")
+    key = stage.vendor("campaign_monitor")["credentials"]["api_key"]
+    secrets = [key, base64.b64encode(f"{key}:x".encode()).decode()]
+    assert [] == [word for word in ["canary.planted", *secrets] if word in complete["all events"]]
