@@ -196,7 +196,10 @@ def test_a_missing_scope_is_403(cc):
     assert cc("GET", "/account/summary").status_code == 403
     assert cc("GET", f"/contact_lists/{cc.list}").status_code == 200
     cc.token = cc.act("authorize", scopes=["account_read"])["access_token"]
-    assert cc("GET", f"/contact_lists/{cc.list}").json() == {"error_key": "forbidden", "error_message": "Forbidden"}
+    assert cc("GET", f"/contact_lists/{cc.list}").json() == {
+        "error_key": "access_denied",
+        "error_message": "Request forbidden due to insufficient user privileges.",
+    }
 
 
 def test_a_missing_privilege_is_403(sim, cc):

@@ -171,7 +171,7 @@ def test_one_call_polls_many_batches(sim, om):
     waiting = om.start("late@example.com").json()["batchID"]
     first = om("GET", "/batches?endpoint=contacts&limit=4").json()
     assert [row["batchID"] for row in first["batches"]] == [waiting, *reversed(made[2:])]
-    assert first["paging"]["previous"] is None
+    assert "previous" not in first["paging"]
     rest = om.session.get(first["paging"]["next"], timeout=10).json()
     assert [row["batchID"] for row in rest["batches"]] == [made[1], made[0]]
     assert (rest["paging"]["offset"], rest["paging"]["next"]) == (4, None)

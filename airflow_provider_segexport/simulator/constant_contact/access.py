@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.simulator.quota import RollingWindow
 
-from .errors import gateway_refused
+from .errors import access_denied, gateway_refused
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.simulator.wire import Call
@@ -38,9 +38,9 @@ class AccessCheck:
         settings = self._tokens.account.settings
         for right in needed.split():
             if right not in access.scopes and right not in settings.privileges:
-                raise gateway_refused("forbidden", "Forbidden", 403)
+                raise access_denied()
         if settings.deactivated:
-            raise gateway_refused("forbidden", "Forbidden", 403)
+            raise access_denied()
 
     def check_limits(self, key: ApiKey, now: float) -> None:
         """Count the call: 4 a second, and 10,000 a UTC day (rate_limits.html, read 2026-08)."""

@@ -38,6 +38,11 @@ def gateway_refused(key: str, message: str, status: int) -> RefusedError:
     return RefusedError(Reply.json({"error_key": key, "error_message": message}, status))
 
 
+def access_denied() -> RefusedError:
+    """Return the exception for a missing right (account_get_privileges.html, read 2026-11-26)."""
+    return gateway_refused("access_denied", "Request forbidden due to insufficient user privileges.", 403)
+
+
 def oauth_refused(error: str, description: str, status: int = 400) -> RefusedError:
     """Return the exception for the token endpoint: OAuth's shape, without `error_key`."""
     return RefusedError(Reply.json({"error": error, "error_description": description}, status))

@@ -140,17 +140,12 @@ class BatchDesk:
         matching = self._fitting(call)
         cut = list(islice(matching, offset, offset + limit + 1))
         more, cut = len(cut) > limit, cut[:limit]
-        return Reply.json(
-            {
-                "batches": [self._show(batch, call.now) for batch in cut],
-                "paging": {
-                    "limit": limit,
-                    "offset": offset,
-                    "next": self._link(call, offset + limit) if more else None,
-                    "previous": self._link(call, max(0, offset - limit)) if offset else None,
-                },
-            }
-        )
+        paging: dict[str, object] = {"limit": limit, "offset": offset}
+        if more:
+            paging["next"] = self._link(call, offset + limit)
+        if offset:
+            paging["previous"] = self._link(call, max(0, offset - limit))
+        return Reply.json({"batches": [self._show(batch, call.now) for batch in cut], "paging": paging})
 
     def _fitting(self, call: Call) -> Iterator[Batch]:
         status, first, last = (call.query.get(name) for name in ("status", "dateFrom", "dateTo"))

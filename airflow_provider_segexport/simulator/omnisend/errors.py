@@ -47,7 +47,7 @@ class Problem(Exception):
     """Ends a call, or one item of a batch, with an error response."""
 
     def __init__(
-        self, status: int, detail: str, errors: Sequence[FieldError] = (), retry_after: int | None = None
+        self, status: int, detail: str = "", errors: Sequence[FieldError] = (), retry_after: int | None = None
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -56,15 +56,11 @@ class Problem(Exception):
         self.retry_after = retry_after
 
     def as_json(self, trace: str) -> Json:
-        """Write the problem's body; `trace` names the request."""
+        """Write the problem's body; `trace` names the request. A 401 has neither detail nor instance (recorded)."""
         kind, title = _TITLES.get(self.status, ("problem", "Problem"))
-        body: Json = {
-            "type": _TYPES + kind,
-            "title": title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": _INSTANCE + trace,
-        }
+        body: Json = {"type": _TYPES + kind, "title": title, "status": self.status}
+        if self.detail:
+            body |= {"detail": self.detail, "instance": _INSTANCE + trace}
         if self.errors:
             body["errors"] = [error.as_json() for error in self.errors]
         if self.retry_after is not None:

@@ -127,7 +127,7 @@ class Omnisend(Vendor):
             call.note("OAuth is not simulated: use Authorization: Omnisend-API-Key <key>")
         access = self._access.get(value.strip()) if scheme.lower() == "omnisend-api-key" else None
         if access is None:
-            raise Problem(401, "Authentication is missing or invalid.")
+            raise Problem(401)
         return access
 
     def _trace(self) -> str:
