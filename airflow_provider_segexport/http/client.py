@@ -27,6 +27,7 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.http.errors import (
     bounded_retry,
+    broken_response,
     incomplete_response,
     redact_url,
     translate_error,
@@ -236,10 +237,16 @@ class Sender:
                 self._rate_limiter.record_response(request, response)
         return response
 
+    def _prepare(self, session: requests.Session, request: Request) -> requests.PreparedRequest:
+        try:
+            return self._preparer.prepare(session, request)
+        except requests_errors.InvalidHeader as error:
+            raise translate_error(error, request.url) from None
+
     @quiet()
     def _call(self, session: requests.Session, request: Request) -> Response:
         try:
-            prepared = self._preparer.prepare(session, request)
+            prepared = self._prepare(session, request)
             transport = self._preparer.transport(session, request.url)
             fencing.check_fence()  # the last step: rate limit, waits between attempts and login renewal come before
             with self._lock:
@@ -252,7 +259,9 @@ class Sender:
                 stream=True,
                 **transport,
             )
-            body = read_body(raw, self._vendor.limits.response)
+            body = read_body(raw, self._vendor.limits.response, request.url)
+        except requests_errors.InvalidHeader as error:  # the request's own headers are checked when it is prepared
+            raise broken_response(error, request.url) from None
         except requests_errors.RequestException as error:
             raise translate_error(error, request.url) from None  # its message holds the query, or a header's value
         except ValueError:  # a malformed URL, or a host name that DNS cannot hold

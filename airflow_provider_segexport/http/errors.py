@@ -70,7 +70,12 @@ def translate_error(error: requests_errors.RequestException, url: str) -> Segexp
                 "URL and the credentials of the Airflow connection."
             )
         case _:
-            return VendorUnavailable(f"The call to {where} broke off ({type(error).__name__}).")
+            return broken_response(error, url)
+
+
+def broken_response(error: Exception, url: str) -> VendorUnavailable:
+    """Return the error for a response that was cut off, or that is no HTTP."""
+    return VendorUnavailable(f"The call to {redact_url(url)} broke off ({type(error).__name__}).")
 
 
 def bounded_retry(error: RetryableError, response: Response) -> SegexportError:

@@ -10,7 +10,7 @@ import http.client
 import io
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.fencing import recheck_fence
+from airflow_provider_segexport.http.errors import broken_response
 from airflow_provider_segexport.vendors.base import ResponseLimits
 
 READ_BYTES = 2**20
@@ -139,18 +140,24 @@ def _limit_adapter(adapter: HTTPAdapter, classes: dict[str, type[HTTPConnectionP
     adapter.proxy_manager_for = limited_manager_for  # type: ignore[method-assign]
 
 
-def read_body(response: requests.Response, limits: ResponseLimits) -> bytes:
+def read_body(response: requests.Response, limits: ResponseLimits, url: str) -> bytes:
     """Read a whole body and return it decompressed.
 
     urllib3 2.6 and later decompress at most as many bytes as one read asks for, so an endless body is detected one read
     beyond the limit.
 
+    Args:
+        response: opened as a stream.
+        limits: of the response.
+        url: of the request, for errors.
+
     Raises:
+        VendorUnavailable: the response is no HTTP, for example because a chunk has a negative size.
         UnexpectedResponse: the body is longer than the limit after decompression.
     """
     parts: list[bytes] = []
     size = 0
-    for part in response.iter_content(READ_BYTES):
+    for part in _parts(response, url):
         size += len(part)
         if size > limits.body_bytes:
             response.close()
@@ -160,3 +167,13 @@ def read_body(response: requests.Response, limits: ResponseLimits) -> bytes:
             )
         parts.append(part)
     return b"".join(parts)
+
+
+def _parts(response: requests.Response, url: str) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(READ_BYTES)
+    except Exception as error:
+        response.close()  # with its socket, whose next bytes are not the next response
+        if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
+            raise broken_response(error, url) from None
+        raise

@@ -19,8 +19,14 @@ FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|
 """Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
 another cell where a locale separates cells by them."""
 
-SEPARATOR = re.compile(r"[;,\t\r\n|]\s*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b]")
+SEPARATOR = re.compile(r"[;,|\n][=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b]")
 """A formula behind a separator: a spreadsheet of another locale splits the line there, quotes or not."""
+
+BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
+"""Characters at which a program may begin a new cell or line."""
+
+FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Letters and a Braille pattern that are blank."""
 
 LINES = 5000
 """Rows read at a time."""
@@ -103,6 +109,11 @@ def _cell(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    visible = "".join(char for char in value if char.isprintable() and not char.isspace())
+    visible = "".join(filter(_is_visible, value))
     risky = visible[:1] in FORMULA if visible else bool(value)
-    return f"'{value}" if risky or value[:1] in FORMULA or SEPARATOR.search(value) else value
+    cells = "".join("\n" if char in BREAKS else char for char in value if char in BREAKS or _is_visible(char))
+    return f"'{value}" if risky or value[:1] in FORMULA or SEPARATOR.search(cells) else value
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not char.isspace() and char not in FILLERS

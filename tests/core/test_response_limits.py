@@ -94,6 +94,39 @@ def test_a_response_that_comes_a_byte_at_a_time_ends_at_the_limit(parts):
         fetch(url)
 
 
+BROKEN = {
+    "a chunk of negative size": [head("transfer-encoding: chunked"), b"-5\r\nabc\r\n"],
+    "a chunk of 22 digits": [head("transfer-encoding: chunked"), b"f" * 22 + b"\r\nabc\r\n"],
+    "a chunk without a size": [head("transfer-encoding: chunked"), b"1;" * 1000],
+    "two lengths": [head("content-length: 2", "content-length: 5"), b"{}abc"],
+    "a length of 23 digits": [head("content-length: 99999999999999999999999"), b"{}"],
+    "fifty compressions": [head("content-encoding: " + ", ".join(["gzip"] * 50), "content-length: 3"), b"abc"],
+    "no gzip": [head("content-encoding: gzip", "content-length: 3"), b"abc"],
+    "no status line": [b"{}"],
+    "a negative status": [b"HTTP/1.1 -200 OK\r\ncontent-length: 2\r\n\r\n{}"],
+    "5,000 headers": [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 5000 + b"\r\n{}"],
+    "a header of 200 kB": [b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000 + b"\r\n\r\n{}"],
+}
+
+
+@pytest.mark.parametrize("parts", BROKEN.values(), ids=BROKEN)
+def test_a_response_that_is_no_http_is_tried_again(parts):
+    """A proxy or a fault is the cause, and not the connection's base URL or its credentials."""
+    with server(*parts) as url, pytest.raises(VendorUnavailable, match="broke off"):
+        fetch(url)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[b"HTTP/1.1 100 Continue\r\n\r\n"], [head("transfer-encoding: chunked") + b"0\r\n", b"x: y\r\n"]],
+    ids=["interim responses", "trailers"],
+)
+def test_interim_responses_and_trailers_without_end_stop(parts):
+    """They count as bytes of the response."""
+    with server(*parts, endless=True) as url, pytest.raises((VendorUnavailable, UnexpectedResponse)):
+        fetch(url)
+
+
 def test_silence_ends_at_the_read_timeout():
     """The limit between two reads still holds, with its own message."""
     with server(b"", pause=20) as url, pytest.raises(VendorUnavailable, match="did not respond in time"):
