@@ -171,7 +171,10 @@ def _release() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.release.release"),
         args=(
-            Arg(("audience",), help="the vendor's id of the list, address book or tag, or vendor/account/audience"),
+            Arg(
+                ("audience",),
+                help="the vendor's id of the list, address book or tag, name:Newsletter, or vendor/account/audience",
+            ),
             Arg(("--export",), required=True, help="name of the export that ends: export_name, or DAG.task"),
             Arg(("--to",), help="the export that takes its people over, or its new name"),
             Arg(("--keep",), action="store_true", help="people of no other export stay in the audience for good"),
@@ -219,7 +222,7 @@ def _repair() -> ActionCommand:
             Arg(
                 ("audience",),
                 nargs="?",
-                help="the vendor's id of the list, address book or tag, or vendor/account/audience; the default is all",
+                help="the vendor's id, name:Newsletter, or vendor/account/audience; the default is all",
             ),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),

@@ -63,13 +63,15 @@ def _ledgers(audience: str | None) -> list[StoragePath]:
     from airflow_provider_segexport.export import release  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.storage.history import latest, ledger_paths  # noqa: PLC0415
-    from airflow_provider_segexport.vendors.directory import name_in  # noqa: PLC0415
+    from airflow_provider_segexport.vendors.directory import name_in, same_name  # noqa: PLC0415
 
     root = state_path()
     if not audience:
         return list(ledger_paths(root))
     name = name_in(audience)
-    named = [path for path in ledger_paths(root) if name and (latest(path) or {}).get("audience_name") == name]
+    named = [
+        path for path in ledger_paths(root) if name and same_name(str((latest(path) or {}).get("audience_name")), name)
+    ]
     return named or [release.audience(root, audience)]
 
 

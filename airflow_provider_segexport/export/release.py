@@ -19,6 +19,7 @@ from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.vendors.directory import name_in, same_name
 
 RUN = "segexport/release"
 """The name in the lease and in the ledger's version."""
@@ -59,22 +60,31 @@ class ReleaseEffect:
 
 
 def audience(root: StoragePath, name: str) -> StoragePath:
-    """Find an audience by the vendor's id, or by `vendor/account/audience` if the id is ambiguous.
+    """Find an audience by the vendor's id, by `name:Newsletter`, or by `vendor/account/audience` if that is ambiguous.
+
+    Args:
+        root: the state path.
+        name: as the user gave it; a name is that of the audience's last run.
 
     Raises:
         FatalError: no audience matches, or more than one does.
     """
     paths = {f"{path.parent.parent.name}/{path.parent.name}/{path.name}": path for path in ledger_paths(root)}
-    matches = [
-        full_name
-        for full_name, path in paths.items()
-        if name == full_name or path.name in {name, safe_name(name)} or (latest(path) or {}).get("audience") == name
-    ]
+    matches = [full_name for full_name, path in paths.items() if name == full_name or _is_named(path, name)]
     if len(matches) == 1:
         return paths[matches[0]]
     if not matches:
         raise FatalError(f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(paths)) or 'none'}.")
     raise FatalError(f"{name!r} names several audiences. To fix: give one of {', '.join(sorted(matches))}.")
+
+
+def _is_named(path: StoragePath, name: str) -> bool:
+    """Return whether an id, or a name behind `name:`, is that of the audience with this ledger."""
+    if path.name in {name, safe_name(name)}:
+        return True
+    entry = latest(path) or {}
+    wanted = name_in(name)
+    return entry.get("audience") == name or (wanted is not None and same_name(str(entry.get("audience_name")), wanted))
 
 
 def look(path: StoragePath, request: Release) -> ReleaseEffect:

@@ -70,10 +70,14 @@ def name_in(audience: str | None) -> str | None:
     return audience.removeprefix(NAME_PREFIX) if audience and audience.startswith(NAME_PREFIX) else None
 
 
+def same_name(first: str, second: str) -> bool:
+    """Return whether two names are the same. Case and spaces count; the two Unicode forms of `é` are equal."""
+    return unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
+
+
 def matches(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
-    """Return the audiences of exactly this name. Case and spaces count; the two Unicode forms of `é` are equal."""
-    wanted = unicodedata.normalize("NFC", name)
-    return [entry for entry in entries if unicodedata.normalize("NFC", entry.name) == wanted]
+    """Return the audiences of exactly this name."""
+    return [entry for entry in entries if same_name(entry.name, name)]
 
 
 def near(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:

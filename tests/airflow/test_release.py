@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_segexport.cli import release as command
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage.audience_state import AudienceState
-from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.history import latest, ledger_paths
 
 pytestmark = pytest.mark.airflow
 
@@ -45,6 +45,17 @@ def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):
     assert "From now on the audience has no owner" in shown
     assert "Released" in shown
     assert [] == sharers()
+
+
+def test_the_audience_by_its_name(give, capsys):
+    """The name at the vendor, as its last run has read it; another name is refused with the audiences there are."""
+    [ledger] = ledger_paths(state_path())
+    name = latest(ledger)["audience_name"]
+    assert name
+    give("yes", audience=f"name:{name}")
+    assert [] == sharers()
+    with pytest.raises(SystemExit, match="No audience 'name:Other' has a ledger"):
+        give("yes", audience="name:Other")
 
 
 @pytest.mark.parametrize(
