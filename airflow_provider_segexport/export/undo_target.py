@@ -17,16 +17,18 @@ from airflow_provider_segexport.storage.per_export import own_hash
 
 @dataclass(frozen=True, slots=True)
 class UndoTarget:
-    """The version that is reverted.
+    """The run that is reverted.
 
     Attributes:
-        version: its number.
+        version: the last version that it wrote.
+        first: the first version that it wrote. It is another one if an attempt broke off.
         export: the export whose run wrote it.
         sharer_bit: that export's bit in `sharers_mask`.
         before: the facts of that export before the version; empty if there were none.
     """
 
     version: int
+    first: int
     export: str
     sharer_bit: int
     before: Mapping[str, Any]
@@ -51,7 +53,8 @@ class _Versions:
         Raises:
             FatalError: the version, or the one before it, is no longer stored, or its export was released.
         """
-        if version not in self.facts or (version > 1 and version - 1 not in self.facts):
+        first, version = self._of_same_run(version)
+        if version not in self.facts or (first > 1 and first - 1 not in self.facts):
             raise FatalError(
                 f"Version {version} of this audience's ledger cannot be undone, because it or the version before it is "
                 f"not stored. Stored versions: {', '.join(map(str, self.facts))}. To fix: choose another version."
@@ -63,8 +66,28 @@ class _Versions:
                 f"{export or 'a release or a verification'!r}, which wrote it, does not use this audience any more. To "
                 "fix: choose another version."
             )
-        before = self.ledger.of_export(export, version - 1) if version > 1 else {}
-        return UndoTarget(version, export, self.state.sharer_bit(export), before)
+        before = self.ledger.of_export(export, first - 1) if first > 1 else {}
+        return UndoTarget(version, first, export, self.state.sharer_bit(export), before)
+
+    def last_of_run(self, version: int) -> int:
+        """Return the last version that the run of a version wrote."""
+        while self._is_continued(version):
+            version += 1
+        return version
+
+    def _of_same_run(self, version: int) -> tuple[int, int]:
+        """Return the first and the last stored version of a version's run. The one before the first is stored."""
+        first = version
+        while self._is_continued(first - 1) and (first == 2 or first - 2 in self.facts):  # noqa: PLR2004
+            first -= 1
+        return first, self.last_of_run(version)
+
+    def _is_continued(self, version: int) -> bool:
+        """Return whether an attempt that broke off wrote a version, and the next one has its run's other results."""
+        facts, following = self.facts.get(version, {}), self.facts.get(version + 1, {})
+        return (
+            bool(following) and facts.get("by") not in {None, facts.get("run")} and facts["by"] == following.get("by")
+        )
 
 
 def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, requested_version: int | None) -> UndoTarget:
@@ -100,7 +123,8 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
 
 
 def _requested(versions: _Versions, export: str, version: int) -> UndoTarget:
-    """Return the version that the user named."""
+    """Return the version that the user named, with the other versions of its run."""
+    version = versions.last_of_run(version)
     facts = versions.facts.get(version, {})
     if reverting := versions.reverted_by(version):
         raise FatalError(
@@ -181,7 +205,7 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
         select n.email, n.state, n.run, n.claimed, n.is_out, n.own, coalesce(o.is_member, false) as was_member,
             coalesce(o.others, 0)::ubigint as others_before,
             case when n.claimed then 'added' when n.is_out then 'removed' else 'released' end as change
-        from {rows(target.version, "n")} left join {rows(target.version - 1, "o")} on o.email = n.email
+        from {rows(target.version, "n")} left join {rows(target.first - 1, "o")} on o.email = n.email
         where (n.claimed and not coalesce(o.claimed, false))
             or (n.is_out and coalesce(o.is_member, false))
             or (n.is_member and not n.claimed and coalesce(o.claimed, false))"""

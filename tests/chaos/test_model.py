@@ -284,6 +284,11 @@ SMALLEST = {
         shared=False,
         steps=[segment("ann", "bob"), segment("ann", trouble=Break("lost", at=3, removals=True)), Undo()],
     ),
+    "what is found out later about a run that broke off is no later change": Sequence(
+        "omnisend",
+        shared=False,
+        steps=[segment("ann"), segment("ann", "bob", trouble=Break("lost", at=3)), Undo()],
+    ),
     "a guard that keeps all people does not hide who has left": Sequence(
         "constant_contact",
         shared=False,

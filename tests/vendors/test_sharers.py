@@ -343,11 +343,34 @@ class TestUndo:
         impatient = account.environment("day-3", patience=RetryLimits(attempts=1))
         with pytest.raises(RetryableError, match="broke off"):
             account.day(3, people(1), environment=impatient)
-        account.sim.faults([])
+        account.sim.clear_faults()
         if completed:
             account.day(4, people(1))
         assert account.undo()["reverted_version"] == 3
         assert account.active() == set(people(3))
+
+    def test_all_attempts_of_a_run_are_undone_together(self, sim, tmp_path):
+        """The first attempt sent one half and failed, and the second one the rest."""
+        account = VendorHarness(sim, "campaign_monitor", tmp_path, batch_rows=2, max_concurrency=1)
+        account.day(1, people(2))
+        account.sim.faults([{"path": "import", "method": "POST", "nth": 2, "count": 0, "status": 503}])
+        impatient = account.environment("day-2", patience=RetryLimits(attempts=1))
+        with pytest.raises(RetryableError):
+            account.day(2, people(6), environment=impatient)
+        account.sim.clear_faults()
+        assert set(people(2)) < account.active() < set(people(6))
+        account.day(2, people(6))
+        assert account.undo()["reverted_version"] == 3
+        assert account.active() == set(people(2))
+
+    def test_a_run_that_was_done_again_after_its_end_is_another_one(self, sim, tmp_path):
+        """A task that was cleared: what it did at first stays."""
+        account = VendorHarness(sim, "campaign_monitor", tmp_path)
+        account.day(1, people(2))
+        account.day(2, people(4), name="day-2")
+        account.day(2, people(6), name="day-2-again", by="dag/task/day-2/0")
+        account.undo()
+        assert account.active() == set(people(4))
 
 
 def killed(*_: object, **__: object) -> None:
