@@ -132,7 +132,7 @@ def after_removal(vendor: Vendor, belief: Belief, request: RunRequest) -> Iterat
             yield replace(belief, contact=contact, entry=removed, removal=outcome)
         if entry.bars:  # a bar outlives the person's row
             yield replace(belief, contact=contact, entry=replace(removed, state="not_added"), removal=outcome)
-        elif not vendor.remembers:
+        elif not (vendor.remembers and entry.seen):  # a person who was never seen in the audience has not left it
             yield replace(belief, contact=contact, entry=None, removal=outcome)
 
 
