@@ -105,6 +105,9 @@ def check_exported(context: ExportContext, audience: Audience) -> None:
     """
     why_not = context.vendor.why_not_exported
     reason = why_not(audience) if why_not is not None else ""
+    rule = context.vendor.consent_proof
+    if not reason and context.config.consent.proof is not None and rule is not None and rule.why_not is not None:
+        reason = rule.why_not(audience)
     if reason:
         raise FatalError(f"{reason} Nothing is sent.")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.item_template import Column, Const
 
 PROOF_AT = "proof_at"
@@ -28,12 +30,14 @@ class ConsentProof:
         source_is_url: the source must be a URL.
         subscribes: an item with proof subscribes the person. The run then reads `Vendor.list_optouts` first, and sends
             people who have opted out since their consent without proof.
+        why_not: returns why a proof may subscribe no person of an account, by what is known of it; empty if it may.
     """
 
     parts: frozenset[str]
     required: frozenset[str] = frozenset()
     source_is_url: bool = False
     subscribes: bool = False
+    why_not: Callable[[Audience], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,21 @@ PHONE = thing(
     sendWelcomeMessage={"const": False},
 )
 
-IDENTIFIER = {"oneOf": [EMAIL, PHONE]}
+PROBED = thing(
+    ("type", "id", "sendWelcomeMessage", "channels"),
+    strict=True,
+    type={"const": "email"},
+    id={"type": "string", "pattern": r"@my-domain\.example$"},
+    sendWelcomeMessage={"const": False},
+    channels=thing(
+        ("email",),
+        strict=True,
+        email={"const": {"status": "unsubscribed", "statusChangedAt": "2024-01-02T00:00:00Z"}},
+    ),
+)
+"""The only status beside `subscribed`: a probe's, of an address of the user's own."""
+
+IDENTIFIER = {"oneOf": [EMAIL, PHONE, PROBED]}
 
 ITEM = thing(
     ("identifiers",),

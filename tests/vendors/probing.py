@@ -96,6 +96,8 @@ ANSWERS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
             "subscribed": {"new_status": "subscribed"},
             "unsubscribed": {"new_status": "unsubscribed"},
         },
+        "old_consent": {"ignored": {}, "subscribes": {"date_of_no_status": "none"}},
+        "status_dates": {"latest": {}, "last": {"status_dates": "last"}},
         "email_case": {"same": {}, "different": {"email_case": "keep"}},
         "values": {
             "kept": {},

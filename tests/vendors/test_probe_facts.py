@@ -7,7 +7,9 @@ from vendors.harness import VendorHarness, people
 from vendors.probing import ANSWERS, Prober, relaxed
 
 from airflow_provider_segexport.errors import FatalError
+from airflow_provider_segexport.export.config import Consent
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact, account_of
+from airflow_provider_segexport.storage.proof_columns import ProofColumns
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 
@@ -106,3 +108,14 @@ def test_tags_that_are_cleared_and_not_known_to_be_merged(sim, tmp_path):
     account.day(1, people(3))
     assert account.active() == set(people(3))
     assert all(item["tags"] for item in account.upserts()[-1]["body"]["items"])
+
+
+def test_a_brand_where_an_older_consent_undoes_an_opt_out(sim, tmp_path):
+    """No proof is sent, in a run or in a dry run; an export that subscribes no one goes on."""
+    account = probed(sim, tmp_path, "omnisend", "status_dates", "last")
+    columns = {"agreed": ["yes"] * 3, "agreed_at": ["2025-12-01"] * 3}
+    consent = Consent(column="agreed", proof=ProofColumns("agreed_at", {}))
+    for dry_run in (True, False):
+        with pytest.raises(FatalError, match="replaces a newer opt-out by an older consent"):
+            account.day(1, people(3), name=f"proof-{dry_run}", dry_run=dry_run, columns=columns, consent=consent)
+    assert account.day(1, people(3))["counts"]["delivered"] == 3

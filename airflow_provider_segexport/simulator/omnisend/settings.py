@@ -32,6 +32,7 @@ class Settings:
     tag_seconds: float = 5.0
     segment_seconds: float = 10.0
     date_of_no_status: Literal["created", "none"] = "created"
+    status_dates: Literal["latest", "last"] = "latest"
     update_tags: Literal["merge", "replace"] = "merge"
     left_out_tags: Literal["keep", "clear"] = "keep"
     tag_length: int = 128

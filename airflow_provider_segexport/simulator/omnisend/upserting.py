@@ -150,7 +150,7 @@ class Upsert:
         undated = was == "nonSubscribed" and contact.changed == contact.created
         if account.settings.date_of_no_status == "created":
             undated = False
-        if not new and not undated and moment < contact.changed:
+        if not new and not undated and moment < contact.changed and account.settings.status_dates == "latest":
             self.facts["status_ignored"] += 1
             return
         self.facts["status_sent"] += 1

@@ -8,6 +8,8 @@ from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE
 LEFT_OUT_FACT = "tags_left_out"
 UNTOUCHED, CLEARED = "kept", "cleared"
 NEW_STATUS_FACT = "new_status"
+STATUS_DATES_FACT = "status_dates"
+LATEST_WINS, LAST_WINS = "latest", "last"
 
 
 def why_not_exported(audience: Audience) -> str:
@@ -26,3 +28,14 @@ def why_not_exported(audience: Audience) -> str:
             "support, and run the probe again after a change."
         )
     return ""
+
+
+def why_not_subscribed(audience: Audience) -> str:
+    """Return why proof of consent may subscribe no person of an account; empty if it may."""
+    if audience.extra.get(STATUS_DATES_FACT) != LAST_WINS:
+        return ""
+    return (
+        "At this brand, Omnisend replaces a newer opt-out by an older consent: `airflow segexport probe` found this "
+        "out. A person who opts out during the run would be subscribed again. To fix: remove `subscribe` from the "
+        "export, or ask Omnisend's support, and run the probe again after a change."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_segexport.vendors.omnisend import probe_calls as calls
 from airflow_provider_segexport.vendors.omnisend.account_facts import CLEARED, LEFT_OUT_FACT, NEW_STATUS_FACT, UNTOUCHED
+from airflow_provider_segexport.vendors.omnisend.probe_consent import CONSENT_QUESTIONS
 from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
 from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
@@ -113,6 +114,7 @@ PROBE = Probe(
             fact=NEW_STATUS_FACT,
             ask=calls.ask_new_status,
         ),
+        *CONSENT_QUESTIONS,
         Question(
             name="email_case",
             text="Is an address in upper case the same contact as in lower case?",

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from airflow_provider_segexport.vendors.consent_proof import PROOF_AT, ConsentProof, MappedProof
 from airflow_provider_segexport.vendors.item_template import Column, Const, JsonTemplate, Node, When
+from airflow_provider_segexport.vendors.omnisend.account_facts import why_not_subscribed
 
-PROOF = ConsentProof(parts=frozenset({"source", "ip", "user_agent"}), subscribes=True)
+PROOF = ConsentProof(parts=frozenset({"source", "ip", "user_agent"}), subscribes=True, why_not=why_not_subscribed)
 
 SUBSCRIBED = "subscribed"
 
