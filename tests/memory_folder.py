@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
@@ -26,6 +27,7 @@ def use_memory() -> None:
     except OSError:
         return
     os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None  # pytest has asked for it already
 
 
 def remove_folders() -> None:

@@ -11,10 +11,12 @@ import base64
 import contextlib
 import http.client
 import logging
+import os
 import sqlite3
 import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
@@ -209,12 +211,20 @@ def command_lines():
 
 def readable(temporary):
     """Files with rows, of a run under way, that another user may read: below a folder that is open to others."""
-    for path in temporary.rglob("*"):
-        with contextlib.suppress(OSError):
-            folders = [parent for parent in path.parents if parent.is_relative_to(temporary) and parent != temporary]
-            is_closed = any(not folder.stat().st_mode & 0o077 for folder in folders)
-            if path.is_file() and not is_closed and WHO.encode() in path.read_bytes():
-                yield str(path)
+    for folder, folders, names in os.walk(temporary):  # which passes over folders that vanish
+        folders[:] = [name for name in folders if is_open(Path(folder, name))]
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(OSError):
+                if path.is_file() and WHO.encode() in path.read_bytes():
+                    yield str(path)
+
+
+def is_open(folder):
+    """Return whether another user may enter a folder."""
+    try:
+        return bool(folder.stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):

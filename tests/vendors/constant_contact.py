@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,9 @@ class Shelf:
         self.text = json.dumps({"token": kept, "mark": mark})
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[Callable[[], None]]:
         self.held += 1
-        yield
+        yield lambda: None
 
 
 def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:

@@ -335,17 +335,20 @@ class TestUndo:
 
     @pytest.mark.parametrize("completed", [False, True], ids=["at_once", "after_a_later_run"])
     def test_a_removal_without_a_response_counts_as_done(self, sim, tmp_path, completed):
-        """The run that began it is the one that is undone, also if a later run completed it."""
+        """The run that began it is the one that is undone, also if a later run completed it.
+
+        One person, because with two the first failure may stop the second call before it begins.
+        """
         account = VendorHarness(sim, "campaign_monitor", tmp_path)
         account.day(1, people(2))
         account.day(2, people(3))
         account.sim.faults([{"path": "/subscribers", "method": "DELETE", "count": 0, "drop": True, "when": "after"}])
         impatient = account.environment("day-3", patience=RetryLimits(attempts=1))
         with pytest.raises(RetryableError, match="broke off"):
-            account.day(3, people(1), environment=impatient)
+            account.day(3, people(2), environment=impatient)
         account.sim.clear_faults()
         if completed:
-            account.day(4, people(1))
+            account.day(4, people(2))
         assert account.undo()["reverted_version"] == 3
         assert account.active() == set(people(3))
 
