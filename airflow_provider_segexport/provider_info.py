@@ -85,6 +85,20 @@ def provider_info(version: str) -> dict[str, Any]:
         "triggers": [_modules(vendor.title, *TRIGGER_MODULES) for vendor in VENDORS.values()],
         "extra-links": [f"airflow_provider_segexport.operators.links.{name}" for name in LINKS],
         "notifications": ["airflow_provider_segexport.notifications.segment_export.SegmentExportNotifier"],
+        "task-decorators": [
+            {
+                "name": "segment_export",
+                "class-name": "airflow_provider_segexport.decorators.segment_export.segment_export_task",
+            }
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["segexport"],
+                "handler": "airflow_provider_segexport.assets.audience.sanitize_uri",
+                "factory": "airflow_provider_segexport.assets.audience.create_asset",
+                "to_openlineage_converter": "airflow_provider_segexport.assets.audience.convert_asset_to_openlineage",
+            }
+        ],
         "cli": ["airflow_provider_segexport.cli.get_commands"],
         "config": {
             "segexport": {

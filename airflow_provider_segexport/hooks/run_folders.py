@@ -33,6 +33,9 @@ VARYING_PATH_PARTS = re.compile(
 )
 """Parts of a segment's path that change from run to run: unique ids, dates, times and long numbers."""
 
+CONTENT = re.compile(r"[\w.]+ [0-9a-f]{32}")
+"""The content of a frame: its type, and a hash of its rows."""
+
 FRAME_NAME = "a data frame"
 """Name of an in-memory segment in reports, because its temporary file no longer exists by then."""
 
@@ -70,6 +73,11 @@ def segment_part(segment: str | Sequence[str]) -> str:
     """Return a name of one mapped segment that is the same in every run: its paths without dates and ids."""
     paths = [segment] if isinstance(segment, str) else segment
     return " ".join(VARYING_PATH_PARTS.sub("*", str(path)) for path in paths)
+
+
+def is_content(segment: object) -> bool:
+    """Return whether the segment in a stored configuration is that of a frame."""
+    return isinstance(segment, str) and CONTENT.fullmatch(segment) is not None
 
 
 def build_config(session: VendorSession, request: ExportRequest) -> ExportConfig:

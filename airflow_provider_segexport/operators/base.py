@@ -294,4 +294,5 @@ def _with_segment_part(request: ExportRequest, map_index: int | None) -> ExportR
 
     if map_index is None or map_index < 0:
         return request
-    return replace(request, config=replace(request.config, segment_part=segment_part(request.config.segment)))
+    part = f"frame {map_index}" if request.content else segment_part(request.config.segment)
+    return replace(request, config=replace(request.config, segment_part=part))

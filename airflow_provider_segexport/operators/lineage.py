@@ -59,7 +59,7 @@ def segment_datasets(request: ExportRequest) -> list[tuple[str, str]]:
 
     https://openlineage.io/docs/spec/naming, read 2026-11.
     """
-    if request.config.undo is not None:
+    if request.config.undo is not None or request.content:
         return []
     segment = request.config.segment
     return [segment_dataset(text) for text in ([segment] if isinstance(segment, str) else segment)]

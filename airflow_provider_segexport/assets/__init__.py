@@ -1,0 +1,1 @@
+"""Assets of this provider: `segexport://<vendor>/<account>/<audience>`."""

@@ -1,0 +1,128 @@
+"""`@task.segment_export`: exports what a function returns, a path or a frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    DecoratedOperator,
+    TaskDecorator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
+
+from airflow_provider_segexport.operators.base import as_text
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.hooks.run_folders import ExportRequest
+
+
+class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
+    """Exports what a function returns: paths of Parquet files, an asset, or a frame.
+
+    A frame is pandas, or anything with the Arrow C stream protocol: Polars, PyArrow, DuckDB. The task may defer: the
+    plan in the run folder holds the rows, so the function is not called again when the task resumes. A retry calls it,
+    and continues the plan if it returns the same.
+
+    Args:
+        python_callable: the function.
+        op_args: its positional arguments.
+        op_kwargs: its keyword arguments.
+        kwargs: arguments of `SegmentExportOperator` except `segment`.
+    """
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *SegmentExportOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **SegmentExportOperator.template_fields_renderers,
+    }
+    custom_operator_name = "@task.segment_export"
+    overwrite_rtif_after_execution = True
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._content = ""
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            segment=SET_DURING_EXECUTION,
+            **kwargs,
+        )
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Call the function, and export what it returns."""
+        context_merge(context, self.op_kwargs)
+        arguments = determine_kwargs(self.python_callable, self.op_args, context)
+        with self._segment(self.python_callable(*self.op_args, **arguments)):
+            return self._run(context, resuming=False)
+
+    def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
+        """Resume after a deferral. Without a plan, the function is called again.
+
+        Args:
+            context: Airflow's context of the task.
+            event: what the trigger has sent.
+            run_folder: path of the run folder with the task's plan; empty if there was no plan yet.
+        """
+        if not run_folder:
+            return self.execute(context)
+        self._restore(run_folder)
+        return SegmentExportOperator.resume(self, context, event, run_folder)
+
+    def build_request(self, context: Any) -> ExportRequest:
+        """Return what to run, from the arguments after templates were rendered."""
+        return replace(super().build_request(context), content=self._content)
+
+    @contextmanager
+    def _segment(self, returned: Any) -> Iterator[None]:
+        """Set the argument `segment` to what the function has returned; a frame becomes a temporary file."""
+        from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
+        from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
+
+        given = {**self.rendered_arguments(options.EXPORT), "segment": returned}
+        with as_file(given) as (arguments, self._content):
+            self.segment = as_text(arguments["segment"])
+            try:
+                yield
+            finally:
+                if self._content:
+                    self.segment = self._content.partition(" ")[0]
+
+    def _restore(self, run_folder: str) -> None:
+        """Set the segment to that of the plan, which a worker has made before the deferral."""
+        from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - imports the core
+        from airflow_provider_segexport.hooks.run_folders import CONFIG_FILE, is_content  # noqa: PLC0415
+        from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
+
+        try:
+            segment = json.loads(read(resolve(run_folder) / CONFIG_FILE))["segment"]
+        except (OSError, ValueError, KeyError, TypeError):
+            segment = run_folder  # the check of the run folder says that it is missing
+        self._content = segment if is_content(segment) else ""
+        self.segment = segment
+
+
+def segment_export_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+    """Make a function the segment of an export.
+
+    Args:
+        python_callable: the function.
+        kwargs: arguments of `SegmentExportOperator` except `segment`.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable, decorated_operator_class=SegmentExportDecoratedOperator, **kwargs
+    )
