@@ -149,9 +149,21 @@ def _unseen(evidence: RunRecords, email: str, since: int) -> bool:
     back = next((call for call in evidence.calls if call.number > since and call.arrived and email in call.items), None)
     if back is None:
         return False
+    if _never_confirmed(evidence, email, since):
+        return True
     before = [call for call in evidence.calls_of(evidence.runs[back.run]) if call.number < back.number]
     looks = [call for call in before if re.search(evidence.dialect.looks, call.entry["path"])] or before[:1]
     return looks[-1].number <= since and back.entry["time"] - looks[-1].entry["time"] <= BETWEEN_S
+
+
+def _never_confirmed(evidence: RunRecords, email: str, since: int) -> bool:
+    """Return whether no response and no reading of the audience has shown a person there before they left."""
+    before = [call for call in evidence.calls if call.number <= since]
+    sent = [call for call in before if call.arrived and email in call.items]
+    if not sent or not all(call.entry.get("fault") for call in sent):
+        return False
+    looks = (call for call in before if re.search(evidence.dialect.looks, call.entry["path"]))
+    return not any(call.number > sent[0].number and call.entry["status"] == 200 for call in looks)
 
 
 def leaving_is_not_unsubscribing(evidence: RunRecords) -> Iterator[str]:
