@@ -8,6 +8,7 @@ import re
 import shlex
 
 import pytest
+from airflow.cli.simple_table import AirflowConsole
 from airflow_fixtures import people
 from docs.pages import DOCS, blocks
 
@@ -26,8 +27,19 @@ def squeezed(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def test_every_output_is_that_of_the_command_before_it(stage, command):
+def wide(begin):
+    """Return the console's `__init__` for a terminal in whose columns the longest temporary path fits."""
+
+    def begin_wide(console, *args, **options):
+        begin(console, *args, **options)
+        console._width = 300
+
+    return begin_wide
+
+
+def test_every_output_is_that_of_the_command_before_it(stage, command, monkeypatch):
     """Of a segment with a few bad rows, before and after a DAG run exports it."""
+    monkeypatch.setattr(AirflowConsole, "__init__", wide(AirflowConsole.__init__))
     rows = people(400)
     rows.loc[[7, 90], "email"] = "no address"
     rows.loc[[20, 21, 22, 23, 24, 25, 26], "email"] = rows.loc[30, "email"]
