@@ -70,7 +70,7 @@ class Lease:
         self._lock, self._done = RLock(), Event()
         self._watcher: Thread | None = None
         self._held: Holder | None = None
-        self._ends_at = 0.0  # monotonic
+        self._ends_at = self._looked_at = 0.0  # monotonic
         self._successor = ""
         self.writer_token = secrets.token_hex(8)
         self.number = 0
@@ -131,18 +131,14 @@ class Lease:
             Superseded, RetryableError: as `check`.
         """
         with self._lock:
-            held = self._held
-            if held is None:
-                raise Superseded(files.superseded_message(self._successor, self._owner))
             try:
-                if not self._renewed(held):
+                if self._held is None or not self._renewed(self._held):
                     raise Superseded(files.superseded_message(self._successor, self._owner))
             except OSError as error:  # the store cannot be reached; the lease has not expired yet
                 if self._left_s() <= 0:
                     raise files.unreadable_error(self._home, error) from None
-                log.warning(
-                    "Failed to renew a lease, trying again (path=%s, error=%s)", self._home, type(error).__name__
-                )
+                cause = type(error).__name__
+                log.warning("Failed to renew a lease, trying again (path=%s, error=%s)", self._home, cause)
 
     def wait_for_stop(self, writer_token: str, timeout_s: float) -> bool:
         """Wait until a superseded process has confirmed that it has stopped, and return whether it has."""
@@ -150,8 +146,8 @@ class Lease:
         while not files.has_stopped(self._home, writer_token):
             if waited_s >= timeout_s:
                 return False
-            self._sleep(files.RETRY_S)
             waited_s += files.RETRY_S
+            self._sleep(files.RETRY_S)
         return True
 
     def hold_until(self, until: float, reason: str, airflow: str = "") -> None:
@@ -201,14 +197,19 @@ class Lease:
         )
         log.warning(message, self._home, latest.owner, files.format_time(latest.until), seconds)
         self._sleep(seconds)
-        return newest(self._home) == (number, latest)
+        return self._look() == (number, latest)
+
+    def _look(self) -> tuple[int, Holder | None]:
+        """Return the newest number and holder."""
+        self._looked_at = self._monotonic()
+        return newest(self._home)
 
     def _read_newest(self) -> tuple[int, Holder | None]:
         """Return the newest number and holder. If the file cannot be read, wait once: it may be half written."""
-        number, latest = newest(self._home)
+        number, latest = self._look()
         if number and latest is None:
             self._sleep(files.WRITE_VISIBILITY_S)
-            reread, latest = newest(self._home)
+            reread, latest = self._look()
             if reread == number and latest is None:
                 log.warning("Ignoring a lease that cannot be read (path=%s, number=%d)", self._home, number)
             number = reread
@@ -222,8 +223,9 @@ class Lease:
         with suppress(FileExistsError):  # it may still be ours: a put is repeated if its response was lost
             is_certain = create(self._file(number), mine.content())
         if not is_certain:
-            if self._monotonic() - began > files.WRITE_VISIBILITY_S:
-                return False  # the put took so long that another writer may hold this number already
+            if self._monotonic() - self._looked_at > files.WRITE_VISIBILITY_S:
+                self.unclean = True  # another writer may have acquired the number while it seemed free, and send
+                return False
             self._sleep(files.WRITE_VISIBILITY_S)
         at, latest = newest(self._home)
         if at != number or not self._is_ours(latest):
@@ -234,8 +236,7 @@ class Lease:
 
     def _left_s(self) -> float:
         """Return the seconds until the lease expires, by the clock that says sooner."""
-        held = self._held
-        return min(held.until - self._clock(), self._ends_at - self._monotonic()) if held else 0.0
+        return min(self._held.until - self._clock(), self._ends_at - self._monotonic()) if self._held else 0.0
 
     def _still_held(self) -> bool:
         """Return whether the store has no higher number. Renews the lease if half of its lifetime has passed."""
@@ -246,7 +247,7 @@ class Lease:
 
     def _renewed(self, held: Holder) -> bool:
         """Renew the lease, and return whether this process holds it."""
-        number, latest = newest(self._home)
+        number, latest = self._look()
         if number != self.number or (latest is not None and latest.token != self.writer_token):
             return self._set_superseded(latest)
         now, began = self._clock(), self._monotonic()
@@ -256,12 +257,11 @@ class Lease:
             if self._left_s() > 0:
                 self._held, self._ends_at = extended, began + self._ttl_s
                 return True
-        # It has expired, and another process may have seen that. Acquire the next number, which only one process can.
+        # It has expired, and another process may have seen that.
         return self._write_number(number + 1) or self._set_superseded(newest(self._home)[1])
 
     def _set_superseded(self, latest: Holder | None) -> bool:
-        self._held = None
-        self._successor = latest.owner if latest is not None else "another run"
+        self._held, self._successor = None, latest.owner if latest is not None else "another run"
         self._done.set()
         return False
 
