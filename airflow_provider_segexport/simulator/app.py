@@ -78,7 +78,7 @@ class VendorApp:
 
     async def _reply(self, call: Call) -> Reply | None:
         """Return the reply, or None for a dropped connection."""
-        entry, fault = self._simulation.arrive(call)
+        entry, fault, is_refused = self._simulation.arrive(call)
         if fault and fault.when == "before":
             await asyncio.sleep(fault.delay)
             if fault.drop or not self._simulation.knows(entry):  # a reset leaves nothing of what was on its way
@@ -86,7 +86,7 @@ class VendorApp:
             if fault.answers or fault.garble:
                 reply = self._simulation.refuse(call) if fault.refuse else Reply()
                 return self._note(entry, fault.spoil(reply))
-        reply = self._simulation.answer(call)
+        reply = self._simulation.refuse(call) if is_refused else self._simulation.answer(call)
         if self._simulation.latency:
             await asyncio.sleep(self._simulation.latency)
         if fault and fault.when == "after":

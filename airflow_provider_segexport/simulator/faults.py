@@ -103,16 +103,21 @@ class FaultScript:
         """Forget the script."""
         self._lines.clear()
 
-    def strike(self, call: Call) -> Fault | None:
-        """Count the request on every line it fits; return the first line whose turn it is."""
-        struck = None
+    def strike(self, call: Call) -> tuple[Fault | None, bool]:
+        """Count the request on every line it fits.
+
+        Returns:
+            The first line whose turn it is, and whether the vendor itself refuses the request. A line with
+            `when="after"` spoils that refusal then: content that is always refused takes no effect before a lost reply.
+        """
+        due = []
         for fault, seen in self._lines:
             if not fault.fits(call):
                 continue
             seen[0] += 1
-            due = seen[0] >= fault.nth and (not fault.count or seen[0] < fault.nth + fault.count)
-            struck = struck or (fault if due else None)
-        return struck
+            if seen[0] >= fault.nth and (not fault.count or seen[0] < fault.nth + fault.count):
+                due.append(fault)
+        return due[0] if due else None, any(fault.refuse and fault.when == "before" for fault in due[1:])
 
     def as_json(self) -> list[dict[str, object]]:
         """Show the script with the number of requests each line has fitted."""

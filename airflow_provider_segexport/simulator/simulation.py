@@ -135,13 +135,13 @@ class Simulation:
             now = self.clock.now()
             return {"seed": self.context.seed, "time": now, "date": iso(now), "vendors": vendors}
 
-    def arrive(self, call: Call) -> tuple[Entry, Fault | None]:
-        """Log a request and ask the fault script about it."""
+    def arrive(self, call: Call) -> tuple[Entry, Fault | None, bool]:
+        """Log a request and ask the fault script about it (`FaultScript.strike`)."""
         with self._lock:
             entry = self._log.add(call)
-            fault = self._faults.strike(call)
+            fault, is_refused = self._faults.strike(call)
             entry.fault = fault is not None
-            return entry, fault
+            return entry, fault, is_refused
 
     def answer(self, call: Call) -> Reply:
         """Let the vendor's rules answer."""

@@ -16,6 +16,8 @@ from chaos import proofs
 from chaos.claims import barred_by_others, held_by_others, perhaps_barred, protected
 from chaos.run_records import CONFIGURATION, Call, Run, RunRecords, rejects
 
+from airflow_provider_segexport.model import Reason
+
 Law = Callable[[RunRecords], Iterator[str]]
 
 OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
@@ -149,7 +151,7 @@ def _unseen(evidence: RunRecords, email: str, since: int) -> bool:
     back = next((call for call in evidence.calls if call.number > since and call.arrived and email in call.items), None)
     if back is None:
         return False
-    if _never_confirmed(evidence, email, since):
+    if _never_confirmed(evidence, email, since) or _only_counted(evidence, email, since):
         return True
     before = [call for call in evidence.calls_of(evidence.runs[back.run]) if call.number < back.number]
     looks = [call for call in before if re.search(evidence.dialect.looks, call.entry["path"])] or before[:1]
@@ -164,6 +166,22 @@ def _never_confirmed(evidence: RunRecords, email: str, since: int) -> bool:
         return False
     looks = (call for call in before if re.search(evidence.dialect.looks, call.entry["path"]))
     return not any(call.number > sent[0].number and call.entry["status"] == 200 for call in looks)
+
+
+def _only_counted(evidence: RunRecords, email: str, since: int) -> bool:
+    """Return whether the vendor counted rejections without naming them, and the run could not tell whose they were.
+
+    docs/consent.md names this case: who left before the run looked who is missing may be a rejected row.
+    """
+    sent = [call for call in evidence.calls if call.number <= since and call.arrived and email in call.items]
+    if not sent:
+        return False
+    run = evidence.runs[sent[-1].run]
+    reports = list(run.reports())
+    if not reports:
+        return False
+    unnamed = (line["row"] for line in rejects(reports[-1][0]) if line["reason"] == Reason.NO_RESULT)
+    return any(run.rows[row].address == email for row in unnamed if row is not None and 0 <= row < len(run.rows))
 
 
 def leaving_is_not_unsubscribing(evidence: RunRecords) -> Iterator[str]:

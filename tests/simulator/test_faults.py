@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import requests
@@ -53,6 +54,21 @@ def test_own_body_and_headers(sim, cm):
     sim.faults([{"status": 500, "body": {"Code": 500}}, {"nth": 2, "status": 404, "body": "gone"}])
     assert cm("GET", PING).json() == {"Code": 500}
     assert cm("GET", PING).text == "gone"
+
+
+@pytest.mark.parametrize("loss", [{"drop": True}, {"garble": "html"}, {"garble": "truncated"}])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_row_that_is_always_refused_takes_no_effect_before_a_lost_response(sim, cm, loss, is_first):
+    """The vendor rejects the same bytes each time, whether its response arrives or not."""
+    refusal = {"contains": "poison@example.com", "count": 0, "refuse": True}
+    lost = {"method": "POST", "when": "after", **loss}
+    sim.faults([refusal, lost] if is_first else [lost, refusal])
+    with suppress(requests.ConnectionError):
+        cm.load("ada@example.com", "poison@example.com")
+    assert [] == sim.members("campaign_monitor", cm.list)["members"]
+    sim.clear_faults()
+    cm.load("ada@example.com")
+    assert ["ada@example.com"] == [each["email"] for each in sim.members("campaign_monitor", cm.list)["members"]]
 
 
 def test_poison_row_refuses_the_whole_batch(sim, cm, dd):
