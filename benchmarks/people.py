@@ -25,14 +25,14 @@ COUNTRIES = ["GB", "FR", "DE", "ES", "IT", "DK", "PT", "AT", "CH", "PL"]
 DOMAINS = ["example.com", "mail.example.org", "example.net", "post.example.co.uk", "shop-example.de"]
 
 
-def write(path: Path, rows: int, *, snapshot: int = 1) -> Path:
+def write(path: Path, rows: int, *, snapshot: int = 1, changed_every: int = CHANGED_EVERY) -> Path:
     """Write a segment as one Parquet file, unless the file exists."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".half")
     writer: pq.ParquetWriter | None = None
-    for batch in _parts(rows, snapshot):
+    for batch in _parts(rows, snapshot, changed_every):
         writer = writer or pq.ParquetWriter(unfinished, batch.schema)
         writer.write_table(pa.Table.from_batches([batch]))
     if writer is None:
@@ -42,18 +42,18 @@ def write(path: Path, rows: int, *, snapshot: int = 1) -> Path:
     return path
 
 
-def _parts(rows: int, snapshot: int) -> Iterator[pa.RecordBatch]:
+def _parts(rows: int, snapshot: int, changed_every: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, rows, PART):
         count = min(PART, rows - start)
-        yield _part(start, count, np.random.default_rng((SEED, start)), snapshot)
+        yield _part(start, count, np.random.default_rng((SEED, start)), snapshot, changed_every)
 
 
-def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int) -> pa.RecordBatch:
+def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int, changed_every: int) -> pa.RecordBatch:
     number = np.arange(start, start + rows)
     first, last = _choice(FIRST, draw, rows), _choice(LAST, draw, rows)
     orders = draw.integers(0, 60, rows)
     if snapshot > 1:
-        orders = orders + np.where(number % CHANGED_EVERY == 7, snapshot - 1, 0)  # noqa: PLR2004 - any of the hundred
+        orders = orders + np.where(number % changed_every == 7, snapshot - 1, 0)  # noqa: PLR2004 - any of them
     columns = {
         "profile_id": pc.binary_join_element_wise("p", pc.utf8_lpad(_text(number), 9, "0"), "-"),
         "email": _emails(number, draw),

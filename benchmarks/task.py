@@ -51,6 +51,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     from airflow_provider_segexport.operators.segment_export import SegmentExportOperator  # noqa: PLC0415
 
     name = case["vendor"]
+    if case.get("store"):
+        open_store(case["store"])
     if "clock" in case or "limits" in case:
         apply_clock_and_limits(case)
     cpu_s = count_stages() if case.get("stages") else None
@@ -81,6 +83,18 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     report = operator.execute(context)
     unneeded = [name for name in UNNEEDED_MODULES if name in sys.modules]
     return report | {"heavy": unneeded} | ({"stages": cpu_s} if cpu_s is not None else {})
+
+
+def open_store(endpoint: str) -> None:
+    """Open Airflow's connection `store` as a client of an S3 server at this address."""
+    import s3fs  # noqa: PLC0415 - a part of what a state in object storage costs
+    from airflow.sdk.io import store  # noqa: PLC0415
+    from store import BUCKET, KEYS  # noqa: PLC0415
+
+    client = s3fs.S3FileSystem(**KEYS, client_kwargs={"endpoint_url": endpoint}, skip_instance_cache=True)
+    if not client.exists(BUCKET):
+        client.mkdir(BUCKET)
+    store._STORE_CACHE["s3-store"] = store.ObjectStore("s3", "store", client)  # noqa: SLF001 - needs no AWS
 
 
 def count_stages() -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 SLOW_TESTS = (
     r"bench/test_bench\.py::test_a_round_brings_every_figure",
+    r"bench/test_bench\.py::test_an_export_whose_state_is_on_a_slow_store",
     r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
     r"chaos/test_model\.py::test_a_planted_bug_is_caught\[(?!a suppression|a field|a repair|an undo|two runs)",
     r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest",

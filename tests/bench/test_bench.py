@@ -69,3 +69,32 @@ def test_a_round_brings_every_figure(bench):
     assert figures["quota"]["omnisend"]["imports"] == figures["quota"]["omnisend"]["imports_at_least"]
     text = page.performance_page({**run.machine(), "rounds": 1, **figures})
     assert all(title in text for title in ("Campaign Monitor", "Omnisend", "## Whole exports", "## Quotas"))
+
+
+def test_store_requests_are_counted_by_what_they_are_for(bench):
+    """Checks of the lease are listings, and the journal is the objects of that name."""
+    requests = [
+        ("PUT", "/bench/r/runs/d/t/r/0/01/journal-0001-0000003.jsonl", ""),
+        ("GET", "/bench", "list-type=2&prefix=r%2Fledgers%2Fv%2Fa%2Fl%2Flease%2F&delimiter=%2F"),
+        ("PUT", "/bench/r/ledgers/v/a/l/lease/00000001.json", ""),
+        ("GET", "/bench", "list-type=2&prefix=r%2Fledgers%2Fv%2Fa%2Frelease%2F&delimiter=%2F"),
+        ("GET", "/bench/r/runs/d/t/r/0/01/plan.json", ""),
+    ]
+    log = [{"method": method, "path": path, "query": query} for method, path, query in requests]
+    assert bench("object_storage").by_kind(log) == {
+        "journal": {"PUT": 1},
+        "lease": {"GET": 1, "PUT": 1},
+        "other": {"GET": 2},
+    }
+
+
+@pytest.mark.airflow
+def test_an_export_whose_state_is_on_a_slow_store(bench):
+    """Both days deliver what they should, and every request is in the log."""
+    module, processes = bench("object_storage"), bench("processes")
+    with processes.server(str(BENCHMARKS / "store.py"), "0") as url:
+        first, second = module.measure("campaign_monitor", url, rows=ROWS)
+    assert (first["delivered"], second["delivered"]) == (490, 10)
+    for day in (first, second):
+        assert all(sum(methods.values()) for methods in module.by_kind(day["requests"]).values())
+    assert "plan.json" in module.trace(first["requests"])
