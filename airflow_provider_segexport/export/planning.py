@@ -13,7 +13,7 @@ from airflow_provider_segexport.export import consent_rules, estimate, removing
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.export.preflight import Preflight
 from airflow_provider_segexport.guards import GuardResult
-from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.model import Audience, Reason
 from airflow_provider_segexport.segment_files.memory import memory_for
 from airflow_provider_segexport.stages import (
     clean,
@@ -37,6 +37,9 @@ from airflow_provider_segexport.storage.tables import CLEAN_ROWS, LEDGER_MEMBERS
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
 
 log = logging.getLogger(__name__)
+
+MAX_COLUMNS_NAMED = 10
+"""Columns that an error names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +253,20 @@ def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState
 
 
 def _check_not_all_rejected(context: ExportContext, planned: Plan) -> None:
-    rejected = sum(planned.not_sent.get("rejected", {}).values())
-    if planned.profiles and rejected == planned.profiles:
-        raise InvalidSegment(
-            f"None of {counted(planned.profiles, 'profile')} can be sent: {dict(planned.not_sent['rejected'])}. "
-            f"To fix: check that column {context.config.field_mapping['email']!r}, mapped to `email`, contains "
-            "email addresses."
+    reasons = planned.not_sent.get("rejected", {})
+    if not planned.profiles or sum(reasons.values()) != planned.profiles:
+        return
+    email = context.config.field_mapping["email"]
+    if reasons.keys() & {Reason.NO_EMAIL, Reason.INVALID_EMAIL, Reason.NON_ASCII_EMAIL}:
+        fix = f"check that column {email!r}, mapped to `email`, contains email addresses."
+    else:
+        mapped = {**context.config.field_mapping, **context.config.custom_fields}
+        columns = list(dict.fromkeys(column for column in mapped.values() if column != email))
+        fix = (
+            f"check the values of the other mapped columns ({', '.join(map(repr, columns[:MAX_COLUMNS_NAMED]))}), or "
+            "leave out the column that does not fit its field."
         )
+    raise InvalidSegment(f"None of {counted(planned.profiles, 'profile')} can be sent: {dict(reasons)}. To fix: {fix}")
 
 
 def _log_plan(planned: Plan, facts: PlanFacts) -> None:

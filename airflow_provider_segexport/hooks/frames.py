@@ -142,6 +142,8 @@ def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
         _check_columns(columns, frame.collect_schema().names(), frame)
         frame = frame.select(list(columns)).collect()
     names = getattr(frame, "columns", None)
+    if names is None and hasattr(frame, "to_frame"):
+        raise InvalidSegment(f"A {_type_name(frame)} is a single column. To fix: pass `series.to_frame()`.")
     if isinstance(names, list) and all(isinstance(name, str) for name in names):  # Polars and DuckDB relations
         _check_columns(columns, names, frame)
         if isinstance(frame, duckdb.DuckDBPyRelation):
@@ -203,6 +205,12 @@ def _check_columns(columns: Sequence[str], names: Sequence[str], frame: Any) -> 
                 "drop all but one."
             )
         if not times[column]:
+            index = getattr(getattr(frame, "index", None), "names", ())
+            if column in index:
+                raise InvalidSegment(
+                    f"The {_type_name(frame)} has {column!r} as its index, and no such column. To fix: pass "
+                    "`frame.reset_index()`."
+                )
             nearest = difflib.get_close_matches(column, times, n=MAX_SUGGESTED_NAMES, cutoff=0.0)
             raise InvalidSegment(
                 f"The {_type_name(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "

@@ -52,7 +52,7 @@ def open_storage_path(text: str, name: str) -> StoragePath:
         if as_local_path(path) is None:
             store: Any = path
             _ = store.fs
-    except (ValueError, ImportError, OSError, AirflowException) as error:
+    except (ValueError, TypeError, ImportError, OSError, AirflowException) as error:
         raise InvalidArgument(
             f"{name} begins with {text.partition('://')[0] + '://'!r}, but this worker cannot open that store "
             f"({type(error).__name__}). Nothing was sent. To fix: set {name} to a folder, or to a URL whose Airflow "
@@ -60,6 +60,11 @@ def open_storage_path(text: str, name: str) -> StoragePath:
             "s3://connection@bucket/folder needs apache-airflow-providers-amazon[s3fs]."
         ) from None
     return path
+
+
+def resolve_argument(text: str) -> StoragePath:
+    """Return the path of a segment, a suppression list or a run folder, as `open_storage_path`."""
+    return open_storage_path(text, "`segment` or `suppression_list`")
 
 
 def state_path() -> StoragePath:

@@ -10,7 +10,7 @@ from airflow_provider_segexport.export.config import ExportConfig, ExportContext
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.export.verify import verify
 from airflow_provider_segexport.hooks import metrics
-from airflow_provider_segexport.hooks.paths import resolve
+from airflow_provider_segexport.hooks.paths import resolve_argument
 from airflow_provider_segexport.hooks.polling import JobPollPolicy
 from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.run_folders import (
@@ -111,7 +111,7 @@ def _run(  # noqa: PLR0913 - what a run consists of
         run_folder=folder,
         state_root=request.state_root,
         wait_or_leave=policy,
-        resolve=resolve,
+        resolve=resolve_argument,
         clock=session.clock,
         sleep=session.interruptible_sleep,
         on_progress=progress.update,

@@ -25,7 +25,7 @@ from airflow_provider_segexport.email_address import validate
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment, SegexportError
 from airflow_provider_segexport.guards import GUARDS
 from airflow_provider_segexport.hooks import options
-from airflow_provider_segexport.hooks.paths import resolve, state_path
+from airflow_provider_segexport.hooks.paths import resolve_argument, state_path
 from airflow_provider_segexport.hooks.run_folders import ExportRequest
 from airflow_provider_segexport.hooks.runner import run_export
 from airflow_provider_segexport.person.explain import read_row
@@ -124,9 +124,9 @@ def _read_row(values: Mapping[str, Any], row: int, folder: StoragePath) -> pa.Ta
     """Return the mapped columns of one row."""
     wanted = list(dict.fromkeys([*values["field_mapping"].values(), *values["custom_fields"].values()]))
     at = values["as_of"].astimezone(UTC).isoformat() if values["as_of"] else ""
-    copy = partial(copy_snapshot, resolve=resolve, to=folder, wanted=wanted, at=at)
+    copy = partial(copy_snapshot, resolve=resolve_argument, to=folder, wanted=wanted, at=at)
     before = row - 1
-    for path, name in find_files(values["segment"], resolve, copy):
+    for path, name in find_files(values["segment"], resolve_argument, copy):
         with open_parquet(path, name) as (parquet, _):
             names = parquet.schema_arrow.names
             if before >= parquet.metadata.num_rows:

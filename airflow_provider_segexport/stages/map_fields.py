@@ -22,6 +22,8 @@ from airflow_provider_segexport.vendors.base import (
     Vendor,
 )
 
+CAST_HINT = "To fix: cast it in the task that writes the segment, for example `CAST(... AS VARCHAR)`."
+
 NEUTRAL_FIELD_TYPES: Mapping[str, tuple[ColumnType, ...]] = {
     **dict.fromkeys(FIELDS, ("text",)),
     "postcode": ("text", "integer"),
@@ -127,7 +129,8 @@ def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) ->
         accepted = NEUTRAL_FIELD_TYPES[neutral]
         if files.columns[column] not in accepted:
             raise InvalidSegment(
-                f"Column {column!r} is {files.type_names[column]}, and `{neutral}` takes {' or '.join(accepted)}."
+                f"Column {column!r} is {files.type_names[column]}, and `{neutral}` takes {' or '.join(accepted)}. "
+                f"{CAST_HINT}"
             )
     customs = []
     for number, (name, column) in enumerate(mapping.custom.items()):
@@ -135,7 +138,7 @@ def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) ->
         if kind is None:
             raise InvalidSegment(
                 f"Column {column!r} is {files.type_names[column]}, and a custom field of {vendor.title} takes a single "
-                "value: text, number, boolean or date."
+                f"value: text, number, boolean or date. {CAST_HINT}"
             )
         customs.append(CustomField(name, f"custom_{number}", kind))
     return MappedFields(tuple(mapping.fields), tuple(customs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
@@ -107,7 +107,7 @@ def test_a_retry_calls_it_again_and_resumes_the_same_rows(stage):
 
     stage.sim.faults([{"path": "/contacts/v3/import", "count": 6, "status": 503}])
     conn_id = stage.connection("dotdigital")
-    run = stage.run(dag_of(frame, conn_id=conn_id, retries=2))
+    run = stage.run(dag_of(frame, conn_id=conn_id, retries=2, retry_delay=timedelta()))
     run.errors.clear()
     assert 5 == run.summary()["counts"]["delivered"]
     assert len(calls) > 1

@@ -328,3 +328,24 @@ def test_a_state_root_that_the_worker_cannot_open(stage):
     stage.segment(3)
     stage.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", "nope://bucket/x")
     refused(stage, "`[segexport] state_path` begins with 'nope://'", "To fix: ", conn_id=stage.connection("dotdigital"))
+
+
+@pytest.mark.parametrize("argument", ["segment", "suppression_list"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.parquet",
+        "gs://bucket/a",
+        "s3://bucket/a",
+        "s3://no_connection@bucket/a",
+        "wasbs://c@account/x",
+        "github://owner/a",
+        "nonsense://a",
+        "memory2://bucket/a?b",
+    ],
+)
+def test_a_store_that_this_worker_cannot_open(stage, argument, url):
+    """As on the first day, without the store's Airflow provider: no retry helps, and the error says what does."""
+    stage.segment(3)
+    words = (f"begins with '{url.partition('://')[0]}://'", "this worker cannot open that store", "amazon[s3fs]")
+    refused(stage, *words, conn_id=stage.connection("dotdigital"), **{argument: url})

@@ -181,3 +181,19 @@ def test_a_stream_that_breaks_is_an_error_without_its_values():
         pass
     assert "1234567" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_single_column_is_refused(library):
+    """As an upstream task returns that has selected `frame["email"]`."""
+    series = pytest.importorskip(library).Series
+    column = series(EMAILS, name="email") if library == "pandas" else series("email", EMAILS)
+    with pytest.raises(InvalidSegment, match=r"A Series is a single column\. To fix: pass `series.to_frame\(\)`"):
+        frames.write_frame(column, ["email"], None)
+
+
+def test_a_mapped_column_that_is_the_index_is_named():
+    """As `set_index` and `groupby` leave it."""
+    frame = pd.DataFrame({"email": EMAILS, "name": EMAILS}).set_index("email")
+    with pytest.raises(InvalidSegment, match=r"'email' as its index, .* `frame.reset_index\(\)`"):
+        frames.write_frame(frame, ["email", "name"], None)

@@ -52,6 +52,14 @@ def test_not_one_profile_can_be_sent(account):
     stops(account, InvalidSegment, words, columns)
 
 
+@pytest.mark.parametrize("value", ["x" * 300, float("inf"), 1e300])
+def test_not_one_profile_can_be_sent_for_a_value(account, value):
+    """The addresses are in order, so the error names the other columns."""
+    words = r"None of 2 profiles can be sent: \{'(invalid_value|value_too_long)': 2\}\. To fix: .*columns \('tier'\)"
+    columns = {"email": people(2), "tier": [value] * 2}
+    stops(account, InvalidSegment, words, columns, custom_fields={"Tier": "tier"}, create_custom_fields=True)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
