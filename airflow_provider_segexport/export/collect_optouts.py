@@ -82,6 +82,7 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
 
 def _stage_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
     """Create `known_emails`, of the ledger and of this run. Only the opt-outs of these people are written."""
+    ledger = ledger.pinned()
     version = ledger.version()
     in_ledger = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
     sql.run(f"create or replace view ledger_emails as {in_ledger}")

@@ -84,6 +84,7 @@ def _prepare(
     context: ExportContext, checked: Preflight, ledger: Ledger, state: AudienceState, memory: str
 ) -> PlanDraft:
     config, vendor, environment = context.config, context.vendor, context.environment
+    ledger = ledger.pinned()
     facts = _initial_facts(context, checked, state, ledger.version())
     version, bit = facts.ledger_version, facts.sharer_bit
     suppression_files = [file for _, files in checked.suppression for file in files]
@@ -210,8 +211,9 @@ def _measure(  # noqa: PLR0913 - guards measure each
     version: int,
 ) -> list[GuardResult]:
     """Measure the guards against the ledger version that was loaded; another run may have written one since."""
-    ledger = context.ledger(audience)
-    before = ledger.of_export(context.config.export_name).get("profiles", {}).get(context.config.segment_part)
+    facts = context.ledger(audience).facts()
+    exports = facts.get("exports", {})
+    before = exports.get(context.config.export_name, {}).get("profiles", {}).get(context.config.segment_part)
     new = planned.upsert_rows
     if version:
         new -= plan.count_known(sql, context.environment.run_folder)
@@ -219,7 +221,7 @@ def _measure(  # noqa: PLR0913 - guards measure each
         rows=planned.profiles,
         before=before,
         first=before is None,
-        members=ledger.members(),
+        members=int(facts.get("members", 0)),
         leavers=leaver_count,
         new=new,
         contact_headroom=audience.contact_headroom,

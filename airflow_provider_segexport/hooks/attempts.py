@@ -51,6 +51,7 @@ class AttemptRecord:
     attempt: Attempt
     file: StoragePath | None = None
     _warned: bool = field(default=False)
+    _earlier: list[Attempt] | None = field(default=None)
 
     def update(self, **changes: Any) -> None:
         """Change the attempt and write it. An error is logged once."""
@@ -58,7 +59,8 @@ class AttemptRecord:
         if self.file is None or self._warned:
             return
         try:
-            record(self.file, self.attempt)
+            record(self.file, self.attempt, self._earlier)
+            self._earlier = None  # only the first write comes right after the reading
         except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
             self._warned = True
             log.warning("Giving up recording this attempt for the UI (error=%s)", type(error).__name__)
@@ -128,7 +130,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bo
     last = earlier[-1] if earlier else attempt
     same_run = next((item for item in earlier if item.run == attempt.run), attempt)
     has_failed = same_run.status in {Status.FAILED, Status.RUNNING}
-    result = AttemptRecord(attempt, file)
+    result = AttemptRecord(attempt, file, _earlier=earlier)
     result.update(
         started_at=same_run.started_at or now,
         try_started_at=now,

@@ -13,7 +13,7 @@ from airflow_provider_segexport.errors import InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks.paths import open_storage_path, resolve
 from airflow_provider_segexport.storage.folder_names import task_folder
-from airflow_provider_segexport.storage.paths import StoragePath, exists, read, write
+from airflow_provider_segexport.storage.paths import StoragePath, exists, read, read_if_exists, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -146,8 +146,9 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> RunFolder:
     """
     folder, config_json = run_folder(request), _config_json(request, config)
     config_file = folder.path / CONFIG_FILE
-    if not config_file.exists() or read(config_file) != config_json:
-        if config_file.exists() and folder.plan() is not None:
+    before = read_if_exists(config_file)
+    if before != config_json:
+        if before is not None and folder.plan() is not None:
             folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
             log.warning("Making a new plan, because the task's arguments have changed since its last try.")
         write(folder.path / CONFIG_FILE, config_json)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.storage.errors import translate_error
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, translate_storage_errors, uncached
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, uncached
 
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "version_id", "checksum", "ino")
 TIME_KEYS = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")

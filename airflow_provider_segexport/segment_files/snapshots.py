@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 from airflow_provider_segexport.errors import InvalidSegment, SegexportError
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.listing import map_concurrently
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
@@ -28,7 +29,6 @@ from airflow_provider_segexport.storage.paths import (
     as_storage_path,
     ensure_folder,
     list_names,
-    translate_storage_errors,
     uncached,
 )
 from airflow_provider_segexport.storage.scratch import scratch

@@ -15,7 +15,8 @@ from typing import Any
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.storage.listing import Entry, display_path, map_concurrently
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, translate_storage_errors
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
 LOG_FOLDERS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 """Folders whose parent folder is a table."""

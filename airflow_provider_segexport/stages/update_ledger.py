@@ -77,14 +77,15 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
     if not engine.single_row(changes)[0] and not origin.finished:
         return ledger.version()
     for _ in range(COMMIT_ATTEMPTS):
-        version = ledger.version()
-        _load_previous(engine, ledger, version)
+        latest = ledger.pinned()
+        version = latest.version()
+        _load_previous(engine, latest, version)
         shared, barring = (
             engine.single_row(f"select count(*) from {name}") != (0,) for name in ("planned_sharers", "planned_bars")
         )
         sql = next_version.rows(origin, first=not version, shared=shared, barring=barring)
         members = engine.single_row(next_version.count_members(origin, first=not version))[0]
-        facts = facts_of(origin, ledger.facts(version)) | {"members": str(members)}
+        facts = facts_of(origin, latest.facts(version)) | {"members": str(members)}
         try:
             return ledger.commit(engine.stream(sql), version, facts)
         except Superseded:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -108,9 +108,15 @@ def _times(attempt: Attempt) -> tuple[float, float, float]:
     return attempt.started_at, attempt.try_started_at, attempt.ended_at
 
 
-def record(path: StoragePath, attempt: Attempt) -> None:
-    """Write an attempt as the newest of its file. It replaces the attempt of the same run."""
-    others = [other for other in attempts(path) if other.run != attempt.run]
+def record(path: StoragePath, attempt: Attempt, earlier: Sequence[Attempt] | None = None) -> None:
+    """Write an attempt as the newest of its file. It replaces the attempt of the same run.
+
+    Args:
+        path: the file.
+        attempt: the attempt.
+        earlier: the file's attempts if they were just read; None to read them.
+    """
+    others = [other for other in (attempts(path) if earlier is None else earlier) if other.run != attempt.run]
     newest = [*others, attempt][-KEPT_ATTEMPTS:]
     write(path, json.dumps({"attempts": [asdict(item) for item in newest]}).encode())
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from airflow_provider_segexport.errors import AudienceOwnedByOther, DamagedState, RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.storage.ledger import files_of
-from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing, remove
 from airflow_provider_segexport.storage.sealing import read_json, write_json
 
 MAX_SHARERS = 63
@@ -93,8 +93,10 @@ class AudienceState:
         Raises:
             DamagedState: the state is damaged or deleted, or the ledger's newest version was deleted.
         """
-        state = cls.read(path)
-        if state.version > max(files_of(listing(path)), default=0):
+        names = listing(path)
+        state = cls._newest(path, names)
+        # A version that another process has written since the listing is only newer than the state.
+        if state.version > max(files_of(names), default=0) and state.version > max(files_of(listing(path)), default=0):
             raise DamagedState(str(path / f"{state.version:08d}.parquet"), GONE)
         return state
 
@@ -105,8 +107,12 @@ class AudienceState:
         Raises:
             DamagedState: it is damaged, or missing although the ledger has a version, which is written after it.
         """
+        return cls._newest(path, listing(path))
+
+    @classmethod
+    def _newest(cls, path: StoragePath, names: Sequence[str]) -> AudienceState:
+        """Read the state, by the names in the ledger's folder."""
         for _ in range(MAX_READ_ATTEMPTS):
-            names = listing(path)
             file = max(
                 ((fencing_token_of(name), name) for name in names if fencing_token_of(name) is not None), default=None
             )
@@ -121,6 +127,7 @@ class AudienceState:
                     return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
                 except (KeyError, TypeError):
                     raise DamagedState(str(path / file[1]), "it does not hold an audience's state") from None
+            names = listing(path)
         raise RetryableError(
             "The state of this audience changes faster than it can be read. The next attempt reads it again."
         )
@@ -139,11 +146,9 @@ class AudienceState:
         names = listing(path)
         version = max(files_of(names), default=0)
         write_json(ensure_folder(path) / name, asdict(replace(self, version=version)), indent=2)
-        for other in names:
-            token = fencing_token_of(other)
-            if token is not None and token < fence.number:
-                with suppress(OSError):
-                    (path / other).unlink(missing_ok=True)
+        tokens = {other: fencing_token_of(other) for other in names}
+        with suppress(OSError):
+            remove(path, [other for other, token in tokens.items() if token is not None and token < fence.number])
 
     @property
     def is_shared(self) -> bool:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.storage.arrow import int_array, raw_bytes
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, replace
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, temp_name, translate_storage_errors
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, temp_name
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
 from airflow_provider_segexport.storage.sealing import EMPTY, SEAL, context_of, seal

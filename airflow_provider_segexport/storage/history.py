@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, read, write
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, read, remove, write
 
 RECENT_RUNS = 30
 """Recent runs in `latest.json`."""
@@ -54,9 +54,8 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
     content = json.dumps({**summary, "members": members}).encode()
     names, new = list_names(history), f"{int(summary['ended_at'] * 1000):015d}-{run_hash}.json"
     write(history / new, content)
-    for old in [name for name in names if name.endswith(f"-{run_hash}.json")] + names[: max(0, len(names) - MAX_RUNS)]:
-        if old != new:
-            (history / old).unlink(missing_ok=True)
+    earlier = {name for name in names if name.endswith(f"-{run_hash}.json")} | {*names[: max(0, len(names) - MAX_RUNS)]}
+    remove(history, earlier - {new})
     before = [point for point in (latest(path) or {}).get("runs", []) if point["run_folder"] != summary["run_folder"]]
     point = {name: summary.get(name) for name in RUN_FIELDS} | {"members": members, "run_folder": summary["run_folder"]}
     newest = {name: value for name, value in summary.items() if name not in {"warnings", "versions", "estimate"}}

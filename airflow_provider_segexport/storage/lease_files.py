@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError
-from airflow_provider_segexport.storage.paths import StoragePath, listing, read, write
+from airflow_provider_segexport.storage.paths import StoragePath, listing, read, remove, write
 
 STOPPED_SUFFIX = ".stopped"
 STOPPED_RETENTION_MS = 7 * 86_400_000
@@ -198,6 +198,7 @@ def remove_old_files(home: StoragePath, number: int, now: float) -> None:
         number: of the newest file.
         now: epoch seconds.
     """
+    old = []
     for name in listing(home):
         stopped_ms = name.partition("-")[0]
         is_old = (
@@ -206,5 +207,6 @@ def remove_old_files(home: StoragePath, number: int, now: float) -> None:
             and int(stopped_ms) < now * 1000 - STOPPED_RETENTION_MS
         )
         if is_old or 0 < number_of(name) < number:
-            with suppress(OSError):
-                (home / name).unlink(missing_ok=True)
+            old.append(name)
+    with suppress(OSError):
+        remove(home, old)

@@ -15,7 +15,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -36,6 +36,7 @@ from airflow_provider_segexport.storage.paths import (
     ensure_folder,
     listing,
     local_path,
+    remove,
     remove_stale_temp_files,
     temp_name,
     uncached,
@@ -53,10 +54,17 @@ STORED_VERSIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The ledger of one audience."""
+    """The ledger of one audience.
+
+    Attributes:
+        path: its folder.
+        fence: the lease under which versions are written.
+        names: the names in the folder if they were listed once (`pinned`); None to list them at each use.
+    """
 
     path: StoragePath
     fence: Fence = NO_FENCE
+    names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, root: StoragePath, vendor: str, audience: Audience, fence: Fence = NO_FENCE) -> Ledger:
@@ -69,6 +77,13 @@ class Ledger:
             fence: the lease under which versions are written.
         """
         return cls(root / "ledgers" / vendor / safe_name(audience.account) / safe_name(audience.audience), fence)
+
+    def pinned(self) -> Ledger:
+        """Return the ledger as it is now, to read one version several times with one listing.
+
+        Later versions are not seen, so it must not be used to write.
+        """
+        return replace(self, names=tuple(listing(self.path)))
 
     def version(self) -> int:
         """Return the newest version; 0 if there is none."""
@@ -109,7 +124,7 @@ class Ledger:
         return f"{version:08d}-{token:08d}.{suffix}" if token else f"{version:08d}.{suffix}"
 
     def _files(self) -> dict[int, str]:
-        return files_of(listing(self.path))
+        return files_of(listing(self.path) if self.names is None else self.names)
 
     def check(self, version: int) -> None:
         """Check that a version's file is as it was written.
@@ -136,10 +151,11 @@ class Ledger:
         Args:
             version: None means the newest.
         """
-        version = self.version() if version is None else version
+        ledger = self.pinned() if self.names is None else self
+        version = ledger.version() if version is None else version
         if not version:
             return {}
-        facts: dict[str, Any] = json.loads(self._metadata(version).get(FACTS, b"{}"))
+        facts: dict[str, Any] = json.loads(self._metadata(ledger.file(version)).get(FACTS, b"{}"))
         return facts
 
     def of_export(self, export: str, version: int | None = None) -> dict[str, Any]:
@@ -147,10 +163,10 @@ class Ledger:
         of_export: dict[str, Any] = self.facts(version).get("exports", {}).get(export, {})
         return of_export
 
-    def _metadata(self, version: int) -> dict[bytes, bytes]:
+    def _metadata(self, path: StoragePath) -> dict[bytes, bytes]:
         """Return the metadata of a version's file after checking the file."""
-        verify_once(self.file(version))
-        with uncached(self.file(version)).open("rb") as file:
+        verify_once(path)
+        with uncached(path).open("rb") as file:
             return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
 
     def _publish(self, version: int, rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
@@ -184,7 +200,7 @@ class Ledger:
             self._check_next(version)
             with temporary.open("rb") as source:
                 create_object(new, source)
-        if self._metadata(version).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
+        if self._metadata(self.file(version)).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
             raise FileExistsError
 
     def _check_next(self, version: int) -> None:
@@ -212,7 +228,7 @@ class Ledger:
         try:
             self._publish(base + 1, rows, schema)
         except FileExistsError:
-            if base + 1 not in self._files() or self._metadata(base + 1).get(COMMIT_ID) != commit_id:
+            if base + 1 not in self._files() or self._metadata(self.file(base + 1)).get(COMMIT_ID) != commit_id:
                 raise RetryableError(
                     "Another run has written this audience's ledger since this run read it. The retry reads it again."
                 ) from None
@@ -222,11 +238,13 @@ class Ledger:
 
     def _remove_old(self, version: int) -> None:
         """Remove old versions and files that superseded writers left, but no file with a later token."""
-        files = self._files()
-        for name in listing(self.path):
+        names = listing(self.path)
+        files, old = files_of(names), []
+        for name in names:
             number, token = numbers_of(name) or (version, self.fence.number + 1)
             if token <= self.fence.number and (number <= version - STORED_VERSIONS or files.get(number) != name):
-                (self.path / name).unlink(missing_ok=True)
+                old.append(name)
+        remove(self.path, old)
 
 
 def numbers_of(name: str) -> tuple[int, int] | None:

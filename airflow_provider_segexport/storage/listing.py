@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
     as_storage_path,
-    translate_storage_errors,
     uncached,
 )
 

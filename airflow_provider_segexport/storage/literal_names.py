@@ -11,7 +11,8 @@ from typing import IO, Any, cast
 
 from fsspec import AbstractFileSystem
 
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, translate_storage_errors
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
 PROTOCOL = "segexport-file"
 FIXED_MTIME = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)

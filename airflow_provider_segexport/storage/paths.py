@@ -11,11 +11,13 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import IO, Any, Protocol, runtime_checkable
 
+from airflow_provider_segexport.storage import object_store
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, publish, replace
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.private import open_private
 
 
@@ -74,36 +76,6 @@ def as_local_path(path: StoragePath) -> pathlib.Path | None:
     """Return the path as a local path; None if it is in object storage."""
     path_like: Any = path
     return path_like if isinstance(path_like, pathlib.Path) else None
-
-
-STORE_CLIENTS = {
-    "botocore",
-    "aiobotocore",
-    "aiohttp",
-    "gcsfs",
-    "google",
-    "azure",
-    "adlfs",
-    "requests",
-    "urllib3",
-    "paramiko",
-}
-"""Libraries through which fsspec reaches stores. Not all of their errors are OSErrors: s3fs passes on botocore's
-EndpointConnectionError, and gcsfs has an HttpError (their sources, 2026.9)."""
-
-
-@contextmanager
-def translate_storage_errors(path: StoragePath) -> Iterator[None]:
-    """Turn errors of a store's client into OSErrors, as a disk raises them.
-
-    The client's message is left out, because it may hold a signed URL or a key.
-    """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in STORE_CLIENTS:
-            raise
-        raise OSError(errno.EIO, f"The store cannot be reached ({type(error).__name__})", str(path)) from None
 
 
 def temp_name(path: pathlib.Path) -> pathlib.Path:
@@ -231,22 +203,58 @@ def _write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathl
         temp.unlink(missing_ok=True)
 
 
+def _content(path: StoragePath) -> bytes:
+    local = as_local_path(path)
+    if local is not None:
+        return local.read_bytes()
+    stored = object_store.store_of(uncached(path))
+    if stored is not None:
+        return object_store.get(*stored)
+    with path.open("rb") as file:
+        content: bytes = file.read()
+    return content
+
+
 MAX_READ_ATTEMPTS = 5
-"""Attempts to read an object while another process writes it. s3fs gets its length first; if the object changes in
-between, the read ends with status 412, which becomes EBUSY or EINVAL (s3fs 2026.9)."""
+"""Attempts to read an object while another process writes it. A store's client may read it in parts; if the object
+changes in between, s3fs ends the read with status 412, which becomes EBUSY or EINVAL (s3fs 2026.9)."""
 
 
 def read(path: StoragePath) -> bytes:
     """Return the current content of a file. An object's length is not taken from an older listing."""
     for attempts_left in range(MAX_READ_ATTEMPTS - 1, -1, -1):
         try:
-            with translate_storage_errors(path), uncached(path).open("rb") as file:
-                content: bytes = file.read()
-                return content
+            with translate_storage_errors(path):
+                return _content(path)
         except OSError as error:
             if error.errno not in {errno.EBUSY, errno.EINVAL} or not attempts_left:
                 raise
     raise AssertionError  # the last attempt has returned or raised
+
+
+def read_if_exists(path: StoragePath) -> bytes | None:
+    """Return the current content of a file; None if it does not exist. It is one request to a store."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+
+
+def remove(folder: StoragePath, names: Iterable[str]) -> None:
+    """Delete files of a folder that exist. Files that another process deletes in the meantime are no error.
+
+    Args:
+        folder: the folder.
+        names: of the files.
+    """
+    stored = object_store.store_of(folder) if as_local_path(folder) is None else None
+    if stored is None:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        return
+    files: list[Any] = [folder / name for name in names]
+    with translate_storage_errors(folder), suppress(FileNotFoundError):
+        object_store.delete(stored[0], [file.path for file in files])
 
 
 def ensure_folder(path: StoragePath) -> StoragePath:
@@ -254,30 +262,32 @@ def ensure_folder(path: StoragePath) -> StoragePath:
     local = as_local_path(path)
     if local is not None:
         make_folder(local)
-        return path
-    with translate_storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+    elif object_store.needs_folder(path):
+        with translate_storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def listing(path: StoragePath) -> list[str]:
-    """Return the unsorted names in a folder, with one request to a store; none if the folder does not exist."""
+    """Return the unsorted names in a folder, with one request to a store; none if the folder does not exist.
+
+    Raises:
+        NotADirectoryError: it is a file.
+    """
     local = as_local_path(path)
-    store: Any = getattr(uncached(path), "fs", None) if local is None else None
+    stored = object_store.store_of(uncached(path)) if local is None else None
     with translate_storage_errors(path), suppress(FileNotFoundError):
         if local is not None:
             return os.listdir(local)  # noqa: PTH208 - it runs before every call, and needs only names
-        if store is None:
+        if stored is None:
             return [entry.name for entry in path.iterdir()]
-        stored: Any = path
-        return [str(name).rstrip("/").rpartition("/")[2] for name in store.ls(stored.path, detail=False)]
+        return object_store.names_in(*stored)
     return []
 
 
 def list_names(path: StoragePath) -> list[str]:
     """Return the sorted names in a folder; none if it does not exist."""
-    with translate_storage_errors(path):
-        return sorted(entry.name for entry in path.iterdir()) if uncached(path).exists() else []
+    return sorted(listing(path))
 
 
 def modified_at(path: StoragePath) -> float:

@@ -28,7 +28,14 @@ from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
 from airflow_provider_segexport.storage import row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
-from airflow_provider_segexport.storage.paths import StoragePath, list_names, remove_stale_temp_files, write
+from airflow_provider_segexport.storage.paths import (
+    StoragePath,
+    list_names,
+    listing,
+    remove,
+    remove_stale_temp_files,
+    write,
+)
 from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
 
@@ -132,8 +139,16 @@ class RunFolder:
         """Freeze the plan, after creating its journals: from here on the run carries it out."""
         for part in self._parts(planned):
             part.journal.create()
-        files = [name for name in PLAN_FILES if (self.path / name).exists()]
+        (_, own), (_, removals) = self._plan_files()
+        files = [name for name in PLAN_FILES if name in own or name.removeprefix("removals/") in removals]
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
+
+    def _plan_files(self) -> list[tuple[StoragePath, list[str]]]:
+        """Return this folder and that of the removals, each with the names of the plan's files that exist in it."""
+        folders = ((self.path, ""), (self.removals.path, "removals/"))
+        return [
+            (folder, [name for name in listing(folder) if prefix + name in PLAN_FILES]) for folder, prefix in folders
+        ]
 
     def _parts(self, planned: Plan) -> list[RunFolder]:
         """Return the parts of the folder in which the plan has batches to journal."""
@@ -236,11 +251,11 @@ class RunFolder:
 
     def drop_bodies(self) -> None:
         """Remove the planned rows and row results of a finished run; plan, journal and reports stay."""
-        for name in PLAN_FILES:
-            (self.path / name).unlink(missing_ok=True)
+        for folder, names in self._plan_files():
+            remove(folder, names)
         for part in (self, self.removals):
-            for name in list_names(part.path / "batch_results"):
-                (part.path / "batch_results" / name).unlink(missing_ok=True)
+            results = part.path / "batch_results"
+            remove(results, listing(results))
 
     def record_kill(self) -> tuple[int, int]:
         """Write `killed.json`, the calls without a reply and the jobs without a result; return how many of each."""
@@ -262,7 +277,7 @@ class RunFolder:
         return self.path / "batch_results"
 
     def _json(self, name: str) -> dict[str, Any] | None:
-        path = self.path / name
-        if not path.exists():
+        try:
+            return read_json(self.path / name, bare=name != "plan.json")
+        except FileNotFoundError:
             return None
-        return read_json(path, bare=name != "plan.json")
