@@ -173,9 +173,8 @@ def _commit(sql: Engine, ledger: Ledger, state: AudienceState, request: Release,
     entry = exports.pop(request.export, None)
     if renames and entry:
         exports[request.to] = entry
-    members = sql.single_row(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")[0]
     unchanged: dict[str, Any] = {name: facts[name] for name in ("as_of", "run") if name in facts}
-    ledger.commit(sql.stream(rows), version, {**unchanged, "exports": exports, "by": RUN, "members": str(members)})
+    ledger.commit(sql.stream(rows), version, {**unchanged, "exports": exports, "by": RUN})
 
 
 def _without(state: AudienceState, request: Release, effect: ReleaseEffect) -> AudienceState:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
-from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
+from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
@@ -74,7 +74,7 @@ def _parquet(path: StoragePath, person: Person) -> int:
         parquet = pq.ParquetFile(file)
         if not _has_emails(parquet):
             return 0
-        table = parquet.read()
+        table = parquet.read().replace_schema_metadata(metadata_of(parquet))
     remaining, removed_rows = without(table, person)
     if removed_rows:
         write_parquet(path, remaining.to_batches(), _with_member_count(table, remaining).schema)

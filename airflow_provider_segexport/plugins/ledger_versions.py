@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.plugins.audiences import MaySee, RunIdentity
 from airflow_provider_segexport.storage.ledger import FACTS, Ledger, taken_back
+from airflow_provider_segexport.storage.ledger_schema import metadata_of
 from airflow_provider_segexport.storage.paths import StoragePath
 
 
@@ -41,7 +42,7 @@ def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
     try:
         with path.open("rb") as file:
             footer = pq.ParquetFile(file)
-            rows, metadata = footer.metadata.num_rows, footer.schema_arrow.metadata or {}
+            rows, metadata = footer.metadata.num_rows, metadata_of(footer)
         facts: Any = json.loads(metadata.get(FACTS, b"{}"))
     except (OSError, ValueError):
         return None

@@ -84,8 +84,7 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
             engine.single_row(f"select count(*) from {name}") != (0,) for name in ("planned_sharers", "planned_bars")
         )
         sql = next_version.rows(origin, first=not version, shared=shared, barring=barring)
-        members = engine.single_row(next_version.count_members(origin, first=not version))[0]
-        facts = facts_of(origin, latest.facts(version)) | {"members": str(members)}
+        facts = facts_of(origin, latest.facts(version))
         try:
             return ledger.commit(engine.stream(sql), version, facts)
         except Superseded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
 from operator import eq
@@ -245,7 +245,14 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
-def write_parquet(path: StoragePath, batches: Iterable[pa.RecordBatch], schema: pa.Schema, context: str = "") -> int:
+def write_parquet(
+    path: StoragePath,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    context: str = "",
+    *,
+    metadata: Callable[[], Mapping[bytes, bytes]] = dict,
+) -> int:
     """Write a stream as one Parquet file, and return its number of rows.
 
     Args:
@@ -253,6 +260,7 @@ def write_parquet(path: StoragePath, batches: Iterable[pa.RecordBatch], schema: 
         batches: its content.
         schema: its columns.
         context: the text that its checksum starts from (`sealing.context_of`), if the file gets its final name later.
+        metadata: called after the last batch; returns entries for the file's metadata that the rows decide.
     """
     rows, schema = 0, _with_seal(schema)
     repetitive = [
@@ -266,4 +274,6 @@ def write_parquet(path: StoragePath, batches: Iterable[pa.RecordBatch], schema: 
             if batch.num_rows:
                 writer.write_batch(_cast(batch, schema))
                 rows += batch.num_rows
+        if entries := metadata():
+            writer.add_key_value_metadata(dict(entries))
     return rows

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +27,7 @@ from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.durable import publish
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.ledger_schema import SCHEMA
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA, MemberCount, metadata_of
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
@@ -167,15 +167,22 @@ class Ledger:
         """Return the metadata of a version's file after checking the file."""
         verify_once(path)
         with uncached(path).open("rb") as file:
-            return dict(pq.ParquetFile(file).schema_arrow.metadata or {})
+            return metadata_of(pq.ParquetFile(file))
 
-    def _publish(self, version: int, rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    def _publish(
+        self,
+        version: int,
+        rows: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        metadata: Callable[[], Mapping[bytes, bytes]],
+    ) -> None:
         """Write a version to a temporary file, and publish it under its number if that is free.
 
         Args:
             version: its number.
             rows: in the columns of `SCHEMA`.
-            schema: with facts and commit id as metadata.
+            schema: with the commit id as metadata.
+            metadata: returns the facts, after the last row.
 
         Raises:
             FileExistsError: the number is or was taken. The file there may be this writer's own or another's.
@@ -186,7 +193,7 @@ class Ledger:
         if disk is not None:
             temporary = temp_name(disk)
             try:
-                write_parquet(local_path(str(temporary)), rows, schema, context_of(new))
+                write_parquet(local_path(str(temporary)), rows, schema, context_of(new), metadata=metadata)
                 self._check_next(version)
                 publish(temporary, disk)
             finally:
@@ -196,7 +203,7 @@ class Ledger:
             raise FileExistsError
         with scratch("ledger") as scratch_folder:
             temporary = scratch_folder / new.name
-            write_parquet(local_path(str(temporary)), rows, schema, context_of(new))
+            write_parquet(local_path(str(temporary)), rows, schema, context_of(new), metadata=metadata)
             self._check_next(version)
             with temporary.open("rb") as source:
                 create_object(new, source)
@@ -215,7 +222,7 @@ class Ledger:
         Args:
             rows: in the columns of `SCHEMA`.
             base: the version that the rows were made from.
-            facts: see `facts`.
+            facts: see `facts`. `members` is counted here.
 
         Raises:
             RetryableError: another run has committed since `base` was read.
@@ -224,9 +231,13 @@ class Ledger:
         """
         remove_stale_temp_files(ensure_folder(self.path))
         commit_id = secrets.token_hex(8).encode()
-        schema = SCHEMA.with_metadata({FACTS: json.dumps(dict(facts or {})).encode(), COMMIT_ID: commit_id})
+        counted = MemberCount(rows)
+
+        def metadata() -> dict[bytes, bytes]:
+            return {FACTS: json.dumps({**(facts or {}), "members": str(counted.members)}).encode()}
+
         try:
-            self._publish(base + 1, rows, schema)
+            self._publish(base + 1, counted, SCHEMA.with_metadata({COMMIT_ID: commit_id}), metadata)
         except FileExistsError:
             if base + 1 not in self._files() or self._metadata(self.file(base + 1)).get(COMMIT_ID) != commit_id:
                 raise RetryableError(

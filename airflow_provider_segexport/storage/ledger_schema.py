@@ -1,8 +1,11 @@
-"""Columns and states of a ledger's rows."""
+"""Columns, states and metadata of a ledger's rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 TIME = pa.timestamp("us", tz="UTC")
 REJECTION = pa.struct(
@@ -69,3 +72,23 @@ ATTEMPTS_DAYS = 14
 
 MARK = "(md5_number(concat_ws('|', state, row_hash::varchar, as_of::varchar, run)) >> 64)::ubigint"
 """SQL of a hash of a ledger's row that changes when a run changes the row."""
+
+
+class MemberCount:
+    """A version's rows, which counts the members among them while they are read."""
+
+    def __init__(self, rows: Iterable[pa.RecordBatch]) -> None:
+        self._rows = rows
+        self.members = 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows:
+            counts = batch.column("state").value_counts().to_pylist()
+            self.members += sum(each["counts"] for each in counts if each["values"] in {MEMBER, REMOVING})
+            yield batch
+
+
+def metadata_of(file: pq.ParquetFile) -> dict[bytes, bytes]:
+    """Return the metadata of a version's file: its schema's, and what was added after its last row."""
+    added = {name: value for name, value in (file.metadata.metadata or {}).items() if name != b"ARROW:schema"}
+    return {**(file.schema_arrow.metadata or {}), **added}

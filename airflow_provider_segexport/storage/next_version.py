@@ -44,22 +44,6 @@ WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
         left join planned_existing x on x.email = n.email"""
 
 
-def count_members(origin: LedgerCommit, *, first: bool) -> str:
-    """Return SQL of the number of members in the next version, with people who may be members.
-
-    Args:
-        origin: the run.
-        first: there is no previous version.
-    """
-    unchanged = f"""(select count(*) from previous l anti join changed_emails c on c.email = l.email
-        where l.state in {MAYBE_MEMBER})"""
-    # A delivered person is or may be a member, so these many rows need no state.
-    others = f"""(select count(*) from (select * from previous_touched where false
-        union all {_rejected_rows(origin, per_export.of(origin))}
-        union all {_gone_rows(origin)}) where state in {MAYBE_MEMBER})"""
-    return f"select {'0' if first else unchanged} + (select count(*) from delivered_rows) + {others}"
-
-
 def rows(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> str:
     """Return SQL of the next version's rows, in the columns of `ledger_schema.SCHEMA`.
 

@@ -77,7 +77,7 @@ def test_a_lost_race_is_told(bucket):
     assert 1 == one.commit(rows("winner@example.com"), 0, {"run": "one"})
     with pytest.raises(RetryableError, match="Another run"):
         other.commit(rows("loser@example.com"), 0)
-    assert [1, {"run": "one"}] == [other.version(), other.facts()]
+    assert [1, {"run": "one", "members": "0"}] == [other.version(), other.facts()]
     assert 2 == other.commit(rows("next@example.com"), 1)
     assert [2, ["next@example.com"], ["winner@example.com"]] == [one.version(), emails(one, 2), emails(one, 1)]
 
