@@ -1,4 +1,4 @@
-"""What core tests are made of: Parquet files, a small vendor without a wire, and the way from files to a plan."""
+"""Helpers of the core tests: Parquet files, a small vendor without HTTP, and the steps from files to a plan."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def item(matched: MappedFields, target: Audience) -> JsonTemplate:
     if names:
         members["name"] = Joined(names)
     members |= {name: Column(name) for name in ("gender", "phone", "birthdate") if name in matched.fields}
-    for one in matched.custom:
-        found = target.fields[one.name.lower()]
-        form = found.type if found.type in {"number", "boolean"} else "text"
-        members[found.key] = Column(one.column, form)
+    for mapped in matched.custom:
+        field = target.fields[mapped.name.lower()]
+        form = field.type if field.type in {"number", "boolean"} else "text"
+        members[field.key] = Column(mapped.column, form)
     return JsonTemplate(members)
 
 
@@ -121,19 +121,19 @@ def inspected(*paths: Path | str, wanted: Sequence[str] = ("email",)) -> Segment
 
 
 def matching_of(
-    files: SegmentFiles, asked: FieldMapping, vendor: Vendor = PLAIN, target: Audience = TARGET
+    files: SegmentFiles, mapping: FieldMapping, vendor: Vendor = PLAIN, target: Audience = TARGET
 ) -> ResolvedMapping:
-    return map_fields.resolve(vendor, asked, map_fields.resolve_types(vendor, asked, files), files, target)
+    return map_fields.resolve(vendor, mapping, map_fields.resolve_types(vendor, mapping, files), files, target)
 
 
 @contextmanager
 def cleaned(
     *paths: Path, fields: Mapping[str, str] | None = None, **custom: str
 ) -> Iterator[tuple[Engine, CleanResult]]:
-    """An engine that holds `clean_rows` and `not_sent` of files, and what cleaning told."""
-    asked = FieldMapping({"email": "email", **(fields or {})}, custom)
-    files = inspected(*paths, wanted=map_fields.required_columns(PLAIN, asked))
-    yield shared(), clean.clean(shared(), files, matching_of(files, asked))
+    """An engine that holds `clean_rows` and `not_sent` of files, and the result of cleaning."""
+    mapping = FieldMapping({"email": "email", **(fields or {})}, custom)
+    files = inspected(*paths, wanted=map_fields.required_columns(PLAIN, mapping))
+    yield shared(), clean.clean(shared(), files, matching_of(files, mapping))
 
 
 def outcomes(sql: Engine) -> dict[int, tuple[str, str, str]]:
@@ -155,7 +155,7 @@ def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:
 
 
 def one_page(rows: int) -> dict[str, object]:
-    """How `pyarrow.parquet` is told to write so many rows as one page a column, as fastparquet does."""
+    """The options with which `pyarrow.parquet` writes so many rows as one page a column, as fastparquet does."""
     return {
         "use_dictionary": False,
         "row_group_size": rows,

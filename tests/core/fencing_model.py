@@ -36,7 +36,7 @@ recover = import_module("airflow_provider_segexport.export.recover")  # the pack
 
 ROWS = ("row-1", "row-2")
 WANTS = {"a": "old"}
-"""What the oldest snapshot says of each row; all newer ones say `new`, so that a later run finds nothing changed."""
+"""The content of each row in the oldest snapshot; all newer ones say `new`, so a later run finds no change."""
 
 LONGEST_CALL_S = 40.0
 RUNS_OUT_S = TTL_S + SKEW_S + 1
@@ -70,8 +70,8 @@ class Call:
 
 
 @dataclass
-class World:
-    """What all writers share.
+class Model:
+    """State that all writers share.
 
     Attributes:
         late: a writer may be paused between its last check and the write, or the call's first byte.
@@ -85,7 +85,7 @@ class World:
         state: by its place among the takings, the newest writer whose state was read.
     """
 
-    place: Path
+    path: Path
     late: bool = False
     ended: bool = False
     now: float = 1_767_225_600.0
@@ -129,18 +129,18 @@ class World:
 
     def look(self) -> None:
         """Write down a new head of the ledger, and of the state."""
-        names = frozenset(listing(self.place))
+        names = frozenset(listing(self.path))
         if names == self.seen:
             return
         self.seen = names
-        version = Ledger(self.place).version()
-        head = version, str(Ledger(self.place).facts().get("by", "")) if version else ""
+        version = Ledger(self.path).version()
+        head = version, str(Ledger(self.path).facts().get("by", "")) if version else ""
         if version and (not self.heads or self.heads[-1] != head):
             self.heads.append(head)
 
     def look_at_the_state(self) -> None:
         """A state is that of the newest writer that has written one."""
-        run = AudienceState.of(self.place).run
+        run = AudienceState.of(self.path).run
         if run:
             at = self.takings.index(run)
             if at < self.state:
@@ -149,7 +149,7 @@ class World:
 
 
 def held(ledger: Ledger) -> dict[str, str | None]:
-    """What the ledger says of each row's content; None where it is not known."""
+    """The ledger's content of each row; None where it is not known."""
     rows: dict[str, str | None] = ledger.facts().get("rows", {})
     return dict(rows)
 
@@ -159,28 +159,28 @@ def commit_unknown(by: str, ledger: Ledger, rows: Mapping[str, str | None]) -> i
     return ledger.commit([], ledger.version(), {"by": by, "rows": {**held(ledger), **rows}})
 
 
-def writer(world: World, name: str) -> Iterator[None]:
+def writer(model: Model, name: str) -> Iterator[None]:
     """One run, a step at a time; it ends where it is refused."""
-    clock = lambda: world.now + world.skew.get(name, 0.0)  # noqa: E731
-    run = RunFolder(local_path(str(world.place.parent / f"run-{world.place.name}-{name}")))
+    clock = lambda: model.now + model.skew.get(name, 0.0)  # noqa: E731
+    run = RunFolder(local_path(str(model.path.parent / f"run-{model.path.name}-{name}")))
     run.journal.clock = clock
     lease = Lease(
-        world.place,
+        model.path,
         f"dag/task/{name}/0",
         clock=clock,
-        sleep=world.pass_time,
-        is_task_running=lambda _: False if world.ended else None,
-        monotonic=lambda: world.now,
+        sleep=model.pass_time,
+        is_task_running=lambda _: False if model.ended else None,
+        monotonic=lambda: model.now,
     )
     lease._keep = lambda: None  # no thread looks on behind the model
     try:
         lease.acquire()
-        world.takings.append(name)
-        fence = Late(lease) if world.late else lease
-        ledger = Ledger(world.place, fence)
+        model.takings.append(name)
+        fence = Late(lease) if model.late else lease
+        ledger = Ledger(model.path, fence)
         takeover.take_over(lease, ledger, LONGEST_CALL_S, clock)
         yield
-        surroundings = Surroundings(None, run, local_path(str(world.place)), lambda _: True, clock=clock)
+        surroundings = Surroundings(None, run, local_path(str(model.path)), lambda _: True, clock=clock)
         job = ExportContext(
             SimpleNamespace(import_readds_leavers=False, experiment=None),
             None,
@@ -188,34 +188,34 @@ def writer(world: World, name: str) -> Iterator[None]:
             surroundings,
             fence,
         )
-        standing = recover.recover(job, ledger, AudienceState.of(world.place))
-        if standing.begun.get("e", "") > name:
+        audience_state = recover.recover(job, ledger, AudienceState.of(model.path))
+        if audience_state.begun.get("e", "") > name:
             return
-        base, known = ledger.version(), held(ledger)
+        base, ledger_rows = ledger.version(), held(ledger)
         yield
-        standing = standing.began("e", name).opened(name, str(run.path), lease.writer_token)
-        standing.write(world.place, fence)
+        audience_state = audience_state.began("e", name).opened(name, str(run.path), lease.writer_token)
+        audience_state.write(model.path, fence)
         yield
         for row in ROWS:
-            if known.get(row) == WANTS.get(name, "new"):
+            if ledger_rows.get(row) == WANTS.get(name, "new"):
                 continue
             run.journal.write([Entry(row, State.SENDING, 1)])
             yield
             with fencing.fenced(lease.check):
                 fencing.check_fence()
-                call = world.leave(name, row)
+                call = model.leave(name, row)
             yield
-            world.land(call)
+            model.land(call)
             run.journal.write([Entry(row, State.SETTLED, 1, accepted=1)])
             yield
-        ledger.commit([], base, {"by": name, "rows": {**known, **dict.fromkeys(ROWS, WANTS.get(name, "new"))}})
+        ledger.commit([], base, {"by": name, "rows": {**ledger_rows, **dict.fromkeys(ROWS, WANTS.get(name, "new"))}})
         yield
-        replace(AudienceState.of(world.place), open_run_folder="").write(world.place, fence)
+        replace(AudienceState.of(model.path), open_run_folder="").write(model.path, fence)
         yield
     except SegexportError:
         return
     finally:
-        if name not in world.killed:
+        if name not in model.killed:
             lease.release()
 
 
@@ -230,9 +230,9 @@ class Turn:
     kill: bool = False
 
 
-def play(place: Path, turns: list[Turn], *, late: bool = False, ended: bool = False) -> World:
+def play(path: Path, turns: list[Turn], *, late: bool = False, ended: bool = False) -> Model:
     """Carry turns out, let all writers come to their end, and run twice more: when any lease has run out, and again."""
-    world = World(place, late=late, ended=ended)
+    model = Model(path, late=late, ended=ended)
     writers: dict[str, Iterator[None]] = {}
     turns = [
         Turn("0", STEPS),
@@ -242,35 +242,35 @@ def play(place: Path, turns: list[Turn], *, late: bool = False, ended: bool = Fa
         Turn("z", STEPS),
     ]
     for turn in turns:
-        world.pass_time(turn.jump)
+        model.pass_time(turn.jump)
         if turn.skew is not None:
-            world.skew[turn.name] = turn.skew
-        going = writers.setdefault(turn.name, writer(world, turn.name))
+            model.skew[turn.name] = turn.skew
+        going = writers.setdefault(turn.name, writer(model, turn.name))
         for _ in range(turn.steps):
             with suppress(StopIteration):
                 next(going)
-            world.look()
-        world.look_at_the_state()
-        if turn.kill and turn.name not in world.killed:
-            world.killed.add(turn.name)
-            world.flying = [one for one in world.flying if not (late and one.by == turn.name)]
+            model.look()
+        model.look_at_the_state()
+        if turn.kill and turn.name not in model.killed:
+            model.killed.add(turn.name)
+            model.flying = [call for call in model.flying if not (late and call.by == turn.name)]
             going.close()
-    return world
+    return model
 
 
-def broken(world: World) -> list[str]:
-    """What went wrong."""
-    complaints = list(world.complaints)
-    order = [world.takings.index(by) for _, by in world.heads]
+def broken(model: Model) -> list[str]:
+    """Complaints about a played model: rules that the writers broke, and what the last state lacks."""
+    complaints = list(model.complaints)
+    order = [model.takings.index(by) for _, by in model.heads]
     if sorted(order) != order:
         complaints.append("a superseded writer moved the head back")
-    if sorted(version for version, _ in world.heads) != [version for version, _ in world.heads]:
+    if sorted(version for version, _ in model.heads) != [version for version, _ in model.heads]:
         complaints.append("a version number went back")
-    if world.takings[-1] != "z":
+    if model.takings[-1] != "z":
         complaints.append("the last writer was not let in")
-    if world.vendor != dict.fromkeys(ROWS, "new"):
+    if model.vendor != dict.fromkeys(ROWS, "new"):
         complaints.append("the vendor holds old rows")
-    if held(Ledger(world.place)) != dict.fromkeys(ROWS, "new"):
+    if held(Ledger(model.path)) != dict.fromkeys(ROWS, "new"):
         complaints.append("the ledger holds old rows")
     return complaints
 
@@ -294,14 +294,14 @@ def chance(rng: Random) -> tuple[list[Turn], dict[str, bool]]:
 
 
 def pauses(*, kill: bool = False, jump: float = RUNS_OUT_S) -> Iterator[list[Turn]]:
-    """The first writer is paused once, or killed, at each of its steps; another one runs to its end meanwhile."""
+    """The first writer is paused once, or killed, at each of its steps; in between, another one runs to its end."""
     for steps in range(1, STEPS - 1):
         yield [Turn("a", steps, kill=kill), Turn("b", STEPS, jump=jump)]
 
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What of the product the model stands for, and no waiting for the disk."""
+    """Replace the parts of the product that the model simulates, and do not wait for the disk."""
     monkeypatch.setattr(durable, "sync_file", lambda _: None)
     monkeypatch.setattr(durable, "sync_folder", lambda _: None)
     planned = SimpleNamespace(batches=ROWS, removal_batches=())
@@ -309,9 +309,9 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunFolder, "plan", lambda _: (planned, facts))
     monkeypatch.setattr(recover, "_collect_results", lambda *_: None)
 
-    def write(job, ledger, standing, folder):
+    def write(job, ledger, audience_state, folder):
         states = folder.journal.states()
-        value = WANTS.get(standing.run, "new")
+        value = WANTS.get(audience_state.run, "new")
         rows = {name: value if entry.state is State.SETTLED else None for name, entry in states.items()}
         commit_unknown(job.config.run, ledger, rows)
 

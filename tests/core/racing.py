@@ -1,4 +1,4 @@
-"""What processes of the race tests do: each is started anew, and knows nothing but what it is handed."""
+"""Processes of the race tests: each is a new process, and knows only what it is handed."""
 
 from __future__ import annotations
 

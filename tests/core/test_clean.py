@@ -12,7 +12,7 @@ from airflow_provider_segexport.stages import clean
 
 
 def test_an_address_is_trimmed_and_in_lower_case(tmp_path):
-    """What surrounds an address copied from a document goes; what stands inside stays, and is judged."""
+    """Characters around an address copied from a document are removed; those inside it stay, and are validated."""
     texts = [" Jane@Example.COM\t", "\u00a0joe@example.com\u200b", "\ufeffann@example.com\r\n"]
     with cleaned(written(tmp_path / "x.parquet", {"email": texts})) as (sql, _):
         assert values(sql, "email") == ["jane@example.com", "joe@example.com", "ann@example.com"]
@@ -34,14 +34,14 @@ def test_addresses_that_cannot_be_sent(tmp_path):
 
 def test_the_first_row_of_a_duplicate_wins(tmp_path):
     """Case, spaces and the form of a domain do not make two people; the others are counted, over all files."""
-    one = written(
+    first = written(
         tmp_path / "1.parquet", {"email": ["jane@bücher.de", "JOE@example.com", "x"], "first": ["1", "2", "3"]}
     )
     two = written(
         tmp_path / "2.parquet",
         {"email": ["joe@example.com ", "JANE@xn--bcher-kva.de", "x"], "first": ["4", "5", "6"]},
     )
-    with cleaned(one, two, fields={"first_name": "first"}) as (sql, _):
+    with cleaned(first, two, fields={"first_name": "first"}) as (sql, _):
         assert values(sql, "first_name") == ["1", "2"]
         assert outcomes(sql) == {
             2: ("rejected", "invalid_email", "email"),
@@ -53,7 +53,7 @@ def test_the_first_row_of_a_duplicate_wins(tmp_path):
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])
 def test_duplicates_are_found_in_several_turns(tmp_path, monkeypatch, at_once):
-    """Of ten million addresses not all hashes are held at once; that there are no two alike is found as well."""
+    """The hashes of ten million addresses are not all held at once; that there are no two alike is detected as well."""
     monkeypatch.setattr(clean, "MAX_HASHES_IN_MEMORY", at_once)
     emails = [f"{name}@example.com" for name in "abcabdaefa"]
     with cleaned(written(tmp_path / "1.parquet", {"email": emails})) as (sql, _):
@@ -67,33 +67,33 @@ def test_a_value_that_is_too_long_rejects_its_row(tmp_path):
     """Cutting it would change what it says; the length counts after trimming, in characters."""
     texts = ["x" * 11, "é" * 10, "  " + "y" * 10 + "  ", "z" * 10_000]
     people = {"email": [f"{n}@example.com" for n in "abcd"], "sex": texts}
-    with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}) as (sql, told):
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}) as (sql, result):
         assert outcomes(sql) == dict.fromkeys((0, 3), ("rejected", "value_too_long", "gender"))
         assert values(sql, "gender") == ["é" * 10, "y" * 10]
-        assert told.warnings == {}
+        assert result.warnings == {}
 
 
 def test_a_value_that_does_not_fit_is_left_out_where_that_is_the_rule(tmp_path):
     """The row goes without it, and the report counts by field and why."""
     people = {"email": ["a@example.com", "b@example.com"], "tel": ["+" + "4" * 15, "+49 30 123"], "born": ["?", None]}
     fields = {"phone": "tel", "birthdate": "born"}
-    with cleaned(written(tmp_path / "x.parquet", people), fields=fields) as (sql, told):
+    with cleaned(written(tmp_path / "x.parquet", people), fields=fields) as (sql, result):
         assert outcomes(sql) == {}
         assert values(sql, "phone") == [None, "+4930123"]
-        assert told.warnings["phone"] == {"left_out_value_too_long": 1}
+        assert result.warnings["phone"] == {"left_out_value_too_long": 1}
 
 
 def test_control_characters_become_spaces(tmp_path):
     """They would break a message, and some vendors refuse them; the report counts the values changed."""
     texts = ["Ann\x00\x07 Lee", "Bob\nRay", "\tCarl\x7f", "D"]
     people = {"email": [f"{n}@example.com" for n in "abcd"], "first": texts}
-    with cleaned(written(tmp_path / "x.parquet", people), fields={"first_name": "first"}) as (sql, told):
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"first_name": "first"}) as (sql, result):
         assert values(sql, "first_name") == ["Ann  Lee", "Bob Ray", "Carl", "D"]
-        assert told.warnings == {"name": {"control_characters_replaced": 3}}
+        assert result.warnings == {"name": {"control_characters_replaced": 3}}
 
 
 def test_a_row_with_two_faults_has_one_reason(tmp_path):
-    """Nobody is counted twice."""
+    """No row is counted twice."""
     people = {"email": ["a@example.com", "a@example.com", "nobody"], "sex": ["x" * 11] * 3, "note": ["y" * 31] * 3}
     with cleaned(written(tmp_path / "x.parquet", people), fields={"gender": "sex"}, note="note") as (sql, _):
         assert sorted(row for (row,) in sql.rows("select row from not_sent")) == [0, 1, 2]
@@ -102,8 +102,8 @@ def test_a_row_with_two_faults_has_one_reason(tmp_path):
 
 def test_an_export_of_addresses_alone(tmp_path):
     """Nothing but the email may be matched."""
-    with cleaned(written(tmp_path / "x.parquet", {"email": ["a@example.com"], "rest": [1]})) as (sql, told):
-        assert [values(sql, "email"), told.warnings, told.profiles] == [["a@example.com"], {}, 1]
+    with cleaned(written(tmp_path / "x.parquet", {"email": ["a@example.com"], "rest": [1]})) as (sql, result):
+        assert [values(sql, "email"), result.warnings, result.profiles] == [["a@example.com"], {}, 1]
 
 
 def test_a_column_name_is_no_sql(tmp_path):
@@ -149,9 +149,9 @@ def test_every_row_is_clean_or_set_aside(paths, rows, at):
     for path, part in zip(paths, (table.slice(0, at), table.slice(at)), strict=True):
         written(path, part)
     with cleaned(*paths, fields={"gender": "sex"}, note="note", points="points") as (sql, _):
-        kept = values(sql, "row")
+        clean_rows = values(sql, "row")
         aside = [row for (row,) in sql.rows("select row from not_sent")]
         emails = values(sql, "email")
-    assert sorted(kept + aside) == list(range(len(rows)))
-    assert kept == sorted(kept)
+    assert sorted(clean_rows + aside) == list(range(len(rows)))
+    assert clean_rows == sorted(clean_rows)
     assert len(emails) == len(set(emails))

@@ -26,7 +26,7 @@ NOON = dt.datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def sent(tmp_path, field, column):
-    """What a custom field is sent of a column, and the rows that do not fit."""
+    """The texts that a custom field is sent for a column, and the rows that do not fit."""
     emails = [f"p{n}@example.com" for n in range(len(column))]
     path = written(tmp_path / "x.parquet", {"email": emails, "it": column})
     with cleaned(path, **{field: "it"}) as (sql, _):
@@ -77,15 +77,15 @@ with engine() as sql:
 
 
 def test_the_machine_s_zone_plays_no_part_in_a_stream():
-    """What is sent is streamed, by a cursor of its own. A process of its own, for a zone is asked for once."""
-    told = subprocess.run(
+    """Values are streamed by a second cursor. The test needs a new process, because a time zone is read only once."""
+    completed = subprocess.run(
         [sys.executable, "-c", STREAMED],
         env=os.environ | {"TZ": "Asia/Tokyo"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split() == ["00", "00"]
+    assert completed.stdout.split() == ["00", "00"]
 
 
 def test_files_with_and_without_a_zone(tmp_path):
@@ -93,8 +93,8 @@ def test_files_with_and_without_a_zone(tmp_path):
     berlin = dt.datetime(2026, 3, 1, 13, tzinfo=ZoneInfo("Europe/Berlin"))
     aware = {"email": ["a@example.com"], "it": pa.array([berlin], pa.timestamp("us", tz="Europe/Berlin"))}
     naive = {"email": ["b@example.com"], "it": pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ms"))}
-    one, two = written(tmp_path / "1.parquet", aware), written(tmp_path / "2.parquet", naive)
-    with cleaned(one, two, note="it") as (sql, _):
+    first, two = written(tmp_path / "1.parquet", aware), written(tmp_path / "2.parquet", naive)
+    with cleaned(first, two, note="it") as (sql, _):
         assert values(sql, "custom_0") == ["2026-03-01T12:00:00Z"] * 2
 
 
@@ -122,8 +122,8 @@ def test_text_in_a_number_field(tmp_path):
         "nan",
         "1e999",
     ]
-    kept = ["12345678901234567890", "5", "-0.25", "1000", None, None]
-    assert sent(tmp_path, "points", pa.array(texts)) == (kept, set(range(6, 13)))
+    expected = ["12345678901234567890", "5", "-0.25", "1000", None, None]
+    assert sent(tmp_path, "points", pa.array(texts)) == (expected, set(range(6, 13)))
 
 
 def test_text_in_a_boolean_field(tmp_path):
@@ -153,12 +153,12 @@ def test_floats_travel_as_plain_decimals(tmp_path, monkeypatch, field, kind):
     monkeypatch.setattr(factories, "TARGET", replace(TARGET, fields=wide))
     monkeypatch.setattr(factories, "PLAIN", replace(factories.PLAIN, max_custom_chars=400))
     rand = random.Random(7)
-    whole = [0.0, -0.0, 1.0, 12.5, 1e-7, 1e15, 1e16, 123456789.125, 5e-45, 3e38, 2.0**53 + 2]
-    column = pa.array([*whole, *(rand.uniform(-1, 1) * 10.0 ** rand.randint(-30, 30) for _ in range(200))], kind)
+    numbers = [0.0, -0.0, 1.0, 12.5, 1e-7, 1e15, 1e16, 123456789.125, 5e-45, 3e38, 2.0**53 + 2]
+    column = pa.array([*numbers, *(rand.uniform(-1, 1) * 10.0 ** rand.randint(-30, 30) for _ in range(200))], kind)
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
-    asked = FieldMapping({"email": "email"}, {field: "it"})
+    mapping = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
-    clean.clean(shared(), files, matching_of(files, asked, factories.PLAIN, factories.TARGET))
+    clean.clean(shared(), files, matching_of(files, mapping, factories.PLAIN, factories.TARGET))
     texts = values(shared(), "custom_0")
     assert len(texts) == len(column)
     plain = re.compile(r"(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9])")
@@ -179,8 +179,8 @@ def test_a_decimal_column_has_no_zeros_at_its_end(tmp_path):
 def test_numbers_as_text_lose_their_exponent(tmp_path):
     """A number field takes the same number by any spelling of JSON; an exponent beyond a double's is refused."""
     texts = ["1.50", "1E+2", "-1e-7", "1.25e1", "-0.0", "0e7", "0e999999999", "1e-999999999", "1e400"]
-    kept = ["1.5", "100", "-0.0000001", "12.5", "0", "0"]
-    assert sent(tmp_path, "points", pa.array(texts)) == (kept, {6, 7, 8})
+    expected = ["1.5", "100", "-0.0000001", "12.5", "0", "0"]
+    assert sent(tmp_path, "points", pa.array(texts)) == (expected, {6, 7, 8})
 
 
 @pytest.mark.parametrize("number", [1e300, 1e-300, -1e31])
@@ -203,7 +203,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(
-    ("field", "column", "kept", "misfits"),
+    ("field", "column", "expected", "misfits"),
     [
         (
             "day",
@@ -250,16 +250,16 @@ FIELDS = {
     ],
 )
 def test_what_a_field_accepts_is_known_before_sending(  # noqa: PLR0917 - a row of the table is four of them
-    tmp_path, monkeypatch, field, column, kept, misfits
+    tmp_path, monkeypatch, field, column, expected, misfits
 ):
     """A value that the vendor's field would drop is found in the segment: dates, digits and options."""
     monkeypatch.setattr(factories, "TARGET", replace(TARGET, fields=FIELDS))
     path = written(tmp_path / "x.parquet", {"email": [f"p{n}@example.com" for n in range(len(column))], "it": column})
-    asked = FieldMapping({"email": "email"}, {field: "it"})
+    mapping = FieldMapping({"email": "email"}, {field: "it"})
     files = inspected(path, wanted=["email", "it"])
-    clean.clean(shared(), files, matching_of(files, asked, factories.PLAIN, factories.TARGET))
+    clean.clean(shared(), files, matching_of(files, mapping, factories.PLAIN, factories.TARGET))
     refused = {row: (reason, label) for row, (_, reason, label) in outcomes(shared()).items()}
-    assert values(shared(), "custom_0") == kept
+    assert values(shared(), "custom_0") == expected
     assert refused == dict.fromkeys(misfits, ("invalid_value", field))
 
 

@@ -134,7 +134,7 @@ def test_a_name_that_only_looks_right_is_shown_as_it_is(tmp_path, name):
 
 
 def test_the_nearest_names_are_shown(tmp_path):
-    """Of many columns, those that are most like the missing ones; each name cut."""
+    """If there are many columns, the message lists those most like the missing ones, each name cut."""
     columns = {f"attribute_{number}": [1] for number in range(500)} | {"custmer_tier": [1], "y" * 5_000: [1]}
     path = written(tmp_path / "x.parquet", columns)
     with pytest.raises(InvalidSegment) as caught:
@@ -148,9 +148,9 @@ def test_no_columns_and_no_rows(tmp_path):
     """A file without columns lacks the mapped one; a file without rows is read."""
     with pytest.raises(InvalidSegment, match="Its columns: none"):
         inspected(written(tmp_path / "none.parquet", pa.table({})))
-    with cleaned(written(tmp_path / "x.parquet", {"email": pa.array([], pa.string())})) as (sql, told):
+    with cleaned(written(tmp_path / "x.parquet", {"email": pa.array([], pa.string())})) as (sql, result):
         assert [] == values(sql, "email")
-        assert 0 == told.profiles
+        assert 0 == result.profiles
 
 
 def test_nested_columns_beside_flat_ones(tmp_path):

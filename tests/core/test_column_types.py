@@ -40,10 +40,10 @@ EXACT = [
 ]
 
 
-@pytest.mark.parametrize(("one", "first", "other", "second", "expected"), EXACT)
-def test_types_that_differ_are_read_exactly(tmp_path, one, first, other, second, expected):  # noqa: PLR0917
+@pytest.mark.parametrize(("first_type", "first", "other", "second", "expected"), EXACT)
+def test_types_that_differ_are_read_exactly(tmp_path, first_type, first, other, second, expected):  # noqa: PLR0917
     """The type that holds both is used, and no digit changes."""
-    for number, (kind, content) in enumerate([(one, first), (other, second), (one, first)]):
+    for number, (kind, content) in enumerate([(first_type, first), (other, second), (first_type, first)]):
         table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
         written(tmp_path / f"{number}.parquet", table)
     with cleaned(tmp_path, note="it") as (sql, _):
@@ -67,28 +67,28 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("one", "first", "other", "second"), REFUSED)
-def test_types_without_a_common_one_are_refused(tmp_path, one, first, other, second):
+@pytest.mark.parametrize(("first_type", "first", "other", "second"), REFUSED)
+def test_types_without_a_common_one_are_refused(tmp_path, first_type, first, other, second):
     """The error names both files and both types."""
-    for number, (kind, content) in enumerate([(one, first), (other, second)]):
+    for number, (kind, content) in enumerate([(first_type, first), (other, second)]):
         table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
         written(tmp_path / f"{number}.parquet", table)
     with pytest.raises(InvalidSegment) as caught:
         inspected(tmp_path, wanted=["email", "it"])
-    for text in ("0.parquet", "1.parquet", str(one), str(other), "To fix"):
+    for text in ("0.parquet", "1.parquet", str(first_type), str(other), "To fix"):
         assert text in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("one", "first", "other", "second"),
+    ("first_type", "first", "other", "second"),
     [
         (pa.int64(), [2**53 + 1], pa.float64(), [0.5]),
         (pa.decimal128(38, 0), [D(10**37)], pa.decimal128(38, 2), [D("0.25")]),
     ],
 )
-def test_a_value_outside_the_common_type_is_refused(tmp_path, one, first, other, second):
+def test_a_value_outside_the_common_type_is_refused(tmp_path, first_type, first, other, second):
     """Where only values can tell whether the common type holds them, one that it does not hold stops the run."""
-    for number, (kind, content) in enumerate([(one, first), (other, second)]):
+    for number, (kind, content) in enumerate([(first_type, first), (other, second)]):
         table = pa.table({"email": [f"{number}@example.com"], "it": pa.array(content, kind)})
         written(tmp_path / f"{number}.parquet", table)
     files = inspected(tmp_path, wanted=["email", "it"])
@@ -98,7 +98,7 @@ def test_a_value_outside_the_common_type_is_refused(tmp_path, one, first, other,
         cleaned(tmp_path, note="it") as (sql, _),
     ):
         values(sql, "custom_0")
-    for text in ("0.parquet", "1.parquet", str(one), str(other), "'it'", "To fix"):
+    for text in ("0.parquet", "1.parquet", str(first_type), str(other), "'it'", "To fix"):
         assert text in str(caught.value)
     assert str(first[0]) not in str(caught.value)
 
@@ -110,14 +110,14 @@ ANY_TYPE = st.sampled_from(NUMBERS + OTHERS)
 
 
 @given(ANY_TYPE, ANY_TYPE)
-def test_the_common_type_does_not_depend_on_the_order(one, other):
+def test_the_common_type_does_not_depend_on_the_order(first_type, other):
     """Files may come in any order; a zone is that of the column, and plays no part in the type."""
-    wide, turned = column_types.common_type(one, other), column_types.common_type(other, one)
+    wide, turned = column_types.common_type(first_type, other), column_types.common_type(other, first_type)
     if wide is not None and pa.types.is_timestamp(wide):
         assert bool(wide.tz) == bool(turned.tz)
     else:
         assert wide == turned
-    assert column_types.common_type(one, one) == column_types.value_type(one)
+    assert column_types.common_type(first_type, first_type) == column_types.value_type(first_type)
 
 
 MIDNIGHT = dt.datetime(1990, 5, 1, tzinfo=BERLIN)

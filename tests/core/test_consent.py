@@ -1,4 +1,4 @@
-"""Who is withheld before anything is sent, by the warehouse's own word."""
+"""Rows that the warehouse's own columns withhold before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def segment(tmp_path):
     """Clean a segment with a column of consent; the engine and its files."""
 
     def go(agreed, emails=EMAILS):
-        asked = FieldMapping({"email": "email"})
+        mapping = FieldMapping({"email": "email"})
         path = written(tmp_path / "in.parquet", {"email": emails, "agreed": agreed})
-        files = inspected(path, wanted=[*map_fields.required_columns(PLAIN, asked), "agreed"])
-        clean.clean(shared(), files, matching_of(files, asked))
+        files = inspected(path, wanted=[*map_fields.required_columns(PLAIN, mapping), "agreed"])
+        clean.clean(shared(), files, matching_of(files, mapping))
         return shared(), files
 
     return go
@@ -33,8 +33,8 @@ def listed(tmp_path):
     """Read a suppression list of these entries, and match it."""
 
     def go(*entries):
-        place = local_path(str(written(tmp_path / "stop.parquet", {"email": list(entries)})))
-        suppression.match(shared(), suppression.read(shared(), [("stop", [(place, "stop.parquet")])]))
+        path = local_path(str(written(tmp_path / "stop.parquet", {"email": list(entries)})))
+        suppression.match(shared(), suppression.read(shared(), [("stop", [(path, "stop.parquet")])]))
 
     return go
 

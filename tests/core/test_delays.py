@@ -1,4 +1,4 @@
-"""However a vendor writes a wait, it is read as a wait of at most a day, and the quota store stays usable."""
+"""However a vendor writes a wait, it is read as a wait of at most a day, and the rate limit store stays usable."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def test_every_vendors_refusal_ends_in_a_bounded_wait_or_a_final_error(name, tex
     )
 
 
-@pytest.mark.parametrize("told", ["NaN", "1e999", "-5", "true", "1" + "0" * 400, '"soon"', "[1]", "{}", "null"])
-def test_a_wait_in_omnisends_body_is_bounded_too(told):
+@pytest.mark.parametrize("retry_after", ["NaN", "1e999", "-5", "true", "1" + "0" * 400, '"soon"', "[1]", "{}", "null"])
+def test_a_wait_in_omnisends_body_is_bounded_too(retry_after):
     """JSON can hold numbers that no clock can."""
-    response = Response(429, {}, b'{"retryAfter": ' + told.encode() + b"}", URL)
+    response = Response(429, {}, b'{"retryAfter": ' + retry_after.encode() + b"}", URL)
     later = VENDORS["omnisend"].retry_hint(response, NOW)
     assert later is not None
     assert 0 <= (bounded_retry(later, response).retry_after_s or 0) <= MAX_WAIT_S
@@ -127,7 +127,7 @@ def store(request, tmp_path):
 
 @pytest.fixture
 def task(store):
-    """Make a task of a dotdigital account whose clock stands still; a wait shows as `RateLimited`."""
+    """Make a task of a dotdigital account whose clock does not move; a wait shows as `RateLimited`."""
     opened = []
 
     def make(vendor="dotdigital", **options):
@@ -198,7 +198,7 @@ STORED = [(0, 2_777_000_000.0, 0, 100), (0, NOW * 1000, 0, 1), (0, float("inf"),
 
 @pytest.mark.parametrize("fields", STORED[:3])
 def test_a_store_that_holds_such_a_value_already_recovers(store, task, fields):
-    """What an earlier version has stored stops the account no longer, and is overwritten."""
+    """A wait that an earlier version stored no longer stops the account, and is overwritten."""
     pace = task()
     pace(READ)
     pace.close()
@@ -303,7 +303,7 @@ def test_an_allowance_with_an_absurd_time_is_logged(task, caplog):
 
 
 def test_the_book_itself_refuses_what_no_vendor_can_mean(store):
-    """Whoever calls it: the bound lies in the one place through which every store is written."""
+    """The bound is in the one function through which every store is written, whatever calls it."""
     counts = open_store(store, NAME, VENDORS["dotdigital"].limits)
     for until in (float("nan"), float("inf"), NOW * 1000, NOW - 5):
         counts.record_remaining("all", RemainingQuota(0, until), NOW)

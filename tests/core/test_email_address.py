@@ -1,4 +1,4 @@
-"""Email syntax: the fast pattern and email-validator give one verdict."""
+"""Email syntax: the fast pattern and email-validator accept the same addresses."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_what_the_pattern_takes_email_validator_takes_unchanged():
 
 
 def test_what_is_known_of_a_domain_is_what_email_validator_says_of_the_whole():
-    """A plain local part plays no part in the verdict on an address."""
+    """A plain local part does not change whether an address is valid."""
     random = Random(11)
     texts = [nearly(random) for _ in range(3_000)]
     texts += [text.replace("a", "ü").replace("b9", "例") for text in texts]
-    verdicts = [validate(text) for text in texts]
-    assert verdicts == [email_address._validate_fully(email_address.trimmed(text)) for text in texts]
-    assert sum(one.email is not None and "xn--" in one.email for one in verdicts) > 50
+    results = [validate(text) for text in texts]
+    assert results == [email_address._validate_fully(email_address.trimmed(text)) for text in texts]
+    assert sum(result.email is not None and "xn--" in result.email for result in results) > 50
     assert email_address._validate_domain.cache_info().hits > 100
 
 
@@ -157,19 +157,19 @@ def test_bad_addresses(text):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text_gets_a_verdict(text):
-    """Nothing that stands in a column breaks the run."""
-    verdict = validate(text.strip().lower())
-    assert (verdict.email is None) != (verdict.reason is None)
-    assert verdict.email is None or verdict.email.isascii()
+def test_any_text_gets_a_result(text):
+    """No value of a column breaks the run."""
+    result = validate(text.strip().lower())
+    assert (result.email is None) != (result.reason is None)
+    assert result.email is None or result.email.isascii()
 
 
 def test_a_file_of_only_slow_addresses(tmp_path):
     """A segment without one plain address keeps its order, over several chunks and files."""
     people = [f"o'person{n}@bücher.de" for n in range(150)]
-    one = written(tmp_path / "1.parquet", {"email": people})
+    first = written(tmp_path / "1.parquet", {"email": people})
     two = written(tmp_path / "2.parquet", {"email": [*people[::-1], "o'last@bücher.de"]})
-    with cleaned(one, two) as (sql, _):
+    with cleaned(first, two) as (sql, _):
         assert values(sql, "email") == [f"o'person{n}@xn--bcher-kva.de" for n in range(150)] + [
             "o'last@xn--bcher-kva.de"
         ]
@@ -178,10 +178,10 @@ def test_a_file_of_only_slow_addresses(tmp_path):
 
 
 def test_the_engine_s_pattern_is_python_s(tmp_path):
-    """Both regular-expression engines read the pattern alike: every verdict of a file is the one of email-validator."""
+    """Both regular-expression engines read the pattern alike: every result of a file is the one of email-validator."""
     texts = [*BAD, "jane.doe@example.com", "j@b.test", "a@b.museum", "a" * 63 + "@example.com", "jané@example.com"]
     path = written(tmp_path / "x.parquet", {"email": texts})
-    expected = {row: verdict.reason for row, text in enumerate(texts) if (verdict := validate(text)).reason}
+    expected = {row: result.reason for row, text in enumerate(texts) if (result := validate(text)).reason}
     with cleaned(path) as (sql, _):
         assert {row: reason for row, (_, reason, _) in outcomes(sql).items()} == expected
 
@@ -316,7 +316,7 @@ def test_case_and_unicode_form_of_a_domain_do_not_make_two_people(tmp_path):
 
 
 def test_email_validator_is_of_the_same_mind_about_any_address(tmp_path):
-    """A second opinion on fuzzed texts: what is sent is what email-validator makes of the text as it stands."""
+    """Fuzzed texts are validated twice: the address sent is what email-validator makes of the text unchanged."""
     random = Random(23)
     odd = [
         *"ABéKİ'+!#|.@-_ ",

@@ -146,7 +146,7 @@ def meant(text):
 
 
 def test_several_values_of_one_column():
-    """Each value stands in an element of its own, whatever signs it holds."""
+    """Each value is in an element of its own, whatever characters it holds."""
     pair = JsonTemplate({"Key": Const("k"), "Value": Column("a", split=("||", '"},{"Key":"k","Value":"'))})
     shape = JsonTemplate({"kind": Const("x"), "pairs": Array((pair,))})
     (item,) = encoded(shape, [{"a": 'Say "hi"||B\\||Ä, |x'}])

@@ -27,7 +27,7 @@ def clocks(monkeypatch):
 
 
 def leaves(clocks, monotonic, wall):
-    """Whether a call leaves that was checked, then held up; another run has taken the audience over meanwhile."""
+    """Whether a call leaves that was checked, then held up, while another run has taken the audience over."""
     taken_over = []
 
     def check():
@@ -57,21 +57,21 @@ def test_a_call_that_was_not_held_up_is_not_asked_for_twice(clocks):
     assert leaves(clocks, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("one", ["monotonic", "wall"])
-def test_a_check_by_one_clock_is_caught(clocks, monkeypatch, one):
+@pytest.mark.parametrize("clock", ["monotonic", "wall"])
+def test_a_check_by_one_clock_is_caught(clocks, monkeypatch, clock):
     """A planted fault: the other clock is not looked at."""
-    monkeypatch.setattr(fencing, "_clocks", lambda: (getattr(clocks, one),) * 2)
+    monkeypatch.setattr(fencing, "_clocks", lambda: (getattr(clocks, clock),) * 2)
     assert any(leaves(clocks, *held_up) for held_up in SUSPENDED.values())
 
 
-@pytest.mark.parametrize("one", ["wall", "monotonic"])
-def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, one):
-    """A planted fault: a lease that has run out by the other clock is not taken anew before a call leaves."""
+@pytest.mark.parametrize("checked_clock", ["wall", "monotonic"])
+def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, checked_clock):
+    """A planted fault: a lease that has run out by the other clock is not acquired again before a call leaves."""
     now = {"wall": 1_767_225_600.0, "monotonic": 0.0}
 
-    def renewed(clock, place):
+    def renewed(clock, name):
         lease = Lease(
-            tmp_path / place / clock,
+            tmp_path / name / clock,
             "dag/task/run/0",
             clock=lambda: now["wall"],
             sleep=lambda _: None,
@@ -88,5 +88,5 @@ def test_a_lease_by_one_clock_is_caught(tmp_path, monkeypatch, one):
         "wall": lambda lease: lease._held.until - now["wall"] if lease._held else 0.0,
         "monotonic": lambda lease: lease._ends_at - now["monotonic"] if lease._held else 0.0,
     }
-    monkeypatch.setattr(Lease, "_left_s", left[one])
+    monkeypatch.setattr(Lease, "_left_s", left[checked_clock])
     assert not all(renewed(clock, "wrong") for clock in now)

@@ -1,4 +1,4 @@
-"""The fencing model: whoever is paused, killed or has a wrong clock, the newest writer alone sends and commits."""
+"""The fencing model: only the newest writer sends and commits, whichever is paused, killed or has a wrong clock."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FIRST = int(os.environ.get("CHAOS_SEED", "0"))
 pytestmark = pytest.mark.usefixtures("model")
 
 
-def complaints(place: Path, *, late: bool = False, ended: bool = False, kill: bool = False) -> list[str]:
-    """What is found when one writer is paused once, at each of its steps: of the first step where anything is."""
+def complaints(path: Path, *, late: bool = False, ended: bool = False, kill: bool = False) -> list[str]:
+    """Complaints at the first step where there are any, if one writer is paused once, at each of its steps."""
     for number, turns in enumerate(pauses(kill=kill, jump=1.0 if ended else RUNS_OUT_S)):
-        told = broken(play(place / str(number), turns, late=late, ended=ended))
-        if told:
-            return told
+        messages = broken(play(path / str(number), turns, late=late, ended=ended))
+        if messages:
+            return messages
     return []
 
 
@@ -43,9 +43,9 @@ def test_whatever_three_writers_do_the_newest_rows_are_at_the_vendor(tmp_path):
     three = 0
     for seed in range(FIRST, FIRST + RUNS):
         turns, options = chance(Random(seed))
-        world = play(tmp_path / str(seed), turns, **options)
-        assert broken(world) == [], f"seed {seed}: {options} {turns}"
-        three += len(set(world.takings) & set("abc")) == 3
+        model = play(tmp_path / str(seed), turns, **options)
+        assert broken(model) == [], f"seed {seed}: {options} {turns}"
+        three += len(set(model.takings) & set("abc")) == 3
     assert three >= RUNS // 4
 
 
@@ -74,7 +74,7 @@ def no_base(monkeypatch):
 def no_token_in_the_state(monkeypatch):
     """A state that any writer may replace."""
     plain = AudienceState.write
-    monkeypatch.setattr(AudienceState, "write", lambda standing, place, fence=None: plain(standing, place))
+    monkeypatch.setattr(AudienceState, "write", lambda audience_state, path, fence=None: plain(audience_state, path))
 
 
 def no_wait(monkeypatch):
@@ -84,12 +84,12 @@ def no_wait(monkeypatch):
 
 def no_doubts(monkeypatch):
     """A journal that is read once."""
-    monkeypatch.setattr(doubts, "settle", lambda _, __, standing, ___: standing)
+    monkeypatch.setattr(doubts, "settle", lambda _, __, audience_state, ___: audience_state)
 
 
 def no_recovery(monkeypatch):
     """A run that did not end is forgotten."""
-    monkeypatch.setattr(recover, "recover", lambda _, __, standing: standing)
+    monkeypatch.setattr(recover, "recover", lambda _, __, audience_state: audience_state)
 
 
 PLANTS = {

@@ -54,7 +54,7 @@ def test_a_batch_that_was_let_go_is_read_again(folder):
 
 
 class Slow:
-    """A reader in the middle of its work, until it is told to go on."""
+    """A reader in the middle of its work, until it may go on."""
 
     def __init__(self, reader: pa.RecordBatchFileReader) -> None:
         self.reader, self.reading, self.go = reader, threading.Event(), threading.Event()
@@ -83,18 +83,18 @@ def test_a_reader_that_is_closed_while_another_thread_reads(folder):
 
 
 def test_letting_go_while_another_thread_reads():
-    """Who has asked gets what was there."""
+    """A reader gets the content at the time of its call."""
     batch = pa.RecordBatch.from_pydict({"item": ["a"]})
     stored = LazyBatch(lambda _: (stored.release(), batch)[1], ("item",))
     assert (["a"], 1) == (stored.values("item"), stored.rows)
 
 
-def test_verdicts_need_no_bodies(folder):
-    """Whose batch it was is read without what was sent, which is most of it; and the other way round."""
+def test_results_need_no_bodies(folder):
+    """A batch's emails are read without its items, which are most of it; and the other way round."""
     read = []
     rows = folder.upserts()
-    whole = rows.batch
-    rows.batch = lambda number, columns: (read.append(columns), whole(number, columns))[1]
+    plain = rows.batch
+    rows.batch = lambda number, columns: (read.append(columns), plain(number, columns))[1]
     batch = folder.batch(rows, 0, "b")
     assert (2, bytes(batch.joined_items())) == (len(batch), ",".join(batch_of(2).items).encode())
     assert [("item",)] == read
@@ -128,9 +128,9 @@ def test_a_file_keeps_its_own_types(tmp_path):
     batch = pa.RecordBatch.from_arrays([moments, pa.array([1, 2], pa.int32())], ["at", "number"])
     schema = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("number", pa.int64())])
     assert write_parquet(tmp_path / "x.parquet", [batch], schema) == 2
-    found = pq.read_table(tmp_path / "x.parquet")
-    assert found.schema.equals(schema)
-    assert found.to_pydict() == batch.cast(schema).to_pydict()
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table.schema.equals(schema)
+    assert table.to_pydict() == batch.cast(schema).to_pydict()
 
 
 def test_addresses_have_no_dictionary(tmp_path):

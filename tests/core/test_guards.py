@@ -19,14 +19,14 @@ USUAL = guards.GuardInputs(
 
 
 def measured(named=None, **figures):
-    """What has tripped, by guard, with the figure."""
+    """Tripped guards by name, with the measured figure."""
     named = named or {}
-    found = guards.measure(replace(USUAL, **figures), ({**GUARDS, **named}).get, named)
-    return {one.name: one.measured for one in found if one.tripped}
+    results = guards.measure(replace(USUAL, **figures), ({**GUARDS, **named}).get, named)
+    return {result.name: result.measured for result in results if result.tripped}
 
 
 def test_a_usual_run_trips_nothing():
-    """A segment like the last one goes out without a word."""
+    """A segment like the last one goes out without a warning."""
     assert {} == measured()
 
 
@@ -51,21 +51,21 @@ def test_each_guard_has_its_limit(figures, tripped):
     assert pytest.approx(tripped) == measured(**figures)
 
 
-def shares(part, whole):
+def shares(part, total):
     """Figures in which each guard of a share measures `part / whole`."""
-    yield "max_growth", {"rows": whole + part, "before": whole}
-    yield "max_removals_share", {"leavers": part, "members": whole}
-    yield "max_shrink", {"rows": whole - part, "before": whole}
+    yield "max_growth", {"rows": total + part, "before": total}
+    yield "max_removals_share", {"leavers": part, "members": total}
+    yield "max_shrink", {"rows": total - part, "before": total}
     yield (
         "max_invalid_emails_share",
-        {"rows": whole, "before": whole, "not_sent": {"rejected": {"invalid_email": part}}},
+        {"rows": total, "before": total, "not_sent": {"rejected": {"invalid_email": part}}},
     )
-    yield "max_duplicates_share", {"rows": whole, "before": whole, "not_sent": {"withheld": {"duplicate": part}}}
+    yield "max_duplicates_share", {"rows": total, "before": total, "not_sent": {"withheld": {"duplicate": part}}}
 
 
 def trips(name, limit, figures):
-    found = guards.measure(replace(USUAL, **figures), {name: Guard(limit)}.get, {})
-    return [one.tripped for one in found] == [True]
+    results = guards.measure(replace(USUAL, **figures), {name: Guard(limit)}.get, {})
+    return [result.tripped for result in results] == [True]
 
 
 @pytest.mark.parametrize(("before", "rows", "limit"), [(10, 11, 0.1), (100, 115, 0.15), (100, 129, 0.29)])
@@ -83,17 +83,17 @@ def test_a_limit_that_is_reached_exactly_does_not_trip_shrinks(before, rows, lim
 
 
 @given(st.integers(1, 1000), st.integers(20, 5_000_000), st.integers(-1, 1))
-def test_guards_of_shares_trip_above_the_limit_and_not_at_it(thousandths, whole, off):
+def test_guards_of_shares_trip_above_the_limit_and_not_at_it(thousandths, total, off):
     """Held against exact fractions, at the limit and one row beside it."""
     limit = thousandths / 1000
-    part = min(max(whole * thousandths // 1000 + off, 1), whole)
-    expected = Fraction(part, whole) > Fraction(thousandths, 1000)
-    for name, figures in shares(part, whole):
-        if figures.get("rows", whole):
+    part = min(max(total * thousandths // 1000 + off, 1), total)
+    expected = Fraction(part, total) > Fraction(thousandths, 1000)
+    for name, figures in shares(part, total):
+        if figures.get("rows", total):
             assert trips(name, limit, figures) == expected, name
     look = guards.reject_watch(Guard(limit), lambda _: None)
-    if whole >= guards.MIN_SETTLED_ROWS:
-        assert (look(whole, part) is not None) == expected
+    if total >= guards.MIN_SETTLED_ROWS:
+        assert (look(total, part) is not None) == expected
 
 
 def test_removals_may_be_bounded_by_a_number():
@@ -152,13 +152,13 @@ def test_the_error_says_what_happened_and_what_to_do():
 
 def test_the_guard_that_keeps_the_leavers_is_named():
     """The report says why they stayed."""
-    found = guards.measure(replace(USUAL, leavers=500), {"max_removals_share": Guard(0.1, "skip_removals")}.get, {})
-    assert "max_removals_share" == guards.removal_guard(found)
+    results = guards.measure(replace(USUAL, leavers=500), {"max_removals_share": Guard(0.1, "skip_removals")}.get, {})
+    assert "max_removals_share" == guards.removal_guard(results)
     assert "" == guards.removal_guard(guards.measure(USUAL, GUARDS.get, {}))
 
 
 def test_rejects_stop_the_sending_when_there_are_enough_of_them():
-    """Not before some hundreds of rows have a verdict; then at the first look beyond the share."""
+    """It acts when some hundreds of rows have a result, and then at the first check beyond the share."""
     look = guards.reject_watch(Guard(0.3), lambda _: None)
     assert look
     assert [None, None] == [look(199, 199), look(200, 60)]
@@ -178,13 +178,13 @@ def test_rejects_may_only_be_warned_of():
 
 
 def test_a_suppression_list_that_is_not_understood_stops_the_run():
-    """The error has the list's own words; the guard may be relaxed or switched off."""
+    """The error quotes the list's message; the guard may be relaxed or disabled."""
     lists = [(0, 9, "List a: fine."), (1, 2, "List b: 1 of 2."), (1, 10, "List c: few."), (0, 0, "List d: empty.")]
     of = replace(USUAL, lists=lists)
     error = str(guards.blocking_error(guards.measure(of, GUARDS.get, {})))
     assert "List b: 1 of 2. List c: few. (guard `max_unreadable_suppression_share`, limit 0)" in error
     for limit, tripped in ((0.5, False), (0.49, True)):
         named = {"max_unreadable_suppression_share": Guard(limit)}
-        assert tripped == any(one.tripped for one in guards.measure(of, named.get, named))
+        assert tripped == any(result.tripped for result in guards.measure(of, named.get, named))
     assert guards.blocking_error(guards.measure(of, lambda _: None, {})) is None
     assert "max_unreadable_suppression_share" not in measured(lists=[(0, 9, "List a: fine."), (0, 0, "List d: empty.")])

@@ -37,7 +37,7 @@ NOW = 1_767_225_600.0
 PERSON = Request("GET", URL, query={"email": "jane.secret@example.com"})
 
 
-class World:
+class SenderHarness:
     """A sender whose vendor is a list of answers and whose clock is moved by its own sleeping."""
 
     def __init__(self, answers, vendor=PLAIN, **options):
@@ -107,9 +107,9 @@ def test_an_address_in_a_log(url, expected):
 
 def test_an_exception_does_not_quote_what_it_was_sent():
     """The library's own words hold the query, which holds a person: they are not chained to ours."""
-    world = World([{"exc": foreign.ConnectionError(f"Max retries exceeded with url: {PERSON.query}")}])
+    harness = SenderHarness([{"exc": foreign.ConnectionError(f"Max retries exceeded with url: {PERSON.query}")}])
     with pytest.raises(VendorUnavailable) as caught:
-        world.send(PERSON)
+        harness.send(PERSON)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert "jane" not in str(caught.value)
@@ -117,12 +117,14 @@ def test_an_exception_does_not_quote_what_it_was_sent():
 
 def test_a_call_that_fails_is_tried_again():
     """Down, timed out, cut off: waits grow, with jitter, and the traffic is counted."""
-    world = World([{"status_code": 503}, {"exc": foreign.ReadTimeout}, {"exc": foreign.ChunkedEncodingError}, OK])
-    assert world.send(Request("POST", URL, body=b"12345")).json() == {"fine": True}
-    assert len(world.slept) == 3
-    assert all(0 <= waited <= 2**number for number, waited in enumerate(world.slept))
-    traffic = world.send.traffic
-    assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.wait_s) == (4, 20, 3, sum(world.slept))
+    harness = SenderHarness(
+        [{"status_code": 503}, {"exc": foreign.ReadTimeout}, {"exc": foreign.ChunkedEncodingError}, OK]
+    )
+    assert harness.send(Request("POST", URL, body=b"12345")).json() == {"fine": True}
+    assert len(harness.slept) == 3
+    assert all(0 <= waited <= 2**number for number, waited in enumerate(harness.slept))
+    traffic = harness.send.traffic
+    assert (traffic.calls, traffic.bytes_sent, traffic.retries, traffic.wait_s) == (4, 20, 3, sum(harness.slept))
 
 
 class BreaksOff(io.BytesIO):
@@ -134,82 +136,82 @@ class BreaksOff(io.BytesIO):
 
 def test_an_answer_that_breaks_off_in_its_body():
     """The head had come: the call is tried again all the same."""
-    world = World([{"body": BreaksOff()}, OK])
-    assert world.send(PERSON).json() == {"fine": True}
-    assert len(world.calls) == 2
+    harness = SenderHarness([{"body": BreaksOff()}, OK])
+    assert harness.send(PERSON).json() == {"fine": True}
+    assert len(harness.calls) == 2
 
 
 def test_a_long_answer_is_read_whole():
     """Also one that is longer than what is read at a time."""
     body = bytes(range(256)) * (2 * READ_BYTES // 256) + b"end"
-    assert World([{"content": body}]).send(PERSON).body == body
+    assert SenderHarness([{"content": body}]).send(PERSON).body == body
 
 
 def test_a_vendor_that_stays_down():
     """After the last try its error is raised."""
-    world = World([{"status_code": 502}], retry_limits=RetryLimits(attempts=3))
+    harness = SenderHarness([{"status_code": 502}], retry_limits=RetryLimits(attempts=3))
     with pytest.raises(VendorUnavailable, match="answered 502"):
-        world.send(PERSON)
-    assert (len(world.calls), len(world.slept)) == (3, 2)
+        harness.send(PERSON)
+    assert (len(harness.calls), len(harness.slept)) == (3, 2)
 
 
 def test_a_vendor_that_is_down_is_left_alone_soon():
     """All calls of a task have one budget of tries again: after twenty in a row, none is tried twice."""
-    world = World([{"status_code": 503}])
+    harness = SenderHarness([{"status_code": 503}])
     for _ in range(4):
         with pytest.raises(VendorUnavailable, match=r"answered 503\.$"):
-            world.send(PERSON)
-    assert 24 == len(world.calls)
+            harness.send(PERSON)
+    assert 24 == len(harness.calls)
     with pytest.raises(VendorUnavailable, match=r"answered 503\. The retry budget of this task is exhausted"):
-        world.send(PERSON)
-    assert 25 == len(world.calls)
+        harness.send(PERSON)
+    assert 25 == len(harness.calls)
 
 
 def test_threads_share_the_budget_of_tries():
     """Eight threads at a vendor that is down make twenty tries again together, not forty."""
-    world = World([{"status_code": 503}])
+    harness = SenderHarness([{"status_code": 503}])
 
     def work(_):
         with pytest.raises(VendorUnavailable):
-            world.send(PERSON)
+            harness.send(PERSON)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert 8 + 20 == len(world.calls)
+    assert 8 + 20 == len(harness.calls)
 
 
 def test_a_vendor_that_stumbles_is_borne_with():
     """A try that brought an answer is given back, and calls that succeed at once pay for others."""
-    world = World([answer for _ in range(50) for answer in ({"status_code": 503}, OK)])
+    harness = SenderHarness([answer for _ in range(50) for answer in ({"status_code": 503}, OK)])
     for _ in range(50):
-        world.send(PERSON)
-    world = World([*[{"status_code": 503}] * 24, *[OK] * 20, {"status_code": 503}])
+        harness.send(PERSON)
+    harness = SenderHarness([*[{"status_code": 503}] * 24, *[OK] * 20, {"status_code": 503}])
     for _ in range(4):
         with pytest.raises(VendorUnavailable):
-            world.send(PERSON)
+            harness.send(PERSON)
     for _ in range(20):
-        world.send(PERSON)
+        harness.send(PERSON)
     with pytest.raises(VendorUnavailable, match="retry budget"):
-        world.send(PERSON)
-    assert 24 + 20 + 1 + 4 == len(world.calls)
+        harness.send(PERSON)
+    assert 24 + 20 + 1 + 4 == len(harness.calls)
 
 
 def test_a_wait_that_the_vendor_asks_for_costs_nothing():
     """It is not down: it says when to come again, and is obeyed."""
-    world = World(
+    harness = SenderHarness(
         [answer for _ in range(30) for answer in (*[{"status_code": 429, "headers": {"Retry-After": "1"}}] * 2, OK)]
     )
     for _ in range(30):
-        world.send(PERSON)
-    assert 90 == len(world.calls)
+        harness.send(PERSON)
+    assert 90 == len(harness.calls)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 501])
 def test_answers_that_the_vendor_reads_itself(status):
     """They come back as they are, at once."""
-    world = World([{"status_code": status, "json": {"Code": 1}}])
-    assert world.send(PERSON).status == status
-    assert len(world.calls) == 1
+    harness = SenderHarness([{"status_code": status, "json": {"Code": 1}}])
+    assert harness.send(PERSON).status == status
+    assert len(harness.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,17 +226,17 @@ def test_answers_that_the_vendor_reads_itself(status):
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(status, header, waited):
     """In seconds or as a date, to the second and without jitter."""
-    world = World([{"status_code": status, "headers": {"Retry-After": header}}, OK])
-    world.send(PERSON)
-    assert world.slept == [waited]
+    harness = SenderHarness([{"status_code": status, "headers": {"Retry-After": header}}, OK])
+    harness.send(PERSON)
+    assert harness.slept == [waited]
 
 
 @pytest.mark.parametrize("header", ["soon", "-1", "nan", "inf", "", "Thu, 99 Foo 2026"])
 def test_a_header_that_makes_no_sense_is_as_none(header):
     """The wait is jitter then."""
-    world = World([{"status_code": 429, "headers": {"Retry-After": header, "X-RateLimit-Reset": header}}, OK])
-    world.send(PERSON)
-    (waited,) = world.slept
+    harness = SenderHarness([{"status_code": 429, "headers": {"Retry-After": header, "X-RateLimit-Reset": header}}, OK])
+    harness.send(PERSON)
+    (waited,) = harness.slept
     assert 0 <= waited <= 1
 
 
@@ -242,42 +244,42 @@ def test_a_header_that_makes_no_sense_is_as_none(header):
 def test_both_readings_of_the_reset_header(vendor, header):
     """One name, two meanings: seconds to wait at Campaign Monitor, an epoch time at dotdigital."""
     answers = [{"status_code": 429, "headers": {"X-RateLimit-Reset": header}, "json": {}}, OK]
-    world = World(answers, VENDORS[vendor])
-    world.send(PERSON)
-    assert world.slept == [25.0]
+    harness = SenderHarness(answers, VENDORS[vendor])
+    harness.send(PERSON)
+    assert harness.slept == [25.0]
 
 
 def test_a_reset_that_is_past_waits_a_moment():
     """A clock a little ahead of the vendor's makes no hot loop."""
     answers = [{"status_code": 429, "headers": {"X-RateLimit-Reset": str(int(NOW) - 5)}, "json": {}}, OK]
-    world = World(answers, VENDORS["dotdigital"])
-    world.send(PERSON)
-    assert world.slept == [1.0]
+    harness = SenderHarness(answers, VENDORS["dotdigital"])
+    harness.send(PERSON)
+    assert harness.slept == [1.0]
 
 
 def test_a_long_wait_is_the_caller_s_to_decide():
     """The worker does not sit through an hour: the error says how long."""
-    world = World([{"status_code": 429, "headers": {"Retry-After": "3600"}}])
+    harness = SenderHarness([{"status_code": 429, "headers": {"Retry-After": "3600"}}])
     with pytest.raises(RateLimited) as caught:
-        world.send(PERSON)
-    assert (caught.value.retry_after_s, world.slept, len(world.calls)) == (3600.0, [], 1)
+        harness.send(PERSON)
+    assert (caught.value.retry_after_s, harness.slept, len(harness.calls)) == (3600.0, [], 1)
 
 
 def test_full_job_slots_are_not_waited_for_here():
     """Only a job that ends makes room, and the loop above knows of those."""
     vendor = replace(PLAIN, retry_hint=lambda *_: JobSlotsFull("25 run already"))
-    world = World([{"status_code": 429}], vendor)
+    harness = SenderHarness([{"status_code": 429}], vendor)
     with pytest.raises(JobSlotsFull):
-        world.send(PERSON)
-    assert world.slept == []
+        harness.send(PERSON)
+    assert harness.slept == []
 
 
 def test_a_redirect_is_not_followed():
     """Credentials go to no other host; the error says where to put the new address."""
-    world = World([{"status_code": 302, "headers": {"Location": "https://evil.test/"}}])
+    harness = SenderHarness([{"status_code": 302, "headers": {"Location": "https://evil.test/"}}])
     with pytest.raises(InvalidConnection, match=r"redirect.*base URL"):
-        world.send(PERSON)
-    assert len(world.calls) == 1
+        harness.send(PERSON)
+    assert len(harness.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -289,9 +291,9 @@ def test_a_redirect_is_not_followed():
 )
 def test_a_success_that_no_vendor_wrote_is_tried_again(answer):
     """A maintenance page with 200, or JSON cut in two: the same call may do better."""
-    assert World([answer, OK]).send(PERSON).json() == {"fine": True}
+    assert SenderHarness([answer, OK]).send(PERSON).json() == {"fine": True}
     with pytest.raises(VendorUnavailable, match="no complete response") as caught:
-        World([answer], retry_limits=RetryLimits(attempts=2)).send(PERSON)
+        SenderHarness([answer], retry_limits=RetryLimits(attempts=2)).send(PERSON)
     assert "Email" not in str(caught.value)
 
 
@@ -299,11 +301,11 @@ def test_a_success_that_no_vendor_wrote_is_tried_again(answer):
 def test_whole_replies_pass(body):
     """Whatever JSON ends in, and nothing at all."""
     answer = {"content": body, "headers": {"Content-Type": "application/json"}}
-    assert World([answer]).send(PERSON).body == body
+    assert SenderHarness([answer]).send(PERSON).body == body
 
 
-def test_a_body_that_is_not_json_is_told_without_it():
-    """What a proxy wrote may quote the request."""
+def test_an_error_about_a_body_that_is_not_json_does_not_quote_it():
+    """A proxy's page may quote the request."""
     response = Response(403, {"content-type": "text/html"}, b"<html>jane.secret@example.com</html>", URL)
     with pytest.raises(VendorUnavailable, match=r"403 with a body that is not JSON \(36 bytes, text/html\)") as caught:
         response.mapping()
@@ -315,98 +317,100 @@ def test_a_body_that_is_not_json_is_told_without_it():
 def test_a_renewed_sign_in_is_used_once():
     """A 401 renews and calls again; a second 401 is the vendor's answer."""
     renewed = []
-    world = World([{"status_code": 401}, OK], renew_auth=lambda response: renewed.append(response.status) or True)
-    assert world.send(PERSON).status == 200
-    assert World([{"status_code": 401}], renew_auth=lambda _: True).send(PERSON).status == 401
-    assert World([{"status_code": 401}], renew_auth=lambda _: False).send(PERSON).status == 401
+    harness = SenderHarness(
+        [{"status_code": 401}, OK], renew_auth=lambda response: renewed.append(response.status) or True
+    )
+    assert harness.send(PERSON).status == 200
+    assert SenderHarness([{"status_code": 401}], renew_auth=lambda _: True).send(PERSON).status == 401
+    assert SenderHarness([{"status_code": 401}], renew_auth=lambda _: False).send(PERSON).status == 401
     assert renewed == [401]
 
 
 def test_an_unsigned_call_carries_no_credentials():
     """A token request is not signed, and a 401 to it renews nothing."""
-    world = World([{"status_code": 401}], renew_auth=lambda _: pytest.fail("renewed for an unsigned call"))
-    world.send(replace(PERSON, authenticated=False))
-    world.send.close()
-    signed = World([OK])
+    harness = SenderHarness([{"status_code": 401}], renew_auth=lambda _: pytest.fail("renewed for an unsigned call"))
+    harness.send(replace(PERSON, authenticated=False))
+    harness.send.close()
+    signed = SenderHarness([OK])
     signed.send(PERSON)
-    assert "Authorization" not in world.calls[0].headers
+    assert "Authorization" not in harness.calls[0].headers
     assert signed.calls[0].headers["Authorization"].startswith("Basic ")
 
 
 def test_the_session_s_own_certificates_win(monkeypatch):
     """`REQUESTS_CA_BUNDLE` in the environment does not replace what the connection says."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/other.pem")
-    world = World([OK])
-    original = world.session
+    harness = SenderHarness([OK])
+    original = harness.session
 
     def session():
         made = original()
         made.verify = "/etc/ssl/company.pem"
         return made
 
-    world.send = Sender(session, PLAIN)
-    world.send(PERSON)
-    assert world.calls[0].verify == "/etc/ssl/company.pem"
+    harness.send = Sender(session, PLAIN)
+    harness.send(PERSON)
+    assert harness.calls[0].verify == "/etc/ssl/company.pem"
 
 
 def test_timeouts_are_the_vendor_s():
     """An import may take its two minutes; connecting may not."""
-    world = World([OK], VENDORS["dotdigital"])
-    world.send(PERSON)
-    assert world.calls[0].timeout == (10.0, 121)
+    harness = SenderHarness([OK], VENDORS["dotdigital"])
+    harness.send(PERSON)
+    assert harness.calls[0].timeout == (10.0, 121)
 
 
 @pytest.mark.parametrize(
     "url", ["plain.test", "ftp://plain.test", "https://", "https://[", "https://\ud800.test", "https://.test"]
 )
 def test_a_bad_base_url(url):
-    """Whatever stands there, the error says to check the base URL."""
+    """The error says to check the base URL, whatever the response is."""
     with pytest.raises(InvalidConnection, match="base URL"):
-        World([OK]).send(Request("GET", url))
+        SenderHarness([OK]).send(Request("GET", url))
 
 
 def test_a_credential_that_no_header_can_hold():
-    """A line break copied along with a key; the key is not told."""
-    world = World([OK])
+    """A line break copied along with a key; the error does not show the key."""
+    harness = SenderHarness([OK])
     with pytest.raises(InvalidConnection) as caught:
-        world.send(Request("GET", URL, headers={"Authorization": "Bearer s3cret-word\nX: y"}))
+        harness.send(Request("GET", URL, headers={"Authorization": "Bearer s3cret-word\nX: y"}))
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_every_thread_has_a_session_and_all_are_closed():
     """A session is not shared between threads, and is kept alive in its own."""
-    world = World([OK])
-    world.send(PERSON)
-    world.send(PERSON)
-    thread = threading.Thread(target=world.send, args=(PERSON,))
+    harness = SenderHarness([OK])
+    harness.send(PERSON)
+    harness.send(PERSON)
+    thread = threading.Thread(target=harness.send, args=(PERSON,))
     thread.start()
     thread.join()
-    assert len(world.sessions) == 2
+    assert len(harness.sessions) == 2
     closed = []
-    for session in world.sessions:
+    for session in harness.sessions:
         session.close = lambda: closed.append(1)
-    world.send.close()
-    world.send.close()
+    harness.send.close()
+    harness.send.close()
     assert closed == [1, 1]
 
 
 def test_every_try_is_paced():
     """A try again counts against the quota like a first one."""
     pace = Mock(return_value=0.5)
-    world = World([{"status_code": 503}, OK], rate_limiter=pace)
-    world.send(PERSON)
-    world.send.close()
+    harness = SenderHarness([{"status_code": 503}, OK], rate_limiter=pace)
+    harness.send(PERSON)
+    harness.send.close()
     assert [call(PERSON), call(PERSON)] == pace.call_args_list
-    assert [503, 200] == [told.args[1].status for told in pace.record_response.call_args_list]
-    assert 1.0 <= world.send.traffic.wait_s
+    assert [503, 200] == [call.args[1].status for call in pace.record_response.call_args_list]
+    assert 1.0 <= harness.send.traffic.wait_s
     pace.close.assert_called_once()
 
 
 @pytest.mark.parametrize(
     "error", [KeyError("jane.secret@example.com"), TypeError(), ValueError(), AttributeError(), IndexError()]
 )
-def test_a_reply_of_another_shape_is_told_as_such(error):
+def test_a_response_of_another_shape_is_an_unexpected_response(error):
     """A vendor that changes its replies stops the export with its address, and without the reply."""
 
     def operation():

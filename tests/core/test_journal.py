@@ -1,4 +1,4 @@
-"""What happened to each batch, as it survives a kill."""
+"""The state of each batch, as it survives a kill."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def test_a_torn_last_line_is_passed_over(path):
     begin = content.rindex(b"\n", 0, -1) + 1
     for end in range(begin, len(content)):
         path.write_bytes(content[:end])
-        whole = end >= len(content) - 1
-        assert states(path)["a"] is (State.SETTLED if whole else State.SENDING)
+        complete = end >= len(content) - 1
+        assert states(path)["a"] is (State.SETTLED if complete else State.SENDING)
         Journal(path.parent).write([Entry("b", State.SETTLED, 1, accepted=1)])
-        assert states(path) == {"a": State.SETTLED if whole else State.SENDING, "b": State.SETTLED}
+        assert states(path) == {"a": State.SETTLED if complete else State.SENDING, "b": State.SETTLED}
 
 
 def test_states_that_were_asked_for_do_not_change(path):

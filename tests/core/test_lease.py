@@ -18,61 +18,61 @@ from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S, Times, holder, newest
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
-ONE, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
+OWNER, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
 
 
 class Audience:
     """An audience's place, and a clock that only sleeping moves."""
 
-    def __init__(self, place):
-        self.place = place
+    def __init__(self, path):
+        self.path = path
         self.now = NOW
         self.ended = set()
         self.deleted = set()
         self.taken = []
 
-    def lease(self, owner=ONE, **told):
-        alive = lambda who: False if who in self.ended else None  # noqa: E731
-        gone = lambda who, airflow: airflow == "ours" and who in self.deleted  # noqa: E731
-        found = Lease(
-            self.place,
+    def lease(self, owner=OWNER, **options):
+        alive = lambda owner: False if owner in self.ended else None  # noqa: E731
+        gone = lambda owner, airflow: airflow == "ours" and owner in self.deleted  # noqa: E731
+        lease = Lease(
+            self.path,
             owner,
             clock=lambda: self.now,
             sleep=self.sleep,
             is_task_running=alive,
             is_holder_gone=gone,
-            **told,
+            **options,
         )
-        self.taken.append(found)
-        return found
+        self.taken.append(lease)
+        return lease
 
     def sleep(self, seconds):
         self.now += seconds
 
     @property
     def files(self):
-        return sorted(path.name for path in (self.place / "lease").iterdir())
+        return sorted(path.name for path in (self.path / "lease").iterdir())
 
 
 @pytest.fixture(params=["disk", "objects"])
 def audience(request, tmp_path):
-    place = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
-    here = Audience(place)
-    yield here
-    for one in here.taken:
-        one.release()
+    path = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
+    harness = Audience(path)
+    yield harness
+    for lease in harness.taken:
+        lease.release()
     if request.param == "objects":
-        place.fs.store.clear()
+        path.fs.store.clear()
 
 
-def test_a_second_run_is_told_who_writes_and_until_when(audience):
+def test_a_second_run_s_error_names_the_writer_and_the_time(audience):
     """The message names the holder and the time, and says that nothing is wrong."""
     audience.lease().acquire()
     with pytest.raises(
         AudienceLocked, match=r"sync/export/run 1/-1, which holds it until 2026-01-01 00:02:00"
     ) as raised:
         audience.lease(OTHER).acquire()
-    assert [ONE, TTL_S + SKEW_S] == [raised.value.holder, raised.value.retry_after_s]
+    assert [OWNER, TTL_S + SKEW_S] == [raised.value.holder, raised.value.retry_after_s]
 
 
 def test_what_was_given_back_is_free(audience):
@@ -96,15 +96,15 @@ def test_a_holder_that_says_nothing_more_loses_it(audience):
 
 
 def test_a_holder_that_is_known_to_have_ended_loses_it_at_once(audience, caplog):
-    """Airflow says that the task is over: nobody waits for a dead run's time."""
+    """If Airflow says that the task is over, no run waits for a dead run's time."""
     audience.lease().acquire()
-    audience.ended.add(ONE)
+    audience.ended.add(OWNER)
     audience.lease(OTHER).acquire()
-    assert f"(owner={ONE})" in caplog.text
+    assert f"(owner={OWNER})" in caplog.text
 
 
 def test_the_same_owner_comes_in_again_at_once(audience):
-    """A retry need not wait for its first try's time; the first try, should it still run, is told to stop."""
+    """A retry need not wait for its first try's time; the first try, should it still run, stops."""
     first, retry = audience.lease(), audience.lease()
     first.acquire()
     retry.acquire()
@@ -115,7 +115,7 @@ def test_the_same_owner_comes_in_again_at_once(audience):
 
 
 def test_a_process_that_slept_past_its_time_stops(audience):
-    """Another run has written meanwhile, and may have given the audience back since: nothing more is sent."""
+    """Another run has written since, and may have released the audience: nothing more is sent."""
     sleeper, other = audience.lease(), audience.lease(OTHER)
     sleeper.acquire()
     audience.now += 3600
@@ -127,12 +127,12 @@ def test_a_process_that_slept_past_its_time_stops(audience):
     with pytest.raises(RetryableError, match=f"taken over by {OTHER}"):
         sleeper.renew()
     sleeper.release()
-    assert None is holder(audience.place, audience.now)
-    assert OTHER == newest(audience.place / "lease")[1].owner
+    assert None is holder(audience.path, audience.now)
+    assert OTHER == newest(audience.path / "lease")[1].owner
 
 
 def test_a_process_that_slept_and_was_not_missed_goes_on(audience):
-    """Nobody wanted the audience: it is taken anew under the next number."""
+    """No other run wanted the audience: it is acquired again under the next number."""
     lease = audience.lease()
     lease.acquire()
     audience.now += 3600
@@ -149,7 +149,7 @@ def test_a_check_is_one_listing(audience, monkeypatch):
     looks = []
     plain = lease_files.listing
     with monkeypatch.context() as patch:
-        patch.setattr(lease_files, "listing", lambda place: looks.append(place) or plain(place))
+        patch.setattr(lease_files, "listing", lambda path: looks.append(path) or plain(path))
         patch.setattr(lease_files, "read", None)
         patch.setattr(leases, "write", None)
         for _ in range(100):
@@ -198,7 +198,7 @@ def test_who_was_superseded_learns_it_from_a_beat(audience):
     """Long before its own time is out: a run that was taken for dead and is not stops within seconds."""
     lease = audience.lease()
     lease.acquire()
-    audience.ended.add(ONE)
+    audience.ended.add(OWNER)
     audience.lease(OTHER).acquire()
     lease.heartbeat()
     with pytest.raises(RetryableError, match=f"taken over by {OTHER}"):
@@ -210,7 +210,7 @@ def test_a_superseded_run_finds_out_at_its_next_call(audience):
     lease = audience.lease()
     lease.acquire()
     lease.check()
-    audience.ended.add(ONE)
+    audience.ended.add(OWNER)
     audience.lease(OTHER).acquire()
     with pytest.raises(Superseded, match=f"taken over by {OTHER}"):
         lease.check()
@@ -218,9 +218,9 @@ def test_a_superseded_run_finds_out_at_its_next_call(audience):
 
 @pytest.mark.parametrize(("wall", "monotonic"), [(3600, 0), (0, 3600), (-86_400, 3600), (3600, 3600), (86_400, 0)])
 def test_a_lease_has_run_out_when_one_clock_says_so(audience, wall, monotonic):
-    """A suspended process, a sleeping machine, a clock that was set: it is taken anew before a call leaves."""
+    """A suspended process, a sleeping machine, a changed clock: the lease is acquired again before a call leaves."""
     passed = [0.0]
-    lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, monotonic=lambda: passed[0])
+    lease = Lease(audience.path, OWNER, clock=lambda: audience.now, sleep=audience.sleep, monotonic=lambda: passed[0])
     audience.taken.append(lease)
     lease.acquire()
     audience.now += wall
@@ -233,7 +233,7 @@ def test_a_takeover_waits_until_the_last_holder_has_stopped(audience):
     """Or for as long as its last call may take."""
     first, second = audience.lease(), audience.lease(OTHER)
     first.acquire()
-    audience.ended.add(ONE)
+    audience.ended.add(OWNER)
     second.acquire()
     assert second.unclean
     before = audience.now
@@ -265,7 +265,7 @@ def test_a_run_that_waits_for_the_vendor_keeps_its_audience(audience):
     with pytest.raises(AudienceLocked, match=r"\(waits for 3 jobs at the vendor\).*until 2026-01-01 02:30:00"):
         audience.lease(OTHER).acquire()
     audience.lease().acquire()
-    assert [ONE, ""] == [(found := holder(audience.place, audience.now)).owner, found.reason]
+    assert [OWNER, ""] == [(held := holder(audience.path, audience.now)).owner, held.reason]
 
 
 def test_a_run_that_never_comes_again_loses_it(audience):
@@ -279,12 +279,12 @@ def test_a_run_that_never_comes_again_loses_it(audience):
 
 def test_half_a_file_is_nobodys(audience, caplog):
     """A disk that was full, or a power failure: after a second look the next number is taken."""
-    (audience.place / "lease").mkdir(parents=True, exist_ok=True)
+    (audience.path / "lease").mkdir(parents=True, exist_ok=True)
     for content in (b"", b'{"owner": "sy', b"[]", b'{"owner": "a", "surprise": 1}'):
-        number, _ = newest(audience.place / "lease")
-        with (audience.place / "lease" / f"{number + 1:08d}.json").open("wb") as file:
+        number, _ = newest(audience.path / "lease")
+        with (audience.path / "lease" / f"{number + 1:08d}.json").open("wb") as file:
             file.write(content)
-        assert None is holder(audience.place, audience.now)
+        assert None is holder(audience.path, audience.now)
         lease = audience.lease()
         lease.acquire()
         assert number + 2 == lease.number
@@ -296,9 +296,9 @@ def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
     """Where a store shows a file before all of it is there."""
     lease = audience.lease()
     lease.acquire()
-    file = audience.place / "lease" / "00000001.json"
-    with file.open("rb") as whole:
-        content = whole.read()
+    file = audience.path / "lease" / "00000001.json"
+    with file.open("rb") as file_of_lease:
+        content = file_of_lease.read()
     with file.open("wb") as half:
         half.write(content[:9])
 
@@ -306,7 +306,7 @@ def test_a_file_that_is_being_written_is_waited_for(audience, monkeypatch):
         with file.open("wb") as rest:
             rest.write(content)
 
-    other = Lease(audience.place, OTHER, clock=lambda: audience.now, sleep=sleep)
+    other = Lease(audience.path, OTHER, clock=lambda: audience.now, sleep=sleep)
     with pytest.raises(AudienceLocked):
         other.acquire()
 
@@ -317,10 +317,10 @@ def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeyp
     lease.acquire()
     plain, away_until = lease_files.listing, NOW + 60
 
-    def away(place):
+    def away(path):
         if audience.now < away_until:
             raise OSError(5, "Input/output error")
-        return plain(place)
+        return plain(path)
 
     monkeypatch.setattr(lease_files, "listing", away)
     lease.check()
@@ -336,13 +336,13 @@ def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeyp
 
 
 def test_a_renewal_that_came_too_late_is_none(audience, monkeypatch):
-    """The write took longer than the time that was left: another may have seen it run out, so it is taken anew."""
+    """The write took longer than the time left: another run may have seen the lease expire, so it is acquired again."""
     lease = audience.lease()
     lease.acquire()
     plain = leases.write
 
-    def slow(place, content):
-        plain(place, content)
+    def slow(path, content):
+        plain(path, content)
         audience.now += 30
 
     monkeypatch.setattr(leases, "write", slow)
@@ -355,9 +355,9 @@ def test_nothing_but_the_owner_stands_in_it(audience):
     """No address of a person has a way into it."""
     lease = audience.lease()
     lease.acquire()
-    with (audience.place / "lease" / "00000001.json").open("rb") as file:
-        found = json.loads(file.read())
-    assert {"owner", "until", "since", "reason", "token"} == set(found)
+    with (audience.path / "lease" / "00000001.json").open("rb") as file:
+        content = json.loads(file.read())
+    assert {"owner", "until", "since", "reason", "token"} == set(content)
 
 
 def test_of_many_threads_one_wins(tmp_path):
@@ -367,8 +367,8 @@ def test_of_many_threads_one_wins(tmp_path):
 
     def race(owner):
         for number in range(rounds):
-            here = Audience(tmp_path / str(number))
-            lease = here.lease(owner)
+            harness = Audience(tmp_path / str(number))
+            lease = harness.lease(owner)
             barrier.wait()
             try:
                 lease.acquire()
@@ -377,10 +377,10 @@ def test_of_many_threads_one_wins(tmp_path):
             won.append((number, lease))
 
     runners = [threading.Thread(target=race, args=(f"dag/task/run {n}/-1",)) for n in range(threads)]
-    for one in runners:
-        one.start()
-    for one in runners:
-        one.join()
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
     for _, lease in won:
         lease.release()
     assert list(range(rounds)) == sorted(number for number, _ in won)
@@ -395,11 +395,11 @@ def test_of_many_processes_one_wins(tmp_path):
         context.Process(target=take_leases, args=(barrier, str(tmp_path), f"dag/task/run {n}/-1", rounds, won))
         for n in range(processes)
     ]
-    for one in runners:
-        one.start()
+    for runner in runners:
+        runner.start()
     winners = [won.get(timeout=60) for _ in range(rounds)]
-    for one in runners:
-        one.join(60)
+    for runner in runners:
+        runner.join(60)
     assert won.empty()
     assert Counter(range(rounds)) == Counter(number for number, _ in winners)
 
@@ -412,27 +412,27 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch, errno):
         raise OSError(errno, "Operation not supported")
 
     monkeypatch.setattr("os.link", refuse)
-    here = Audience(tmp_path)
-    lease = here.lease()
+    harness = Audience(tmp_path)
+    lease = harness.lease()
     lease.acquire()
     with pytest.raises(AudienceLocked):
-        here.lease(OTHER).acquire()
+        harness.lease(OTHER).acquire()
     lease.release()
 
 
 @pytest.mark.parametrize(("airflow", "free"), [("ours", True), ("theirs", False), ("", False)])
 def test_a_holder_whose_run_was_deleted_while_it_waited_is_taken_over(audience, airflow, free):
     """Its own Airflow says that the run is gone; another Airflow cannot know, so its time is awaited."""
-    one = audience.lease()
-    one.acquire()
-    one.hold_until(NOW + 86_400, "it waits for jobs at the vendor", airflow)
+    lease = audience.lease()
+    lease.acquire()
+    lease.hold_until(NOW + 86_400, "it waits for jobs at the vendor", airflow)
     other = audience.lease(OTHER)
     with pytest.raises(AudienceLocked):
         other.acquire()
-    audience.deleted.add(ONE)
+    audience.deleted.add(OWNER)
     if free:
         other.acquire()
-        assert newest(audience.place / "lease")[1].owner == OTHER
+        assert newest(audience.path / "lease")[1].owner == OTHER
     else:
         with pytest.raises(AudienceLocked):
             other.acquire()
@@ -440,8 +440,8 @@ def test_a_holder_whose_run_was_deleted_while_it_waited_is_taken_over(audience, 
 
 def put(audience, number, content):
     """Write a lease's file as a fault, a person or another program would."""
-    (audience.place / "lease").mkdir(parents=True, exist_ok=True)
-    with (audience.place / "lease" / f"{number:08d}.json").open("wb") as file:
+    (audience.path / "lease").mkdir(parents=True, exist_ok=True)
+    with (audience.path / "lease" / f"{number:08d}.json").open("wb") as file:
         file.write(content if isinstance(content, bytes) else json.dumps(content).encode())
 
 
@@ -470,14 +470,14 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_a_lease_that_no_version_writes_blocks_nobody_and_lets_nobody_else_in(audience, odd, caplog):
-    """Damaged, or written by another program: it is nobody's after a second look, and one run takes the next number."""
+def test_a_lease_in_an_unknown_form_blocks_no_run_and_lets_only_one_in(audience, odd, caplog):
+    """A lease that is damaged or from another program ends after a second look; one run takes the next number."""
     put(audience, 7, ODD[odd])
-    assert holder(audience.place, audience.now) is None
-    one, other = audience.lease(), audience.lease("third/task/run/0")
-    one.acquire()
-    assert one.number == 8
-    assert one.unclean
+    assert holder(audience.path, audience.now) is None
+    first, other = audience.lease(), audience.lease("third/task/run/0")
+    first.acquire()
+    assert first.number == 8
+    assert first.unclean
     assert audience.now <= NOW + 2
     assert "Ignoring a lease that cannot be read" in caplog.text
     with pytest.raises(AudienceLocked):
@@ -491,25 +491,25 @@ LATE = {"the year 9999": 253_402_300_799, "beyond any calendar": 1e300, "a third
 def test_a_lease_that_ends_impossibly_late_is_taken_when_it_is_not_renewed(audience, late, caplog):
     """It is watched for as long as a lease lasts, and the log says so; of two that watch one takes it."""
     put(audience, 7, THEIRS | {"until": LATE[late]})
-    one, other = audience.lease(), audience.lease("third/task/run/0")
-    one.acquire()
-    assert one.number == 8
+    first, other = audience.lease(), audience.lease("third/task/run/0")
+    first.acquire()
+    assert first.number == 8
     assert audience.now == NOW + TTL_S + SKEW_S
-    assert f"Waiting whether a lease with an impossible end is renewed (path={audience.place}" in caplog.text
-    with pytest.raises(AudienceLocked, match=ONE):
+    assert f"Waiting whether a lease with an impossible end is renewed (path={audience.path}" in caplog.text
+    with pytest.raises(AudienceLocked, match=OWNER):
         other.acquire()
 
 
 @pytest.mark.parametrize("late", LATE)
 def test_a_holder_whose_clock_is_far_ahead_keeps_its_lease_while_it_renews_it(audience, late):
-    """The other run is told how long it waits, in words that can be read."""
+    """The other run's error says how long it waits, as a readable duration."""
     put(audience, 7, THEIRS | {"until": LATE[late]})
 
     def renewed(seconds):
         audience.now += seconds
         put(audience, 7, THEIRS | {"until": LATE[late] * 1.0001})
 
-    lease = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=renewed)
+    lease = Lease(audience.path, OWNER, clock=lambda: audience.now, sleep=renewed)
     with pytest.raises(AudienceLocked, match=f"being written by {OTHER}, which holds it until ") as raised:
         lease.acquire()
     assert raised.value.retry_after_s == TTL_S + SKEW_S
@@ -518,7 +518,9 @@ def test_a_holder_whose_clock_is_far_ahead_keeps_its_lease_while_it_renews_it(au
 def test_airflow_knows_better_than_a_lease_that_ends_impossibly_late(audience):
     """A holder that runs keeps it, one that has ended loses it, and nothing is waited for."""
     put(audience, 7, THEIRS | {"until": 1e12})
-    lives = Lease(audience.place, ONE, clock=lambda: audience.now, sleep=audience.sleep, is_task_running=lambda _: True)
+    lives = Lease(
+        audience.path, OWNER, clock=lambda: audience.now, sleep=audience.sleep, is_task_running=lambda _: True
+    )
     with pytest.raises(AudienceLocked):
         lives.acquire()
     audience.ended.add(OTHER)
@@ -536,7 +538,7 @@ def test_a_lease_that_ended_before_anything_is_taken_at_once(audience, until):
 
 
 def test_a_lease_of_a_newer_version_is_heeded(audience):
-    """What that version adds is passed over."""
+    """Keys that that version adds are ignored."""
     put(audience, 7, THEIRS | {"room": "b", "format": 3})
     with pytest.raises(AudienceLocked, match=OTHER):
         audience.lease().acquire()
@@ -544,11 +546,11 @@ def test_a_lease_of_a_newer_version_is_heeded(audience):
     audience.lease().acquire()
 
 
-def test_a_folder_in_the_place_of_a_lease_blocks_nobody(tmp_path):
+def test_a_folder_in_the_place_of_a_lease_blocks_no_run(tmp_path):
     """It is passed over, as a file that cannot be read."""
-    here = Audience(tmp_path)
+    harness = Audience(tmp_path)
     (tmp_path / "lease" / "00000007.json").mkdir(parents=True)
-    lease = here.lease()
+    lease = harness.lease()
     lease.acquire()
     assert lease.number == 8
     lease.release()

@@ -1,4 +1,4 @@
-"""What the provider knows it has put into an audience."""
+"""The ledger: the provider's knowledge of what it has put into an audience."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_versions_are_written_whole_and_the_last_few_stay(ledger):
     ]
 
 
-def test_a_lost_race_is_told(ledger):
-    """Who read a version that is no longer the newest must read again; the winner's version stays."""
+def test_a_lost_race_is_an_error(ledger):
+    """A writer that read a version that is no longer the newest must read again; the winner's version stays."""
     ledger.commit(rows("winner@example.com"), 0)
     with pytest.raises(RetryableError, match="Another run"):
         ledger.commit(rows("loser@example.com"), 0)
@@ -85,51 +85,51 @@ def test_a_crash_while_writing_leaves_the_old_version(ledger):
 
 def test_ledgers_are_kept_apart_by_vendor_account_and_audience(tmp_path):
     """Whatever an id holds, it is one folder below the vendor's."""
-    place = Ledger.of(tmp_path, "plain", TARGET).path
-    assert place.relative_to(tmp_path).parts == ("ledgers", "plain", "7", "42")
+    path = Ledger.of(tmp_path, "plain", TARGET).path
+    assert path.relative_to(tmp_path).parts == ("ledgers", "plain", "7", "42")
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Commit what a run has settled: `run([emails], [verdicts])` tells the ledger's version and rows."""
+    """Commit what a run has settled: `run([emails], [results])` returns the ledger's version and rows."""
     ledger = Ledger.of(tmp_path, "plain", TARGET)
 
-    def go(emails, *answers, who="run 1", finished=False):
-        folder = RunFolder.open(tmp_path / "runs" / who)
-        with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
+    def go(emails, *answers, run_id="run 1", finished=False):
+        folder = RunFolder.open(tmp_path / "runs" / run_id)
+        with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, result):
             upserts = plan.upsert_sql(ITEM, against_ledger=False)
-            planned = plan.write_plan_rows(sql, upserts, PLAIN.limits, folder.path, told)
-        books = record.BatchRecorder(folder)
+            planned = plan.write_plan_rows(sql, upserts, PLAIN.limits, folder.path, result)
+        recorder = record.BatchRecorder(folder)
         for batch, answer in zip(list(record.remaining(folder, planned.batches)), answers, strict=False):
-            books.record_sending([batch])
-            for more in books.record_reply(batch, answer):
-                books.record_reply(more, BatchResult())
+            recorder.record_sending([batch])
+            for more in recorder.record_reply(batch, answer):
+                recorder.record_reply(more, BatchResult())
         sql = shared()
-        origin = LedgerCommit("2026-01-02T03:04:05+01:00", who, len(emails), finished=finished)
+        origin = LedgerCommit("2026-01-02T03:04:05+01:00", run_id, len(emails), finished=finished)
         version = update_ledger.update_ledger(
             sql, ledger, RunFolder(folder.path), update_ledger.PlanBatches(planned.batches), origin
         )
         if not version:
             return 0, []
-        told = sql.rows(
+        rows = sql.rows(
             f"select email, contact_id, run from {sql.scan([ledger.file(version)])} where state = 'member'"
             " order by email"
         )
-        return version, told
+        return version, rows
 
     return go
 
 
 def test_what_was_delivered_is_written_with_its_contact_ids(run):
-    """Refused rows, and batches without a verdict, stay out."""
+    """Rejected rows, and batches without a result, stay out."""
     refusal = RowRejection(1, Reason.BOUNCED, "207", "")
-    version, told = run(
+    version, rows = run(
         [f"{name}@example.com" for name in "abcdefgh"], BatchResult((refusal,), (), {0: "77"}), JobId("job")
     )
-    assert (version, told) == (1, [("a@example.com", "77", "run 1"), ("c@example.com", None, "run 1")])
+    assert (version, rows) == (1, [("a@example.com", "77", "run 1"), ("c@example.com", None, "run 1")])
 
 
-def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
+def test_rows_that_were_sent_again_count_by_their_own_result(run):
     """A row that the vendor asked for once more is in when its second batch is."""
     assert run(["a@example.com", "b@example.com"], BatchResult(retry=(1,)))[1] == [
         ("a@example.com", None, "run 1"),
@@ -137,8 +137,8 @@ def test_rows_that_were_sent_again_count_by_their_own_verdict(run):
     ]
 
 
-def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
-    """Each stretch finds the verdicts on its own batches, and those on parts that went out once more."""
+def test_results_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
+    """Each range of rows gets the results of its own batches, and those of parts that were sent again."""
     monkeypatch.setattr(update_ledger, "MAX_ROWS_PER_STEP", 3)
     emails = [f"{name}@example.com" for name in "abcdefgh"]
     answers = [
@@ -146,27 +146,27 @@ def test_verdicts_are_looked_up_a_stretch_at_a_time(run, monkeypatch):
         BatchResult((RowRejection(2, Reason.BOUNCED, "207", ""),), (1,), {0: "d7"}),
         BatchResult(contact_ids={0: "g7", 1: "h7"}),
     ]
-    told = [("b", "b7"), ("c", "c7"), ("d", "d7"), ("e", None), ("g", "g7"), ("h", "h7")]
-    assert [(f"{name}@example.com", contact, "run 1") for name, contact in told] == run(emails, *answers)[1]
+    expected = [("b", "b7"), ("c", "c7"), ("d", "d7"), ("e", None), ("g", "g7"), ("h", "h7")]
+    assert [(f"{name}@example.com", contact, "run 1") for name, contact in expected] == run(emails, *answers)[1]
 
 
 def test_a_later_run_keeps_what_it_does_not_touch(run):
     """People of an earlier run stay, with their contact ids; those who are sent again carry the later run's name."""
     run(["a@example.com", "b@example.com"], BatchResult(contact_ids={0: "1", 1: "2"}))
-    version, told = run(["b@example.com", "c@example.com"], BatchResult(), who="run 2")
-    assert (version, told) == (
+    version, rows = run(["b@example.com", "c@example.com"], BatchResult(), run_id="run 2")
+    assert (version, rows) == (
         2,
         [("a@example.com", "1", "run 1"), ("b@example.com", "2", "run 2"), ("c@example.com", None, "run 2")],
     )
 
 
 def test_nothing_settled_makes_no_version(run):
-    """A run that has no verdict on anybody and did not finish leaves the ledger as it was."""
+    """A run that has no result for any person and did not finish leaves the ledger as it was."""
     assert run(["a@example.com"], JobId("job")) == (0, [])
 
 
 def test_a_finished_run_moves_the_time_of_the_ledger_on(run, tmp_path):
-    """A finished run makes a version also when nobody was delivered: an older snapshot must find out."""
+    """A finished run makes a version also when no row was delivered: an older snapshot must be detected."""
     refused = BatchResult((RowRejection(0, Reason.BOUNCED, "207", ""),))
     assert run(["a@example.com"], refused, finished=True) == (1, [])
     facts = Ledger.of(tmp_path, "plain", TARGET).facts()
@@ -176,9 +176,9 @@ def test_a_finished_run_moves_the_time_of_the_ledger_on(run, tmp_path):
 
 
 def test_an_unfinished_run_leaves_the_time_of_the_ledger(run, tmp_path):
-    """What a broken run delivered is known, and the ledger's time stays that of the last finished one."""
+    """Rows that a broken run delivered are known, and the ledger's time stays that of the last finished one."""
     run(["a@example.com"], BatchResult(), finished=True)
-    run(["b@example.com"], BatchResult(), who="run 2")
+    run(["b@example.com"], BatchResult(), run_id="run 2")
     assert Ledger.of(tmp_path, "plain", TARGET).facts()["run"] == "run 1"
 
 

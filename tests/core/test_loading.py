@@ -13,7 +13,7 @@ from airflow_provider_segexport.operators.loading import gc_disabled
 @pytest.mark.parametrize("was_on", [True, False])
 @pytest.mark.parametrize("fails", [False, True])
 def test_collecting_goes_on_as_it_was(was_on, fails):
-    """Also where an import fails, and where somebody has switched it off."""
+    """Also where an import fails, and where the caller has disabled it."""
     before = gc.isenabled()
     (gc.enable if was_on else gc.disable)()
     try:

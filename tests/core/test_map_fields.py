@@ -11,19 +11,19 @@ from airflow_provider_segexport.stages import map_fields
 from airflow_provider_segexport.storage.plan import FieldMapping
 
 
-def refused(words, asked):
-    with pytest.raises(InvalidFieldMapping, match=words):
-        map_fields.required_columns(PLAIN, asked)
+def refused(message, mapping):
+    with pytest.raises(InvalidFieldMapping, match=message):
+        map_fields.required_columns(PLAIN, mapping)
 
 
 def test_the_columns_that_matching_names_each_once():
     """A column may feed several fields, and is read once."""
-    asked = FieldMapping({"email": "mail", "first_name": "who"}, {"note": "who", "points": "ltv"})
-    assert map_fields.required_columns(PLAIN, asked) == ["mail", "who", "ltv"]
+    mapping = FieldMapping({"email": "mail", "first_name": "who"}, {"note": "who", "points": "ltv"})
+    assert map_fields.required_columns(PLAIN, mapping) == ["mail", "who", "ltv"]
 
 
-def test_mistakes_in_names_are_told_before_a_file_is_opened():
-    """What the vendor or the provider does not know is refused with what it knows."""
+def test_mistakes_in_names_are_errors_before_a_file_is_opened():
+    """A name that the vendor or the provider does not know is an error that lists the known ones."""
     refused("names no column for `email`", FieldMapping({"first_name": "a"}))
     refused("knows no field 'e-mail'. It knows: email, first_name", FieldMapping({"email": "a", "e-mail": "a"}))
     refused("Plainmail has no field for `city`; it accepts: email, ", FieldMapping({"email": "a", "city": "a"}))
@@ -66,10 +66,10 @@ def test_a_column_of_a_wrong_type(files):
         map_fields.resolve_types(PLAIN, FieldMapping({"email": "ok"}), files)
 
 
-@pytest.mark.parametrize(("column", "words"), [("tags", "list<"), ("home", "struct<")])
-def test_a_list_or_struct_column(files, column, words):
+@pytest.mark.parametrize(("column", "type_name"), [("tags", "list<"), ("home", "struct<")])
+def test_a_list_or_struct_column(files, column, type_name):
     """A custom field takes a single value."""
-    with pytest.raises(InvalidSegment, match=f"Column '{column}' is {words}.*a single value"):
+    with pytest.raises(InvalidSegment, match=f"Column '{column}' is {type_name}.*a single value"):
         map_fields.resolve_types(PLAIN, FieldMapping({"email": "email"}, {"note": column}), files)
 
 
@@ -87,9 +87,9 @@ def test_two_names_of_one_field(files):
 
 def test_custom_fields_that_the_audience_lacks(files):
     """Each is named with the type to make it of."""
-    asked = FieldMapping({"email": "email"}, {"note": "born", "level": "n", "member": "ok"})
-    matched = map_fields.resolve_types(PLAIN, asked, files)
-    assert map_fields.missing_custom_fields(PLAIN, asked, matched, files, TARGET) == {
+    mapping = FieldMapping({"email": "email"}, {"note": "born", "level": "n", "member": "ok"})
+    matched = map_fields.resolve_types(PLAIN, mapping, files)
+    assert map_fields.missing_custom_fields(PLAIN, mapping, matched, files, TARGET) == {
         "level": "number",
         "member": "boolean",
     }

@@ -35,7 +35,7 @@ RESULTS = ["delivered", "unknown", "removed", "maybe_removed", "gone", "unchange
 
 @pytest.mark.parametrize("keep_left", [False, True])
 def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
-    """Each person has a state before and a result of the run; a former member whom the vendor rejects is none."""
+    """Each person has a state before and a result of the run; a former member that the vendor rejects has none."""
     people = [
         (f"p{at}@example.com", before, result)
         for at, (before, result) in enumerate(product(BEFORE, RESULTS))

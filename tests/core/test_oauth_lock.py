@@ -22,7 +22,7 @@ KEY, FIRST = "login", "refresh-0"
 EXPIRED = Response(401, {}, b"{}", "")
 
 
-class World:
+class TokenIssuer:
     """A vendor with refresh tokens of one use, a text store, and the time."""
 
     def __init__(self, *, grace: bool = False) -> None:
@@ -56,51 +56,51 @@ class World:
 class Process:
     """A process on a machine of its own; the one that `stops` may be suspended at each of its steps."""
 
-    def __init__(self, world: World, locks: Path, name: str, *, stops: bool = False) -> None:
+    def __init__(self, issuer: TokenIssuer, locks: Path, name: str, *, stops: bool = False) -> None:
         locks.mkdir(exist_ok=True)
-        self.world, self.name = world, name
-        self.step: Callable[[], None] = world.step if stops else lambda: None
-        self.lock_ = VariableLock(self, lambda: world.now, self._sleep, locks=locks)
+        self.issuer, self.name = issuer, name
+        self.step: Callable[[], None] = issuer.step if stops else lambda: None
+        self.lock_ = VariableLock(self, lambda: issuer.now, self._sleep, locks=locks)
         self.bearer = Bearer(
             FIRST,
             self,
             self._refresh,
             is_expired=lambda _: True,
             on_secret=lambda _: None,
-            clock=lambda: world.now,
+            clock=lambda: issuer.now,
             sleep=self._sleep,
         )
 
     def _sleep(self, seconds: float) -> None:
-        self.world.now += seconds
+        self.issuer.now += seconds
 
     def _refresh(self, refresh_token: str) -> OAuthToken:
         self.step()
         fencing.check_fence()  # as the HTTP client does, and again if the process was suspended since
-        token = self.world.exchange(self.name, refresh_token)
+        token = self.issuer.exchange(self.name, refresh_token)
         self.step()
         return token
 
     def renew(self) -> None:
         """As if the vendor refused the access token half an hour later."""
-        self.world.now += 1800
+        self.issuer.now += 1800
         assert self.bearer.renew(EXPIRED)
 
     def get(self, key: str) -> str | None:
         self.step()
-        text = self.world.texts.get(key)
+        text = self.issuer.texts.get(key)
         self.step()
         return text
 
     def set(self, key: str, text: str) -> None:
         self.step()
-        self.world.texts[key] = text
+        self.issuer.texts[key] = text
 
     def delete(self, key: str) -> None:
-        self.world.texts.pop(key, None)
+        self.issuer.texts.pop(key, None)
 
     def keys(self, prefix: str) -> list[str]:
-        return [key for key in self.world.texts if key.startswith(prefix)]
+        return [key for key in self.issuer.texts if key.startswith(prefix)]
 
     def load(self) -> tuple[OAuthToken, str] | None:
         text = self.get(KEY)
@@ -114,26 +114,26 @@ class Process:
         return self.lock_.hold(f"{KEY}_renewal")
 
 
-def suspended_once(tmp_path: Path, at: int, *, grace: bool) -> tuple[World, Process, Process]:
-    """One process renews and is suspended at a step; another one renews twice meanwhile."""
-    world = World(grace=grace)
-    other = Process(world, tmp_path / "other", "other")
+def suspended_once(tmp_path: Path, at: int, *, grace: bool) -> tuple[TokenIssuer, Process, Process]:
+    """One process renews and is suspended at a step; in between, another one renews twice."""
+    issuer = TokenIssuer(grace=grace)
+    other = Process(issuer, tmp_path / "other", "other")
     other.bearer.access_token()
-    sleeper = Process(world, tmp_path / "sleeper", "sleeper", stops=True)
+    sleeper = Process(issuer, tmp_path / "sleeper", "sleeper", stops=True)
     sleeper.bearer.access_token()
 
     def meanwhile() -> None:
-        world.now += 1000  # the claim of the sleeper runs out
+        issuer.now += 1000  # the claim of the sleeper runs out
         for _ in range(2):
             with suppress(AuthenticationFailed):  # the vendor's response to the sleeper is not stored yet
                 other.renew()
-        world.now += 1000
+        issuer.now += 1000
 
-    world.steps, world.stop_at, world.meanwhile = 0, at, meanwhile
+    issuer.steps, issuer.stop_at, issuer.meanwhile = 0, at, meanwhile
     with suppress(RetryableError):  # its wait for the lock is over
         sleeper.renew()
-    world.stop_at = 0
-    return world, sleeper, other
+    issuer.stop_at = 0
+    return issuer, sleeper, other
 
 
 @pytest.mark.parametrize("grace", [False, True], ids=["one use", "one use and a grace"])
@@ -141,38 +141,38 @@ def test_whenever_a_process_is_suspended_the_login_survives(tmp_path, grace):
     """Both go on, and so does a new process; a refresh token is never sent without the lock."""
     suspended = 0
     for at in range(1, 40):
-        world, sleeper, other = suspended_once(tmp_path, at, grace=grace)
-        assert "sleeper" not in world.refused, f"suspended at step {at}"
-        suspended += world.steps >= at
-        for process in (other, sleeper, Process(world, tmp_path / "new", "new"), other):
+        issuer, sleeper, other = suspended_once(tmp_path, at, grace=grace)
+        assert "sleeper" not in issuer.refused, f"suspended at step {at}"
+        suspended += issuer.steps >= at
+        for process in (other, sleeper, Process(issuer, tmp_path / "new", "new"), other):
             process.renew()
     assert suspended > 12
 
 
 def test_a_superseded_writer_of_an_audience_renews_no_login(tmp_path):
     """The check of the audience's lease comes before the refresh token leaves, too."""
-    world = World()
-    process = Process(world, tmp_path / "one", "one")
+    issuer = TokenIssuer()
+    process = Process(issuer, tmp_path / "one", "one")
 
     def superseded() -> None:
         raise Superseded("another run")
 
     with fencing.fenced(superseded), pytest.raises(Superseded, match="another run"):
         process.bearer.access_token()
-    assert world.sent == []
+    assert issuer.sent == []
     assert process.bearer.access_token() == "access-1"
 
 
 @pytest.mark.parametrize("ahead_s", [3600.0, 86_400.0])
 def test_a_login_that_a_machine_with_a_fast_clock_has_renewed(tmp_path, ahead_s):
-    """It is renewed at once when the vendor refuses it, and nobody waits for the other machine's time."""
-    world = World()
-    world.now += ahead_s
-    Process(world, tmp_path / "fast", "fast").bearer.access_token()
-    world.now -= ahead_s
-    slow = Process(world, tmp_path / "slow", "slow")
+    """It is renewed at once when the vendor refuses it, without waiting for the other machine's time."""
+    issuer = TokenIssuer()
+    issuer.now += ahead_s
+    Process(issuer, tmp_path / "fast", "fast").bearer.access_token()
+    issuer.now -= ahead_s
+    slow = Process(issuer, tmp_path / "slow", "slow")
     slow.bearer.access_token()
-    started_at = world.now
+    started_at = issuer.now
     slow.bearer.renew(EXPIRED)
     assert slow.bearer.access_token() == "access-2"
-    assert world.now - started_at < 10
+    assert issuer.now - started_at < 10

@@ -19,7 +19,7 @@ from airflow_provider_segexport.storage.lease_files import WRITE_VISIBILITY_S
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 
-NOBODY = {
+NO_CREDENTIALS = {
     "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"},
     "config_kwargs": {"retries": {"total_max_attempts": 1}},
 }
@@ -70,16 +70,16 @@ def emails(ledger, version):
         return pq.read_table(file, columns=["email"]).column(0).to_pylist()
 
 
-def test_a_lost_race_is_told(bucket):
-    """Who read a version that is no longer the newest must read again; the winner's version stays."""
-    one, other = (Ledger.of(bucket(), "plain", TARGET) for _ in range(2))
-    assert [0, 0] == [one.version(), other.version()]
-    assert 1 == one.commit(rows("winner@example.com"), 0, {"run": "one"})
+def test_a_lost_race_is_an_error(bucket):
+    """A writer that read a version that is no longer the newest must read again; the winner's version stays."""
+    first, other = (Ledger.of(bucket(), "plain", TARGET) for _ in range(2))
+    assert [0, 0] == [first.version(), other.version()]
+    assert 1 == first.commit(rows("winner@example.com"), 0, {"run": "one"})
     with pytest.raises(RetryableError, match="Another run"):
         other.commit(rows("loser@example.com"), 0)
     assert [1, {"run": "one", "members": "0"}] == [other.version(), other.facts()]
     assert 2 == other.commit(rows("next@example.com"), 1)
-    assert [2, ["next@example.com"], ["winner@example.com"]] == [one.version(), emails(one, 2), emails(one, 1)]
+    assert [2, ["next@example.com"], ["winner@example.com"]] == [first.version(), emails(first, 2), emails(first, 1)]
 
 
 def race(bucket, monkeypatch, writers):
@@ -87,9 +87,9 @@ def race(bucket, monkeypatch, writers):
     looked = threading.Barrier(writers)
     plain = paths.create_object
 
-    def put_new(place, source):
+    def put_new(path, source):
         looked.wait(30)
-        return plain(place, source)
+        return plain(path, source)
 
     monkeypatch.setattr("airflow_provider_segexport.storage.ledger.create_object", put_new)
     won, lost = [], []
@@ -110,8 +110,8 @@ def race(bucket, monkeypatch, writers):
     return won, lost
 
 
-def test_of_two_at_once_one_wins_and_the_other_is_told(bucket, monkeypatch):
-    """Both have found the number free: S3 takes one. Elsewhere the last one stands, and whoever looks later knows."""
+def test_of_two_at_once_one_wins_and_the_other_fails(bucket, monkeypatch):
+    """Both found the number free. S3 accepts one; elsewhere the last one stays, and every later reader sees it."""
     won, lost = race(bucket, monkeypatch, writers=2)
     ledger = Ledger.of(bucket(), "plain", TARGET)
     assert [f"p{won[-1]}@example.com"] == emails(ledger, 1)
@@ -124,9 +124,9 @@ def test_a_put_whose_answer_was_lost_is_ones_own(bucket, monkeypatch):
     """The client put it again, and was refused by what it had put itself."""
     plain = paths.create_object
 
-    def twice(place, source):
-        plain(place, source)
-        raise FileExistsError(str(place))
+    def twice(path, source):
+        plain(path, source)
+        raise FileExistsError(str(path))
 
     monkeypatch.setattr("airflow_provider_segexport.storage.ledger.create_object", twice)
     ledger = Ledger.of(bucket(), "plain", TARGET)
@@ -135,7 +135,7 @@ def test_a_put_whose_answer_was_lost_is_ones_own(bucket, monkeypatch):
 
 
 def test_a_crash_while_writing_leaves_nothing(bucket):
-    """What is not whole never reaches the bucket."""
+    """A file that is not complete never reaches the bucket."""
     ledger = Ledger.of(bucket(), "plain", TARGET)
     ledger.commit(rows("a@example.com"), 0)
 
@@ -149,7 +149,7 @@ def test_a_crash_while_writing_leaves_nothing(bucket):
 
 
 def test_of_many_runs_one_holds_an_audience(bucket):
-    """At S3 at once; at a server without conditions after a moment, in which the last writer stands."""
+    """At S3 at once; at a server without conditions after a moment, in which the last writer's file stays."""
     now = [0.0]
     settled = threading.Barrier(4)
 
@@ -173,7 +173,7 @@ def test_of_many_runs_one_holds_an_audience(bucket):
     for thread in threads:
         thread.join()
     assert [1, 3] == [len(won), len(busy)]
-    if bucket.heeds:  # elsewhere one that comes meanwhile may be told of a writer that does not stand
+    if bucket.heeds:  # elsewhere a run that reads in between may see a writer that does not stay
         assert {won[0]._owner} == set(busy)
     now[0] = 100
     won[0].check()
@@ -213,11 +213,11 @@ def test_a_process_suspended_before_its_put_takes_the_next_number(bucket):
 
 
 def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
-    """As a disk's failure is: the lease is kept until its time, and its holder is told then."""
+    """Like a disk's failure: the lease is held until its time, and its holder gets the error then."""
     now = [0.0]
     lease = Lease(bucket(), "dag/task/run/-1", clock=lambda: now[0], sleep=lambda _: None)
     lease.acquire()
-    lease._home = UPath("s3://none/lease", **{**lease._home.storage_options, **NOBODY})
+    lease._home = UPath("s3://none/lease", **{**lease._home.storage_options, **NO_CREDENTIALS})
     for name in ("list_names", "read", "exists"):
         with pytest.raises(OSError, match="cannot be reached"):
             getattr(paths, name)(lease._home)

@@ -74,8 +74,8 @@ class Bucket:
     def resolve(self, text: str) -> UPath:
         scheme, _, path = text.partition("://")
         bucket, _, key = path.partition("/")
-        place = UPath(f"{scheme}://{bucket}", **self.options)
-        return place / key if key else place
+        base = UPath(f"{scheme}://{bucket}", **self.options)
+        return base / key if key else base
 
     def put(self, name: str, body: bytes) -> None:
         from s3 import s3_client  # noqa: PLC0415 - as above
@@ -101,15 +101,15 @@ def store(request, tmp_path):
 
 
 def names(store, *texts: str) -> list[str]:
-    """What texts below the root stand for, as paths below the root."""
+    """The paths below the root that texts expand to."""
     segment = [f"{store.root}/{text}" if text else str(store.root) for text in texts]
     return [name.removeprefix(f"{store.root}/") for _, name in find_files(segment, store.resolve)]
 
 
 def emails(store, *texts: str) -> list[str]:
-    """What the engine reads of texts below the root."""
+    """The emails that the engine reads from texts below the root."""
     files = find_files([f"{store.root}/{text}".rstrip("/") for text in texts], store.resolve)
-    return [email for (email,) in shared().rows(f"select email from {shared().scan([place for place, _ in files])}")]
+    return [email for (email,) in shared().rows(f"select email from {shared().scan([path for path, _ in files])}")]
 
 
 def test_every_name_is_literal(store):
@@ -146,7 +146,7 @@ def test_key_value_folders_change_no_column(store):
     """A column of the file is read, not the folder's key of the same name, and the key adds none."""
     store.put("newsletter=yes/state=active/a.parquet", content("a@x.org", newsletter=["no"]))
     files = find_files([f"{store.root}"], store.resolve)
-    rows = shared().rows(f"select * from {shared().scan([place for place, _ in files])}")
+    rows = shared().rows(f"select * from {shared().scan([path for path, _ in files])}")
     assert rows == [("a@x.org", "no")]
 
 
@@ -262,7 +262,7 @@ def test_names_that_are_like_those_of_copies_are_read(tmp_path):
 
 
 def test_known_markers_are_passed_over(store):
-    """What writers leave beside data is neither read nor refused."""
+    """Files that writers leave beside data are neither read nor an error."""
     store.put("a.parquet", content("a@x.org"))
     for name in ("_SUCCESS", "_metadata", "_common_metadata", ".a.parquet.crc", "a.crc", "_committed_1", ".DS_Store"):
         store.put(name, b"")
@@ -363,9 +363,9 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
     """Bytes that are no UTF-8 are shown as escapes, and the file is read."""
     path = os.fsencode(tmp_path) + b"/caf\xe9.parquet"
     written(tmp_path / "x.parquet", {"email": ["a@x.org"]}).rename(os.fsdecode(path))
-    ((place, name),) = find_files(str(tmp_path), local_path)
+    ((file, name),) = find_files(str(tmp_path), local_path)
     assert name.endswith("caf\\udce9.parquet")
-    assert shared().rows(f"select email from {shared().scan([place])}") == [("a@x.org",)]
+    assert shared().rows(f"select email from {shared().scan([file])}") == [("a@x.org",)]
 
 
 @pytest.mark.parametrize(

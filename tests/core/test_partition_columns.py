@@ -14,8 +14,8 @@ from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.paths import local_path
 
 
-def inspected(root, wanted, resolve=local_path, *, asked=True):
-    return read.read_schemas(find_files(str(root), resolve), wanted, partition_columns=asked)
+def inspected(root, wanted, resolve=local_path, *, partition_columns=True):
+    return read.read_schemas(find_files(str(root), resolve), wanted, partition_columns=partition_columns)
 
 
 def rows(files, *columns):
@@ -44,19 +44,19 @@ def test_a_column_of_the_path_is_not_there_unless_asked_for(tmp_path):
     """Without the argument the file has no such column, and the error says which it has."""
     written(tmp_path / "country=DE" / "x.parquet", {"email": ["a@x.org"]})
     with pytest.raises(InvalidSegment, match="no column 'country'"):
-        inspected(tmp_path, ["email", "country"], asked=False)
+        inspected(tmp_path, ["email", "country"], partition_columns=False)
     with pytest.raises(InvalidSegment, match="no column 'Country'"):
         inspected(tmp_path, ["email", "Country"])
 
 
-@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("partition_columns", [True, False])
 @pytest.mark.parametrize("value", ["no", None])
-def test_the_column_of_the_file_wins(tmp_path, asked, value):
+def test_the_column_of_the_file_wins(tmp_path, partition_columns, value):
     """Also where it is null, and also above the path that was named."""
     column = pa.array([value], pa.string())
     written(tmp_path / "newsletter=yes" / "sub" / "x.parquet", {"email": ["a@x.org"], "newsletter": column})
     for root in (tmp_path, tmp_path / "newsletter=yes" / "sub" / "x.parquet"):
-        files = inspected(root, ["email", "newsletter"], asked=asked)
+        files = inspected(root, ["email", "newsletter"], partition_columns=partition_columns)
         assert rows(files, "email", "newsletter") == [(0, "a@x.org", value)]
 
 

@@ -18,13 +18,13 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 @pytest.fixture(params=["disk", "objects"])
-def place(request, tmp_path):
+def path(request, tmp_path):
     if request.param == "disk":
         yield tmp_path / "folder" / "file"
     else:
-        found = UPath(f"memory://{request.node.originalname}/folder/file")
-        yield found
-        found.fs.store.clear()
+        file = UPath(f"memory://{request.node.originalname}/folder/file")
+        yield file
+        file.fs.store.clear()
 
 
 def halves(folder, *, age_s):
@@ -36,30 +36,30 @@ def halves(folder, *, age_s):
         os.utime(folder / name, (time.time() - age_s,) * 2)
 
 
-def test_a_file_is_created_once(place):
-    """The second writer is told, and the first one's content stays."""
-    create(place, b"first")
+def test_a_file_is_created_once(path):
+    """The second writer gets an error, and the first one's content stays."""
+    create(path, b"first")
     with pytest.raises(FileExistsError):
-        create(place, b"second")
-    assert b"first" == paths.read(place)
-    assert ["file"] == paths.list_names(place.parent)
+        create(path, b"second")
+    assert b"first" == paths.read(path)
+    assert ["file"] == paths.list_names(path.parent)
 
 
-@pytest.mark.parametrize("place", ["objects"], indirect=True)
-def test_a_store_without_an_exclusive_mode_is_asked_before(place, monkeypatch):
-    """The writer is told that this is not sure."""
-    plain = type(place).open
+@pytest.mark.parametrize("path", ["objects"], indirect=True)
+def test_a_store_without_an_exclusive_mode_is_asked_before(path, monkeypatch):
+    """The writer is warned that this is not safe."""
+    plain = type(path).open
 
-    def opened(self, mode="r", **told):
+    def opened(self, mode="r", **options):
         if "x" in mode:
             raise ValueError(f"unsupported file mode {mode}")
-        return plain(self, mode, **told)
+        return plain(self, mode, **options)
 
-    monkeypatch.setattr(type(place), "open", opened)
-    assert create(place, b"first") is False
+    monkeypatch.setattr(type(path), "open", opened)
+    assert create(path, b"first") is False
     with pytest.raises(FileExistsError):
-        create(place, b"second")
-    assert b"first" == paths.read(place)
+        create(path, b"second")
+    assert b"first" == paths.read(path)
 
 
 def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
@@ -79,7 +79,7 @@ def test_what_is_being_written_is_left_alone(tmp_path):
 
 
 def test_a_ledger_is_swept_when_it_is_written(tmp_path):
-    """With what stands beside it: lease, history, card."""
+    """Also files beside it: lease, history, audience card."""
     ledger = Ledger.of(tmp_path, "plain", TARGET)
     halves(ledger.path / "lease", age_s=STALE_TEMP_FILE_S + 60)
     ledger.commit(pa.table({field.name: [] for field in SCHEMA}, schema=SCHEMA).to_batches(), 0)

@@ -1,4 +1,4 @@
-"""One person in files: found by any spelling of the address, and taken out with nobody else touched."""
+"""One person in files: found by any spelling of the address, and removed with no other person touched."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ ROWS = pa.schema([("row", pa.int64()), ("email", pa.string())])
 @pytest.fixture(params=["disk", "object storage"])
 def root(request, tmp_path):
     """A place on a disk, and one that is none."""
-    place = local_path(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
-    place.mkdir(parents=True, exist_ok=True)
-    yield place
+    root = local_path(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
+    root.mkdir(parents=True, exist_ok=True)
+    yield root
     if request.param != "disk":
-        place.fs.store.clear()
+        root.fs.store.clear()
 
 
 def ledger(root, *versions):
     """A ledger with these people in, version by version."""
-    found = Ledger.of(root, "plain", TARGET)
+    written_ledger = Ledger.of(root, "plain", TARGET)
     for number, people in enumerate(versions):
         table = pa.Table.from_pylist([{"email": email, "state": state} for email, state in people.items()], SCHEMA)
-        there = sum(state in {"member", "removing"} for state in people.values())
-        found.commit(table.to_batches(), number, {"members": there})
-    return found
+        members = sum(state in {"member", "removing"} for state in people.values())
+        written_ledger.commit(table.to_batches(), number, {"members": members})
+    return written_ledger
 
 
-def tools(root, take_out=lambda known, person: "removed"):
+def tools(root, take_out=lambda ledger_row, person: "removed"):
     return ErasureDeps(
         root, local_path if not isinstance(root, UPath) else UPath, take_out, lambda: NOW, lambda _: None
     )
@@ -119,7 +119,7 @@ def test_every_spelling_of_an_address_is_the_person_s_and_no_other_is(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "somebody_else"),
+    ("text", "other_address"),
     [
         ("\u0130lker@example.com", "ilker@example.com"),
         ("\u212aate@example.com", "kate@example.com"),
@@ -127,11 +127,11 @@ def test_every_spelling_of_an_address_is_the_person_s_and_no_other_is(text):
         ("\uff41da@example.com", "ada@example.com"),
     ],
 )
-def test_a_request_about_an_address_outside_ascii_touches_nobody_else(text, somebody_else):
+def test_a_request_about_an_address_outside_ascii_touches_no_other_person(text, other_address):
     """Both ways: neither erases the other's rows."""
-    column = pa.array([text, somebody_else, somebody_else.upper(), text + " "], pa.string())
+    column = pa.array([text, other_address, other_address.upper(), text + " "], pa.string())
     assert [True, False, False, True] == Person.of(text).rows(column).to_pylist()
-    assert [False, True, True, False] == Person.of(somebody_else).rows(column).to_pylist()
+    assert [False, True, True, False] == Person.of(other_address).rows(column).to_pylist()
 
 
 def test_an_address_outside_ascii_is_found_in_any_case():
@@ -148,71 +148,71 @@ def test_a_text_without_an_at_sign_is_no_person():
 
 
 def test_a_person_does_not_show_in_a_log():
-    """A value that is logged by mistake names nobody."""
+    """A value that is logged by mistake names no person."""
     assert "ada" not in repr(ADA)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(["ada@example.com", "ADA@example.com ", "bob@example.com", "", None]), max_size=30))
-def test_a_file_loses_the_person_and_nobody_else(tmp_path_factory, emails):
+def test_a_file_loses_the_person_and_no_other(tmp_path_factory, emails):
     """Whatever order and whatever spelling."""
-    place = local_path(str(tmp_path_factory.mktemp("file") / "rows.parquet"))
+    path = local_path(str(tmp_path_factory.mktemp("file") / "rows.parquet"))
     table = pa.table({"row": pa.array(range(len(emails)), pa.int64()), "email": pa.array(emails, pa.string())})
-    write_parquet(place, table.to_batches(), ROWS)
+    write_parquet(path, table.to_batches(), ROWS)
     theirs = [n for n, email in enumerate(emails) if email and email.strip().lower() == ADA.email]
-    assert len(theirs) == files.count(place, ADA) == files.clean(place, ADA)
-    assert [n for n in range(len(emails)) if n not in theirs] == pq.read_table(str(place)).column("row").to_pylist()
+    assert len(theirs) == files.count(path, ADA) == files.clean(path, ADA)
+    assert [n for n in range(len(emails)) if n not in theirs] == pq.read_table(str(path)).column("row").to_pylist()
 
 
 def test_a_plan_keeps_its_batches(root):
     """A record batch is a batch of the plan, by its number: one that held the person alone stays, and is empty."""
-    place = ensure_folder(root / "runs") / "upserts.arrow"
-    with ArrowFileWriter(place, ROWS) as out:
+    path = ensure_folder(root / "runs") / "upserts.arrow"
+    with ArrowFileWriter(path, ROWS) as out:
         for rows in ([(0, "ada@example.com")], [(1, "bob@example.com"), (2, "Ada@example.com")]):
-            out.write(pa.record_batch([pa.array([one[i] for one in rows]) for i in (0, 1)], schema=ROWS))
-    assert 2 == files.clean(place, ADA)
-    reader = ArrowReader(place)
+            out.write(pa.record_batch([pa.array([pair[i] for pair in rows]) for i in (0, 1)], schema=ROWS))
+    assert 2 == files.clean(path, ADA)
+    reader = ArrowReader(path)
     assert [[], ["bob@example.com"]] == [batch.column("email").to_pylist() for batch in reader]
     reader.close()
 
 
 def test_a_file_without_addresses_is_left_as_it_is(root):
     """Not even written again."""
-    place = ensure_folder(root / "runs") / "counts.parquet"
-    write_parquet(place, [pa.record_batch({"n": [1]})], pa.schema([("n", pa.int64())]))
-    before = read(place)
-    assert (0, 0) == (files.count(place, ADA), files.clean(place, ADA))
-    assert before == read(place)
+    path = ensure_folder(root / "runs") / "counts.parquet"
+    write_parquet(path, [pa.record_batch({"n": [1]})], pa.schema([("n", pa.int64())]))
+    before = read(path)
+    assert (0, 0) == (files.count(path, ADA), files.clean(path, ADA))
+    assert before == read(path)
 
 
 def test_every_kept_version_of_a_ledger_loses_the_person(root):
     """And each says of itself how many are in it then; a person who was out is none of them."""
-    found = ledger(
+    audience_ledger = ledger(
         root,
         {"ada@example.com": "member", "bob@example.com": "member"},
         {"ada@example.com": "removed", "bob@example.com": "member", "cy@example.com": "member"},
     )
     receipt = erase(tools(root), ADA, "Ann")
     assert receipt.complete
-    assert [1, 2] == found.versions()
-    assert [()] == [known.versions for known in explain(root, ADA, tools(root).resolve)]
-    assert [1, 2] == [int(found.facts(version)["members"]) for version in found.versions()]
-    assert ["ledger", "ledger"] == [one.kind for one in receipt.findings]
+    assert [1, 2] == audience_ledger.versions()
+    assert [()] == [record.versions for record in explain(root, ADA, tools(root).resolve)]
+    assert [1, 2] == [int(audience_ledger.facts(version)["members"]) for version in audience_ledger.versions()]
+    assert ["ledger", "ledger"] == [finding.kind for finding in receipt.findings]
 
 
 def test_a_ledger_that_was_cleaned_goes_on(root):
     """The next version is written on top of the newest, as ever."""
-    found = ledger(root, {"ada@example.com": "member", "bob@example.com": "member"})
+    audience_ledger = ledger(root, {"ada@example.com": "member", "bob@example.com": "member"})
     erase(tools(root), ADA, "Ann")
-    assert 2 == found.commit([], found.version())
+    assert 2 == audience_ledger.commit([], audience_ledger.version())
 
 
-def test_nobody_is_taken_out_at_a_vendor_whom_an_export_has_not_put_there(root):
+def test_a_person_that_no_export_added_is_not_removed_at_the_vendor(root):
     """Only who is in, or was being taken out, by the ledger."""
     ledger(root, {"ada@example.com": "left"})
-    asked = []
-    erase(tools(root, lambda known, person: asked.append(known) or "removed"), ADA, "Ann")
-    assert [] == asked
+    requested = []
+    erase(tools(root, lambda record, person: requested.append(record) or "removed"), ADA, "Ann")
+    assert [] == requested
 
 
 def test_a_run_that_is_not_finished_is_left_and_named(root):
@@ -240,15 +240,15 @@ def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
 def test_a_person_is_explained_without_a_card(root):
     """A ledger alone is enough: the card is for people to look at."""
     ledger(root, {"ada@example.com": "member"})
-    [known] = explain(root, ADA, local_path)
-    assert ("plain", "member", (1,)) == (known.vendor, known.ledger["state"], known.versions)
+    [record] = explain(root, ADA, local_path)
+    assert ("plain", "member", (1,)) == (record.vendor, record.ledger["state"], record.versions)
     [stranger] = explain(root, Person.of("eve@example.com"), local_path)
     assert not stranger.anything
 
 
-def taken_by(place, owner, now):
-    """A lease that another run holds, which Airflow has been told to end or which has run out."""
-    lease = Lease(place, owner, clock=lambda: now, sleep=lambda _: None, is_task_running=lambda _: False)
+def taken_by(path, owner, now):
+    """A lease that another run holds, which Airflow has ended or which has run out."""
+    lease = Lease(path, owner, clock=lambda: now, sleep=lambda _: None, is_task_running=lambda _: False)
     lease._keep = lambda: None
     lease.acquire()
     return lease
@@ -256,44 +256,44 @@ def taken_by(place, owner, now):
 
 def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
     """It was suspended, and a run has taken the audience: its next attempt of a call does not leave."""
-    found = ledger(root, {"ada@example.com": "member"})
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
     sent = []
 
-    def take_out(known, person):
-        taken_by(known.path, "dag/task/run/0", NOW + 1)
+    def take_out(record, person):
+        taken_by(record.path, "dag/task/run/0", NOW + 1)
         fencing.check_fence()
         sent.append(person)
         return "removed"
 
     receipt = erase(tools(root, take_out), ADA, "test")
     assert sent == []
-    assert [True] == ["taken over by dag/task/run/0" in words for words in receipt.left]
-    assert row(found, 1, ADA) is not None
+    assert [True] == ["taken over by dag/task/run/0" in text for text in receipt.left]
+    assert row(audience_ledger, 1, ADA) is not None
 
 
 def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
     """Taken over when the person was out at the vendor: no file of the ledger is written."""
-    found = ledger(root, {"ada@example.com": "member"})
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
 
-    def take_out(known, person):
-        taken_by(known.path, "dag/task/run/0", NOW + 1)
+    def take_out(record, person):
+        taken_by(record.path, "dag/task/run/0", NOW + 1)
         return "removed"
 
     receipt = erase(tools(root, take_out), ADA, "test")
     assert not receipt.complete
-    assert row(found, 1, ADA) is not None
+    assert row(audience_ledger, 1, ADA) is not None
 
 
 def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     """Its call might add the person again; the next export looks at its journal once more."""
-    found = ledger(root, {"ada@example.com": "member"})
-    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
+    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
     AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
-        found.path
+        audience_ledger.path
     )
     slept, at_the_vendor = [], []
 
-    def take_out(known, person):
+    def take_out(record, person):
         at_the_vendor.append(sum(slept))
         return "removed"
 
@@ -301,29 +301,29 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     assert erase(hands, ADA, "test").complete
     assert at_the_vendor == [40.0]
     assert [("runs/killed", dead.writer_token)] == [
-        (one.folder, one.writer_token) for one in AudienceState.of(found.path).doubts
+        (doubt.folder, doubt.writer_token) for doubt in AudienceState.of(audience_ledger.path).doubts
     ]
-    assert row(found, 1, ADA) is None
+    assert row(audience_ledger, 1, ADA) is None
 
 
 def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
     """The ledger is read when the audience is held."""
-    found = ledger(root, {"ada@example.com": "removed"})
-    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
+    audience_ledger = ledger(root, {"ada@example.com": "removed"})
+    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
     AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
-        found.path
+        audience_ledger.path
     )
     taken_out = []
 
     def sleep(_):
-        if found.version() == 1:
+        if audience_ledger.version() == 1:
             table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "member"}], SCHEMA)
-            Ledger(found.path, SimpleNamespace(number=9, writer_token="", check=lambda: None)).commit(
+            Ledger(audience_ledger.path, SimpleNamespace(number=9, writer_token="", check=lambda: None)).commit(
                 table.to_batches(), 1
             )
 
     hands = replace(
-        tools(root, lambda known, person: taken_out.append(person) or "removed"),
+        tools(root, lambda record, person: taken_out.append(person) or "removed"),
         sleep=sleep,
         longest_call_s=lambda _: 1.0,
     )
@@ -334,57 +334,57 @@ def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
 @pytest.mark.parametrize("in_between", ["release", "repair"])
 def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_between):
     """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
-    found = ledger(root, {"ada@example.com": "member"})
-    dead = taken_by(found.path, "dag/task/killed/0", NOW - 1000)
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
+    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
     killed = ensure_folder(root / "runs" / "killed")
     write(killed / "config.json", b"{}")
     AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.writer_token).write(
-        found.path
+        audience_ledger.path
     )
-    world = {"clock": lambda: NOW, "sleep": lambda _: None}
+    clocks = {"clock": lambda: NOW, "sleep": lambda _: None}
     if in_between == "repair":
-        repair(found.path, tools(root).resolve, **world)
+        repair(audience_ledger.path, tools(root).resolve, **clocks)
     else:
         with pytest.raises(FatalError, match="has not ended"):
-            release(found.path, Release("e"), **world)
-    after = Lease(found.path, "dag/task/next/0", **world)
+            release(audience_ledger.path, Release("e"), **clocks)
+    after = Lease(audience_ledger.path, "dag/task/next/0", **clocks)
     after.acquire()
     assert after.unclean
     after.release()
 
 
-def damage(place) -> bytes:
+def damage(path) -> bytes:
     """Change one byte in the middle of a file; this process has not read it before."""
     sealing._verified.clear()
-    content = bytearray(read(place))
+    content = bytearray(read(path))
     content[len(content) // 3] ^= 4
-    write(place, bytes(content))
+    write(path, bytes(content))
     return bytes(content)
 
 
 def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
     """Written again, it would carry a right checksum. It stays as it is, and the receipt names it."""
-    found = ledger(root, {ADA.email: "member"}, {ADA.email: "member", "b@example.com": "member"})
-    content = damage(found.file(1))
+    audience_ledger = ledger(root, {ADA.email: "member"}, {ADA.email: "member", "b@example.com": "member"})
+    content = damage(audience_ledger.file(1))
     for dry_run in (True, False):
         receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
         assert not receipt.complete
         [left] = receipt.left
-        assert str(found.file(1)) in left
+        assert str(audience_ledger.file(1)) in left
         assert "its checksum differs" in left
         assert "To fix: restore it" in left
-    assert read(found.file(1)) == content
-    assert [(1,)] == [known.damaged for known in explain(root, ADA, tools(root).resolve)]
-    assert files.count(found.file(2), Person.of("b@example.com")) == 1
-    assert files.count(found.file(2), ADA) == 0
+    assert read(audience_ledger.file(1)) == content
+    assert [(1,)] == [record.damaged for record in explain(root, ADA, tools(root).resolve)]
+    assert files.count(audience_ledger.file(2), Person.of("b@example.com")) == 1
+    assert files.count(audience_ledger.file(2), ADA) == 0
     with pytest.raises(DamagedState, match="its checksum differs"):
-        files.clean(found.file(1), ADA)
+        files.clean(audience_ledger.file(1), ADA)
 
 
 def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
     """Whether the person is in the audience is not known."""
-    found = ledger(root, {ADA.email: "member"})
-    damage(found.file(1))
+    audience_ledger = ledger(root, {ADA.email: "member"})
+    damage(audience_ledger.file(1))
     with pytest.raises(DamagedState, match="airflow segexport repair"):
         erase(tools(root), ADA, "Ann")
 
@@ -393,28 +393,28 @@ def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_damaged_table_of_a_run_is_named(root, name, finished):
     """The other tables of the run are cleaned."""
-    place = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    folder = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
     rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
-    for one in ("rejects.parquet", "removals.parquet"):
-        write_parquet(place / one, rows.to_batches(), ROWS)
-    with ArrowFileWriter(place / "upserts.arrow", ROWS) as out:
+    for file_name in ("rejects.parquet", "removals.parquet"):
+        write_parquet(folder / file_name, rows.to_batches(), ROWS)
+    with ArrowFileWriter(folder / "upserts.arrow", ROWS) as out:
         out.write(rows.to_batches()[0])
     if finished:
-        write(place / "summary.json", b'{"finished": true}')
+        write(folder / "summary.json", b'{"finished": true}')
     else:
-        write(place / "plan.json", b"{}")
-    damage(place / name)
+        write(folder / "plan.json", b"{}")
+    damage(folder / name)
     receipt = erase(tools(root), ADA, "Ann")
-    assert any(str(place / name if finished else place) in left for left in receipt.left)
-    assert files.count(place / "removals.parquet", ADA) == (0 if finished else 1)
+    assert any(str(folder / name if finished else folder) in left for left in receipt.left)
+    assert files.count(folder / "removals.parquet", ADA) == (0 if finished else 1)
 
 
 def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
     """Parquet and Arrow."""
-    place = ensure_folder(root / "old")
+    folder = ensure_folder(root / "old")
     rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
-    with (place / "rejects.parquet").open("wb") as file:
+    with (folder / "rejects.parquet").open("wb") as file:
         pq.write_table(rows, file)
-    with (place / "upserts.arrow").open("wb") as file, pa.ipc.new_file(file, ROWS) as out:
+    with (folder / "upserts.arrow").open("wb") as file, pa.ipc.new_file(file, ROWS) as out:
         out.write_table(rows)
-    assert [1, 1] == [files.clean(place / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]
+    assert [1, 1] == [files.clean(folder / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]

@@ -23,7 +23,7 @@ ITEM = row_sql(PLAIN.item_template(MappedFields(("email",)), TARGET))
 
 
 def stream(items, cuts=()):
-    """Record batches of items, cut where told."""
+    """Record batches of items, cut at the given places."""
     table = pa.table(
         {"row": pa.array(range(len(items)), pa.int64()), "item": pa.array([f"{item}," for item in items], pa.string())}
     )
@@ -88,13 +88,13 @@ def test_the_name_of_a_batch_never_changes():
 
 def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):
     """A plan of addresses: what it holds, and its rows."""
-    with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, told):
+    with cleaned(written(tmp_path / "in.parquet", {"email": emails})) as (sql, result):
         if ledger is not None:
             sql.table(
                 "ledger_hashes", pa.table(ledger, schema=pa.schema([("email", pa.string()), ("row_hash", pa.uint64())]))
             )
         upserts = plan.upsert_sql(ITEM, against_ledger=ledger is not None)
-        planned = plan.write_plan_rows(sql, upserts, vendor.limits, tmp_path / "run", told)
+        planned = plan.write_plan_rows(sql, upserts, vendor.limits, tmp_path / "run", result)
     rows = ArrowReader(tmp_path / "run" / "upserts.arrow")
     batches = [batch.to_pylist() for batch in rows]
     rows.close()
@@ -128,8 +128,13 @@ def test_the_hash_of_a_row_never_changes(tmp_path):
 def test_what_the_ledger_holds_unchanged_is_not_sent(tmp_path):
     """New people and changed rows go, in order; the others are counted."""
     _, ((a, b, c),) = frozen(tmp_path / "full", ["a@example.com", "b@example.com", "c@example.com"])
-    known = {"email": [b["email"], c["email"], "gone@example.com"], "row_hash": [b["row_hash"], c["row_hash"] ^ 1, 5]}
-    planned, (batch,) = frozen(tmp_path / "upsert", ["a@example.com", "b@example.com", "c@example.com"], ledger=known)
+    ledger_rows = {
+        "email": [b["email"], c["email"], "gone@example.com"],
+        "row_hash": [b["row_hash"], c["row_hash"] ^ 1, 5],
+    }
+    planned, (batch,) = frozen(
+        tmp_path / "upsert", ["a@example.com", "b@example.com", "c@example.com"], ledger=ledger_rows
+    )
     assert [row["email"] for row in batch] == [a["email"], c["email"]]
     assert (planned.upsert_rows, planned.unchanged) == (2, 1)
 
@@ -137,13 +142,13 @@ def test_what_the_ledger_holds_unchanged_is_not_sent(tmp_path):
 def test_order_holds_against_a_large_ledger(tmp_path):
     """A ledger many times the segment's size does not turn the order of rows."""
     people = [f"p{n}@example.com" for n in range(3000)]
-    known = {"email": [f"p{n}@example.com" for n in range(60_000, 0, -1)], "row_hash": [1] * 60_000}
-    _, batches = frozen(tmp_path, people, limited(batch_rows=5000), known)
+    ledger_rows = {"email": [f"p{n}@example.com" for n in range(60_000, 0, -1)], "row_hash": [1] * 60_000}
+    _, batches = frozen(tmp_path, people, limited(batch_rows=5000), ledger_rows)
     assert [row["email"] for batch in batches for row in batch] == people
 
 
 def test_a_row_no_batch_can_hold_is_rejected_with_its_reason(tmp_path):
-    """It stands in the plan's aside, as every row that is not sent."""
+    """It is in the plan's `not_sent`, like every row that is not sent."""
     vendor = limited(batch_bytes=ENVELOPE_BYTES + 40)
     long = "x" * 40 + "@example.com"
     planned, batches = frozen(tmp_path, ["a@example.com", long, "b@example.com"], vendor)
@@ -154,5 +159,5 @@ def test_a_row_no_batch_can_hold_is_rejected_with_its_reason(tmp_path):
 def test_two_plans_of_one_segment_are_the_same(tmp_path):
     """A plan is made of nothing but its input."""
     people = [f"O'person{n}@bücher.de" if n % 2 else f"p{n}@example.com" for n in range(300)]
-    (one, rows), (two, other) = frozen(tmp_path / "1", people), frozen(tmp_path / "2", people)
-    assert (one, json.dumps(rows)) == (two, json.dumps(other))
+    (batch, rows), (two, other) = frozen(tmp_path / "1", people), frozen(tmp_path / "2", people)
+    assert (batch, json.dumps(rows)) == (two, json.dumps(other))

@@ -1,4 +1,4 @@
-"""What a poll has read is not read again by the collecting that follows it."""
+"""A response that a poll has read is not read again by the collecting that follows it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_another_request_goes_out(recent, sent, other):
 
 
 def test_the_next_poll_forgets(recent, sent):
-    """What the last one has read and nobody wanted is old by then."""
+    """A response that the last poll read and no collect used is old by then."""
     recent.poll(REPORT)
     recent.clear()
     recent.collect(REPORT)
@@ -57,17 +57,17 @@ def test_the_next_poll_forgets(recent, sent):
 
 
 def test_what_a_list_holds_is_not_asked_for(sent):
-    """A list of jobs tells what each job's own address would; what it does not tell is asked for."""
+    """A list of jobs includes what each job's own address returns; jobs that are not in it are fetched."""
     listed = Request("GET", "https://plain.test/jobs")
 
     def send(request):
         sent.append(request)
         return Response(200, {}, b"")
 
-    one = Response(200, {}, b"one")
-    recent = PollResponseCache(send, lambda _: {"https://plain.test/jobs/1": one})
+    response = Response(200, {}, b"one")
+    recent = PollResponseCache(send, lambda _: {"https://plain.test/jobs/1": response})
     recent.poll(listed)
     first, second = (Request("GET", f"https://plain.test/jobs/{number}") for number in (1, 2))
-    assert recent.collect(first) is one
+    assert recent.collect(first) is response
     recent.collect(second)
     assert sent == [listed, second]

@@ -43,7 +43,7 @@ def test_a_value_becomes_its_kind_and_length(value, shown):
 
 
 def test_an_address_keeps_two_letters_at_most():
-    """Of any address, two characters and a top-level domain of letters are all that is left."""
+    """Two characters and a top-level domain of letters are all that is left of any address."""
     rng = random.Random(1)
     for _ in range(2000):
         local, label = (

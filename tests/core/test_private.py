@@ -26,14 +26,14 @@ from airflow_provider_segexport.storage.scratch import NAME, remove_stale_folder
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """A temporary directory that everybody can write."""
-    place = tmp_path / "tmp"
-    place.mkdir()
-    place.chmod(0o1777)
-    monkeypatch.setenv("TMPDIR", str(place))
+    """A temporary directory that every user can write to."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(scratches, "_own", None)  # an engine that other tests keep has its folder elsewhere
-    return place
+    return directory
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_modes_with_no_umask(tmp_path, temporary, open_umask):
     ledger.commit([pa.RecordBatch.from_pylist([], schema=SCHEMA)], 0)
     assert modes(top) == {(True, 0o700), (False, 0o600)}
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
-    with scratch("test") as place, engine():
-        (temporary_file := private.private_file(place / "rows")).write_bytes(b"a")
+    with scratch("test") as folder, engine():
+        (temporary_file := private.private_file(folder / "rows")).write_bytes(b"a")
         assert stat.S_IMODE(temporary_file.stat().st_mode) == 0o600
         assert modes(temporary) == {(True, 0o700), (False, 0o600)}
     assert [path.name for path in temporary.iterdir()] == [f"{NAME}-{os.getuid()}"]
@@ -95,16 +95,16 @@ def test_the_next_run_sweeps_what_a_killed_one_left(temporary):
 
 def test_a_forked_child_has_a_folder_of_its_own(temporary):
     """And takes nothing of its parent's with it when it ends."""
-    with scratch("parent") as place:
-        (place / "rows").write_bytes(b"a")
+    with scratch("parent") as folder:
+        (folder / "rows").write_bytes(b"a")
         child = os.fork()
         if not child:
             with scratch("child") as own:
-                os._exit(0 if own.parent != place.parent else 1)
+                os._exit(0 if own.parent != folder.parent else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert (place / "rows").exists()
+        assert (folder / "rows").exists()
         assert remove_stale_folders() == 1
-        assert (place / "rows").exists()
+        assert (folder / "rows").exists()
 
 
 @pytest.mark.parametrize("use", [variable_lock.file_locks, remove_stale_folders], ids=["locks", "scratch"])

@@ -30,12 +30,12 @@ def judged(tmp_path):
         count = len(consented_at)
         content = {"email": [f"p{number}@example.com" for number in range(count)], "consented_at": consented_at}
         path = written(tmp_path / "in.parquet", content | (columns or {}))
-        asked = FieldMapping({"email": "email"})
-        told = ProofColumns("consented_at", {name: name for name in columns or {}})
-        read = inspected(path, *files, wanted=["email", *told.names()])
-        plan_columns, mapped = proof.resolve(told, read)
+        mapping = FieldMapping({"email": "email"})
+        named_columns = ProofColumns("consented_at", {name: name for name in columns or {}})
+        read = inspected(path, *files, wanted=["email", *named_columns.names()])
+        plan_columns, mapped = proof.resolve(named_columns, read)
         audience = Audience("https://x", "1", "Shop")
-        resolved = map_fields.resolve(PLAIN, asked, MappedFields(("email",)), read, audience)
+        resolved = map_fields.resolve(PLAIN, mapping, MappedFields(("email",)), read, audience)
         sql = shared()
         clean.clean(sql, read, replace(resolved, proof=plan_columns))
         proof.judge(sql, rule, mapped, NOW)
@@ -90,8 +90,8 @@ MOMENTS = [
 def test_moments_as_text(judged):
     """ISO 8601, with a zone or in UTC; a number is not a time."""
     texts = [text for text, _, _ in MOMENTS]
-    found = judged(pa.array(texts, pa.string()))
-    assert [(text, *row) for text, row in zip(texts, found, strict=True)] == MOMENTS
+    results = judged(pa.array(texts, pa.string()))
+    assert [(text, *row) for text, row in zip(texts, results, strict=True)] == MOMENTS
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_date_beside_a_timestamp(judged, tmp_path):
     ],
 )
 def test_a_later_opt_out(judged, consented, opted_out, later):
-    """A tie, and a date that the vendor does not tell, are for the opt-out; midnight stands for any time of the day."""
+    """A tie, and a date that the vendor does not report, favour the opt-out; midnight means any time of the day."""
     optouts = [OptOut("p0@example.com", Reason.UNSUBSCRIBED, opted_out), OptOut("x@example.com", Reason.BOUNCED)]
     ((state, moment),) = judged([consented], optouts=optouts)
     assert (state, moment is None) == (("opted_out_later", True) if later else ("with_proof", False))

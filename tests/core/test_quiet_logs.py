@@ -1,4 +1,4 @@
-"""What the libraries beneath log while a call of ours runs: nothing that could be a person's."""
+"""Log records of the libraries beneath, while one of our calls runs, hold nothing that could be a person's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_segexport.http.quiet_logs import LIBRARIES, quiet
 from airflow_provider_segexport.model import Request
 from airflow_provider_segexport.vendors.campaign_monitor import VENDOR
 
-WHO = "canary.planted@example.com"
+EMAIL = "canary.planted@example.com"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_call_at_debug(server, caplog, capfd, monkeypatch):
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     sender = Sender(requests.Session, VENDOR)
     key = {"authorization": "Planted-s3cret"}
-    sender(Request("GET", f"{server}/contacts/v3/email/{WHO}", query={"email": WHO}, headers=key))
+    sender(Request("GET", f"{server}/contacts/v3/email/{EMAIL}", query={"email": EMAIL}, headers=key))
     sender.close()
     shown = caplog.text + "".join(capfd.readouterr())
     assert "Message withheld (library=urllib3)" in shown
@@ -53,7 +53,7 @@ def test_the_search_would_find_it(server, caplog, capfd, monkeypatch):
     """The same call without us is in the log with its address."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-    requests.get(f"{server}/contacts", params={"email": WHO}, headers={"authorization": "Planted-s3cret"}, timeout=5)
+    requests.get(f"{server}/contacts", params={"email": EMAIL}, headers={"authorization": "Planted-s3cret"}, timeout=5)
     assert "canary" in caplog.text
     assert "Planted" in capfd.readouterr().out
 
@@ -66,7 +66,7 @@ def test_every_library_at_every_level(caplog, name, level):
 
     def speak():
         logger = logging.getLogger(f"{name}.made.{level}")
-        logger.log(level, "about %s", WHO, exc_info=ValueError(WHO), stack_info=True)
+        logger.log(level, "about %s", EMAIL, exc_info=ValueError(EMAIL), stack_info=True)
 
     with quiet():
         thread = threading.Thread(target=speak)
@@ -92,13 +92,13 @@ def test_others_and_other_times(caplog):
 
 
 def test_a_factory_of_another_library_put_in_between(caplog, monkeypatch):
-    """It is wrapped anew, once."""
+    """It is wrapped again, once."""
     with quiet():
         pass
     monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
     with quiet():
         made = logging.getLogRecordFactory()
-        logging.getLogger("urllib3").warning("about %s", WHO)
+        logging.getLogger("urllib3").warning("about %s", EMAIL)
         with quiet():
             assert made is logging.getLogRecordFactory()
     assert "canary" not in caplog.text

@@ -29,7 +29,7 @@ NAME = f"clocks-{secrets.token_hex(4)}"
 READ = Request("GET", "https://plain.test/people")
 
 
-class World:
+class FakeVendor:
     """The vendor's true time, and the calls that reached the vendor."""
 
     def __init__(self, store: str, *rates: Rate) -> None:
@@ -57,35 +57,35 @@ class World:
 class Worker:
     """A task on a machine; `skew` may change while it runs."""
 
-    world: World
+    fake_vendor: FakeVendor
     machine: str
     skew: float
     started: float = 0.0
 
     def __post_init__(self) -> None:
         self.calls = count()
-        self.uptime_at_start = 1000.0 * (1 + len(self.world.opened))
-        self.born = self.world.now
+        self.uptime_at_start = 1000.0 * (1 + len(self.fake_vendor.opened))
+        self.born = self.fake_vendor.now
         self.open()
 
     def open(self) -> None:
         """Open the store, as another process of the machine does."""
-        world = self.world
+        fake_vendor = self.fake_vendor
         clocks = Machine(self.machine, self.wall, self.uptime)
-        self.store: Any = open_store(world.store, NAME, world.limits, machine=clocks)
-        self.store._server_time = lambda: world.now
-        world.opened.append(self.store)
+        self.store: Any = open_store(fake_vendor.store, NAME, fake_vendor.limits, machine=clocks)
+        self.store._server_time = lambda: fake_vendor.now
+        fake_vendor.opened.append(self.store)
 
     def wall(self) -> float:
-        return self.world.now + self.skew
+        return self.fake_vendor.now + self.skew
 
     def uptime(self) -> float:
-        return self.uptime_at_start + self.world.now - self.born
+        return self.uptime_at_start + self.fake_vendor.now - self.born
 
     def restart_machine(self) -> None:
-        """The machine is another one for the store, and its uptime begins anew."""
+        """The machine is another one for the store, and its uptime starts again."""
         self.machine += "'"
-        self.uptime_at_start, self.born = 5.0, self.world.now
+        self.uptime_at_start, self.born = 5.0, self.fake_vendor.now
         self.open()
 
     def try_call(self) -> float:
@@ -93,7 +93,7 @@ class Worker:
         name = f"{self.machine}-{id(self)}-{next(self.calls)}"
         wait_s: float = self.store.acquire(QuotaCall(name, (ACCOUNT_SCOPE,), self.wall()))
         if wait_s <= 0:
-            self.world.sent.append(self.world.now)
+            self.fake_vendor.sent.append(self.fake_vendor.now)
         return wait_s
 
     def call(self) -> float:
@@ -101,7 +101,7 @@ class Worker:
         waited_s = 0.0
         while wait_s := self.try_call():
             assert wait_s > 0
-            self.world.now += wait_s
+            self.fake_vendor.now += wait_s
             waited_s += wait_s
         return waited_s
 
@@ -112,44 +112,44 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def world(store: str) -> Iterator[World]:
-    made = World(store, Rate(4, WINDOW_S))
+def fake_vendor(store: str) -> Iterator[FakeVendor]:
+    made = FakeVendor(store, Rate(4, WINDOW_S))
     yield made
     made.close()
 
 
 @pytest.fixture
-def filed(tmp_path: Path) -> World:
-    return World(str(tmp_path), Rate(4, WINDOW_S))
+def filed(tmp_path: Path) -> FakeVendor:
+    return FakeVendor(str(tmp_path), Rate(4, WINDOW_S))
 
 
 @pytest.mark.parametrize("skew", [HOUR, -HOUR, 1.9 * HOUR])
-def test_machines_whose_clocks_differ_share_a_window(world: World, skew: float):
+def test_machines_whose_clocks_differ_share_a_window(fake_vendor: FakeVendor, skew: float):
     """Together they send what one would, and none of them waits longer than the window."""
-    right, wrong = world.worker(), world.worker(skew)
+    right, wrong = fake_vendor.worker(), fake_vendor.worker(skew)
     waits = [worker.call() for worker in [right, wrong] * 8]
-    assert world.busiest(WINDOW_S) == 4
+    assert fake_vendor.busiest(WINDOW_S) == 4
     assert max(waits) <= LONGEST_WAIT_S
     assert sum(waits) <= 3 * LONGEST_WAIT_S
 
 
 @pytest.mark.parametrize("skew", [HOUR, -HOUR, DAY, -DAY])
-def test_a_clock_that_jumps_while_a_task_runs(world: World, skew: float):
-    """Neither is a call forgotten, nor does anybody wait for the time that the clock has skipped."""
-    jumping, other = world.worker(), world.worker()
+def test_a_clock_that_jumps_while_a_task_runs(fake_vendor: FakeVendor, skew: float):
+    """No call is forgotten, and no worker waits for the time that the clock has skipped."""
+    jumping, other = fake_vendor.worker(), fake_vendor.worker()
     jumping.call(), other.call()
     jumping.skew = skew
     waits = [worker.call() for worker in [jumping, other] * 4]
     jumping.skew = 0
     waits += [worker.call() for worker in [jumping, other] * 4]
-    assert world.busiest(WINDOW_S) == 4
+    assert fake_vendor.busiest(WINDOW_S) == 4
     assert max(waits) <= LONGEST_WAIT_S
 
 
 @pytest.mark.parametrize("skew", [HOUR, DAY])
-def test_a_far_machine_that_goes_away_holds_nobody_up(world: World, skew: float):
+def test_a_machine_with_another_clock_that_goes_away_delays_no_worker(fake_vendor: FakeVendor, skew: float):
     """The time that it brought with it passes for the others as fast as before."""
-    right, wrong = world.worker(), world.worker(skew)
+    right, wrong = fake_vendor.worker(), fake_vendor.worker(skew)
     for worker in (right, wrong, wrong, wrong):
         worker.call()
     waits = [right.call() for _ in range(4)]
@@ -159,7 +159,7 @@ def test_a_far_machine_that_goes_away_holds_nobody_up(world: World, skew: float)
     assert right.call() <= LONGEST_WAIT_S
 
 
-def test_a_task_that_comes_again_for_each_try_makes_progress(filed: World):
+def test_a_task_that_comes_again_for_each_try_makes_progress(filed: FakeVendor):
     """A deferred task is another process each time. Time passes for it, also on a new machine."""
     worker = filed.worker()
     for _ in range(4):
@@ -174,7 +174,7 @@ def test_a_task_that_comes_again_for_each_try_makes_progress(filed: World):
 
 
 @pytest.mark.parametrize("pause", [10.0, HOUR, 3 * HOUR, 30 * DAY])
-def test_a_machine_that_starts_again(filed: World, pause: float):
+def test_a_machine_that_starts_again(filed: FakeVendor, pause: float):
     """Shortly after the last call it counts that as just made; after hours the file's calls are of the past."""
     worker = filed.worker()
     for _ in range(4):
@@ -188,19 +188,19 @@ def test_a_machine_that_starts_again(filed: World, pause: float):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_order_of_calls_jumps_and_restarts(world: World, seed: int):
+def test_any_order_of_calls_jumps_and_restarts(fake_vendor: FakeVendor, seed: int):
     """No window of the vendor's time holds more than the limit, and calls go on."""
     dice = random.Random(seed)
-    workers = [world.worker(dice.choice([-HOUR, -1.0, 0.0, HOUR])) for _ in range(2)]
-    last = world.now
+    workers = [fake_vendor.worker(dice.choice([-HOUR, -1.0, 0.0, HOUR])) for _ in range(2)]
+    last = fake_vendor.now
     for _ in range(150):
         worker = dice.choice(workers)
         match dice.choices(["call", "pass", "jump", "process", "restart", "join"], [60, 30, 4, 4, 1, 1])[0]:
             case "call":
                 if worker.try_call() == 0:
-                    last = world.now
+                    last = fake_vendor.now
             case "pass":
-                world.now += dice.choice([0.01, 1.0, 7.0, 30.0, 61.0])
+                fake_vendor.now += dice.choice([0.01, 1.0, 7.0, 30.0, 61.0])
             case "jump":
                 worker.skew = dice.choice([-HOUR, 0.0, HOUR])
             case "process":
@@ -208,18 +208,18 @@ def test_any_order_of_calls_jumps_and_restarts(world: World, seed: int):
             case "restart":
                 worker.restart_machine()
             case "join" if len(workers) < 4:
-                workers.append(world.worker(dice.choice([-HOUR, 0.0, HOUR])))
-    assert world.busiest(WINDOW_S) <= 4
+                workers.append(fake_vendor.worker(dice.choice([-HOUR, 0.0, HOUR])))
+    assert fake_vendor.busiest(WINDOW_S) <= 4
     for worker in workers:
         assert worker.call() <= LONGEST_WAIT_S
-    assert world.now - last < 40 * WINDOW_S
-    assert len(world.sent) > 20
+    assert fake_vendor.now - last < 40 * WINDOW_S
+    assert len(fake_vendor.sent) > 20
 
 
 def test_a_day_is_the_same_for_all(store: str):
     """A limit of the day is shared by machines an hour apart, and a clock that jumps by a day makes no new day."""
-    world = World(store, Rate(100, DAY, fixed_window=True))
-    right, wrong = world.worker(), world.worker(HOUR)
+    fake_vendor = FakeVendor(store, Rate(100, DAY, fixed_window=True))
+    right, wrong = fake_vendor.worker(), fake_vendor.worker(HOUR)
     for _ in range(48):
         assert (right.call(), wrong.call()) == (0, 0)
     right.call()
@@ -227,44 +227,44 @@ def test_a_day_is_the_same_for_all(store: str):
     assert right.try_call() > 0
     assert wrong.try_call() > 0
     right.skew = 0
-    world.now = NOW + DAY
+    fake_vendor.now = NOW + DAY
     assert (right.try_call(), wrong.try_call()) == (0, 0)
-    world.close()
+    fake_vendor.close()
 
 
-def test_a_clock_of_another_year_stops_nobody_s_day(tmp_path: Path):
+def test_a_clock_of_another_year_stops_no_other_worker_s_day(tmp_path: Path):
     """Its calls count for its own day."""
-    world = World(str(tmp_path), Rate(100, DAY, fixed_window=True))
-    right, wrong = world.worker(), world.worker(400 * DAY)
+    fake_vendor = FakeVendor(str(tmp_path), Rate(100, DAY, fixed_window=True))
+    right, wrong = fake_vendor.worker(), fake_vendor.worker(400 * DAY)
     for worker in (right, wrong) * 3:
         assert worker.call() == 0
     for day in range(2):
-        world.now = NOW + day * DAY
+        fake_vendor.now = NOW + day * DAY
         assert right.call() == 0
-    world.close()
+    fake_vendor.close()
 
 
-def test_a_clock_that_was_corrected_counts_after_a_day(filed: World):
+def test_a_clock_that_was_corrected_counts_after_a_day(filed: FakeVendor):
     """A machine's wall clock is read again once a day, for limits that restart at midnight."""
-    world = World(filed.store, Rate(2, DAY, fixed_window=True))
-    worker = world.worker(-6 * HOUR)
+    fake_vendor = FakeVendor(filed.store, Rate(2, DAY, fixed_window=True))
+    worker = fake_vendor.worker(-6 * HOUR)
     worker.call()
     worker.skew = 0
-    world.now = NOW + 13 * HOUR  # 01:00, by the wrong clock 19:00 of the day before
+    fake_vendor.now = NOW + 13 * HOUR  # 01:00, by the wrong clock 19:00 of the day before
     assert worker.try_call() > 0
-    world.now += 12 * HOUR
+    fake_vendor.now += 12 * HOUR
     assert worker.call() == 0
-    world.close()
+    fake_vendor.close()
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, DAY])
-def test_a_jump_while_a_call_is_on_its_way_is_no_latency(world: World, jump: float):
+def test_a_jump_while_a_call_is_on_its_way_is_no_latency(fake_vendor: FakeVendor, jump: float):
     """The call stays counted: it is not moved into a future in which it is swept away."""
-    vendor = replace(PLAIN, limits=world.limits)
-    worker = world.worker()
+    vendor = replace(PLAIN, limits=fake_vendor.limits)
+    worker = fake_vendor.worker()
 
     def sleep(seconds: float) -> None:
-        world.now += seconds
+        fake_vendor.now += seconds
 
     limiter = RateLimiter(
         vendor,
@@ -277,11 +277,11 @@ def test_a_jump_while_a_call_is_on_its_way_is_no_latency(world: World, jump: flo
     )
     for _ in range(9):
         limiter(READ)
-        world.sent.append(world.now)
+        fake_vendor.sent.append(fake_vendor.now)
         worker.skew = jump - worker.skew
         limiter.record_response(READ, Response(200, {}, b"{}", READ.url))
-    assert world.busiest(WINDOW_S) == 4
-    assert world.now - NOW <= 3 * LONGEST_WAIT_S
+    assert fake_vendor.busiest(WINDOW_S) == 4
+    assert fake_vendor.now - NOW <= 3 * LONGEST_WAIT_S
 
 
 def test_this_machine():
@@ -293,7 +293,7 @@ def test_this_machine():
     assert all(first <= second for first, second in pairwise(times))
 
 
-def test_a_file_of_an_earlier_version(filed: World):
+def test_a_file_of_an_earlier_version(filed: FakeVendor):
     """It has no clocks yet; its calls count."""
     early = open_store(filed.store, NAME, filed.limits)
     for number in range(4):

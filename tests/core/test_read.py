@@ -16,7 +16,7 @@ from airflow_provider_segexport.storage.paths import local_path
 
 
 def names(*texts):
-    return [place.name for place, _ in find_files(list(texts), local_path)]
+    return [path.name for path, _ in find_files(list(texts), local_path)]
 
 
 def test_a_path_names_one_file(tmp_path):
@@ -46,16 +46,16 @@ def test_a_glob_matches_files_and_folders(tmp_path):
     for day in ("2026-01-01", "2026-01-02"):
         written(tmp_path / day / "gold.parquet", {"email": ["a@example.com"]})
         (tmp_path / day / "_SUCCESS").write_bytes(b"")
-    found = ["gold.parquet", "gold.parquet"]
+    names_of_files = ["gold.parquet", "gold.parquet"]
     assert [names(f"{tmp_path}/2026-*/*"), names(f"{tmp_path}/2026-*"), names(f"{tmp_path}/**/*.parquet")] == [
-        found
+        names_of_files
     ] * 3
 
 
 def test_several_segments_are_united_each_file_once(tmp_path):
     """A list is read in its own order, and a file named twice is read once."""
-    one, two = (written(tmp_path / name, {"email": ["a@example.com"]}) for name in ("b.parquet", "a.parquet"))
-    assert names(str(one), str(two), str(tmp_path)) == ["b.parquet", "a.parquet"]
+    file, two = (written(tmp_path / name, {"email": ["a@example.com"]}) for name in ("b.parquet", "a.parquet"))
+    assert names(str(file), str(two), str(tmp_path)) == ["b.parquet", "a.parquet"]
 
 
 @pytest.mark.parametrize("nothing", [[], "", "  ", ["", "x"]])
@@ -66,7 +66,7 @@ def test_no_segment_is_named(nothing):
 
 
 def test_no_such_file(tmp_path):
-    """A path that is not there is told with the question that helps."""
+    """The error for a path that does not exist asks the question that helps."""
     with pytest.raises(InvalidSegment, match=r"gone\.parquet does not exist.*task that writes the segment"):
         names(str(tmp_path / "gone.parquet"))
 
@@ -87,7 +87,7 @@ def test_a_glob_without_a_match(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"email\na@example.com\n", b"<html></html>" * 50, b"PAR1"])
 def test_not_parquet(tmp_path, content):
-    """Something else under a Parquet name is told apart before anything is sent."""
+    """Another format under a Parquet name is recognised before anything is sent."""
     path = tmp_path / "x.parquet"
     path.write_bytes(content)
     with pytest.raises(InvalidSegment, match="not a readable Parquet file"):
@@ -121,9 +121,9 @@ def test_a_damaged_page(tmp_path, codec):
     content[2000:2600] = bytes(byte ^ 0x5A for byte in content[2000:2600])
     path.write_bytes(content)
     files = inspected(path)
-    words = r"rows of .*x\.parquet cannot be read"
+    message = r"rows of .*x\.parquet cannot be read"
     with (
-        pytest.raises(InvalidSegment, match=words) as caught,
+        pytest.raises(InvalidSegment, match=message) as caught,
         read.translate_read_errors(files),
         cleaned(path) as (sql, _),
     ):
@@ -145,9 +145,9 @@ def test_text_that_is_not_utf8_is_not_quoted(tmp_path):
 def test_a_mistake_of_ours_is_not_blamed_on_the_file(tmp_path):
     """SQL that cannot be bound is a bug, and shows as one."""
     path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
-    words = "no_such_column"
+    message = "no_such_column"
     with (
-        pytest.raises(duckdb.BinderException, match=words),
+        pytest.raises(duckdb.BinderException, match=message),
         read.translate_read_errors(inspected(path)),
         cleaned(path) as (sql, _),
     ):
@@ -156,28 +156,28 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_file(tmp_path):
 
 def test_files_with_different_types(tmp_path):
     """A matched column needs one type in all files; the error names both."""
-    one = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "points": [1]})
+    first = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "points": [1]})
     two = written(tmp_path / "2.parquet", {"email": ["b@example.com"], "points": ["many"]})
     with pytest.raises(InvalidSegment, match=r"'points' is string in .*2\.parquet and int64 in .*1\.parquet"):
-        inspected(one, two, wanted=["email", "points"])
+        inspected(first, two, wanted=["email", "points"])
 
 
 def test_columns_that_are_not_matched_may_differ(tmp_path):
-    """What field mapping does not name is not read: its type in each file does not matter."""
-    one = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "rest": [1]})
+    """A column that the field mapping does not name is not read: its type in each file does not matter."""
+    first = written(tmp_path / "1.parquet", {"email": ["a@example.com"], "rest": [1]})
     two = written(tmp_path / "2.parquet", {"rest": [{"deep": 1}], "email": ["b@example.com"]})
-    with cleaned(one, two) as (sql, _):
+    with cleaned(first, two) as (sql, _):
         assert values(sql, "email") == ["a@example.com", "b@example.com"]
 
 
 def test_a_column_of_nothing_fits_any_type(tmp_path):
     """A part in which a column holds only nulls has no type of its own, as pandas writes it."""
     empty = pa.table({"email": ["a@example.com"], "points": pa.array([None], pa.null())})
-    one = written(tmp_path / "1.parquet", empty)
+    first = written(tmp_path / "1.parquet", empty)
     two = written(tmp_path / "2.parquet", {"email": ["b@example.com"], "points": [5]})
-    with cleaned(one, two, points="points") as (sql, _):
+    with cleaned(first, two, points="points") as (sql, _):
         assert values(sql, "custom_0") == [None, "5"]
-    with cleaned(one, fields={"first_name": "points"}) as (sql, _):
+    with cleaned(first, fields={"first_name": "points"}) as (sql, _):
         assert values(sql, "first_name") == [None]
 
 
@@ -237,11 +237,11 @@ def test_texts_of_every_encoding_are_read_alike(tmp_path):
 
 def test_rows_are_numbered_over_all_files(tmp_path):
     """A row's number counts over the files in reading order, empty ones included."""
-    one = written(tmp_path / "1.parquet", {"email": ["a@example.com", "b@example.com"]})
+    first = written(tmp_path / "1.parquet", {"email": ["a@example.com", "b@example.com"]})
     none = written(tmp_path / "2.parquet", {"email": pa.array([], pa.string())})
     two = written(tmp_path / "3.parquet", {"email": ["c@example.com"]})
-    assert [file.first_row for file in inspected(one, none, two).files] == [0, 2, 2]
-    with cleaned(one, none, two) as (sql, _):
+    assert [file.first_row for file in inspected(first, none, two).files] == [0, 2, 2]
+    with cleaned(first, none, two) as (sql, _):
         assert values(sql, "row") == [0, 1, 2]
 
 
@@ -252,10 +252,10 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
-    places = find_files(str(path), local_path)
+    files = find_files(str(path), local_path)
     monkeypatch.setattr(type(path), "open", refuse)
     with pytest.raises(InvalidSegment, match="cannot be opened: Permission denied"):
-        read.read_schemas(places, ["email"])
+        read.read_schemas(files, ["email"])
 
 
 def test_names_with_wildcards_in_them_are_read(tmp_path):

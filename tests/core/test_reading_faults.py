@@ -1,4 +1,4 @@
-"""What failed stores, damaged and replaced files and oversized content mean for a run: each is named for what it is."""
+"""Failed stores, damaged or replaced files and oversized content: the run's error names each for what it is."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_an_error_that_does_not_come_again_is_tried_again(tmp_path):
 @pytest.mark.parametrize("fault", ["utf8", "page"])
 @pytest.mark.parametrize("suppressed", [False, True])
 def test_the_file_at_fault_is_named(tmp_path, fault, suppressed):
-    """Of many files, the one that holds the damage; no value is quoted."""
+    """If there are many files, the error names the damaged one; no value is quoted."""
     paths = [written(tmp_path / f"part-{n:02}.parquet", {"email": [f"p{n}@example.com"]}) for n in range(45)]
     bad = tmp_path / "part-39.parquet"
     if fault == "utf8":
@@ -272,7 +272,7 @@ def test_many_large_cells_and_a_row_that_is_large_in_sum(tmp_path):
     }
     path = written(tmp_path / "x.parquet", columns, use_dictionary=False)
     with cleaned(path, fields={"first_name": "first"}, note="note") as (sql, _):
-        assert {("rejected", "row_too_large")} == {kept[:2] for kept in outcomes(sql).values()}
+        assert {("rejected", "row_too_large")} == {outcome[:2] for outcome in outcomes(sql).values()}
         assert list(range(20, 40)) == values(sql, "row")
 
 

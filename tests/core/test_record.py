@@ -1,4 +1,4 @@
-"""What becomes of batches, written down so that another process can go on at any point."""
+"""Results of batches, recorded so that another process can continue at any point."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def planned(folder, *sizes):
 
 def go(folder, names, upsert, poll=None, collect=None):
     """Run what is left to do, as the conductor does."""
-    books = record.BatchRecorder(folder)
-    calls = SendCallbacks(upsert, poll, collect, books.record_sending, books.record_reply)
-    flight = InFlight(record.remaining(folder, names))
-    return send(flight, calls, LIMITS, pause=lambda _: True, stop=books.abort_error)
+    recorder = record.BatchRecorder(folder)
+    calls = SendCallbacks(upsert, poll, collect, recorder.record_sending, recorder.record_reply)
+    in_flight = InFlight(record.remaining(folder, names))
+    return send(in_flight, calls, LIMITS, pause=lambda _: True, stop=recorder.abort_error)
 
 
 def tally(folder):
@@ -74,8 +74,8 @@ def test_a_refused_batch_is_halved_until_the_bad_rows_stand_alone(folder):
     assert sorted(accepted) == [row for row in range(21) if row not in {3, 12, 20}]
     assert tally(folder) == (18, 3)
     assert len(calls) < 2 * (3 * 5 + 2)
-    told = [row for part in folder.result_files() for row in pa.parquet.read_table(part).to_pylist()]
-    assert {(row["row"], row["reason"], row["code"]) for row in told} == {
+    rows = [row for part in folder.result_files() for row in pa.parquet.read_table(part).to_pylist()]
+    assert {(row["row"], row["reason"], row["code"]) for row in rows} == {
         (bad, "rejected_by_vendor", "400") for bad in (3, 12, 20)
     }
 
@@ -114,8 +114,8 @@ def test_rows_that_the_vendor_asks_for_again(folder):
     assert sent == [([0, 1, 2], 0), ([2], 1), ([2], 2), ([2], 3)]
     assert tally(folder) == (2, 1)
     (part,) = folder.result_files()
-    (told,) = pa.parquet.read_table(part).to_pylist()
-    assert (told["row"], told["reason"]) == (2, "job_failed")
+    (row,) = pa.parquet.read_table(part).to_pylist()
+    assert (row["row"], row["reason"]) == (2, "job_failed")
 
 
 def test_rows_refused_one_by_one(folder):
@@ -126,7 +126,7 @@ def test_rows_refused_one_by_one(folder):
     assert tally(folder) == (3, 1)
 
 
-def test_a_verdict_may_say_stop(folder):
+def test_a_result_may_say_stop(folder):
     """It is written down first; the batches after it are not attempted."""
     with pytest.raises(Stopped, match="contact limit") as caught:
         go(
@@ -139,7 +139,7 @@ def test_a_verdict_may_say_stop(folder):
 
 
 def test_every_prefix_of_a_journal_can_be_gone_on_from(tmp_path):
-    """Wherever a run was cut, the next one does the rest, and every row ends with one verdict."""
+    """Wherever a run was cut, the next one does the rest, and every row ends with one result."""
     full = story(RunFolder(tmp_path / "full"))
     for cut in range(len(full) + 1):
         folder = RunFolder(tmp_path / str(cut))
@@ -174,16 +174,16 @@ def story(folder):
 def test_settled_batches_are_not_read_again(folder):
     """A resumed run opens just the batches that it needs."""
     names = planned(folder, 2, 2, 2)
-    books = record.BatchRecorder(folder)
-    one, _, three = record.remaining(folder, names)
-    books.record_reply(one, BatchResult())
-    books.record_reply(three, JobId("9"))
+    recorder = record.BatchRecorder(folder)
+    first, _, three = record.remaining(folder, names)
+    recorder.record_reply(first, BatchResult())
+    recorder.record_reply(three, JobId("9"))
     read = []
     original = folder.batch
     folder.batch = lambda rows, number, name: read.append(number) or original(rows, number, name)
-    assert [found if isinstance(found, tuple) else found.rows for found in record.remaining(folder, names)] == [
+    assert [entry if isinstance(entry, tuple) else entry.rows for entry in record.remaining(folder, names)] == [
         [2, 3],
         (three, "9"),
     ]
     assert read == [1, 2]
-    assert folder.journal.states()[one.id].state is State.SETTLED
+    assert folder.journal.states()[first.id].state is State.SETTLED

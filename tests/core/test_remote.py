@@ -27,14 +27,14 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 @pytest.fixture
 def store(request):
     """An empty bucket of the test's own."""
-    place = UPath(f"memory://{request.node.name.replace('[', '-').replace(']', '')}")
-    place.mkdir(parents=True, exist_ok=True)
-    yield place
-    place.fs.store.clear()
+    root = UPath(f"memory://{request.node.name.replace('[', '-').replace(']', '')}")
+    root.mkdir(parents=True, exist_ok=True)
+    yield root
+    root.fs.store.clear()
 
 
-def put(place, emails):
-    with place.open("wb") as file:
+def put(path, emails):
+    with path.open("wb") as file:
         pq.write_table(pa.table({"email": emails}), file)
 
 
@@ -59,13 +59,13 @@ def test_a_plan_is_made_and_read_in_object_storage(store):
     """From Parquet to batches without a local file."""
     put(store / "s.parquet", ["a@example.com", "nobody", "b@example.com"])
     files = read.read_schemas(find_files(f"{store}/s.parquet", UPath), ["email"])
-    asked = FieldMapping({"email": "email"})
+    mapping = FieldMapping({"email": "email"})
     folder = RunFolder.open(store / "runs")
     with engine() as sql:
-        told = clean.clean(sql, files, matching_of(files, asked))
-        item = row_sql(PLAIN.item_template(matching_of(files, asked).mapped, TARGET))
+        result = clean.clean(sql, files, matching_of(files, mapping))
+        item = row_sql(PLAIN.item_template(matching_of(files, mapping).mapped, TARGET))
         planned = plan.write_plan_rows(
-            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
+            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, result
         )
     facts = PlanFacts("plain", TARGET, "full", "2026-01-01T00:00:00Z", 1.0, 0)
     folder.write_plan(planned, facts)
@@ -77,9 +77,9 @@ def test_a_plan_is_made_and_read_in_object_storage(store):
 
 def test_a_journal_in_object_storage_is_many_objects(store):
     """Each write is an object; another process reads them in order and goes on after them."""
-    one = Journal(store)
-    one.write([Entry("a", State.SENDING, 2), Entry("b", State.SENDING, 1)])
-    one.write([Entry("a", State.SETTLED, 2, accepted=2)])
+    journal = Journal(store)
+    journal.write([Entry("a", State.SENDING, 2), Entry("b", State.SENDING, 1)])
+    journal.write([Entry("a", State.SETTLED, 2, accepted=2)])
     two = Journal(store)
     two.write([Entry("b", State.SUBMITTED, 1, job_id="7")])
     states = {name: entry.state for name, entry in Journal(store).states().items()}
@@ -123,20 +123,20 @@ def test_a_ledger_in_object_storage(store):
     with pytest.raises(RetryableError):
         ledger.commit(ledger_rows("c@example.com"), 1)
     assert ledger.version() == 2
-    assert sorted(one.name for one in ledger.path.iterdir()) == ["00000001.parquet", "00000002.parquet"]
+    assert sorted(path.name for path in ledger.path.iterdir()) == ["00000001.parquet", "00000002.parquet"]
 
 
-def test_verdicts_are_committed_in_object_storage(store):
-    """What was refused stays out of the ledger, and contact ids come into it."""
+def test_results_are_committed_in_object_storage(store):
+    """Rejected rows stay out of the ledger, and contact ids are recorded in it."""
     folder = RunFolder.open(store / "runs")
     put(store / "s.parquet", ["p0@example.com", "p1@example.com"])
     files = read.read_schemas(find_files(f"{store}/s.parquet", UPath), ["email"])
     field_mapping = matching_of(files, FieldMapping({"email": "email"}))
     with engine() as sql:
-        told = clean.clean(sql, files, field_mapping)
+        result = clean.clean(sql, files, field_mapping)
         item = row_sql(PLAIN.item_template(field_mapping.mapped, TARGET))
         planned = plan.write_plan_rows(
-            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
+            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, result
         )
         (batch,) = record.remaining(folder, planned.batches)
         assert replace(batch, id="") == replace(batch_of(2), id="")

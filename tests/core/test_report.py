@@ -21,24 +21,26 @@ from airflow_provider_segexport.vendors.base import MappedFields
 @pytest.fixture
 def run(tmp_path):
     """A run over two files, in which some are refused, some are lost and some stay at the vendor."""
-    one = written(tmp_path / "1.parquet", {"email": ["a@example.com", "nobody", "b@example.com", "c@example.com"]})
-    two = written(tmp_path / "2.parquet", {"email": ["d@example.com", "A@example.com", "e@example.com", None]})
+    first_file = written(
+        tmp_path / "1.parquet", {"email": ["a@example.com", "nobody", "b@example.com", "c@example.com"]}
+    )
+    second_file = written(tmp_path / "2.parquet", {"email": ["d@example.com", "A@example.com", "e@example.com", None]})
     folder = RunFolder(tmp_path / "run")
-    with cleaned(one, two) as (sql, told):
+    with cleaned(first_file, second_file) as (sql, result):
         item = row_sql(PLAIN.item_template(MappedFields(("email",)), TARGET))
         planned = plan.write_plan_rows(
-            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told
+            sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, result
         )
-    books = record.BatchRecorder(folder)
+    recorder = record.BatchRecorder(folder)
     first, second = record.remaining(folder, planned.batches)
-    books.record_reply(
+    recorder.record_reply(
         first, BatchResult(rejected=(RowRejection(1, Reason.BOUNCED, "207", "Is Bounced"),), contact_ids={0: "7"})
     )
-    books.record_reply(second, JobId("still there"))
+    recorder.record_reply(second, JobId("still there"))
     return folder, planned, [("one", 0), ("two", 4)]
 
 
-def test_every_row_that_has_a_verdict_and_was_not_delivered(run):
+def test_every_row_that_has_a_result_and_was_not_delivered(run):
     """Input file and row, outcome, reason, and the vendor's own code and words, in the segment's order."""
     folder, _, files = run
     sql = shared()
@@ -55,7 +57,7 @@ def test_every_row_that_has_a_verdict_and_was_not_delivered(run):
 
 
 def test_counts_add_up_while_jobs_are_open(run):
-    """What has no verdict was not attempted, as far as the report goes."""
+    """The report counts a row without a result as not attempted."""
     folder, planned, files = run
     sql = shared()
     reasons = report.write_rejects(sql, folder, files)
@@ -66,16 +68,16 @@ def test_counts_add_up_while_jobs_are_open(run):
 def test_a_run_without_rejects(tmp_path):
     """The file is there, and empty."""
     folder = RunFolder(tmp_path / "run")
-    with cleaned(written(tmp_path / "1.parquet", {"email": ["a@example.com"]})) as (sql, told):
+    with cleaned(written(tmp_path / "1.parquet", {"email": ["a@example.com"]})) as (sql, result):
         item = row_sql(PLAIN.item_template(MappedFields(("email",)), TARGET))
-        plan.write_plan_rows(sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, told)
+        plan.write_plan_rows(sql, plan.upsert_sql(item, against_ledger=False), PLAIN.limits, folder.path, result)
     sql = shared()
     assert report.write_rejects(sql, folder, [("one", 0)]) == {}
     assert pq.read_table(folder.path / "rejects.parquet").num_rows == 0
 
 
 def test_counts_that_do_not_add_up_are_no_report():
-    """More verdicts than rows is a mistake of ours: it is not written down as if it were true."""
+    """More results than rows is a mistake of ours: the report is not written as if it were true."""
     planned = Plan(profiles=3, upsert_rows=3, unchanged=0, batches=("a",), bytes=1)
     with pytest.raises(SegexportError, match="do not add up"):
         report.count(planned, 3, {"rejected": {"bounced": 1}})
@@ -84,7 +86,7 @@ def test_counts_that_do_not_add_up_are_no_report():
 def test_a_summary_is_json(run):
     """Counts and reasons beside the run's own facts, and the versions of what did the work."""
     counts = Counts(1, 1, 0, 0, 0, 0)
-    told = report.summarize(counts, {"rejected": {"bounced": 1}}, {"vendor": "plain", "versions": report.versions()})
-    assert json.loads(json.dumps(told)) == told
-    assert told["counts"]["delivered"] == 1
-    assert set(told["versions"]) == {"airflow-provider-segexport", "duckdb", "pyarrow", "requests"}
+    summary = report.summarize(counts, {"rejected": {"bounced": 1}}, {"vendor": "plain", "versions": report.versions()})
+    assert json.loads(json.dumps(summary)) == summary
+    assert summary["counts"]["delivered"] == 1
+    assert set(summary["versions"]) == {"airflow-provider-segexport", "duckdb", "pyarrow", "requests"}

@@ -37,8 +37,8 @@ class Runs:
         return self.task / run / index / generation
 
     def old(self, now=NOW, days=30, **more):
-        found = Retention(as_storage_path(self.root), now, days).old(as_storage_path(self.task), **more)
-        return sorted(str(run.path) for run in found)
+        folders = Retention(as_storage_path(self.root), now, days).old(as_storage_path(self.task), **more)
+        return sorted(str(run.path) for run in folders)
 
     def plan(self, run, age_days, generation="01", version=0, audience="audience"):
         """A run that has a plan, and no report."""
@@ -80,9 +80,9 @@ def test_only_runs_that_ended_before_the_limit(runs):
 def test_the_newest_runs_stay_at_any_age(tmp_path):
     """Explain reads them, and a clock that runs years ahead removes no more than that leaves."""
     runs = Runs(tmp_path)
-    places = [runs.add(f"r{number}", 100 + number) for number in range(KEPT_RUNS + 2)]
-    assert runs.old() == sorted(map(str, places[KEPT_RUNS:]))
-    assert runs.old(now=NOW + 1e9) == sorted(map(str, places[KEPT_RUNS:]))
+    folders = [runs.add(f"r{number}", 100 + number) for number in range(KEPT_RUNS + 2)]
+    assert runs.old() == sorted(map(str, folders[KEPT_RUNS:]))
+    assert runs.old(now=NOW + 1e9) == sorted(map(str, folders[KEPT_RUNS:]))
 
 
 def test_a_run_whose_task_may_go_on_stays(runs):
@@ -144,23 +144,23 @@ def test_a_plan_that_was_left_for_other_arguments(runs):
 
 def test_a_run_that_died_while_it_planned(runs):
     """Nothing was sent, and nothing is gone on with: its files say how old it is."""
-    place = runs.task / "died" / "0" / "01"
-    place.mkdir(parents=True)
+    folder = runs.task / "died" / "0" / "01"
+    folder.mkdir(parents=True)
     for number, name in enumerate(("config.json", "upserts.arrow")):
-        (place / name).write_bytes(b"people")
-        os.utime(place / name, (NOW - (31 - number) * DAY_S,) * 2)
+        (folder / name).write_bytes(b"people")
+        os.utime(folder / name, (NOW - (31 - number) * DAY_S,) * 2)
     assert runs.old() == []  # its last file is 30 days old to the second
-    assert runs.old(now=NOW + 1) == [str(place)]
+    assert runs.old(now=NOW + 1) == [str(folder)]
 
 
 def test_a_run_that_a_guard_stopped(runs):
-    """It has a report and no plan; a retry plans anew."""
+    """It has a report and no plan; a retry makes a new plan."""
     stopped = runs.add("stopped", 100, finished=False)
     assert runs.old() == [str(stopped)]
 
 
 def test_a_run_that_cannot_be_read_stays_and_hides_no_other(runs):
-    """`airflow segexport repair` tells of it."""
+    """`airflow segexport repair` reports it."""
     damaged, old = runs.add("damaged", 100), runs.add("old", 100)
     (damaged / "summary.json").write_text("{")
     assert runs.old() == [str(old)]
@@ -178,12 +178,12 @@ def test_a_superseded_run_that_is_in_doubt_stays(runs):
 
 def test_the_reports_that_explain_reads_stay(runs):
     """The last five of each audience, even if the task has had newer runs at others."""
-    places = {name: [runs.add(f"{name}{number}", 100 - number) for number in range(7)] for name in ("a", "b")}
-    for name, folders in places.items():
-        for number, place in enumerate(folders):
-            summary = {"run_folder": str(place), "ended_at": NOW - (100 - number) * DAY_S, "run": f"{name}{number}"}
+    folders_by_name = {name: [runs.add(f"{name}{number}", 100 - number) for number in range(7)] for name in ("a", "b")}
+    for name, folders in folders_by_name.items():
+        for number, path in enumerate(folders):
+            summary = {"run_folder": str(path), "ended_at": NOW - (100 - number) * DAY_S, "run": f"{name}{number}"}
             history.record_run(runs.ledger(name).path, summary, members=1)
-    assert runs.old() == sorted(str(place) for folders in places.values() for place in folders[:2])
+    assert runs.old() == sorted(str(path) for folders in folders_by_name.values() for path in folders[:2])
 
 
 def test_a_run_that_an_audience_still_needs_stays(runs):
@@ -242,15 +242,15 @@ def test_a_few_reports_are_read_at_a_time(runs):
     """In the end each is: where it begins moves with the minutes."""
     for number in range(20):
         runs.add(f"old{number:02d}", 100)
-    found = set()
+    removable = set()
     for minute in range(60):
-        found |= set(runs.old(now=NOW + 60 * minute, most=retention.KEPT_RUNS + 2))
-    assert len(found) == 20
+        removable |= set(runs.old(now=NOW + 60 * minute, most=retention.KEPT_RUNS + 2))
+    assert len(removable) == 20
 
 
 def test_a_run_that_has_ended_well_keeps_no_planned_row(tmp_path):
     """Plan, journal, reports, rejected rows and opt-outs stay; a second removal finds nothing to do."""
-    kept = ["plan.json", "journal.jsonl", "summary.json", "rejects.parquet", "removals.parquet", "optouts.parquet"]
+    remaining = ["plan.json", "journal.jsonl", "summary.json", "rejects.parquet", "removals.parquet", "optouts.parquet"]
     bodies = [
         "upserts.arrow",
         "not_sent.parquet",
@@ -259,10 +259,10 @@ def test_a_run_that_has_ended_well_keeps_no_planned_row(tmp_path):
         "batch_results/b.parquet",
     ]
     bodies += ["removals/removals.arrow", "removals/batch_results/remove-b.parquet"]
-    for name in kept + bodies:
+    for name in remaining + bodies:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"people")
     for _ in range(2):
         RunFolder(as_storage_path(tmp_path)).drop_bodies()
-        assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+        assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(remaining)

@@ -18,7 +18,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 COLUMNS = ("email", "a", "b", "c")
 
 
-def told(shape, *rows, columns=COLUMNS):
+def hashes_and_items(shape, *rows, columns=COLUMNS):
     """Hash and item of rows."""
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
     sql = shared()
@@ -27,7 +27,7 @@ def told(shape, *rows, columns=COLUMNS):
 
 
 def hashes(shape, *rows, columns=COLUMNS):
-    return [hash_ for hash_, _ in told(shape, *rows, columns=columns)]
+    return [hash_ for hash_, _ in hashes_and_items(shape, *rows, columns=columns)]
 
 
 def pair(key, column):
@@ -47,7 +47,7 @@ JANE = {"email": "jane@example.com", "a": "Jane", "b": "7", "c": "gold"}
 
 
 def test_a_hash_never_changes():
-    """What was stored is compared months later, on another machine and by another version."""
+    """A stored hash is compared months later, on another machine and by another version."""
     assert hashes(SHAPE, JANE, {"email": "jane@example.com"}) == [17421613119213290688, 6274299392480590672]
 
 
@@ -61,8 +61,8 @@ ROWS = st.fixed_dictionaries(
 @given(st.lists(ROWS, min_size=2, max_size=40))
 def test_one_hash_is_one_item(rows):
     """Two rows have the same hash if the same is sent of them, and only then."""
-    found = told(SHAPE, *rows)
-    assert len({hash_ for hash_, _ in found}) == len({item for _, item in found}) == len(set(found))
+    results = hashes_and_items(SHAPE, *rows)
+    assert len({hash_ for hash_, _ in results}) == len({item for _, item in results}) == len(set(results))
 
 
 def test_a_value_counts_with_its_place():
@@ -72,7 +72,7 @@ def test_a_value_counts_with_its_place():
 
 
 def test_a_new_field_concerns_those_who_have_a_value_for_it():
-    """With a field matched anew, whoever has nothing in it does not go out again."""
+    """If a field is mapped again, a person without a value in it is not sent again."""
     more = JsonTemplate({**SHAPE.members, "pairs": Array((pair("New", "d"), pair("C", "c")))})
     columns = (*COLUMNS, "d")
     (before,) = hashes(SHAPE, JANE)
@@ -100,12 +100,12 @@ def test_another_shape_is_another_content(changed):
 
 
 def test_the_order_of_fields_does_not_count():
-    """The mapping of an export may be sorted anew, and its columns be called otherwise."""
+    """The mapping of an export may be sorted differently, and its columns renamed."""
     turned = JsonTemplate(dict(reversed(SHAPE.members.items())))
     assert hashes(turned, JANE) == hashes(SHAPE, JANE)
     twins = {"k": Array((pair("A", "a"), pair("B", "b")))}, {"k": Array((pair("B", "a"), pair("A", "b")))}
-    one, other = (JsonTemplate({"email": Column("email"), **twin}) for twin in twins)
-    assert hashes(one, {**JANE, "a": "1", "b": "2"}) == hashes(other, {**JANE, "a": "2", "b": "1"})
+    first, other = (JsonTemplate({"email": Column("email"), **twin}) for twin in twins)
+    assert hashes(first, {**JANE, "a": "1", "b": "2"}) == hashes(other, {**JANE, "a": "2", "b": "1"})
 
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
@@ -118,11 +118,14 @@ def test_every_column_of_a_vendor_s_item_counts(vendor):
     target = Audience("https://x.test", "1", "Shop", "1", fields=fields, extra={"customFields": "{}"})
     neutral = tuple(name for name in FIELDS if name != "full_name" and vendor.rules_for(name))
     shape = vendor.item_template(MappedFields(neutral, custom), target)
-    names = sorted({rule.name for name in neutral for rule in vendor.rules_for(name)} | {one.column for one in custom})
+    names = sorted(
+        {rule.name for name in neutral for rule in vendor.rules_for(name)}
+        | {custom_field.column for custom_field in custom}
+    )
     row = {**{name: str(number) for number, name in enumerate(names)}, "email": "jane@example.com"}
     rows = [row, *({**row, name: value} for name in names if name != "email" for value in ("99", None))]
-    found = told(shape, *rows, columns=("email", *(name for name in names if name != "email")))
-    assert len({hash_ for hash_, _ in found}) == len({item for _, item in found}) > len(names)
+    results = hashes_and_items(shape, *rows, columns=("email", *(name for name in names if name != "email")))
+    assert len({hash_ for hash_, _ in results}) == len({item for _, item in results}) > len(names)
 
 
 def identifier(**more):
@@ -137,16 +140,16 @@ def test_an_object_that_depends_on_a_column():
     """It is there with the column, after the other pairs; a row without it is what it is in a template without it."""
     inner = JsonTemplate({"of": Column("a"), "by": Column("c"), "kind": Const("mail")})
     rows = [JANE, JANE | {"c": None}, JANE | {"a": None}, {"email": "x@example.com", "c": "gold"}]
-    found = told(holding(more=When("a", inner), other=When("c", JsonTemplate({"z": Column("c")}))), *rows)
-    bare = told(holding(), *rows)
+    results = hashes_and_items(holding(more=When("a", inner), other=When("c", JsonTemplate({"z": Column("c")}))), *rows)
+    bare = hashes_and_items(holding(), *rows)
     start = '{"type":"email","id":"jane@example.com"'
-    assert [item for _, item in found[:3]] == [
+    assert [item for _, item in results[:3]] == [
         f'{{"ids":[{start},"more":{{"of":"Jane","by":"gold","kind":"mail"}},"other":{{"z":"gold"}}}}],"name":"7"}}',
         f'{{"ids":[{start},"more":{{"of":"Jane","kind":"mail"}}}}],"name":"7"}}',
         f'{{"ids":[{start},"other":{{"z":"gold"}}}}],"name":"7"}}',
     ]
-    assert told(holding(more=When("a", JsonTemplate({"k": Const(1)}))), rows[3]) == [bare[3]]
-    assert len({hash_ for hash_, _ in [*found, bare[0]]}) == 5
+    assert hashes_and_items(holding(more=When("a", JsonTemplate({"k": Const(1)}))), rows[3]) == [bare[3]]
+    assert len({hash_ for hash_, _ in [*results, bare[0]]}) == 5
     changed = hashes(holding(more=When("a", JsonTemplate({**inner.members, "kind": Const("sms")}))), JANE)
     assert changed != hashes(holding(more=When("a", inner)), JANE)
 
@@ -154,7 +157,7 @@ def test_an_object_that_depends_on_a_column():
 def test_an_object_that_depends_on_a_column_outside_a_list():
     """With a comma where another pair comes before it."""
     shape = JsonTemplate({"a": Column("a"), "w": When("b", JsonTemplate({"b": Column("b")})), "c": Column("c")})
-    items = [item for _, item in told(shape, JANE, JANE | {"a": None}, JANE | {"b": None}, {"b": "1"})]
+    items = [item for _, item in hashes_and_items(shape, JANE, JANE | {"a": None}, JANE | {"b": None}, {"b": "1"})]
     assert items == [
         '{"a":"Jane","w":{"b":"7"},"c":"gold"}',
         '{"w":{"b":"7"},"c":"gold"}',

@@ -1,4 +1,4 @@
-"""Where one task instance keeps plan, journal, verdicts and report."""
+"""The folder of one task instance: plan, journal, results and report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 def test_a_retry_goes_on_in_the_same_folder(tmp_path):
     """Until the run is finished there is one generation."""
-    one = RunFolder.open(tmp_path)
-    assert [one.path.name, one.plan(), one.finished()] == ["01", None, False]
+    folder = RunFolder.open(tmp_path)
+    assert [folder.path.name, folder.plan(), folder.finished()] == ["01", None, False]
     facts = PlanFacts("plain", TARGET, "full", "2026-01-01T00:00:00Z", 1.0, 0)
-    one.write_plan(Plan(1, 1, 0, ("a",), 10), facts)
-    one.write_summary({"finished": False})
+    folder.write_plan(Plan(1, 1, 0, ("a",), 10), facts)
+    folder.write_summary({"finished": False})
     two = RunFolder.open(tmp_path)
-    assert two.path == one.path
+    assert two.path == folder.path
     assert two.plan() == (Plan(1, 1, 0, ("a",), 10), facts)
 
 
@@ -44,7 +44,7 @@ def test_generations_past_ninety_nine(tmp_path):
 
 
 def test_a_text_as_one_folder_name():
-    """A run id or a tag cannot lead out of the folder it stands in, and two of them never share one."""
+    """A run id or a tag cannot lead out of its folder, and two of them never share one."""
     names = [
         "scheduled__2026-01-01T00:00:00+00:00",
         "../../etc",
@@ -63,8 +63,8 @@ def test_a_text_as_one_folder_name():
     assert safe_name("c256a8a8") == "c256a8a8"
 
 
-def test_verdicts_by_row_are_kept_once_the_journal_says_so(tmp_path):
-    """A file of verdicts whose batch is not settled is left over from a kill, and does not count."""
+def test_results_by_row_are_kept_once_the_journal_says_so(tmp_path):
+    """A result file whose batch is not settled is left over from a kill, and does not count."""
     folder = RunFolder(tmp_path)
     batch = batch_of(3)
     settled = BatchResult(

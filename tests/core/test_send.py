@@ -16,21 +16,21 @@ from airflow_provider_segexport.stages.send import InFlight, SendCallbacks, Stop
 
 
 class Vendor:
-    """Answers each batch with what `answer` makes of it; keeps what it was told and how much went on at once."""
+    """Answers each batch with what `answer` makes of it; keeps the sent batches, the replies and the concurrency."""
 
     def __init__(self, answer=lambda _: BatchResult(), jobs=None):
         self.answer = answer
         self.jobs = jobs or {}
         self.lock = threading.Lock()
         self.open = self.most_open = self.most_jobs = 0
-        self.asked, self.announced, self.told = [], [], []
+        self.sent, self.announced, self.recorded = [], [], []
         self.instead = {}
         self.running = {}
 
     def upsert(self, batch):
         with self.lock:
             assert batch in self.announced, "intent comes before the act"
-            self.asked.append(batch)
+            self.sent.append(batch)
             self.open += 1
             self.most_open = max(self.most_open, self.open)
         try:
@@ -54,15 +54,15 @@ class Vendor:
         return BatchResult()
 
     def answered(self, batch, reply):
-        self.told.append((batch, reply))
+        self.recorded.append((batch, reply))
         return self.instead.pop(batch.id, [])
 
 
 def go(vendor, batches, *, pause=lambda _: True, stop=lambda: None, **limits):
-    flight = InFlight(iter(batches))
+    in_flight = InFlight(iter(batches))
     calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
     try:
-        return flight, send(flight, calls, limited(**limits).limits, pause=pause, stop=stop)
+        return in_flight, send(in_flight, calls, limited(**limits).limits, pause=pause, stop=stop)
     finally:
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("segexport_")]
 
@@ -73,10 +73,10 @@ def five():
 
 
 def names(vendor):
-    return [batch.rows[0] for batch, _ in vendor.told]
+    return [batch.rows[0] for batch, _ in vendor.recorded]
 
 
-def test_every_batch_goes_out_once_and_is_told(five):
+def test_every_batch_goes_out_once_and_is_recorded(five):
     """Answers at once need neither job nor pause."""
     vendor = Vendor()
     _, tickets = go(vendor, five, pause=lambda _: pytest.fail("nothing to wait for"))
@@ -108,7 +108,7 @@ def test_one_call_at_a_time_where_answers_come_at_once(monkeypatch):
     monkeypatch.setattr(concurrency, "SLOW_RESPONSE_S", 5.0)  # on a machine that is busy an answer may take its time
     vendor = Vendor()
     go(vendor, [batch_of(1, start=n) for n in range(40)], max_concurrency=4)
-    assert (vendor.most_open, len(vendor.told)) == (1, 40)
+    assert (vendor.most_open, len(vendor.recorded)) == (1, 40)
 
 
 def test_as_many_jobs_as_the_vendor_allows(five):
@@ -117,7 +117,7 @@ def test_as_many_jobs_as_the_vendor_allows(five):
     pauses = []
     go(vendor, five, max_concurrency=2, max_jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
     assert (vendor.most_jobs, pauses) == (3, [3, 2])
-    replies = Counter(type(reply).__name__ for _, reply in vendor.told)
+    replies = Counter(type(reply).__name__ for _, reply in vendor.recorded)
     assert replies == {"JobId": 5, "BatchResult": 5}
 
 
@@ -127,24 +127,24 @@ def test_a_job_is_polled_until_it_ends(five):
     vendor = Vendor(lambda _: JobId("a"), {"a": states})
     pauses = []
     go(vendor, five[:1], max_jobs=3, pause=lambda jobs: pauses.append(jobs) or True)
-    assert [pauses, [type(reply).__name__ for _, reply in vendor.told]] == [[1, 1, 1], ["JobId", "BatchResult"]]
+    assert [pauses, [type(reply).__name__ for _, reply in vendor.recorded]] == [[1, 1, 1], ["JobId", "BatchResult"]]
 
 
 def test_where_a_call_tells_of_one_job_several_are_asked_for_at_once(five):
     """Each job once a look, over all connections: one after the other, looks would take the time of the calls."""
     vendor = Vendor(lambda batch: JobId(batch.id))
-    together, asked, poll = threading.Barrier(2, timeout=10), [], vendor.poll
+    together, polled, poll = threading.Barrier(2, timeout=10), [], vendor.poll
 
     def slow(tickets):
         together.wait()
-        asked.append(tickets)
+        polled.append(tickets)
         return poll(tickets)
 
     vendor.poll = slow
     assert [] == go(vendor, five[:4], max_concurrency=2, max_jobs=4, poll_one_per_call=True)[1]
-    assert [2, 2] == [len(part) for part in asked]
-    assert {batch.id for batch in five[:4]} == {ticket for part in asked for ticket in part}
-    assert 4 == sum(isinstance(reply, BatchResult) for _, reply in vendor.told)
+    assert [2, 2] == [len(part) for part in polled]
+    assert {batch.id for batch in five[:4]} == {ticket for part in polled for ticket in part}
+    assert 4 == sum(isinstance(reply, BatchResult) for _, reply in vendor.recorded)
 
 
 def test_jobs_are_looked_at_before_no_room_is_left():
@@ -153,9 +153,9 @@ def test_jobs_are_looked_at_before_no_room_is_left():
 
     class Slow(Vendor):
         def poll(self, tickets):
-            looks.append((len(tickets), len(self.asked)))
-            here = threading.current_thread() is not threading.main_thread()
-            assert not here or more.wait(5), "nothing went out while it looked"
+            looks.append((len(tickets), len(self.sent)))
+            in_worker = threading.current_thread() is not threading.main_thread()
+            assert not in_worker or more.wait(5), "nothing went out while it looked"
             more.clear()
             return super().poll(tickets)
 
@@ -174,7 +174,7 @@ def test_jobs_are_looked_at_before_no_room_is_left():
         max_jobs=20,
         pause=lambda jobs: pauses.append(jobs) or True,
     )
-    assert (60, 60) == (len(vendor.asked), len(set(names(vendor))))
+    assert (60, 60) == (len(vendor.sent), len(set(names(vendor))))
     assert 20 >= vendor.most_jobs
     assert [1] == [len(pauses)]
     assert all(16 <= jobs <= 18 for jobs, _ in looks[:-1])
@@ -188,26 +188,26 @@ def test_jobs_that_run_on_are_not_looked_at_over_and_over():
     poll = vendor.poll
     vendor.poll = lambda tickets: looks.append(len(tickets)) or poll(tickets)
     go(vendor, [batch_of(1, start=n) for n in range(40)], max_concurrency=2, max_jobs=20)
-    assert 40 == len(vendor.told) - len([1 for _, reply in vendor.told if isinstance(reply, JobId)])
+    assert 40 == len(vendor.recorded) - len([1 for _, reply in vendor.recorded if isinstance(reply, JobId)])
     assert len(looks) <= 8
 
 
 def test_an_error_of_a_look_on_the_way_ends_the_sending():
-    """Its jobs stay in flight, and the verdicts of the calls beside it are told."""
+    """Its jobs stay in flight, and the results of the concurrent calls are recorded."""
     vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
 
     def poll(tickets):
         raise VendorUnavailable("down")
 
     vendor.poll = poll
-    flight = InFlight(iter([batch_of(1, start=n) for n in range(40)]))
+    in_flight = InFlight(iter([batch_of(1, start=n) for n in range(40)]))
     calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, vendor.announced.extend, vendor.answered)
     with pytest.raises(Stopped, match="down"):
-        send(flight, calls, limited(max_concurrency=2, max_jobs=20).limits, pause=lambda _: True, stop=lambda: None)
-    assert set(flight.jobs) == {f"job {batch.rows[0]}" for batch in vendor.asked}
+        send(in_flight, calls, limited(max_concurrency=2, max_jobs=20).limits, pause=lambda _: True, stop=lambda: None)
+    assert set(in_flight.jobs) == {f"job {batch.rows[0]}" for batch in vendor.sent}
 
 
-def test_verdicts_of_jobs_are_read_side_by_side(five):
+def test_results_of_jobs_are_read_side_by_side(five):
     """As many at a time as the vendor bears calls; one after the other they would leave its quota unused."""
     vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
     together = threading.Barrier(2, timeout=5)
@@ -218,13 +218,15 @@ def test_verdicts_of_jobs_are_read_side_by_side(five):
         return BatchResult()
 
     vendor.collect = collect
-    flight, left = go(vendor, five, max_concurrency=2, max_jobs=9)
-    assert ([], True) == (left, flight.done)
-    assert [0, 1, 2, 3, 4] == sorted(batch.rows[0] for batch, reply in vendor.told if isinstance(reply, BatchResult))
+    in_flight, left = go(vendor, five, max_concurrency=2, max_jobs=9)
+    assert ([], True) == (left, in_flight.done)
+    assert [0, 1, 2, 3, 4] == sorted(
+        batch.rows[0] for batch, reply in vendor.recorded if isinstance(reply, BatchResult)
+    )
 
 
-def test_a_verdict_that_cannot_be_read_leaves_its_job_in_flight(five):
-    """The others are told; the next try reads it."""
+def test_a_result_that_cannot_be_read_leaves_its_job_in_flight(five):
+    """The others are recorded; the next try reads it."""
     vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
 
     def collect(_, ticket):
@@ -235,15 +237,15 @@ def test_a_verdict_that_cannot_be_read_leaves_its_job_in_flight(five):
     vendor.collect = collect
     with pytest.raises(Stopped, match="down"):
         go(vendor, five, max_concurrency=5, max_jobs=9)
-    assert 3 not in [batch.rows[0] for batch, reply in vendor.told if isinstance(reply, BatchResult)]
+    assert 3 not in [batch.rows[0] for batch, reply in vendor.recorded if isinstance(reply, BatchResult)]
 
 
 def test_waiting_elsewhere(five):
     """When `pause` says to leave, the tickets are handed back and nothing more is sent."""
     vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
-    flight, tickets = go(vendor, five, max_concurrency=2, max_jobs=3, pause=lambda _: False)
+    in_flight, tickets = go(vendor, five, max_concurrency=2, max_jobs=3, pause=lambda _: False)
     assert sorted(tickets) == ["job 0", "job 1", "job 2"]
-    assert not flight.exhausted
+    assert not in_flight.exhausted
 
 
 def test_jobs_of_an_earlier_try_are_adopted(five):
@@ -251,7 +253,7 @@ def test_jobs_of_an_earlier_try_are_adopted(five):
     vendor = Vendor(lambda batch: JobId(f"job {batch.rows[0]}"))
     vendor.running = {"old": [JobState.RUNNING, JobState.FINISHED]}
     go(vendor, [(five[0], "old"), *five[1:4]], max_jobs=2, max_concurrency=2)
-    assert sorted(batch.rows[0] for batch in vendor.asked) == [1, 2, 3]
+    assert sorted(batch.rows[0] for batch in vendor.sent) == [1, 2, 3]
     assert Counter(names(vendor)) == {0: 1, 1: 2, 2: 2, 3: 2}
     assert vendor.most_jobs == 2
 
@@ -259,11 +261,11 @@ def test_jobs_of_an_earlier_try_are_adopted(five):
 def test_batches_that_go_out_instead(five):
     """Halves of a refused batch and rows to be sent again go before what was not sent yet, halves first of all."""
     vendor = Vendor(lambda batch: BatchRejected("400", "") if len(batch) == 4 else BatchResult())
-    whole = batch_of(4, start=10)
+    refused = batch_of(4, start=10)
     again = batch_of(1, start=20, generation=1)
-    vendor.instead = {whole.id: list(whole.halves()), five[0].id: [whole, again]}
+    vendor.instead = {refused.id: list(refused.halves()), five[0].id: [refused, again]}
     go(vendor, five, max_concurrency=1)
-    assert [batch.rows[0] for batch in vendor.asked] == [0, 10, 10, 12, 20, 1, 2, 3, 4]
+    assert [batch.rows[0] for batch in vendor.sent] == [0, 10, 10, 12, 20, 1, 2, 3, 4]
 
 
 def test_full_slots_wait_for_a_job_of_ours(five):
@@ -274,11 +276,11 @@ def test_full_slots_wait_for_a_job_of_ours(five):
     pauses = []
     go(vendor, five, max_jobs=9, max_concurrency=1, pause=lambda jobs: pauses.append(jobs) or True)
     assert Counter(names(vendor)) == dict.fromkeys(range(5), 2)
-    assert [batch.rows[0] for batch in vendor.asked] == [0, 1, 1, 2, 3, 4]
+    assert [batch.rows[0] for batch in vendor.sent] == [0, 1, 1, 2, 3, 4]
 
 
 def test_full_slots_and_no_job_of_ours(five):
-    """Somebody else's jobs fill the account: nothing here will free a slot, so another try must."""
+    """Another program's jobs fill the account: no job of this run will free a slot, so another try must."""
     with pytest.raises(Stopped) as caught:
         go(Vendor(lambda _: JobSlotsFull("25 run already")), five, max_jobs=9, max_concurrency=2)
     assert isinstance(caught.value.error, JobSlotsFull)
@@ -290,7 +292,7 @@ def test_full_slots_while_the_last_call_is_refused(five):
     first = five[0].id
 
     def answer(batch):
-        if vendor.told:
+        if vendor.recorded:
             return JobSlotsFull("25 run already")
         gate.wait()
         return BatchRejected("400", "") if batch.id == first else JobSlotsFull("25 run already")
@@ -302,8 +304,8 @@ def test_full_slots_while_the_last_call_is_refused(five):
     assert isinstance(caught.value.error, JobSlotsFull)
 
 
-def test_an_error_keeps_the_verdicts_of_the_other_calls(five):
-    """Of two calls in flight one fails: the other's answer is told, and the failed batch is left for the next try."""
+def test_an_error_keeps_the_results_of_the_other_calls(five):
+    """One of two calls in flight fails: the other's result is recorded, and the failed batch is left for a retry."""
     gate = threading.Barrier(2, timeout=5)
     failing = five[1].id
 
@@ -316,11 +318,11 @@ def test_an_error_keeps_the_verdicts_of_the_other_calls(five):
         go(vendor, five, max_concurrency=2)
     assert isinstance(caught.value.error, VendorUnavailable)
     assert names(vendor) == [0]
-    assert len(vendor.asked) == 2
+    assert len(vendor.sent) == 2
 
 
 @pytest.mark.parametrize("late", [BatchResult(), JobId("job"), BatchRejected("400", ""), VendorUnavailable("down too")])
-def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
+def test_a_late_response_after_an_error_is_recorded(monkeypatch, five, late):
     """The loop waits for what is in flight; a second error says nothing new."""
     second, failed = threading.Event(), threading.Event()
 
@@ -349,12 +351,12 @@ def test_a_late_answer_after_an_error_is_told(monkeypatch, five, late):
 
 
 def test_the_bookkeeping_may_end_the_sending(five):
-    """What it found stops the loop before the next batch goes out."""
+    """An error that it raises stops the loop before the next batch goes out."""
     vendor = Vendor()
     errors = iter([None, None, FatalError("contact limit")])
     with pytest.raises(Stopped, match="contact limit"):
         go(vendor, five, max_concurrency=1, stop=lambda: next(errors))
-    assert len(vendor.asked) == 2
+    assert len(vendor.sent) == 2
 
 
 @pytest.mark.parametrize("operation", ["poll", "collect"])
@@ -371,7 +373,7 @@ def test_an_error_while_looking_after_jobs(five, operation):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device"), KeyError("bug")])
-def test_a_kill_keeps_the_verdicts_of_calls_in_flight(five, error):
+def test_a_kill_keeps_the_results_of_calls_in_flight(five, error):
     """Ctrl-C, a full disk or a bug leaves no thread behind, and loses no answer that came."""
     gate = threading.Barrier(2, timeout=5)
 
@@ -391,7 +393,7 @@ def test_a_kill_keeps_the_verdicts_of_calls_in_flight(five, error):
     vendor.answered = answered
     with pytest.raises(type(error)):
         go(vendor, five, max_concurrency=2)
-    assert len(vendor.told) == 1
+    assert len(vendor.recorded) == 1
 
 
 def test_intent_that_cannot_be_written_sends_nothing(five):
@@ -404,4 +406,4 @@ def test_intent_that_cannot_be_written_sends_nothing(five):
     calls = SendCallbacks(vendor.upsert, vendor.poll, vendor.collect, full, vendor.answered)
     with pytest.raises(OSError, match="No space"):
         send(InFlight(iter(five)), calls, limited().limits, pause=lambda _: True, stop=lambda: None)
-    assert vendor.asked == []
+    assert vendor.sent == []

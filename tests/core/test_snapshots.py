@@ -52,8 +52,8 @@ def uploaded(store, folder):
 
 
 def rows(text, resolve, to, **options):
-    place, name = snapshots.copy_snapshot(text, resolve, as_storage_path(to), **options)
-    return pq.read_table(place), name
+    path, name = snapshots.copy_snapshot(text, resolve, as_storage_path(to), **options)
+    return pq.read_table(path), name
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_find_copies_tables_and_discard_removes_the_copies(delta, tmp_path):
 def delete_by_position(table, monkeypatch, data, positions):
     """Add a delete file, as engines write that merge on read: it names rows by their file and position.
 
-    pyiceberg reads such files and writes none, so its writer of manifests is told that this one holds deletes.
+    pyiceberg reads such files and writes none, so its writer of manifests marks this one as holding deletes.
     """
     from pyiceberg import manifest  # noqa: PLC0415 - an extra
     from pyiceberg.typedef import Record  # noqa: PLC0415 - as above
@@ -212,7 +212,9 @@ def delete_by_position(table, monkeypatch, data, positions):
     meta = manifest.ManifestWriterV2._meta.fget
     with monkeypatch.context() as patched, table.transaction() as transaction:
         patched.setattr(manifest.ManifestWriterV2, "content", lambda _: manifest.ManifestContent.DELETES)
-        patched.setattr(manifest.ManifestWriterV2, "_meta", property(lambda one: {**meta(one), "content": "deletes"}))
+        patched.setattr(
+            manifest.ManifestWriterV2, "_meta", property(lambda writer: {**meta(writer), "content": "deletes"})
+        )
         with transaction.update_snapshot().fast_append() as append:
             append.append_data_file(file)
 
@@ -254,12 +256,12 @@ def test_rows_of_an_iceberg_table_that_delete_files_name_do_not_come_out(stored,
     delete_by_position(table, monkeypatch, data, [1])
     (task,) = table.scan().plan_files()
     assert 1 == len(task.delete_files)
-    found, name = rows(f"iceberg:{path}", resolve, tmp_path / "run")
-    assert ["a@x.org", "c@x.org"] == found.column("email").to_pylist()
+    rows_read, name = rows(f"iceberg:{path}", resolve, tmp_path / "run")
+    assert ["a@x.org", "c@x.org"] == rows_read.column("email").to_pylist()
     assert name == f"iceberg:{path}@{table.current_snapshot().snapshot_id}"
     first = dt.datetime.fromtimestamp(table.history()[0].timestamp_ms / 1000, dt.UTC)
-    found, _ = rows(f"iceberg:{path}", resolve, tmp_path / "run", at=first.isoformat(), wanted=["email"])
-    assert ["a@x.org", "gone@x.org", "c@x.org"] == found.column("email").to_pylist()
+    rows_read, _ = rows(f"iceberg:{path}", resolve, tmp_path / "run", at=first.isoformat(), wanted=["email"])
+    assert ["a@x.org", "gone@x.org", "c@x.org"] == rows_read.column("email").to_pylist()
 
 
 @pytest.mark.parametrize(("kind", "library"), [("delta", "deltalake"), ("iceberg", "pyiceberg.catalog")])

@@ -37,8 +37,8 @@ def listed(tmp_path):
     def go(columns, people=PEOPLE):
         sql = shared()
         people_of_segment(people)
-        place = local_path(str(written(tmp_path / "stop.parquet", columns)))
-        (tally,) = suppression.match(sql, suppression.read(sql, [("stop", [(place, "stop.parquet")])]))
+        path = local_path(str(written(tmp_path / "stop.parquet", columns)))
+        (tally,) = suppression.match(sql, suppression.read(sql, [("stop", [(path, "stop.parquet")])]))
         assert tally.read == tally.blank + tally.understood + tally.not_understood
         return tally, {email for (email,) in sql.rows("from suppressed_emails")}
 
@@ -89,7 +89,7 @@ def forms(kind, text):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("text", "email"), [(PLAIN, PLAIN), (CODED, CODED), (UNICODE, CODED)])
 def test_a_hash_is_known_in_every_usual_form(listed, kind, text, email):
-    """Its length tells the kind; either form of the domain may have been hashed."""
+    """The length of a hash shows its kind; either form of the domain may have been hashed."""
     entries = list(forms(kind, text))
     tally, people = listed({"email": entries})
     assert {email} == people
@@ -174,7 +174,7 @@ def test_bytes_that_are_no_text_are_an_entry_that_is_not_understood(listed):
 
 @pytest.mark.parametrize("entry", [None, "", " ", "\r\n", "\ufeff", "\u200b\u00a0", "\x00"], ids=ascii)
 def test_an_entry_without_a_value_is_blank(listed, entry):
-    """It is counted, and suppresses nobody; a list of nothing else is no list."""
+    """It is counted, and suppresses no person; a list of nothing else is no list."""
     tally, _ = listed({"email": pa.array([entry, PLAIN], pa.string())})
     assert (2, 1, 1, (0, 1)) == (tally.read, tally.blank, tally.understood, tally.unclear)
     tally, _ = listed({"email": pa.array([entry] * 3, pa.string())})
@@ -183,18 +183,20 @@ def test_an_entry_without_a_value_is_blank(listed, entry):
 
 
 def test_an_empty_list_is_understood(listed):
-    """Nobody has asked to be left alone yet."""
+    """No person has opted out yet."""
     tally, people = listed({"email": pa.array([], pa.string())})
     assert (0, (0, 0), set()) == (tally.read, tally.unclear, people)
     tally, people = listed({"email": pa.nulls(0)})
     assert (0, (0, 0), set()) == (tally.read, tally.unclear, people)
 
 
-def test_an_address_outside_ascii_is_understood_and_is_nobody_else(listed):
-    """No row of it is ever sent; lower-casing it would suppress somebody else, or nobody."""
+def test_an_address_outside_ascii_is_understood_and_matches_no_other_person(listed):
+    """No row of it is ever sent; lower-casing it would suppress another person, or none."""
     people = ["ilker@example.com", "kate@example.com"]
-    tally, found = listed({"email": ["\u0130lker@example.com", "\u212aate@example.com", "josé@example.com"]}, people)
-    assert (set(), 3, 0) == (found, tally.understood, tally.matched)
+    tally, suppressed = listed(
+        {"email": ["\u0130lker@example.com", "\u212aate@example.com", "josé@example.com"]}, people
+    )
+    assert (set(), 3, 0) == (suppressed, tally.understood, tally.matched)
 
 
 @pytest.mark.parametrize("name", ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256"])
@@ -233,7 +235,7 @@ def test_the_only_column_may_have_any_name(listed):
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_file_whose_addresses_cannot_be_told_is_refused(listed, columns, message):
+def test_a_file_whose_address_column_is_ambiguous_is_an_error(listed, columns, message):
     """It names the columns that there are, and what to do."""
     with pytest.raises(InvalidSegment, match=message):
         listed(columns)
@@ -243,26 +245,26 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     """It is named, and never passed over."""
     for content in (b"", b"no parquet", b"PAR1" + b"\x00" * 20 + b"PAR1"):
         (tmp_path / "broken.parquet").write_bytes(content)
-        place = local_path(str(tmp_path / "broken.parquet"))
+        path = local_path(str(tmp_path / "broken.parquet"))
         with pytest.raises(
             InvalidSegment,
             match="suppression file broken is not a readable Parquet file",
         ):
-            suppression.read(shared(), [("stop", [(place, "broken")])])
+            suppression.read(shared(), [("stop", [(path, "broken")])])
     with pytest.raises(InvalidSegment, match="suppression file none does not exist"):
         suppression.read(shared(), [("stop", [(local_path(str(tmp_path / "none.parquet")), "none")])])
 
 
 def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
     """Only real damage is final."""
-    place = written(tmp_path / "stop.parquet", {"email": [PLAIN]})
+    path = written(tmp_path / "stop.parquet", {"email": [PLAIN]})
 
     def fail(*_, **__):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(type(place), "open", fail)
+    monkeypatch.setattr(type(path), "open", fail)
     with pytest.raises(RetryableError, match="The suppression file stop could not be read"):
-        suppression.read(shared(), [("stop", [(local_path(str(place)), "stop")])])
+        suppression.read(shared(), [("stop", [(local_path(str(path)), "stop")])])
 
 
 def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
@@ -274,8 +276,8 @@ def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch
         "2": ["a@b.de", "z", "z", "z", "z"],
         "3": ["joe@example.com", PLAIN],
     }
-    places = {name: local_path(str(written(tmp_path / name, {"email": emails}))) for name, emails in contents.items()}
-    lists = [("a", [(places["1"], "1"), (places["2"], "2")]), ("b", [(places["3"], "3")])]
+    paths = {name: local_path(str(written(tmp_path / name, {"email": emails}))) for name, emails in contents.items()}
+    lists = [("a", [(paths["1"], "1"), (paths["2"], "2")]), ("b", [(paths["3"], "3")])]
     first, second = suppression.match(shared(), suppression.read(shared(), lists))
     assert (10, 1, 3, 6, 2) == (first.read, first.blank, first.understood, first.not_understood, first.matched)
     assert (("1", 1), ("1", 3), ("2", 1), ("2", 2), ("2", 3)) == first.examples
@@ -297,17 +299,17 @@ def test_an_entry_suppresses_exactly_what_a_segment_would_send(listed):
     ]
     people = sorted({email for text in texts if (email := validate(text).email)})
     assert len(people) > 100
-    tally, found = listed({"email": texts}, people)
-    assert set(people) == found
+    tally, suppressed = listed({"email": texts}, people)
+    assert set(people) == suppressed
     assert sum(validate(text).email is not None for text in texts) == tally.matched
     for kind in KINDS:
-        _, found = listed({"email": [digest(kind, email).hex() for email in people]}, people)
-        assert set(people) == found
+        _, suppressed = listed({"email": [digest(kind, email).hex() for email in people]}, people)
+        assert set(people) == suppressed
 
 
 def test_a_list_is_read_with_the_memory_of_a_batch(tmp_path):
     """Rows come in batches from every row group, numbered through."""
-    place = tmp_path / "stop.parquet"
-    pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(1_000)]}), place, row_group_size=10)
-    tables = [table for _, table in suppression_files.read_entries(local_path(str(place)), "stop")]
+    path = tmp_path / "stop.parquet"
+    pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(1_000)]}), path, row_group_size=10)
+    tables = [table for _, table in suppression_files.read_entries(local_path(str(path)), "stop")]
     assert list(range(1_000)) == [row for table in tables for row in table.column("row").to_pylist()]

@@ -35,14 +35,14 @@ NEITHER = [
 def in_sql(values, kind):
     text = pa.types.is_string(kind)
     shared().table("words", pa.table({"i": list(range(len(values))), "word": pa.array(values, kind)}))
-    return [found for (found,) in shared().rows(f"select {yes_no_sql('word', text=text)} from words order by i")]
+    return [value for (value,) in shared().rows(f"select {yes_no_sql('word', text=text)} from words order by i")]
 
 
 @pytest.mark.parametrize("around", AROUND, ids=ascii)
 def test_a_word_is_read_whatever_surrounds_it(around):
     """Line ends, byte order marks and invisible spaces come with files; case says nothing."""
-    for words, expected in ((YES, True), (NO, False)):
-        texts = [around + form(word) + around for word in words for form in (str, str.upper, str.title)]
+    for spellings, expected in ((YES, True), (NO, False)):
+        texts = [around + form(word) + around for word in spellings for form in (str, str.upper, str.title)]
         assert [expected] * len(texts) == [yes_no(text) for text in texts] == in_sql(texts, pa.string())
 
 
@@ -80,6 +80,6 @@ def test_python_and_sql_read_any_text_alike():
 
 
 def test_nothing_but_spaces_is_no_value():
-    """An empty field of a form, and a cell that only looks empty, have no value; a nought has one."""
+    """An empty field of a form, and a cell that only looks empty, have no value; a zero has one."""
     assert all(map(blank, (None, "", " \t", "\ufeff\u200b")))
     assert not any(map(blank, ("0", 0, False, [], "no")))

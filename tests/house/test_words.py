@@ -20,6 +20,7 @@ REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "airflow_provider_segexport"
 FOLDERS = ("airflow_provider_segexport", "benchmarks", "compose", "dags", "scripts")
 SOURCES = sorted(path for folder in FOLDERS for path in (REPO / folder).rglob("*.py"))
+TESTS = sorted(path for path in (REPO / "tests").rglob("*.py") if path != Path(__file__).resolve())
 CORE = [path for path in SOURCES if path.is_relative_to(PACKAGE) and "simulator" not in path.parts]
 MIN_DOCUMENTED_ARGUMENTS = 3
 """A function with fewer arguments explains them in its first line."""
@@ -109,6 +110,9 @@ OPENINGS = re.compile(r"\s*(Who|Whom|Whose|Whoever|Of|What|That)\b")
 WORD = re.compile(r"[A-Za-z]+")
 PHRASE = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 
+CLEAN_TESTS = {"tests/core"}
+"""Rooms of the tests that are clean. Strings are not checked there: they are vendors' data and the product's messages."""
+
 ALLOWED_WORDS: dict[str, int] = {
     "airflow_provider_segexport": 1,  # `nobody`, a value of an option
     "export": 1,  # `kept`, a key of the report
@@ -128,6 +132,8 @@ def room(path: Path) -> str:
     parts = path.relative_to(REPO).parts
     if parts[0] == PACKAGE.name and len(parts) > 2:
         return parts[1]
+    if parts[0] == "tests" and len(parts) > 2:
+        return f"tests/{parts[1]}"
     return parts[0]
 
 
@@ -162,11 +168,14 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value.value
 
 
-def banned_prose(source: str) -> Iterator[tuple[int, str]]:
-    """Lines and messages of banned words in comments, docstrings and strings."""
+def banned_prose(source: str, *, in_strings: bool = True) -> Iterator[tuple[int, str]]:
+    """Lines and messages of banned words in comments, docstrings and, unless excluded, other strings."""
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    documented = {line for line, _ in docstrings(source)}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in kinds:
+            continue
+        if not in_strings and token.type != tokenize.COMMENT and token.start[0] not in documented:
             continue
         for match in WORD.finditer(token.string):
             if replacement := PROSE.get(match[0].lower()):
@@ -179,12 +188,12 @@ def banned_prose(source: str) -> Iterator[tuple[int, str]]:
             yield line, f"a docstring opens with `{opening[1]}`: begin with a verb, or with the noun"
 
 
-def banned_words(path: Path, source: str | None = None) -> list[str]:
+def banned_words(path: Path, source: str | None = None, *, in_strings: bool = True) -> list[str]:
     """Every banned word of a module, with its place and what replaces it."""
     source = path.read_text() if source is None else source
     name = str(path.relative_to(REPO))
     allowed = {word for folder, word in VENDOR_TERMS if name.startswith(folder)}
-    messages = sorted([*banned_names(source), *banned_prose(source)])
+    messages = sorted([*banned_names(source), *banned_prose(source, in_strings=in_strings)])
     return [
         f"{name}:{line} {text}"
         for line, text in messages
@@ -226,6 +235,9 @@ def test_names_and_prose_use_plain_words():
     messages = defaultdict(list)
     for path in SOURCES:
         messages[room(path)] += banned_words(path)
+    for path in TESTS:
+        if room(path) in CLEAN_TESTS:
+            messages[room(path)] += banned_words(path, in_strings=False)
     assert [] == above_allowance(messages, ALLOWED_WORDS)
 
 
@@ -304,3 +316,10 @@ def test_banned_words_are_detected(code, messages):
     """The search detects names, words, phrases and openings, and nothing else."""
     texts = [text.partition(" ")[2] for text in banned_words(PACKAGE / "module.py", code)]
     assert messages == texts
+
+
+def test_strings_of_tests_may_hold_banned_words():
+    """Names, comments and docstrings of a test are checked; its other strings are data."""
+    code = "def test_x():\n    'Nobody.'\n    assert 'told' == x  # told\n"
+    texts = [text.partition(" ")[2] for text in banned_words(REPO / "tests" / "test_x.py", code, in_strings=False)]
+    assert ["word `Nobody`: no person, no user, no run", "word `told`: says, reports, is configured with"] == texts
