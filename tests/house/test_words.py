@@ -111,7 +111,7 @@ WORD = re.compile(r"[A-Za-z]+")
 PHRASE = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 
 CLEAN_TESTS = {"tests/core"}
-"""Rooms of the tests that are clean. Their strings are not checked: they are vendors' data and the product's messages."""
+"""Clean rooms of the tests. Their strings are not checked: they are vendors' data and the product's messages."""
 
 ALLOWED_WORDS: dict[str, int] = {
     "airflow_provider_segexport": 1,  # `nobody`, a value of an option
