@@ -73,17 +73,14 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
         _load_results(engine, folder, names, in_flight=origin.count_in_flight_as_sent)
     else:
         _load_late_rows(engine, folder, names, names.late)
-    changes = "select (select count(*) from changed_emails) + (select count(*) from planned_bars)"
-    if not engine.single_row(changes)[0] and not origin.finished:
+    changes = [name for name in next_version.CHANGES if engine.rows(f"select 1 from {name} limit 1")]
+    if changes in ([], ["planned_sharers"]) and not origin.finished:
         return ledger.version()
     for _ in range(COMMIT_ATTEMPTS):
         latest = ledger.pinned()
         version = latest.version()
         _load_previous(engine, latest, version)
-        shared, barring = (
-            engine.single_row(f"select count(*) from {name}") != (0,) for name in ("planned_sharers", "planned_bars")
-        )
-        sql = next_version.rows(origin, first=not version, shared=shared, barring=barring)
+        sql = next_version.rows(origin, changes, first=not version)
         facts = facts_of(origin, latest.facts(version))
         try:
             return ledger.commit(engine.stream(sql), version, facts)

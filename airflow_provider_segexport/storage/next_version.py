@@ -7,6 +7,8 @@ In each statement `l` is a person's previous row and `n` the run's result.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from airflow_provider_segexport.model import OPTED_OUT, Reason
 from airflow_provider_segexport.storage import per_export
 from airflow_provider_segexport.storage.duckdb_engine import listed, literal
@@ -44,21 +46,29 @@ WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
         left join planned_existing x on x.email = n.email"""
 
 
-def rows(origin: LedgerCommit, *, first: bool, shared: bool, barring: bool) -> str:
+CHANGES = ("delivered_rows", "rejected_rows", "removed_now", "already_gone", "planned_sharers", "planned_bars")
+"""The tables of which each holds a kind of change, or none."""
+
+
+def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool) -> str:
     """Return SQL of the next version's rows, in the columns of `ledger_schema.SCHEMA`.
 
     Args:
         origin: the run.
+        changes: names of the tables of `CHANGES` that have a row. The other tables are left out of the SQL.
         first: there is no previous version.
-        shared: the plan changes claims.
-        barring: the plan changes bars.
     """
     own = per_export.of(origin)
-    sql = f"""{"select * from previous_touched" if first else _unchanged_rows(own.slot, shared=shared)}
-        union all {_delivered_rows(origin, own)}
-        union all {_rejected_rows(origin, own)}
-        union all {_gone_rows(origin)}"""
-    return _with_bars(sql, first=first) if barring else sql
+    shared = "planned_sharers" in changes
+    parts = ["select * from previous_touched" if first else _unchanged_rows(own.slot, shared=shared)]
+    if "delivered_rows" in changes:
+        parts.append(_delivered_rows(origin, own))
+    if "rejected_rows" in changes:
+        parts.append(_rejected_rows(origin, own))
+    if not {"removed_now", "already_gone"}.isdisjoint(changes):
+        parts.append(_gone_rows(origin))
+    sql = " union all ".join(parts)
+    return _with_bars(sql, first=first) if "planned_bars" in changes else sql
 
 
 def _run_sql(origin: LedgerCommit) -> tuple[str, str]:
