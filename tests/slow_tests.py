@@ -46,6 +46,13 @@ each, another from test to test. `airflow/test_exports.py` runs every vendor."""
 ONE_VENDOR = re.compile("|".join(rf"{room}/test_({names})\.py::" for room, names in ONE_VENDOR_MODULES.items()))
 
 SAMPLES = {
+    r"hooks/test_connection_mistakes\.py::test_an_extra_of_any_type": 4,
+    r"airflow/test_segments_in_s3\.py::test_a_store_that_fails_for_a_while": 3,
+    r"chaos/test_invariants\.py::test_calm_days_break_nothing": 3,
+    r"vendors/test_damaged_state\.py::test_a_file_that_is_cut_empty_or_gone": 3,
+    r"vendors/test_damaged_files\.py::test_the_audience_of_a_run_that_has_no_plan_yet": 3,
+    r"vendors/test_power_loss\.py::test_the_promises_hold_after_a_loss_of_power": 2,
+    r"vendors/test_probe\.py::test_a_killed_probe": 3,
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair": 4,
     r"vendors/test_omnisend_tags\.py::test_a_worker_that_dies_at_any_call": 12,
     r"vendors/test_omnisend_tags\.py::test_damaged_notes_stop_the_audience_until_they_are_repaired": 3,
