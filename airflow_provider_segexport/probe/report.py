@@ -61,6 +61,10 @@ def describe_questions(probe: Probe) -> Iterator[str]:
     )
 
 
+RECORDED = " This is recorded for the account."
+NOT_RECORDED = " This is not recorded, because the vendor's responses do not contain the account's id."
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
     """The answers of an account, and what could not be undone.
@@ -103,7 +107,7 @@ class ProbeReport:
         for result in self.results:
             if result.outcome == "differs":
                 answer = result.question.answers[result.answer]
-                obeyed = " This is recorded for the account." if result.recorded else ""
+                obeyed = RECORDED if result.recorded else NOT_RECORDED if result.question.fact else ""
                 yield f"{result.question.name}: {answer.meaning} {answer.exports}{obeyed}"
             elif result.reason and result.reason != STOPPED:
                 yield f"{result.question.name}: {result.outcome}: {result.reason}"

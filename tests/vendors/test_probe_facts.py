@@ -119,3 +119,15 @@ def test_a_brand_where_an_older_consent_undoes_an_opt_out(sim, tmp_path):
         with pytest.raises(FatalError, match="replaces a newer opt-out by an older consent"):
             account.day(1, people(3), name=f"proof-{dry_run}", dry_run=dry_run, columns=columns, consent=consent)
     assert account.day(1, people(3))["counts"]["delivered"] == 3
+
+
+def test_an_answer_of_an_account_without_an_id_is_not_recorded_and_the_probe_says_so(sim, tmp_path):
+    """`encoded_account_id` is optional in Constant Contact's specification (3.0.178, read 2026-11)."""
+    account = Learnt(sim, "constant_contact", tmp_path)
+    relaxed(account, ANSWERS["constant_contact"]["error_lines"]["line_1"])
+    sim.faults([{"path": "/account/summary", "count": 0, "body": {"organization_name": "Shop"}}])
+    report = Prober(account, "Lapsed").ask("error_lines")
+    [result] = report.results
+    assert ("line_1", False) == (result.answer, result.recorded)
+    assert "This is not recorded, because" in "\n".join(report.describe_answers())
+    assert not (tmp_path / "accounts").exists()
