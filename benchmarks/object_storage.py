@@ -65,9 +65,9 @@ CASES = {
     "omnisend": Case(
         20_000,
         0.1,
-        30.0,
+        1.0,
         {"password": "api_key"},
-        {"job_seconds": 0.1, "job_seconds_per_row": 0.0, "start_seconds": 0.1},
+        {"job_seconds": 0.1, "job_seconds_per_row": 0.0, "start_seconds": 0.1, "calls_per_minute": None},
     ),
 }
 
@@ -116,7 +116,7 @@ def measure(vendor: str, store_url: str = "", *, rows: int = 0) -> list[dict[str
                     "field_mapping": {"email": "email", "first_name": "first_name", "last_name": "last_name"},
                     "custom_fields": {"orders": "orders"},
                     "clock": clock,
-                    "poll_interval": 5,
+                    "poll_interval": 0.5,
                 }
             )
             report = done["report"]

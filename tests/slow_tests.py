@@ -22,6 +22,7 @@ SLOW_TESTS = (
     r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
     r"vendors/test_lost_journal\.py::test_plan_and_journal_that_are_both_lost\[.*s3",
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair\[s3",
+    r"vendors/test_journal_in_store\.py::test_a_journal_that_fails\w*\[(?!campaign_monitor-[034]|omnisend-[25])",
     r"vendors/test_damaged_state\.py::test_a_damaged_file_gives_our_own_error\w*\[(?!replaced)",
     r"ui/test_person_page\.py::test_500_audiences",
     r"ui/test_lineage\.py::test_no_person",

@@ -130,6 +130,8 @@ class Export:
         try:
             folder = str(environment.run_folder.path)
             take_over(lease, ledger, longest_call_s(context.vendor), environment.clock, folder)
+            for part in (environment.run_folder, environment.run_folder.removals):
+                part.journal.reload()  # an earlier attempt may have written until now
             yield ledger
         finally:
             self._context = context

@@ -122,7 +122,8 @@ def _wait_for_unanswered_calls(context: ExportContext) -> None:
     """Wait until an import that a call without a response may have started has ended."""
     folder = context.environment.run_folder
     entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
-    last = max((entry.written_at for entry in entries if entry.state is State.SENDING), default=0.0)
+    left_at = (entry.may_leave_until for entry in entries if entry.state is State.SENDING)
+    last = max(left_at, default=0.0)
     seconds = last + UNANSWERED_WAIT_S - context.environment.clock()
     if may_finish_after_response(context) and last and seconds > 0:
         log.info("Waiting for unanswered calls of an unfinished run (seconds=%.0f)", seconds)

@@ -121,7 +121,9 @@ def send_removals(
         )
         calls = replace(calls, record_sending=lambda batches: _record_sending(checks, recorder, batches))
         pending = checks.checked(open_batches(), recorder)
-        jobs = run_send_loop(context, send.InFlight(pending), calls, removal.limits, recorder)
+        # No intent is written ahead, because the people of a removal are checked right before its call.
+        with folder.journal.sending((), removal.limits.batch_rows):
+            jobs = run_send_loop(context, send.InFlight(pending), calls, removal.limits, recorder)
     if jobs is None and readback.unattributed_count(folder):
         confirm(context, planned, audience)
     return jobs

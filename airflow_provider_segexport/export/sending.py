@@ -80,7 +80,8 @@ def send_all(
     calls = callbacks(
         context, vendor, audience, lambda batch: _call(context, audience, batch), recorder, record_reply=record_reply
     )
-    return run_send_loop(context, send.InFlight(pending), calls, vendor.limits, recorder)
+    with folder.journal.sending(planned.batches, vendor.limits.batch_rows):
+        return run_send_loop(context, send.InFlight(pending), calls, vendor.limits, recorder)
 
 
 def callbacks(  # noqa: PLR0913 - the send loop needs each
@@ -105,7 +106,7 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
     responses = PollResponseCache(context.send, context.vendor.embedded_job_reads)
 
     def upsert(batch: Batch) -> BatchReply:
-        recorder.folder.journal.sync()  # the intent is on disk before the call leaves
+        recorder.folder.journal.sync(batch.id)  # the intent is on disk before the call leaves
         return context.run_operation(call(batch))
 
     return send.SendCallbacks(

@@ -76,7 +76,7 @@ class BatchRecorder:
 
     def record_sending(self, batches: list[Batch]) -> None:
         """Record the intent, before the calls."""
-        self.folder.journal.write([Entry(batch.id, State.SENDING, len(batch)) for batch in batches])
+        self.folder.journal.write_intents([Entry(batch.id, State.SENDING, len(batch)) for batch in batches])
 
     def record_reply(self, batch: Batch, reply: BatchReply | BatchRejected) -> list[Batch]:
         """Record the reply to a call; return the batches to send in its place."""

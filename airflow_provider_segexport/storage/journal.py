@@ -1,8 +1,9 @@
 """The state of each batch, written before and after every call: `entries -> states`.
 
-On a local disk one file grows by lines. Object storage cannot append, so each write is an object of its own. Each line
-contains its checksum. A torn last line, left by a kill, is skipped: an intent without a result already means that the
-call may or may not have been made. Any other line that has changed since it was written is an error.
+On a local disk one file grows by lines. Object storage cannot append, so several lines become an object together
+(`group_commit`). Each line contains its checksum. A torn last line, left by a kill, is skipped: an intent without a
+result already means that the call may or may not have been made. Any other line that has changed since it was written
+is an error.
 
 The journal is created before its plan. So a plan without a journal means that the journal was lost, not that nothing
 was sent.
@@ -12,92 +13,33 @@ from __future__ import annotations
 
 import os
 import pathlib
-import re
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 import msgspec
 from msgspec.structs import replace
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.model import BatchKind
+from airflow_provider_segexport.storage import journal_objects
 from airflow_provider_segexport.storage.durable import make_folder, sync_folder
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, list_names, read, write
+from airflow_provider_segexport.storage.grouped_writes import GroupedWrites
+from airflow_provider_segexport.storage.journal_entries import Entry, State, apply, decoded, encoded
+from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, listing, read
 from airflow_provider_segexport.storage.private import FILE_MODE
 from airflow_provider_segexport.storage.sealing import checksum_matches, with_checksum
 
-
-class State(StrEnum):
-    """The last recorded state of a batch."""
-
-    SENDING = "sending"
-    SUBMITTED = "submitted"
-    SETTLED = "settled"
-    SPLIT = "split"
-
-
-ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
-"""The order in which a batch changes its state."""
-
-
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A state of one batch.
-
-    Attributes:
-        batch: its id.
-        rows: of the batch.
-        job_id: of the vendor's import job, once submitted.
-        accepted, rejected: rows with a result.
-        retry: indexes of rows that the vendor asks to send again.
-        unattributed: rows whose result is open: counted as rejected but not named, or not confirmed.
-        unattributed_reason: the reason for it.
-        attributed: rows whose rejection was found by reading the audience back.
-        resubscribe: indexes of rows that are sent again to add people that an export removed.
-        has_rows: `batch_results/` has a file of the batch.
-        written_at: epoch seconds.
-    """
-
-    batch: str
-    state: State
-    rows: int
-    job_id: str = ""
-    accepted: int = 0
-    rejected: int = 0
-    retry: tuple[int, ...] = ()
-    unattributed: int = 0
-    unattributed_reason: str = ""
-    attributed: int = 0
-    resubscribe: tuple[int, ...] = ()
-    has_rows: bool = False
-    written_at: float = 0.0
-
-    @property
-    def is_removal(self) -> bool:
-        """Whether the batch removes people."""
-        return self.batch.startswith(BatchKind.REMOVE)
-
-    @property
-    def is_planned(self) -> bool:
-        """Whether the batch is one of the plan, and not a part of one that was sent again."""
-        return "-" not in self.batch.removeprefix(BatchKind.REMOVE)
-
-
-_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)
+__all__ = ["Entry", "Journal", "State"]
 
 TORN = with_checksum(b'{"torn":true}')
 """Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
 
-CREATED = with_checksum(b'{"created":true}')
-"""The first line of a journal."""
 
-FILE, FIRST_OBJECT = "journal.jsonl", "journal-0000-0000000.jsonl"
-"""The journal on a local disk, and its first object in object storage, which holds `CREATED` alone."""
-OBJECT_NAME = r"journal-[0-9]{4,}-[0-9]{7,}\.jsonl"
-"""Names of the journal's objects: session and number. Another file beside them is none of its parts."""
+FILE = "journal.jsonl"
+"""The journal on a local disk."""
 
 
 class Journal:
@@ -116,10 +58,10 @@ class Journal:
         self.clock = clock
         self.lenient = lenient
         self._states: dict[str, Entry] | None = None
-        self._session: int | None = None
+        self._objects = GroupedWrites(path, self._snapshot) if as_local_path(path) is None else None
         self._written = 0
         self._open: int | None = None
-        self._syncing = Lock()
+        self._syncing, self._lock = Lock(), Lock()
         self._synced = 0
 
     def create(self) -> None:
@@ -133,43 +75,79 @@ class Journal:
         Raises:
             DamagedState: the journal or a part of it is gone.
         """
-        names = self._files()
-        if self._first.name not in names:
-            raise DamagedState(str(self._first), "it is gone")
-        if self._first.name == FILE:
-            if not self.lenient and not _content(self._first).startswith(CREATED):
-                raise DamagedState(str(self._first), "line 1 has changed since it was written")
+        if self._objects is not None:
+            journal_objects.find(self._path, contents=False, lenient=self.lenient).check(self._path)
             return
-        previous = (0, 0)
-        for name in names[1:]:
-            session, number = map(int, name.removesuffix(".jsonl").split("-")[1:])
-            if (session, number) not in {(previous[0], previous[1] + 1), (previous[0] + 1, 0)}:
-                raise DamagedState(str(self._path / name), "an earlier part of the journal is gone")
-            previous = (session, number)
+        if FILE not in listing(self._path):
+            raise DamagedState(str(self._first), "it is gone")
+        if not self.lenient and not _content(self._first).startswith(CREATED):
+            raise DamagedState(str(self._first), "line 1 has changed since it was written")
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Append entries; on return they survive the process, and after `sync` a loss of power."""
+        """Append entries; on return they survive the process, and after `sync` a loss of power.
+
+        In object storage, entries of a `sending` block survive after the block, or after `sync`.
+        """
         if not entries:
             return
         states, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, written_at=now) for entry in entries]
-        lines = b"".join(with_checksum(_ENCODER.encode(entry)) + b"\n" for entry in entries)
+        lines = [encoded(entry) for entry in entries]
         disk = as_local_path(self._path)
         if disk is not None:
-            self._append(disk, lines)
-        else:
-            if self._session is None:
-                self._session = 1 + max((int(name.split("-")[1]) for name in self._files()), default=0)
-            write(self._path / f"journal-{self._session:04d}-{self._written:07d}.jsonl", lines)
+            self._append(disk, b"".join(line + b"\n" for line in lines))
+        with self._lock:
+            for entry in entries:
+                apply(states, entry)
+        if self._objects is not None:
+            self._objects.write(lines, [entry.batch for entry in entries])
         self._written += 1
-        for entry in entries:
-            _apply(states, entry)
 
-    def sync(self) -> None:
-        """Sync the entries to the disk, so that they survive a loss of power.
+    @contextmanager
+    def sending(self, names: Iterable[str], rows: int) -> Iterator[None]:
+        """Write entries together until the block ends, and the intents of the next batches ahead: in object storage.
+
+        When the block ends, all entries are stored, and intents that were not used are withdrawn.
+
+        Args:
+            names: the batches that will be sent, in order.
+            rows: of a batch, at most.
+
+        Raises:
+            OSError: the entries could not be stored.
+        """
+        if self._objects is None:
+            yield
+            return
+        states = self._load()
+        with self._objects.grouped((name for name in names if name not in states), rows):
+            yield
+
+    def write_intents(self, entries: Sequence[Entry]) -> None:
+        """Record the calls that are made next. Each call waits with `sync` for its own entry."""
+        if self._objects is None or not self._objects.is_grouping or not entries:
+            self.write(entries)
+            return
+        states, now = self._load(), round(self.clock(), 3)
+        with self._lock:
+            for entry in entries:
+                apply(states, replace(entry, written_at=now))
+        self._objects.write_intents([replace(entry, written_at=now) for entry in entries])
+
+    def sync(self, batch: str = "") -> None:
+        """Wait until entries survive a loss of power: on the disk, or in the store.
 
         Any thread may call this before its call is sent. One sync serves all entries that were written before it.
+
+        Args:
+            batch: the batch whose intent is needed; empty for all entries.
+
+        Raises:
+            OSError: they could not be written.
         """
+        if self._objects is not None:
+            self._objects.sync(batch)
+            return
         wanted = self._written
         with self._syncing:
             if self._open is None or self._synced >= wanted:
@@ -177,6 +155,10 @@ class Journal:
             written = self._written
             os.fdatasync(self._open)
             self._synced = written
+
+    def reload(self) -> None:
+        """Read the journal again at the next use, because another process may have written it."""
+        self._states = None
 
     def begun(self) -> bool:
         """Return whether an entry was written."""
@@ -188,15 +170,33 @@ class Journal:
 
     def _load(self) -> dict[str, Entry]:
         if self._states is None:
-            self._states = {}
-            for name in self._files():
-                for entry in self._entries(self._path / name):
-                    _apply(self._states, entry)
+            states: dict[str, Entry] = {}
+            for file, content in self._contents():
+                for entry in self._entries(file, content):
+                    apply(states, entry)
+            self._states = states
         return self._states
 
-    def _entries(self, file: StoragePath) -> Iterator[Entry]:
+    def _contents(self) -> Iterator[tuple[StoragePath, bytes]]:
+        """Yield the files of the journal with their content, in the order in which their lines apply."""
+        if self._objects is None:
+            if FILE in listing(self._path):
+                yield self._first, _content(self._first)
+            return
+        parts = journal_objects.find(self._path, contents=True, lenient=self.lenient)
+        self._objects.resume_after(parts)
+        for part in (*parts.folded, *parts.groups):
+            lines = journal_objects.entry_lines(self._path, part, parts.contents[part], lenient=self.lenient)
+            yield self._path / part.name, lines
+
+    def _snapshot(self) -> list[bytes]:
+        """Return the last line of each batch, for a folded object."""
+        with self._lock:
+            return [encoded(entry) for entry in (self._states or {}).values()]
+
+    def _entries(self, file: StoragePath, content: bytes) -> Iterator[Entry]:
         """Yield the entries of a file, without a line that a kill has torn: the last, or one that `TORN` follows."""
-        *lines, last = _content(file).split(b"\n")
+        *lines, last = content.split(b"\n")
         if checksum_matches(last):  # only the end of the line is missing
             lines.append(last)
         for number, line in enumerate(lines):
@@ -210,7 +210,7 @@ class Journal:
 
     def _entry(self, line: bytes, file: StoragePath) -> Entry | None:
         try:
-            return _DECODER.decode(line)
+            return decoded(line)
         except msgspec.DecodeError:
             if self.lenient:
                 return None
@@ -235,11 +235,7 @@ class Journal:
 
     @property
     def _first(self) -> StoragePath:
-        return self._path / (FIRST_OBJECT if as_local_path(self._path) is None else FILE)
-
-    def _files(self) -> list[str]:
-        pattern = OBJECT_NAME if as_local_path(self._path) is None else FILE
-        return [name for name in list_names(self._path) if re.fullmatch(pattern, name)]
+        return self._path / (FILE if self._objects is None else FIRST_OBJECT)
 
 
 def _content(file: StoragePath) -> bytes:
@@ -247,15 +243,3 @@ def _content(file: StoragePath) -> bytes:
         return read(file)
     except IsADirectoryError:
         raise DamagedState(str(file), "it is a folder") from None
-
-
-def _apply(states: dict[str, Entry], entry: Entry) -> None:
-    """Keep a batch's last entry, with the job that the batch became.
-
-    A state never goes back: a late entry, from a machine whose clock is behind, changes nothing.
-    """
-    before = states.get(entry.batch)
-    if before is None or ORDER.index(entry.state) >= ORDER.index(before.state):
-        if before is not None and before.job_id and not entry.job_id:
-            entry = replace(entry, job_id=before.job_id)
-        states[entry.batch] = entry

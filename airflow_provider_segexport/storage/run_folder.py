@@ -3,6 +3,7 @@
     <root>/runs/<dag>/<task>/<run>/<map index>/<nn>/
         upserts.arrow  not_sent.parquet  plan.json     the frozen plan
         journal.jsonl                                  the state of each batch; created before plan.json
+                                                       (in object storage several objects: `journal_objects`)
         batch_results/<batch>.parquet                  results of single rows, if a batch has any
         removals/                                      the same for leavers: removals.arrow, journal, batch_results
         rejects.parquet  proof_warnings.parquet  summary.json    the report
