@@ -275,6 +275,22 @@ def test_a_task_erases_all_who_ask_for_it(stage, tmp_path, kind):
     assert [] == holding() + holding(Person.of("person5@example.com"))
 
 
+@pytest.mark.parametrize("tags", ["merge", "replace"])
+def test_a_task_erases_a_person_and_spares_tags_of_others(stage, tmp_path, tags):
+    """Whatever an upsert does with tags at Omnisend, an erased person keeps tags that exports did not set."""
+    stage.sim.configure({"omnisend": {"update_tags": tags}})
+    stage.sim.seed("omnisend", [{"email": EMAIL}], "VIP")
+    exported(stage, "omnisend")
+    audience = stage.audience("omnisend")
+    (tmp_path / "requests.txt").write_text(EMAIL)
+    run = erased(stage, tmp_path / "requests.txt")
+    assert "success" == run.state, run.errors
+    stage.sim.clock.advance(120)
+    held = {one["email"]: set(one["tags"]) for one in stage.sim.members("omnisend", "all-contacts")["members"]}
+    assert held.pop(EMAIL) == {"VIP"}
+    assert [names for names in held.values() if audience in names] == [{audience}] * 7
+
+
 def test_a_task_fails_where_something_is_left(stage, tmp_path, monkeypatch):
     """Such as an audience whose connection does not let this DAG in; another try goes on."""
     stage.segment(8)

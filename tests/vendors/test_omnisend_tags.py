@@ -26,6 +26,7 @@ from airflow_provider_segexport.model import (
     RowRejection,
     Sleep,
 )
+from airflow_provider_segexport.person.vendor_removal import REMOVED, VendorRemover
 from airflow_provider_segexport.storage.account_record import LearntFact
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.paths import local_path
@@ -515,3 +516,20 @@ def test_people_of_one_call(emails, ids, calls):
     assert sum(len(body.get("emails", ())) for body in bodies) == emails
     assert sum(len(body.get("contactIDs", ())) for body in bodies) == ids
     assert all(len(body.get(name, ())) <= 250 for body in bodies for name in ("emails", "contactIDs"))
+
+
+# Removals
+
+
+def test_removals_take_one_tag_and_spare_the_others(brand):
+    """A leaver, and a person who is erased, keep the tags of others; everybody else keeps all tags."""
+    brand.day(1, [*people(5), "new@example.com"])
+    brand.day(2, [*people(4)], mode="mirror", guards=GUARDS)
+    brand.assert_unharmed(*people(4))
+    target = brand.call(brand.vendor.resolve_audience(brand.endpoint, brand.audience))
+    assert VendorRemover(brand.vendor, target, brand.call, brand.sleep).remove("p0@example.com") == REMOVED
+    brand.assert_unharmed("p1@example.com", "p2@example.com", "p3@example.com")
+    bodies = [
+        call["body"] for call in brand.calls("DELETE", "/contacts/tags") if brand.audience in call["body"]["tags"]
+    ]
+    assert [body for body in bodies if "contactIDs" in body or body["tags"] != [brand.audience]] == []

@@ -14,18 +14,15 @@ from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchR
 from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.omnisend.members import list_members, read_page, to_members
 from airflow_provider_segexport.vendors.omnisend.responses import error_of, raise_for, read_json, versioned
-from airflow_provider_segexport.vendors.omnisend.tags import (
-    ACCEPTED,
-    tags_request,
-)
+from airflow_provider_segexport.vendors.omnisend.tags import ACCEPTED, tags_request
 from airflow_provider_segexport.vendors.responses import as_object, get, required_list
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Remove the tag from up to 250 people, by a DELETE with a body.
 
-    The vendor would take 250 contact ids in the same call. But if a contact has got another address since the ledger
-    learnt its id, that address may be in the segment, and a removal by id would take the tag from it.
+    The vendor would take 250 contact ids in the same call. But an id of the past may be another person's by now, and
+    reading the present ids takes longer than it saves (docs/decisions/0042-omnisend-removals-by-address.md).
     """
     response = yield tags_request("DELETE", audience, {"emails": list(batch.emails), "tags": [audience.audience]})
     if response.status in {400, 413}:
