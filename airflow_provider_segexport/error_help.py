@@ -47,8 +47,9 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
         "retired, run `airflow segexport release`.",
     ),
     "audience-locked": ErrorHelp(
-        "Another run is writing this audience. The task waits and resumes by itself.",
-        "Nothing, if the other run makes progress. The message names it.",
+        "Another run is writing this audience. A task waits and resumes by itself.",
+        "Nothing, if the other run makes progress. The message names it. If a command was refused, run it again when "
+        "the other run has ended.",
     ),
     "guard-tripped": ErrorHelp(
         "The plan is unusual by a guard's limit, so nothing was sent.",

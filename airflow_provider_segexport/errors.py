@@ -75,10 +75,12 @@ class AudienceLocked(RetryableError):
 
     Attributes:
         holder: the run that holds the audience, as `dag/task/run/map index`.
+        facts: the message without its advice, for a task or command that waits by itself.
     """
 
-    def __init__(self, message: str, *, holder: str, retry_after_s: float) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+    def __init__(self, facts: str, *, holder: str, retry_after_s: float) -> None:
+        super().__init__(f"{facts} To fix: try again when the other run has ended.", retry_after_s=retry_after_s)
+        self.facts = facts
         self.holder = holder
 
 

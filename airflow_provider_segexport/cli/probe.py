@@ -94,7 +94,7 @@ def _show_plan(context: ProbeContext, planned: list[Planned], say: Say, *, has_l
     if emails:
         say(f"Addresses: {emails[0]}" if len(emails) == 1 else f"Addresses: {emails[0]} ... {emails[-1]}")
     say("")
-    for line in report.describe_plan(vendor, context.probe, planned):
+    for line in report.describe_plan(vendor, context.probe, planned, audience):
         say(line)
 
 

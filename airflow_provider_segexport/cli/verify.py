@@ -66,9 +66,10 @@ def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
             report = run_export(hook, request)
         except (AudienceLocked, RateLimited) as error:
             wait_s = error.retry_after_s or MAX_LOCK_WAIT_S
+            facts: object = error
             if isinstance(error, AudienceLocked):
-                wait_s = min(wait_s, MAX_LOCK_WAIT_S)
-            sys.stderr.write(f"{error} Waiting {wait_s:.0f} s.\n")
+                wait_s, facts = min(wait_s, MAX_LOCK_WAIT_S), error.facts
+            sys.stderr.write(f"{facts} Waiting {wait_s:.0f} s.\n")
             hook.interruptible_sleep(wait_s)
             continue
         if not isinstance(report, dict):

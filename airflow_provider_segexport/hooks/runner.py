@@ -129,7 +129,8 @@ def _run(  # noqa: PLR0913 - what a run consists of
             progress.clear()
         else:
             waits = isinstance(error, (AudienceLocked, RateLimited))
-            progress.update({"phase": "waiting" if waits else "stopped", "why": str(error)})
+            why = error.facts if isinstance(error, AudienceLocked) else str(error)
+            progress.update({"phase": "waiting" if waits else "stopped", "why": why})
         metrics.record_failure(session.vendor.name, error)
         raise
     if isinstance(result, PendingJobs):

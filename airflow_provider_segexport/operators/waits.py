@@ -75,7 +75,8 @@ def wait_for_retry(error: RetryableError, *, deferrable: bool, timeout: dt.timed
     if isinstance(error, AudienceLocked):
         after_s = min(after_s, MAX_LOCK_WAIT_S)
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=max(after_s, MIN_WAIT_S))
-    message = f"{error} Releasing the worker slot; the task resumes at {until:%Y-%m-%d %H:%M:%S} UTC."
+    facts = error.facts if isinstance(error, AudienceLocked) else error
+    message = f"{facts} Releasing the worker slot; the task resumes at {until:%Y-%m-%d %H:%M:%S} UTC."
     if not deferrable:
         return Wait(message, until)
     from airflow_provider_segexport.triggers.until import UntilTrigger  # noqa: PLC0415

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.probe.engine import STOPPED, Result
 from airflow_provider_segexport.probe.planning import Planned, probe_of
+from airflow_provider_segexport.storage.account_record import account_of
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.probe import Probe
 
@@ -23,13 +25,14 @@ FIXED_CALLS = 10
 """Calls that a probe makes beside its questions: it reads account and audience, and looks at the audience again."""
 
 
-def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned]) -> Iterator[str]:
+def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned], audience: Audience) -> Iterator[str]:
     """Yield the lines about what a probe is going to do, without addresses.
 
     Args:
         vendor: of the account.
         probe: the vendor's questions.
         planned: the questions to ask.
+        audience: the test audience; its account may have no id, so that no answer can be recorded.
     """
     questions = [item.question for item in planned if not item.why_not]
     yield from _table(
@@ -39,6 +42,11 @@ def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned]) -> I
     for item in planned:
         if item.why_not:
             yield f"Not asked: {item.question.name}: {item.why_not}"
+    obeyed = [question.name for question in questions if question.fact]
+    if obeyed and not account_of(audience):
+        names = ", ".join(obeyed)
+        yield f"Exports will not follow the answer to {names}, because it cannot be recorded for the account."
+        yield probe.without_id
     calls = FIXED_CALLS + sum(question.calls for question in questions)
     minutes = -(-sum(question.seconds for question in questions) // 60)
     people = sum(question.people for question in questions)
@@ -106,9 +114,7 @@ class ProbeReport:
         yield ""
         for result in self.results:
             if result.outcome == "differs":
-                answer = result.question.answers[result.answer]
-                obeyed = RECORDED if result.recorded else NOT_RECORDED if result.question.fact else ""
-                yield f"{result.question.name}: {answer.meaning} {answer.exports}{obeyed}"
+                yield f"{result.question.name}: {_consequence(result)}"
             elif result.reason and result.reason != STOPPED:
                 yield f"{result.question.name}: {result.outcome}: {result.reason}"
 
@@ -140,6 +146,15 @@ class ProbeReport:
             "questions": [_question_json(result) for result in self.results],
             "not_undone": list(self.not_undone),
         }
+
+
+def _consequence(result: Result) -> str:
+    """Return what an answer that differs means, and what exports of the account do now."""
+    question = result.question
+    answer, assumed = question.answers[result.answer], question.answers[question.assumed]
+    if question.fact and not result.recorded:
+        return f"{answer.meaning}{NOT_RECORDED} Exports go on as before: {assumed.exports}"
+    return f"{answer.meaning} {answer.exports}{RECORDED if result.recorded else ''}"
 
 
 def _question_json(result: Result) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Lease:
                     self._start_watcher()
                     return
             raise AudienceLocked(
-                "The lease of this audience keeps changing its holder. The next attempt tries again.",
+                "The lease of this audience keeps changing its holder.",
                 holder="",
                 retry_after_s=self._ttl_s,
             )

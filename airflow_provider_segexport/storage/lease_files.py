@@ -107,7 +107,7 @@ class Holder:
         reason = f" ({self.reason})" if self.reason else ""
         return AudienceLocked(
             f"This audience is being written by {self.owner}{reason}, which holds it until {format_time(self.until)}, "
-            "or longer while it runs. A task resumes by itself when that has ended; run a command again then.",
+            "or longer while it runs.",
             holder=self.owner,
             retry_after_s=retry_after_s,
         )

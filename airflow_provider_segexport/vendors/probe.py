@@ -123,12 +123,14 @@ class Probe:
         questions: in the order in which they are asked.
         clean_up: takes addresses out of the audience, and returns how many are still in it. It can be repeated.
         leaves: what a probe leaves in the account.
+        without_id: why an account may have no id, so that no answer can be recorded for it, and how to fix it.
     """
 
     api_version: str
     questions: tuple[Question, ...]
     clean_up: Callable[[Audience, Sequence[str]], Operation[int]]
     leaves: str
+    without_id: str = "The vendor reports no id of this account."
 
     def facts(self) -> Mapping[str, frozenset[str]]:
         """Return the facts that exports obey: key of the account record, and the answers."""

@@ -208,6 +208,8 @@ def test_an_audience_that_another_run_writes(stage, probe):
         code, text = probe("dotdigital", "--yes")
     assert code == 1
     assert "segexport/export" in text
+    assert "To fix: try again when the other run has ended." in text
+    assert "resumes" not in text
     assert stage.nothing_was_sent()
 
 

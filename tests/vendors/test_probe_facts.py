@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from vendors.harness import VendorHarness, people
 from vendors.probing import ANSWERS, Prober, relaxed
 
 from airflow_provider_segexport.errors import FatalError
 from airflow_provider_segexport.export.config import Consent
+from airflow_provider_segexport.probe import planning
+from airflow_provider_segexport.probe.report import describe_plan
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact, account_of
 from airflow_provider_segexport.storage.proof_columns import ProofColumns
 from airflow_provider_segexport.vendors.registry import VENDORS
@@ -81,6 +85,28 @@ def test_lines_of_errors_that_count_from_one(sim, tmp_path, published):
     emails = ["p0@example.com", f"{'x' * 60}@{'y' * 40}.example.com", "p2@example.com"]
     account.day(1, emails)
     assert [row["email"] for row in account.rejects("day-1")] == [emails[1]]
+    published.clear()  # an address of more than 80 characters is against the specification, on purpose
+
+
+def test_an_account_without_an_id(sim, tmp_path, published):
+    """The probe says before it asks, and with the answer, that exports will not follow it; and they do not."""
+    account = VendorHarness(sim, "constant_contact", tmp_path)
+    login = sim.act("constant_contact", "authorize", {"scopes": ["contact_data", "offline_access"]})
+    account.described = {**account.described, "credentials": login}
+    sim.configure({"constant_contact": {"first_line": 1}})
+    prober = Prober(account)
+    audience = prober.context().audience
+    planned = planning.plan(prober.probe, (), prober.emails, audience)
+    before = " ".join(describe_plan(prober.vendor, prober.probe, planned, audience))
+    assert "Exports will not follow the answer to error_lines" in before
+    assert "scope account_read, which the login probably lacks" in before
+    report = prober.ask("error_lines")
+    assert [result.recorded for result in report.results] == [False]
+    after = " ".join(report.describe_answers())
+    assert "account's id. Exports go on as before: Exports count lines from 2" in after
+    assert not list(tmp_path.rglob("accounts/**/*.json"))
+    known = replace(audience, extra={"account_id": "p07"})
+    assert "will not follow" not in " ".join(describe_plan(prober.vendor, prober.probe, planned, known))
     published.clear()  # an address of more than 80 characters is against the specification, on purpose
 
 

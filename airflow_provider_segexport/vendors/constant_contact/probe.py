@@ -51,11 +51,17 @@ RATE_HEADERS = {
     "present": Answer("A header announces calls left.", "Exports count the calls themselves, and ignore it."),
 }
 
+WITHOUT_ID = (
+    "The account's id is read with the scope account_read, which the login probably lacks. To fix: log in again by "
+    "`airflow segexport login <connection id>`, which asks for all scopes, and run the probe then."
+)
+
 PROBE = Probe(
     api_version=API_VERSION,
     clean_up=calls.clean_up,
     leaves="The addresses stay as contacts of the account on no list, and may count for your bill. Delete them in the "
     "web application.",
+    without_id=WITHOUT_ID,
     questions=(
         Question(
             name="new_status",
