@@ -15,6 +15,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.local_copies import is_written, readable
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.tables import LISTED_OPTOUTS
 
@@ -51,7 +52,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
             context.run_operation(context.vendor.list_optouts(audience, since, pages))
         reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         not_sent = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
-        sources = [[path] for path in not_sent if path.exists()]
+        sources = [[path] for path in not_sent if is_written(path)]
         sources += [paths for paths in (folder.result_files(), folder.removals.result_files()) if paths]
         seen_by_run = " union all ".join(
             f"select email, reason from {sql.scan(paths)} where reason in ({reasons})" for paths in sources
@@ -74,9 +75,9 @@ def collect(context: ExportContext, audience: Audience) -> int:
 def written(folder: RunFolder) -> dict[str, Any] | None:
     """Return `path` and `count` of this run's opt-outs; None if they are not collected yet."""
     path = folder.path / "optouts.parquet"
-    if not path.exists():
+    if not is_written(path):
         return None
-    with path.open("rb") as file:
+    with readable(path).open("rb") as file:
         return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 

@@ -110,10 +110,11 @@ def finish(
         accepted, _ = record.count_rows(folder.journal.states())
         counts = report.count(planned, accepted - readback.unattributed_count(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
-        version = ledger.version()
-        if folder.has_plan() and not (end.waiting or end.superseded):
+        if not (end.waiting or end.superseded) and folder.has_plan():
             version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
             state = _write_state(context, facts, ledger, finished=end.finished)
+        else:
+            version = ledger.version()
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
     if facts.proof:

@@ -34,6 +34,7 @@ from airflow_provider_segexport.segment_files.snapshots import discard_copies
 from airflow_provider_segexport.stages.record import BatchRecorder
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.local_copies import kept_copies
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.takeover import longest_call_s, take_over
 from airflow_provider_segexport.vendors.audience_names import is_missing
@@ -132,7 +133,8 @@ class Export:
             take_over(lease, ledger, longest_call_s(context.vendor), environment.clock, folder)
             for part in (environment.run_folder, environment.run_folder.removals):
                 part.journal.reload()  # an earlier attempt may have written until now
-            yield ledger
+            with kept_copies(environment.run_folder.path, ledger.path):
+                yield ledger
         finally:
             self._context = context
             if self._is_deferred:

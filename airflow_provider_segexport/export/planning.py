@@ -104,7 +104,9 @@ def _prepare(
         if against_ledger and ledger.of_export(config.export_name).get("mapping_fingerprint") == checked.fingerprint:
             held_after_rejection = plan.withhold_recently_rejected(sql, encoded, facts.started_at)
         if version and vendor.resubscribe_removed:
-            plan.write_returning(sql, environment.run_folder.path / "returning.parquet", marks(ledger.path))
+            plan.write_returning(
+                sql, environment.run_folder.path / "returning.parquet", marks(ledger.path, ledger.names)
+            )
         stale = state.stale(config.export_name, facts.fields)
         again = [column.name for column in checked.mapping.columns if column.label in stale]
         upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=again)

@@ -55,7 +55,7 @@ def parse_table(text: str) -> tuple[str, str]:
 
 def discard_copies(run: StoragePath) -> None:
     """Delete the copies of snapshots from a run folder. They hold personal data, and the plan no longer needs them."""
-    for name in list_names(run / FOLDER):
+    for name in list_names(run / FOLDER) if FOLDER in list_names(run) else ():
         with contextlib.suppress(OSError):
             (run / FOLDER / name).unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.journal import State
+from airflow_provider_segexport.storage.local_copies import is_written
 from airflow_provider_segexport.storage.plan import Plan
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
@@ -130,7 +131,7 @@ def write_proof_warnings(engine: Engine, folder: RunFolder) -> int:
     """
     sources = ["select 0::bigint as row, '' as email, '' as reason, '' as code, '' as message where false"]
     planned, results = folder.path / "without_proof.parquet", folder.result_files()
-    if planned.exists():
+    if is_written(planned):
         sources.append(f"select row, email, reason, '', '' from {engine.scan([planned])}")
     if results:
         sources.append(
@@ -187,7 +188,7 @@ def write_removals(engine: Engine, folder: RunFolder, planned: Plan) -> dict[str
     gone = ", ".join(f"'{reason}'" for reason in sorted(GONE))
     sources = ["select '' as email, '' as outcome, '' as reason, '' as vendor_code, '' as vendor_message where false"]
     not_sent = folder.path / "leavers_not_sent.parquet"
-    if not_sent.exists():
+    if is_written(not_sent):
         sources.append(f"select email, outcome, reason, '', '' from {engine.scan([not_sent])}")
     if results:
         sources.append(

@@ -18,6 +18,7 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, listed
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit, facts_of
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
+from airflow_provider_segexport.storage.local_copies import is_written
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.results import Numbered, late_rows, settled_rows
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -100,7 +101,7 @@ def _load_previous(engine: Engine, ledger: Ledger, version: int) -> None:
         engine.table("previous_touched", pa.Table.from_batches([], SCHEMA))
         return
     ledger.check(version)
-    erased.forget(engine, ledger.path, ledger.file(version))
+    erased.forget(engine, ledger.path, ledger.file(version), ledger.names)
     engine.run(f"create or replace view previous as select * from {engine.scan([ledger.file(version)])}")
     engine.run(
         """create or replace table previous_touched as
@@ -140,7 +141,7 @@ def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_f
         select email, reason from removal_results where reason in ({listed(GONE)})"""
     )
     not_sent = folder.path / "leavers_not_sent.parquet"
-    if not_sent.exists():
+    if is_written(not_sent):
         engine.run(
             f"""insert into already_gone
             select email, reason from {engine.scan([not_sent])} where outcome = 'already_gone'"""
@@ -178,7 +179,7 @@ def _load_planned_changes(engine: Engine, folder: RunFolder, *, existing_only: b
     ):
         engine.run(f"create or replace table planned_{name} ({columns})")
         file = folder.path / f"{name}.parquet"
-        if file.exists() and (name == "existing" or not existing_only):
+        if (name == "existing" or not existing_only) and is_written(file):
             engine.run(f"insert into planned_{name} by name select * from {engine.scan([file])}")
 
 

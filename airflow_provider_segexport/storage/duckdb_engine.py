@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import duckdb
 import pyarrow as pa
 
+from airflow_provider_segexport.storage.local_copies import readable
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 from airflow_provider_segexport.storage.scratch import scratch
 
@@ -109,6 +110,7 @@ class Engine:
         A plain local path is its own name. For any other path the name holds a number, because DuckDB might take the
         path for a pattern.
         """
+        path = readable(path)
         local = as_local_path(path)
         if local is not None and PLAIN_PATH.fullmatch(absolute := str(local.absolute())):
             return absolute

@@ -8,6 +8,8 @@ person can be added again if they lawfully return.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
 from airflow_provider_segexport.storage.duckdb_engine import Engine
@@ -22,23 +24,29 @@ def note(path: StoragePath, mark: str) -> None:
     write(ensure_folder(path / FOLDER) / mark, b"")
 
 
-def marks(path: StoragePath) -> list[str]:
-    """Return all marks. `path` is the ledger's."""
-    return list_names(path / FOLDER)
+def marks(path: StoragePath, names: Collection[str] | None = None) -> list[str]:
+    """Return all marks.
+
+    Args:
+        path: the ledger's.
+        names: in the ledger's folder, if it was listed already.
+    """
+    return list_names(path / FOLDER) if names is None or FOLDER in names else []
 
 
-def forget(engine: Engine, path: StoragePath, file: StoragePath) -> None:
+def forget(engine: Engine, path: StoragePath, file: StoragePath, names: Collection[str] | None = None) -> None:
     """Remove the marks of people who are members again, because a later deletion is not an erasure's.
 
     Args:
         engine: gets the table `erasure_marks`.
         path: the ledger's.
         file: a version of the ledger.
+        names: in the ledger's folder, if it was listed already.
     """
-    names = marks(path)
-    if not names:
+    erasures = marks(path, names)
+    if not erasures:
         return
-    engine.table("erasure_marks", pa.table({"mark": pa.array(names, pa.string())}))
+    engine.table("erasure_marks", pa.table({"mark": pa.array(erasures, pa.string())}))
     members = f"""select sha256(email) as mark from {engine.scan([file])}
         where state in {MAYBE_MEMBER} and added_at is not null"""
     for (mark,) in engine.rows(f"select e.mark from erasure_marks e semi join ({members}) m on m.mark = e.mark"):

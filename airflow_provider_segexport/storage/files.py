@@ -14,6 +14,7 @@ from typing import IO, Any, Self, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.storage import local_copies
 from airflow_provider_segexport.storage.arrow import int_array, raw_bytes
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, replace
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
@@ -71,6 +72,7 @@ class AtomicFile:
             return
         with self._temp.open("rb") as source, translate_storage_errors(self._target), self._target.open("wb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
+        local_copies.keep(self._target, self._temp)
 
 
 class ArrowFileWriter(AtomicFile):
@@ -194,7 +196,7 @@ class ArrowReader:
     def __init__(self, path: StoragePath, columns: Sequence[str] | None = None) -> None:
         self._target = path
         self._columns = tuple(columns) if columns is not None else None
-        local = as_local_path(path)
+        local = local_copies.local_of(path)
         self._file: Any = path.open("rb") if local is None else pa.OSFile(str(local))
         self._one_at_a_time = threading.Lock()
         self._readers: dict[tuple[str, ...] | None, pa.RecordBatchFileReader] = {}

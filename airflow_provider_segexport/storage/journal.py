@@ -32,7 +32,7 @@ from airflow_provider_segexport.storage.paths import StoragePath, as_local_path,
 from airflow_provider_segexport.storage.private import FILE_MODE
 from airflow_provider_segexport.storage.sealing import checksum_matches, with_checksum
 
-__all__ = ["Entry", "Journal", "State"]
+__all__ = ["Entry", "Journal", "State", "is_part_of_journal"]
 
 TORN = with_checksum(b'{"torn":true}')
 """Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
@@ -40,6 +40,11 @@ TORN = with_checksum(b'{"torn":true}')
 
 FILE = "journal.jsonl"
 """The journal on a local disk."""
+
+
+def is_part_of_journal(name: str) -> bool:
+    """Return whether a file of this name belongs to a journal, on a disk or in object storage."""
+    return name == FILE or journal_objects.Part.parse(name) is not None
 
 
 class Journal:

@@ -28,6 +28,7 @@ from airflow_provider_segexport.storage.durable import publish
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA, MemberCount, metadata_of
+from airflow_provider_segexport.storage.local_copies import readable
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
@@ -166,7 +167,7 @@ class Ledger:
     def _metadata(self, path: StoragePath) -> dict[bytes, bytes]:
         """Return the metadata of a version's file after checking the file."""
         verify_once(path)
-        with uncached(path).open("rb") as file:
+        with uncached(readable(path)).open("rb") as file:
             return metadata_of(pq.ParquetFile(file))
 
     def _publish(
@@ -199,7 +200,7 @@ class Ledger:
             finally:
                 temporary.unlink(missing_ok=True)
             return
-        if uncached(new).exists():  # a store that ignores the condition would overwrite it
+        if new.name in listing(self.path):  # a store that ignores the condition would overwrite it
             raise FileExistsError
         with scratch("ledger") as scratch_folder:
             temporary = scratch_folder / new.name

@@ -7,6 +7,7 @@ these requests takes tens of milliseconds.
 from __future__ import annotations
 
 import errno
+import pathlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -71,6 +72,17 @@ def get(store: Any, name: str) -> bytes:
     except TypeError:  # a file system without this option
         content = store.cat_file(name)
     return content
+
+
+def download(store: Any, name: str, to: pathlib.Path) -> None:
+    """Copy an object into a local file.
+
+    Args:
+        store: fsspec's file system.
+        name: of the object in it.
+        to: the local file, which is replaced.
+    """
+    store.get_file(name, str(to))
 
 
 def names_in(store: Any, folder: str) -> list[str]:

@@ -93,15 +93,14 @@ class Retention:
 
     def _unresumable(self, home: StoragePath) -> Iterator[OldRun]:
         """Yield the run folders of a task instance that it does not resume."""
-        newest = RunFolder.latest(home)
-        for name in list_folders(home):
-            if newest is None or not name.isdecimal():
-                continue
+        names = [name for name in list_folders(home) if name.isdecimal()]
+        newest = max(names, key=int, default="")
+        for name in names:
             folder = RunFolder(home / name)
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
                 yield OldRun(folder.path, float(summary.get("ended_at") or self.now))
-            elif folder.path.name != newest.path.name or not self._may_resume(folder):
+            elif name != newest or not self._may_resume(folder):
                 yield OldRun(folder.path, self._last_at(folder, summary), ended=False)
 
     def _may_resume(self, folder: RunFolder) -> bool:

@@ -28,7 +28,8 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
 from airflow_provider_segexport.storage import row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
-from airflow_provider_segexport.storage.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.journal import Entry, Journal, State, is_part_of_journal
+from airflow_provider_segexport.storage.local_copies import is_written, readable
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     list_names,
@@ -120,7 +121,9 @@ class RunFolder:
         """
         content = self._json("plan.json")
         if content is None:
-            if self.journal.begun() or self.removals.journal.begun():
+            names = listing(self.path)
+            has_journal = any(is_part_of_journal(name) for name in names)
+            if (has_journal and self.journal.begun()) or ("removals" in names and self.removals.journal.begun()):
                 raise DamagedState(str(self.path / "plan.json"), "it is gone")
             return None
         try:
@@ -140,16 +143,9 @@ class RunFolder:
         """Freeze the plan, after creating its journals: from here on the run carries it out."""
         for part in self._parts(planned):
             part.journal.create()
-        (_, own), (_, removals) = self._plan_files()
-        files = [name for name in PLAN_FILES if name in own or name.removeprefix("removals/") in removals]
+        names = [name for name in PLAN_FILES if planned.removal_batches or not name.startswith("removals/")]
+        files = [name for name in names if is_written(self.path / name)]
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
-
-    def _plan_files(self) -> list[tuple[StoragePath, list[str]]]:
-        """Return this folder and that of the removals, each with the names of the plan's files that exist in it."""
-        folders = ((self.path, ""), (self.removals.path, "removals/"))
-        return [
-            (folder, [name for name in listing(folder) if prefix + name in PLAN_FILES]) for folder, prefix in folders
-        ]
 
     def _parts(self, planned: Plan) -> list[RunFolder]:
         """Return the parts of the folder in which the plan has batches to journal."""
@@ -211,17 +207,17 @@ class RunFolder:
     def returning(self) -> frozenset[int]:
         """Return the rows of people that an export or an erasure removed, by the ledger."""
         path = self.path / "returning.parquet"
-        if not path.exists():
+        if not is_written(path):
             return frozenset()
-        with path.open("rb") as file:
+        with readable(path).open("rb") as file:
             return frozenset(pq.read_table(file).column("row").to_pylist())
 
     def rejected_rows(self, batch: Batch) -> set[int]:
         """Return the rows of the batch that the vendor named as rejected."""
         path = self._results / f"{batch.id}.parquet"
-        if not path.exists():
+        if not is_written(path):
             return set()
-        with path.open("rb") as file:
+        with readable(path).open("rb") as file:
             results = pq.read_table(file, columns=["row", "reason"])
         return {row for row, reason in zip(*(column.to_pylist() for column in results.columns), strict=True) if reason}
 
@@ -229,7 +225,7 @@ class RunFolder:
         """Count the rejected rows by reason."""
         counts: Counter[str] = Counter()
         for path in self.result_files():
-            with path.open("rb") as file:
+            with readable(path).open("rb") as file:
                 counts.update(pq.read_table(file, columns=["reason"]).column(0).drop_null().to_pylist())
         return counts
 
@@ -252,11 +248,13 @@ class RunFolder:
 
     def drop_bodies(self) -> None:
         """Remove the planned rows and row results of a finished run; plan, journal and reports stay."""
-        for folder, names in self._plan_files():
-            remove(folder, names)
-        for part in (self, self.removals):
-            results = part.path / "batch_results"
-            remove(results, listing(results))
+        for part, prefix in ((self.path, ""), (self.removals.path, "removals/")):
+            names = listing(part)
+            remove(part, [name for name in names if prefix + name in PLAN_FILES])
+            if "batch_results" in names:
+                remove(part / "batch_results", listing(part / "batch_results"))
+            if "removals" not in names:
+                break
 
     def record_kill(self) -> tuple[int, int]:
         """Write `killed.json`, the calls without a reply and the jobs without a result; return how many of each."""

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.local_copies import local_of
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, read, write
 
 T = TypeVar("T")
@@ -136,8 +137,8 @@ def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:
         DamagedState: it was changed or deleted.
     """
     context = context or context_of(path)
-    local = as_local_path(path)
     try:
+        local = local_of(path)
         if local is not None:
             with local.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
                 is_intact = _is_intact(content, context, bare=bare)

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from upath import UPath
-from vendors.harness import VendorHarness, people
+from vendors.harness import people
+from vendors.store_account import StoreAccount
 
 from airflow_provider_segexport.storage import group_commit
 from airflow_provider_segexport.storage.journal import Journal, State
-from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.paths import local_path, write
+from airflow_provider_segexport.storage.paths import write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 ACCOUNTS = ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"]
 FIRST, THEN = people(5), people(9)[2:]
 """Seven people in four batches on day 2; two have left."""
-
-
-class StoreAccount(VendorHarness):
-    """An account whose state is in object storage, in memory."""
-
-    def __init__(self, sim, vendor: str, home, root: UPath) -> None:
-        super().__init__(sim, vendor, home, batch_rows=2, max_concurrency=1)
-        self.root = root
-
-    def resolve(self, text: str) -> Any:
-        return UPath(text) if text.startswith("memory://") else local_path(text)
-
-    def environment(self, run: str = "run", **options: Any):
-        made = super().environment(run, **options)
-        folder = RunFolder.open(self.root / "runs" / run)
-        return replace(made, run_folder=folder, state_root=self.root, resolve=self.resolve)
-
-    def ledger(self) -> dict[str, dict[str, Any]]:
-        target = self.call(self.vendor.resolve_audience(self.endpoint, self.audience))
-        ledger = Ledger.of(self.root, self.name, target)
-        with ledger.file(ledger.version()).open("rb") as file:
-            return {row["email"]: row for row in pq.read_table(file).to_pylist()}
-
-    def export_day(self, number: int, emails: list[str]) -> dict[str, Any]:
-        return self.day(number, emails, first=dict.fromkeys(emails, f"Day {number}"))
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""Keeps local copies of the Parquet and Arrow files of a run and its ledger, while the run holds its audience.
+
+A file in object storage is written once and read several times in a run: verified, joined, read in batches. With a
+copy it is read with one request, or none. The copies lie in the process's scratch folder (`scratch`). A file on a disk
+has no copy.
+
+Only the holder of an audience writes these files, so a copy cannot become old while the lease is held: a version of a
+ledger never changes under its name, and a superseded process may neither send nor commit.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from airflow_provider_segexport.storage import object_store
+from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, as_storage_path, exists, listing
+from airflow_provider_segexport.storage.private import private_file
+from airflow_provider_segexport.storage.scratch import scratch
+
+
+@dataclass(slots=True)
+class _Copies:
+    """The copies of one run.
+
+    Attributes:
+        prefixes: paths of the folders, each with a slash at its end.
+        folder: holds the copies.
+        files: the copy of each file, by its path.
+        names: by folder, the names that were there when the folder was listed, and those written since.
+        lock: held while a file is copied.
+    """
+
+    prefixes: tuple[str, ...]
+    folder: pathlib.Path
+    files: dict[str, pathlib.Path] = field(default_factory=dict)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def new_path(self, path: StoragePath) -> pathlib.Path:
+        """Return a name for another copy. An earlier copy of the file may still be open."""
+        return self.folder / f"{next(self.numbers)}-{path.name}"
+
+
+_active: list[_Copies] = []
+
+
+@contextmanager
+def kept_copies(*folders: StoragePath) -> Iterator[None]:
+    """Keep a copy of each file below these folders that is written, or read by this module, until the block ends."""
+    remote = tuple(f"{folder}".rstrip("/") + "/" for folder in folders if as_local_path(folder) is None)
+    if not remote:
+        yield
+        return
+    with scratch("copies") as folder:
+        copies = _Copies(remote, folder)
+        _active.append(copies)
+        try:
+            yield
+        finally:
+            _active.remove(copies)
+
+
+def _copies_of(path: StoragePath) -> _Copies | None:
+    if not _active or as_local_path(path) is not None:
+        return None
+    text = str(path)
+    return next((copies for copies in reversed(_active) if text.startswith(copies.prefixes)), None)
+
+
+def readable(path: StoragePath) -> StoragePath:
+    """Return the path from which to read a file: of its local copy, which is made if needed, or its own.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        OSError: the store cannot be read.
+    """
+    copies = _copies_of(path)
+    if copies is None:
+        return path
+    with copies.lock:
+        copy = copies.files.get(str(path))
+        stored = object_store.store_of(path)
+        if copy is None and stored is not None:
+            copy = private_file(copies.new_path(path))
+            with translate_storage_errors(path):
+                object_store.download(*stored, copy)
+            copies.files[str(path)] = copy
+    return as_storage_path(copy) if copy is not None else path
+
+
+def local_of(path: StoragePath) -> pathlib.Path | None:
+    """Return the local path of a file on a disk, or of a file's copy; None if it can only be read from its store."""
+    return as_local_path(readable(path))
+
+
+def keep(path: StoragePath, written: pathlib.Path) -> None:
+    """Keep the temporary file with which a file was written as its copy."""
+    copies = _copies_of(path)
+    if copies is None:
+        return
+    with copies.lock:
+        copies.files[str(path)] = written.replace(copies.new_path(path))
+        if str(path.parent) in copies.names:
+            copies.names[str(path.parent)].add(path.name)
+
+
+def is_written(path: StoragePath) -> bool:
+    """Return whether a Parquet or Arrow file of a run exists. Its folder is listed once while copies are kept."""
+    copies = _copies_of(path)
+    if copies is None:
+        return exists(path)
+    with copies.lock:
+        if str(path) in copies.files:
+            return True
+        folder = str(path.parent)
+        if folder not in copies.names:
+            copies.names[folder] = set(listing(path.parent))
+        return path.name in copies.names[folder]
