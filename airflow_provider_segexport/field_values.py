@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from airflow_provider_segexport import email_address, phone_number
+from airflow_provider_segexport import date_formats, email_address, phone_number
 from airflow_provider_segexport.countries import ALIASES, CODES
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
 from airflow_provider_segexport.storage.plan import MappedColumn
@@ -76,8 +76,10 @@ def raw(column: MappedColumn) -> str:
 
 
 def typed(column: MappedColumn) -> str:
-    """Return SQL of the value as read; NaN becomes null, and a moment of consent becomes text."""
+    """Return SQL of the value as read: NaN is null, a moment of consent is text, text with dates is a date or time."""
     sql = raw(column)
+    if column.text_format:
+        return _from_format(sql, column)
     if column.is_moment:
         # The smallest 64-bit number as a timestamp, NumPy's NaT, ends the engine when it becomes text (DuckDB 1.5).
         is_moment = f"try_cast({sql} as date) between date '0001-01-01' and date '9999-12-31'"
@@ -85,6 +87,20 @@ def typed(column: MappedColumn) -> str:
     if column.type == "decimal":
         return f"case when not isnan({sql}::double) then {sql} end"
     return sql
+
+
+def _from_format(sql: str, column: MappedColumn) -> str:
+    """Return SQL of the date or time that a text names; `date_formats.NO_DATE` if it does not have the format.
+
+    DuckDB's `strptime` reads `infinity` and `epoch` as 1900-01-01, and `31.12.90` with `%Y` as the year 90.
+    """
+    text = f"nullif(trim({sql}, {literal(email_address.WHITESPACE)}), '')"
+    moment = f"try_strptime(text, {literal(column.text_format)})"
+    read = f"case when regexp_matches(text, '[0-9]') and {moment} >= timestamp '1000-01-01' then {moment} end"
+    value_sql = (
+        f"case when text is not null then coalesce({read}, {date_formats.NO_DATE}::timestamp)::{column.type} end"
+    )
+    return f"[{value_sql} for text in [{text}]][1]"
 
 
 def spaced(column: MappedColumn) -> str:

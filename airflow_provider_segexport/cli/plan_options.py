@@ -22,6 +22,9 @@ FLAGS = {"field_mapping": "--map"}
 METAVARS = {"as_of": "TIME", "default_region": "COUNTRY"}
 """Placeholders of values; for any other option the last part of its name."""
 
+MAPPINGS = {read.mapping: "NAME=COLUMN", read.date_formats: "COLUMN=FORMAT"}
+"""Readers of arguments that are mappings, with the placeholder of one entry."""
+
 POSITIONAL = frozenset({"segment"})
 OFF = "off"
 """The value that disables a guard."""
@@ -37,7 +40,7 @@ def flag(argument: Argument) -> str:
     """Return an argument's option. A repeated option has its name in the singular."""
     if argument.name in FLAGS:
         return FLAGS[argument.name]
-    is_repeated = argument.read in {read.mapping, read.guards, read.paths}
+    is_repeated = argument.read in {*MAPPINGS, read.guards, read.paths}
     name = argument.name.removesuffix("s") if is_repeated else argument.name
     return f"--{name.replace('_', '-')}"
 
@@ -49,8 +52,8 @@ def settings(argument: Argument) -> dict[str, Any]:
         common["required"] = True
     if argument.read is read.flag:
         return {**common, "action": "store_true"}
-    if argument.read is read.mapping:
-        return {**common, "action": "append", "type": pair, "metavar": "NAME=COLUMN"}
+    if argument.read in MAPPINGS:
+        return {**common, "action": "append", "type": pair, "metavar": MAPPINGS[argument.read]}
     if argument.read is read.guards:
         return {**common, "action": "append", "type": guard, "metavar": "NAME=LIMIT"}
     if argument.read is read.paths:
@@ -107,7 +110,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
     """
     values = {argument.name: getattr(args, argument.name) for argument in ARGUMENTS if hasattr(args, argument.name)}
     for argument in OPTIONS:
-        if argument.name in values and argument.read in {read.mapping, read.guards}:
+        if argument.name in values and argument.read in {*MAPPINGS, read.guards}:
             values[argument.name] = _merged(flag(argument), values[argument.name])
     return {name: _single(value) for name, value in values.items()}
 

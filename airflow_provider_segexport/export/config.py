@@ -99,6 +99,7 @@ class ExportConfig:
         create_audience: create the audience if no audience has the name in `audience`.
         default_region: ISO 3166-1 alpha-2 code of the country of national phone numbers in rows without a country;
             empty for none.
+        date_formats: format by text column with dates, such as `%d.%m.%Y`.
         mode: `full` sends every profile; `upsert` sends profiles that are new or changed since the ledger; `mirror`
             also removes people that we added and that have left the segment.
         as_of: the time that the segment describes, ISO 8601 with a zone.
@@ -132,6 +133,7 @@ class ExportConfig:
     create_custom_fields: bool = False
     create_audience: bool = False
     default_region: str = ""
+    date_formats: Mapping[str, str] = field(default_factory=dict)
     mode: Mode = "full"
     on_stale: OnStale = "skip"
     max_profiles: int = MOST_PROFILES

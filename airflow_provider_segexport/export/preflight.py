@@ -11,12 +11,12 @@ from functools import partial
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
 from airflow_provider_segexport.export import audience as audiences
-from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.config import ExportConfig, ExportContext
 from airflow_provider_segexport.export.experiments import resolve_audience, with_account_facts
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
-from airflow_provider_segexport.stages import map_fields, proof, read
+from airflow_provider_segexport.stages import date_columns, map_fields, proof, read
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
@@ -46,7 +46,7 @@ class Preflight:
 def check(context: ExportContext) -> Preflight:
     """Check files, columns, credentials, audience and custom fields. Change nothing at the vendor."""
     config, vendor, environment = context.config, context.vendor, context.environment
-    configured = FieldMapping(config.field_mapping, config.custom_fields, config.default_region)
+    configured = _configured(config)
     columns = map_fields.required_columns(vendor, configured)
     consent_columns = [config.consent.column] if config.consent.column else []
     if config.consent.proof is not None:
@@ -56,6 +56,7 @@ def check(context: ExportContext) -> Preflight:
     copy = partial(copy_snapshot, resolve=environment.resolve, to=environment.run_folder.path)
     paths = find_files(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
     files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
+    files = date_columns.with_dates(configured, files)
     _check_row_count(context, files)
     suppression = tuple(
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
@@ -68,6 +69,10 @@ def check(context: ExportContext) -> Preflight:
     return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
 
 
+def _configured(config: ExportConfig) -> FieldMapping:
+    return FieldMapping(config.field_mapping, config.custom_fields, config.default_region, config.date_formats)
+
+
 def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:
     """Create the audience that does not exist yet.
 
@@ -76,7 +81,7 @@ def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:
     """
     created = with_account_facts(context, audiences.create(context, checked.audience))
     audience, mapping, missing = _resolve_mapping(context, checked.mapped, checked.files, created)
-    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields, context.config.default_region)
+    configured = _configured(context.config)
     fingerprint = _fingerprint(configured, mapping)
     return replace(checked, audience=audience, mapping=mapping, fingerprint=fingerprint, missing_fields=missing)
 
@@ -85,7 +90,7 @@ def _resolve_mapping(
     context: ExportContext, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> tuple[Audience, ResolvedMapping, Mapping[str, FieldType]]:
     """Return the audience with the fields that the run must create, the field mapping, and those fields."""
-    configured = FieldMapping(context.config.field_mapping, context.config.custom_fields, context.config.default_region)
+    configured = _configured(context.config)
     missing = _missing_fields(context, configured, mapped, files, audience)
     if missing:
         planned_fields = {name.lower(): VendorField(name, field_type) for name, field_type in missing.items()}
@@ -115,7 +120,7 @@ def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
     for name, field_type in checked.missing_fields.items():
         context.run_operation(vendor.create_field(checked.audience, name, field_type))
     audience = resolve_audience(context)
-    configured = FieldMapping(config.field_mapping, config.custom_fields, config.default_region)
+    configured = _configured(config)
     missing = map_fields.missing_custom_fields(vendor, configured, checked.mapped, checked.files, audience)
     if missing:
         raise InvalidFieldMapping(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_args
 
+from airflow_provider_segexport import date_formats as date_format
 from airflow_provider_segexport.countries import CODE_CHARS, country_code
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, GuardAction
@@ -75,6 +76,11 @@ def region(given: Any, name: str) -> str:
             "such as 'DE'."
         )
     return code
+
+
+def date_formats(given: Any, name: str) -> dict[str, str]:
+    """Return a mapping of columns to formats of dates."""
+    return {column: date_format.check(text.strip(), column) for column, text in mapping(given, name).items()}
 
 
 def scalar(given: Any) -> Any:

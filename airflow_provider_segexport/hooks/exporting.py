@@ -44,6 +44,7 @@ class Exporting:
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
         default_region: OptionalText = LEFT_OUT,
+        date_formats: Mapping[str, str] | str | None = None,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

@@ -68,11 +68,10 @@ EXPORT = (
     Argument("field_mapping", read.mapping, required=True, help="the column that feeds a field: email=mail_address"),
     AUDIENCE,
     Argument("custom_fields", read.mapping, {}, may_be_empty=True, help="the column that feeds a custom field"),
-    Argument(
-        "create_custom_fields", read.flag, default=False, help="the export creates custom fields that are missing"
-    ),
+    Argument("create_custom_fields", read.flag, default=False, help="the export creates missing custom fields"),
     Argument("create_audience", read.flag, default=False, help="the export creates the audience that is missing"),
     Argument("default_region", read.region, "", help="country of phone numbers in national form, such as DE"),
+    Argument("date_formats", read.date_formats, {}, may_be_empty=True, help="a text column's format: born=%%d.%%m.%%Y"),
     Argument(
         "mode",
         read.one_of(*get_args(Mode)),
@@ -142,6 +141,7 @@ VERIFY = (
     Argument("field_mapping", read.mapping, {"email": "email"}, may_be_empty=True),
     Argument("custom_fields", read.mapping, {}, may_be_empty=True),
     Argument("default_region", read.region, "", may_be_empty=True),
+    Argument("date_formats", read.date_formats, {}, may_be_empty=True),
     Argument("partition_columns", read.flag, default=False),
     Argument("repair", read.flag, default=False),
     Argument("sample", read.positive, may_be_empty=True),
@@ -289,6 +289,7 @@ def verify_config(values: Mapping[str, Any], *, as_of: datetime, run: str) -> Ex
         field_mapping=values["field_mapping"],
         custom_fields=values["custom_fields"],
         default_region=values["default_region"],
+        date_formats=values["date_formats"],
         partition_columns=values["partition_columns"],
         audience=values["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),

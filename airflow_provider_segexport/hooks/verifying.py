@@ -31,6 +31,7 @@ class Verifying:
         field_mapping: Mapping[str, str] | str | None = None,
         custom_fields: Mapping[str, str] | str | None = None,
         default_region: str | None = None,
+        date_formats: Mapping[str, str] | str | None = None,
         partition_columns: bool | str = False,
         repair: bool | str = False,
         sample: int | str | None = None,
@@ -48,6 +49,7 @@ class Verifying:
             field_mapping: column by vendor-neutral field, as the export has it.
             custom_fields: column by the vendor's name of the custom field, as the export has it.
             default_region: the country of phone numbers in national form, as the export has it.
+            date_formats: format by text column with dates, as the export has it.
             partition_columns: read a column that a file lacks from the `key=value` folders above it.
             repair: the next run of the export sends people again who are missing and have not opted out.
             sample: people to read instead of the whole audience, if that takes fewer calls; None reads the audience.

@@ -47,6 +47,8 @@ class SegmentExportOperator(BaseAudienceOperator):
             everything else was checked; a dry run creates nothing.
         default_region: the country of phone numbers in national form (`0170 1234567`), as an ISO 3166-1 alpha-2 code
             such as `DE`. It applies to rows without a mapped `country`. They are sent as E.164 (`+491701234567`).
+        date_formats: column to format, for text columns with dates: `{"born": "%d.%m.%Y"}`. Text that does not have the
+            format is treated as a value that does not fit its field. A time of day is read as UTC.
         mode: `upsert` sends profiles that are new or changed since the last export. `mirror` also removes people that
             this export added and who have left the segment. `full` sends every profile.
         as_of: the point in time that the segment describes. The default is the first that exists of partition date,
@@ -118,6 +120,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         "create_custom_fields",
         "create_audience",
         "default_region",
+        "date_formats",
         "allow_shared_audience",
         "adopt_existing",
         "deferrable",
@@ -125,7 +128,12 @@ class SegmentExportOperator(BaseAudienceOperator):
         "job_timeout",
         "partition_columns",
     )
-    template_fields_renderers = {"field_mapping": "json", "custom_fields": "json", "guards": "json"}  # noqa: RUF012 - as BaseOperator has it
+    template_fields_renderers = {  # noqa: RUF012 - as BaseOperator has it
+        "field_mapping": "json",
+        "custom_fields": "json",
+        "date_formats": "json",
+        "guards": "json",
+    }
     ui_color = "#d7ecf2"
 
     def __init__(  # noqa: PLR0913 - the options of an export
@@ -139,6 +147,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         create_custom_fields: bool | str = False,
         create_audience: bool | str = False,
         default_region: OptionalText = LEFT_OUT,
+        date_formats: Mapping[str, str] | str | None = None,
         mode: Mode = "upsert",
         as_of: dt.datetime | dt.date | str | float | LeftOut = LEFT_OUT,
         on_stale: OnStale = "skip",

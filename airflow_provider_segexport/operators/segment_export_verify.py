@@ -36,6 +36,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         field_mapping: column by vendor-neutral field, as the export has it; the default maps `email` to `email`.
         custom_fields: column by the vendor's name of the custom field, as the export has it.
         default_region: the country of phone numbers in national form, as the export has it.
+        date_formats: format by text column with dates, as the export has it.
         partition_columns: read a mapped column that a file lacks from the `key=value` folders above it, as text.
         repair: mark people who are missing and have not opted out, so that the next run of the export sends them again.
         sample: read this number of people of the ledger, chosen at random, instead of the whole audience, if that takes
@@ -52,6 +53,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         "field_mapping",
         "custom_fields",
         "default_region",
+        "date_formats",
         "partition_columns",
         "repair",
         "sample",
@@ -71,6 +73,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         field_mapping: Mapping[str, str] | str | None = None,
         custom_fields: Mapping[str, str] | str | None = None,
         default_region: str | None = None,
+        date_formats: Mapping[str, str] | str | None = None,
         partition_columns: bool | str = False,
         repair: bool | str = False,
         sample: int | str | None = None,

@@ -103,7 +103,7 @@ def _create_read_rows(engine: Engine, files: SegmentFiles, field_mapping: Resolv
     engine.run(field_values.MACROS)
     columns = field_mapping.read_columns
     raws = "".join(f", {field_values.typed(column)} as {field_values.raw(column)}" for column in columns)
-    reads = [Read(field_values.raw_name(column), column.column, as_date=column.type == "date") for column in columns]
+    reads = [Read(field_values.raw_name(column), column.column, as_date=column.is_read_as_date) for column in columns]
     rows = relation(engine, files, [Read("email", field_mapping.email), *reads])
     engine.run(f"create or replace view read_rows as select row, email{raws} from {rows}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
@@ -232,6 +233,7 @@ def _resolved(
     vendor: Vendor, mapping: FieldMapping, matched: MappedFields, columns: list[MappedColumn]
 ) -> ResolvedMapping:
     """Return the columns with what else the values need."""
+    columns = [replace(column, text_format=mapping.date_formats.get(column.column, "")) for column in columns]
     country = mapping.fields.get("country", "")
     return ResolvedMapping(
         mapping.fields["email"], tuple(columns), matched, vendor.date_format, country, mapping.default_region

@@ -73,13 +73,14 @@ class FieldMapping:
     Attributes:
         fields: column by vendor-neutral field.
         custom: column by the vendor's name of a custom field.
-        default_region: ISO 3166-1 alpha-2 code of the country of phone numbers in rows without a country; empty for
-            none.
+        default_region: ISO 3166-1 alpha-2 code for phone numbers in rows without a country; empty for none.
+        date_formats: format by text column with dates.
     """
 
     fields: Mapping[str, str]
     custom: Mapping[str, str] = field(default_factory=dict)
     default_region: str = ""
+    date_formats: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ class MappedColumn:
         value_kind: type of the vendor's field.
         max_chars: of the value as sent; None for no limit.
         drop_invalid: a value that does not fit is left out of its row and counted, instead of rejecting the row.
-        custom_field: the vendor's custom field, with what it accepts; None for a field that every
-            contact of the vendor has.
+        custom_field: the vendor's custom field, with what it accepts; None for a field that every contact has.
+        text_format: the format of dates that the files hold as text; empty for a column of another type.
     """
 
     name: str
@@ -106,11 +107,17 @@ class MappedColumn:
     max_chars: int | None = None
     drop_invalid: bool = False
     custom_field: VendorField | None = None
+    text_format: str = ""
 
     @property
     def is_moment(self) -> bool:
         """True if the column holds moments of consent. They are read as text, whatever the type in the files is."""
         return self.name == PROOF_AT
+
+    @property
+    def is_read_as_date(self) -> bool:
+        """True if the files' own values become dates when they are read. A text becomes one later."""
+        return self.type == "date" and not self.text_format
 
     @property
     def is_phone(self) -> bool:
@@ -121,11 +128,8 @@ class MappedColumn:
     @property
     def vendor_type(self) -> str:
         """The type of the vendor's field, and after a blank the vendor's id of the field if it has one."""
-        return (
-            f"{self.value_kind} {self.custom_field.id}"
-            if self.custom_field is not None and self.custom_field.id
-            else self.value_kind
-        )
+        field_id = self.custom_field.id if self.custom_field is not None else ""
+        return f"{self.value_kind} {field_id}" if field_id else self.value_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,7 @@ class ResolvedMapping:
         mapped: fields and custom fields.
         date_format: the vendor's, for `strftime`.
         country: the column of the rows' countries; empty if none is mapped.
-        default_region: ISO 3166-1 alpha-2 code of the country of phone numbers in rows without a country; empty for
-            none.
+        default_region: ISO 3166-1 alpha-2 code for phone numbers in rows without a country; empty for none.
         proof: the columns with the proof of consent, which are read as text.
     """
 

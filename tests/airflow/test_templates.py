@@ -56,6 +56,7 @@ def everything(stage, **changes):
         "create_custom_fields": "true",
         "create_audience": "False",
         "default_region": "de",
+        "date_formats": "{}",
         "allow_shared_audience": "False",
         "adopt_existing": "False",
         "partition_columns": "False",

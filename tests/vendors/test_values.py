@@ -114,3 +114,25 @@ def test_a_phone_in_national_form_arrives_in_e164(account):
     assert again["counts"]["unchanged"] == 4
     other = account.export(account.segment(columns), "other", default_region="FR", **options)
     assert other["counts"]["unchanged"] == 3
+
+
+def test_dates_as_text_arrive_as_dates(account):
+    """In each vendor's own form, also in a custom field that the export creates; a wrong text is never a date."""
+    columns = {
+        "email": people(3),
+        "born": ["31.12.1990", "1.2.1991", None],
+        "joined": ["12/25/2024 5:06 pm", None, "01/02/2025 00:00 am"],
+    }
+    name = account.row.custom[1]
+    options = {
+        "field_mapping": {"email": "email", "birthdate": "born"},
+        "custom_fields": {name: "joined"},
+        "date_formats": {"born": "%d.%m.%Y", "joined": "%m/%d/%Y %I:%M %p"},
+        "create_custom_fields": True,
+    }
+    report = account.export(account.segment(columns), mode="upsert", **options)
+    assert report["counts"]["delivered"] == 2
+    assert report["reasons"] == {"rejected": {"invalid_value": 1}}
+    stored = str(list(account.members().values()))
+    assert "31.12.1990" not in stored
+    assert re.search(r"2024[-/]12[-/]25", stored)

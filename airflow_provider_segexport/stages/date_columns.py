@@ -1,0 +1,32 @@
+"""Read text columns as dates: `FieldMapping, SegmentFiles -> SegmentFiles`, before any row is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_provider_segexport import date_formats
+from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
+from airflow_provider_segexport.storage.plan import FieldMapping, SegmentFiles
+
+
+def with_dates(mapping: FieldMapping, files: SegmentFiles) -> SegmentFiles:
+    """Return the files with the type of a date for each text column that has a date format.
+
+    Raises:
+        InvalidFieldMapping: a date format is of a column that is not mapped.
+        InvalidSegment: it is of a column that is no text.
+    """
+    columns, type_names = dict(files.columns), dict(files.type_names)
+    for column, text_format in mapping.date_formats.items():
+        if column not in {*mapping.fields.values(), *mapping.custom.values()}:
+            raise InvalidFieldMapping(
+                f"`date_formats` names the column {column!r}, which feeds no field. To fix: map it, or leave it out."
+            )
+        if files.columns[column] != "text":
+            raise InvalidSegment(
+                f"Column {column!r} is {files.type_names[column]}, and `date_formats` describes text. To fix: leave "
+                "the column out of `date_formats`."
+            )
+        columns[column] = "timestamp" if date_formats.has_time(text_format) else "date"
+        type_names[column] = f"text with dates ({text_format})"
+    return replace(files, columns=columns, type_names=type_names)
