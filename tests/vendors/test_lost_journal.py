@@ -98,6 +98,7 @@ def kill_day_2(account: Account, monkeypatch: pytest.MonkeyPatch, part: str, set
 
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "write", write_or_die)
+        patched.setattr(Journal, "write_intents", write_or_die)  # of a group in object storage
         with pytest.raises(KeyboardInterrupt):
             account.export_day(2, DAY_2)
     account.sim.clock.advance(3600)
