@@ -95,10 +95,20 @@ def _show() -> ActionCommand:
         help="Show the report of a run",
         description=(
             "Shows counts by outcome and reason, removals, guards, times and paths; with -o json or yaml the whole "
-            f"report. Of a run that has not ended it shows how far the run is. Calls no vendor. {EXIT_CODES}."
+            "report. Of a run that has not ended it shows how far the run is. Calls no vendor. "
+            f"{EXIT_CODES}, and with 3 if --calls is given and no calls are recorded."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.show.show"),
-        args=(Arg(("run",), help=RUN_HELP), ARG_OUTPUT, ARG_VERBOSE),
+        args=(
+            Arg(("run",), help=RUN_HELP),
+            Arg(
+                ("--calls",),
+                action="store_true",
+                help="show the vendor calls of the run instead: method, path without ids, status, milliseconds",
+            ),
+            ARG_OUTPUT,
+            ARG_VERBOSE,
+        ),
     )
 
 

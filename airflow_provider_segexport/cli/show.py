@@ -1,10 +1,11 @@
-"""`airflow segexport show RUN`: prints the report of one run."""
+"""`airflow segexport show RUN`: prints the report of one run, or its vendor calls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_segexport.cli.calls import print_calls
 from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.output import STRUCTURED, print_object, print_rows
 from airflow_provider_segexport.cli.plan_output import guard_rows, guard_state
@@ -35,7 +36,7 @@ TEXTS = {
 
 
 def show(args: Namespace) -> None:
-    """Print the report of a run; in a structured format all of it."""
+    """Print the report of a run, in a structured format all of it; or its vendor calls."""
     from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
 
     suppress_logs_and_warning(_show)(args)
@@ -46,6 +47,9 @@ def _show(args: Namespace) -> None:
 
     with errors_shown():
         run = locate(args.run)
+        if args.calls:
+            print_calls(run.folder, args.output)
+            return
         try:
             report = read_report(run.folder)
         except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,13 +72,24 @@ class Audiences:
             note = self.run_operation(check(self.settings.endpoint), limits) if check is not None else ""
             audience = self.resolve_audience(retry_limits=limits)
         except SegexportError as error:
-            return False, str(error)
+            return False, without_conn_id(str(error), self.conn_id)
         text = f"{vendor.title} account {audience.account_name!r}"
         if audience.audience:
             count = "" if audience.member_count is None else f" with {counted(audience.member_count, 'member')}"
             text += f", {vendor.audience_noun} {audience.audience_name!r}{count}"
         parts = [f"{text}.", note, *audience.warnings, *self.settings.warnings()]
-        text = " ".join(filter(None, parts))
+        text = without_conn_id(" ".join(filter(None, parts)), self.conn_id)
         if logging.root.manager.disable:  # Airflow's command line disables logs, and prints no text for a success
             sys.stdout.write(f"{text}\n")
         return True, text
+
+
+def without_conn_id(text: str, conn_id: str) -> str:
+    """Return the text with 'this connection' in place of the connection's id.
+
+    Airflow's Test button tests a connection under a random id (`routes/public/connections.py`, Airflow 3.3.2), which
+    its user has never seen.
+    """
+    shown = re.escape(repr(conn_id))
+    text = re.sub(rf"\b([Cc])onnection {shown}", lambda match: f"{'T' if match[1] == 'C' else 't'}his connection", text)
+    return re.sub(rf"(`airflow segexport \w+ ){re.escape(conn_id)}\b", r"\1CONN_ID", text)

@@ -28,6 +28,7 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.operations import run_operation
 
 if TYPE_CHECKING:
+    from airflow_provider_segexport.http.call_log import CallLog
     from airflow_provider_segexport.http.client import RetryLimits, Sender
     from airflow_provider_segexport.http.oauth import Bearer
 
@@ -96,6 +97,13 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
     def connection(self) -> Any:
         """The Airflow connection. It is read once, because Airflow can be asked in the main thread only."""
         return read_connection(self.conn_id)
+
+    @cached_property
+    def call_log(self) -> CallLog:
+        """The calls that clients of this hook have made since the log was last taken."""
+        from airflow_provider_segexport.http.call_log import CallLog  # noqa: PLC0415
+
+        return CallLog()
 
     @cached_property
     def settings(self) -> connections.ConnectionSettings:
@@ -223,6 +231,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             check_writable=permission_check(self),
             sleep=self.interruptible_sleep,
             clock=self.clock,
+            call_log=self.call_log,
         )
 
     def run_operation(self, operation: Operation[T], retry_limits: RetryLimits | None = None) -> T:
@@ -245,7 +254,13 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         """Run an operation that brings its own credentials, such as a login."""
         from airflow_provider_segexport.http.client import Sender  # noqa: PLC0415
 
-        client = Sender(self._unauthenticated_conn, self.vendor, sleep=self.interruptible_sleep, clock=self.clock)
+        client = Sender(
+            self._unauthenticated_conn,
+            self.vendor,
+            sleep=self.interruptible_sleep,
+            clock=self.clock,
+            call_log=self.call_log,
+        )
         try:
             return run_operation(operation, client, self.interruptible_sleep)
         finally:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot
+from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot, Superseded
 from airflow_provider_segexport.export.config import ExportConfig, ExportContext, ExportEnvironment, PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.export.verify import verify
@@ -23,6 +25,7 @@ from airflow_provider_segexport.hooks.run_folders import (
 from airflow_provider_segexport.hooks.task_state import airflow_id, is_holder_gone, is_task_running
 from airflow_provider_segexport.hooks.tidying import tidy
 from airflow_provider_segexport.http.quiet_logs import quiet
+from airflow_provider_segexport.storage.calls import write_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +78,7 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
         Progress(run_folder(request), session.clock).clear()
         return report
+    session.call_log.take()  # of an earlier export of the same hook
     client = session.http_client()
     policy = JobPollPolicy(
         interval_s=min(poll_interval_s, config.job_timeout / MIN_POLLS_PER_JOB_TIMEOUT),
@@ -87,7 +91,8 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
     )
     on_audience = attempt.resolved if attempt is not None else lambda *_: None
     try:
-        return _run(session, client, request, config, policy, on_audience=on_audience)
+        is_resumed = resumed or request.attempt[0] != 1
+        return _run(session, client, request, config, policy, on_audience=on_audience, is_resumed=is_resumed)
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)
@@ -101,6 +106,7 @@ def _run(  # noqa: PLR0913 - what a run consists of
     policy: JobPollPolicy,
     *,
     on_audience: Callable[[Audience, StoragePath], None],
+    is_resumed: bool,
 ) -> dict[str, Any] | PendingJobs:
     """Run an export in its run folder, and record its end in progress and metrics."""
     folder = open_run_folder(request, config)
@@ -123,7 +129,8 @@ def _run(  # noqa: PLR0913 - what a run consists of
     )
     try:
         progress.update({"phase": "checking"})
-        result = _carry_out(session, config, environment)
+        with _recorded_calls(session, folder.path, is_resumed=is_resumed):
+            result = _carry_out(session, config, environment)
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
             progress.clear()
@@ -140,6 +147,29 @@ def _run(  # noqa: PLR0913 - what a run consists of
         tidy(request, session.clock())
     metrics.record_end(session.vendor.name, result)
     return result
+
+
+@contextmanager
+def _recorded_calls(session: VendorSession, folder: StoragePath, *, is_resumed: bool) -> Iterator[None]:
+    """Write the vendor calls of the block to the run folder at its end, also if it fails.
+
+    Args:
+        session: the account.
+        folder: the run folder.
+        is_resumed: the folder may have the calls of an earlier process.
+    """
+    may_write = True
+    try:
+        yield
+    except Superseded:  # by now another try may use the run folder
+        may_write = False
+        raise
+    finally:
+        if may_write:
+            try:
+                write_calls(folder, session.call_log.take(), is_resumed=is_resumed)
+            except OSError as error:
+                log.warning("Recording the vendor calls failed (run_folder=%s error=%s)", folder, type(error).__name__)
 
 
 def _carry_out(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.connection import ConnectionSettings
+    from airflow_provider_segexport.http.call_log import CallLog
     from airflow_provider_segexport.http.client import RetryLimits, Sender
     from airflow_provider_segexport.model import Audience, Operation, T
     from airflow_provider_segexport.ratelimit.clocks import Machine
@@ -32,6 +33,10 @@ class VendorSession(Protocol):
     @property
     def settings(self) -> ConnectionSettings:
         """The connection's settings, without secrets."""
+
+    @property
+    def call_log(self) -> CallLog:
+        """The calls of the session's clients since the log was last taken."""
 
     @property
     def quota_account(self) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import requests
 from requests import exceptions as requests_errors
@@ -25,6 +25,7 @@ from airflow_provider_segexport.errors import (
     Superseded,
     VendorUnavailable,
 )
+from airflow_provider_segexport.http.call_log import CallLog, shown_path
 from airflow_provider_segexport.http.errors import (
     bounded_retry,
     broken_response,
@@ -37,6 +38,7 @@ from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.http.response_limits import limit_responses, read_body
 from airflow_provider_segexport.http.retry_budget import RetryBudget
 from airflow_provider_segexport.model import Request, Response
+from airflow_provider_segexport.storage.calls import Call
 from airflow_provider_segexport.vendors.base import CONNECT_TIMEOUT_S, Vendor
 
 REDIRECTS = range(300, 400)
@@ -102,6 +104,7 @@ class Sender:
         check_writable: called before the first call that changes something; raises if this process may not.
         sleep: waits for seconds.
         clock: returns epoch seconds.
+        call_log: records each attempt.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings and dependencies
@@ -115,6 +118,7 @@ class Sender:
         check_writable: Callable[[], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
+        call_log: CallLog | None = None,
     ) -> None:
         self._make_session = session
         self._vendor = vendor
@@ -124,6 +128,7 @@ class Sender:
         self._check_writable = check_writable
         self._sleep = sleep
         self._clock = clock
+        self._call_log = call_log or CallLog()
         self._thread = threading.local()
         self._sessions: list[requests.Session] = []
         self._preparer = RequestPreparer()
@@ -252,14 +257,7 @@ class Sender:
             with self._lock:
                 self.traffic.calls += 1
                 self.traffic.bytes_sent += len(request.body or b"")
-            raw = session.send(
-                prepared,
-                timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),
-                allow_redirects=False,
-                stream=True,
-                **transport,
-            )
-            body = read_body(raw, self._vendor.limits.response, request.url)
+            raw, body = self._exchange(session, prepared, transport, request)
         except requests_errors.InvalidHeader as error:  # the request's own headers are checked when it is prepared
             raise broken_response(error, request.url) from None
         except requests_errors.RequestException as error:
@@ -270,3 +268,25 @@ class Sender:
             ) from None
         headers = {name.lower(): value for name, value in raw.headers.items()}
         return Response(raw.status_code, headers, body, redact_url(request.url))
+
+    def _exchange(
+        self, session: requests.Session, prepared: requests.PreparedRequest, transport: dict[str, Any], request: Request
+    ) -> tuple[requests.Response, bytes]:
+        """Send a prepared request, read the response, and record the call."""
+        began, status, failure = time.perf_counter(), 0, ""
+        try:
+            raw = session.send(
+                prepared,
+                timeout=(CONNECT_TIMEOUT_S, self._vendor.limits.timeout_s),
+                allow_redirects=False,
+                stream=True,
+                **transport,
+            )
+            status = raw.status_code
+            return raw, read_body(raw, self._vendor.limits.response, request.url)
+        except Exception as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            ms = round((time.perf_counter() - began) * 1000)
+            self._call_log.record(Call(self._clock(), request.method, shown_path(request.url), status, ms, failure))

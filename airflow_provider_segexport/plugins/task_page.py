@@ -14,6 +14,7 @@ from airflow_provider_segexport.plugins.run_facts import CONSENT_LABELS, PROOF_L
 from airflow_provider_segexport.plugins.task_instances import TaskInstanceInfo, instance
 from airflow_provider_segexport.plugins.task_run import Report
 from airflow_provider_segexport.storage.attempts import Status
+from airflow_provider_segexport.storage.calls import read_calls
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -38,6 +39,7 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
     task = instance(run, map_index)
     folder = folder_of(root, resolve, run, task)
     report = task_run.report(folder, at_work=task is not None and task.at_work) if folder is not None else None
+    is_over = task is None or not task.at_work
     attempt = attempts.of_run(root, run, task.conn_id if task is not None else "")
     refresh_s = 0.0
     if task is not None and task.at_work and (task.exports or report is not None):
@@ -51,6 +53,7 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         "audience_page": audience_address(attempt.key) if attempt is not None and attempt.key is not None else "",
         "log": log_address(run, f"/mapped/{map_index}" if map_index >= 0 else ""),
         "again_ms": round(refresh_s * 1000),
+        "calls": read_calls(folder) if folder is not None and is_over else None,
         "query": task_query(run, map_index),
         "can_download_rejects": user.can_download_rejects(run.dag_id),
         **(_shown(report, folder) if report is not None and folder is not None else {}),

@@ -7,8 +7,9 @@
         batch_results/<batch>.parquet                  results of single rows, if a batch has any
         removals/                                      the same for leavers: removals.arrow, journal, batch_results
         rejects.parquet  proof_warnings.parquet  summary.json    the report
+        calls.json                                     the vendor calls, written after the report
 
-A folder with a finished summary is never written again. If a task is cleared after success, it starts in a new folder.
+After that, a finished folder is never written again. If a task is cleared after success, it starts in a new folder.
 """
 
 from __future__ import annotations

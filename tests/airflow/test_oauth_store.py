@@ -242,3 +242,23 @@ def test_a_token_that_was_used_up_elsewhere_says_so(stage, monkeypatch):
     stage.sim.clock.advance(5)
     with pytest.raises(AuthenticationFailed, match="rejects the refresh token"):
         get_hook(conn_id).resolve_audience()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "changes", "text"),
+    [
+        ("dotdigital", {"login": None}, "This connection has no API user"),
+        ("dotdigital", {"extra": {"verify": "maybe/not"}}, "This connection: `verify`"),
+        ("dotdigital", {"extra": {"export_enabled": False}}, "Exports through this connection are disabled"),
+        ("omnisend", {"password": "a key"}, "The API key of this connection"),
+        ("constant_contact", {"extra": {"refresh_token": None}}, "`airflow segexport login CONN_ID`"),
+    ],
+)
+def test_the_test_button_does_not_name_the_random_id_of_airflow(stage, monkeypatch, vendor, changes, text):
+    """Airflow tests a connection under an id that its user has never seen."""
+    ids = []
+    make_id = routes.get_random_string
+    monkeypatch.setattr(routes, "get_random_string", lambda: ids.append(make_id()) or ids[-1])
+    tested = press_test(stage, monkeypatch, stage.connection(vendor, **changes))
+    assert text in tested.message
+    assert ids[0] not in tested.message

@@ -15,8 +15,10 @@ import pytest
 from ui_factories import NOW, REJECTS, place, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.error_help import ERROR_HELP
+from airflow_provider_segexport.http.call_log import CallLog
 from airflow_provider_segexport.storage import verifications
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts_file, record
+from airflow_provider_segexport.storage.calls import Call, write_calls
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
 from airflow_provider_segexport.storage.paths import as_storage_path
@@ -702,3 +704,27 @@ def test_the_tab_leads_to_the_page_of_its_audience(client, root):
     page = client(f"task?{TRIED}").text
     address = re.search(r'href="(audience\?[^"]+)">History of this audience', page)[1].replace("&amp;", "&")
     assert 200 == client(address).status_code
+
+
+def test_the_tab_lists_the_vendor_calls_of_a_run(client, root):
+    """By path and status, and those that failed; also of a run that failed before its plan. A text stays a text."""
+    log = CallLog()
+    for number in range(120):
+        log.record(Call(NOW + number, "POST", "/v3/contacts/import", 202, 30 + number))
+        log.record(Call(NOW + number, "GET", "/v3/contacts/{id}", 0, 30_000, "ReadTimeout"))
+    log.record(Call(NOW, "GET", HOSTILE, 500, 1))
+    folder = with_folder(root, summary())
+    assert "Vendor calls" not in client(f"task?{TASK}").text
+    write_calls(as_storage_path(folder), log.take(), is_resumed=False)
+    page = client(f"task?{TASK}").text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    text = text_of(page)
+    assert "Vendor calls 241" in text
+    assert "import 202 120 90 149" in text
+    assert "First failed calls 121" in text
+    assert "The first 100 are shown." in text
+    (folder / "summary.json").unlink()
+    assert "Vendor calls 241" in text_of(client(f"task?{TASK}").text)
+    (folder / "calls.json").write_text("[]")
+    assert 200 == client(f"task?{TASK}").status_code
