@@ -87,9 +87,9 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def segment_name(segment: str) -> str:
-    """Return the end of a segment's path: the file or folder, with its folder if it is only a partition."""
+    """Return the last part of a segment's path that names it: a partition, a pattern, a date and a number do not."""
     parts = [part for part in segment.rstrip("/").split("/") if part]
-    named = [part for part in parts if "=" not in part and "*" not in part]
+    named = [part for part in parts if "=" not in part and "*" not in part and re.search(r"[^\W\d_]", part)]
     return (named or parts or [""])[-1]
 
 

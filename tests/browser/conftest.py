@@ -98,13 +98,23 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
-    """Airflow and the simulator with two days of exports, and Chromium; all ended at the end."""
+def browser() -> Iterator[Any]:
+    """Chromium."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - requirements/ui.txt
 
     sys.path.insert(0, str(REPO / "scripts"))
-    from ui import Ui  # noqa: PLC0415 - after the path
-    from ui_browser import chromium  # noqa: PLC0415 - same
+    from ui_browser import chromium  # noqa: PLC0415 - after the path
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def site(browser: Any) -> Iterator[Site]:
+    """Airflow and the simulator with two days of exports, and Chromium; all ended at the end."""
+    from ui import Ui  # noqa: PLC0415 - in the path of `browser`
 
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")] + ["AIRFLOW_HOME", "SEGEXPORT_DEMO_ROOT"]:
         os.environ.pop(name, None)  # of the other tests; this Airflow has a home of its own
@@ -118,9 +128,6 @@ def site() -> Iterator[Site]:
         ui.start()
         ui.run_days(2)
         ui.wait(lambda: ui.days_exported(2), "the exports are not done", 600)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-            yield Site(ui, browser)
-            browser.close()
+        yield Site(ui, browser)
     finally:
         ui.processes.stop()

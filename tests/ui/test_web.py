@@ -662,12 +662,13 @@ def test_names_with_numbers_are_in_their_natural_order(client, root):
     assert ["List 1", "List 2", "List 11"] == names
 
 
-def test_an_audience_is_found_by_its_segment(client, root):
-    """The end of the path is shown; the search knows all of it."""
-    write_run(root, summary(segment="/data/segments/newsletter_active/day=2026-11-24/"), members=5)
+@pytest.mark.parametrize("day", ["day=2026-11-24/", "2026-11-24", "2026/11/24/", "*"])
+def test_an_audience_is_found_by_its_segment(client, root, day):
+    """The end of the path that names it is shown; the search knows all of it."""
+    write_run(root, summary(segment=f"/data/segments/newsletter_active/{day}"), members=5)
     page = client("audiences").text
     assert "segment newsletter_<wbr>active" in page
-    assert "/data/segments/newsletter_active/day=2026-11-24/" in re.search(r'data-text="([^"]*)"', page)[1]
+    assert f"/data/segments/newsletter_active/{day}" in re.search(r'data-text="([^"]*)"', page)[1]
 
 
 def test_an_audience_stays_when_its_dag_leaves_the_database(client, root):
