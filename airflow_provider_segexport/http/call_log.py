@@ -1,4 +1,4 @@
-"""Records the calls of a run in memory, for whoever debugs it: method, path without ids, status, milliseconds."""
+"""Records the calls of a run in memory, for debugging: method, path without ids, status, milliseconds."""
 
 from __future__ import annotations
 

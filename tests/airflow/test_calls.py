@@ -20,7 +20,7 @@ pytestmark = pytest.mark.airflow
 def test_each_call_of_a_run_is_recorded_without_a_person(stage, command, vendor):
     """As many as the report counts, and the simulator has seen; with removals and opt-outs, in the second run."""
     conn_id = stage.connection(vendor)
-    told = {
+    arguments = {
         "conn_id": conn_id,
         "mode": "mirror",
         "fetch_optouts": True,
@@ -30,7 +30,7 @@ def test_each_call_of_a_run_is_recorded_without_a_person(stage, command, vendor)
         stage.segment(rows)
         stage.sim.clock.advance(3600)
         seen = len(stage.sim.requests(vendor=vendor))
-        run = stage.export(**told)
+        run = stage.export(**arguments)
         assert run.state == "success", run.error
         folder = run.summary()["run_folder"]
         calls = read_calls(local_path(folder))

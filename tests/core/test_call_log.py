@@ -76,8 +76,8 @@ def test_calls_of_a_later_process_are_added(tmp_path):
     assert [] == list(tmp_path.iterdir())
     for number in range(3):
         log = CallLog()
-        for place in range(700):
-            log.record(call(place, 429))
+        for index in range(700):
+            log.record(call(index, 429))
         log.record(call(1, 0, failure="ReadTimeout"))
         write_calls(folder, log.take(), is_resumed=number > 0)
     calls = read_calls(folder)
@@ -92,7 +92,7 @@ def test_calls_of_a_later_process_are_added(tmp_path):
 
 
 def test_a_new_run_begins_anew(tmp_path):
-    """A first try reads no file, and replaces one."""
+    """A first try reads no file, and replaces attempt."""
     folder = as_storage_path(tmp_path)
     for _ in range(2):
         log = CallLog()
@@ -130,13 +130,13 @@ def test_a_sender_records_each_attempt_with_status_time_and_error():
     harness = SenderHarness(answers, call_log=log)
     harness.send(PERSON)
     calls = log.take()
-    assert [(one.method, one.path, one.status, one.failure) for one in calls.latest] == [
+    assert [(attempt.method, attempt.path, attempt.status, attempt.failure) for attempt in calls.latest] == [
         ("GET", "/people", 503, ""),
         ("GET", "/people", 0, "ReadTimeout"),
         ("GET", "/people", 200, ""),
     ]
-    assert [one.status for one in calls.failed] == [503, 0]
-    assert all(one.at >= 1_767_225_600 and 0 <= one.ms < 60_000 for one in calls.latest)
+    assert [attempt.status for attempt in calls.failed] == [503, 0]
+    assert all(attempt.at >= 1_767_225_600 and 0 <= attempt.ms < 60_000 for attempt in calls.latest)
     assert "jane" not in repr(calls)
 
 
