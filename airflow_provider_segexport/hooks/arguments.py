@@ -80,7 +80,13 @@ def region(given: Any, name: str) -> str:
 
 def date_formats(given: Any, name: str) -> dict[str, str]:
     """Return a mapping of columns to formats of dates."""
-    return {column: date_format.check(text.strip(), column) for column, text in mapping(given, name).items()}
+    formats = literal(given) if isinstance(given, str) else given
+    if not isinstance(formats, Mapping) or not all(isinstance(each, str) for item in formats.items() for each in item):
+        raise InvalidArgument(
+            f"`{name}` is not a mapping of texts. To fix: map columns to formats, such as {{'born': '%d.%m.%Y'}}, or "
+            "pass such a mapping as JSON text."
+        )
+    return {column: date_format.check(text.strip(), column) for column, text in formats.items()}
 
 
 def scalar(given: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from airflow_provider_segexport.errors import InvalidSegment
@@ -15,6 +15,9 @@ EARLIEST_S, LATEST_S = 946_684_800, 4_102_444_800
 
 UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 """Units per second: s, ms, µs, ns. Between 2000 and 2100 the ranges of two units do not overlap."""
+
+MAX_AHEAD = timedelta(days=2)
+"""A day begins up to 14 hours earlier in another time zone, and a clock may be wrong by a day."""
 
 DAY_DIGITS, SECOND_DIGITS = 8, 14
 """Digits of 20260305 and 20260305020000: native rendering turns `ds_nodash` and similar texts into numbers."""
@@ -39,6 +42,25 @@ def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
     run = context.get("dag_run")
     partition = getattr(run, "partition_date", None) or key_start(getattr(run, "partition_key", None))
     return run_time(context) if partition is None else _in_utc(partition)
+
+
+def check_not_future(moment: datetime, now: datetime) -> datetime:
+    """Return a snapshot's time, unless it is too far in the future to be true.
+
+    Args:
+        moment: the time.
+        now: the time of this machine, whose clock may be wrong by a day.
+
+    Raises:
+        InvalidSegment: it is more than `MAX_AHEAD` after `now`. All later runs would count as older than this one.
+    """
+    if moment - now > MAX_AHEAD:
+        raise InvalidSegment(
+            f"This snapshot is as of {moment.isoformat()}, which is in the future. Nothing was sent, because each "
+            "later run would count as older and be skipped. To fix: correct `as_of`, or the run's logical date or "
+            "partition key, from which it is taken if `as_of` is left out."
+        )
+    return moment
 
 
 def run_time(context: Mapping[str, Any]) -> datetime:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
-from airflow_provider_segexport.hooks.as_of import moment
+from airflow_provider_segexport.hooks.as_of import check_not_future, moment
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.modes import JOB_TIMEOUT_S, MOST_PROFILES, Mode, OnStale, Subscribe
 
@@ -242,9 +242,8 @@ def build_request(values: Mapping[str, Any], caller: Caller, content: str = "") 
             "Outside a task, mode 'mirror' needs `export_name`: two programs that use one connection would remove each "
             "other's people. Nothing was sent. To fix: pass `export_name`, the same one in each run of this program."
         )
-    config = export_config(
-        values, as_of=values["as_of"] or caller.as_of(), run=caller.run, export_name=caller.export_name
-    )
+    as_of = check_not_future(values["as_of"] or caller.as_of(), datetime.now(UTC))
+    config = export_config(values, as_of=as_of, run=caller.run, export_name=caller.export_name)
     return ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt, content)
 
 

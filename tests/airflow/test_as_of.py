@@ -14,7 +14,7 @@ from airflow_fixtures import RUN_AFTER, export_dag
 from airflow_home import IS_3_2
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.hooks.as_of import as_of, run_time
+from airflow_provider_segexport.hooks.as_of import as_of, check_not_future, run_time
 from airflow_provider_segexport.hooks.partition_keys import key_time
 
 pytestmark = pytest.mark.airflow
@@ -150,3 +150,34 @@ def test_a_task_that_takes_a_run_back_needs_no_time_in_the_key():
     with pytest.raises(InvalidSegment, match="pass `as_of`"):
         as_of({"dag_run": run}, None)
     assert DAY == as_of({"dag_run": run}, DAY)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=3), timedelta(days=40), timedelta(days=365 * 70)])
+@pytest.mark.parametrize("source", ["argument", "logical date", "partition key"])
+def test_a_time_in_the_future_stops_the_run(stage, ahead, source):
+    """A slip such as 2062 for 2026 would make each later run an older one, for years."""
+    day = datetime.now(UTC) + ahead
+    options = {
+        "argument": ({"as_of": day.isoformat()}, {}),
+        "logical date": ({}, {"logical_date": day, "data_interval": (day, day)}),
+        "partition key": ({}, {"partition_key": (day + timedelta(days=1)).date().isoformat()}),
+    }
+    arguments, run_facts = options[source]
+    stage.segment(3)
+    dag = export_dag(
+        f"ahead_{source}_{ahead.days}".replace(" ", "_"),
+        stage.folder,
+        conn_id=stage.connection("dotdigital"),
+        schedule=PartitionedAssetTimetable(assets=Asset("days")) if source == "partition key" else None,
+        **arguments,
+    )
+    run = stage.begin(dag, **run_facts)
+    run.go(dag)
+    assert "which is in the future" in run.error
+    assert stage.nothing_was_sent()
+
+
+def test_a_day_that_has_begun_elsewhere_is_no_future():
+    now = datetime(2026, 1, 1, 23, tzinfo=UTC)
+    for ahead in (timedelta(0), timedelta(hours=14), timedelta(days=2), -timedelta(days=9000)):
+        assert now + ahead == check_not_future(now + ahead, now)
