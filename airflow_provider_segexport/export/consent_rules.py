@@ -76,7 +76,7 @@ def prove(context: ExportContext, checked: Preflight, sql: Engine, cleaned: Clea
     since = proof.judge(sql, rule, mapped, context.environment.clock())
     if rule.subscribes and since is not None and context.vendor.list_optouts is not None:
         context.run_operation(context.vendor.list_optouts(checked.audience, max(0.0, since), readback.OptOuts(sql)))
-        proof.find_opted_out_later(sql)
+        proof.find_opted_out_later(sql, mapped)
     return PROVEN_ROWS, replace(cleaned, warnings={**cleaned.warnings, **proof.prove(sql, rule, mapped)})
 
 

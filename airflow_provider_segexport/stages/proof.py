@@ -29,8 +29,9 @@ PART_TYPES: Sequence[ColumnType] = ("text",)
 EARLIEST = "1995-01-01"
 """No consent to marketing mail is older. An earlier moment is a default such as 1900-01-01 or 1970-01-01."""
 
-DAY_MARGIN_HOURS = 14
-"""A day begins in the easternmost time zone so many hours before it begins in UTC. A moment at midnight is a date."""
+ZONE_MARGIN_HOURS = 14
+"""A day or a time in the easternmost time zone is so many hours earlier than the same one in UTC. A moment at midnight
+is a date."""
 
 SENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 NAMED = frozenset(ProofState) - {ProofState.WITH_PROOF, ProofState.NO_MOMENT}
@@ -107,7 +108,9 @@ def resolve(proof: ProofColumns, files: SegmentFiles) -> tuple[tuple[MappedColum
     for part, column in proof.columns.items():
         _check_type(files, column, ARGUMENTS[part], PART_TYPES)
         columns.append(MappedColumn(PROOF_PARTS[part], column, "text", ARGUMENTS[part]))
-    return tuple(columns), MappedProof(tuple(proof.columns), proof.text)
+    types = [file.types.get(proof.consented_at) for file in files.files]
+    is_in_utc = all(kind is not None and pa.types.is_timestamp(kind) and kind.tz is not None for kind in types)
+    return tuple(columns), MappedProof(tuple(proof.columns), proof.text, is_in_utc)
 
 
 def _check_type(files: SegmentFiles, column: str, argument: str, types: Sequence[ColumnType]) -> None:
@@ -152,7 +155,7 @@ def judge(engine: Engine, rule: ConsentProof, proof: MappedProof, now: float) ->
     engine.run("create or replace table opted_out_later (row bigint)")
     earliest = f"select min(proof_moment) from judged_proofs where proof_state = {literal(ProofState.WITH_PROOF)}"
     (moment,) = engine.single_row(earliest)
-    return None if moment is None else calendar.timegm(moment.timetuple()) - DAY_MARGIN_HOURS * 3600.0
+    return None if moment is None else calendar.timegm(moment.timetuple()) - ZONE_MARGIN_HOURS * 3600.0
 
 
 def _usable(rule: ConsentProof, part: str) -> str:
@@ -165,19 +168,23 @@ def _usable(rule: ConsentProof, part: str) -> str:
     return f"{column} is not null"
 
 
-def find_opted_out_later(engine: Engine) -> None:
+def find_opted_out_later(engine: Engine, proof: MappedProof) -> None:
     """Find the rows of people who have opted out since their consent, or at a time that the vendor does not report.
 
-    If a consent has no time of day, an opt-out on the same day counts as later, in any time zone. The time of an
-    opt-out is unknown without a time of day and a zone, and before 1995. An opt-out in the second of the consent counts
+    If a consent has no time of day, an opt-out on the same day counts as later, in any time zone. If it has no zone, it
+    may be the local time of any zone, so an opt-out in the 14 hours before it counts as later. The time of an opt-out
+    is unknown without a time of day and a zone, and before 1995. An opt-out in the second of the consent counts
     as later, because a consent is sent without fractions, and vendors report opt-outs without them.
 
     Args:
         engine: holds `judged_proofs` and `LISTED_OPTOUTS`.
+        proof: says whether moments without a zone are in UTC.
     """
     since = read_zoned_time("o.since")
     since = f"case when {since} >= timestamp {literal(EARLIEST)} then {since} end"
-    hours = f"case when j.proof_moment = date_trunc('day', j.proof_moment) then {DAY_MARGIN_HOURS} else 0 end"
+    has_no_zone = "false" if proof.is_in_utc else f"{read_zoned_time(f'j.{PROOF_AT}')} is null"
+    is_vague = f"{has_no_zone} or j.proof_moment = date_trunc('day', j.proof_moment)"
+    hours = f"case when {is_vague} then {ZONE_MARGIN_HOURS} else 0 end"
     consented = f"date_trunc('second', j.proof_moment) - to_hours({hours})"
     engine.run(
         f"""insert into opted_out_later

@@ -47,10 +47,12 @@ class MappedProof:
     Attributes:
         columns: the parts that have a column in the plan, of `PROOF_PARTS`.
         text: the text that every person has agreed to; empty if there is none, or if it has a column.
+        is_in_utc: every file has moments with a zone, so they are in UTC when they have been read.
     """
 
     columns: tuple[str, ...] = ()
     text: str = ""
+    is_in_utc: bool = False
 
     def node(self, part: str) -> Column | Const | None:
         """Return the template's node of a part; None if the export has no such part."""

@@ -190,7 +190,7 @@ def test_an_opt_out_that_a_proof_does_not_heed(proven, monkeypatch):
     """2: who has opted out is read, and nobody heeds it."""
     proven.subscribe(0)
     proven.opt_out()
-    monkeypatch.setattr(proof, "find_opted_out_later", lambda _: None)
+    monkeypatch.setattr(proof, "find_opted_out_later", lambda *_: None)
     proven.subscribe(0)
     assert any(f"{proven.email} had opted out since their consent" in words for words in proven.told(settled=False))
 
@@ -200,7 +200,7 @@ def test_a_proof_that_is_of_today(proven, monkeypatch):
     channels = When(PROOF_AT, JsonTemplate({"email": JsonTemplate({"status": Const("subscribed")})}))
     proven.subscribe(0)
     proven.opt_out()
-    monkeypatch.setattr(proof, "find_opted_out_later", lambda _: None)
+    monkeypatch.setattr(proof, "find_opted_out_later", lambda *_: None)
     monkeypatch.setattr(
         omnisend, "with_proof", lambda identifier, _: JsonTemplate({**identifier.members, "channels": channels})
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
@@ -41,7 +43,7 @@ def judged(tmp_path):
         proof.judge(sql, rule, mapped, NOW)
         if optouts:
             readback.OptOuts(sql)(list(optouts))
-            proof.find_opted_out_later(sql)
+            proof.find_opted_out_later(sql, mapped)
         proof.prove(sql, rule, mapped)
         return sql.rows("select proof_state, proof_at from proven_rows order by row")
 
@@ -163,6 +165,8 @@ def test_a_date_beside_a_timestamp(judged, tmp_path):
         ("2025-06-01", "2025-05-31T09:59:59Z", False),
         ("2025-06-01T00:00:00Z", "2025-05-31T10:00:00Z", True),
         ("2025-06-01T00:00:01Z", "2025-05-31T23:59:59Z", False),
+        ("2025-06-01T12:00:00", "2025-05-31T22:00:00Z", True),
+        ("2025-06-01T12:00:00", "2025-05-31T21:59:59Z", False),
     ],
 )
 def test_a_later_opt_out(judged, consented, opted_out, later):
@@ -170,6 +174,36 @@ def test_a_later_opt_out(judged, consented, opted_out, later):
     optouts = [OptOut("p0@example.com", Reason.UNSUBSCRIBED, opted_out), OptOut("x@example.com", Reason.BOUNCED)]
     ((state, moment),) = judged([consented], optouts=optouts)
     assert (state, moment is None) == (("opted_out_later", True) if later else ("with_proof", False))
+
+
+@pytest.mark.parametrize("form", ["text with zone", "text", "timestamp with zone", "timestamp", "both"])
+def test_no_consent_counts_that_may_be_older_than_the_opt_out(judged, tmp_path, form):
+    """Consents of all zones, around an opt-out: a moment without a zone may be local time, so hours are in doubt."""
+    rng = random.Random(form)
+    true_s = [1_750_000_000 + rng.randrange(-30 * 3600, 30 * 3600) for _ in range(200)]
+    hours = [rng.randrange(-12, 15) for _ in true_s]
+    local = [
+        datetime.fromtimestamp(at, timezone(timedelta(hours=hour))) for at, hour in zip(true_s, hours, strict=True)
+    ]
+    naive = [moment.replace(tzinfo=None) for moment in local]
+    columns = {
+        "text with zone": pa.array([moment.isoformat() for moment in local]),
+        "text": pa.array([moment.isoformat() for moment in naive]),
+        "timestamp with zone": pa.array([moment.astimezone(UTC) for moment in local], pa.timestamp("us", "UTC")),
+        "timestamp": pa.array(naive, pa.timestamp("us")),
+    }
+    files = []
+    if form == "both":
+        other = {"email": ["q@example.com"], "consented_at": columns["timestamp with zone"][:1]}
+        files = [written(tmp_path / "other.parquet", other)]
+    opted_out = datetime.fromtimestamp(1_750_000_000, UTC)
+    optouts = [OptOut(f"p{number}@example.com", Reason.UNSUBSCRIBED, opted_out.isoformat()) for number in range(200)]
+    states = [state for state, _ in judged(columns.get(form, columns["timestamp"]), optouts=optouts, files=files)]
+    is_later = [state == "with_proof" for state in states[:200]]
+    assert [at for at, counts in zip(true_s, is_later, strict=True) if counts and at <= 1_750_000_000] == []
+    clear = 0 if "with zone" in form else 28 * 3600
+    assert all(counts for at, counts in zip(true_s, is_later, strict=True) if at - 1_750_000_000 > clear)
+    assert set(is_later) == {True, False}
 
 
 def test_the_latest_of_several_opt_outs_counts(judged):
