@@ -1,4 +1,4 @@
-"""What tests of the Airflow shell stand on: the simulator, connections to it, segments, and DAG runs by Airflow itself.
+"""Fixtures of the Airflow tests: the simulator, connections to it, segments, and DAG runs by Airflow itself.
 
 Time is the simulator's: what the hooks sleep moves its clock, and no test waits.
 """
@@ -80,17 +80,17 @@ class Run:
         return str(self.dag_run.state)
 
     def instances(self, task_id: str) -> list[Any]:
-        found = [one for one in self.dag_run.get_task_instances() if one.task_id == task_id]
-        return sorted(found, key=lambda one: one.map_index)
+        instances = [instance for instance in self.dag_run.get_task_instances() if instance.task_id == task_id]
+        return sorted(instances, key=lambda instance: instance.map_index)
 
     def task(self, task_id: str = "export", map_index: int = -1) -> Any:
-        return next(one for one in self.instances(task_id) if one.map_index == map_index)
+        return next(instance for instance in self.instances(task_id) if instance.map_index == map_index)
 
     def summary(self, task_id: str = "export", map_index: int = -1) -> dict[str, Any]:
-        """What the task returned."""
+        """The return value of the task."""
         assert [] == self.errors
         with create_session() as session:
-            found = session.scalars(
+            stored = session.scalars(
                 XComModel.get_many(
                     run_id=self.dag_run.run_id,
                     dag_ids=self.dag_run.dag_id,
@@ -99,7 +99,7 @@ class Run:
                     key="return_value",
                 )
             ).first()
-            return XComModel.deserialize_value(found)
+            return XComModel.deserialize_value(stored)
 
     @property
     def error(self) -> str:
@@ -120,7 +120,7 @@ class Run:
         return str(self.task(task_id).state)
 
     def clear(self) -> None:
-        """What the Clear button does."""
+        """Do what the Clear button does."""
         with create_session() as session:
             clear_task_instances(self.dag_run.get_task_instances(session=session), session)
 
@@ -142,23 +142,23 @@ class Stage:
     def connection(self, vendor: str, conn_id: str | None = None, **changes: Any) -> str:
         """Make a connection to the simulated vendor, ready for exports; returns its id.
 
-        No two tests share an id: what Airflow keeps for a connection (a renewed sign-in) is another account's by then.
+        No two tests share an id: Airflow's stored data for a connection (a renewed login) would be another account's.
         """
-        told = self.vendor(vendor)
-        credentials = {field: told["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
+        described = self.vendor(vendor)
+        credentials = {field: described["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
         fields = {field: value for field, value in credentials.items() if not field.startswith("extra.")}
         extra = {**CONSENT, "default_audience": self.audience(vendor)}
         extra |= {field.removeprefix("extra."): value for field, value in credentials.items() if field not in fields}
-        found: dict[str, Any] = {
+        connection: dict[str, Any] = {
             "conn_type": vendor,
-            "host": told["base_url"],
+            "host": described["base_url"],
             "port": 443,
             **fields,
             "extra": {**extra, **changes.pop("extra", {})},
             **changes,
         }
         conn_id = conn_id or f"{vendor}_{next(NUMBERS)}"
-        self.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(found))
+        self.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
 
     def segment(self, rows: pd.DataFrame | pa.Table | int = 10, name: str = "segment") -> str:
@@ -170,7 +170,7 @@ class Stage:
         return str(path)
 
     def members(self, vendor: str, number: int = 0) -> dict[str, dict[str, Any]]:
-        """Who is in an audience, by email."""
+        """Members of an audience, by email."""
         held = self.sim.members(vendor, self.audience(vendor, number))
         return {person["email"]: person for person in held["members"]}
 
@@ -217,18 +217,23 @@ class Stage:
             run.dag_run = serialized.create_dagrun(**about | kind, session=session)
         return run
 
-    def export(self, *, dag_id: str = "exports", run: dict[str, Any] | None = None, **told: Any) -> Run:
+    def export(self, *, dag_id: str = "exports", run: dict[str, Any] | None = None, **options: Any) -> Run:
         """Run a DAG of one export; arguments as the operator takes them."""
-        return self.run(export_dag(dag_id, self.folder, **told), **(run or {}))
+        return self.run(export_dag(dag_id, self.folder, **options), **(run or {}))
 
 
-def export_dag(dag_id: str, folder: Path, **told: Any) -> DAG:
-    """A DAG of one export task named `export`, with the usual arguments where none are told."""
-    about = {name: told.pop(name) for name in ("params", "render_template_as_native_obj") if name in told}
-    schedule = told.pop("schedule", None)
+def export_dag(dag_id: str, folder: Path, **options: Any) -> DAG:
+    """A DAG of one export task named `export`, with the usual arguments where none are given."""
+    about = {name: options.pop(name) for name in ("params", "render_template_as_native_obj") if name in options}
+    schedule = options.pop("schedule", None)
     with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC), **about) as dag:
         SegmentExportOperator(
-            **{"task_id": "export", "segment": str(folder / "segment.parquet"), "field_mapping": FIELD_MAPPING, **told}
+            **{
+                "task_id": "export",
+                "segment": str(folder / "segment.parquet"),
+                "field_mapping": FIELD_MAPPING,
+                **options,
+            }
         )
     return dag
 

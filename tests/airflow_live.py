@@ -36,16 +36,16 @@ def wait_for(look: Callable[[], Any], what: str, seconds: float = WAIT_S) -> Any
     """Look until there is something, and return it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if found := look():
-            return found
+        if result := look():
+            return result
         time.sleep(LOOK_S)
     raise TimeoutError(f"{what}: not within {seconds:.0f} s")
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 @dataclass
@@ -64,9 +64,9 @@ class Sim:
         return str(self.get("")["vendors"][vendor]["audiences"][number]["id"])
 
     def members(self, vendor: str, number: int) -> dict[str, dict[str, Any]]:
-        """Who is in an audience, by email."""
-        found = self.get(f"/{vendor}/audiences/{self.audience(vendor, number)}")
-        return {person["email"]: person for person in found["members"]}
+        """Members of an audience, by email."""
+        audience = self.get(f"/{vendor}/audiences/{self.audience(vendor, number)}")
+        return {person["email"]: person for person in audience["members"]}
 
     def calls(self, vendor: str, ending: str) -> list[dict[str, Any]]:
         """The calls whose path ends so, in order."""
@@ -99,10 +99,10 @@ class Live:
             os.killpg(process.pid, number)
         process.wait(timeout=30)
 
-    def command(self, *words: str) -> str:
+    def command(self, *arguments: str) -> str:
         """Run `airflow ...`; returns what it prints."""
         done = subprocess.run(
-            [sys.executable, "-m", "airflow", *words], env=self.env, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "airflow", *arguments], env=self.env, capture_output=True, text=True, check=False
         )
         assert 0 == done.returncode, done.stdout + done.stderr
         return done.stdout
@@ -124,8 +124,8 @@ class Live:
         return list(self.api("GET", f"/dags/{dag_id}/dagRuns?order_by=id&limit=100")["dag_runs"])
 
     def task(self, dag_id: str, run_id: str, task_id: str = "export") -> dict[str, Any]:
-        found: dict[str, Any] = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
-        return found
+        instance: dict[str, Any] = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        return instance
 
     def states(self, dag_id: str) -> dict[str, str]:
         """The state of the export in each run, by partition; nothing while one is unfinished."""
@@ -134,8 +134,8 @@ class Live:
 
     def log(self, dag_id: str, run_id: str, task_id: str = "export") -> str:
         """All that the task has logged."""
-        found = (self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}").glob("*.log")
-        return "".join(path.read_text() for path in sorted(found))
+        logs = (self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}").glob("*.log")
+        return "".join(path.read_text() for path in sorted(logs))
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
         """Start a run; returns its id. The examples are paused, so that only what a test starts runs."""
@@ -143,9 +143,9 @@ class Live:
         return str(self.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None, conf=conf)["dag_run_id"])
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """What a person does under Required Actions."""
-        place = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
-        self.api("PATCH", place, chosen_options=[option], params_input={})
+        """Answer a task under Required Actions, as a person does."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self.api("PATCH", path, chosen_options=[option], params_input={})
 
     def wait_for_runs(self, dag_id: str, count: int) -> None:
         """Wait until a DAG has so many runs."""
@@ -174,8 +174,8 @@ class Live:
             health = requests.get(f"http://127.0.0.1:{self.port}/api/v2/monitor/health", timeout=5).json()
             parts = ("scheduler", "dag_processor", "triggerer")
             good = all(health[part]["status"] == "healthy" for part in parts)
-            known = {dag["dag_id"] for dag in self.api("GET", "/dags?limit=100")["dags"]}
-            return good and {"refresh_forward", "export_deferred", "segment_export_with_approval"} <= known
+            dag_ids = {dag["dag_id"] for dag in self.api("GET", "/dags?limit=100")["dags"]}
+            return good and {"refresh_forward", "export_deferred", "segment_export_with_approval"} <= dag_ids
         return False
 
 
@@ -213,11 +213,17 @@ def environment(home: Path, port: int, sim: Sim) -> dict[str, str]:
         "SEGEXPORT_DEMO_ROOT": str(home / "data"),
     }
     for vendor, fields in {"dotdigital": ("username", "password"), "campaign_monitor": (None, "api_key")}.items():
-        told = sim.get("")["vendors"][vendor]
-        login, password = (told["credentials"][name] if name else None for name in fields)
-        connection = {"conn_type": vendor, "host": told["base_url"], "port": 443, "login": login, "password": password}
+        described = sim.get("")["vendors"][vendor]
+        login, password = (described["credentials"][name] if name else None for name in fields)
+        connection = {
+            "conn_type": vendor,
+            "host": described["base_url"],
+            "port": 443,
+            "login": login,
+            "password": password,
+        }
         env[f"AIRFLOW_CONN_{vendor.upper()}_DEFAULT"] = json.dumps({**connection, "extra": CONSENT})
-        for number, audience in enumerate(told["audiences"]):
+        for number, audience in enumerate(described["audiences"]):
             env[f"AIRFLOW_VAR_{vendor.upper()}_{number}"] = str(audience["id"])
     return env
 

@@ -33,19 +33,19 @@ import time
 from airflow.sdk import DAG, Asset
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
-told = {told!r}
-if "optouts_asset" in told:
-    told["optouts_asset"] = Asset(told["optouts_asset"], uri="segexport://" + told["optouts_asset"])
-if "outlets" in told:
-    told["outlets"] = [Asset(name, uri="segexport://" + name) for name in told["outlets"]]
-if "lingers" in told:
-    seconds = told.pop("lingers")
-    told["post_execute"] = lambda *_: time.sleep(seconds)
+arguments = {arguments!r}
+if "optouts_asset" in arguments:
+    arguments["optouts_asset"] = Asset(arguments["optouts_asset"], uri="segexport://" + arguments["optouts_asset"])
+if "outlets" in arguments:
+    arguments["outlets"] = [Asset(name, uri="segexport://" + name) for name in arguments["outlets"]]
+if "lingers" in arguments:
+    seconds = arguments.pop("lingers")
+    arguments["post_execute"] = lambda *_: time.sleep(seconds)
 
 with DAG({dag_id!r}):
-    SegmentExportOperator(task_id="export", **told)
+    SegmentExportOperator(task_id="export", **arguments)
 """
-"""The DAG's file; assets are told by their names. A task that `lingers` sleeps when its work is done."""
+"""The DAG's file; assets are given by their names. A task that `lingers` sleeps when its work is done."""
 
 
 @dataclass
@@ -68,10 +68,10 @@ class Worker:
     run_id: str
 
     @classmethod
-    def start(cls, dag_id: str, **told: Any) -> Worker:
+    def start(cls, dag_id: str, **arguments: Any) -> Worker:
         """Write the DAG's file and begin a run."""
         file = HOME / FILES / f"{dag_id}.py"
-        file.write_text(SOURCE.format(dag_id=dag_id, told=told))
+        file.write_text(SOURCE.format(dag_id=dag_id, arguments=arguments))
         bag = BundleDagBag(dag_folder=file, bundle_path=HOME / FILES, bundle_name=FILES)
         assert {} == bag.import_errors
         sync_bag_to_db(bag, FILES, None)
@@ -91,11 +91,11 @@ class Worker:
         return worker
 
     def instance(self, session: Any) -> Any:
-        found = session.query(TaskInstance).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id="export")
-        return found.one()
+        instances = session.query(TaskInstance).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id="export")
+        return instances.one()
 
     def clear(self) -> None:
-        """What the Clear button does."""
+        """Do what the Clear button does."""
         with create_session() as session:
             clear_task_instances([self.instance(session)], session)
 

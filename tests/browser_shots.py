@@ -11,7 +11,7 @@ from airflow_home import REPO
 SHOTS = Path(os.environ.get("SEGEXPORT_SCREENSHOTS") or REPO / ".ui-test" / "screenshots")
 MOST_BYTES = 150_000
 COLOURS = 256
-PLACES = """() => { for (const one of document.querySelectorAll("code.path"))
+SHOW_DEPLOYED_PATHS = """() => { for (const one of document.querySelectorAll("code.path"))
   one.textContent = one.textContent.replace(/^.*?\\/state\\//, "/var/lib/segexport/"); }"""
 
 
@@ -23,7 +23,7 @@ def keep(page: Any, name: str, *, clip: Any = None, full: bool = False) -> None:
     path = SHOTS / f"{name}.png"
     page.wait_for_timeout(400)  # Airflow's own transitions
     for frame in page.frames:
-        frame.evaluate(PLACES)  # the folder of this checkout is nobody's business
+        frame.evaluate(SHOW_DEPLOYED_PATHS)  # the folder of this checkout is private
     (clip or page).screenshot(path=path, **({"full_page": True} if full else {}), animations="disabled")
     with Image.open(path) as image:
         small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)

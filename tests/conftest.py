@@ -68,7 +68,7 @@ def running_simulator():
 
 
 def forget_sign_ins() -> None:
-    """Remove what Airflow keeps of renewed sign-ins: every test's accounts begin with the same refresh tokens."""
+    """Remove Airflow's stored logins: every test's accounts begin with the same refresh tokens."""
     from airflow.models.variable import Variable  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ _lock = threading.Lock()
 _free: dict[tuple[Any, ...], list[Any]] = {}
 
 
-class Kept:
+class ReusedConnection:
     """A connection whose `close` empties its instance and leaves it to the next engine."""
 
     def __init__(self, connection: Any, key: tuple[Any, ...]) -> None:
@@ -55,7 +55,7 @@ def empty(connection: Any) -> None:
             connection.execute(f"drop {kind} if exists {quoted(name)} cascade")
 
 
-def connect(config: dict[str, Any]) -> Kept:
+def connect(config: dict[str, Any]) -> ReusedConnection:
     """Return a kept instance with this configuration, or a new one."""
     changed = {name: config[name] for name in CHANGEABLE}
     # A process of its own after a fork has none of the threads of its parent's instances.
@@ -69,8 +69,8 @@ def connect(config: dict[str, Any]) -> Kept:
         except duckdb.Error:
             connection.close()
         else:
-            return Kept(connection, key)
-    return Kept(duckdb.connect(config=config), key)
+            return ReusedConnection(connection, key)
+    return ReusedConnection(duckdb.connect(config=config), key)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Left = Literal["lost", "empty", "torn"]
-"""What becomes of content and names that were not synced: both are lost, or the names stay and content does not."""
+"""The fate of content and names that were not synced: both are lost, or the names stay and content does not."""
 
 STEPS = ("fsync", "fdatasync", "rename", "replace", "link", "unlink", "mkdir")
 
@@ -82,14 +82,14 @@ class Disk:
             raise PowerCut
 
     def _synced(self, descriptor: int) -> None:
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
         self._hold(f"/proc/self/fd/{descriptor}")
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if stat.S_ISDIR(found.st_mode):
-            self._names[found.st_ino] = _listing(path)
+        if stat.S_ISDIR(status.st_mode):
+            self._names[status.st_ino] = _listing(path)
         else:
             with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - a file that may have no name
-                self._content[found.st_ino] = file.read()
+                self._content[status.st_ino] = file.read()
 
     def close(self) -> None:
         """Let go of every inode."""
@@ -104,8 +104,8 @@ class Disk:
             files = dict(self._durable(self.home.stat().st_ino, ""))
         else:
             files = {
-                path: None if kept is None else self._after(inode, kept, left)
-                for path, (inode, kept) in self._seen.items()
+                path: None if content is None else self._after(inode, content, left)
+                for path, (inode, content) in self._seen.items()
             }
         self.close()
         shutil.rmtree(self.home)
@@ -129,7 +129,7 @@ class Disk:
 
     @property
     def _folders(self) -> set[int]:
-        return {inode for inode, kept in self._seen.values() if kept is None}
+        return {inode for inode, content in self._seen.values() if content is None}
 
     def _after(self, inode: int, content: bytes, left: Left) -> bytes:
         synced = self._content.get(inode, b"")
@@ -146,12 +146,12 @@ def _listing(folder: str | os.PathLike[str]) -> dict[str, int]:
 
 def _tree(home: Path) -> dict[str, tuple[int, bytes | None]]:
     """Every path below a folder with its inode and content; None for a folder's content."""
-    found: dict[str, tuple[int, bytes | None]] = {}
+    recorded: dict[str, tuple[int, bytes | None]] = {}
     for folder, folders, files in os.walk(home):
         for name in folders:
             path = Path(folder, name)
-            found[str(path.relative_to(home))] = path.stat().st_ino, None
+            recorded[str(path.relative_to(home))] = path.stat().st_ino, None
         for name in files:
             path = Path(folder, name)
-            found[str(path.relative_to(home))] = path.stat().st_ino, path.read_bytes()
-    return found
+            recorded[str(path.relative_to(home))] = path.stat().st_ino, path.read_bytes()
+    return recorded

@@ -75,9 +75,9 @@ def new_bucket(endpoint: str, name: str) -> None:
 
 def objects(endpoint: str, bucket: str) -> dict[str, bytes]:
     """All that a bucket holds, by key, as a client of another make sees it."""
-    found = {}
+    contents = {}
     with s3_client(endpoint) as client:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for one in page.get("Contents", []):
-                found[one["Key"]] = client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
-    return found
+            for entry in page.get("Contents", []):
+                contents[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    return contents

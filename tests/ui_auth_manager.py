@@ -1,4 +1,4 @@
-"""An auth manager that tells users apart by DAG, as a deployment's own does, and Airflow's simple one does not."""
+"""An auth manager with different rights for users by DAG, like a deployment's own and unlike Airflow's simple one."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ NAMES = (
 def summary(**changes: Any) -> dict[str, Any]:
     """A report as a finished run writes it."""
     counts = {"profiles": 1000, "delivered": 120, "unchanged": 850, "rejected": 20, "withheld": 10, "not_attempted": 0}
-    found: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "vendor": "campaign_monitor",
         "audience": "aa11",
         "audience_name": "Newsletter",
@@ -63,11 +63,11 @@ def summary(**changes: Any) -> dict[str, Any]:
         "run_folder": "/state/runs/exports/export/scheduled__2026-11-24/0/01",
         "versions": {},
     }
-    return {**found, **changes}
+    return {**defaults, **changes}
 
 
-def place(root: Path, told: Mapping[str, Any]) -> Path:
-    return root / "ledgers" / told["vendor"] / safe_name(told["account"]) / safe_name(told["audience"])
+def ledger_path(root: Path, report: Mapping[str, Any]) -> Path:
+    return root / "ledgers" / report["vendor"] / safe_name(report["account"]) / safe_name(report["audience"])
 
 
 def run_folder(root: Path, run: str, number: int = 1) -> Path:
@@ -78,27 +78,27 @@ def run_folder(root: Path, run: str, number: int = 1) -> Path:
     return home / f"{number:02d}"
 
 
-def ledger(root: Path, told: Mapping[str, Any], members: int) -> None:
-    """A version of a ledger, without a person in it that anybody reads."""
-    folder = place(root, told)
+def ledger(root: Path, report: Mapping[str, Any], members: int) -> None:
+    """A version of a ledger, without a person in it that is read."""
+    folder = ledger_path(root, report)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"as_of": told["as_of"], "run": told["run"], "by": told["run"], "members": str(members)}
+    facts = {"as_of": report["as_of"], "run": report["run"], "by": report["run"], "members": str(members)}
     schema = pa.schema([("email", pa.string())], metadata={b"segexport": json.dumps(facts).encode()})
     pq.write_table(
-        pa.table({"email": ["x@example.com"] * 3}, schema=schema), folder / f"{told['ledger_version']:08d}.parquet"
+        pa.table({"email": ["x@example.com"] * 3}, schema=schema), folder / f"{report['ledger_version']:08d}.parquet"
     )
 
 
-def write_run(root: Path, told: Mapping[str, Any], *, members: int) -> None:
-    """What a run leaves beside the ledger."""
-    history.record_run(place(root, told), told, members=members)
+def write_run(root: Path, report: Mapping[str, Any], *, members: int) -> None:
+    """Write a run's files beside the ledger."""
+    history.record_run(ledger_path(root, report), report, members=members)
 
 
-def with_folder(root: Path, told: Mapping[str, Any], rejects: list[dict[str, Any]] | None = None) -> Path:
-    """What a run leaves in its own folder."""
-    folder = run_folder(root, told["run"])
+def with_folder(root: Path, report: Mapping[str, Any], rejects: list[dict[str, Any]] | None = None) -> Path:
+    """Write a run's own folder."""
+    folder = run_folder(root, report["run"])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.json").write_text(json.dumps(told))
+    (folder / "summary.json").write_text(json.dumps(report))
     if rejects is not None:
         pq.write_table(pa.Table.from_pylist(rejects, schema=REJECTS), folder / "rejects.parquet")
     return folder
@@ -116,7 +116,7 @@ def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] =
         delivered = 0 if failed else round(members * (0.05 + 0.3 * (i == 0)))
         missing = round(members * 0.06) if failed else 0
         removed = 0 if failed else (i * 7 + number) % 40
-        told = summary(
+        report = summary(
             vendor=vendor,
             account=f"Acme {('Ltd', 'GmbH', 'SA')[number % 3]}",
             audience=f"list{number:04d}",
@@ -146,9 +146,9 @@ def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] =
             ledger_version=i + 1,
             run_folder=f"/state/{number}/{i}",
         )
-        write_run(root, told, members=members)
+        write_run(root, report, members=members)
         if i >= runs - 5:
-            ledger(root, told, members)
+            ledger(root, report, members)
 
 
 def stories(root: Path, count: int, *, runs: int = 12, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException
 from airflow_fixtures import people
-from ui_factories import DAY, NOW, place, summary, write_run
+from ui_factories import DAY, NOW, ledger_path, summary, write_run
 
 import airflow_provider_segexport.example_dags.example_segment_export_alerts as example
 from airflow_provider_segexport.hooks.interruptible import Interruptible
@@ -112,7 +112,7 @@ def test_exports_that_are_only_started_manually_are_never_late(watch):
 
 
 def test_a_disabled_connection_is_no_news_and_not_recovered(watch, monkeypatch):
-    """What was Failing and was disabled is neither better nor worse."""
+    """An audience that was Failing and was disabled is neither better nor worse."""
     watch.runs()
     watch.attempt()
     assert 1 == len(watch.look())
@@ -139,7 +139,7 @@ def test_an_audience_that_no_run_has_filled_fails_and_recovers(watch):
     assert [] == watch.look()
     watch.now += DAY
     write_run(watch.root, summary(run="exports/export/scheduled__10/0", ended_at=NOW + 100), members=10)
-    ledger = place(watch.root, summary())
+    ledger = ledger_path(watch.root, summary())
     parts = (ledger.parent.parent.name, ledger.parent.name, ledger.name)
     newest = replace(FAILED, run="exports/export/scheduled__10/0", status=Status.FINISHED, ledger=parts)
     watch.attempt(replace(newest, ended_at=NOW + 100))
@@ -251,7 +251,7 @@ def test_a_damaged_file_stops_nothing(watch, content):
 
 
 def test_a_slow_process_does_not_take_a_number_again(watch):
-    """Others have announced newer states meanwhile and deleted the file of its number."""
+    """Other processes have announced newer states since, and deleted the file of its number."""
     watch.runs()
     watch.attempt()
     slow = Announcements(watch.root)

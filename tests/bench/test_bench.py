@@ -35,7 +35,7 @@ def test_the_second_snapshot_changes_every_hundredth_row(bench, tmp_path):
         pq.read_table(people.write(tmp_path / f"{number}.parquet", ROWS, snapshot=number)).to_pylist()
         for number in (1, 2)
     )
-    assert ROWS // 100 == sum(one != other for one, other in zip(first, second, strict=True))
+    assert ROWS // 100 == sum(value != other for value, other in zip(first, second, strict=True))
 
 
 @pytest.mark.airflow

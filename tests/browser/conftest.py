@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from airflow_home import REPO
 
-ASKED = bool(os.environ.get("SEGEXPORT_BROWSER"))
-collect_ignore_glob = [] if ASKED else ["test_*.py"]
+ENABLED = bool(os.environ.get("SEGEXPORT_BROWSER"))
+collect_ignore_glob = [] if ENABLED else ["test_*.py"]
 
 PATIENCE_MS = 60_000
 USERS = "ann:admin,cem:viewer"
 
 
 class Site:
-    """What is running, and what a test does with it."""
+    """The running site, and the actions of a test on it."""
 
     def __init__(self, ui: Any, browser: Any) -> None:
         self.ui, self.browser = ui, browser
@@ -80,8 +80,8 @@ class Site:
     def state(self, dag_id: str, run_id: str) -> str:
         return str(self.api.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
-    def wait(self, good: Callable[[], Any], words: str, seconds: float = 240) -> None:
-        self.ui.wait(good, words, seconds)
+    def wait(self, good: Callable[[], Any], description: str, seconds: float = 240) -> None:
+        self.ui.wait(good, description, seconds)
 
     @contextmanager
     def root(self, made: Callable[[Path], Any]) -> Iterator[Path]:

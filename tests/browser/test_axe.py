@@ -89,7 +89,7 @@ def page_text(ask: Any, name: str, path: str | None) -> str:
 
 
 def findings(page: Any) -> list[str]:
-    """What axe finds: the rule, and the first element that breaks it."""
+    """The violations that axe reports: the rule, and the first element that breaks it."""
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - requirements/ui.txt
 
     violations = Axe().run(page).response["violations"]
@@ -103,7 +103,7 @@ def test_axe_finds_nothing_on_any_page(client, root, browser, name):
     make(root)
     text = page_text(client, name, path)
     assets = {asset: client(f"assets/{asset}").content for asset in ("style.css", "page.js")}
-    found = {}
+    violations = {}
     for dark in (False, True):
         context = browser.new_context(color_scheme="dark" if dark else "light")
         page = context.new_page()
@@ -115,9 +115,9 @@ def test_axe_finds_nothing_on_any_page(client, root, browser, name):
             problems = findings(page)
             if page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") > 0:
                 problems.append("wider than its window")
-            found |= {f"{width} {'dark' if dark else 'light'}": problems} if problems else {}
+            violations |= {f"{width} {'dark' if dark else 'light'}": problems} if problems else {}
         context.close()
-    assert {} == found
+    assert {} == violations
 
 
 def served(url: str, text: str, assets: dict[str, bytes]) -> dict[str, Any]:

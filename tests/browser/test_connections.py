@@ -27,7 +27,7 @@ def form(site: Any, page: Any, title: str) -> Any:
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=list(VENDORS))
 def test_a_form_shows_what_its_vendor_needs(site, vendor):
-    """Essentials in sight under the vendor's own words; consent has its text; who stands for it must be named."""
+    """Essentials are visible under the vendor's own labels; consent has its text; a responsible person is required."""
     about = connection_type(vendor)
     with site.page(size=(1200, 1240)) as page:
         dialog = form(site, page, vendor.title)
@@ -50,13 +50,13 @@ def test_a_form_shows_what_its_vendor_needs(site, vendor):
 
 def fill(site: Any, dialog: Any, vendor: Any, conn_id: str, *, secret: str | None = None) -> None:
     """Fill a form in for the simulated vendor."""
-    told = site.sim("/_sim")["vendors"][vendor.name]
+    described = site.sim("/_sim")["vendors"][vendor.name]
     dialog.locator('input[name="connection_id"]').fill(conn_id)
-    dialog.locator('input[name="host"]').fill(told["base_url"])
+    dialog.locator('input[name="host"]').fill(described["base_url"])
     dialog.locator('input[name="port"]').fill("443")
     extra = {}
     for field, credential in CREDENTIALS[vendor.name].items():
-        value = secret or told["credentials"][credential]
+        value = secret or described["credentials"][credential]
         if field.startswith("extra."):
             extra[field.removeprefix("extra.")] = value
         else:
@@ -66,7 +66,7 @@ def fill(site: Any, dialog: Any, vendor: Any, conn_id: str, *, secret: str | Non
     dialog.locator('input[name="element_consented_by"]').fill("Ann Administrator")
     dialog.locator('input[name="element_allowed_dags"]').fill("segment_*")
     dialog.get_by_text(MORE_SECTION, exact=True).click()
-    dialog.locator('input[name="element_default_audience"]').fill(str(told["audiences"][0]["id"]))
+    dialog.locator('input[name="element_default_audience"]').fill(str(described["audiences"][0]["id"]))
     for name, value in extra.items():
         dialog.locator(f'input[name="element_{name}"]').fill(value)
 
@@ -84,31 +84,31 @@ def pressed_test(page: Any, conn_id: str) -> str:
 def test_a_connection_that_was_filled_in_reaches_account_and_audience(site, vendor):
     """Saved from the form, read again by Test: it names both."""
     conn_id = f"made_{vendor.name}"
-    told = site.sim("/_sim")["vendors"][vendor.name]
+    described = site.sim("/_sim")["vendors"][vendor.name]
     with site.page(size=(1200, 1000)) as page:
         dialog = form(site, page, vendor.title)
         fill(site, dialog, vendor, conn_id)
         dialog.get_by_role("button", name="Save").click()
         dialog.wait_for(state="hidden")
-        found = site.api.call("GET", f"/api/v2/connections/{conn_id}")
-        assert (vendor.name, 443) == (found["conn_type"], found["port"])
-        said = pressed_test(page, conn_id)
-        assert f"{vendor.title} account" in said
-        assert str(told["audiences"][0]["name"]) in said
-        assert "Not ready" not in said
+        connection = site.api.call("GET", f"/api/v2/connections/{conn_id}")
+        assert (vendor.name, 443) == (connection["conn_type"], connection["port"])
+        message = pressed_test(page, conn_id)
+        assert f"{vendor.title} account" in message
+        assert str(described["audiences"][0]["name"]) in message
+        assert "Not ready" not in message
         keep(page, f"connection-{vendor.name}-test-good")
 
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=list(VENDORS))
-def test_a_wrong_secret_is_told_without_the_secret(site, vendor):
-    """What is wrong and what to do."""
+def test_a_wrong_secret_is_an_error_without_the_secret(site, vendor):
+    """The message names the error and the fix."""
     conn_id, secret = f"wrong_{vendor.name}", "not-the-secret-0123456789"
     with site.page(size=(1200, 1000)) as page:
         dialog = form(site, page, vendor.title)
         fill(site, dialog, vendor, conn_id, secret=secret)
         dialog.get_by_role("button", name="Save").click()
         dialog.wait_for(state="hidden")
-        said = pressed_test(page, conn_id)
+        message = pressed_test(page, conn_id)
         assert secret not in page.content()
-        assert f"{vendor.title} account" not in said
+        assert f"{vendor.title} account" not in message
         keep(page, f"connection-{vendor.name}-test-bad")

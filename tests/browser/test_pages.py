@@ -71,7 +71,7 @@ def test_a_link_of_the_list_leads_to_the_dag_run(site):
 
 
 def test_the_list_can_be_filtered_and_sorted_by_keyboard_alone(site):
-    """Tab reaches the filter and the heads; the order is told to screen readers; the focus can be seen."""
+    """Tab reaches the filter and the column headers; screen readers get the order; the focus is visible."""
     with site.page() as page:
         frame = site.open(page, LIST)
         frame.locator("#find").focus()
@@ -87,8 +87,8 @@ def test_the_list_can_be_filtered_and_sorted_by_keyboard_alone(site):
         page.keyboard.press("Enter")
         assert "descending" == frame.locator("th[aria-sort]").get_attribute("aria-sort")
         members = [
-            int(one.replace(",", ""))
-            for one in frame.locator("tbody tr").evaluate_all("rows => rows.map(row => row.dataset.members)")
+            int(members.replace(",", ""))
+            for members in frame.locator("tbody tr").evaluate_all("rows => rows.map(row => row.dataset.members)")
         ]
         assert sorted(members, reverse=True) == members
         outline = frame.locator(":focus").evaluate("one => getComputedStyle(one).outlineStyle")
@@ -98,7 +98,7 @@ def test_the_list_can_be_filtered_and_sorted_by_keyboard_alone(site):
 
 
 def test_the_history_can_be_read_run_by_run_with_the_arrow_keys(site):
-    """One slider moves the mark in all charts, and says what it stands on."""
+    """One slider moves the mark in all charts, and names its position."""
     with (
         site.root(lambda root: stories(root, 3, runs=40, dag_ids=DAGS, now=time.time())),
         site.page(size=(1360, 1500)) as page,
@@ -132,7 +132,7 @@ def test_the_list_works_with_none_with_one_and_with_five_hundred(site, count):
         keep(page, f"exports-{count}")
 
 
-def test_whoever_may_see_no_dag_sees_nothing(site):
+def test_a_user_without_dag_permissions_sees_nothing(site):
     """The page is there, and empty; an audience and a task of others are not."""
     with site.page("cem") as page:
         frame = site.open(page, LIST)
@@ -142,7 +142,7 @@ def test_whoever_may_see_no_dag_sees_nothing(site):
         query = f"dag_id=segment_exports&task_id=export&map_index=0&run_id={run}"
         for path in ("task", "live", "rejects.csv"):
             answer = page.request.get(
-                f"{site.ui.url}/segexport/{path}", params=dict(one.split("=", 1) for one in query.split("&"))
+                f"{site.ui.url}/segexport/{path}", params=dict(pair.split("=", 1) for pair in query.split("&"))
             )
             assert 403 == answer.status
 
@@ -158,7 +158,7 @@ def test_hostile_names_do_nothing_in_a_browser(site):
     """A name with markup in it is a name."""
 
     def made(root: Path) -> None:
-        told = summary(
+        report = summary(
             run="segment_exports/export/r/0",
             audience_name=HOSTILE,
             account=HOSTILE,
@@ -166,8 +166,8 @@ def test_hostile_names_do_nothing_in_a_browser(site):
             finished=False,
             conn_id=HOSTILE,
         )
-        write_run(root, told, members=5)
-        with_folder(root, told)
+        write_run(root, report, members=5)
+        with_folder(root, report)
 
     with site.root(made), site.page() as page:
         frame = site.open(page, LIST)
@@ -201,7 +201,7 @@ def test_no_page_is_wider_than_its_window_and_each_table_can_be_scrolled_by_keyb
 
 
 def test_filters_stay_on_the_way_back_and_are_in_the_address(site):
-    """Of the frame, and of Airflow's own page."""
+    """Errors of the frame, and of Airflow's own page."""
     with site.root(lambda root: stories(root, 12, runs=4, dag_ids=DAGS, now=time.time())), site.page() as page:
         frame = site.open(page, LIST)
         frame.locator("#find").fill("newsletter")

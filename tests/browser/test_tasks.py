@@ -72,7 +72,7 @@ def imports(site) -> list[str]:
 
 def test_a_run_from_the_form_does_what_it_says(site):
     """Choices with a word on each; a bad value is refused; what was chosen is what the vendor is sent."""
-    lists = [str(one["id"]) for one in site.sim("/_sim")["vendors"]["campaign_monitor"]["audiences"]]
+    lists = [str(audience["id"]) for audience in site.sim("/_sim")["vendors"]["campaign_monitor"]["audiences"]]
     before, runs = imports(site), {run["dag_run_id"] for run in site.api.runs(DAG)}
     with site.page(size=(1200, 1000)) as page:
         dialog = trigger_form(site, page)
@@ -134,10 +134,10 @@ def test_a_plan_out_of_the_ordinary_asks_a_person(site):
     """The request shows the counts; the list of audiences says that someone is waited for; approved, it goes on."""
     dag_id = "segment_export_with_approval"
     site.api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
-    told = {"connection": "omnisend_default", "audience": "approval", "mode": "mirror"}
-    first = site.run(dag_id, {**told, "segment": "high_value"})
+    conf = {"connection": "omnisend_default", "audience": "approval", "mode": "mirror"}
+    first = site.run(dag_id, {**conf, "segment": "high_value"})
     site.wait(lambda: site.state(dag_id, first) == "success", "the first export has not ended")
-    second = site.run(dag_id, {**told, "segment": "newsletter_active"})
+    second = site.run(dag_id, {**conf, "segment": "newsletter_active"})
     path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(second)}/taskInstances/ask"
     site.wait(lambda: site.api.call("GET", path)["state"] == "awaiting_input", "nobody was asked")
     with site.page(size=(1360, 1000)) as page:

@@ -11,5 +11,5 @@ def cluster(tmp_path_factory):
     """The compose file's topology as plain processes."""
     if why := missing():
         pytest.skip(why)
-    with running(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
+    with running(tmp_path_factory.mktemp("cluster")) as cluster_under_test:
+        yield cluster_under_test

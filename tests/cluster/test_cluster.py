@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from cluster.topology import BUCKET, WORKERS, Cluster, python, said
+from cluster.topology import BUCKET, WORKERS, Cluster, output_of, python
 
 from airflow_provider_segexport.simulator.connections import connection
 
@@ -43,8 +43,8 @@ print(lost, *won)
 
 def connect(cluster: Cluster, vendor: str, conn_id: str, **extra: Any) -> str:
     """A connection in Airflow's database, made as a person would by the API."""
-    told = connection(vendor, cluster.sim("")["vendors"][vendor], allowed_dags="cluster_*", **extra)
-    cluster.api("connections", {"connection_id": conn_id, **told, "extra": json.dumps(told["extra"])})
+    fields = connection(vendor, cluster.sim("")["vendors"][vendor], allowed_dags="cluster_*", **extra)
+    cluster.api("connections", {"connection_id": conn_id, **fields, "extra": json.dumps(fields["extra"])})
     return conn_id
 
 
@@ -56,7 +56,7 @@ def segment(cluster: Cluster, name: str, count: int) -> str:
     frame.to_parquet(content, index=False)
     path.write_bytes(content.getvalue())
     key = f"segments/{name}/part-0.parquet"
-    said(python(cluster, PUT, str(cluster.keys / "store.json"), cluster.url("store"), BUCKET, key, str(path)))
+    output_of(python(cluster, PUT, str(cluster.keys / "store.json"), cluster.url("store"), BUCKET, key, str(path)))
     return f"s3://object_store@{BUCKET}/segments/{name}/"
 
 
@@ -75,14 +75,14 @@ def reset(cluster: Cluster, **vendors: Any) -> None:
 
 
 def test_a_mapped_export_runs_over_both_workers(cluster):
-    """Three segments go to four vendors in twelve tasks; both workers take part, and everybody arrives."""
+    """Three segments go to four vendors in twelve tasks; both workers take part, and every person arrives."""
     reset(cluster)
     names = ("one", "two", "three")
-    places = [segment(cluster, name, 300) for name in names]
+    paths = [segment(cluster, name, 300) for name in names]
     orders = [
-        {"conn_id": conn_id, "audience": audience(cluster, vendor, number), "segment": place}
+        {"conn_id": conn_id, "audience": audience(cluster, vendor, number), "segment": path}
         for vendor, conn_id in [(vendor, connect(cluster, vendor, f"{vendor}_mapped")) for vendor in VENDORS]
-        for number, place in enumerate(places)
+        for number, path in enumerate(paths)
     ]
     cluster.trigger("mapped", orders)
     assert "success" == cluster.finished("mapped")
@@ -96,10 +96,12 @@ def test_a_mapped_export_runs_over_both_workers(cluster):
 def test_a_worker_keeps_nothing_of_a_person_on_its_disk(cluster):
     """Run folders, ledgers and segments are in the object storage alone, and no log holds an address."""
     for worker in WORKERS:
-        kept = [path for path in cluster.home(worker).rglob("*") if path.is_file()]
-        assert kept
-        assert [] == [path for path in kept if path.suffix in {".parquet", ".arrow"} or path.name == "summary.json"]
-        assert [] == [path for path in kept if re.search(rb"(one|two|three)\d+@example\.com", path.read_bytes())]
+        remaining = [path for path in cluster.home(worker).rglob("*") if path.is_file()]
+        assert remaining
+        assert [] == [
+            path for path in remaining if path.suffix in {".parquet", ".arrow"} or path.name == "summary.json"
+        ]
+        assert [] == [path for path in remaining if re.search(rb"(one|two|three)\d+@example\.com", path.read_bytes())]
 
 
 def test_another_worker_goes_on_where_a_killed_one_stopped(cluster):
@@ -107,9 +109,9 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(cluster):
     reset(cluster)
     cluster.sim("/reset", {"latency": 1500, "log_body_bytes": 0})
     conn_id = connect(cluster, "campaign_monitor", "campaign_monitor_killed")
-    place = segment(cluster, "killed", 40_000)
+    path = segment(cluster, "killed", 40_000)
     cluster.trigger(
-        "killed", [{"conn_id": conn_id, "audience": audience(cluster, "campaign_monitor", 1), "segment": place}]
+        "killed", [{"conn_id": conn_id, "audience": audience(cluster, "campaign_monitor", 1), "segment": path}]
     )
 
     def sent() -> int:
@@ -130,7 +132,7 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(cluster):
     assert 40_000 == held(cluster, "campaign_monitor", 1)
     in_flight = 4
     assert 40 <= sent() <= 40 + in_flight
-    assert [2] == [one["try_number"] for one in cluster.exports("killed")]
+    assert [2] == [instance["try_number"] for instance in cluster.exports("killed")]
 
 
 def test_a_quota_holds_over_both_workers(cluster):
@@ -153,13 +155,13 @@ def test_a_quota_holds_over_both_workers(cluster):
 
 
 def test_two_writers_never_write_one_version_of_a_ledger(cluster):
-    """Each version in the store has one writer: who comes second is told so, reads again, and writes the next."""
+    """Each version in the store has one writer: the second writer gets an error, reads again, and writes the next."""
     store = {**json.loads((cluster.keys / "store.json").read_text()), "conn_type": "aws"}
     store["extra"] = {"endpoint_url": cluster.url("store"), "region_name": "us-east-1"}
-    place = f"s3://object_store@{BUCKET}/race/ledger"
+    ledger = f"s3://object_store@{BUCKET}/race/ledger"
     code = f"import os; os.environ['AIRFLOW_CONN_OBJECT_STORE'] = {json.dumps(store)!r}\n{RACE}"
-    racing = [python(cluster, code, place, "15") for _ in range(2)]
-    told = [[int(word) for word in said(one).splitlines()[-1].split()] for one in racing]
-    lost, won = [one[0] for one in told], [one[1:] for one in told]
+    racing = [python(cluster, code, ledger, "15") for _ in range(2)]
+    numbers = [[int(word) for word in output_of(process).splitlines()[-1].split()] for process in racing]
+    lost, won = [line[0] for line in numbers], [line[1:] for line in numbers]
     assert list(range(1, 31)) == sorted(won[0] + won[1])
     assert sum(lost) > 0

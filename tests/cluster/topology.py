@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def listens(address: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
+    """Whether a server listens there."""
     try:
         socket.create_connection(address, timeout=2).close()
     except OSError:
@@ -69,7 +69,7 @@ def tell(url: str, body: Any = None, method: str = "", **headers: str) -> Any:
 
 @dataclass
 class Cluster:
-    """The processes, and what is told to them."""
+    """The processes and their configuration."""
 
     folder: Path
     number: str
@@ -93,10 +93,10 @@ class Cluster:
         return self.folder / name
 
     def environment(self, name: str) -> dict[str, str]:
-        """What the compose file tells the service, and where things are here."""
+        """The service's environment in the compose file, with this machine's addresses."""
         home = self.home(name)
         (home / "tmp").mkdir(parents=True, exist_ok=True)
-        told = {key: self.here(value) for key, value in SERVICES["scheduler"]["environment"].items()}
+        environment = {key: self.local_address(value) for key, value in SERVICES["scheduler"]["environment"].items()}
         return {
             "PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": str(REPO),
@@ -104,7 +104,7 @@ class Cluster:
             "HOME": str(home),
             "TMPDIR": str(home / "tmp"),
             "AIRFLOW_HOME": str(home),
-            **told,
+            **environment,
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPO / "tests" / "cluster" / "dags"),
             "AIRFLOW__API__PORT": str(self.ports["api-server"]),
             "AIRFLOW__API__HOST": "127.0.0.1",
@@ -119,7 +119,7 @@ class Cluster:
             "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
         }
 
-    def here(self, text: str) -> str:
+    def local_address(self, text: str) -> str:
         """A value of the compose file, with this machine's addresses."""
         for service in ("api-server", "store", "simulator"):
             inner = {"api-server": 8080, "store": 9000, "simulator": 8100}[service]
@@ -127,20 +127,20 @@ class Cluster:
         text = text.replace("redis://redis:6379/1", f"{self.redis}/{SPARE_DATABASES[1]}")
         text = text.replace("redis://redis:6379/0", f"{self.redis}/{SPARE_DATABASES[0]}")
         text = text.replace("airflow@postgres:5432/airflow", f"postgres@127.0.0.1:5432/{self.database}")
-        return re.sub(r"(?<!\w)/keys(-postgres)?", lambda found: str(self.folder / found[0][1:]), text)
+        return re.sub(r"(?<!\w)/keys(-postgres)?", lambda match: str(self.folder / match[0][1:]), text)
 
     def command(self, name: str) -> list[str]:
         """The service's command, as the compose file has it."""
-        words = [self.here(word) for word in SERVICES[name]["command"]]
-        words = [str(REPO / word) if word.startswith("compose/") else word for word in words]
+        arguments = [self.local_address(word) for word in SERVICES[name]["command"]]
+        arguments = [str(REPO / word) if word.startswith("compose/") else word for word in arguments]
         if name == "simulator":
-            words = [word for word in words if not word.startswith(("--host", "--address", "--port"))]
-            words += [f"--port={self.ports['simulator']}", "--log-body-bytes=0"]
+            arguments = [word for word in arguments if not word.startswith(("--host", "--address", "--port"))]
+            arguments += [f"--port={self.ports['simulator']}", "--log-body-bytes=0"]
         if name in WORKERS:
-            words += ["--celery-hostname", f"{name}@%h", "--skip-serve-logs"]
+            arguments += ["--celery-hostname", f"{name}@%h", "--skip-serve-logs"]
         if name == "triggerer":
-            words += ["--skip-serve-logs"]
-        return words
+            arguments += ["--skip-serve-logs"]
+        return arguments
 
     def start(self, name: str, command: list[str] | None = None) -> None:
         """Start a service in a process group of its own."""
@@ -177,16 +177,16 @@ class Cluster:
                 os.killpg(group, signal.SIGKILL)
         process.wait()
 
-    def wait_for(self, what: str, asked: Any, patience_s: float = PATIENCE_S) -> Any:
-        """Ask again until the answer is yes; a service that has ended on the way is told with its last words."""
+    def wait_for(self, what: str, condition: Any, patience_s: float = PATIENCE_S) -> Any:
+        """Check again until the condition holds; the error for a service that has ended quotes the end of its log."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     raise AssertionError(f"{name} ended with {process.returncode}:\n{self.output(name)}")
             with contextlib.suppress(OSError, ValueError, KeyError):
-                if found := asked():
-                    return found
+                if value := condition():
+                    return value
             time.sleep(0.5)
         raise AssertionError(f"{what}: not within {patience_s:.0f} s")
 
@@ -194,8 +194,8 @@ class Cluster:
         """Airflow's REST API, signed in as admin."""
         if not getattr(self, "_token", ""):
             password = json.loads((self.keys / "passwords.json").read_text())["admin"]
-            found = tell(f"{self.url('api-server')}/auth/token", {"username": "admin", "password": password})
-            self._token = found["access_token"]
+            response = tell(f"{self.url('api-server')}/auth/token", {"username": "admin", "password": password})
+            self._token = response["access_token"]
         headers = {"authorization": f"Bearer {self._token}"}
         return tell(f"{self.url('api-server')}/api/v2/{path}", body, method, **headers)
 
@@ -210,7 +210,7 @@ class Cluster:
     def exports(self, run_id: str) -> list[dict[str, Any]]:
         """The mapped task instances of a run."""
         path = f"dags/cluster_exports/dagRuns/{run_id}/taskInstances?limit=100"
-        return [one for one in self.api(path)["task_instances"] if one["task_id"] == "export"]
+        return [instance for instance in self.api(path)["task_instances"] if instance["task_id"] == "export"]
 
     def finished(self, run_id: str, patience_s: float = PATIENCE_S) -> str:
         """Wait for the end of a run; returns its state."""
@@ -229,20 +229,20 @@ class Cluster:
 
 
 SPARE_DATABASES = (13, 14)
-"""Of this machine's Redis: for the broker and for the quotas."""
+"""Databases of this machine's Redis: for the broker and for the quotas."""
 
 
 def groups_under(pid: int) -> set[int]:
     """The process groups of all that a process has started: Airflow's tasks have sessions of their own."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True).stdout
     lines = [tuple(map(int, line.split())) for line in listed.splitlines()]
-    found, known = set(), {pid}
-    for _ in range(6):  # so deep no process of Airflow's stands
+    groups, descendants = set(), {pid}
+    for _ in range(6):  # no process of Airflow is nested deeper
         for child, parent, group in lines:
-            if parent in known and child not in known:
-                known.add(child)
-                found.add(group)
-    return found - {os.getpgrp()}
+            if parent in descendants and child not in descendants:
+                descendants.add(child)
+                groups.add(group)
+    return groups - {os.getpgrp()}
 
 
 def database(sql: str) -> None:
@@ -256,10 +256,12 @@ def database(sql: str) -> None:
     subprocess.run([VENV / "bin" / "python", "-c", script, sql], check=True, capture_output=True)
 
 
-def redis(*words: str) -> str:
+def redis(*arguments: str) -> str:
     """A command to this machine's Redis."""
     script = "import sys, redis\nheld = redis.Redis(db=int(sys.argv[1]))\nprint(held.execute_command(*sys.argv[2:]))\n"
-    done = subprocess.run([VENV / "bin" / "python", "-c", script, *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [VENV / "bin" / "python", "-c", script, *arguments], check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -292,10 +294,10 @@ def running(folder: Path) -> Iterator[Cluster]:
             redis(str(number), "FLUSHDB")
 
 
-def python(cluster: Cluster, code: str, *words: str) -> subprocess.Popen[str]:
+def python(cluster: Cluster, code: str, *arguments: str) -> subprocess.Popen[str]:
     """A script in the cluster's environment, as one of its machines would run it."""
     return subprocess.Popen(
-        [VENV / "bin" / "python", "-c", code, *words],
+        [VENV / "bin" / "python", "-c", code, *arguments],
         env=cluster.environment("script"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -303,8 +305,8 @@ def python(cluster: Cluster, code: str, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def said(process: subprocess.Popen[str]) -> str:
-    """What a script has printed, when it has ended well."""
+def output_of(process: subprocess.Popen[str]) -> str:
+    """The output of a script, when it has ended well."""
     out, err = process.communicate(timeout=PATIENCE_S)
     if process.returncode:
         raise AssertionError(err[-4000:])

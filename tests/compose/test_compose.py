@@ -1,4 +1,4 @@
-"""What can be proven of the compose file and the image without a container engine: no image is built or run here."""
+"""Checks of the compose file and the image without a container engine: no image is built or run here."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ BY_REFERENCE = re.compile(r"_(CMD|FILE|PASSWORDS_FILE)$")
 
 def tool(name: str) -> str:
     """A command, from this environment or the machine."""
-    found = shutil.which(name, path=BIN) or shutil.which(name)
-    if found is None:
+    path = shutil.which(name, path=BIN) or shutil.which(name)
+    if path is None:
         pytest.skip(f"{name} is not to be had here")
-    return found
+    return path
 
 
-def said(*command: str) -> tuple[int, str]:
+def run_tool(*command: str) -> tuple[int, str]:
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_the_compose_file_keeps_to_the_compose_specification():
     """The current schema of the specification, which check-jsonschema brings along."""
-    code, words = said(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE))
-    assert 0 == code, words
+    code, output = run_tool(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE))
+    assert 0 == code, output
 
 
 def test_docker_compose_reads_the_file():
     """Debian's docker-compose resolves anchors and references without an engine."""
-    code, words = said(tool("docker-compose"), "-f", str(FILE), "config", "--quiet")
-    assert 0 == code, words
+    code, output = run_tool(tool("docker-compose"), "-f", str(FILE), "config", "--quiet")
+    assert 0 == code, output
 
 
 def test_the_dockerfile_has_no_fault_that_hadolint_knows():
     """Every stage parses, every instruction is known, shell lines pass shellcheck."""
-    code, words = said(tool("hadolint"), str(REPO / "Dockerfile"))
-    assert 0 == code, words
+    code, output = run_tool(tool("hadolint"), str(REPO / "Dockerfile"))
+    assert 0 == code, output
 
 
 def copied() -> list[str]:
-    """What the Dockerfile copies from the checkout."""
+    """Paths that the Dockerfile copies from the checkout."""
     text = (REPO / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ") and "--from=" not in line]
     return [source for line in lines for source in [word for word in line if not word.startswith("--")][:-1]]
@@ -68,14 +68,14 @@ def test_every_path_that_the_image_copies_is_there_and_is_let_through():
     allowed = [line[1:] for line in (REPO / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert dict.fromkeys(copied(), True) == {
         source: (REPO / source).exists()
-        and any(Path(source).match(one) or source.startswith(f"{one}/") for one in allowed)
+        and any(Path(source).match(pattern) or source.startswith(f"{pattern}/") for pattern in allowed)
         for source in copied()
     }
     assert copied()
 
 
 def test_every_requirement_of_the_image_is_pinned_with_hashes():
-    """What an image holds follows from the checkout, and from nothing else."""
+    """The content of an image follows from the checkout, and from nothing else."""
     for name in (source for source in copied() if source.startswith("requirements/")):
         pins = re.split(r"\n(?=[A-Za-z0-9])", (REPO / name).read_text())
         loose = [pin.split()[0] for pin in pins if re.match(r"[A-Za-z0-9]", pin) and "--hash=sha256:" not in pin]
@@ -83,7 +83,7 @@ def test_every_requirement_of_the_image_is_pinned_with_hashes():
 
 
 def test_ports_are_on_loopback_only():
-    """Nobody but this machine reaches the cluster."""
+    """Only this machine reaches the cluster."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert [] == [port for port in ports if not port.startswith("127.0.0.1:")]
     assert ports
@@ -91,23 +91,23 @@ def test_ports_are_on_loopback_only():
 
 def test_no_secret_stands_in_the_file():
     """Whatever sounds like a secret is read from a file of the keys' volume."""
-    told = {
+    secrets = {
         f"{name} {key}": value
         for name, service in SERVICES.items()
         for key, value in service.get("environment", {}).items()
         if SECRETS.search(key)
     }
-    assert {} == {key: value for key, value in told.items() if not BY_REFERENCE.search(key) or "/keys" not in value}
-    assert told
+    assert {} == {key: value for key, value in secrets.items() if not BY_REFERENCE.search(key) or "/keys" not in value}
+    assert secrets
 
 
 def test_every_service_that_stays_has_a_health_check():
-    """`up --wait` tells whether the cluster is well."""
+    """`up --wait` reports whether the cluster is healthy."""
     assert [] == [name for name, service in SERVICES.items() if name not in ONCE and "healthcheck" not in service]
 
 
 def test_services_wait_for_what_they_need():
-    """Who waits for a healthy service waits for one with a health check; who waits for an end, for one that ends."""
+    """A service that waits for a healthy one needs its health check; one that waits for an end, a service that ends."""
     waits = [
         (needed, how["condition"])
         for service in SERVICES.values()
@@ -129,11 +129,13 @@ def test_the_database_and_the_broker_are_out_of_reach():
 
 
 def test_every_option_is_one_that_airflow_or_this_provider_knows():
-    """A misspelt option is not told by Airflow: it does nothing."""
+    """Airflow does not report a misspelt option: it has no effect."""
     described = yaml.safe_load((Path(airflow.config_templates.__path__[0]) / "config.yml").read_text())
     described |= get_provider_info()["config"]
     options = {
-        (section, option): told for section, found in described.items() for option, told in found["options"].items()
+        (section, option): option_entry
+        for section, section_options in described.items()
+        for option, option_entry in section_options["options"].items()
     }
     # The provider for Celery is in the cluster's environment only.
     options |= {
@@ -142,9 +144,9 @@ def test_every_option_is_one_that_airflow_or_this_provider_knows():
     faults = []
     for name, service in SERVICES.items():
         for key in service.get("environment", {}):
-            if found := re.fullmatch(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+?)(_CMD)?", key):
-                told = options.get((found[1].lower(), found[2].lower()))
-                if told is None or (found[3] and not told.get("sensitive")):
+            if parts := re.fullmatch(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+?)(_CMD)?", key):
+                option_of_key = options.get((parts[1].lower(), parts[2].lower()))
+                if option_of_key is None or (parts[3] and not option_of_key.get("sensitive")):
                     faults.append(f"{name} {key}")
     assert [] == faults
 
@@ -181,12 +183,12 @@ def test_only_the_owner_reads_the_keys(tmp_path):
 
 def test_two_clusters_have_different_keys(tmp_path):
     """No key is written in the checkout."""
-    one, other = make_keys(tmp_path / "one"), make_keys(tmp_path / "other")
-    assert [] == [name for name in one if one[name] == other[name]]
+    keys, other = make_keys(tmp_path / "one"), make_keys(tmp_path / "other")
+    assert [] == [name for name in keys if keys[name] == other[name]]
 
 
 def test_the_database_password_is_in_what_airflow_reads(tmp_path):
-    """PostgreSQL's container and Airflow's are told the same."""
+    """PostgreSQL's container and Airflow's have the same credentials."""
     made = make_keys(tmp_path)
     wanted = f"airflow:{made['postgres/password']}@postgres:5432/airflow"
     assert [f"postgresql+psycopg2://{wanted}", f"db+postgresql://{wanted}"] == [

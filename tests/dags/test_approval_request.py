@@ -1,4 +1,4 @@
-"""What a person reads before approving a plan."""
+"""The request that a person reads before approving a plan."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_guards_that_tripped_come_first_and_are_marked(request_text):
 
 
 def test_the_request_names_connection_audience_mode_and_figures(request_text):
-    """What a dry run says, and where its report is."""
+    """The counts of a dry run, and the path of its report."""
     for row in ("connection | omnisend_default", "audience | VIP", "mode | mirror", "would be sent | 5", "calls | 2"):
         assert f"| {row} |" in request_text
     assert (

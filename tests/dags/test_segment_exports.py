@@ -45,14 +45,14 @@ print(sorted(new & {"pandas", "numpy", "pyarrow", "duckdb", "requests", "email_v
 
 @pytest.fixture(scope="module")
 def bag(airflow_db):
-    found = BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
-    sync_bag_to_db(found, "dags-folder", None)
-    return found
+    bag = BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
+    sync_bag_to_db(bag, "dags-folder", None)
+    return bag
 
 
 @pytest.fixture
 def exports(bag):
-    """Loaded anew: a run in this process leaves its params in the DAG."""
+    """A new copy: a run in this process leaves its params in the DAG."""
     file = DAGS / "segment_exports.py"
     return BundleDagBag(dag_folder=file, bundle_path=DAGS, bundle_name="dags-folder").dags["segment_exports"]
 
@@ -90,7 +90,7 @@ CONNECTIONS = [f"{vendor}_default" for vendor in TWO]
 
 
 class TestFile:
-    """What Airflow's DAG processor makes of it."""
+    """The DAG as Airflow's DAG processor reads it."""
 
     def test_loads(self, bag):
         """Both examples load without an error, and nothing else in the folder is taken for a DAG."""
@@ -120,7 +120,7 @@ class TestFile:
 
 
 class TestForm:
-    """What a run by hand may be told."""
+    """Params of a run by hand."""
 
     @pytest.mark.parametrize(
         ("param", "value"),
@@ -160,7 +160,7 @@ class TestForm:
         assert value == deepcopy(exports.params.get_param(param)).resolve(value)
 
     def test_opens_with_values_that_it_takes(self, exports):
-        """Who changes nothing exports all there is."""
+        """A user that changes nothing exports everything."""
         assert set(SEGMENTS) == set(exports.params["segments"])
         exports.params.validate()
 
@@ -169,23 +169,29 @@ class TestPairs:
     """Which segment goes through which connection to which audience."""
 
     def test_the_event_says_where_a_segment_lies(self, root):
-        """And what time it stands for; the last event that says so counts."""
+        """And its `as_of`; the last event that has one counts."""
         event = {"path": "/elsewhere", "as_of": "2026-11-21T00:00:00+00:00"}
-        found = segment_paths(["lapsed"], {"segment_lapsed": [{"path": "/old", "as_of": "x"}, event, {}]}, None)
-        assert {"lapsed": event} == found
+        paths = segment_paths(["lapsed"], {"segment_lapsed": [{"path": "/old", "as_of": "x"}, event, {}]}, None)
+        assert {"lapsed": event} == paths
 
     def test_by_hand_it_is_the_newest(self, root):
         """Days that have been written count, not folders that are empty."""
         write(root, "lapsed", "2026-11-20", 1)
         write(root, "lapsed", "2026-11-21", 1)
         Path(root, "segments", "lapsed", "2026-11-22").mkdir()
-        found = segment_paths(["lapsed"], {}, None)["lapsed"]
-        assert (f"{root}/segments/lapsed/2026-11-21", "2026-11-21T00:00:00+00:00") == (found["path"], found["as_of"])
+        segment = segment_paths(["lapsed"], {}, None)["lapsed"]
+        assert (f"{root}/segments/lapsed/2026-11-21", "2026-11-21T00:00:00+00:00") == (
+            segment["path"],
+            segment["as_of"],
+        )
 
     def test_by_hand_it_may_be_another_day(self, root):
         """The day asked for, or the partition's."""
-        found = segment_paths(["lapsed"], {}, "2026-11-20")["lapsed"]
-        assert (f"{root}/segments/lapsed/2026-11-20", "2026-11-20T00:00:00+00:00") == (found["path"], found["as_of"])
+        segment = segment_paths(["lapsed"], {}, "2026-11-20")["lapsed"]
+        assert (f"{root}/segments/lapsed/2026-11-20", "2026-11-20T00:00:00+00:00") == (
+            segment["path"],
+            segment["as_of"],
+        )
 
     def test_a_segment_that_was_never_written(self, root):
         """The error says what to run first."""
@@ -195,20 +201,20 @@ class TestPairs:
     def test_each_segment_goes_through_each_connection(self):
         """To the audience that the Variable names, or else the connection's own."""
         paths = {name: {"path": f"/{name}/day", "as_of": "2026-11-21"} for name in ("a", "b")}
-        found = pairs(paths, ["c1", "c2"], {"c1": {"a": "7"}}, {"mode": "full"})
-        told = [(one["conn_id"], one["segment"], one["audience"], one["mode"]) for one in found]
+        exports = pairs(paths, ["c1", "c2"], {"c1": {"a": "7"}}, {"mode": "full"})
+        arguments = [(export["conn_id"], export["segment"], export["audience"], export["mode"]) for export in exports]
         assert [
             ("c1", "/a/day", "7", "full"),
             ("c2", "/a/day", None, "full"),
             ("c1", "/b/day", None, "full"),
             ("c2", "/b/day", None, "full"),
-        ] == told
+        ] == arguments
 
     def test_one_pair_has_arguments_of_its_own(self):
         """As the newsletter's export to Omnisend, which subscribes the people with proof of consent."""
         paths = {name: {"path": f"/{name}/day", "as_of": "2026-11-21"} for name in ("a", "b")}
-        found = pairs(paths, ["c1", "c2"], {}, {}, {"c2": {"b": {"subscribe": "with_proof"}}})
-        assert [None, None, None, "with_proof"] == [one.get("subscribe") for one in found]
+        exports = pairs(paths, ["c1", "c2"], {}, {}, {"c2": {"b": {"subscribe": "with_proof"}}})
+        assert [None, None, None, "with_proof"] == [export.get("subscribe") for export in exports]
 
 
 class TestRun:
@@ -221,7 +227,7 @@ class TestRun:
         assert "success" == run.state
         assert [3, 3, 5, 5] == [run.summary(map_index=index)["counts"]["delivered"] for index in range(4)]
         assert [3, 0, 5] == [len(ready.members("dotdigital", n)) for n in range(3)]
-        titles = [one.rendered_map_index for one in run.instances("export")]
+        titles = [instance.rendered_map_index for instance in run.instances("export")]
         assert "campaign_monitor_default high_value" == titles[0]
 
     def test_one_bad_connection_does_not_hold_up_the_others(self, ready, exports):
@@ -230,11 +236,11 @@ class TestRun:
         conf = {"segments": ["lapsed"], "connections": CONNECTIONS}
         run = Run(exports.test(run_conf=conf))
         assert "failed" == run.state
-        assert ["failed", "success"] == [one.state for one in run.instances("export")]
+        assert ["failed", "success"] == [instance.state for instance in run.instances("export")]
         assert 5 == len(ready.members("dotdigital", 2))
 
     def test_for_a_partition(self, ready, exports, bag, root):
-        """The day's own segments are taken, from where the events of that day say, and its date stands for them."""
+        """The day's own segments are used, at the paths of that day's events, with its date as `as_of`."""
         refreshed = bag.dags["unification_refresh"].test(run_conf={"profiles": 300, "day": "2026-11-19"})
         assert "success" == refreshed.state
         kind = {"partition_key": "2026-11-19", "partition_date": datetime(2026, 11, 19, tzinfo=UTC)}
@@ -244,6 +250,6 @@ class TestRun:
             consumer = session.get(DagRun, run.dag_run.id)
             consumer.consumed_asset_events.extend(events)
         assert "success" == run.go(exports, "choose")
-        told = run.summary("choose")
-        assert [f"{root}/segments/{name}/2026-11-19" for name in SEGMENTS] == [one["segment"] for one in told]
-        assert {"2026-11-19T00:00:00+00:00"} == {one["as_of"] for one in told}
+        chosen = run.summary("choose")
+        assert [f"{root}/segments/{name}/2026-11-19" for name in SEGMENTS] == [choice["segment"] for choice in chosen]
+        assert {"2026-11-19T00:00:00+00:00"} == {choice["as_of"] for choice in chosen}

@@ -123,7 +123,7 @@ def test_runs_succeed(refreshed):
 
 @pytest.mark.airflow
 def test_each_segment_is_announced_with_what_its_readers_need(refreshed, airflow_home):
-    """The event tells rows, folder, day and as_of, bears the day as its partition, and is true."""
+    """The event has rows, folder, day and as_of, carries the day as its partition, and is correct."""
     events = [event for event in refreshed["events"] if event["run"] == refreshed["runs"][-1]["id"]]
     assert sorted(event["asset"] for event in events) == [f"segment_{name}" for name in SEGMENTS]
     for event in events:
@@ -141,5 +141,5 @@ def test_each_segment_is_announced_with_what_its_readers_need(refreshed, airflow
 def test_another_day_leaves_the_first_as_it_was(refreshed, airflow_home):
     """Each day has a folder of its own in every place."""
     data = airflow_home.path / "data"
-    for place in ("extracts", "profiles", *(f"segments/{name}" for name in SEGMENTS)):
-        assert sorted(day.name for day in (data / place).iterdir()) == ["2026-11-21", "2026-11-22"]
+    for folder in ("extracts", "profiles", *(f"segments/{name}" for name in SEGMENTS)):
+        assert sorted(day.name for day in (data / folder).iterdir()) == ["2026-11-21", "2026-11-22"]

@@ -67,8 +67,8 @@ def test_every_person_is_in_some_extract(today):
 
 def test_three_of_ten_persons_are_known_to_several_sources(today):
     """The overlap between the sources is 30 %."""
-    known = pd.Series([person for extract in today.values() for person in persons_in(extract)])
-    assert (known.value_counts() > 1).mean() == pytest.approx(0.30, abs=0.01)
+    person_ids = pd.Series([person for extract in today.values() for person in persons_in(extract)])
+    assert (person_ids.value_counts() > 1).mean() == pytest.approx(0.30, abs=0.01)
 
 
 def test_one_in_a_hundred_changes_from_day_to_day(today, tomorrow):
@@ -164,11 +164,11 @@ def test_sources_conflict(today):
     crm, shop = (today[name].set_axis(today[name].index.str.split("-").str[1]) for name in ("crm", "shop"))
     shop = shop.loc[~shop.index.duplicated(), ["first_name", "postcode", "updated_at"]]
     both = crm.join(shop, how="inner")
-    known = both.dropna(subset=["given_name", "first_name", "zip", "postcode"])
-    assert (known["given_name"] != known["first_name"]).mean() > 0.05
-    assert (known["zip"] != known["postcode"]).mean() > 0.02
-    assert (known["modified_at"] > known["updated_at"]).mean() > 0.05
-    assert (known["modified_at"] < known["updated_at"]).mean() > 0.05
+    complete_rows = both.dropna(subset=["given_name", "first_name", "zip", "postcode"])
+    assert (complete_rows["given_name"] != complete_rows["first_name"]).mean() > 0.05
+    assert (complete_rows["zip"] != complete_rows["postcode"]).mean() > 0.02
+    assert (complete_rows["modified_at"] > complete_rows["updated_at"]).mean() > 0.05
+    assert (complete_rows["modified_at"] < complete_rows["updated_at"]).mean() > 0.05
 
 
 def test_phones_are_partly_e164(today):

@@ -17,7 +17,7 @@ def series(*values: object) -> pd.Series:
 
 
 def test_a_word_for_nothing_is_no_value():
-    """What stands for nothing is missing, in any case and with any space around."""
+    """A placeholder for nothing is missing, in any case and with any space around."""
     assert text(series(None, "", "  ", "-", "n/a", " N/A", "NULL", "unknown")).isna().all()
 
 
@@ -33,8 +33,8 @@ def test_an_initial_is_no_name():
 
 def test_genders_get_one_spelling():
     """Each source's word for a gender becomes female, male or other; an unknown word becomes none."""
-    words = genders(series("F", "M", "X", "Ms", "mr", "Mx", "Dr", None)).fillna("none").tolist()
-    assert words == ["female", "male", "other", "female", "male", "other", "none", "none"]
+    spellings = genders(series("F", "M", "X", "Ms", "mr", "Mx", "Dr", None)).fillna("none").tolist()
+    assert spellings == ["female", "male", "other", "female", "male", "other", "none", "none"]
 
 
 def test_countries_become_codes():
@@ -78,5 +78,5 @@ def test_a_birthdate_as_text_is_read():
 
 def test_consent_words_are_yes_no_or_silence():
     """Sources say yes and no in their own words, and pending is neither."""
-    words = pd.Series(["yes", "subscribed", True, "no", "unsubscribed", False, "pending", None], dtype=object)
-    assert consents(words).fillna(-1).tolist() == [1, 1, 1, 0, 0, 0, -1, -1]
+    spellings = pd.Series(["yes", "subscribed", True, "no", "unsubscribed", False, "pending", None], dtype=object)
+    assert consents(spellings).fillna(-1).tolist() == [1, 1, 1, 0, 0, 0, -1, -1]

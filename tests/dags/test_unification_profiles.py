@@ -34,7 +34,7 @@ def test_every_row_ends_in_exactly_one_profile(everyone, profiles):
 
 
 def test_orders_and_revenue_are_conserved(everyone, profiles):
-    """What the shop sold is what the profiles bought."""
+    """Sales of the shop are purchases of the profiles."""
     assert profiles["orders"].sum() == everyone["shop"]["orders"].sum()
     assert profiles["lifetime_value"].sum() == pytest.approx(everyone["shop"]["revenue"].sum())
 

@@ -74,7 +74,7 @@ def test_other_addresses_are_other_persons():
     assert count(crm=[{"email": ANNA, **same}, {"email": "anna@example.org", **same}]) == 2
 
 
-def test_what_is_no_address_identifies_nobody():
+def test_an_invalid_address_identifies_no_person():
     """Two rows with the same bad address remain two persons."""
     bad = ["anna at example.com", "anna@@example.com", "anna@example,com", "anna@example", "@"]
     rows = [{"email": address} for address in bad]
@@ -110,15 +110,15 @@ def test_the_phone_alone_is_an_identity():
     assert "email" not in only(crm=[{"phone": phone}], shop=[{"phone": phone}])
 
 
-def test_a_number_without_its_country_identifies_nobody():
+def test_a_number_without_its_country_identifies_no_person():
     """The same digits may be two numbers in two countries."""
     assert count(crm=[{"phone": "015112345678"}], shop=[{"phone": "015112345678"}]) == 2
 
 
-# 4. With neither, a row stands for itself
+# 4. With neither, a row is a person of its own
 
 
-def test_a_row_that_identifies_nobody_is_a_person():
+def test_a_row_that_identifies_no_person_is_a_person_of_its_own():
     """Rows with neither address nor number are kept, each for itself."""
     assert count(crm=[{"given_name": "Anna"}, {"given_name": "Anna"}], shop=[{"first_name": "Anna"}]) == 3
 
@@ -137,7 +137,7 @@ def test_the_freshest_value_wins_field_by_field():
 
 
 def test_the_source_breaks_a_tie():
-    """Of equally fresh rows the CRM's value wins over the shop's, and the shop's over the newsletter's."""
+    """If rows are equally fresh, the CRM's value wins over the shop's, and the shop's over the newsletter's."""
     crm, shop = {"email": ANNA, "country": "DE"}, {"email": ANNA, "country_name": "France"}
     newsletter = {"email": ANNA, "country": "es"}
     assert only(newsletter=[newsletter], shop=[shop], crm=[crm])["country"] == "DE"
@@ -191,7 +191,7 @@ def test_the_most_restrictive_consent_wins():
 
 
 def test_the_moment_of_consent_is_that_of_a_yes():
-    """Only the newsletter stores one; it counts as long as nobody says no."""
+    """Only the newsletter stores one; it counts as long as no source says no."""
     profiles = one_each(
         crm=[{"newsletter_opt_in": answer, "modified_at": OLD} for answer in (None, False, True, True)],
         newsletter=[
@@ -219,7 +219,7 @@ def test_purchases_are_added_up():
     assert (profile["orders"], profile["lifetime_value"], profile["last_order_at"]) == (3, 30.3, NEW)
 
 
-def test_whoever_never_ordered_has_no_last_order():
+def test_a_person_that_never_ordered_has_no_last_order():
     """Without an order there is a lifetime value of nothing, and no date."""
     profile = only(newsletter=[{"email": ANNA}])
     assert (profile["orders"], profile["lifetime_value"], "last_order_at" in profile) == (0, 0.0, False)
@@ -239,7 +239,7 @@ def test_full_names_come_from_the_parts():
     ]
     profiles = one_each(
         crm=[{"given_name": first, "family_name": last} for first, last, _, _ in cases],
-        newsletter=[{"name": whole, "updated_at": NEW} for _, _, whole, _ in cases],
+        newsletter=[{"name": full_name, "updated_at": NEW} for _, _, full_name, _ in cases],
     )
     assert [profile["full_name"] for profile in profiles] == [full for _, _, _, full in cases]
     assert [profile["first_name"] for profile in profiles] == [first for first, _, _, _ in cases]
@@ -258,7 +258,7 @@ def test_the_tier_follows_from_the_lifetime_value():
 
 
 def test_a_bad_address_stays_as_written():
-    """Where nobody knows a good address, the freshest bad one is kept to the letter."""
+    """If no source has a good address, the freshest bad one is stored unchanged."""
     phone = "+4915112345678"
     crm = [{"email": " Anna at example.com ", "phone": phone, "modified_at": NEW}]
     shop = [{"email": "anna@@example.com", "phone": phone, "updated_at": OLD}]
@@ -266,7 +266,7 @@ def test_a_bad_address_stays_as_written():
 
 
 def test_a_good_address_wins_over_a_fresher_bad_one():
-    """A bad address never stands where a good one is known."""
+    """A bad address is never used where a good one is known."""
     phone = "+4915112345678"
     crm = [{"email": "anna at example.com", "phone": phone, "modified_at": NEW}]
     assert only(crm=crm, shop=[{"email": ANNA, "phone": phone, "updated_at": OLD}])["email"] == ANNA

@@ -51,7 +51,7 @@ def ago(days: int, seconds: int = 0) -> pd.Timestamp:
     ],
 )
 def test_high_value(spent, last_order, expected):
-    """In: whoever has spent 250 or more and ordered in the last 365 days."""
+    """In: people that have spent 250 or more and ordered in the last 365 days."""
     assert is_in("high_value", lifetime_value=spent, orders=1, last_order_at=last_order) is expected
 
 
@@ -59,7 +59,7 @@ def test_high_value(spent, last_order, expected):
     ("consent", "heard_of", "expected"), [(True, ago(120), True), (True, ago(120, 1), False), (False, ago(1), False)]
 )
 def test_newsletter_active(consent, heard_of, expected):
-    """In: whoever agreed to the newsletter and was heard of in the last 120 days."""
+    """In: people that agreed to the newsletter and were active in the last 120 days."""
     assert is_in("newsletter_active", newsletter=consent, updated_at=heard_of) is expected
 
 
@@ -68,7 +68,7 @@ def test_newsletter_active(consent, heard_of, expected):
     [(1, ago(270, 1), True), (1, ago(270), False), (0, pd.NaT, False)],
 )
 def test_lapsed(orders, last_order, expected):
-    """In: whoever has ordered, but not in the last 270 days."""
+    """In: people that have ordered, but not in the last 270 days."""
     assert is_in("lapsed", orders=orders, last_order_at=last_order) is expected
 
 
@@ -79,14 +79,14 @@ def test_segments_are_neither_tiny_nor_everyone(profiles, segment):
 
 
 def test_segments_overlap_and_hold_bad_addresses(profiles):
-    """A segment keeps whom nobody can write to, and some people are in two segments."""
+    """A segment includes people without an address, and some people are in two segments."""
     high, active = members(profiles, "high_value", DAY), members(profiles, "newsletter_active", DAY)
     assert high["email"].null_count > 0
     assert set(high["profile_id"].to_pylist()) & set(active["profile_id"].to_pylist())
 
 
 def test_a_segment_is_written_where_its_day_says(profiles, tmp_path):
-    """The segment's folder holds one part with the profile's columns, and the note tells all a reader needs."""
+    """The segment's folder holds one part with the profile's columns, and the note has all that a reader needs."""
     path = write_atomically(profiles, profiles_path(str(tmp_path), DAY))
     note = write_segment("lapsed", path, str(tmp_path), DAY)
     folder = tmp_path / "segments" / "lapsed" / "2026-11-22"
@@ -171,7 +171,7 @@ LATE = datetime(2026, 11, 22, 23, 30, tzinfo=timezone(-timedelta(hours=5)))
 
 
 @pytest.mark.parametrize(
-    ("partition", "asked", "day"),
+    ("partition", "requested_day", "day"),
     [
         ("2026-11-10", None, date(2026, 11, 10)),
         ("2026-11-10", "2026-11-10", date(2026, 11, 10)),
@@ -179,9 +179,9 @@ LATE = datetime(2026, 11, 22, 23, 30, tzinfo=timezone(-timedelta(hours=5)))
         (None, None, date(2026, 11, 23)),
     ],
 )
-def test_a_run_is_for_its_partition_or_the_day_asked_for_or_today(partition, asked, day):
+def test_a_run_is_for_its_partition_or_the_day_asked_for_or_today(partition, requested_day, day):
     """Without either, the day is the one on which the run was due, in UTC."""
-    assert day_of_run(partition, asked, LATE) == day
+    assert day_of_run(partition, requested_day, LATE) == day
 
 
 def test_a_partition_cannot_be_run_for_another_day():

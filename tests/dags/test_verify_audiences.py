@@ -25,7 +25,7 @@ def verifying(airflow_db):
 
 @pytest.fixture
 def exported(stage, monkeypatch):
-    """Ten people at dotdigital, of whom one is gone; the Variable names the audience."""
+    """Ten people at dotdigital, of which one is gone; the Variable names the audience."""
     conn_id = stage.connection("dotdigital")
     stage.segment(people(10))
     assert stage.export(conn_id=conn_id).state == "success"

@@ -35,9 +35,9 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page."""
     text = page.read_text()
-    for found in FENCE.finditer(text):
-        indent, language, about, body = found.groups()
+    for match in FENCE.finditer(text):
+        indent, language, about, body = match.groups()
         title = re.search(r'title="([^"]+)"', about)
-        line = text.count("\n", 0, found.start()) + 1
-        body = "".join(one.removeprefix(indent) for one in body.splitlines(keepends=True))
+        line = text.count("\n", 0, match.start()) + 1
+        body = "".join(line.removeprefix(indent) for line in body.splitlines(keepends=True))
         yield Block(page, line, language, title[1] if title else "", body)

@@ -20,7 +20,7 @@ def codes() -> set[str]:
 
 
 def test_every_exception_has_a_code_with_help():
-    """Whoever adds a class writes its entry."""
+    """A developer that adds a class writes its entry."""
     assert codes() | OTHER_ENDS == set(ERROR_HELP)
     assert "authentication-failed" in codes()
 

@@ -53,7 +53,7 @@ def test_the_dag_of_a_first_export_runs_and_logs_what_the_page_quotes(page, stag
 
 def test_each_page_has_a_file_a_dag_and_a_connection_of_its_own():
     """A reader who follows two pages keeps both DAGs."""
-    found = [
+    columns = [
         (
             block.title,
             re.search(r'DAG\("(\w+)"', block.text)[1],
@@ -64,13 +64,15 @@ def test_each_page_has_a_file_a_dag_and_a_connection_of_its_own():
         for block in blocks(page)
         if block.language == "python"
     ]
-    assert [4] * 4 == [len(set(column)) for column in zip(*found, strict=True)]
+    assert [4] * 4 == [len(set(column)) for column in zip(*columns, strict=True)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=vendor_of)
 def test_a_first_export_fills_in_fields_that_the_form_has(page):
     """Sections and labels are those of the connection's form; each secret and each consent field is filled in."""
-    form = next(one for one in get_provider_info()["connection-types"] if one["connection-type"] == vendor_of(page))
+    form = next(
+        entry for entry in get_provider_info()["connection-types"] if entry["connection-type"] == vendor_of(page)
+    )
     labels = {("Standard Fields", label) for label in form["ui-field-behaviour"]["relabeling"].values()}
     labels |= {(field["schema"]["section"], field["label"]) for field in form["conn-fields"].values()}
     table = page.read_text().split("| section | field | fill in |\n|---|---|---|\n")[1].split("\n\n")[0]

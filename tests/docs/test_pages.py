@@ -40,7 +40,7 @@ def of(*languages: str) -> list[Block]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page may name, as GitHub and MyST make it."""
+    """Fragments that a link into a page may name, as GitHub and MyST make them."""
     headings = re.findall(r"^#{1,4} (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -57,7 +57,7 @@ def test_every_link_inside_the_repository_leads_somewhere(page):
 
 
 def test_every_page_is_on_the_site():
-    """A page that no table of contents names is found by nobody."""
+    """A reader does not reach a page that no table of contents names."""
     named = {DOCS / f"{line}.md" for block in of("toctree") for line in block.text.splitlines() if line[:1] not in ":0"}
     inside = {page for page in PAGES if page.is_relative_to(DOCS)}
     by_pattern = set((DOCS / "decisions").glob("0*.md"))
@@ -104,7 +104,7 @@ def test_python_parses_and_names_what_there_is(block):
 
 
 def commands(block: Block) -> list[list[str]]:
-    """What a block of a console tells to type, without comments and output."""
+    """The commands in a console block, without comments and output."""
     lines = block.text.replace("\\\n", " ").splitlines()
     return [
         shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.strip() and line[0] not in "# "
@@ -114,7 +114,8 @@ def commands(block: Block) -> list[list[str]]:
 def ours() -> dict[str, set[str]]:
     """The commands below `airflow segexport`."""
     return {
-        command.name: {flag for one in command.args for flag in one.flags} for command in get_commands()[0].subcommands
+        command.name: {flag for argument in command.args for flag in argument.flags}
+        for command in get_commands()[0].subcommands
     }
 
 
@@ -123,14 +124,14 @@ def test_what_is_to_be_typed_exists(block):
     """A target of the Makefile, a command of Airflow's or of ours with its options, a module of ours."""
     targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE))
     for typed in filter(None, commands(block)):
-        words = list(itertools.dropwhile(lambda word: "=" in word, typed))
-        match words:
+        command_words = list(itertools.dropwhile(lambda word: "=" in word, typed))
+        match command_words:
             case ["make", *rest]:
                 assert set() == {word for word in rest if "=" not in word} - targets
             case ["airflow", "segexport", name, *rest]:
                 assert set() == {word.split("=")[0] for word in rest if word.startswith("--")} - ours()[name]
             case ["airflow", *rest]:
-                assert rest[0] in {one.name for one in airflow_commands}
+                assert rest[0] in {airflow_command.name for airflow_command in airflow_commands}
             case ["python", "-m", module, *_] if module.startswith("airflow_provider_segexport"):
                 assert importlib.util.find_spec(module)
             case ["python", script, *_] if script.endswith(".py"):
@@ -141,27 +142,27 @@ def test_what_is_to_be_typed_exists(block):
 
 @pytest.mark.parametrize("block", of("ini", "json", "yaml", "toml"), ids=str)
 def test_data_parses_and_options_exist(block):
-    """What is to be pasted is well-formed; an option of ours is one that there is."""
+    """A block to paste is well-formed; an option of ours in it exists."""
     if block.language == "json":
         json.loads(block.text)
     elif block.language == "yaml":
         yaml.safe_load(block.text)
     elif block.language == "ini":
-        told = configparser.ConfigParser(interpolation=None)
-        told.read_string(block.text)
-        known = get_provider_info()["config"]["segexport"]["options"]
-        if told.has_section("segexport"):
-            assert set() == set(told["segexport"]) - set(known)
+        config = configparser.ConfigParser(interpolation=None)
+        config.read_string(block.text)
+        options = get_provider_info()["config"]["segexport"]["options"]
+        if config.has_section("segexport"):
+            assert set() == set(config["segexport"]) - set(options)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
 def test_every_option_in_the_text_exists(page):
     """`[segexport] name` and `AIRFLOW__SEGEXPORT__NAME` are options of the provider."""
-    known = set(get_provider_info()["config"]["segexport"]["options"])
+    options = set(get_provider_info()["config"]["segexport"]["options"])
     text = page.read_text()
     named = set(re.findall(r"\[segexport\] ([a-z_]+)", text))
     named |= {name.lower() for name in re.findall(r"AIRFLOW__SEGEXPORT__([A-Z_]+[A-Z])", text)}
-    assert set() == {re.sub(r"_(secret|cmd)$", "", name) for name in named} - known
+    assert set() == {re.sub(r"_(secret|cmd)$", "", name) for name in named} - options
 
 
 def errors() -> list[str]:
@@ -171,7 +172,7 @@ def errors() -> list[str]:
 
 
 @pytest.mark.parametrize("text", errors())
-def test_an_error_that_is_explained_is_one_that_is_told(text):
+def test_an_explained_error_is_one_that_the_code_raises(text):
     """A message of the code has its parts, in their order."""
     parts = text.strip("…").split("…")
     assert any(in_order(message, parts) for message in messages())

@@ -43,7 +43,7 @@ def test_a_dag_is_tested_at_every_vendor(pytester):
 
 @pytest.mark.usefixtures("alone")
 def test_no_test_sees_what_another_has_left(pytester):
-    """Accounts, faults, ledgers and connections are new for each test, in any order, also after a renewed sign-in."""
+    """Accounts, faults, ledgers and connections are new for each test, in any order, also after a renewed login."""
     write(pytester, conftest=1)
     pytester.makepyfile(
         """

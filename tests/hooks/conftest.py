@@ -30,10 +30,10 @@ def connect(monkeypatch, tmp_path):
 
 @pytest.fixture
 def masked(monkeypatch):
-    """What Airflow was told to mask."""
-    told = []
-    monkeypatch.setattr(masking, "mask_secret", told.append)
-    return told
+    """Values that the hook has Airflow mask."""
+    masked = []
+    monkeypatch.setattr(masking, "mask_secret", masked.append)
+    return masked
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What an administrator mistypes in a connection is mended, or named in an error that says how to write it."""
+"""A mistyped value in a connection is corrected, or named in an error that says how to write it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_extra_of_any_type_is_understood_or_refused_by_name(connect_any, vend
     """Nothing but a `InvalidConnection` that names connection and extra comes out, and it quotes no list or object."""
     hook = get_hook_class(vendor)(connect_any(vendor, {name: value}))
     try:
-        found = hook.settings
+        read_settings = hook.settings
     except InvalidConnection as error:
         message = str(error)
         labels = {field.name: field.label for field in VENDORS[vendor].form.fields}
@@ -64,14 +64,14 @@ def test_an_extra_of_any_type_is_understood_or_refused_by_name(connect_any, vend
         _names(message, {hook.conn_id})
         assert (SECRET_TEXT in message) <= (name == "cert")
     else:
-        assert isinstance(found.audience, str | None)
-        assert all(isinstance(text, str) for text in found.endpoint.options.values())
-        assert isinstance(found.transport.get("verify", True), bool | str)
+        assert isinstance(read_settings.audience, str | None)
+        assert all(isinstance(text, str) for text in read_settings.endpoint.options.values())
+        assert isinstance(read_settings.transport.get("verify", True), bool | str)
         hook.get_conn()
 
 
-def _names(message, words):
-    assert any(word in message for word in words), message
+def _names(message, expected):
+    assert any(word in message for word in expected), message
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def connect_any(monkeypatch):
     def make(vendor, extra, **fields):
         about = {"login": "client-0123456789", "password": "secret-0123456789", **fields}
         usual = {**READY, "refresh_token": "refresh-0123456789"}
-        told = {"conn_type": vendor, **about, "extra": {**usual, **extra}}
-        monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(told))
+        connection = {"conn_type": vendor, **about, "extra": {**usual, **extra}}
+        monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(connection))
         return "odd"
 
     return make
@@ -128,9 +128,9 @@ def test_a_credential_with_such_characters_inside_is_good(value):
 )
 def test_a_base_url_that_ends_in_the_apis_path_is_the_host(vendor, host, expected):
     """Each call adds the path; a gateway's own path stays."""
-    found = read(vendor, host).endpoint
-    assert found.base_url == expected
-    assert found.is_default_url == (not host.strip())
+    endpoint = read(vendor, host).endpoint
+    assert endpoint.base_url == expected
+    assert endpoint.is_default_url == (not host.strip())
 
 
 @pytest.mark.parametrize(

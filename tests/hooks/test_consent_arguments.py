@@ -9,23 +9,23 @@ from airflow_provider_segexport.export.config import Consent
 from airflow_provider_segexport.hooks import options
 from airflow_provider_segexport.hooks.consent_arguments import PROOF_ARGUMENTS, consent
 
-WHOLE = {"segment": "/a", "field_mapping": {"email": "email"}}
+REQUIRED_ARGUMENTS = {"segment": "/a", "field_mapping": {"email": "email"}}
 PROOF = {"subscribe": "with_proof", "consent_column": "ok", "consented_at_column": "at"}
 
 
 def read(**given):
-    return consent(options.values(options.EXPORT, WHOLE | given))
+    return consent(options.values(options.EXPORT, REQUIRED_ARGUMENTS | given))
 
 
 def test_never_is_the_default():
-    """Without the argument nobody is subscribed, as before there was one."""
+    """Without the argument no person is subscribed, as before it existed."""
     assert read(consent_column="ok") == Consent("ok")
     assert read(subscribe="never") == Consent()
 
 
 @pytest.mark.parametrize("name", PROOF_ARGUMENTS)
 def test_a_part_without_the_whole(name):
-    """A part of a proof that nobody sends is a mistake, and the text alone is one, too."""
+    """A part of a proof that is never sent is a mistake, and the text alone is one, too."""
     with pytest.raises(InvalidArgument, match=f"`{name}` is given, and `subscribe` is 'never'.* To fix: set"):
         read(**{name: "x"})
 
@@ -37,7 +37,7 @@ def test_what_a_proof_needs(name):
 
 
 def test_a_text_or_the_column_of_one():
-    """The same words for everybody, or those of each row."""
+    """The same text for every person, or the text of each row."""
     assert read(**PROOF).proof.columns == {}
     fixed = read(**PROOF, consent_text=" I agree: yes ").proof
     assert (fixed.text, fixed.columns) == ("I agree: yes", {})

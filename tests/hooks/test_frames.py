@@ -1,4 +1,4 @@
-"""What a program holds in memory goes out as a file would: whatever kind of frame, whatever else stands in it."""
+"""Data frames in memory are sent like files: any kind of frame, with any other columns in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def views_by_number(*values):
 
 
 def polars_frame(name="String", chunks=1):
-    """As Polars holds it; a column of Python objects, which has no Arrow type, stands beside."""
+    """A Polars frame; a column of Python objects, which has no Arrow type, is in it too."""
     pl = pytest.importorskip("polars")
     content = {"email": EMAILS, "name": ["Ann", None, "Bea"]}
     frame = pl.DataFrame(
@@ -149,8 +149,8 @@ def test_a_column_of_the_consent_and_of_custom_fields_is_read():
     """Each column that an export reads, and each once."""
     given = {**GIVEN, "segment": table(ok=[True, False, None], tier=[1, 2, 3])}
     given |= {"custom_fields": '{"TIER": "tier", "TIER2": "tier"}', "consent_column": "ok"}
-    with frames.as_file(given) as (found, _):
-        assert ["email", "name", "tier", "ok"] == pq.read_table(found["segment"]).column_names
+    with frames.as_file(given) as (arguments, _):
+        assert ["email", "name", "tier", "ok"] == pq.read_table(arguments["segment"]).column_names
 
 
 def test_the_columns_of_a_proof_are_read():
@@ -164,12 +164,12 @@ def test_the_columns_of_a_proof_are_read():
         "consent_ip_column": " ip ",
     }
     for text, more in (("I agree", []), (" column: words", ["words"]), (LEFT_OUT, [])):
-        with frames.as_file({**given, "consent_text": text, "consent_source_column": LEFT_OUT}) as (found, _):
-            assert ["email", "name", "ok", "at", "ip", *more] == pq.read_table(found["segment"]).column_names
+        with frames.as_file({**given, "consent_text": text, "consent_source_column": LEFT_OUT}) as (arguments, _):
+            assert ["email", "name", "ok", "at", "ip", *more] == pq.read_table(arguments["segment"]).column_names
 
 
 def test_a_stream_that_breaks_is_an_error_without_its_values():
-    """What a library says may quote a row."""
+    """A library's message may quote a row."""
 
     def batches():
         yield table().to_batches()[0]

@@ -1,4 +1,4 @@
-"""The session that a connection makes: how it signs, what it sends besides, how long it waits, whom it trusts."""
+"""The session that a connection makes: its credentials, headers, timeouts and trusted authorities."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_every_call_has_the_vendors_own_time(cm, dd, requests_mock):
 
 
 @pytest.mark.parametrize(
-    ("said", "verified"),
+    ("extra", "verified"),
     [
         ({}, True),
         ({"verify": None}, True),
@@ -90,10 +90,10 @@ def test_every_call_has_the_vendors_own_time(cm, dd, requests_mock):
         ({"verify": __file__}, __file__),
     ],
 )
-def test_tls_is_verified_unless_an_administrator_says_otherwise(connect, requests_mock, monkeypatch, said, verified):
-    """A company's own authority stands in REQUESTS_CA_BUNDLE, or in the connection, which wins."""
+def test_tls_is_verified_unless_an_administrator_says_otherwise(connect, requests_mock, monkeypatch, extra, verified):
+    """A company's own authority is in REQUESTS_CA_BUNDLE, or in the connection, which wins."""
     requests_mock.get(INFO, json=ACCOUNT)
-    hook = DotdigitalHook(connect("dotdigital", said))
+    hook = DotdigitalHook(connect("dotdigital", extra))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     hook.resolve_audience()
@@ -143,7 +143,7 @@ def test_dotdigital_says_how_long_to_wait(dd, requests_mock, time, headers):
     assert 7 == sum(time.slept)
 
 
-def test_told_to_stop_it_wakes_up_and_calls_no_more(dd, requests_mock, time, monkeypatch):
+def test_a_stopped_session_wakes_up_and_makes_no_more_calls(dd, requests_mock, time, monkeypatch):
     """A kill while the vendor makes us wait ends the wait."""
     requests_mock.get(INFO, status_code=429, headers={"Retry-After": "50"}, json={})
     monkeypatch.setattr(type(dd), "sleep", staticmethod(lambda seconds: dd.request_stop() or time.sleep(seconds)))

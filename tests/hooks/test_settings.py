@@ -1,4 +1,4 @@
-"""What a connection says: base URL, switches as forms and environment variables write them, who may use it."""
+"""A connection's settings: base URL, switches as forms and environment variables write them, allowed users."""
 
 from __future__ import annotations
 
@@ -90,16 +90,16 @@ def test_an_extra_that_cannot_be_read_is_not_quoted(text):
 )
 def test_who_may_use_it(allowed, dag_id, let_in):
     """Ids and patterns; none lets none in, and only `*` lets in a use outside any DAG."""
-    found = read(allowed_dags=allowed)
+    read_settings = read(allowed_dags=allowed)
     if let_in:
-        found.check_dag_allowed(dag_id)
+        read_settings.check_dag_allowed(dag_id)
     else:
         with pytest.raises(ConnectionNotAllowed, match="may not use connection 'c'"):
-            found.check_dag_allowed(dag_id)
+            read_settings.check_dag_allowed(dag_id)
 
 
 def test_switched_off_comes_before_all_else():
-    """Whoever switched it off reads that it is off, not what else is missing."""
+    """A user that disabled it gets that error, not a list of missing values."""
     with pytest.raises(ExportsDisabled):
         read(export_enabled="0", privacy_consent=None).check_dag_allowed("exports")
 
@@ -139,7 +139,7 @@ def test_an_empty_switch_has_its_default(value):
 
 
 @pytest.mark.parametrize(
-    ("extra", "words"),
+    ("extra", "warnings"),
     [
         ({}, []),
         ({"export_enabled": False}, ["disabled"]),
@@ -148,10 +148,10 @@ def test_an_empty_switch_has_its_default(value):
         ({"allowed_dags": ""}, ["'Allowed DAGs' is empty"]),
     ],
 )
-def test_what_is_still_missing_is_noted(extra, words):
-    """For whoever tests the connection before a DAG uses it."""
-    assert len(words) == len(read(**extra).warnings())
-    assert all(word in note for word, note in zip(words, read(**extra).warnings(), strict=True))
+def test_what_is_still_missing_is_noted(extra, warnings):
+    """For a user that tests the connection before a DAG uses it."""
+    assert len(warnings) == len(read(**extra).warnings())
+    assert all(word in note for word, note in zip(warnings, read(**extra).warnings(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_what_is_still_missing_is_noted(extra, words):
 )
 def test_an_address_without_tls_is_noted(host, noted):
     """A simulator on this machine is not."""
-    found = settings(VENDORS["dotdigital"], "c", host, 443, READY)
-    assert noted == any("unencrypted" in note for note in found.warnings())
+    read_settings = settings(VENDORS["dotdigital"], "c", host, 443, READY)
+    assert noted == any("unencrypted" in note for note in read_settings.warnings())

@@ -20,9 +20,9 @@ TWO = ("campaign_monitor", "dotdigital")
 def test_target_tells_account_and_audience(stage, vendor):
     """By name, with the number of members and the custom fields that there are."""
     stage.sim.seed(vendor, [{"email": "ann@example.com"}], stage.audience(vendor))
-    found = get_hook(stage.connection(vendor)).resolve_audience()
-    assert ("Example Shop", "Customers", 1) == (found.account_name, found.audience_name, found.member_count)
-    assert found.fields
+    audience = get_hook(stage.connection(vendor)).resolve_audience()
+    assert ("Example Shop", "Customers", 1) == (audience.account_name, audience.audience_name, audience.member_count)
+    assert audience.fields
     assert (
         stage.audience(vendor, 1)
         == get_hook(stage.connection(vendor)).resolve_audience(stage.audience(vendor, 1)).audience
@@ -30,7 +30,7 @@ def test_target_tells_account_and_audience(stage, vendor):
 
 
 def test_call_runs_any_operation_of_the_vendor(stage):
-    """Those that an export is made of are there for whoever needs one."""
+    """Methods that an export uses are public."""
     hook = get_hook(stage.connection("campaign_monitor"))
     hook.run_operation(campaign_monitor.VENDOR.create_field(hook.resolve_audience(), "Shoe size", "number"))
     assert "number" == hook.resolve_audience().fields["shoe size"].type
@@ -53,7 +53,7 @@ def test_a_dataframe_is_exported_from_a_task(stage, vendor):
 
 
 def test_a_segment_by_path_is_exported_by_hand(stage):
-    """Outside any DAG a connection must let everybody in."""
+    """Outside any DAG a connection must allow all DAGs."""
     path = stage.segment(5)
     hook = get_hook(stage.connection("dotdigital"))
     assert 5 == hook.export(path, FIELD_MAPPING)["counts"]["delivered"]
@@ -64,7 +64,7 @@ def test_a_segment_by_path_is_exported_by_hand(stage):
 
 
 def test_no_file_of_a_dataframe_is_left_behind(stage, tmp_path, monkeypatch):
-    """What was written for the export is removed with it; the report stays."""
+    """Files written for the export are removed with it; the report stays."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     report = get_hook(stage.connection("dotdigital")).export(people(3), FIELD_MAPPING)
@@ -79,27 +79,27 @@ def test_hook_for_an_unknown_connection(stage):
 
 
 class TestButton:
-    """What `test_connection` answers."""
+    """The result of `test_connection`."""
 
     @pytest.mark.parametrize("vendor", VENDORS)
     def test_names_account_and_audience(self, stage, vendor):
-        """And what a member count tells where the vendor tells one."""
-        works, words = get_hook(stage.connection(vendor)).test_connection()
-        assert works, words
-        assert "account 'Example Shop'" in words
-        assert repr(stage.vendor(vendor)["audiences"][0]["name"]) in words
+        """It includes the member count if the vendor returns one."""
+        works, message = get_hook(stage.connection(vendor)).test_connection()
+        assert works, message
+        assert "account 'Example Shop'" in message
+        assert repr(stage.vendor(vendor)["audiences"][0]["name"]) in message
 
     def test_without_an_audience_the_account_is_enough(self, stage):
         """A default audience is no must."""
-        works, words = get_hook(stage.connection("dotdigital", extra={"default_audience": None})).test_connection()
-        assert (True, "dotdigital account 'Example Shop'.") == (works, words)
+        works, message = get_hook(stage.connection("dotdigital", extra={"default_audience": None})).test_connection()
+        assert (True, "dotdigital account 'Example Shop'.") == (works, message)
 
     def test_notes_what_keeps_it_from_exports(self, stage):
         """It works, and no DAG may use it yet."""
-        works, words = get_hook(stage.connection("dotdigital", extra={"privacy_consent": False})).test_connection()
+        works, message = get_hook(stage.connection("dotdigital", extra={"privacy_consent": False})).test_connection()
         assert works
-        assert "Not ready for exports" in words
-        assert "no consent" in words
+        assert "Not ready for exports" in message
+        assert "no consent" in message
 
     @pytest.mark.parametrize(
         ("changes", "expected"),
@@ -113,16 +113,16 @@ class TestButton:
         ],
     )
     def test_says_what_is_wrong_and_no_secret(self, stage, changes, expected):
-        """The words are shown in the UI to whoever may test connections."""
-        works, words = get_hook_class("dotdigital")(stage.connection("dotdigital", **changes)).test_connection()
+        """The UI shows the message to a user that may test connections."""
+        works, message = get_hook_class("dotdigital")(stage.connection("dotdigital", **changes)).test_connection()
         assert not works
-        assert expected in words
-        assert "planted" not in words
-        assert stage.vendor("dotdigital")["credentials"]["password"] not in words
+        assert expected in message
+        assert "planted" not in message
+        assert stage.vendor("dotdigital")["credentials"]["password"] not in message
 
 
 class TestSignIn:
-    """Campaign Monitor's OAuth2 sign-in, as tasks use it."""
+    """Campaign Monitor's OAuth2 login, as tasks use it."""
 
     def connection(self, stage):
         token = stage.vendor("campaign_monitor")["credentials"]["oauth"]["refresh_token"]
@@ -132,7 +132,7 @@ class TestSignIn:
         return [call for call in stage.sim.requests() if call["path"].endswith("/oauth/token")]
 
     def test_a_second_task_finds_the_first_ones_token(self, stage):
-        """One sign-in serves all tasks of a connection: a rotating refresh token is good for one use."""
+        """One login serves all tasks of a connection: a rotating refresh token is good for one use."""
         conn_id = self.connection(stage)
         stage.segment(3)
         assert "success" == stage.export(conn_id=conn_id).state
@@ -150,7 +150,7 @@ class TestSignIn:
         assert 2 == len(self.renewals(stage))
 
     def test_a_revoked_sign_in_needs_a_person(self, stage):
-        """The error says to sign in again, and does not show the token."""
+        """The error says to log in again, and does not show the token."""
         conn_id = self.connection(stage)
         stage.segment(3)
         stage.sim.act("campaign_monitor", "revoke_tokens")

@@ -76,7 +76,7 @@ NOUNS = [
 PLURALS = "|".join(sorted({noun(2, word) for word in NOUNS} | {"persons"}))
 
 AFTER_A_COUNT = re.compile(rf"\s(?:(?!as )[a-z-]+ )?(?:{PLURALS})\b(?!=)")
-"""What may not follow a value; one word may stand between (`import jobs`), and `key=value` is no text."""
+"""Text that may not follow a value; one word may be between (`import jobs`), and `key=value` is no text."""
 
 PRINTF = re.compile(rf"(?<![=\w])%[,.\d]*[dsgf]\s(?:[a-z-]+ )?(?:{PLURALS})\b")
 """The same in a text for logging, but not in `key=%d other`."""
@@ -99,26 +99,28 @@ def by_hand(path: Path) -> Iterator[str]:
                 if follows := AFTER_A_COUNT.match(str(text.value)):
                     yield f"{path.relative_to(PACKAGE)}:{value.lineno} {{{shown}}}{follows[0]}"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from (f"{path.relative_to(PACKAGE)}:{node.lineno} {one[0]}" for one in PRINTF.finditer(node.value))
+            yield from (
+                f"{path.relative_to(PACKAGE)}:{node.lineno} {match[0]}" for match in PRINTF.finditer(node.value)
+            )
 
 
 def test_every_text_joins_counts_and_nouns_by_the_helper():
     """f-strings and texts for logging."""
-    assert [] == [found for path in SOURCES for found in by_hand(path)]
+    assert [] == [text for path in SOURCES for text in by_hand(path)]
 
 
 def test_pages_join_counts_and_nouns_by_the_helper():
     """Templates and the pages' script."""
     assert [] == [
-        f"{path.name}:{number} {found[0]}"
+        f"{path.name}:{number} {match[0]}"
         for path in PAGES
         for number, line in enumerate(path.read_text().splitlines(), start=1)
-        for found in ON_A_PAGE.finditer(line)
+        for match in ON_A_PAGE.finditer(line)
     ]
 
 
 @pytest.mark.parametrize(
-    ("code", "found"),
+    ("code", "expected"),
     [
         ('f"{n} profiles"', "{n} profiles"),
         ('f"{len(rows):,} rows"', "{len(rows)} rows"),
@@ -130,12 +132,12 @@ def test_pages_join_counts_and_nouns_by_the_helper():
         ("f\"{counted(n, 'row')} of it\"", None),
     ],
 )
-def test_texts_that_bypass_the_helper_are_found(tmp_path, monkeypatch, code, found):
+def test_texts_that_bypass_the_helper_are_found(tmp_path, monkeypatch, code, expected):
     """The search finds the forms it is made for, and no others."""
     monkeypatch.setitem(by_hand.__globals__, "PACKAGE", tmp_path)
     source = tmp_path / "module.py"
     source.write_text(code + "\n")
-    assert ([] if found is None else [f"module.py:1 {found}"]) == list(by_hand(source))
+    assert ([] if expected is None else [f"module.py:1 {expected}"]) == list(by_hand(source))
 
 
 @pytest.mark.parametrize(
@@ -156,5 +158,5 @@ def test_texts_that_bypass_the_helper_are_found(tmp_path, monkeypatch, code, fou
     ],
 )
 def test_a_count_and_its_noun_agree(count, word, text):
-    """One is singular; nought, fractions and more are plural."""
+    """One is singular; zero, fractions and more are plural."""
     assert text == counted(count, word)

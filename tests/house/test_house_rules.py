@@ -1,4 +1,4 @@
-"""What every module of the house keeps to, and no linter has a rule for."""
+"""Rules for every module of the repository for which no linter has one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_provider_info_imports_nothing_heavy():
 
 
 def test_only_vendors_know_which_vendor_it_is():
-    """What differs between vendors stands in data: nobody upstream compares names."""
+    """Differences between vendors are data: no module above compares names."""
     compared = []
     for path in CORE:
         if "vendors" in path.parts:
@@ -91,7 +91,7 @@ def test_only_vendors_know_which_vendor_it_is():
 
 
 def test_a_vendor_imports_no_other_vendor():
-    """What vendors share is in the modules beside their packages."""
+    """Code that vendors share is in the modules beside their packages."""
     vendors = PACKAGE / "vendors"
     names = {path.parent.name for path in vendors.glob("*/__init__.py")}
     crossing = [
@@ -105,14 +105,14 @@ def test_a_vendor_imports_no_other_vendor():
 
 
 def test_no_file_knows_the_machine_it_was_written_on():
-    """Neither a path of somebody's machine nor a package registry's address stands in a file of the repository."""
+    """No file of the repository holds a path of a developer's machine or a package registry's address."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True)
-    found = []
+    lines = []
     for name in filter(None, listed.stdout.split("\0")):
         path = REPO / name
         if path == Path(__file__) or not path.is_file() or path.suffix in {".png", ".parquet", ".gz", ".lock"}:
             continue
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
             if FOREIGN_PATHS.search(line):
-                found.append(f"{name}:{number} {line.strip()[:100]}")
-    assert [] == found
+                lines.append(f"{name}:{number} {line.strip()[:100]}")
+    assert [] == lines

@@ -1,4 +1,4 @@
-"""What a release promises about itself: one version, a changelog, bounds with a reason, pins."""
+"""A release's promises about itself: one version, a changelog, bounds with a reason, pins."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE
 
 def pins(name: str) -> dict[str, set[str]]:
     """The versions that a requirements file pins, by package: more than one where markers tell them apart."""
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for package, version in PIN.findall((REPO / "requirements" / f"{name}.txt").read_text()):
-        found.setdefault(package, set()).add(version)
-    return found
+        versions.setdefault(package, set()).add(version)
+    return versions
 
 
 def test_the_changelog_begins_with_what_is_not_released_and_falls_from_there():
@@ -35,21 +35,21 @@ def test_the_changelog_begins_with_what_is_not_released_and_falls_from_there():
     assert "[Unreleased]" == HEADINGS[0]
     released = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", heading) for heading in HEADINGS[1:]]
     assert all(released)
-    told = [(Version(one[1]), one[2]) for one in released if one]
-    assert sorted(told, reverse=True) == told
+    released_versions = [(Version(match[1]), match[2]) for match in released if match]
+    assert sorted(released_versions, reverse=True) == released_versions
 
 
 def test_the_version_is_that_of_the_newest_release_or_the_next_one():
     """The changelog never speaks of a version that the package has not reached."""
-    versions = [Version(one) for one in re.findall(r"^## \[(\d\S+)\]", CHANGELOG, re.MULTILINE)]
-    assert [] == [one for one in versions if one > Version(__version__)]
+    versions = [Version(text) for text in re.findall(r"^## \[(\d\S+)\]", CHANGELOG, re.MULTILINE)]
+    assert [] == [version for version in versions if version > Version(__version__)]
     if Version(__version__) not in versions:
         unreleased = CHANGELOG.split("## [Unreleased]")[1].split("\n## ")[0]
         assert re.search(r"^- ", unreleased, re.MULTILINE), "a version that is not out yet has its changes listed"
 
 
-def test_one_version_is_told_everywhere():
-    """pyproject.toml reads it from the package, and Airflow is told the same."""
+def test_one_version_is_used_everywhere():
+    """pyproject.toml reads it from the package, and Airflow gets the same."""
     assert "version" in PROJECT["dynamic"]
     assert [__version__] == get_provider_info()["versions"]
     assert str(Version(__version__)) == __version__
@@ -59,31 +59,33 @@ def test_no_option_was_added_in_the_future():
     """`version_added` is a version that there is or that comes next."""
     config = get_provider_info()["config"]
     late = {
-        f"{section} {option}": told["version_added"]
-        for section, found in config.items()
-        for option, told in found["options"].items()
-        if Version(told["version_added"]) > Version(__version__)
+        f"{section} {option}": option_entry["version_added"]
+        for section, section_entry in config.items()
+        for option, option_entry in section_entry["options"].items()
+        if Version(option_entry["version_added"]) > Version(__version__)
     }
     assert {} == late
 
 
 def test_every_classifier_exists():
     """An index refuses a distribution with a classifier that it does not know."""
-    assert [] == [one for one in PROJECT["classifiers"] if one not in trove_classifiers.classifiers]
+    assert [] == [
+        classifier for classifier in PROJECT["classifiers"] if classifier not in trove_classifiers.classifiers
+    ]
 
 
 def test_every_dependency_has_a_bound_and_a_reason():
     """A floor that was tried, and on the same line what the package is there for."""
     text = (REPO / "pyproject.toml").read_text()
-    for one in PROJECT["dependencies"]:
-        line = next(line for line in text.splitlines() if line.strip().startswith(f'"{one}"'))
+    for requirement in PROJECT["dependencies"]:
+        line = next(line for line in text.splitlines() if line.strip().startswith(f'"{requirement}"'))
         assert re.search(r'",\s+# \S', line), line
-        assert any(bound.operator == ">=" for bound in Requirement(one).specifier), line
+        assert any(bound.operator == ">=" for bound in Requirement(requirement).specifier), line
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_every_pin_has_its_hashes(name):
-    """What is installed is what was compiled, whoever serves it."""
+    """The installed file is the compiled one, whichever server it comes from."""
     text = (REPO / "requirements" / f"{name}.txt").read_text()
     blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
     assert [] == [block.split()[0] for block in blocks if PIN.match(block) and "--hash=sha256:" not in block]
@@ -92,7 +94,7 @@ def test_every_pin_has_its_hashes(name):
 
 @pytest.mark.parametrize("name", ["cluster", "docs", "runtime"])
 def test_all_environments_have_the_same_versions(name):
-    """What is released and what runs in the cluster is what the tests ran on."""
+    """The released and the cluster's versions are those of the tests."""
     tested = pins("dev")
     assert {} == {
         package: (versions, tested[package])
@@ -104,16 +106,16 @@ def test_all_environments_have_the_same_versions(name):
 def test_the_pins_lie_within_the_bounds():
     """The environment that the tests run in is one that the metadata allows."""
     held = pins("runtime")
-    for one in map(Requirement, PROJECT["dependencies"]):
-        assert all(version in one.specifier for version in held[one.name]), one
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        assert all(version in requirement.specifier for version in held[requirement.name]), requirement
 
 
 def test_the_oldest_versions_are_those_that_the_bounds_name():
     """`make test-matrix` runs on the floor of every bound, so that a bound is one that was tried."""
     held = pins("floor")
     wanted = {
-        one.name: next(bound.version for bound in one.specifier if bound.operator == ">=")
-        for one in map(Requirement, PROJECT["dependencies"])
+        requirement.name: next(bound.version for bound in requirement.specifier if bound.operator == ">=")
+        for requirement in map(Requirement, PROJECT["dependencies"])
     }
     assert {} == {
         name: (floor, held[name])

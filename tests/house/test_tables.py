@@ -25,12 +25,12 @@ FROM_ADDRESSES = {"EMAIL_KEYS": {"email_column"}}
 
 def creators() -> dict[str, set[str]]:
     """Modules that create each table, by its name."""
-    found = defaultdict(set)
+    modules_by_table = defaultdict(set)
     for path, text in MODULES.items():
         for literal, arrow in CREATES.findall(text):
             name = literal or arrow
-            found[SHARED.get(name.strip("{}"), name)].add(path.stem)
-    return found
+            modules_by_table[SHARED.get(name.strip("{}"), name)].add(path.stem)
+    return modules_by_table
 
 
 def test_each_table_is_created_by_one_module():

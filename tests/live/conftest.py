@@ -18,7 +18,7 @@ def live():
     from airflow_live import running  # noqa: PLC0415 - only who asks for Airflow pays
 
     home = Path(tempfile.mkdtemp(prefix="segexport-live-"))
-    with running(home) as found:
-        yield found
+    with running(home) as live_airflow:
+        yield live_airflow
     if os.environ["SEGEXPORT_LIVE"] != "keep":
         shutil.rmtree(home, ignore_errors=True)

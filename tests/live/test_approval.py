@@ -45,19 +45,19 @@ def ended(live, run_id):
     return {name: live.task(DAG, run_id, name)["state"] for name in ("plan", "ask", "export")}
 
 
-def asked(live, run_id):
+def request_of(live, run_id):
     """Wait for the request; returns what the person sees.
 
     Who answers before the scheduler has heard that the task waits makes it fail (Airflow 3.3.2): no person does.
     """
     wait_for(lambda: live.task(DAG, run_id, "ask")["state"] in {"awaiting_input", "deferred"}, "the request")
-    told = f"task_id=ask, run_id={run_id}"
-    wait_for(lambda: told in (live.home / "scheduler.log").read_text(), "the scheduler's word that it waits")
-    place = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
-    return live.api("GET", place)
+    log_entry = f"task_id=ask, run_id={run_id}"
+    wait_for(lambda: log_entry in (live.home / "scheduler.log").read_text(), "the scheduler's word that it waits")
+    path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
+    return live.api("GET", path)
 
 
-def test_an_ordinary_plan_asks_nobody(live, exporting):
+def test_an_ordinary_plan_needs_no_approval(live, exporting):
     """The first export of an audience comes near no guard: it follows at once."""
     assert {"plan": "success", "ask": "skipped", "export": "success"} == ended(live, exporting(range(40)))
     assert set(range(40)) == members(live)
@@ -66,7 +66,7 @@ def test_an_ordinary_plan_asks_nobody(live, exporting):
 def test_a_plan_that_takes_many_out_waits_for_a_person(live, exporting):
     """The request shows the counts and the guard's words; approved, exactly that plan is carried out."""
     run_id = exporting(range(20, 42))
-    request = asked(live, run_id)
+    request = request_of(live, run_id)
     assert "Export lapsed?" == request["subject"]
     assert "| would be removed | 20 |" in request["body"]
     assert "20 of 40 people would be taken out of the audience." in request["body"]
@@ -81,7 +81,7 @@ def test_a_rejected_plan_is_not_carried_out(live, exporting):
     """Nothing is sent, and the run says that it was skipped."""
     before = members(live)
     run_id = exporting(range(30, 42))
-    asked(live, run_id)
+    request_of(live, run_id)
     live.answer(DAG, run_id, "ask", "Reject")
     assert "skipped" == ended(live, run_id)["export"]
     assert before == members(live)
@@ -91,7 +91,7 @@ def test_a_segment_that_has_changed_since_is_refused(live, exporting):
     """The very files that were planned are others by now: the approval is worth nothing, and nothing is sent."""
     before = members(live)
     run_id = exporting(range(35, 42))
-    asked(live, run_id)
+    request_of(live, run_id)
     [day] = sorted((live.home / "data" / "segments" / "lapsed").iterdir())[-1:]
     emails = [f"approved{n}@example.com" for n in range(36, 43)]
     write_atomically(

@@ -28,7 +28,7 @@ def slow_jobs(live):
 
 
 def test_scheduler_worker_and_triggerer_die_while_a_task_is_deferred(live, slow_jobs):
-    """Started again, the triggerer waits on for the same job, and a new worker settles it: one import, nobody lost."""
+    """Started again, the triggerer waits on for the same job, and a new worker settles it: one import, no row lost."""
     people = write(live, "export_deferred", 0)
     before = len(live.sim.calls("dotdigital", IMPORTS))
     run_id = live.trigger("export_deferred")
@@ -44,7 +44,7 @@ def test_scheduler_worker_and_triggerer_die_while_a_task_is_deferred(live, slow_
 
 
 def test_two_tasks_race_for_one_audience(live, slow_jobs):
-    """One of them writes, the other gives its slot back and says for whom it waits; they end well, one by one."""
+    """One of them writes, the other releases its slot and names the run that it waits for; both end well, in turn."""
     first, second = write(live, "export_first", 100), write(live, "export_second", 110)
     before = len(live.sim.calls("dotdigital", IMPORTS))
     runs = {name: live.trigger(name) for name in ("export_first", "export_second")}
@@ -58,8 +58,8 @@ def test_two_tasks_race_for_one_audience(live, slow_jobs):
     assert ["success", "success"] == [live.task(name, run)["state"] for name, run in runs.items()]
     assert [1, 1] == [live.task(name, run)["try_number"] for name, run in runs.items()]
     assert first | second == set(live.sim.members("dotdigital", 1))
-    one, other = live.sim.calls("dotdigital", IMPORTS)[before:]
-    assert other["time"] - one["time"] >= 30
+    call, other = live.sim.calls("dotdigital", IMPORTS)[before:]
+    assert other["time"] - call["time"] >= 30
     log = live.log(waiting[0], runs[waiting[0]])
     assert "This audience is being written by " in log
     assert "Releasing the worker slot; the task resumes at " in log

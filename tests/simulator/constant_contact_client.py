@@ -138,11 +138,11 @@ class ConstantContact:
         return self.act("audit")["counts"]
 
     def people(self, audience=None):
-        """Whom the list holds, by address."""
+        """Members of the list, by address."""
         shown = self.sim.members("constant_contact", audience or self.list)
         return {person["email"]: person for person in shown["members"]}
 
     def find(self, email):
         """One contact, as the API shows it."""
-        found = self("GET", "/contacts", params={"email": email, "status": "all", "include": "list_memberships"})
-        return found.json()["contacts"][0]
+        response = self("GET", "/contacts", params={"email": email, "status": "all", "include": "list_memberships"})
+        return response.json()["contacts"][0]

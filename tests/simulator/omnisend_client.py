@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-TEXT, WHOLE, YES_NO, MANY, THING = str, int, bool, list, dict
+TEXT, INTEGER, YES_NO, MANY, THING = str, int, bool, list, dict
 # Names and types of the OpenAPI of 2026-03-15 (contacts, batches, brands, segments), read 2026-08.
 SHAPES = {
     "contact": {
@@ -17,11 +17,11 @@ SHAPES = {
     "batch": {
         **dict.fromkeys(("batchID", "endpoint", "method", "origin", "status", "createdAt"), TEXT),
         **dict.fromkeys(("startedAt", "endedAt", "eventID"), TEXT),
-        **dict.fromkeys(("totalCount", "finishedCount", "errorsCount"), WHOLE),
+        **dict.fromkeys(("totalCount", "finishedCount", "errorsCount"), INTEGER),
         "errors": MANY,
         "responses": MANY,
     },
-    "item": {"itemID": TEXT, "request": object, "response": object, "responseCode": WHOLE, "status": TEXT},
+    "item": {"itemID": TEXT, "request": object, "response": object, "responseCode": INTEGER, "status": TEXT},
     "segment": {
         **dict.fromkeys(("segmentID", "name", "status", "createdAt", "updatedAt"), TEXT),
         "conditionGroups": MANY,
@@ -34,13 +34,13 @@ SHAPES = {
     },
     "problem": {
         **dict.fromkeys(("type", "title", "detail", "instance"), TEXT),
-        **dict.fromkeys(("status", "retryAfter"), WHOLE),
+        **dict.fromkeys(("status", "retryAfter"), INTEGER),
         "errors": MANY,
     },
-    "paging": {"limit": WHOLE, "hasMore": YES_NO, "cursors": THING},
+    "paging": {"limit": INTEGER, "hasMore": YES_NO, "cursors": THING},
     "offsets": {
-        "limit": WHOLE,
-        "offset": WHOLE,
+        "limit": INTEGER,
+        "offset": INTEGER,
         "next": (TEXT, type(None)),
         "previous": (TEXT, type(None)),
     },
@@ -51,10 +51,10 @@ MARKS = {"identifiers": "contact", "brandID": "brand", "segmentID": "segment", "
 
 def hold(value, shape):
     """Assert that an object has no names but the documented ones, and values of their types."""
-    known = SHAPES[shape]
-    assert value.keys() <= known.keys(), f"{shape}: {sorted(value.keys() - known.keys())}"
+    fields = SHAPES[shape]
+    assert value.keys() <= fields.keys(), f"{shape}: {sorted(value.keys() - fields.keys())}"
     for name, item in value.items():
-        assert isinstance(item, known[name]), f"{shape}.{name} is {item!r}"
+        assert isinstance(item, fields[name]), f"{shape}.{name} is {item!r}"
 
 
 def check_reply(reply):
@@ -127,7 +127,7 @@ class Omnisend:
         return self.act("audit")["counts"]
 
     def people(self, audience="all-contacts"):
-        """Whom the audience holds, by address."""
+        """Members of the audience, by address."""
         return {row["email"]: row for row in self.sim.members("omnisend", audience)["members"]}
 
     def find(self, email):

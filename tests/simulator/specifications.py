@@ -20,23 +20,23 @@ DOTDIGITAL_SPECS = (
 @functools.cache
 def operations():
     """All documented dotdigital operations: (method, path segments) -> (operation, components)."""
-    found = []
+    listed = []
     for name in DOTDIGITAL_SPECS:
         document = json.loads((SPECS / name).read_text())  # the YAML ones are written in JSON
         for path, operation in document["paths"].items():
             methods = operation.keys() & {"get", "put", "post", "delete", "patch"}
-            found.extend((method.upper(), path, operation[method], document) for method in methods)
-    found.sort(key=lambda item: item[1].count("{"))
-    return found
+            listed.extend((method.upper(), path, operation[method], document) for method in methods)
+    listed.sort(key=lambda item: item[1].count("{"))
+    return listed
 
 
 def operation_of(method, path):
-    for known, template, operation, document in operations():
+    for documented_method, template, operation, document in operations():
         parts, wanted = path.split("/"), template.split("/")
         fits = len(parts) == len(wanted) and all(
             want.startswith("{") or want == part for part, want in zip(parts, wanted, strict=True)
         )
-        if known == method and fits:
+        if documented_method == method and fits:
             return operation, document
     return None, None
 

@@ -58,7 +58,7 @@ def test_bearer_token_opens_the_door_until_it_expires(sim, cm):
 
 
 def test_refresh_rotates_the_refresh_token(sim, cm):
-    """A refresh gives both tokens anew; the old refresh token is spent."""
+    """A refresh returns two new tokens; the old refresh token is spent."""
     oauth = cm.described["credentials"]["oauth"]
     sim.act("campaign_monitor", "expire_tokens")
     assert code(bearer(cm, oauth["access_token"])) == (401, 121)
@@ -130,7 +130,7 @@ def test_list_details_tell_double_opt_in(cm):
 
 
 def test_list_creation_and_deletion(sim, cm):
-    """A list can be made once under a title, and deleted with everybody in it."""
+    """A list can be made once under a title, and deleted with all its members."""
     body = {"Title": "VIP", "ConfirmedOptIn": False, "UnsubscribeSetting": "OnlyThisList"}
     made = cm("POST", f"/lists/{cm.client}.json", body)
     assert made.status_code == 201
@@ -256,8 +256,8 @@ def test_one_person(cm):
 def test_lists_for_an_address(cm):
     """All lists of a person are found over the client."""
     cm.load("ada@example.com")
-    found = cm("GET", f"/clients/{cm.client}/listsforemail.json", params={"email": "ada@example.com"}).json()
-    assert [(item["ListName"], item["SubscriberState"]) for item in found] == [("Customers", "Active")]
+    lists = cm("GET", f"/clients/{cm.client}/listsforemail.json", params={"email": "ada@example.com"}).json()
+    assert [(item["ListName"], item["SubscriberState"]) for item in lists] == [("Customers", "Active")]
 
 
 def test_no_quota_by_default(cm):

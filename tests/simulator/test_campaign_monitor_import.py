@@ -21,7 +21,7 @@ def failures(reply):
 
 
 def test_import_answers_201_with_counts(cm):
-    """A good batch answers 201 and tells new from existing people."""
+    """A good batch answers 201 and distinguishes new from existing people."""
     assert cm.load("ada@example.com").json()["TotalNewSubscribers"] == 1
     reply = cm.load("ada@example.com", "bob@example.com")
     assert reply.status_code == 201
@@ -70,7 +70,7 @@ def test_batch_size(cm):
     ],
 )
 def test_malformed_row_refuses_the_whole_batch(cm, bad):
-    """A row that cannot be deserialised answers 400/400 and nobody is imported."""
+    """A row that cannot be deserialised answers 400/400 and no person is imported."""
     rows = [{"EmailAddress": "ada@example.com"}, bad]
     reply = cm("POST", f"/subscribers/{cm.list}/import.json", {"Subscribers": rows})
     assert (reply.status_code, reply.json()["Code"]) == (400, 400)
@@ -176,7 +176,7 @@ def test_keys_with_and_without_brackets(sim, cm):
 
 
 def test_values_of_a_wrong_type_are_skipped(sim, cm):
-    """The person is imported, the bad value is not, and only the log tells."""
+    """The person is imported, the bad value is not, and only the log shows it."""
     values = {"Birthdate": "31/12/1980", "Orders": "many", "Interests": "Golf", "City": "x" * 300}
     assert cm.load(row("ada@example.com", **values)).status_code == 201
     assert member(sim, cm, "ada@example.com")["fields"] == {"City": "x" * 250}

@@ -44,7 +44,7 @@ def test_defaults():
     assert (options.port, options.seed, options.latency, options.clock_speed) == (8100, 0, 0.0, 1.0)
 
 
-def test_clients_are_told_the_address_they_reach_it_by():
+def test_clients_get_the_address_that_they_used():
     """In a container the simulator listens on every interface, and is reached by its service's name."""
     command = [*COMMAND, "--host", "0.0.0.0", "--port", "0", "--address", "http://simulator:8100/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

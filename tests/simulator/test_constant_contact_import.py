@@ -31,7 +31,7 @@ def test_people_who_are_there_keep_their_permission(cc):
 
 
 def test_unsubscribed_people_are_not_added_and_only_counted(cc):
-    """Who unsubscribed from everything stays off the list, in cannot_add_to_list_count."""
+    """A person that unsubscribed from everything stays off the list, in cannot_add_to_list_count."""
     cc.seed({"email": "ada@example.com", "status": "unsubscribed"})
     report = cc.load("ada@example.com", "bob@example.com")
     assert report["status"]["cannot_add_to_list_count"] == 1
@@ -93,7 +93,7 @@ def test_person_count_may_leave_bad_rows_out(sim, cc):
     assert cc.load("no-address", "bob@example.com")["status"]["person_count"] == 1
 
 
-def test_errors_that_nobody_can_correct(cc):
+def test_errors_that_no_client_can_correct(cc):
     """Over-long values and values of a wrong type are errors, named by line."""
     report = cc.load(
         {"email": "ada@example.com", "first_name": "x" * 51},
@@ -116,7 +116,7 @@ def test_the_list_of_errors_may_be_capped(sim, cc):
 
 
 def test_the_last_of_duplicates_wins_silently(cc):
-    """Of rows with one address, in any case, the last counts, and no error tells."""
+    """The last of several rows with one address, in any case, counts, and no error says so."""
     report = cc.load({"email": "ada@example.com", "city": "Paris"}, {"email": "ADA@example.com", "city": "Rome"})
     assert (report["status"]["person_count"], report["activity_errors"]) == (1, [])
     assert next(iter(cc.people().values()))["fields"] == {"city": "Rome"}
@@ -124,7 +124,7 @@ def test_the_last_of_duplicates_wins_silently(cc):
 
 @pytest.mark.parametrize(("setting", "errors"), [("ignore", 0), ("error", 1)])
 def test_unknown_custom_fields(sim, cc, setting, errors):
-    """An unknown cf: name is ignored or fails its rows, as set; the request log tells in both cases."""
+    """An unknown cf: name is ignored or fails its rows, as set; the request log shows it in both cases."""
     sim.configure({"constant_contact": {"unknown_custom_field": setting}})
     report = cc.load({"email": "ada@example.com", "cf:Shoe_Size": "9", "cf:Gender": "f"}, "bob@example.com")
     assert report["status"]["error_count"] == errors
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_csv_upload(cc):
 
 
 def test_rows_beyond_the_limit_are_dropped_silently(sim, cc):
-    """Of too many rows the first are taken, JSON one more than CSV, and only person_count tells."""
+    """If there are too many rows, the first are taken, JSON one more than CSV, and only person_count shows it."""
     sim.configure({"constant_contact": {"max_import_rows": 3}})
     emails = [f"p{number}@example.com" for number in range(5)]
     assert cc.load(*emails)["status"]["person_count"] == 3
@@ -170,7 +170,7 @@ def test_rows_beyond_the_limit_are_dropped_silently(sim, cc):
 
 
 def test_bytes_beyond_the_limit_are_dropped_silently(sim, cc):
-    """Of too large a body the whole rows in its first part are taken, whatever follows."""
+    """If the body is too large, the complete rows in its first part are taken, whatever follows."""
     rows = [{"email": f"person{number}@example.com", "city": "Paris"} for number in range(100)]
     body = {"import_data": rows, "list_ids": [cc.list]}
     size = len(json.dumps(body))

@@ -16,13 +16,13 @@ def ids(cc, *emails):
 
 def pages(cc, path):
     """All contacts of a listing, and how many pages it had."""
-    found, count = [], 0
+    emails, count = [], 0
     while path:
         page = cc("GET", path).json()
-        found += [row["email_address"]["address"] for row in page["contacts"]]
+        emails += [row["email_address"]["address"] for row in page["contacts"]]
         path = page.get("_links", {}).get("next", {}).get("href", "").removeprefix("/v3")
         count += 1
-    return found, count
+    return emails, count
 
 
 def test_lists(cc):
@@ -156,9 +156,9 @@ def test_reading_a_list_in_pages(cc):
     """A list is read through pages that follow each other; the last has no link."""
     cc.load(*(f"p{number}@example.com" for number in range(5)))
     cc.seed("other@example.com", audience=cc.other_list)
-    found, count = pages(cc, f"/contacts?lists={cc.list}&limit=2&status=all&include_count=true")
-    assert (found, count) == ([f"p{number}@example.com" for number in range(5)], 3)
-    assert pages(cc, f"/contacts?lists={cc.list}&limit=5") == (found, 1)
+    emails, count = pages(cc, f"/contacts?lists={cc.list}&limit=2&status=all&include_count=true")
+    assert (emails, count) == ([f"p{number}@example.com" for number in range(5)], 3)
+    assert pages(cc, f"/contacts?lists={cc.list}&limit=5") == (emails, 1)
     assert (
         cc("GET", f"/contacts?lists={cc.list},{cc.other_list}&limit=1&include_count=true").json()["contacts_count"] == 6
     )

@@ -281,21 +281,21 @@ def test_expired_tokens(cc):
 
 def test_wrong_control_calls(cc):
     """Control calls that cannot be done say what would be right."""
-    for action, details, words in (
+    for action, details, message in (
         ("script_jobs", {"scripts": "x"}, "scripts"),
         ("leave_list", {"email": "x"}, "No contact"),
         ("authorize", {"scopes": "x"}, "list of names"),
         ("approve_device", {"user_code": "x"}, "no device"),
     ):
-        with pytest.raises(ControlError, match=words):
+        with pytest.raises(ControlError, match=message):
             cc.act(action, **details)
     cc.seed("ada@example.com")
     with pytest.raises(ControlError, match="audience"):
         cc.act("leave_list", email="ada@example.com", audience="x")
-    for row, words in (
+    for row, message in (
         ({"email": "x"}, "not an address"),
         ({"email": "a@example.com", "status": "left_list"}, "need an audience"),
         ({"email": "a@example.com", "fields": {"cf:X": "1"}}, "no custom field X"),
     ):
-        with pytest.raises(ControlError, match=words):
+        with pytest.raises(ControlError, match=message):
             cc.seed(row)

@@ -11,7 +11,7 @@ from airflow_provider_segexport.simulator import ControlError, ManualClock, Runn
 
 
 def test_start_page_fills_a_connection_form(control):
-    """GET /_sim tells a stranger base URL, credentials and audiences of every vendor."""
+    """GET /_sim returns base URL, credentials and audiences of every vendor."""
     vendors = control("GET", "").json()["vendors"]
     cm, dd = vendors["campaign_monitor"], vendors["dotdigital"]
     assert cm["base_url"].startswith("http://127.0.0.1:")
@@ -22,7 +22,7 @@ def test_start_page_fills_a_connection_form(control):
 
 
 def test_described_credentials_open_the_door(cm, dd):
-    """What GET /_sim names works as it stands."""
+    """The data of GET /_sim works as it is."""
     assert cm("GET", f"/lists/{cm.list}.json").json()["Title"] == "Customers"
     assert dd("GET", f"/v2/address-books/{dd.book}").json()["name"] == "Customers"
 
@@ -64,7 +64,7 @@ def test_settings_change_while_people_stay(sim, cm, control):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "words"),
+    ("method", "path", "body", "message"),
     [
         ("POST", "/reset", {"vendors": {"mailgun": {}}}, "campaign_monitor, dotdigital"),
         ("POST", "/reset", {"vendors": {"dotdigital": {"speed": 1}}}, "no setting 'speed'"),
@@ -81,11 +81,11 @@ def test_settings_change_while_people_stay(sim, cm, control):
         ("POST", "/campaign_monitor/contacts", [{"email": "a@example.com"}], "need an audience"),
     ],
 )
-def test_wrong_control_requests_say_what_would_be_right(control, method, path, body, words):
+def test_wrong_control_requests_say_what_would_be_right(control, method, path, body, message):
     """A control request that cannot be done answers 400 with a sentence."""
     reply = control(method, path, body)
     assert reply.status_code == 400
-    assert words in reply.json()["error"]
+    assert message in reply.json()["error"]
 
 
 def test_control_body_must_be_json(sim):
@@ -220,7 +220,7 @@ def test_running_clock_runs_at_its_speed():
 
 
 def test_manual_clock_stands_still():
-    """A manual clock moves only when told."""
+    """A manual clock moves only on command."""
     clock = ManualClock(start=10)
     assert clock.now() == clock.now() == 10
     clock.advance(2.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-FAR = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def member(sim, email, audience="all-contacts"):
@@ -70,7 +70,7 @@ def test_script_that_ends_while_running(sim, dd):
 
 
 @pytest.mark.parametrize("state", ["RejectedByWatchdog", "Failed", "ExceedsAllowedContactLimit"])
-def test_bad_ends_import_nobody(sim, dd, state):
+def test_failed_jobs_import_no_person(sim, dd, state):
     """Each bad final state comes without a report and without effect."""
     sim.configure({"dotdigital": {"job_states": [state]}})
     report = dd.load("ada@example.com")
@@ -132,7 +132,7 @@ def test_duplicates_may_all_fail(sim, dd):
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         ({"matchIdentifier": "email"}, "The Identifiers field is required"),
         ({"identifiers": {"email": "a@example.com"}}, "The MatchIdentifier field is required"),
@@ -148,12 +148,12 @@ def test_duplicates_may_all_fail(sim, dd):
         ),
     ],
 )
-def test_one_row_against_the_schema_fails_the_whole_call(sim, dd, row, words):
-    """The call answers 400 contacts:badRequest, and nobody is imported."""
+def test_one_row_against_the_schema_fails_the_whole_call(sim, dd, row, message):
+    """The call answers 400 contacts:badRequest, and no person is imported."""
     body = {"contacts": [dd.contact("ada@example.com"), row]}
     reply = dd("PUT", "/contacts/v3/import", body)
     assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badRequest")
-    assert words in reply.json()["description"]
+    assert message in reply.json()["description"]
     assert reply.json()["details"][0]["item"] == "contacts[1]"
     sim.clock.advance(10)
     assert sim.members("dotdigital", "all-contacts")["counts"] == {}
@@ -167,7 +167,7 @@ def test_body_without_contacts(dd, body):
 
 
 def test_body_that_is_no_json(dd):
-    """What cannot be parsed is 400 contacts:badJson."""
+    """A body that cannot be parsed is 400 contacts:badJson."""
     for data in ("{", "[]"):
         reply = dd("PUT", "/contacts/v3/import", data=data)
         assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badJson")
@@ -184,7 +184,7 @@ def test_polls_of_unknown_imports(dd):
     """A strange id is 400, an unknown one 404."""
     strange = dd("GET", "/contacts/v3/import/123646")
     assert (strange.status_code, strange.json()["errorCode"]) == (400, "contacts:invalidId")
-    unknown = dd("GET", f"/contacts/v3/import/{FAR}")
+    unknown = dd("GET", f"/contacts/v3/import/{UNKNOWN_ID}")
     assert (unknown.status_code, unknown.json()["errorCode"]) == (404, "contacts:importNotFound")
 
 
@@ -252,7 +252,7 @@ def test_double_opt_in_sends_a_confirmation(sim, dd):
 
 
 def test_lists_are_only_ever_added(sim, dd):
-    """Naming one list does not take anybody from another."""
+    """Naming one list does not remove any person from another."""
     dd.load("ada@example.com")
     dd.load(dd.contact("ada@example.com", lists=[dd.other_book]))
     dd.load({"matchIdentifier": "email", "identifiers": {"email": "ada@example.com"}})
@@ -418,4 +418,4 @@ def test_bulk_deletion_from_the_account(sim, dd):
     assert sim.requests()[-3]["facts"] == {"rows": 2, "account_deleted": 1}
     assert dd("POST", "/contacts/v3/delete", []).json()["errorCode"] == "contacts:noContactsSpecified"
     assert dd("POST", "/contacts/v3/delete", ["ada"], check=False).status_code == 400
-    assert dd("GET", f"/contacts/v3/delete/{FAR}").status_code == 404
+    assert dd("GET", f"/contacts/v3/delete/{UNKNOWN_ID}").status_code == 404

@@ -94,7 +94,7 @@ def test_flat_limit_answers_400(sim, dd):
 
 
 def test_account_info_counts_calls(dd):
-    """Calls of the last hour and what is left are told."""
+    """The response states the calls of the last hour and the remaining ones."""
     dd("GET", HIGH)
     assert property_of(dd, "ApiCallsInLastHour") == "2"
     assert property_of(dd, "ApiCallsRemaining") == "1997"

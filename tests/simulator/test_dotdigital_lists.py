@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-FAR = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def people(number):
@@ -70,8 +70,8 @@ def test_bad_list_names(dd, body, code):
 def test_removal_from_a_list_is_a_job(sim, dd):
     """By contact ids, in the background; account, status and other lists stay."""
     report = dd.load(*(dd.contact(email, lists=[dd.book, dd.other_book]) for email in people(3)))
-    one, two, _ = ids(report)
-    job = dd("POST", f"/v2/address-books/{dd.book}/contacts/delete", [one, two, 7])
+    first, two, _ = ids(report)
+    job = dd("POST", f"/v2/address-books/{dd.book}/contacts/delete", [first, two, 7])
     assert (job.status_code, job.json()["status"]) == (202, "Started")
     path = f"/v2/contacts/deletion/{job.json()['id']}"
     assert dd("GET", path).json()["status"] == "Started"
@@ -98,15 +98,15 @@ def test_removal_wants_a_bare_array_of_ids(sim, dd, body):
 
 def test_removal_of_one_and_of_all(sim, dd):
     """One goes at once with 204, all go as a job."""
-    one, *_ = ids(dd.load(*people(3)))
+    contact_id, *_ = ids(dd.load(*people(3)))
     path = f"/v2/address-books/{dd.book}/contacts"
-    assert dd("DELETE", f"{path}/{one}").status_code == 204
-    assert dd("DELETE", f"{path}/{one}").status_code == 404
+    assert dd("DELETE", f"{path}/{contact_id}").status_code == 204
+    assert dd("DELETE", f"{path}/{contact_id}").status_code == 404
     assert sim.requests()[-2]["facts"] == {"removed": 1}
     assert dd("POST", f"{path}/delete-all").status_code == 202
     sim.clock.advance(10)
     assert sim.members("dotdigital", str(dd.book))["counts"] == {}
-    assert dd("GET", f"/v2/contacts/deletion/{FAR}").status_code == 404
+    assert dd("GET", f"/v2/contacts/deletion/{UNKNOWN_ID}").status_code == 404
 
 
 def test_pages_by_marker(dd):
@@ -267,11 +267,11 @@ def test_unsubscribing_is_seen(sim, dd):
     assert [entry["facts"].get("unsubscribed") for entry in sim.requests()[-3:]] == [1, 1, None]
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_resubscribing_is_seen(sim, dd, whole):
+@pytest.mark.parametrize("account_wide", [True, False])
+def test_resubscribing_is_seen(sim, dd, account_wide):
     """With a challenge a mail goes out, without one the person is back."""
     sim.seed("dotdigital", [{"email": "gone@example.com", "status": "unsubscribed"}], str(dd.book))
-    base = "/v2/contacts" if whole else f"/v2/address-books/{dd.book}/contacts"
+    base = "/v2/contacts" if account_wide else f"/v2/address-books/{dd.book}/contacts"
     body = {"unsubscribedContact": {"email": "gone@example.com"}}
     assert dd("POST", f"{base}/resubscribe", body).json()["status"] == "ContactChallenged"
     assert sim.members("dotdigital", str(dd.book))["mails"] == {"resubscription challenge": 1}

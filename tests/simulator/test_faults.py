@@ -83,14 +83,14 @@ def test_poison_row_refuses_the_whole_batch(sim, cm, dd):
 
 
 def test_error_before_the_effect_changes_nothing(sim, cm):
-    """By default a fault stands in for the vendor: nothing happened."""
+    """By default a fault replaces the vendor's response: nothing happened."""
     sim.faults([{"method": "POST", "status": 502}])
     assert cm.load("ada@example.com").status_code == 502
     assert cm.emails("active") == []
 
 
 def test_error_after_the_effect_hides_a_success(sim, cm):
-    """With when=after the vendor did it, and the client is told otherwise."""
+    """With when=after the vendor did it, and the client gets another response."""
     sim.faults([{"method": "POST", "status": 502, "when": "after"}])
     assert cm.load("ada@example.com").status_code == 502
     assert cm.emails("active") == ["ada@example.com"]
@@ -98,7 +98,7 @@ def test_error_after_the_effect_hides_a_success(sim, cm):
 
 @pytest.mark.parametrize(("when", "held"), [("before", []), ("after", ["ada@example.com"])])
 def test_dropped_connection(sim, cm, when, held):
-    """A dropped connection tells the client nothing, before or after the effect."""
+    """A dropped connection gives the client no response, before or after the effect."""
     sim.faults([{"method": "POST", "drop": True, "when": when}])
     with pytest.raises(requests.ConnectionError):
         cm.load("ada@example.com")

@@ -46,7 +46,7 @@ def test_a_batch(om):
 
 
 def test_items_fail_one_by_one(om):
-    """What does not fit fails its item with a problem; the others are done."""
+    """A bad value fails its item with a problem; the others are done."""
     shown = om.load(
         "bad",
         person("ada@example.com", gender="female"),
@@ -198,7 +198,7 @@ def test_batches_are_kept_for_seven_days(sim, om):
 
 
 def test_what_a_batch_did_is_in_the_request_log(sim, om):
-    """The entry of a batch tells, once it is done, how many were created, failed and harmed."""
+    """The entry of a batch states, once it is done, how many items were created, failed and harmed."""
     om.load(
         "bad", {"identifiers": [{"type": "email", "id": "ada@example.com"}]}, person("bob@example.com", colour="red")
     )
@@ -219,15 +219,15 @@ def test_a_segment_is_built_and_then_follows(sim, om):
     assert om("GET", f"/segments/{segment_id}").json()["status"] == "ready"
     assert om("GET", f"/segments/{segment_id}/statistics").json() == {"contactsCount": 1}
     om.load(person("bob@example.com", tags=["seg a"]))
-    found = om("GET", f"/contacts?segmentID={segment_id}").json()["contacts"]
-    assert [row["email"] for row in found] == ["bob@example.com", "ada@example.com"]
-    assert found[0]["segments"] == [segment_id]
+    contacts = om("GET", f"/contacts?segmentID={segment_id}").json()["contacts"]
+    assert [row["email"] for row in contacts] == ["bob@example.com", "ada@example.com"]
+    assert contacts[0]["segments"] == [segment_id]
     assert om("DELETE", f"/segments/{segment_id}").status_code == 204
     assert om("GET", f"/segments/{segment_id}").status_code == 404
 
 
 def test_leavers_by_segment(sim, om):
-    """One call untags everybody in a segment: those of an old generation, however many."""
+    """One call untags every contact in a segment: those of an old generation, however many."""
     om.load(*(person(f"p{number}@example.com", tags=["seg a"]) for number in range(6)))
     om.load(*(person(f"p{number}@example.com", tags=["seg a r2"]) for number in range(2)))
     segment_id = om("POST", "/segments", segment_of("seg a", without="seg a r2")).json()["segmentID"]
@@ -284,8 +284,8 @@ def test_segments_by_other_rules(sim, om):
         if not reply.ok:
             return reply.status_code
         sim.clock.advance(10)
-        found = om("GET", "/contacts", params={"segmentID": reply.json()["segmentID"], "direction": "asc"}).json()
-        return [row["email"] for row in found["contacts"]]
+        page = om("GET", "/contacts", params={"segmentID": reply.json()["segmentID"], "direction": "asc"}).json()
+        return [row["email"] for row in page["contacts"]]
 
     city = {"property": "city", "operator": "anyOf", "value": ["Paris"]}
     loyal = {"property": "custom", "name": "loyalty", "operator": "anyOf", "value": ["gold"], "valueType": "text"}

@@ -81,7 +81,7 @@ def test_creating_and_updating(om):
     assert om("GET", "/contacts/000000000000000000000000").status_code == 404
 
 
-def test_all_that_is_wrong_is_told_at_once(om):
+def test_all_problems_are_listed_at_once(om):
     """A contact with many faults is refused with one entry for each of them."""
     reply = om(
         "POST",
@@ -154,7 +154,7 @@ def test_a_welcome_message_is_sent_unless_it_is_declined(sim, om):
 
 
 def test_patching(om):
-    """PATCH changes by email or id, does not create, and refuses somebody else's identifier."""
+    """PATCH changes by email or id, does not create, and refuses another contact's identifier."""
     om.load("ada@example.com", "bob@example.com")
     ada = om("PATCH", "/contacts", {"firstName": "Ada"}, params={"email": "ada@example.com"}).json()
     assert om("PATCH", f"/contacts/{ada['id']}", {"city": "London"}).json()["firstName"] == "Ada"
@@ -183,7 +183,7 @@ def test_a_phone_of_somebody_else_is_ignored(om):
     assert om("GET", "/contacts", params={"phone": "+12025550142"}).json()["contacts"][0]["email"] == "ada@example.com"
 
 
-def test_addresses_may_be_told_apart_by_case(sim, om):
+def test_addresses_may_differ_by_case(sim, om):
     """Whether case matters in addresses is a setting, as one page of the vendor says so."""
     sim.configure({"omnisend": {"email_case": "keep"}})
     om.load("Ada@example.com", "ada@example.com")

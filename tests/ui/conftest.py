@@ -1,4 +1,4 @@
-"""The pages over HTTP, asked by users whom an auth manager tells apart."""
+"""The pages over HTTP, requested by users with different rights in the auth manager."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(rooms, root, monkeypatch):
-    """Asks as `ann`, or as whom a test names."""
+    """Requests as `ann`, or as the user that a test names."""
     from airflow.api_fastapi import app as airflow_app
     from fastapi import FastAPI
     from starlette.testclient import TestClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ui_factories import DAY, NOW, place, summary, write_run
+from ui_factories import DAY, NOW, ledger_path, summary, write_run
 
 from airflow_provider_segexport.plugins import attempts as page_attempts
 from airflow_provider_segexport.plugins import audiences
@@ -43,7 +43,7 @@ def write(root, attempt: Attempt, argument: str | None = None) -> None:
 
 
 def read(root, may_see=lambda _: True, now=NOW + 2):
-    """What the pages make of it."""
+    """The pages' view of an attempt."""
     overviews = audiences.list_audiences(root, may_see)
     return overviews, page_attempts.read(root, overviews, may_see, now)
 
@@ -111,7 +111,7 @@ def test_a_try_that_failed_first_is_of_the_audience_that_it_names(tmp_path, argu
 def test_a_try_without_an_argument_is_of_the_audience_of_the_try_before(tmp_path):
     """The connection's default audience was found then."""
     write_run(tmp_path, summary(ended_at=NOW - DAY), members=5)
-    ledger = place(tmp_path, summary()).parts[-3:]
+    ledger = ledger_path(tmp_path, summary()).parts[-3:]
     write(tmp_path, replace(FAILED, run="exports/export/old/0", status=Status.FINISHED, ledger=ledger), argument="")
     write(tmp_path, replace(FAILED, conn_id="campaign_monitor_default"), argument="")
     (overview,), tried = read(tmp_path)

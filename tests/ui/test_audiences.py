@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-from ui_factories import NOW, place, stories, story, summary, write_run
+from ui_factories import NOW, ledger_path, stories, story, summary, write_run
 
 from airflow_provider_segexport.plugins import audiences
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 
 
-def everything(who: RunIdentity) -> bool:
+def everything(identity: RunIdentity) -> bool:
     return True
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("exports/export/manual__1/3", RunIdentity("exports", "export", "manual__1", 3)),
         ("exports/group.export/a/b/c/0", RunIdentity("exports", "group.export", "a/b/c", 0)),
@@ -33,9 +33,9 @@ def everything(who: RunIdentity) -> bool:
         ("", None),
     ],
 )
-def test_who_ran_is_read_from_its_words(text, found):
+def test_who_ran_is_read_from_its_words(text, expected):
     """A run id may hold slashes; a DAG id and a task id cannot."""
-    assert found == RunIdentity.read(text)
+    assert expected == RunIdentity.read(text)
 
 
 def test_an_empty_root_has_no_audiences(tmp_path):
@@ -43,38 +43,38 @@ def test_an_empty_root_has_no_audiences(tmp_path):
     assert [] == audiences.list_audiences(tmp_path / "nothing", everything)
 
 
-def test_an_audience_is_told_with_its_runs_oldest_first(tmp_path):
+def test_an_audience_is_listed_with_its_runs_oldest_first(tmp_path):
     """The card alone is enough for the list."""
     story(0, runs=5, root=tmp_path)
-    (found,) = audiences.list_audiences(tmp_path, everything)
-    assert ("Newsletter", "Campaign Monitor", "list0000") == (found.name, found.vendor, found.audience)
-    assert 5 == len(found.points)
-    assert sorted(point.ended_at for point in found.points) == [point.ended_at for point in found.points]
-    assert NOW == found.newest.ended_at
+    (audience,) = audiences.list_audiences(tmp_path, everything)
+    assert ("Newsletter", "Campaign Monitor", "list0000") == (audience.name, audience.vendor, audience.audience)
+    assert 5 == len(audience.points)
+    assert sorted(point.ended_at for point in audience.points) == [point.ended_at for point in audience.points]
+    assert NOW == audience.newest.ended_at
 
 
-def test_many_audiences_are_all_told(tmp_path):
+def test_many_audiences_are_all_listed(tmp_path):
     """Cards are read side by side."""
     stories(tmp_path, 60, runs=2)
     assert 60 == len(audiences.list_audiences(tmp_path, everything))
 
 
-def test_an_audience_of_another_dag_is_not_told(tmp_path):
-    """What a user may not see in Airflow is not here either."""
+def test_an_audience_of_another_dag_is_not_listed(tmp_path):
+    """A run that a user may not see in Airflow is not listed either."""
     stories(tmp_path, 6, runs=2)
-    found = audiences.list_audiences(tmp_path, lambda who: who.dag_id == "exports_3")
-    assert ["exports_3"] == [one.newest.identity.dag_id for one in found]
+    listed = audiences.list_audiences(tmp_path, lambda identity: identity.dag_id == "exports_3")
+    assert ["exports_3"] == [listed_audience.newest.identity.dag_id for listed_audience in listed]
 
 
-def test_of_a_shared_audience_only_the_own_runs_are_told(tmp_path):
+def test_a_shared_audience_is_listed_with_the_own_runs_only(tmp_path):
     """Two DAGs feed it; who may see one of them sees its runs, and neither connection nor opt-outs of the other's."""
     for number, dag_id in enumerate(("mine", "theirs")):
-        told = summary(run=f"{dag_id}/export/r{number}/0", ended_at=NOW + number, run_folder=f"/{number}")
-        write_run(tmp_path, told, members=10 + number)
-    (found,) = audiences.list_audiences(tmp_path, lambda who: who.dag_id == "mine")
-    assert ["mine"] == [point.identity.dag_id for point in found.points]
-    assert ("", {}) == (found.conn_id, dict(found.optouts))
-    history = audiences.run_points(place(tmp_path, summary()), lambda who: who.dag_id == "mine")
+        report = summary(run=f"{dag_id}/export/r{number}/0", ended_at=NOW + number, run_folder=f"/{number}")
+        write_run(tmp_path, report, members=10 + number)
+    (audience,) = audiences.list_audiences(tmp_path, lambda identity: identity.dag_id == "mine")
+    assert ["mine"] == [point.identity.dag_id for point in audience.points]
+    assert ("", {}) == (audience.conn_id, dict(audience.optouts))
+    history = audiences.run_points(ledger_path(tmp_path, summary()), lambda identity: identity.dag_id == "mine")
     assert ["mine"] == [point.identity.dag_id for point in history]
 
 
@@ -91,26 +91,26 @@ def test_of_a_shared_audience_only_the_own_runs_are_told(tmp_path):
 )
 def test_a_card_that_is_none_is_passed_over(tmp_path, card):
     """Half written, of another version, or made by a hand."""
-    here = place(tmp_path, summary())
-    here.mkdir(parents=True)
-    (here / "latest.json").write_text(card)
+    folder = ledger_path(tmp_path, summary())
+    folder.mkdir(parents=True)
+    (folder / "latest.json").write_text(card)
     assert [] == audiences.list_audiences(tmp_path, everything)
 
 
 def test_a_record_of_wrong_types_becomes_noughts(tmp_path):
     """No page falls over a number that is none."""
-    here = place(tmp_path, summary())
-    here.mkdir(parents=True)
+    folder = ledger_path(tmp_path, summary())
+    folder.mkdir(parents=True)
     point = {"run": "a/b/c/0", "ended_at": "yesterday", "counts": [1], "members": float("nan"), "removals": "no"}
-    (here / "latest.json").write_text(json.dumps({"runs": [point], "optouts": 3, "audience_name": {"a": 1}}))
-    (found,) = audiences.list_audiences(tmp_path, everything)
+    (folder / "latest.json").write_text(json.dumps({"runs": [point], "optouts": 3, "audience_name": {"a": 1}}))
+    (audience,) = audiences.list_audiences(tmp_path, everything)
     assert (0, 0.0, 0, 0) == (
-        found.newest.members,
-        found.newest.ended_at,
-        found.newest.removed,
-        found.newest.counts["profiles"],
+        audience.newest.members,
+        audience.newest.ended_at,
+        audience.newest.removed,
+        audience.newest.counts["profiles"],
     )
-    assert "aa11" == found.name
+    assert "aa11" == audience.name
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_key_that_is_no_folders_name_leads_nowhere(tmp_path, key):
 
 def test_a_key_finds_the_ledger_that_it_was_made_of(tmp_path):
     """Also where the vendor's id had to be made safe."""
-    told = summary(vendor="omnisend", account="Müller & Söhne / EU", audience="a tag: with words")
-    write_run(tmp_path, told, members=1)
-    (found,) = audiences.list_audiences(tmp_path, everything)
-    assert place(tmp_path, told) == found.key.path(tmp_path)
+    report = summary(vendor="omnisend", account="Müller & Söhne / EU", audience="a tag: with words")
+    write_run(tmp_path, report, members=1)
+    (audience,) = audiences.list_audiences(tmp_path, everything)
+    assert ledger_path(tmp_path, report) == audience.key.path(tmp_path)

@@ -18,9 +18,9 @@ NEW = RunIdentity("exports", "export", "new", 0)
 
 
 def point(ended_at: float, *, finished: bool = True) -> RunPoint:
-    who = RunIdentity("exports", "export", f"r{ended_at}", 0)
+    identity = RunIdentity("exports", "export", f"r{ended_at}", 0)
     error = "" if finished else "The vendor refused the key."
-    return RunPoint(who, ended_at, "upsert", "", finished, error, {"rejected": 0}, 0, 10, 1.0, 1, f"/{ended_at}")
+    return RunPoint(identity, ended_at, "upsert", "", finished, error, {"rejected": 0}, 0, 10, 1.0, 1, f"/{ended_at}")
 
 
 def audience(*points: RunPoint) -> AudienceOverview:
@@ -42,8 +42,8 @@ def test_a_run_that_finished_before_the_next_is_due_is_fresh():
 
 def test_a_run_that_did_not_finish_fails_with_its_own_words():
     """The card holds the error."""
-    found = judge(FAILED, AirflowFacts(NIGHTLY), disabled=False, now=NOW)
-    assert (State.FAILING, "The vendor refused the key.") == (found.state, found.why)
+    health = judge(FAILED, AirflowFacts(NIGHTLY), disabled=False, now=NOW)
+    assert (State.FAILING, "The vendor refused the key.") == (health.state, health.why)
 
 
 @pytest.mark.parametrize("ended", ["failed", "upstream_failed", "up_for_retry"])
@@ -53,19 +53,19 @@ def test_a_newer_run_that_failed_before_it_had_a_plan_fails(ended):
 
 
 def test_an_older_failure_is_over():
-    """What came before the last good run says nothing of now."""
+    """Runs before the last good one do not count."""
     assert State.UP_TO_DATE is state(attempt=LatestRun(NEW, "failed", NOW - 3 * DAY))
 
 
-def test_a_new_try_is_told_with_the_failure_before_it():
+def test_a_new_try_is_shown_with_the_failure_before_it():
     """It still fails until the new one has finished."""
-    found = judge(FAILED, AirflowFacts(NIGHTLY, LatestRun(NEW, "running", NOW)), disabled=False, now=NOW)
-    assert (State.FAILING, True) == (found.state, found.running)
-    assert "A new try is running" in found.why
+    health = judge(FAILED, AirflowFacts(NIGHTLY, LatestRun(NEW, "running", NOW)), disabled=False, now=NOW)
+    assert (State.FAILING, True) == (health.state, health.running)
+    assert "A new try is running" in health.why
 
 
 def test_a_connection_that_is_switched_off_is_off_before_all_else():
-    """An administrator has stopped it: nobody needs to look at why it failed."""
+    """An administrator has stopped it: no user needs to look at why it failed."""
     assert State.DISABLED is state(FAILED, off=True)
 
 
@@ -78,8 +78,8 @@ def test_a_dag_that_is_paused_or_gone_is_off(schedule):
 def test_a_run_that_waits_for_a_person_says_what_is_asked():
     """The question is the reason."""
     schedule = Schedule(scheduled=True, approval_question="Remove 900 of 1,000?")
-    found = judge(DAILY, AirflowFacts(schedule), disabled=False, now=NOW)
-    assert (State.AWAITING_APPROVAL, "Remove 900 of 1,000?") == (found.state, found.why)
+    health = judge(DAILY, AirflowFacts(schedule), disabled=False, now=NOW)
+    assert (State.AWAITING_APPROVAL, "Remove 900 of 1,000?") == (health.state, health.why)
 
 
 def test_a_run_that_was_due_long_ago_is_late():
@@ -107,7 +107,7 @@ def test_what_only_a_person_starts_is_never_late(schedule):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (20, "20 seconds"),
         (50, "minute"),
@@ -121,9 +121,9 @@ def test_what_only_a_person_starts_is_never_late(schedule):
         (864000, "10 days"),
     ],
 )
-def test_a_length_of_time_is_said_as_one_says_it(seconds, words):
+def test_a_length_of_time_is_said_as_one_says_it(seconds, text):
     """One unit is enough."""
-    assert words == span(seconds)
+    assert text == span(seconds)
 
 
 REFUSED = "The API key is not accepted. To fix: check it."
@@ -192,7 +192,7 @@ def test_a_retry_keeps_the_error_of_the_try_before():
 
 
 def test_a_skipped_attempt_leaves_the_state_and_gives_its_reason():
-    """Of what was skipped there is nothing to say but why."""
+    """A skipped run shows only why."""
     health = judged(attempt("skipped", error="The audience has a newer state."))
     assert State.UP_TO_DATE is health.state
     assert health.why.endswith("The newest run was skipped: The audience has a newer state.")

@@ -13,7 +13,7 @@ from airflow_provider_segexport.plugins.charts import BarPart
 
 
 def test_every_reason_has_words():
-    """A code alone tells nobody what to do."""
+    """A code alone does not show a user what to do."""
     assert set(Reason) == set(labels.REASONS)
 
 
@@ -23,35 +23,35 @@ def test_a_reason_of_a_later_version_speaks_for_itself():
 
 
 @pytest.mark.parametrize(
-    ("moment", "told"),
+    ("moment", "text"),
     [(0, "never"), (1000, "just now"), (940, "a minute ago"), (1600, "in 10 minutes"), (1000 - 7200, "2 hours ago")],
 )
-def test_a_moment_is_told_from_now(moment, told):
+def test_a_time_is_shown_relative_to_now(moment, text):
     """And which way."""
-    assert told == labels.ago(moment, 1000)
+    assert text == labels.ago(moment, 1000)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min")]
+    ("seconds", "text"), [(0, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min")]
 )
-def test_a_duration_is_told_to_the_point(seconds, told):
+def test_a_duration_is_short(seconds, text):
     """No false precision."""
-    assert told == labels.lasted(seconds)
+    assert text == labels.lasted(seconds)
 
 
-@pytest.mark.parametrize(("count", "told"), [(493, "493 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (3e9, "3.0 GB")])
-def test_a_size_is_told_in_its_unit(count, told):
+@pytest.mark.parametrize(("count", "text"), [(493, "493 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (3e9, "3.0 GB")])
+def test_a_size_has_a_fitting_unit(count, text):
     """As file managers do."""
-    assert told == labels.size(count)
+    assert text == labels.size(count)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [("2026-11-24T00:00:00+00:00", "2026-11-24"), ("2026-11-24T02:30:00+00:00", "2026-11-24 02:30"), ("<b>", "<b>")],
 )
-def test_a_snapshots_time_is_shortened(text, told):
+def test_a_snapshots_time_is_shortened(text, expected):
     """A text that is no time stays as it is, and the page escapes it."""
-    assert told == labels.day(text)
+    assert expected == labels.day(text)
 
 
 def drawn(svg: str) -> ET.Element:
@@ -61,7 +61,7 @@ def drawn(svg: str) -> ET.Element:
 def test_the_smallest_part_of_a_bar_can_be_seen_and_the_bar_is_full():
     """One rejected row in a million is the one that matters."""
     svg = drawn(charts.bar([BarPart("delivered", "Delivered", 999_999), BarPart("rejected", "Rejected", 1)], "x"))
-    widths = [float(one.attrib["width"]) for one in svg]
+    widths = [float(bar.attrib["width"]) for bar in svg]
     assert 2 == len(widths)
     assert min(widths) >= 6
     assert pytest.approx(charts.BAR_WIDTH, abs=0.2) == sum(widths)
@@ -77,14 +77,14 @@ def test_every_chart_stands_within_its_frame(values):
     ):
         root = drawn(svg)
         _, _, width, height = map(float, root.attrib["viewBox"].split())
-        for one in root:
-            for x, y in re.findall(r"([-\d.]+),([-\d.]+)", one.attrib.get("points", "")):
+        for element in root:
+            for x, y in re.findall(r"([-\d.]+),([-\d.]+)", element.attrib.get("points", "")):
                 assert 0 <= float(x) <= width
                 assert 0 <= float(y) <= height
 
 
 def test_a_chart_says_in_words_what_it_shows_and_escapes_them():
-    """For whoever does not see it."""
+    """For a reader that does not see it."""
     svg = charts.line([1, 2], 50, '"><script>alert(1)</script>')
     assert 'role="img"' in svg
     assert "<script" not in svg
@@ -92,7 +92,7 @@ def test_a_chart_says_in_words_what_it_shows_and_escapes_them():
 
 
 @pytest.mark.parametrize(
-    ("count", "total", "told"),
+    ("count", "total", "text"),
     [
         (0, 10, "0%"),
         (10, 10, "100%"),
@@ -102,9 +102,9 @@ def test_a_chart_says_in_words_what_it_shows_and_escapes_them():
         (0, 0, "0%"),
     ],
 )
-def test_a_share_is_never_rounded_to_all_or_nothing(count, total, told):
+def test_a_share_is_never_rounded_to_all_or_nothing(count, total, text):
     """One of many is not none."""
-    assert told == charts.share(count, total)
+    assert text == charts.share(count, total)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,10 @@ def test_a_share_is_never_rounded_to_all_or_nothing(count, total, told):
 )
 def test_what_was_found_out_about_an_account(facts, lines):
     """A fact or value that this version does not know is left out."""
-    words = labels.ACCOUNT_FACTS["tags_on_upsert"][1]
-    assert [(words[value], moment) for value, moment in lines] == [line[1:] for line in labels.account_facts(facts)]
+    labels_by_value = labels.ACCOUNT_FACTS["tags_on_upsert"][1]
+    assert [(labels_by_value[value], moment) for value, moment in lines] == [
+        line[1:] for line in labels.account_facts(facts)
+    ]
 
 
 def heights(svg: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""What OpenLineage is told, by its own provider, in the task's own process, into a file."""
+"""OpenLineage events, written by its own provider, in the task's own process, into a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "dataset"),
     [
         ("/data/segments/vip.parquet", ("file", "/data/segments/vip.parquet")),
         ("file:///data/vip/", ("file", "/data/vip/")),
@@ -38,16 +38,16 @@ if __name__ == "__main__":
         ("gs://lake/vip", ("gs://lake", "vip")),
     ],
 )
-def test_a_segment_is_named_as_openlineage_names_files(text, place):
+def test_a_segment_is_named_as_openlineage_names_files(text, dataset):
     """The connection's id is how we reach the store, and no part of the file's name."""
-    assert place == lineage.segment_dataset(text)
+    assert dataset == lineage.segment_dataset(text)
 
 
-def run(tmp_path, told: dict, hopeless: dict) -> dict[str, dict]:
+def run(tmp_path, arguments: dict, hopeless: dict) -> dict[str, dict]:
     """Run two exports under the OpenLineage provider; the last event that it wrote of each."""
     pytest.importorskip("airflow.providers.openlineage", reason="requirements/dev.txt has it")
     file = HOME / FILES / "lineage.py"
-    file.write_text(SOURCE.format(told=told, hopeless=hopeless))
+    file.write_text(SOURCE.format(told=arguments, hopeless=hopeless))
     out = tmp_path / "events.json"
     transport = json.dumps({"type": "file", "log_file_path": str(out), "append": True})
     done = subprocess.run(
@@ -58,18 +58,18 @@ def run(tmp_path, told: dict, hopeless: dict) -> dict[str, dict]:
         check=False,
     )
     assert out.exists(), done.stdout[-3000:] + done.stderr[-3000:]
-    told["all events"] = out.read_text()
+    arguments["all events"] = out.read_text()
     events = [json.loads(line) for line in out.read_text().splitlines()]
     return {event["job"]["name"]: event for event in events if event["eventType"] in {"COMPLETE", "FAIL"}}
 
 
-def test_an_export_is_told_from_segment_to_audience(stage, tmp_path):
+def test_an_export_has_lineage_from_segment_to_audience(stage, tmp_path):
     """Datasets, the column behind each of the vendor's fields, and how many people were put there.
 
     An export that came to no plan has no datasets: nothing went from anywhere to anywhere.
     """
     segment, conn_id = stage.segment(20), stage.connection("campaign_monitor")
-    told = {
+    arguments = {
         "conn_id": conn_id,
         "segment": segment,
         "field_mapping": {"email": "email", "first_name": "first_name"},
@@ -77,7 +77,7 @@ def test_an_export_is_told_from_segment_to_audience(stage, tmp_path):
         "create_custom_fields": True,
     }
     hopeless = {"conn_id": conn_id, "segment": "/nowhere.parquet", "field_mapping": {"email": "email"}}
-    events = run(tmp_path, told, hopeless)
+    events = run(tmp_path, arguments, hopeless)
     failed, complete = events["lineage.no_plan"], events["lineage.export"]
     assert ("FAIL", [], []) == (failed["eventType"], failed["inputs"], failed["outputs"])
     assert "COMPLETE" == complete["eventType"]
@@ -102,9 +102,13 @@ def test_no_person_and_no_secret_is_in_any_event(stage, tmp_path):
     body = {"Code": 999, "Message": "We cannot take canary.planted1@example.com, canary.planted1%40example.com"}
     fault = {"vendor": "campaign_monitor", "path": f"{audiences[1]['id']}/import.json", "count": 0}
     stage.sim.faults([{**fault, "status": 400, "body": body}])
-    told = {"conn_id": conn_id, "segment": segment, "field_mapping": {"email": "email", "first_name": "first_name"}}
-    complete = {**told, "audience": audiences[0]["id"]}
-    events = run(tmp_path, complete, {**told, "audience": audiences[1]["id"]})
+    arguments = {
+        "conn_id": conn_id,
+        "segment": segment,
+        "field_mapping": {"email": "email", "first_name": "first_name"},
+    }
+    complete = {**arguments, "audience": audiences[0]["id"]}
+    events = run(tmp_path, complete, {**arguments, "audience": audiences[1]["id"]})
     assert ("COMPLETE", "FAIL") == tuple(events[f"lineage.{name}"]["eventType"] for name in ("export", "no_plan"))
     assert stage.sent("campaign_monitor")
     key = stage.vendor("campaign_monitor")["credentials"]["api_key"]

@@ -14,20 +14,20 @@ pytestmark = pytest.mark.airflow
 
 
 def links(run, task_id: str = "export", map_index: int = -1) -> dict[str, str]:
-    """What Airflow keeps of each link."""
+    """Airflow's stored value of each link."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     keys = ("segexport_audience_link", "segexport_report_link", "segexport_rejects_link")
     with create_session() as session:
-        found = {}
+        stored = {}
         for key in keys:
             query = XComModel.get_many(
                 run_id=run.dag_run.run_id, dag_ids=run.dag_run.dag_id, task_ids=task_id, map_indexes=map_index, key=key
             )
             row = session.scalars(query).first()
-            found[key.split("_")[1]] = XComModel.deserialize_value(row) if row else None
-        return found
+            stored[key.split("_")[1]] = XComModel.deserialize_value(row) if row else None
+        return stored
 
 
 def test_a_run_leads_to_its_audience_its_report_and_its_rejects(stage, monkeypatch):
@@ -35,15 +35,15 @@ def test_a_run_leads_to_its_audience_its_report_and_its_rejects(stage, monkeypat
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/prod/")
     stage.segment(5)
     run = stage.export(conn_id=stage.connection("campaign_monitor"))
-    found = links(run)
-    assert found["audience"] == ""  # the simulator is no vendor
-    report = urlsplit(found["report"])
+    stored = links(run)
+    assert stored["audience"] == ""  # the simulator is no vendor
+    report = urlsplit(stored["report"])
     assert report.path.startswith("/prod/dags/exports/runs/")
     assert report.path.endswith("/tasks/export/plugin/segment_export")
-    rejects = urlsplit(found["rejects"])
+    rejects = urlsplit(stored["rejects"])
     assert "/prod/segexport/rejects.csv" == rejects.path
-    asked = parse_qs(rejects.query)
-    assert ([run.dag_run.run_id], ["export"], ["-1"]) == (asked["run_id"], asked["task_id"], asked["map_index"])
+    query = parse_qs(rejects.query)
+    assert ([run.dag_run.run_id], ["export"], ["-1"]) == (query["run_id"], query["task_id"], query["map_index"])
 
 
 def test_a_run_that_came_to_no_plan_leads_nowhere(stage):

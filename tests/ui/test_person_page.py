@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ui_factories import REJECTS, place, summary, write_run
+from ui_factories import REJECTS, ledger_path, summary, write_run
 
 from airflow_provider_segexport.person import lookup
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
@@ -34,7 +34,7 @@ ROW = {
 def ledger(root: Path, report: dict, rows: list[dict]) -> Path:
     """An audience whose ledger holds these rows."""
     write_run(root, report, members=len(rows))
-    file = place(root, report) / "00000001.parquet"
+    file = ledger_path(root, report) / "00000001.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
     return file
 
@@ -168,7 +168,7 @@ def test_a_damaged_ledger_is_named_and_the_others_are_searched(find, root, damag
     """No error page, and no address in a traceback."""
     broken = audience(root)
     audience(root, 1)
-    file = place(root, broken) / "00000001.parquet"
+    file = ledger_path(root, broken) / "00000001.parquet"
     if damage is None:
         file.unlink()
         file.mkdir()

@@ -1,4 +1,4 @@
-"""What Airflow sees of the plugin, and what importing it costs."""
+"""The plugin as Airflow sees it, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def test_the_plugin_costs_next_to_nothing():
         "import airflow_provider_segexport.plugins; print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True)
-    found = set(done.stdout.splitlines()[-1].split())
-    assert set() == found - {"airflow_provider_segexport", "airflow_provider_segexport.plugins"}
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert set() == imported - {"airflow_provider_segexport", "airflow_provider_segexport.plugins"}
 
 
 def test_the_views_are_where_airflow_looks_for_them():
@@ -38,6 +38,6 @@ def test_airflow_can_describe_the_plugin(airflow_db, monkeypatch):
     from airflow_provider_segexport.plugins import SegmentExportsPlugin
 
     monkeypatch.setattr(plugins_manager, "_get_plugins", lambda: ([SegmentExportsPlugin()], {}))
-    (found,) = plugins_manager.get_plugin_info({"name", "fastapi_apps", "external_views"})
-    assert "segexport" == found["name"]
-    assert ["airflow_provider_segexport.plugins.Pages"] == [one["app"] for one in found["fastapi_apps"]]
+    (plugin,) = plugins_manager.get_plugin_info({"name", "fastapi_apps", "external_views"})
+    assert "segexport" == plugin["name"]
+    assert ["airflow_provider_segexport.plugins.Pages"] == [app["app"] for app in plugin["fastapi_apps"]]

@@ -1,4 +1,4 @@
-"""What one run did, or is doing, by its run folder; without Airflow."""
+"""The page of one run, past or present, from its run folder; without Airflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import with_checksum
 
-WHO = RunIdentity("exports", "export", "scheduled__2026-11-24", 0)
+IDENTITY = RunIdentity("exports", "export", "scheduled__2026-11-24", 0)
 
 
 def counts(report: task_run.Report) -> dict[str, int]:
@@ -56,7 +56,7 @@ def test_a_finished_run_tells_its_summary(tmp_path):
 
 
 def test_a_run_under_way_tells_how_far_it_is(tmp_path):
-    """From plan and journal; what has no verdict is still to do, and it all adds up."""
+    """From plan and journal; rows without a result are pending, and it all adds up."""
     folder = begun(
         tmp_path,
         {"batch": "aa", "state": "sending", "rows": 20},
@@ -97,26 +97,26 @@ def test_a_run_without_a_plan_has_nothing_to_tell(tmp_path):
     assert None is task_run.newest(tmp_path / "nothing")
 
 
-def test_the_newest_generation_is_told(tmp_path):
+def test_the_newest_generation_is_shown(tmp_path):
     """A task that was cleared after success began again in the next folder."""
     with_folder(tmp_path, summary())
     second = run_folder(tmp_path, summary()["run"], 10)
     second.mkdir()
-    assert second == task_run.newest(task_run.home(tmp_path / "runs", WHO))
+    assert second == task_run.newest(task_run.home(tmp_path / "runs", IDENTITY))
 
 
 @pytest.mark.parametrize("evil", ["../../../etc", "..", "/etc/passwd", "a/../../b", "\0", ".", "%2e%2e/x", "~root"])
 def test_no_name_of_a_task_instance_leads_out_of_the_root(tmp_path, evil):
     """Each part becomes one folder's name below the root, whatever it holds."""
-    for who in (RunIdentity(evil, "t", "r", 0), RunIdentity("d", evil, "r", 0), RunIdentity("d", "t", evil, 0)):
-        place = task_run.home(tmp_path / "runs", who)
-        assert (tmp_path / "runs") == place.parent.parent.parent.parent
-        assert place.resolve().is_relative_to(tmp_path)
+    for identity in (RunIdentity(evil, "t", "r", 0), RunIdentity("d", evil, "r", 0), RunIdentity("d", "t", evil, 0)):
+        home = task_run.home(tmp_path / "runs", identity)
+        assert (tmp_path / "runs") == home.parent.parent.parent.parent
+        assert home.resolve().is_relative_to(tmp_path)
 
 
-def test_a_summary_of_wrong_types_is_told_as_noughts(tmp_path):
-    """A report that somebody has written by hand breaks no page."""
-    told = {
+def test_a_summary_of_wrong_types_is_shown_as_zeros(tmp_path):
+    """A report that a person has written by hand breaks no page."""
+    report_of_wrong_types = {
         "counts": 5,
         "reasons": ["x"],
         "http": "much",
@@ -124,7 +124,7 @@ def test_a_summary_of_wrong_types_is_told_as_noughts(tmp_path):
         "error": {"a": 1},
         "finished": 1,
     }
-    report = task_run.report(with_folder(tmp_path, {**told, "run": summary()["run"]}), at_work=False)
+    report = task_run.report(with_folder(tmp_path, {**report_of_wrong_types, "run": summary()["run"]}), at_work=False)
     assert (0, {}, "", 0.0) == (
         report.profiles,
         dict(report.reasons),

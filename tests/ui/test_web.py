@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ui_factories import NOW, REJECTS, place, stories, summary, with_folder, write_run
+from ui_factories import NOW, REJECTS, ledger_path, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.http.call_log import CallLog
@@ -39,15 +39,15 @@ REJECT = {
 }
 
 
-def audience_path(told: dict) -> str:
-    here = place_parts(told)
-    return f"audience?vendor={here[0]}&account={here[1]}&audience={here[2]}"
+def audience_path(report: dict) -> str:
+    parts = place_parts(report)
+    return f"audience?vendor={parts[0]}&account={parts[1]}&audience={parts[2]}"
 
 
-def place_parts(told: dict) -> tuple[str, str, str]:
+def place_parts(report: dict) -> tuple[str, str, str]:
     from pathlib import Path
 
-    return place(Path(), told).parts[-3:]
+    return ledger_path(Path(), report).parts[-3:]
 
 
 TASK = "dag_id=exports&run_id=scheduled__2026-11-24&task_id=export&map_index=-1"
@@ -83,7 +83,7 @@ def test_every_route_asks_who_is_there_and_none_changes_anything():
     from airflow_provider_segexport.plugins.web import make_app
 
     app = make_app()
-    assert [rights] == [one.dependency for one in app.router.dependencies]
+    assert [rights] == [route.dependency for route in app.router.dependencies]
     methods = {(method, route.path) for route in app.routes for method in route.methods}
     assert {("POST", "/person")} == {(method, path) for method, path in methods if method not in {"GET", "HEAD"}}
 
@@ -117,8 +117,10 @@ def test_the_list_shows_every_audience(client, root, count):
 def test_a_user_sees_audiences_of_their_own_dags_only(client, root):
     """The same list, for three people."""
     for dag_id, audience in (("exports", "theirs"), ("bob_exports", "bobs own")):
-        told = summary(run=f"{dag_id}/export/r/0", audience=audience, audience_name=audience, run_folder=f"/{dag_id}")
-        write_run(root, told, members=5)
+        audience_report = summary(
+            run=f"{dag_id}/export/r/0", audience=audience, audience_name=audience, run_folder=f"/{dag_id}"
+        )
+        write_run(root, audience_report, members=5)
     assert [True, True] == [name in client("audiences").text for name in ("theirs", "bobs own")]
     assert [False, True] == [name in client("audiences", user="bob").text for name in ("theirs", "bobs own")]
     assert [False, False] == [name in client("audiences", user="cem").text for name in ("theirs", "bobs own")]
@@ -126,10 +128,13 @@ def test_a_user_sees_audiences_of_their_own_dags_only(client, root):
 
 def test_the_page_of_an_audience_that_is_not_ones_own_is_not_there(client, root):
     """The answer does not tell whether there is one."""
-    told = summary()
-    write_run(root, told, members=5)
-    assert 200 == client(audience_path(told)).status_code
-    hidden, missing = client(audience_path(told), user="bob"), client(audience_path(summary(audience="zz")), user="bob")
+    report = summary()
+    write_run(root, report, members=5)
+    assert 200 == client(audience_path(report)).status_code
+    hidden, missing = (
+        client(audience_path(report), user="bob"),
+        client(audience_path(summary(audience="zz")), user="bob"),
+    )
     assert (404, 404) == (hidden.status_code, missing.status_code)
     assert hidden.text == missing.text
 
@@ -166,7 +171,7 @@ def test_rejects_are_for_those_who_may_edit_the_dag(client, root):
 
 @pytest.mark.parametrize(("setting", "ann"), [("edit", 200), ("logs", 200), ("nobody", 403), ("misspelt", 200)])
 def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, setting, ann):
-    """Of this DAG, bob may read runs only, whatever is set."""
+    """User bob may only read runs of this DAG, whatever is set."""
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__REJECTS_PERMISSION", setting)
     with_folder(root, summary(run="bob_exports/export/r/0"), rejects=[REJECT])
     query = "dag_id=bob_exports&run_id=r&task_id=export&map_index=-1"
@@ -177,11 +182,11 @@ def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, settin
 def test_the_tab_shows_what_consent_and_suppression_lists_came_to(client, root):
     """By answer and by list; an export without them shows neither."""
     lists = {"read": 1200, "blank": 3, "understood": 1190, "not_understood": 7, "matched": 41}
-    told = {
+    report = {
         "consent": {"yes": 900, "no": 60, "empty": 25, "unclear": 15},
         "suppression": [{"name": "opt.csv", **lists}],
     }
-    with_folder(root, summary(**told))
+    with_folder(root, summary(**report))
     text = " ".join(re.sub(r"<[^>]+>", " ", client(f"task?{TASK}").text).split())
     assert "Yes 900 No 60 Empty 25 Neither yes nor no 15" in text
     assert "opt.csv 1,200 1,190 7 3 41" in text
@@ -217,7 +222,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_of_rejects_is_told_and_not_sent_in_part(client, root, damage):
+def test_a_damaged_file_of_rejects_is_an_error_and_not_sent_in_part(client, root, damage):
     """With what to do, and as no failure of the server."""
     path = Path(str(with_folder(root, summary()))) / "rejects.parquet"
     rows = pa.Table.from_pylist([REJECT])
@@ -290,16 +295,16 @@ def test_of_no_rejects_there_is_a_header(client, root):
     """Erasing may leave a file without a row, and without a row group."""
     folder = with_folder(root, summary(run="bob_exports/export/r/0"))
     pq.ParquetWriter(folder / "rejects.parquet", REJECTS).close()
-    told = client("rejects.csv?dag_id=bob_exports&run_id=r&task_id=export&map_index=-1")
-    assert (200, [REJECTS.names]) == (told.status_code, list(csv.reader(io.StringIO(csv_of(told)))))
+    response = client("rejects.csv?dag_id=bob_exports&run_id=r&task_id=export&map_index=-1")
+    assert (200, [REJECTS.names]) == (response.status_code, list(csv.reader(io.StringIO(csv_of(response)))))
 
 
 def test_no_page_holds_an_address(client, root):
-    """Opt-outs and rejects are told as numbers and places."""
-    told = summary()
-    write_run(root, told, members=5)
-    with_folder(root, told, rejects=[REJECT])
-    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+    """Opt-outs and rejects are shown as numbers and places."""
+    report = summary()
+    write_run(root, report, members=5)
+    with_folder(root, report, rejects=[REJECT])
+    for path in ("audiences", audience_path(report), f"task?{TASK}"):
         assert "jane" not in client(path).text
 
 
@@ -321,7 +326,7 @@ def test_a_run_without_rejects_has_none_to_download(client, root):
 
 def test_hostile_words_stay_words(client, root):
     """Names and errors come from vendors and segments: none of it becomes markup."""
-    told = summary(
+    report = summary(
         audience=HOSTILE,
         audience_name=HOSTILE,
         account=HOSTILE,
@@ -335,9 +340,9 @@ def test_hostile_words_stay_words(client, root):
         optouts={"path": HOSTILE, "count": 1},
         run_folder=HOSTILE,
     )
-    write_run(root, told, members=5)
-    with_folder(root, told)
-    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+    write_run(root, report, members=5)
+    with_folder(root, report)
+    for path in ("audiences", audience_path(report), f"task?{TASK}"):
         answer = client(path)
         assert 200 == answer.status_code
         assert "<script>alert" not in answer.text
@@ -347,7 +352,7 @@ def test_hostile_words_stay_words(client, root):
 
 @pytest.mark.parametrize("evil", ["../../../../etc", "/etc/passwd", "..%2f..%2fetc", "a\0b"])
 def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
-    """What is not there is not there, whatever it is called."""
+    """A file that does not exist is not found, whatever its name."""
     (root.parent / "secret").mkdir(exist_ok=True)
     (root.parent / "secret" / "latest.json").write_text(json.dumps({**summary(), "runs": []}))
     params = {"vendor": "campaign_monitor", "account": evil, "audience": evil}
@@ -358,30 +363,30 @@ def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
 
 
 def test_a_report_that_names_another_place_opens_nothing_there(client, root, tmp_path_factory):
-    """Only what the task instance's own name leads to is read; the place that a record tells is a text."""
+    """Only the path that the task instance's own name leads to is read; the path in a record is a text."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "summary.json").write_text(json.dumps(summary(audience_name="from elsewhere")))
-    told = summary(run_folder=str(elsewhere))
-    write_run(root, told, members=5)
-    with_folder(root, told)
-    for path in ("audiences", audience_path(told), f"task?{TASK}"):
+    report = summary(run_folder=str(elsewhere))
+    write_run(root, report, members=5)
+    with_folder(root, report)
+    for path in ("audiences", audience_path(report), f"task?{TASK}"):
         assert "from elsewhere" not in client(path).text
 
 
 def test_the_map_index_of_a_task_that_is_not_mapped_is_no_number(client):
-    """Airflow leaves `{MAP_INDEX}` as it stands."""
+    """Airflow leaves `{MAP_INDEX}` unchanged."""
     assert 200 == client("task?dag_id=exports&run_id=r&task_id=export&map_index={MAP_INDEX}").status_code
 
 
 def test_links_are_relative(client, root):
     """Airflow may be served below a path: an address that begins with a slash would leave it."""
-    told = summary()
-    write_run(root, told, members=5)
-    with_folder(root, told, rejects=[])
-    for path in ("audiences", audience_path(told), f"task?{TASK}"):
-        found = re.findall(r'(?:href|src|data-source)="([^"]*)"', client(path).text)
-        assert found
-        assert [] == [link for link in found if link.startswith(("/", "http"))]
+    report = summary()
+    write_run(root, report, members=5)
+    with_folder(root, report, rejects=[])
+    for path in ("audiences", audience_path(report), f"task?{TASK}"):
+        links = re.findall(r'(?:href|src|data-source)="([^"]*)"', client(path).text)
+        assert links
+        assert [] == [link for link in links if link.startswith(("/", "http"))]
 
 
 def test_the_front_door_leads_to_the_list(client):
@@ -391,20 +396,21 @@ def test_the_front_door_leads_to_the_list(client):
 
 
 def test_the_page_of_an_audience_shows_which_version_was_taken_back(client, root):
-    """What an undo writes into the ledger is what the page reads."""
-    told = summary(ledger_version=3)
-    write_run(root, told, members=5)
-    facts = {"as_of": told["as_of"], "by": told["run"], "members": "5", REVERTED_VERSION: "2"}
+    """The page reads the keys that an undo writes into the ledger."""
+    report = summary(ledger_version=3)
+    write_run(root, report, members=5)
+    facts = {"as_of": report["as_of"], "by": report["run"], "members": "5", REVERTED_VERSION: "2"}
     schema = pa.schema([("email", pa.string())], metadata={FACTS: json.dumps(facts).encode()})
-    pq.write_table(pa.table({"email": ["x@example.com"]}, schema=schema), place(root, told) / "00000003.parquet")
-    assert "undo of version 2" in client(audience_path(told)).text
+    ledger_file = ledger_path(root, report) / "00000003.parquet"
+    pq.write_table(pa.table({"email": ["x@example.com"]}, schema=schema), ledger_file)
+    assert "undo of version 2" in client(audience_path(report)).text
 
 
 def test_the_page_of_an_audience_shows_what_was_found_out_about_the_account(client, root):
-    """What an experiment has found out, and when."""
-    told = summary(account_facts={"tags_on_upsert": {"value": "replace", "learnt_at": 1_767_225_600}})
-    write_run(root, told, members=5)
-    page = client(audience_path(told)).text
+    """The result of an experiment, with its time."""
+    report = summary(account_facts={"tags_on_upsert": {"value": "replace", "learnt_at": 1_767_225_600}})
+    write_run(root, report, members=5)
+    page = client(audience_path(report)).text
     assert "replace a contact&#39;s tags, so they are sent separately" in page
     assert "found out 2026-01-01 00:00:00 UTC" in text_of(page)
 
@@ -415,19 +421,19 @@ def test_a_version_that_is_no_number_was_not_taken_back(value):
     assert taken_back({REVERTED_VERSION: value}) == 0
 
 
-def attempt_of(told: dict, **changes) -> Attempt:
+def attempt_of(report: dict, **changes) -> Attempt:
     """A newer try of a run's export that was refused before it had a plan."""
-    dag, task, *_ = told["run"].split("/")
+    dag, task, *_ = report["run"].split("/")
     return replace(
         Attempt(
             f"{dag}/{task}/refused/0",
             Status.FAILED,
-            told["ended_at"] + 50,
-            told["ended_at"] + 50,
-            told["ended_at"] + 60,
-            conn_id=told["conn_id"],
-            audience=told["audience"],
-            vendor=told["vendor"],
+            report["ended_at"] + 50,
+            report["ended_at"] + 50,
+            report["ended_at"] + 60,
+            conn_id=report["conn_id"],
+            audience=report["audience"],
+            vendor=report["vendor"],
             code="authentication-failed",
             error="The vendor's answer was 401. To fix: check the API key.",
         ),
@@ -442,19 +448,19 @@ def attempted(root: Path, attempt: Attempt) -> None:
 
 def test_an_audience_that_was_refused_last_shows_the_sentence_and_its_entry(client, root):
     """In the row, on the page, and under Runs; the other audience of the connection is as before."""
-    told = summary(run="exports/refused/scheduled__2026-11-24/0")  # no other test leaves instances of this task
+    report = summary(run="exports/refused/scheduled__2026-11-24/0")  # no other test leaves instances of this task
     for audience in ("aa11", "bb22"):
-        write_run(root, {**told, "audience": audience, "audience_name": audience}, members=5)
-    attempted(root, attempt_of(told))
+        write_run(root, {**report, "audience": audience, "audience_name": audience}, members=5)
+    attempted(root, attempt_of(report))
     page = client("audiences").text
     states = re.findall(r'<tr data-state="([a-z-]+)"', page)
     assert ["failing", "up-to-date"] == states
     assert page.count("The vendor&#39;s answer was 401") == 2  # the row, and its title
     assert 'href="errors#authentication-failed"' in page
-    page = client(audience_path({**told, "audience": "aa11"})).text
+    page = client(audience_path({**report, "audience": "aa11"})).text
     assert page.count("The vendor&#39;s answer was 401") == 2  # the head, and the run
     assert "before there was a plan" in page
-    assert "answer was 401" not in client(audience_path({**told, "audience": "bb22"})).text
+    assert "answer was 401" not in client(audience_path({**report, "audience": "bb22"})).text
 
 
 def test_an_audience_that_was_never_filled_is_listed(client, root):
@@ -496,11 +502,11 @@ def test_the_tab_says_why_a_run_was_skipped_or_waits(client, root, status, headi
 
 def test_the_tab_shows_a_failed_try_above_the_report_of_an_earlier_one(client, root):
     """Cleared after success, and refused then; a report that is newer has the last word."""
-    told = summary(run="exports/export/refused/0")
-    with_folder(root, told)
-    attempted(root, attempt_of(told))
+    report = summary(run="exports/export/refused/0")
+    with_folder(root, report)
+    attempted(root, attempt_of(report))
     assert "The figures below are those of an earlier try." in client(f"task?{TRIED}").text
-    with_folder(root, {**told, "ended_at": told["ended_at"] + 1000})
+    with_folder(root, {**report, "ended_at": report["ended_at"] + 1000})
     assert "answer was 401" not in client(f"task?{TRIED}").text
 
 
@@ -516,8 +522,8 @@ def test_the_tab_of_a_dry_run_shows_what_an_export_would_do(client, root):
     estimate = {"calls": 1, "bytes": 900, "estimated_minutes": 2.5, "upserts": 970, "removals": 12, "samples": {}}
     counts = {"profiles": 1000, "delivered": 0, "unchanged": 20, "rejected": 7, "withheld": 3, "not_attempted": 970}
     removals = {"planned": 12, "removed": 0, "already_gone": 0, "kept": 0, "rejected": 0, "not_attempted": 12}
-    told = {"dry_run": True, "estimate": estimate, "counts": counts, "guards": GUARDS, "batches": 3}
-    with_folder(root, summary(**told, removals=removals))
+    report = {"dry_run": True, "estimate": estimate, "counts": counts, "guards": GUARDS, "batches": 3}
+    with_folder(root, summary(**report, removals=removals))
     text = text_of(client(f"task?{TASK}").text)
     assert "Would be sent 970 Would be removed 12 Unchanged 20 Calls 1" in text
     assert "Time at the quota 2 min 30 s" in text
@@ -557,14 +563,14 @@ def test_the_time_left_follows_from_the_pace_so_far(batches, began, left):
 
 def test_the_history_is_downloaded_as_csv(client, root):
     """Every run that the user may see, also those without a plan; no cell is a formula."""
-    told = summary(run="bob_exports/export/=r0/0", run_folder="/bob", error="=cmd|x", finished=False)
-    write_run(root, told, members=7)
+    report = summary(run="bob_exports/export/=r0/0", run_folder="/bob", error="=cmd|x", finished=False)
+    write_run(root, report, members=7)
     for number in range(3):
         write_run(root, summary(run=f"exports/export/r{number}/0", run_folder=f"/{number}"), members=5)
-    ledger = place_parts(told)
+    ledger = place_parts(report)
     failed_try = Attempt("exports/export/r9/0", Status.FAILED, NOW + 5, NOW + 5, NOW + 9, conn_id="c", ledger=ledger)
     record(attempts_file(as_storage_path(root), "c", "", "exports/export"), replace(failed_try, code="invalid-segment"))
-    path = audience_path(told).replace("audience?", "history.csv?", 1)
+    path = audience_path(report).replace("audience?", "history.csv?", 1)
     reply = client(path)
     assert "text/csv; charset=utf-8" == reply.headers["content-type"]
     assert "no-store" == reply.headers["cache-control"]
@@ -580,7 +586,7 @@ def test_the_history_is_downloaded_as_csv(client, root):
     assert 1 == len(bobs)
     assert 404 == client(path, user="cem").status_code
     assert 404 == client("history.csv?vendor=omnisend&account=..&audience=..").status_code
-    assert path in client(audience_path(told)).text.replace("&amp;", "&")
+    assert path in client(audience_path(report)).text.replace("&amp;", "&")
 
 
 def test_every_error_code_has_its_entry_on_the_page(client):
@@ -610,15 +616,15 @@ def verification(run: str = "exports/verify/r/0", **changes):
 
 def test_the_page_of_an_audience_shows_match_rate_and_drift_over_time(client, root):
     """The newest verification with what explains it, and every one that the user may see."""
-    told = summary()
-    write_run(root, told, members=5)
-    assert "was not verified yet" in client(audience_path(told)).text
+    report = summary()
+    write_run(root, report, members=5)
+    assert "was not verified yet" in client(audience_path(report)).text
     for number in range(3):
         earlier = verification(run=f"exports/verify/r{number}/0", match_rate=0.9 + number / 100)
-        verifications.record(place(root, told), earlier)
+        verifications.record(ledger_path(root, report), earlier)
     sample = {"run": "exports/verify/r9/0", "sampled": 400, "match_rate_interval": [0.961, 0.99]}
-    verifications.record(place(root, told), verification(**sample))
-    page = client(audience_path(told)).text
+    verifications.record(ledger_path(root, report), verification(**sample))
+    page = client(audience_path(report)).text
     for text in ("97.98%", "96.1% to 99% at 95 % confidence", "sample of 400 people", "have not opted out", ">91%<"):
         assert text in page
     assert "of 500 people compared" in page
@@ -626,28 +632,28 @@ def test_the_page_of_an_audience_shows_match_rate_and_drift_over_time(client, ro
 
 def test_a_verification_of_another_users_dag_is_not_shown(client, root):
     """As a run of that DAG is not; a command is shown to those who may read its connection."""
-    told = summary(run="bob_exports/export/r/0", run_folder="/bob")
-    write_run(root, told, members=5)
-    verifications.record(place(root, told), verification(match_rate=0.1234))
-    assert "12.34%" not in client(audience_path(told), user="bob").text
+    report = summary(run="bob_exports/export/r/0", run_folder="/bob")
+    write_run(root, report, members=5)
+    verifications.record(ledger_path(root, report), verification(match_rate=0.1234))
+    assert "12.34%" not in client(audience_path(report), user="bob").text
     command = verification(run="command/verify/omnisend_default/1795600000000000000", match_rate=0.5678)
-    verifications.record(place(root, told), command)
-    assert "56.78%" in client(audience_path(told)).text
+    verifications.record(ledger_path(root, report), command)
+    assert "56.78%" in client(audience_path(report)).text
 
 
 @pytest.mark.parametrize(
     "damaged", ["{", "[]", '{"verifications": 3}', '{"verifications": [3, {"run": 5}, {"run": "a/b/c/0"}]}']
 )
 def test_a_damaged_history_of_verifications_does_not_close_the_page(client, root, damaged):
-    told = summary()
-    write_run(root, told, members=5)
-    (place(root, told) / verifications.FILE).write_text(damaged)
-    assert client(audience_path(told)).status_code == 200
+    report = summary()
+    write_run(root, report, members=5)
+    (ledger_path(root, report) / verifications.FILE).write_text(damaged)
+    assert client(audience_path(report)).status_code == 200
 
 
 def test_the_tab_of_a_verification_shows_people_by_kind(client, root):
-    told = {**verification(run=summary()["run"]), "mode": "verify", "finished": True, "audience_name": "Newsletter"}
-    with_folder(root, told)
+    report = {**verification(run=summary()["run"]), "mode": "verify", "finished": True, "audience_name": "Newsletter"}
+    with_folder(root, report)
     page = client(f"task?{TASK}").text
     assert "1,000 people" in page
     assert "Opted out" in page
@@ -697,11 +703,11 @@ def test_the_rejects_begin_with_a_byte_order_mark(client, root):
 
 def test_the_tab_leads_to_the_page_of_its_audience(client, root):
     """As the run's record names it."""
-    told = summary(run="exports/export/refused/0")
-    write_run(root, told, members=5)
-    with_folder(root, told)
-    ledger = place_parts(told)
-    attempted(root, attempt_of(told, status=Status.FINISHED, error="", code="", ledger=ledger))
+    report = summary(run="exports/export/refused/0")
+    write_run(root, report, members=5)
+    with_folder(root, report)
+    ledger = place_parts(report)
+    attempted(root, attempt_of(report, status=Status.FINISHED, error="", code="", ledger=ledger))
     page = client(f"task?{TRIED}").text
     address = re.search(r'href="(audience\?[^"]+)">History of this audience', page)[1].replace("&amp;", "&")
     assert 200 == client(address).status_code

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_segexport.model import Batch, batch_id
 
-HERE = Path(__file__).parent
+SAMPLES_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sample:
         outcome: what the provider makes of them.
         audience, auth: `known` or `unknown`, `good` or `wrong`.
         emails, items: the batch; items where the provider would not write such ones itself.
-        unpublished: seen, or told in words, and not in the specification.
+        unpublished: seen, or described in prose, and not in the specification.
         settings, seed, wait, times: what brings the simulator to the same place.
     """
 
@@ -58,7 +58,7 @@ def load(path: Path) -> Sample:
     return Sample(vendor=path.parent.name, name=path.stem, **{**content, **lists})
 
 
-SAMPLES = [load(path) for path in sorted(HERE.glob("*/*.json"))]
+SAMPLES = [load(path) for path in sorted(SAMPLES_FOLDER.glob("*/*.json"))]
 
 
 def body_of(reply: Mapping[str, Any]) -> bytes:
@@ -74,7 +74,7 @@ def shape(value: Any) -> Any:
     """Keys and kinds of a JSON value, without what it says; an array is as its first element."""
     match value:
         case dict():
-            return {key: shape(one) for key, one in value.items()}
+            return {key: shape(item) for key, item in value.items()}
         case list():
             return [shape(value[0])] if value else []
         case bool():
@@ -91,7 +91,7 @@ def fits(sample: Any, other: Any) -> bool:
     """Whether all that the sample has is in the other, of the same kind."""
     match sample, other:
         case dict(), dict():
-            return all(key in other and fits(one, other[key]) for key, one in sample.items())
+            return all(key in other and fits(field, other[key]) for key, field in sample.items())
         case list(), list():
             return not sample or not other or fits(sample[0], other[0])
         case _:

@@ -91,31 +91,33 @@ def run(sample: Sample):
         "lookup": lambda: vendor.find_lost_jobs(target, [batch], sample.now, frozenset()),
     }
     replay = Replay(sample)
-    found = run_operation(operations[sample.operation](), replay, lambda _: None)
+    result = run_operation(operations[sample.operation](), replay, lambda _: None)
     assert replay.left == [], "a call of the sample was not made"
-    return found
+    return result
 
 
 def members(vendor, target):
-    """Who is in the audience, as one mapping."""
-    found = {}
-    yield from vendor.list_members(target, lambda page: found.update({one.email: one.active for one in page}))
-    return found
+    """Members of the audience, as one mapping."""
+    active_by_email = {}
+    yield from vendor.list_members(
+        target, lambda page: active_by_email.update({member.email: member.active for member in page})
+    )
+    return active_by_email
 
 
 def contacts(vendor, target, emails):
-    """Who of these is in the audience, with the vendor's ids."""
-    found = {}
+    """Those of these people that are in the audience, with the vendor's ids."""
+    ids = {}
     ask = vendor.removal.resolve_ids or vendor.removal.find_members
-    yield from ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page}))
-    return found
+    yield from ask(target, emails, lambda page: ids.update({member.email: member.contact_id for member in page}))
+    return ids
 
 
 def optouts(vendor, target, since):
-    """Who has opted out, with reason and date."""
-    found = []
-    yield from vendor.list_optouts(target, since, found.extend)
-    return {one.email: [str(one.reason), one.since] for one in found}
+    """Opted-out people, with reason and date."""
+    listed = []
+    yield from vendor.list_optouts(target, since, listed.extend)
+    return {optout.email: [str(optout.reason), optout.since] for optout in listed}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
@@ -143,28 +145,30 @@ def test_a_reply_is_read_as_the_sample_says(sample):
     check(run(sample), outcome)
 
 
-def check(found, outcome):
-    """What a reply comes to, against what the sample says."""
-    match found:
+def check(result, outcome):
+    """Compare the result of a response with the sample."""
+    match result:
         case BatchResult():
-            refused = {str(one.index): [str(one.reason), one.code] for one in found.rejected}
+            refused = {str(rejection.index): [str(rejection.reason), rejection.code] for rejection in result.rejected}
             assert refused == outcome["refused"]
-            assert list(found.retry) == outcome.get("again", [])
-            assert found.unattributed == outcome.get("unnamed", 0)
-            assert {str(at): told for at, told in found.contact_ids.items()} == outcome.get("contact_ids", {})
+            assert list(result.retry) == outcome.get("again", [])
+            assert result.unattributed == outcome.get("unnamed", 0)
+            assert {str(at): contact_id for at, contact_id in result.contact_ids.items()} == outcome.get(
+                "contact_ids", {}
+            )
         case JobId():
-            assert found.id == outcome["ticket"]
+            assert result.id == outcome["ticket"]
         case OAuthToken():
-            assert [found.access_token, found.refresh_token, found.expires_at - NOW] == outcome["token"]
+            assert [result.access_token, result.refresh_token, result.expires_at - NOW] == outcome["token"]
         case dict() if "tickets" in outcome:
-            assert [ticket.id for ticket in found.values()] == outcome["tickets"]
+            assert [ticket.id for ticket in result.values()] == outcome["tickets"]
         case dict() if "states" in outcome:
-            assert [str(state) for state in found.values()] == outcome["states"]
+            assert [str(state) for state in result.values()] == outcome["states"]
         case dict():
-            assert [found] == list(outcome.values())
+            assert [result] == list(outcome.values())
         case Audience():
-            assert {key: getattr(found, key) for key in outcome["target"]} == outcome["target"]
-            assert {name: one.type for name, one in found.fields.items()} == outcome["fields"]
+            assert {key: getattr(result, key) for key in outcome["target"]} == outcome["target"]
+            assert {name: field.type for name, field in result.fields.items()} == outcome["fields"]
         case None:
             assert outcome == {}
 
@@ -174,7 +178,7 @@ UPSERTS = [sample for sample in SAMPLES if sample.operation == "upsert" and thei
 
 @pytest.mark.parametrize("sample", UPSERTS, ids=str)
 def test_items_have_the_shape_of_the_sample_s(sample):
-    """What an export encodes is what the vendor's own example holds: its keys, and their kinds."""
+    """An export's encoded item has the keys of the vendor's own example, and their types."""
     vendor, custom = VENDORS[sample.vendor], row(sample.vendor).custom[0]
     kind = "number" if sample.vendor == "dotdigital" else "text"
     fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}

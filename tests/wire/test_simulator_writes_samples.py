@@ -62,13 +62,13 @@ def run(account: VendorHarness, sample: Sample, listener: Listener):
 
 
 def sign_in(account: VendorHarness, sample: Sample) -> OAuthCredentials:
-    told = account.described["keys"]["main"]
-    token = told["refresh_token"] if sample.auth == "good" else "s3cret"
-    return OAuthCredentials(token, told["client_id"], told["client_secret"])
+    described_key = account.described["keys"]["main"]
+    token = described_key["refresh_token"] if sample.auth == "good" else "s3cret"
+    return OAuthCredentials(token, described_key["client_id"], described_key["client_secret"])
 
 
 def work(account: VendorHarness, sample: Sample, listener: Listener, target: Audience):
-    """What a sample does that comes after a check."""
+    """Calls of a sample that come after a check."""
     vendor = account.vendor
     if sample.operation == "create_field":
         return run_operation(vendor.create_field(target, *sample.new_field), listener)
@@ -103,7 +103,7 @@ def work(account: VendorHarness, sample: Sample, listener: Listener, target: Aud
 
 
 def take_out(account: VendorHarness, sample: Sample, listener: Listener):
-    """What a sample does with people who leave."""
+    """Calls of a sample for people that leave."""
     leaving = RemovalRunner(account)
     removal, target = leaving.removal, leaving.target
     if sample.operation == "identify":
@@ -130,9 +130,9 @@ def test_the_simulator_answers_as_the_sample(account, sample, published):
             run(account, sample, listener)
     else:
         with contextlib.suppress(SegexportError):  # a reply that says "later" is read by the sender, which is not here
-            found = run(account, sample, listener)
-            if isinstance(found, BatchResult):
-                ours = {str(one.index): [str(one.reason), one.code] for one in found.rejected}
+            result = run(account, sample, listener)
+            if isinstance(result, BatchResult):
+                ours = {str(rejection.index): [str(rejection.reason), rejection.code] for rejection in result.rejected}
                 assert ours == sample.outcome["refused"]
     if sample.unpublished:
         published.clear()
@@ -154,7 +154,7 @@ def columns(text: str) -> list[int]:
 
 
 def test_the_items_used_here_are_the_provider_s(sim, tmp_path):
-    """What stands above as items is what an export would encode of an address alone."""
+    """The items above are an export's encoding of an address alone."""
     for vendor, row in ROWS.items():
         account = VendorHarness(sim, vendor, tmp_path)
         target = replace(target_of(account), fields={})

@@ -1,4 +1,4 @@
-"""What the cluster's tests run: every segment to every vendor, one mapped task a pair, as an order by hand says."""
+"""Exports of the cluster tests: one mapped task a pair of segment and vendor, from the run's configuration."""
 
 from __future__ import annotations
 
